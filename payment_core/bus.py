@@ -1,0 +1,126 @@
+"""Topics of the device bus and the JSON messages on them. Pure: text and bytes in, values out.
+
+Topic tree (docs/asyncapi.yaml is made from this file and the structs it names):
+    vd/1/{hub}/dev/{device}/birth|state|event|booked|command|result
+    vd/1/{hub}/lane/{lane}/view
+"""
+
+from typing import Final, Literal, TypeVar
+
+import msgspec
+
+from payment_core.commands import Command, Result
+from payment_core.errors import MalformedMessageError
+from payment_core.events import Event
+
+ROOT: Final = "vd/1"
+DEVICE_LEAVES: Final = ("birth", "state", "event", "booked", "command", "result")
+RETAINED_LEAVES: Final = frozenset({"birth", "state", "booked"})
+
+
+class Birth(msgspec.Struct, frozen=True):
+    """A device introduces itself, retained. `boot_id` is the bridge's: it changes whenever the bridge starts."""
+
+    profile: str
+    version: int
+    boot_id: str
+    bridge: str
+    serial: str = ""
+    firmware: str = ""
+    capabilities: tuple[str, ...] = ()
+
+
+class DeviceState(msgspec.Struct, frozen=True):
+    """How a device is, retained; `offline` is also the will. `since_ms`: UTC ms; noise: bytes thrown away so far."""
+
+    state: Literal["online", "offline", "fault", "quarantined", "updating"]
+    since_ms: int
+    noise: int = 0
+    reason: str = ""
+
+
+class Booked(msgspec.Struct, frozen=True):
+    """The hub has committed all value events of `epoch` up to `seq`; `counter`: the device's counter it last booked."""
+
+    epoch: int
+    seq: int
+    counter: int
+
+
+class View(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the guest at a lane sees. Amounts are minor units of `unit`; texts are looked up by the page, not sent.
+
+    state: `idle`, `held` (money put aside, machine told), `approved` (credit delivered), `declined`, `in_doubt`,
+    `voided` (put back), `repeated` (same card again: nothing charged). `reason`: a decline reason's name.
+    `at_ms`: UTC ms of the view; `offline`: the office has not been heard for a while; `put_back`: minor units returned
+    since the guest's last tap. `price` alone, with state idle, is what the next tap costs.
+    """
+
+    state: Literal["idle", "held", "approved", "declined", "in_doubt", "voided", "repeated"]
+    at_ms: int
+    unit: str
+    price: int
+    machine: str = ""
+    reason: str = ""
+    balance_before: int | None = None
+    balance_after: int | None = None
+    masked_name: str = ""
+    language: str = ""
+    offline: bool = False
+    put_back: int = 0
+
+
+M = TypeVar("M", bound=msgspec.Struct)
+_DECODERS: Final = {
+    "birth": msgspec.json.Decoder(Birth),
+    "state": msgspec.json.Decoder(DeviceState),
+    "event": msgspec.json.Decoder(Event),
+    "booked": msgspec.json.Decoder(Booked),
+    "command": msgspec.json.Decoder(Command),
+    "result": msgspec.json.Decoder(Result),
+    "view": msgspec.json.Decoder(View),
+}
+DeviceMessage = Birth | DeviceState | Event | Booked | Command | Result | View
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+def device_topic(hub: str, device: str, leaf: str) -> str:
+    """Return `vd/1/{hub}/dev/{device}/{leaf}`; `+` may stand for hub or device in a filter."""
+    return f"{ROOT}/{hub}/dev/{device}/{leaf}"
+
+
+def view_topic(hub: str, lane: str) -> str:
+    """Return `vd/1/{hub}/lane/{lane}/view`."""
+    return f"{ROOT}/{hub}/lane/{lane}/view"
+
+
+class Address(msgspec.Struct, frozen=True):
+    """A parsed topic: `name` is a device or lane id, `leaf` the last part."""
+
+    hub: str
+    name: str
+    leaf: str
+
+
+def parse_topic(topic: str) -> Address | None:
+    """Return the parts of a device-bus topic, or None where it is not one of ours."""
+    parts = topic.split("/")
+    if len(parts) != 6 or parts[0] != "vd" or parts[1] != "1":  # noqa: PLR2004 - the six levels of the tree above
+        return None
+    if (parts[3] == "dev" and parts[5] in DEVICE_LEAVES) or (parts[3] == "lane" and parts[5] == "view"):
+        return Address(hub=parts[2], name=parts[4], leaf=parts[5])
+    return None
+
+
+def encode(message: DeviceMessage) -> bytes:
+    """Return the JSON bytes of a message."""
+    return _ENCODER.encode(message)
+
+
+def decode(leaf: str, payload: bytes) -> DeviceMessage:
+    """Return the message a topic's leaf promises; MalformedMessageError says which field is wrong."""
+    try:
+        return _DECODERS[leaf].decode(payload)
+    except msgspec.MsgspecError as error:
+        message = f"{leaf}: {error}"
+        raise MalformedMessageError(message) from error

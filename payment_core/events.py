@@ -1,0 +1,103 @@
+"""Facts from devices, as they travel on the device bus (JSON).
+
+A *wish* (card, code, button) is worth nothing after `WISH_LIFE_MS`: it is never kept or resent. A *value event*
+(coin, credit delivered, events lost) is in the bridge's durable log before it is published and is resent until the
+hub has booked it. `seq` rises by one per device and kind of log within an `epoch`; `epoch` changes when a log is lost.
+"""
+
+from typing import Final
+
+import msgspec
+
+from payment_core.errors import MalformedMessageError
+
+WISH_LIFE_MS: Final = 2_000
+"""A wish older than this is dropped by the hub (design: section 6)."""
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One event of one device. `age_ms`: time since the fact, at the moment of publishing."""
+
+    kind: str
+    seq: int
+    epoch: int
+    age_ms: int
+    body: msgspec.Raw
+
+
+class CredentialPresented(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A credential came into a reader's field.
+
+    media: `ntag21x`, `ntag424`, `iso14443a`; uid: hex, upper case, as the card said it (a raw id ends at the hub);
+    claimed class in `class_` (wire name `class`): what the media could prove; the hub decides what it did prove.
+    ndef: the URL a SUN card composed for this very tap, or absent.
+    """
+
+    media: str
+    uid: str
+    class_: str = msgspec.field(name="class")
+    ndef: str = ""
+
+
+class CredentialRemoved(msgspec.Struct, frozen=True):
+    """The credential left the field."""
+
+    uid: str
+
+
+class CoinInserted(msgspec.Struct, frozen=True):
+    """A coin was accepted. position: ccTalk coin position 1..16 or pulse channel; counter: the device's event counter."""
+
+    position: int
+    counter: int
+
+
+class EventsLost(msgspec.Struct, frozen=True):
+    """The device's own counter shows `count` credits the bridge never saw: an accounting event, never credit."""
+
+    count: int
+
+
+class CreditDelivered(msgspec.Struct, frozen=True):
+    """A command was carried out to its end: `credits` pulses (or units) left the output for command `id`."""
+
+    id: str
+    credits: int
+
+
+VALUE_EVENTS: Final = frozenset({"CoinInserted", "EventsLost", "CreditDelivered"})
+
+Body = CredentialPresented | CredentialRemoved | CoinInserted | EventsLost | CreditDelivered
+
+_BODIES: Final[dict[str, type[Body]]] = {
+    "CredentialPresented": CredentialPresented,
+    "CredentialRemoved": CredentialRemoved,
+    "CoinInserted": CoinInserted,
+    "EventsLost": EventsLost,
+    "CreditDelivered": CreditDelivered,
+}
+_DECODERS: Final = {kind: msgspec.json.Decoder(body) for kind, body in _BODIES.items()}
+EVENT_KINDS: Final = tuple(_BODIES)
+
+
+def make_event(body: Body, *, seq: int, epoch: int, age_ms: int) -> Event:
+    """Wrap a body for the bus."""
+    return Event(kind=type(body).__name__, seq=seq, epoch=epoch, age_ms=age_ms, body=msgspec.Raw(msgspec.json.encode(body)))
+
+
+def event_body(event: Event) -> Body:
+    """Return the typed body; MalformedMessageError names an unknown kind or a wrong field."""
+    decoder = _DECODERS.get(event.kind)
+    if decoder is None:
+        message = f"event kind {event.kind!r} is not known"
+        raise MalformedMessageError(message)
+    try:
+        return decoder.decode(event.body)
+    except msgspec.ValidationError as error:
+        message = f"event {event.kind}: {error}"
+        raise MalformedMessageError(message) from error
+
+
+def is_value_event(kind: str) -> bool:
+    """Say whether events of `kind` are kept and resent until booked."""
+    return kind in VALUE_EVENTS
