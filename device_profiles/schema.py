@@ -1,0 +1,89 @@
+"""The shape of a profile: what a *kind* of device is. Strict structs that TOML is read into; no wiring of a venue."""
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+Kind = Literal["reader", "acceptor", "dispenser", "output", "scanner", "module"]
+Level = Literal["low", "high"]
+
+Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=60_000)]
+Role = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,15}$")]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=400)]
+
+MAX_POSITIONS: Final = 16
+"""ccTalk knows coin positions 1..16; pulse acceptors have fewer channels."""
+
+
+class SerialLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a UART is opened. The port itself is the site's business."""
+
+    baud: Annotated[int, msgspec.Meta(ge=300, le=4_000_000)]
+    data_bits: Literal[7, 8] = 8
+    parity: Literal["none", "even", "odd"] = "none"
+    stop_bits: Literal[1, 2] = 1
+
+
+class Lines(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Digital lines by role. The site says which pin or simulator line plays each; it may leave `optional` ones out."""
+
+    outputs: tuple[Role, ...] = ()
+    inputs: tuple[Role, ...] = ()
+    optional: tuple[Role, ...] = ()
+
+
+class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Exactly one of the two (a rule of checking.py)."""
+
+    serial: SerialLine | None = None
+    lines: Lines | None = None
+
+
+class Pulse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A credit on a coin line: `pulses_per_credit` pulses, each `width_ms` at the active level and `gap_ms` idle."""
+
+    width_ms: Milliseconds
+    gap_ms: Milliseconds
+    pulses_per_credit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    active_level: Level = "low"
+    ready_level: Level = "low"
+    """Level of the optional input `ready` at which the machine takes credits (coin lockout released)."""
+
+
+class Acceptor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A coin or note acceptor. `positions`: minor units of `unit` per position, which the site file may override."""
+
+    unit: Text
+    positions: dict[int, Annotated[int, msgspec.Meta(ge=1)]]
+    address: Annotated[int, msgspec.Meta(ge=2, le=255)] = 2
+    checksum: Literal["simple", "crc"] = "simple"
+    poll_ms: Annotated[int, msgspec.Meta(ge=10, le=200)] = 100
+    """Some acceptors stop taking coins where polls are further apart than 1 s; 200 ms is the manual's advice."""
+
+
+class Reader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A credential reader. `media`: what it can say in CredentialPresented."""
+
+    media: tuple[Literal["ntag21x", "ntag424", "iso14443a"], ...]
+    poll_ms: Milliseconds = 20
+    """Pause between two looks into the field while it is empty."""
+    removed_after_ms: Milliseconds = 300
+    """A card not seen for this long has left."""
+    watchdog_ms: Milliseconds = 5_000
+    """A reader silent for this long is closed and opened again."""
+
+
+class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One page of the catalog. `source`: where the numbers come from; `read_back`: what the device can say afterwards."""
+
+    name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
+    version: Annotated[int, msgspec.Meta(ge=1)]
+    title: Text
+    kind: Kind
+    driver: Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,31}$")]
+    source: Text
+    transport: Transport
+    read_back: Literal["none", "counter"] = "none"
+    reader: Reader | None = None
+    acceptor: Acceptor | None = None
+    pulse: Pulse | None = None
