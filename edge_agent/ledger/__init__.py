@@ -1,0 +1,1 @@
+"""The only door to SQLite at the edge. Imports payment_core."""

@@ -1,0 +1,56 @@
+"""What every test gets: the size it runs in, one Hypothesis profile per size, and the rule about skips in CI."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.support.allowed_skips import is_allowed
+from tests.support.sizes import count, size
+
+# Deadlines are off: the machine is shared, and a slow second is not a wrong result. No example database: runs are alike.
+for _name, _examples in (("quick", 50), ("normal", 100), ("full", 2_000)):
+    settings.register_profile(
+        _name, max_examples=_examples, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+settings.load_profile(size())
+
+_refused_skips: list[str] = []
+
+
+@pytest.fixture(name="count")
+def count_fixture():
+    """Hand out `count(full)`, for tests that would rather ask for it than import it."""
+    return count
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--strict-skips`, on by itself in CI."""
+    parser.addoption(
+        "--strict-skips",
+        action="store_true",
+        default=os.environ.get("CI", "") == "true",
+        help="a skip outside tests/support/allowed_skips.py is a failure (on where CI=true)",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests marked `full` in smaller sizes; they are not selected, hence not skipped."""
+    if size() == "full":
+        return
+    left_out = [item for item in items if item.get_closest_marker("full")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    """Turn a skip that CI does not accept into a failure that says so."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and item.config.getoption("--strict-skips"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if not is_allowed(reason):
+            report.outcome = "failed"
+            report.longrepr = f"{item.nodeid}: not an accepted skip (tests/support/allowed_skips.py): {reason}"
+    return report

@@ -1,0 +1,1 @@
+"""The front door: the command line, the demo venue, the simulator. May import every room; nothing imports it."""
