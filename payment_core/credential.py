@@ -1,0 +1,35 @@
+"""What a person presents, and the row of the office's list that a hub keeps about it."""
+
+from typing import Final, Literal
+
+import msgspec
+
+CredentialClass = Literal["A", "B", "C"]
+"""A proves itself (challenge or SUN), B is matched by a module, C is a bare identifier that anyone can copy."""
+
+Status = Literal["active", "blocked", "lost"]
+AgeBand = Literal["adult", "minor", "unknown"]
+
+CLASSES: Final[tuple[CredentialClass, ...]] = ("A", "B", "C")
+
+
+class ListRow(msgspec.Struct, frozen=True, array_like=True):
+    """One credential as the office tells it to hubs. Limits are minor units of the venue's currency; None: the class's.
+
+    `valid_until_ms` None: no end. `token_key`: 16 bytes for class A, else empty. `life` grows when a number is reissued.
+    """
+
+    credential_id: bytes
+    account_id: bytes
+    class_: CredentialClass
+    status: Status
+    version: int
+    tier: str = ""
+    age_band: AgeBand = "unknown"
+    masked_name: str = ""
+    language: str = ""
+    tap_limit: int | None = None
+    day_limit: int | None = None
+    valid_until_ms: int | None = None
+    token_key: bytes = b""
+    life: int = 1

@@ -1,0 +1,81 @@
+"""What the office decides for a hub, as data: lanes, limits, and what happens where nobody can know."""
+
+from typing import Literal
+
+import msgspec
+
+from payment_core.credential import CredentialClass
+
+
+class Lane(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A reader that pays an output. `acceptor` empty: no coins here. `name`: what the guest's page calls the machine."""
+
+    id: str
+    machine: str
+    zone: str
+    reader: str
+    output: str
+    acceptor: str = ""
+    name: str = ""
+
+
+class CoinValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a coin position of an acceptor is worth, in minor units of the venue's currency."""
+
+    position: int
+    amount: int
+
+
+class DevicesDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The office's document `devices`: which lanes a hub has. `coins`: acceptor id -> its positions."""
+
+    version: int
+    lanes: tuple[Lane, ...]
+    coins: dict[str, tuple[CoinValue, ...]] = {}
+
+
+class ClassLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Caps of one credential class in minor units of the venue's currency; None: no cap of its own."""
+
+    class_: CredentialClass = msgspec.field(name="class")
+    per_tap: int | None = None
+    per_day: int | None = None
+
+
+class Velocity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """At most `count` taps and `amount` minor units per account within `window_ms`."""
+
+    window_ms: int
+    count: int
+    amount: int
+
+
+class RiskDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The office's document `risk`.
+
+    `step_up_over`: above this a second factor is needed (None: never). `floor_per_credential` f and `floor_per_hub` C_h:
+    what may be approved without a lease, classes A and B only. `hub_count` and `hub_amount`: approvals and their sum
+    since the last receipt, None: no cap. `hold_ms`: how long a hold waits for its command. `answer_ms`: how long a
+    device may take. `doubt`: what becomes of a doubt that no read-back can settle.
+    """
+
+    version: int
+    classes: tuple[ClassLimit, ...] = ()
+    velocity: Velocity | None = None
+    step_up_over: int | None = None
+    floor_per_credential: int = 0
+    floor_per_hub: int = 0
+    hub_count: int | None = None
+    hub_amount: int | None = None
+    repeat_after_ms: int = 800
+    hold_ms: int = 2_000
+    answer_ms: int = 10_000
+    minor_closing_minute: int | None = None
+    doubt: Literal["staff", "favour_guest", "favour_venue"] = "staff"
+
+    def limit_of(self, class_: CredentialClass) -> ClassLimit:
+        """Return the caps of a class; a class the document does not name has none."""
+        for limit in self.classes:
+            if limit.class_ == class_:
+                return limit
+        return ClassLimit(class_=class_)

@@ -1,0 +1,32 @@
+"""What a hub does with each open authorization after a start, and with each answer to a question asked then."""
+
+from enum import StrEnum
+from typing import Final
+
+from payment_core.authorization import OPEN, State, Step
+
+
+class AtStart(StrEnum):
+    """The first thing to do."""
+
+    LAPSE = "lapse"
+    """the device was never told: give it back"""
+    ASK = "ask"
+    """the device may have been told: ask the bridge without acting (ttl 0)"""
+
+
+AT_START: Final[dict[State, AtStart]] = {
+    State.HELD: AtStart.LAPSE,
+    State.COMMANDED: AtStart.ASK,
+    State.IN_DOUBT: AtStart.ASK,
+}
+
+STEP_OF_OUTCOME: Final[dict[str, Step]] = {
+    "done": Step.DELIVER,
+    "failed": Step.FAIL,
+    "refused": Step.FAIL,
+    "unknown": Step.NO_ANSWER,
+}
+"""A bridge's outcome as a step; silence is NO_ANSWER too."""
+
+assert set(AT_START) == OPEN
