@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from tests.support.allowed_skips import is_allowed
 from tests.support.sizes import count, size
 
-# Deadlines are off: the machine is shared, and a slow second is not a wrong result. No example database: runs are alike.
+# Deadlines are off: the machine is shared, and a slow second is not a wrong result. No example database: runs repeat.
 for _name, _examples in (("quick", 50), ("normal", 100), ("full", 2_000)):
     settings.register_profile(
         _name, max_examples=_examples, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]

@@ -1,6 +1,6 @@
 """The skips that CI accepts: what this machine cannot have. Every other skip in CI is a failure.
 
-A reason is accepted when it starts with one of these words, so write `pytest.skip("hardware: no PN532 on /dev/ttyAMA0")`.
+A reason is accepted when it starts with one of these words: `pytest.skip("hardware: no PN532 on /dev/ttyAMA0")`.
 """
 
 from typing import Final
