@@ -74,7 +74,7 @@ class Reader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One page of the catalog. `source`: where the numbers come from; `read_back`: what the device can say afterwards."""
+    """One page of the catalog. `source`: where the numbers are from; `read_back`: what the device can say later."""
 
     name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
     version: Annotated[int, msgspec.Meta(ge=1)]

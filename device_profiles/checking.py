@@ -1,0 +1,132 @@
+"""Rules that a profile must keep beyond its shape. One function per rule; each returns what is wrong, or nothing."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from device_profiles.schema import MAX_POSITIONS, Profile
+
+SHORTEST_PULSE_MS: Final = 20
+"""Hosts ignore shorter pulses (DG600F manual, p. 8), and a game samples its switch once per 16.7 ms."""
+SHORTEST_SOURCE: Final = 20
+
+_KIND_TABLES: Final[Mapping[str, str]] = MappingProxyType(
+    {"reader": "reader", "acceptor": "acceptor", "output": "pulse"}
+)
+_FOLDERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "reader": "readers",
+        "acceptor": "acceptors",
+        "dispenser": "dispensers",
+        "output": "outputs",
+        "scanner": "scanners",
+        "module": "biometrics",
+    }
+)
+
+Rule = Callable[[Profile, Path], str]
+
+
+def named_as_its_file(profile: Profile, path: Path) -> str:
+    """A profile is found by its name: the file carries it."""
+    return "" if path.stem == profile.name else f"name is {profile.name!r}, the file {path.name!r}. Give both one name."
+
+
+def in_the_folder_of_its_kind(profile: Profile, path: Path) -> str:
+    """Each kind has its folder."""
+    folder = _FOLDERS[profile.kind]
+    return "" if path.parent.name == folder else f"a profile of kind {profile.kind!r} belongs into {folder}/."
+
+
+def one_transport(profile: Profile, _path: Path) -> str:
+    """A device is on a UART or on lines, never both."""
+    chosen = [name for name in ("serial", "lines") if getattr(profile.transport, name) is not None]
+    return "" if len(chosen) == 1 else "transport has to hold exactly one of transport.serial and transport.lines."
+
+
+def table_of_its_kind(profile: Profile, _path: Path) -> str:
+    """A reader has [reader], an acceptor [acceptor], an output [pulse], and none has another's."""
+    wanted = _KIND_TABLES.get(profile.kind, "")
+    for table in _KIND_TABLES.values():
+        there = getattr(profile, table) is not None
+        if there and table != wanted:
+            return f"[{table}] does not belong to a profile of kind {profile.kind!r}. Remove it."
+        if not there and table == wanted:
+            return f"a profile of kind {profile.kind!r} needs [{table}]. Add it."
+    return ""
+
+
+def positions_can_be(profile: Profile, _path: Path) -> str:
+    """An acceptor knows at least one position, and only 1 to 16."""
+    if profile.acceptor is None:
+        return ""
+    wrong = [number for number in profile.acceptor.positions if not 1 <= number <= MAX_POSITIONS]
+    if wrong:
+        return f"acceptor.positions.{wrong[0]}: positions are numbered 1 to {MAX_POSITIONS}."
+    return "" if profile.acceptor.positions else "acceptor.positions is empty: name at least one coin."
+
+
+def pulses_are_seen(profile: Profile, _path: Path) -> str:
+    """A pulse and its gap are long enough for every machine to count."""
+    if profile.pulse is None:
+        return ""
+    for name in ("width_ms", "gap_ms"):
+        value = getattr(profile.pulse, name)
+        if value < SHORTEST_PULSE_MS:
+            return f"pulse.{name} = {value}: machines ignore less than {SHORTEST_PULSE_MS} ms. Write 50."
+    return ""
+
+
+def roles_are_told_apart(profile: Profile, _path: Path) -> str:
+    """A line has one direction, and only a named line can be optional."""
+    lines = profile.transport.lines
+    if lines is None:
+        return ""
+    roles = [*lines.outputs, *lines.inputs]
+    twice = sorted({role for role in roles if roles.count(role) > 1})
+    if twice:
+        return f"transport.lines names {twice[0]!r} twice. A line is an output or an input, once."
+    unknown = sorted(set(lines.optional) - set(roles))
+    return f"transport.lines.optional names {unknown[0]!r}, which is no line of it." if unknown else ""
+
+
+def coin_line_has_a_coin(profile: Profile, _path: Path) -> str:
+    """The driver `coin_line` pulses the output `coin` and looks at the input `ready` at most."""
+    lines = profile.transport.lines
+    if profile.driver != "coin_line" or (lines and lines.outputs == ("coin",) and set(lines.inputs) <= {"ready"}):
+        return ""
+    return 'driver "coin_line" needs transport.lines.outputs = ["coin"] and at most the input "ready".'
+
+
+def counter_has_somebody_who_reads_it(profile: Profile, _path: Path) -> str:
+    """Only a device that takes or gives money has a counter worth reading back."""
+    if profile.read_back == "none" or profile.kind in {"acceptor", "dispenser"}:
+        return ""
+    return f'read_back = "counter" is for acceptors and dispensers, not for kind {profile.kind!r}.'
+
+
+def evidence_is_named(profile: Profile, _path: Path) -> str:
+    """The source names a paper that somebody else can open."""
+    if len(profile.source) >= SHORTEST_SOURCE:
+        return ""
+    return f"source = {profile.source!r} says too little: name the paper, its version and the page."
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    named_as_its_file,
+    in_the_folder_of_its_kind,
+    one_transport,
+    table_of_its_kind,
+    positions_can_be,
+    pulses_are_seen,
+    roles_are_told_apart,
+    coin_line_has_a_coin,
+    counter_has_somebody_who_reads_it,
+    evidence_is_named,
+)
+
+
+def check_profile(profile: Profile, path: Path) -> list[str]:
+    """Return everything that is wrong with a profile, each with its file."""
+    return [f"{path.name}: {problem}" for rule in RULES if (problem := rule(profile, path))]

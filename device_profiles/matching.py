@@ -1,0 +1,128 @@
+"""Joins a device of a venue to its profile: finds it, checks the wiring, applies what the site file overrides."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from device_profiles.loading import SettingsError, did_you_mean
+from device_profiles.schema import MAX_POSITIONS, Level, Milliseconds, Profile, Pulse
+
+ShortId = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
+HIGHEST_PIN = 53
+
+
+class PulseOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What this machine needs otherwise than its profile says."""
+
+    width_ms: Milliseconds | None = None
+    gap_ms: Milliseconds | None = None
+    pulses_per_credit: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None
+    active_level: Level | None = None
+    ready_level: Level | None = None
+
+
+class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One device of a venue. Exactly one of `port`, `pins` and `socket` says where it is plugged in.
+
+    `port`: path of a UART. `pins`: BCM number per role of the profile's lines. `socket`: where a simulator's lines are,
+    a path or `tcp:HOST:PORT`. `positions`: minor units of the profile's unit per coin position.
+    """
+
+    id: ShortId
+    profile: str
+    port: str = ""
+    socket: str = ""
+    pins: dict[str, Annotated[int, msgspec.Meta(ge=0, le=HIGHEST_PIN)]] = {}
+    pulse: PulseOverride | None = None
+    positions: dict[int, Annotated[int, msgspec.Meta(ge=1)]] = {}
+
+
+def find_profile(catalog: Mapping[str, Profile], device: Device, *, file: str) -> Profile:
+    """Return the device's profile; SettingsError suggests the nearest name."""
+    profile = catalog.get(device.profile)
+    if profile is None:
+        hint = did_you_mean(device.profile, list(catalog))
+        message = f'{file}: device "{device.id}": profile = {device.profile!r} is not in the catalog.{hint}'
+        raise SettingsError(message)
+    return profile
+
+
+def fitted_profile(profile: Profile, device: Device, *, file: str) -> Profile:
+    """Return the profile with the site's overrides in it; SettingsError where wiring or overrides do not fit."""
+    problem = _wiring_problem(profile, device) or _override_problem(profile, device)
+    if problem:
+        message = f'{file}: device "{device.id}": {problem}'
+        raise SettingsError(message)
+    pulse, acceptor = profile.pulse, profile.acceptor
+    if pulse is not None and device.pulse is not None:
+        pulse = msgspec.structs.replace(pulse, **_set_fields(device.pulse))
+    if acceptor is not None and device.positions:
+        acceptor = msgspec.structs.replace(acceptor, positions=acceptor.positions | device.positions)
+    return msgspec.structs.replace(profile, pulse=pulse, acceptor=acceptor)
+
+
+def places_of(device: Device) -> list[str]:
+    """Return every place the device occupies, so that two devices on one place are seen: a port under all its names."""
+    if device.port:
+        return [f"port {Path(device.port).resolve()}"]
+    if device.socket:
+        return [f"socket {device.socket}"]
+    return [f"pin {pin}" for pin in device.pins.values()]
+
+
+def refuse_shared_places(devices: list[Device], *, file: str) -> None:
+    """SettingsError where two devices have one id or sit on one line; it names both."""
+    owners: dict[str, str] = {}
+    names: set[str] = set()
+    for device in devices:
+        if device.id in names:
+            message = f'{file}: two devices are called "{device.id}". Give one another id.'
+            raise SettingsError(message)
+        names.add(device.id)
+        for place in places_of(device):
+            if place in owners:
+                message = f'{file}: devices "{owners[place]}" and "{device.id}" are both on {place}. Move one of them.'
+                raise SettingsError(message)
+            owners[place] = device.id
+
+
+def _set_fields(override: PulseOverride) -> dict[str, object]:
+    """Return what the site file really says."""
+    values = msgspec.structs.asdict(override)
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _wiring_problem(profile: Profile, device: Device) -> str:
+    """Return why the device cannot be where the site says it is, or nothing."""
+    given = [name for name in ("port", "pins", "socket") if getattr(device, name)]
+    wanted = ["port"] if profile.transport.serial is not None else ["pins", "socket"]
+    if len(given) != 1 or given[0] not in wanted:
+        said = " and ".join(given) or "nothing"
+        return f"profile {profile.name!r} needs {' or '.join(wanted)}, the file gives {said}. Correct it."
+    lines = profile.transport.lines
+    if lines is None or not device.pins:
+        return ""
+    roles = [*lines.outputs, *lines.inputs]
+    for role in device.pins:
+        if role not in roles:
+            return f"pins.{role} is not a line of {profile.name!r}.{did_you_mean(role, roles, prefix='pins.')}"
+    missing = [role for role in roles if role not in device.pins and role not in lines.optional]
+    return f"pins.{missing[0]} is missing. Add its BCM number." if missing else ""
+
+
+def _override_problem(profile: Profile, device: Device) -> str:
+    """Return which override has nothing to override, or nothing."""
+    if device.pulse is not None and profile.pulse is None:
+        return f"[device.pulse] has no use: profile {profile.name!r} gives no pulses. Remove it."
+    if device.positions and profile.acceptor is None:
+        return f"positions have no use: profile {profile.name!r} takes no coins. Remove them."
+    wrong = [number for number in device.positions if not 1 <= number <= MAX_POSITIONS]
+    return f"positions.{wrong[0]}: positions are numbered 1 to {MAX_POSITIONS}. Correct it." if wrong else ""
+
+
+def pulse_of(profile: Profile) -> Pulse:
+    """Return the pulse table of an output's profile; checking.py proved that it is there."""
+    assert profile.pulse is not None, profile.name  # noqa: S101 - a bug, not a refusal: the catalog is checked
+    return profile.pulse

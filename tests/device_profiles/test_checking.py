@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from device_profiles import checking
+from device_profiles.loading import CATALOG, load_profile
+from device_profiles.schema import Acceptor, Lines, Profile, Pulse, Reader, SerialLine, Transport
+
+PAGES = sorted(CATALOG.rglob("*.toml"))
+COIN = Path("outputs/coin.toml")
+LINES = Lines(outputs=("coin",), inputs=("ready",), optional=("ready",))
+GOOD = Profile(
+    name="coin", version=1, title="t", kind="output", driver="coin_line", source="maker's manual v1.3, p. 14",
+    transport=Transport(lines=LINES), pulse=Pulse(width_ms=50, gap_ms=50),
+)  # fmt: skip
+COINS = Profile(
+    name="coin", version=1, title="t", kind="acceptor", driver="cctalk_acceptor", source="maker's manual v1.3, p. 14",
+    transport=Transport(serial=SerialLine(baud=9600)), acceptor=Acceptor(unit="CNY", positions={1: 50}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", checking.RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_every_page_of_the_catalog_keeps_every_rule(rule, path):
+    assert rule(load_profile(path), path) == ""
+
+
+BROKEN = {
+    checking.named_as_its_file: (GOOD, Path("outputs/other.toml"), "Give both one name"),
+    checking.in_the_folder_of_its_kind: (GOOD, Path("readers/coin.toml"), "belongs into outputs/"),
+    checking.one_transport: (
+        replace(GOOD, transport=Transport(serial=SerialLine(baud=9600), lines=LINES)), COIN, "exactly one"),
+    checking.table_of_its_kind: (replace(GOOD, pulse=None), COIN, "needs [pulse]"),
+    checking.positions_can_be: (
+        replace(COINS, acceptor=Acceptor(unit="CNY", positions={17: 1})), COIN, "positions.17: positions are numbered"),
+    checking.pulses_are_seen: (replace(GOOD, pulse=Pulse(width_ms=50, gap_ms=19)), COIN, "pulse.gap_ms = 19"),
+    checking.roles_are_told_apart: (
+        replace(GOOD, transport=Transport(lines=Lines(outputs=("coin",), inputs=("coin",)))), COIN, "'coin' twice"),
+    checking.coin_line_has_a_coin: (
+        replace(GOOD, transport=Transport(lines=Lines(outputs=("credit",)))), COIN, "needs transport.lines.outputs"),
+    checking.counter_has_somebody_who_reads_it: (replace(GOOD, read_back="counter"), COIN, "is for acceptors"),
+    checking.evidence_is_named: (replace(GOOD, source="web"), COIN, "says too little"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", checking.RULES, ids=lambda rule: rule.__name__)
+def test_every_rule_finds_its_breach(rule):
+    profile, path, text = BROKEN[rule]
+    assert text in rule(profile, path)
+    assert any(text in line for line in checking.check_profile(profile, path))
+
+
+def test_other_breaches():
+    assert "does not belong" in checking.table_of_its_kind(replace(GOOD, reader=Reader(media=("ntag21x",))), COIN)
+    assert "exactly one" in checking.one_transport(replace(GOOD, transport=Transport()), COIN)
+    assert "is empty" in checking.positions_can_be(replace(COINS, acceptor=Acceptor(unit="CNY", positions={})), COIN)
+    odd = replace(GOOD, transport=Transport(lines=Lines(outputs=("coin",), optional=("lamp",))))
+    assert "names 'lamp'" in checking.roles_are_told_apart(odd, COIN)
+    assert checking.check_profile(GOOD, COIN) == []

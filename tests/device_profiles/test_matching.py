@@ -1,0 +1,83 @@
+import pytest
+
+from device_profiles.loading import SettingsError, load_catalog
+from device_profiles.matching import (
+    Device,
+    PulseOverride,
+    find_profile,
+    fitted_profile,
+    places_of,
+    refuse_shared_places,
+)
+
+CATALOG = load_catalog()
+LINE = CATALOG["arcade-coin-line"]
+COINS = CATALOG["cctalk-coin-acceptor"]
+
+
+def test_a_profile_is_found_and_a_wrong_name_gets_a_suggestion():
+    assert find_profile(CATALOG, Device(id="a", profile="pn532-uart", port="/dev/x"), file="f").kind == "reader"
+    with pytest.raises(SettingsError) as caught:
+        find_profile(CATALOG, Device(id="a", profile="pn532-usart"), file="hub.toml")
+    assert str(caught.value) == (
+        "hub.toml: device \"a\": profile = 'pn532-usart' is not in the catalog. Did you mean pn532-uart?"
+    )
+
+
+def test_overrides_change_what_they_name_only():
+    device = Device(id="a", profile=LINE.name, pins={"coin": 17}, pulse=PulseOverride(width_ms=80))
+    pulse = fitted_profile(LINE, device, file="f").pulse
+    assert pulse is not None
+    assert (pulse.width_ms, pulse.gap_ms, pulse.active_level) == (80, 50, "low")
+    coins = fitted_profile(COINS, Device(id="c", profile=COINS.name, port="/dev/x", positions={2: 500}), file="f")
+    assert coins.acceptor is not None
+    assert coins.acceptor.positions[2] == 500
+    assert coins.acceptor.positions[1] == COINS.acceptor.positions[1]
+
+
+@pytest.mark.parametrize(
+    ("profile", "device", "text"),
+    [
+        (LINE, Device(id="a", profile="p"), "needs pins or socket, the file gives nothing"),
+        (LINE, Device(id="a", profile="p", port="/dev/x"), "needs pins or socket, the file gives port"),
+        (LINE, Device(id="a", profile="p", pins={"coin": 1}, socket="/s"), "the file gives pins and socket"),
+        (
+            LINE,
+            Device(id="a", profile="p", pins={"coni": 1}),
+            "pins.coni is not a line of 'arcade-coin-line'. Did you mean",
+        ),
+        (LINE, Device(id="a", profile="p", pins={"ready": 1}), "pins.coin is missing"),
+        (LINE, Device(id="a", profile="p", socket="/s", positions={1: 1}), "positions have no use"),
+        (COINS, Device(id="a", profile="p", port="/p", pulse=PulseOverride(width_ms=30)), "[device.pulse] has no use"),
+        (
+            COINS,
+            Device(id="a", profile="p", port="/p", positions={17: 1}),
+            "positions.17: positions are numbered 1 to 16",
+        ),
+        (COINS, Device(id="a", profile="p", socket="/p"), "needs port, the file gives socket"),
+    ],
+)
+def test_wiring_that_does_not_fit_is_refused(profile, device, text):
+    with pytest.raises(SettingsError) as caught:
+        fitted_profile(profile, device, file="hub.toml")
+    assert text in str(caught.value)
+
+
+def test_two_devices_on_one_line_are_both_named(tmp_path):
+    (tmp_path / "tty").touch()
+    (tmp_path / "by-id").symlink_to(tmp_path / "tty")
+    devices = [
+        Device(id="a", profile="p", port=str(tmp_path / "tty")),
+        Device(id="b", profile="p", port=str(tmp_path / "by-id")),
+    ]
+    with pytest.raises(SettingsError, match='devices "a" and "b" are both on port'):
+        refuse_shared_places(devices, file="hub.toml")
+    with pytest.raises(SettingsError, match='devices "a" and "b" are both on pin 4'):
+        refuse_shared_places(
+            [Device(id="a", profile="p", pins={"coin": 4}), Device(id="b", profile="p", pins={"ready": 4})], file="f"
+        )
+    with pytest.raises(SettingsError, match='two devices are called "a"'):
+        refuse_shared_places(
+            [Device(id="a", profile="p", socket="/a"), Device(id="a", profile="p", socket="/b")], file="f"
+        )
+    assert places_of(Device(id="a", profile="p", pins={"coin": 4, "ready": 5})) == ["pin 4", "pin 5"]
