@@ -1,0 +1,140 @@
+"""What the console asks of the books, and what it is told: two protocols and their rows.
+
+`make_console(queries, live, demo_control)` is in `app`; `back_office.ledger.queries` answers the questions. Times are
+UTC ms; money is `payment_core.money.Money`; a row holds plain values and no database object.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from payment_core.money import Money
+
+TapResult = Literal["approved", "captured", "declined", "repeated", "voided", "expired", "refunded", "in_doubt", "coins"]
+"""How a tap stands by now: approved is held and not yet delivered, captured delivered; coins: a coin, not a card."""
+
+MoneyKind = Literal["taken", "coins", "refunds", "in_doubt"]
+Severity = Literal["info", "warning", "critical"]
+
+
+class Venue(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose page this is. `timezone`: IANA name; `business_date`: today's, as YYYY-MM-DD."""
+
+    name: str
+    timezone: str
+    business_date: str
+
+
+class HubRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One hub. None: not heard or not known yet. `outbox_age_ms`: age of its oldest entry without a receipt, now."""
+
+    hub: str
+    name: str
+    online: bool
+    last_seen_ms: int | None
+    outbox_age_ms: int | None
+    outbox_entries: int | None
+    unsynced: Money | None
+    epoch: int
+    last_seq: int
+    frozen: bool
+
+
+class TapRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One tap or coin. `reason`: a decline reason's name; `offline`: decided without the office."""
+
+    id: str
+    at_ms: int
+    hub: str
+    machine: str
+    result: TapResult
+    amount: Money | None = None
+    reason: str = ""
+    offline: bool = False
+
+
+class MoneyRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One sum of a business day. `purse`: `cash`, `bonus`, ...; empty where the kind has none (coins)."""
+
+    kind: MoneyKind
+    purse: str
+    amount: Money
+    count: int
+
+
+class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An account's (or group of accounts') balance as the ledger signs it; all rows of one unit sum to zero."""
+
+    account: str
+    amount: Money
+
+
+class GapRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Entries of a hub that are missing between two that are here."""
+
+    hub: str
+    epoch: int
+    first_seq: int
+    last_seq: int
+    since_ms: int
+
+
+class AlarmRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a person should look at. `kind`: a short name (`fork`, `late_receipt`); `text`: one sentence."""
+
+    at_ms: int
+    hub: str
+    kind: str
+    severity: Severity
+    text: str
+
+
+class OfficeQueries(Protocol):
+    """What the page asks. Answers may be a second old, but each one is consistent in itself."""
+
+    async def venue(self) -> Venue:
+        """Return whose page this is and today's business date."""
+        ...
+
+    async def hubs(self) -> list[HubRow]:
+        """Return all hubs, by name."""
+        ...
+
+    async def taps(self, limit: int) -> list[TapRow]:
+        """Return the newest taps and coins, newest first."""
+        ...
+
+    async def money(self, business_date: str) -> list[MoneyRow]:
+        """Return the sums of one business day."""
+        ...
+
+    async def trial_balance(self) -> list[TrialRow]:
+        """Return the balances by account; the page adds them up and shows the sum."""
+        ...
+
+    async def gaps(self) -> list[GapRow]:
+        """Return what is missing; an empty list is the good answer."""
+        ...
+
+    async def alarms(self, limit: int) -> list[AlarmRow]:
+        """Return open alarms, newest first."""
+        ...
+
+
+class Live(Protocol):
+    """Tells the page when to ask again."""
+
+    async def wait(self, seen: int) -> int:
+        """Return the number of the latest change once it is above `seen`. Numbers start at 1 and only rise."""
+        ...
+
+
+DemoAction = Literal["uplink_cut", "uplink_heal", "hub_kill", "card_copy", "machine_jam", "machine_clear"]
+DEMO_ACTIONS: Final[tuple[DemoAction, ...]] = (
+    "uplink_cut", "uplink_heal", "hub_kill", "card_copy", "machine_jam", "machine_clear",
+)  # fmt: skip
+"""The demo's buttons, by the name that is posted."""
+
+DemoControlCall = Callable[[str], Awaitable[str]]
+"""Does one action in the demo venue and returns one line about what happened."""
