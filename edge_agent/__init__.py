@@ -1,1 +1,1 @@
-"""The hub: till, ledger, uplink. Imports cloud_sync, device_profiles and payment_core; opens no serial port and no line."""
+"""The hub: authorizes from its own ledger, journals, syncs. Imports payment_core, device_profiles, cloud_sync; never the bridge."""

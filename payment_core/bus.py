@@ -5,7 +5,7 @@ Topic tree (docs/asyncapi.yaml is made from this file and the structs it names):
     vd/1/{hub}/lane/{lane}/view
 """
 
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -70,8 +70,8 @@ class View(msgspec.Struct, frozen=True, omit_defaults=True):
     put_back: int = 0
 
 
-M = TypeVar("M", bound=msgspec.Struct)
-_DECODERS: Final = {
+DeviceMessage = Birth | DeviceState | Event | Booked | Command | Result | View
+_DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     "birth": msgspec.json.Decoder(Birth),
     "state": msgspec.json.Decoder(DeviceState),
     "event": msgspec.json.Decoder(Event),
@@ -80,7 +80,6 @@ _DECODERS: Final = {
     "result": msgspec.json.Decoder(Result),
     "view": msgspec.json.Decoder(View),
 }
-DeviceMessage = Birth | DeviceState | Event | Booked | Command | Result | View
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -120,7 +119,8 @@ def encode(message: DeviceMessage) -> bytes:
 def decode(leaf: str, payload: bytes) -> DeviceMessage:
     """Return the message a topic's leaf promises; MalformedMessageError says which field is wrong."""
     try:
-        return _DECODERS[leaf].decode(payload)
+        message: DeviceMessage = _DECODERS[leaf].decode(payload)
     except msgspec.MsgspecError as error:
-        message = f"{leaf}: {error}"
-        raise MalformedMessageError(message) from error
+        text = f"{leaf}: {error}"
+        raise MalformedMessageError(text) from error
+    return message

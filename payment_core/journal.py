@@ -6,7 +6,7 @@ a released (type, version) never changes meaning. docs/wire/ehb1.md lists the fi
 
 import hashlib
 from enum import IntEnum
-from typing import Final
+from typing import Final, NoReturn
 
 import msgspec
 
@@ -95,7 +95,7 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True):
-    """`amount` minor units of `unit`; from the lease of `lease_epoch`, or from the lane's coin credit where None."""
+    """`amount` minor units of `unit`; from the lease of `lease_epoch`, from the lane's coin credit where None, on the floor where 0."""
 
     unit: str
     amount: int
@@ -264,12 +264,10 @@ VERSIONS: Final[dict[type, int]] = dict.fromkeys(
     (EpochOpened, Held, Commanded, Captured, Voided, Expired, InDoubt, Refunded, Declined, CoinBooked, Tampered,
      LeaseTaken, LateEvidence, ToppedUp, LeaseGranted), 1,
 )  # fmt: skip
-TYPE_NUMBERS: Final[dict[int, type]] = {
-    kind.__struct_config__.tag: kind for kind in VERSIONS if isinstance(kind.__struct_config__.tag, int)
-}
+KNOWN_TYPES: Final = frozenset({*range(1, 14), 64, 65})
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
-_DECODER: Final = msgspec.msgpack.Decoder(Entry)
+_DECODER: Final[msgspec.msgpack.Decoder[Entry]] = msgspec.msgpack.Decoder(Entry)
 _ANY: Final = msgspec.msgpack.Decoder()
 
 
@@ -297,12 +295,12 @@ def decode_entry(record: bytes) -> Entry:
     return entry
 
 
-def _raise_for(record: bytes, error: msgspec.MsgspecError) -> None:
+def _raise_for(record: bytes, error: msgspec.MsgspecError) -> NoReturn:
     try:
         raw = _ANY.decode(record)
     except (msgspec.MsgspecError, ValueError):
         raw = None
-    if isinstance(raw, list) and len(raw) > 1 and isinstance(raw[0], int) and raw[0] not in TYPE_NUMBERS:
+    if isinstance(raw, list) and len(raw) > 1 and isinstance(raw[0], int) and raw[0] not in KNOWN_TYPES:
         message = f"entry type {raw[0]} is not known"
         raise UnknownEntryError(message) from error
     message = f"not a journal record: {error}"

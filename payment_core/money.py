@@ -17,7 +17,7 @@ class Money(msgspec.Struct, frozen=True, array_like=True):
     unit: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.minor, int) or isinstance(self.minor, bool):
+        if type(self.minor) is not int:
             message = f"an amount is a whole number of minor units, got {self.minor!r}"
             raise TypeError(message)
         if abs(self.minor) > MAX_MINOR:

@@ -29,9 +29,11 @@ _SUSPENSE = Account(Kind.SUSPENSE)
 
 
 def _source(entry: Held | Captured | Voided | Expired, part: Part) -> Account:
-    """Return where a part came from and goes back to: the account's lease, or the lane's coin credit."""
+    """Return where a part came from and goes back to: the account's lease, the floor, or the lane's coin credit."""
     if part.lease_epoch is None or entry.account_id is None:
         return Account(Kind.COIN_CREDIT, entry.header.lane or "")
+    if part.lease_epoch == 0:
+        return Account(Kind.OVERCLAIM, entry.account_id.hex())
     return Account(Kind.LEASE, entry.account_id.hex())
 
 

@@ -1,1 +1,1 @@
-"""The only door to SQLite at the edge. Imports payment_core."""
+"""The hub's ledger on SQLite: the only door to sqlite3 at the edge. Imports payment_core."""

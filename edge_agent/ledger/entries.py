@@ -1,0 +1,97 @@
+"""The journal: append-only records with their hash chain, `seq` given inside the commit."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from edge_agent.ledger.store import LedgerError, Store
+from payment_core.errors import VaultError
+from payment_core.journal import CHAIN_START, Entry, chain_hash, decode_entry, encode_entry
+
+
+class Tail(msgspec.Struct, frozen=True):
+    """The last entry's seq and chain hash; (0, zeros) for an empty journal."""
+
+    seq: int
+    hash: bytes
+
+
+def read_tail(store: Store) -> Tail:
+    """Return where the journal ends."""
+    rows = store.rows("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1")
+    return Tail(*rows[0]) if rows else Tail(0, CHAIN_START)
+
+
+def append_entries(store: Store, tail: Tail, entries: Sequence[Entry]) -> Tail:
+    """Append entries whose headers already carry the next seqs; return the new tail."""
+    seq, link = tail.seq, tail.hash
+    rows = []
+    for entry in entries:
+        seq += 1
+        assert entry.header.seq == seq, "an entry's seq is its place in the journal"
+        record = encode_entry(entry)
+        link = chain_hash(link, record)
+        rows.append((seq, record, link))
+    store.executemany("INSERT INTO entries(seq, record, hash) VALUES (?, ?, ?)", rows)
+    return Tail(seq, link)
+
+
+def read_records(store: Store, *, after_seq: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+    """Return up to `limit` (seq, record, hash) behind `after_seq`, in order."""
+    sql = "SELECT seq, record, hash FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
+    return [(seq, record, link) for seq, record, link in store.rows(sql, (after_seq, limit))]
+
+
+class ChainReport(msgspec.Struct, frozen=True):
+    """What a check of the chain found. first_bad: seq of the first entry that does not fit, or None."""
+
+    ok: bool
+    entries: int
+    head: str
+    first_bad: int | None
+    reason: str = ""
+
+
+def check_chain(store: Store, *, last: int | None = None) -> ChainReport:
+    """Follow the chain over all entries, or over the last `last` ones."""
+    anchor = store.rows("SELECT value FROM meta WHERE key = 'anchor'")
+    seq, link = msgspec.msgpack.decode(anchor[0][0], type=tuple[int, bytes]) if anchor else (0, CHAIN_START)
+    start = read_tail(store).seq - last if last is not None else seq
+    if start > seq:
+        at_start = store.rows("SELECT hash FROM entries WHERE seq = ?", (start,))
+        if not at_start:
+            return ChainReport(ok=False, entries=0, head="", first_bad=start, reason="missing")
+        seq, link = start, at_start[0][0]
+    count = 0
+    while True:
+        rows = read_records(store, after_seq=seq, limit=500)
+        if not rows:
+            return ChainReport(ok=True, entries=count, head=link.hex(), first_bad=None)
+        for found, record, stored in rows:
+            reason = _fault_of(found, record, stored, expected=seq + 1, previous=link)
+            if reason:
+                return ChainReport(ok=False, entries=count, head=link.hex(), first_bad=seq + 1, reason=reason)
+            seq, link, count = found, stored, count + 1
+
+
+def _fault_of(found: int, record: bytes, stored: bytes, *, expected: int, previous: bytes) -> str:
+    if found != expected:
+        return "missing"
+    if chain_hash(previous, record) != stored:
+        return "hash"
+    try:
+        entry = decode_entry(record)
+    except VaultError as error:
+        return f"record: {error}"
+    return "" if entry.header.seq == expected else "seq"
+
+
+def verify_tail(store: Store, where: str, *, last: int) -> None:
+    """Check the newest `last` entries at start; LedgerError names the first bad one."""
+    report = check_chain(store, last=last)
+    if not report.ok:
+        message = (
+            f"{where}: journal entry {report.first_bad} does not fit its chain ({report.reason}). The hub will not "
+            "spend. Keep the file, and set up the hub again: it opens a new epoch with what is known."
+        )
+        raise LedgerError(message)

@@ -1,0 +1,110 @@
+"""The ledger's tables and the rules the database keeps by itself; numbered by PRAGMA user_version."""
+
+from typing import Final
+
+from edge_agent.ledger.store import LedgerError, Store
+from payment_core.authorization import TABLE, State
+
+_STATES: Final = ", ".join(f"'{state.value}'" for state in State)
+_MOVES: Final = ", ".join(
+    f"'{old}>{new}'" for old, new in sorted({(old.value, new.value) for (old, _step), new in TABLE.items()})
+)
+
+VERSION_1: Final = (
+    "CREATE TABLE meta(key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID",
+    """CREATE TABLE entries(
+        seq INTEGER PRIMARY KEY CHECK(seq > 0),
+        record BLOB NOT NULL,
+        hash BLOB NOT NULL CHECK(length(hash) = 32)) STRICT""",
+    """CREATE TRIGGER entries_only_append BEFORE UPDATE ON entries
+        BEGIN SELECT RAISE(ABORT, 'a journal entry never changes'); END""",
+    """CREATE TRIGGER entries_kept BEFORE DELETE ON entries
+        WHEN OLD.seq > (SELECT value FROM meta WHERE key = 'prune_through')
+        BEGIN SELECT RAISE(ABORT, 'only acknowledged entries past their keeping time may be pruned'); END""",
+    f"""CREATE TABLE authorizations(
+        id BLOB PRIMARY KEY CHECK(length(id) = 16),
+        state TEXT NOT NULL CHECK(state IN ({_STATES})),
+        reader TEXT NOT NULL,
+        event_epoch INTEGER NOT NULL,
+        event_seq INTEGER NOT NULL,
+        at_ms INTEGER NOT NULL,
+        lane TEXT,
+        credential_id BLOB,
+        account_id BLOB,
+        parts BLOB NOT NULL,
+        device TEXT,
+        command_seq INTEGER,
+        credits INTEGER,
+        reason TEXT) STRICT, WITHOUT ROWID""",
+    "CREATE UNIQUE INDEX authorizations_event ON authorizations(reader, event_epoch, event_seq)",
+    f"""CREATE TRIGGER authorizations_step BEFORE UPDATE OF state ON authorizations
+        WHEN OLD.state || '>' || NEW.state NOT IN ({_MOVES})
+        BEGIN SELECT RAISE(ABORT, 'an authorization cannot take this step'); END""",
+    """CREATE TRIGGER authorizations_fixed BEFORE UPDATE OF id, reader, event_epoch, event_seq, account_id, parts
+        ON authorizations WHEN OLD.parts IS NOT NEW.parts OR OLD.account_id IS NOT NEW.account_id OR OLD.id IS NOT NEW.id
+        BEGIN SELECT RAISE(ABORT, 'what was held does not change'); END""",
+    """CREATE TABLE leases(
+        account_id BLOB NOT NULL CHECK(length(account_id) = 16),
+        unit TEXT NOT NULL,
+        epoch INTEGER NOT NULL CHECK(epoch > 0),
+        granted INTEGER NOT NULL CHECK(granted >= 0),
+        committed INTEGER NOT NULL DEFAULT 0 CHECK(committed >= 0),
+        released INTEGER NOT NULL DEFAULT 0 CHECK(released >= 0),
+        refunded INTEGER NOT NULL DEFAULT 0 CHECK(refunded >= 0),
+        day INTEGER NOT NULL DEFAULT 0,
+        day_amount INTEGER NOT NULL DEFAULT 0,
+        window_start_ms INTEGER NOT NULL DEFAULT 0,
+        window_count INTEGER NOT NULL DEFAULT 0,
+        window_amount INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY(account_id, unit, epoch),
+        CHECK(released + refunded <= committed),
+        CHECK(granted - committed + released + refunded >= 0)) STRICT, WITHOUT ROWID""",
+    """CREATE TRIGGER leases_only_rise BEFORE UPDATE ON leases
+        WHEN NEW.granted < OLD.granted OR NEW.committed < OLD.committed
+          OR NEW.released < OLD.released OR NEW.refunded < OLD.refunded
+        BEGIN SELECT RAISE(ABORT, 'the counters of a lease only rise'); END""",
+    """CREATE TRIGGER leases_stay BEFORE DELETE ON leases
+        BEGIN SELECT RAISE(ABORT, 'a lease is never taken away here'); END""",
+    """CREATE TABLE coin_credit(
+        lane TEXT PRIMARY KEY, unit TEXT NOT NULL, amount INTEGER NOT NULL CHECK(amount >= 0)) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE value_marks(
+        device TEXT PRIMARY KEY, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, counter INTEGER NOT NULL)
+        STRICT, WITHOUT ROWID""",
+    "CREATE TABLE list(credential_id BLOB PRIMARY KEY, row BLOB NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE token_counters(credential_id BLOB PRIMARY KEY, counter INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    """CREATE TRIGGER token_counters_only_rise BEFORE UPDATE ON token_counters WHEN NEW.counter <= OLD.counter
+        BEGIN SELECT RAISE(ABORT, 'a token counter only rises'); END""",
+    "CREATE TABLE documents(name TEXT PRIMARY KEY, version INTEGER NOT NULL, content BLOB NOT NULL) STRICT, WITHOUT ROWID",
+    """CREATE TRIGGER documents_only_rise BEFORE UPDATE ON documents WHEN NEW.version <= OLD.version
+        BEGIN SELECT RAISE(ABORT, 'a document version only rises'); END""",
+    """CREATE TABLE floors(
+        credential_id BLOB PRIMARY KEY, count INTEGER NOT NULL, amount INTEGER NOT NULL) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE batches(
+        batch_seq INTEGER PRIMARY KEY CHECK(batch_seq > 0),
+        first_rec INTEGER NOT NULL,
+        rec_count INTEGER NOT NULL CHECK(rec_count > 0),
+        hash BLOB NOT NULL CHECK(length(hash) = 32),
+        sealed BLOB NOT NULL) STRICT""",
+    """CREATE TRIGGER batches_sealed_once BEFORE UPDATE ON batches
+        BEGIN SELECT RAISE(ABORT, 'a sealed batch never changes'); END""",
+    """INSERT INTO meta(key, value) VALUES ('prune_through', 0), ('acked_batch', 0), ('acked_seq', 0),
+        ('acked_hash', x''), ('list_version', 0), ('time_floor_ms', 0), ('epoch', 1)""",
+)
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (VERSION_1,)
+
+
+def migrate(store: Store, where: str) -> None:
+    """Bring a ledger to this release's version; LedgerError where it is of a later one."""
+    found = int(store.rows("PRAGMA user_version")[0][0])
+    if found > len(MIGRATIONS):
+        message = (
+            f"{where}: the ledger has version {found}, this release knows up to {len(MIGRATIONS)}. "
+            "Install the newer release again; do not delete the file, it holds money."
+        )
+        raise LedgerError(message)
+    for number in range(found, len(MIGRATIONS)):
+        store.execute("BEGIN IMMEDIATE")
+        for statement in MIGRATIONS[number]:
+            store.execute(statement)
+        store.execute(f"PRAGMA user_version={number + 1}")
+        store.commit()

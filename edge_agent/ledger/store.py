@@ -1,0 +1,129 @@
+"""The port through which the ledger meets SQLite, and its product plug. Five calls: execute, executemany, rows, commit, close.
+
+Crash-only: any error of SQLite while writing means the outcome is UNKNOWN; the process stops, reopens, reconciles.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+PAGE_BYTES: Final = 1024
+WAL_LIMIT_BYTES: Final = 4 * 1024 * 1024
+Row = tuple[Any, ...]
+
+
+class LedgerError(Exception):
+    """The ledger cannot be used; the text names the file and the remedy."""
+
+
+class CommitUnknownError(LedgerError):
+    """A write or commit failed: nobody knows what is on the disk. Stop, reopen, reconcile."""
+
+
+class LedgerRefusedError(LedgerError):
+    """The database's own rules refused a write: a fault in the caller. Nothing of this step is kept."""
+
+
+class Store(Protocol):
+    """What the ledger needs of a database. One writer, one thread."""
+
+    def execute(self, sql: str, values: Sequence[object] = ()) -> int:
+        """Run one statement; return the number of rows changed."""
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        """Run one statement for many rows."""
+
+    def rows(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
+        """Return all rows of a query."""
+
+    def commit(self) -> None:
+        """Make everything since BEGIN durable; CommitUnknownError where that is not certain."""
+
+    def close(self) -> None:
+        """Close the database; a second call does nothing."""
+
+
+PRAGMAS: Final[tuple[tuple[str, str, object], ...]] = (
+    ("page_size", str(PAGE_BYTES), PAGE_BYTES),
+    ("journal_mode", "WAL", "wal"),
+    ("synchronous", "FULL", 2),
+    ("foreign_keys", "ON", 1),
+    ("trusted_schema", "OFF", 0),
+    ("cell_size_check", "ON", 1),
+    ("secure_delete", "ON", 1),
+    ("wal_autocheckpoint", "0", 0),
+    ("journal_size_limit", str(WAL_LIMIT_BYTES), WAL_LIMIT_BYTES),
+    ("busy_timeout", "5000", 5000),
+)
+"""(name, what we set, what must be read back): an EIO during a PRAGMA raises nothing, so only reading back counts."""
+
+
+def apply_pragmas(store: Store, where: str) -> None:
+    """Set every pragma and read it back; LedgerError names the first that differs."""
+    for name, value, expected in PRAGMAS:
+        store.rows(f"PRAGMA {name}={value}")
+        found = store.rows(f"PRAGMA {name}")[0][0]
+        if found != expected:
+            message = (
+                f"{where}: PRAGMA {name} is {found!r}, must be {expected!r}. "
+                f"The ledger will not run without it: use a local disk, and a file made by venuehub."
+            )
+            raise LedgerError(message)
+
+
+class SqliteStore:
+    """The product plug: sqlite3, autocommit off by hand, all pragmas read back."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+            self._cursor = self._connection.cursor()
+            apply_pragmas(self, str(path))
+        except sqlite3.Error as error:
+            message = f"{path}: cannot be opened as a ledger: {error}. Check the path, its permissions and free space."
+            raise LedgerError(message) from error
+
+    def execute(self, sql: str, values: Sequence[object] = ()) -> int:
+        """Run one statement; return the number of rows changed."""
+        try:
+            return self._cursor.execute(sql, values).rowcount
+        except sqlite3.DatabaseError as error:
+            raise _fault(self.path, error) from error
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        """Run one statement for many rows."""
+        try:
+            self._cursor.executemany(sql, rows)
+        except sqlite3.DatabaseError as error:
+            raise _fault(self.path, error) from error
+
+    def rows(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
+        """Return all rows of a query."""
+        try:
+            return self._cursor.execute(sql, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise _fault(self.path, error) from error
+
+    def commit(self) -> None:
+        """Make everything since BEGIN durable."""
+        try:
+            self._cursor.execute("COMMIT")
+        except sqlite3.DatabaseError as error:
+            raise _fault(self.path, error) from error
+
+    def close(self) -> None:
+        """Close the database without a checkpoint of our own."""
+        self._connection.close()
+
+
+def _fault(path: Path, error: sqlite3.Error) -> LedgerError:
+    if isinstance(error, sqlite3.IntegrityError):
+        return LedgerRefusedError(f"{path}: the ledger's rules refused a write: {error}")
+    name = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
+    remedy = {
+        "SQLITE_FULL": "The disk is full: free some space; the hub goes on by itself.",
+        "SQLITE_READONLY": "The disk is read-only: the card may be worn out; replace it.",
+    }.get(name, "The hub stops, reopens its ledger and reconciles.")
+    return CommitUnknownError(f"{path}: {error} ({name}). {remedy}")
