@@ -1,0 +1,254 @@
+"""Set-up behind `./demo` and `./test`: a virtual environment, the pinned packages, a broker; then the program itself.
+
+Standard library only, because it runs before anything is installed. What it says goes to stderr: stdout belongs to the
+program it starts.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, NoReturn
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+EXIT_UNAVAILABLE: Final = 69
+EXIT_INTERRUPTED: Final = 130
+PYTEST_NOTHING_COLLECTED: Final = 5
+INSTALL_VENV_HINT: Final = "install it first: apt-get install python3-venv   (or: pip install uv)"
+SLOW_PART: Final = "slow or browser or root"
+
+Mode = Literal["demo", "test"]
+
+
+class SetUpError(Exception):
+    """Something is missing that only a person can provide; the text says what and how."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the person at the keyboard asked for."""
+
+    mode: Mode
+    size: str = "normal"
+    browser: bool = True
+    wheelhouse: str = ""
+    rest: list[str] = field(default_factory=list)
+
+
+def say(text: str) -> None:
+    """Tell the person what happens."""
+    print(f"set-up: {text}", file=sys.stderr, flush=True)
+
+
+def parse(arguments: Sequence[str]) -> Plan:
+    """Return the plan; arguments that are not ours go to `venuehub demo` or to pytest, in their order."""
+    mode: Mode = "test" if arguments[0] == "test" else "demo"
+    parser = argparse.ArgumentParser(
+        prog=f"./{mode}",
+        allow_abbrev=False,
+        add_help=mode == "test",
+        description="Lint, types, import contracts and tests. Other arguments go to pytest.",
+    )
+    parser.add_argument("--wheelhouse", default="", metavar="DIR", help="install from this folder, without the network")
+    if mode == "test":
+        sizes = parser.add_mutually_exclusive_group()
+        sizes.add_argument("--quick", action="store_const", const="quick", dest="size", help="quick part, under 60 s")
+        sizes.add_argument("--full", action="store_const", const="full", dest="size", help="full counts, under 75 min")
+        parser.add_argument("--no-browser", action="store_false", dest="browser", help="leave out tests in Chromium")
+        parser.set_defaults(size="normal")
+    known, rest = parser.parse_known_args(arguments[1:])
+    if mode == "demo":
+        return Plan(mode=mode, wheelhouse=known.wheelhouse, rest=rest)
+    return Plan(mode=mode, size=known.size, browser=known.browser, wheelhouse=known.wheelhouse, rest=rest)
+
+
+# ------------------------------------------------------------------------------------------------------ environment
+
+
+def stamp(root: Path, mode: Mode) -> str:
+    """Return what must be unchanged for an environment to be used again; its place counts, the install is editable."""
+    digest = hashlib.sha256(str(root).encode())
+    for name in (f"requirements/{mode}.txt", "pyproject.toml"):
+        digest.update((root / name).read_bytes())
+    return digest.hexdigest()
+
+
+def is_ready(root: Path, mode: Mode) -> bool:
+    """Return whether the environment holds what `mode` needs; the test set contains the demo set."""
+    if not os.access(root / ".venv/bin/python", os.X_OK):
+        return False
+    modes: tuple[Mode, ...] = ("demo", "test") if mode == "demo" else ("test",)
+    for holder in modes:
+        file = root / f".venv/venuehub-{holder}.stamp"
+        if file.is_file() and file.read_text() == stamp(root, holder):
+            return True
+    return False
+
+
+def run(*command: str | Path) -> bool:
+    """Run a command with its output on stderr; return whether it succeeded."""
+    try:
+        return subprocess.run(command, stdout=sys.stderr, stdin=subprocess.DEVNULL, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def may_use_apt() -> bool:
+    """Return whether we are root on a Debian."""
+    return os.geteuid() == 0 and Path("/etc/debian_version").exists() and shutil.which("apt-get") is not None
+
+
+def apt_install(package: str) -> bool:
+    """Install a Debian package; return whether it is there now."""
+    say(f"installing {package} with apt-get")
+    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+    return run("apt-get", "-qq", "update") and run(
+        "apt-get", "-qq", "install", "-y", "--no-install-recommends", package
+    )
+
+
+def make_venv(target: Path) -> None:
+    """Make a virtual environment with pip in it, by the first way that works.
+
+    Whether `venv` works is found out by making one: Debian ships a `venv` module that fails for want of ensurepip.
+    """
+    python = Path(sys.executable)
+    ways: tuple[Callable[[], bool], ...] = (
+        lambda: run(python, "-m", "venv", "--clear", target),
+        lambda: shutil.which("uv") is not None and run("uv", "venv", "--quiet", "--clear", "--seed", target),
+        lambda: may_use_apt() and apt_install("python3-venv") and run(python, "-m", "venv", "--clear", target),
+    )
+    for way in ways:
+        if way() and run(target / "bin/python", "-m", "pip", "--version"):
+            return
+    message = f"cannot make a virtual environment with {python}; {INSTALL_VENV_HINT}"
+    raise SetUpError(message)
+
+
+def install(root: Path, plan: Plan) -> None:
+    """Bring the environment to what the pinned set says, then the project itself, and leave the stamp."""
+    venv = root / ".venv"
+    python = venv / "bin/python"
+    with (root / ".venv.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second ./demo waits here instead of installing over the first
+        if is_ready(root, plan.mode):
+            return
+        if not run(python, "-c", "import pip, sys; sys.exit(sys.version_info < (3, 11))"):
+            say("making .venv")
+            make_venv(venv)
+        pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input")
+        source = ("--no-index", "--find-links", plan.wheelhouse) if plan.wheelhouse else ()
+        requirements = root / f"requirements/{plan.mode}.txt"
+        say(f"installing requirements/{plan.mode}.txt (once; half a minute)")
+        if not run(*pip, *source, "--require-hashes", "-r", requirements):
+            message = f"pip could not install {requirements}; see above. Without a network: --wheelhouse DIR"
+            raise SetUpError(message)
+        if not run(*pip, "--no-deps", "--no-build-isolation", "-e", root):
+            message = f"pip could not install the project in {root}; see above"
+            raise SetUpError(message)
+        (venv / f"venuehub-{plan.mode}.stamp").write_text(stamp(root, plan.mode))
+
+
+def find_mosquitto() -> str | None:
+    """Return where the broker is; Debian keeps it off an ordinary user's PATH."""
+    return shutil.which("mosquitto", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
+
+
+def find_chromium() -> str | None:
+    """Return where a Chromium is."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def provide_programs(plan: Plan) -> None:
+    """Install the broker, and Chromium for browser tests, where they are missing and we may; else say what follows."""
+    if find_mosquitto() is None and not (may_use_apt() and apt_install("mosquitto")):
+        say("no mosquitto found: using the iotcore wheel as broker. Better: apt-get install mosquitto")
+    wants_browser = plan.mode == "test" and plan.browser and plan.size != "quick"
+    if wants_browser and find_chromium() is None and not (may_use_apt() and apt_install("chromium")):
+        say("no Chromium found: browser tests will be skipped. Install chromium, or say --no-browser")
+
+
+def set_up(root: Path, plan: Plan) -> None:
+    """Make everything ready. Does nothing and says nothing where it is ready already."""
+    if not is_ready(root, plan.mode):
+        provide_programs(plan)
+        install(root, plan)
+    elif plan.mode == "test" and plan.size != "quick":
+        provide_programs(plan)
+
+
+# ------------------------------------------------------------------------------------------------------------- test
+
+
+def pytest_runs(plan: Plan) -> list[list[str]]:
+    """Return the arguments of each pytest run: the quick tests on two cores, then those that want the machine alone."""
+    runs = [["-n", "2", "-m", f"not ({SLOW_PART})", *plan.rest]]
+    if plan.size != "quick":
+        slow = SLOW_PART if plan.browser else f"({SLOW_PART}) and not browser"
+        runs.append(["-m", slow, *plan.rest])
+    return runs
+
+
+def check_statically(tools: Path) -> bool:
+    """Run linter, types and import contracts side by side; print each one's words; return whether all are content."""
+    commands = {"ruff": ("check", "."), "mypy": (), "lint-imports": ()}
+    started = {
+        name: subprocess.Popen(
+            (tools / name, *arguments), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        for name, arguments in commands.items()
+    }
+    content = True
+    for name, process in started.items():
+        output, _ = process.communicate()
+        content = content and process.returncode == 0
+        tail = output.strip().splitlines()[-1:] if process.returncode == 0 else output.strip().splitlines()
+        for line in tail:
+            print(f"{name}: {line}", flush=True)
+    return content
+
+
+def test(plan: Plan) -> int:
+    """Run all checks of the size asked for; return the exit code."""
+    tools = ROOT / ".venv/bin"
+    os.environ["VENUEHUB_TEST_SIZE"] = plan.size
+    statically_content = check_statically(tools)
+    codes = [
+        subprocess.run((tools / "python", "-m", "pytest", *arguments), cwd=ROOT, check=False).returncode
+        for arguments in pytest_runs(plan)
+    ]
+    # Arguments may choose tests of one part only; that nothing at all was chosen is a failure.
+    executed = [code for code in codes if code != PYTEST_NOTHING_COLLECTED] or [PYTEST_NOTHING_COLLECTED]
+    if not statically_content:
+        print("lint, types or import contracts failed: see above the tests", flush=True)
+    return 0 if statically_content and not any(executed) else 1
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Set up and start; return the exit code of tests, or become the demo."""
+    plan = parse(arguments)
+    try:
+        set_up(ROOT, plan)
+    except SetUpError as error:
+        say(str(error))
+        return EXIT_UNAVAILABLE
+    return test(plan) if plan.mode == "test" else become_demo(plan)
+
+
+def become_demo(plan: Plan) -> NoReturn:
+    """Replace this process by the demo, so that a Ctrl-C has one receiver."""
+    python = str(ROOT / ".venv/bin/python")
+    os.execv(python, (python, "-m", "venuehub", "demo", *plan.rest))  # noqa: S606 - our own program, no shell wanted
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
