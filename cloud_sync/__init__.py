@@ -1,1 +1,1 @@
-"""The post: sealed batches, receipts, leases and signed documents, both ends. May import payment_core and device_profiles."""
+"""The post: sealed batches, receipts, leases, signed documents, both ends. May import payment_core, device_profiles."""

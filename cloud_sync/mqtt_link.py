@@ -145,7 +145,8 @@ class MqttLink:
         try:
             codes = await self._client.subscribe(wanted, timeout=ANSWER_S)
         except aiomqtt.MqttError as error:
-            raise self._fault(f"no answer to a subscription ({error})") from error
+            hint = f"no answer to a subscription ({error})"
+            raise self._fault(hint) from error
         for text, code in zip(filters, codes, strict=True):
             number = _number(code)
             if number >= _REFUSED:
@@ -161,7 +162,8 @@ class MqttLink:
             async with asyncio.timeout(ANSWER_S):
                 code = await answer
         except TimeoutError as error:
-            raise self._fault(f"no answer to a publish within {ANSWER_S:.0f} s") from error
+            hint = f"no answer to a publish within {ANSWER_S:.0f} s"
+            raise self._fault(hint) from error
         finally:
             self._flying.pop(mid, None)
         if code >= _REFUSED:
@@ -229,9 +231,11 @@ class MqttLink:
         except MqttConnectError as error:
             if five and _number(error.rc) in _WRONG_VERSION:
                 raise _WrongVersionError from error
-            raise self._fault(f"it refused us: {error}; look at user, password and client id") from error
+            hint = f"it refused us: {error}; look at user, password and client id"
+            raise self._fault(hint) from error
         except aiomqtt.MqttError as error:
-            raise self._fault(f"{error}; is it running, and is this its port?") from error
+            hint = f"{error}; is it running, and is this its port?"
+            raise self._fault(hint) from error
         finally:
             entering.cancel()
         self.version = int(version)
@@ -283,7 +287,8 @@ class MqttLink:
     def _send(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int:
         info = self._paho.publish(topic, payload, qos, retain)
         if info.rc != 0:
-            raise self._fault(f"a publish was not taken ({error_string(info.rc)})")
+            hint = f"a publish was not taken ({error_string(info.rc)})"
+            raise self._fault(hint)
         return info.mid
 
     def _on_publish(self, *arguments: Any) -> None:  # noqa: ANN401 - client, userdata, message id, reason, properties

@@ -1,1 +1,1 @@
-"""The bytes of the post, pure: batches, envelopes, ESM1 messages, retry arithmetic. May import payment_core and msgspec."""
+"""The post's bytes, pure: batches, envelopes, ESM1 messages, retry arithmetic. May import payment_core and msgspec."""

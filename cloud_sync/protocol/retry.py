@@ -1,0 +1,23 @@
+"""When to try again: exponential back-off with full jitter. The dice are an argument."""
+
+from typing import Final
+
+BASE_MS: Final = 500
+CAP_MS: Final = 60_000
+RESEND_BASE_MS: Final = 2_000
+RESEND_CAP_MS: Final = 30_000
+
+
+def reconnect_delay_ms(attempt: int, *, dice: float) -> int:
+    """Return how long to wait before connect number `attempt` (0 is the first retry); `dice` is in [0, 1)."""
+    return int(_ceiling(attempt, BASE_MS, CAP_MS) * dice)
+
+
+def resend_delay_ms(attempt: int, *, dice: float) -> int:
+    """Return how long to wait for a receipt before resend `attempt`; never under half the ceiling."""
+    ceiling = _ceiling(attempt, RESEND_BASE_MS, RESEND_CAP_MS)
+    return int(ceiling / 2 + ceiling / 2 * dice)
+
+
+def _ceiling(attempt: int, base_ms: int, cap_ms: int) -> int:
+    return min(cap_ms, base_ms << min(attempt, 16))
