@@ -1,0 +1,143 @@
+"""A simulated PN532 on a serial line, with virtual cards that a script puts into its field."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Final
+
+from firmware_bridge.simulators.interface import ScriptError
+from firmware_bridge.simulators.pn532_cards import CARD_USAGE, Card, CardText, Ntag213, read_card_text
+from firmware_bridge.simulators.pn532_chip import Pn532Chip, SyntaxFault, Waiting
+from firmware_bridge.simulators.pn532_ntag424 import IsoDepCard, Ntag424
+from firmware_bridge.simulators.script import milliseconds
+from firmware_bridge.wire import pn532
+
+_USAGE: Final = "tap CARD for TIME, put CARD, remove"
+
+
+class Pn532Simulator:
+    """A PN532 (simulators/interface.py). A card keeps its memory and counter for the life of the simulator."""
+
+    verbs: ClassVar[Mapping[str, str]] = {
+        "tap CARD for TIME": "hold a card to the reader, e.g. `tap ntag213:04A1B2C3D4E580 for 400ms`",
+        "put CARD": f"leave a card on the reader; CARD: {CARD_USAGE}",
+        "remove": "take the card away",
+    }
+
+    def __init__(self, *, card: str = "", dice: Callable[[int], bytes] = os.urandom) -> None:
+        """Power up, with `card` in the field where one is given (ScriptError where it is not known)."""
+        self._decoder = pn532.Decoder()
+        self._chip = Pn532Chip()
+        self._dice = dice
+        self._wallet: dict[CardText, Card] = {}
+        self._leaves_ms: int | None = None
+        self._waiting: Waiting | None = None
+        self._last = b""
+        self._taps = 0
+        if card:
+            self._present(card, leaves_ms=None)
+
+    def feed(self, data: bytes, *, now_ms: int) -> bytes:
+        """Take bytes from the host; return ACK and answer, or ACK alone while a poll waits."""
+        self._take_away_in_time(now_ms)
+        sent = b""
+        for message in self._decoder.feed(data):
+            match message:
+                case pn532.DataFrame(tfi=pn532.TO_CHIP, body=body):
+                    sent += pn532.ACK + self._carry_out(body, now_ms=now_ms)
+                case pn532.Nack():
+                    sent += self._last
+                case pn532.Ack():
+                    self._waiting = None
+                case pn532.DataFrame() | pn532.ErrorFrame():
+                    sent += pn532.SYNTAX_ERROR
+        return sent
+
+    def tick(self, *, now_ms: int) -> bytes:
+        """Let a card leave in time; answer a waiting poll that has found a card or given up."""
+        self._take_away_in_time(now_ms)
+        if self._waiting is None:
+            return b""
+        answer = self._chip.look(self._waiting, now_ms=now_ms)
+        if answer is None:
+            return b""
+        self._waiting = None
+        return self._frame(answer)
+
+    def due_ms(self) -> int | None:
+        """Return when a waiting poll gives up."""
+        return None if self._waiting is None else self._waiting.deadline_ms
+
+    def command(self, words: list[str], *, now_ms: int) -> int:
+        """Carry out a script line; a tap makes the script wait until the card has left."""
+        self._take_away_in_time(now_ms)
+        match words:
+            case ["tap", card, "for", duration]:
+                hold_ms = milliseconds(duration)
+                self._present(card, leaves_ms=now_ms + hold_ms)
+                self._taps += 1
+                return hold_ms
+            case ["put", card]:
+                self._present(card, leaves_ms=None)
+                return 0
+            case ["remove"]:
+                self._leaves_ms = None
+                self._chip.put(None)
+                return 0
+            case _:
+                message = f"not a line for a PN532: {' '.join(words)!r}; expected {_USAGE}"
+                raise ScriptError(message)
+
+    def status(self) -> dict[str, object]:
+        """Return taps so far, how often a card was activated, and line noise in bytes."""
+        return {
+            "taps": self._taps,
+            "activations": self._chip.activations,
+            "card_in_field": self._chip.card is not None,
+            "noise_bytes": self._decoder.noise_bytes,
+        }
+
+    def _carry_out(self, body: bytes, *, now_ms: int) -> bytes:
+        self._waiting = None
+        result = self._chip.carry_out(body, now_ms=now_ms)
+        if isinstance(result, SyntaxFault):
+            return pn532.SYNTAX_ERROR
+        if isinstance(result, bytes):
+            return self._frame(result)
+        answer = self._chip.look(result, now_ms=now_ms)
+        if answer is None:
+            self._waiting = result
+            return b""
+        return self._frame(answer)
+
+    def _frame(self, body: bytes) -> bytes:
+        self._last = pn532.encode(pn532.DataFrame(tfi=pn532.FROM_CHIP, body=body))
+        return self._last
+
+    def _present(self, text: str, *, leaves_ms: int | None) -> None:
+        wanted = read_card_text(text)
+        if self._chip.card is not None:
+            message = f"a card is still in the field: `remove` it, or wait until its tap is over, before {text}"
+            raise ScriptError(message)
+        self._chip.put(self._card(wanted))
+        self._leaves_ms = leaves_ms
+
+    def _card(self, wanted: CardText) -> Card:
+        """Return the card, the same one each time it is named."""
+        identity = CardText(kind=wanted.kind, uid=wanted.uid, key=wanted.key)
+        card = self._wallet.get(identity)
+        if card is None:
+            card = self._made(identity)
+            self._wallet[identity] = card
+        if wanted.counter is not None and isinstance(card, IsoDepCard):
+            card.application.counter = wanted.counter
+        return card
+
+    def _made(self, card: CardText) -> Card:
+        if card.kind == "ntag424":
+            return IsoDepCard(Ntag424(card.uid, card.key, dice=self._dice))
+        return Ntag213(card.uid)
+
+    def _take_away_in_time(self, now_ms: int) -> None:
+        if self._leaves_ms is not None and now_ms >= self._leaves_ms:
+            self._leaves_ms = None
+            self._chip.put(None)
