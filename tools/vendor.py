@@ -62,7 +62,7 @@ def differences(packages: list[Package], root: Path) -> list[str]:
 def fetch(package: Package, root: Path, *, accept: bool) -> None:
     """Copy the listed files of one package; with `accept` take over their hashes, else refuse other bytes."""
     with tempfile.TemporaryDirectory() as scratch:
-        subprocess.run(  # noqa: S603 - name and version are the manifest's, and no shell reads them
+        subprocess.run(
             [shutil.which("npm") or "npm", "pack", f"{package.name}@{package.version}", "--silent"],
             cwd=scratch,
             check=True,
@@ -75,7 +75,7 @@ def fetch(package: Package, root: Path, *, accept: bool) -> None:
             content = (Path(scratch) / "package" / path).read_bytes()
             arrived = hashlib.sha256(content).hexdigest()
             if arrived != digest and not accept:
-                sys.exit(f"{package.name} {package.version}: {path} has another hash than vendored.toml; nothing copied")
+                sys.exit(f"{package.name} {package.version}: {path} is not the file that vendored.toml names")
             package.files[path] = arrived
             for folder in package.into:
                 target = root / folder / path

@@ -45,7 +45,7 @@ class DemoControl:
             async with asyncio.timeout(ANSWER_S):
                 answer = await self._exchange(request.encode())
         except (OSError, TimeoutError) as error:
-            message = f"demo control {self._url}: {error or 'no answer'}; is the demo still running?"
+            message = f"demo control {self._url}: {str(error) or 'no answer'}; is the demo still running?"
             raise DemoControlError(message) from error
         head, _, body = answer.partition(b"\r\n\r\n")
         status = head.split(b" ", 2)[1:2]

@@ -11,7 +11,9 @@ import msgspec
 
 from payment_core.money import Money
 
-TapResult = Literal["approved", "captured", "declined", "repeated", "voided", "expired", "refunded", "in_doubt", "coins"]
+TapResult = Literal[
+    "approved", "captured", "declined", "repeated", "voided", "expired", "refunded", "in_doubt", "coins",
+]  # fmt: skip
 """How a tap stands by now: approved is held and not yet delivered, captured delivered; coins: a coin, not a card."""
 
 MoneyKind = Literal["taken", "coins", "refunds", "in_doubt"]

@@ -1,0 +1,125 @@
+"""All lanes of one hub as the bus tells them, and the wake-up for whoever shows one."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from edge_agent.terminal.board import Board, Screen
+from payment_core.bus import DeviceState, View, decode, parse_topic
+from payment_core.errors import MalformedMessageError
+
+MAX_LANES: Final = 256
+MAX_DEVICES: Final = 1_024
+"""One hub has fewer of both; what comes beyond is not kept, so that a mad publisher cannot fill the memory."""
+
+
+def monotonic_ms() -> int:
+    """Return milliseconds of the system's monotonic clock."""
+    return time.monotonic_ns() // 1_000_000
+
+
+class LaneFeed:
+    """One lane's board with a change number to wait on."""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        self.version = 0
+        self._changed = asyncio.Event()
+
+    def touch(self) -> None:
+        """Wake everyone who waits."""
+        self.version += 1
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    async def wait(self, seen: int, timeout_ms: int) -> None:
+        """Return once the change number differs from `seen`, or after the time."""
+        if self.version != seen:
+            return
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+
+class Hall:
+    """The lanes and devices of a hub. `connected` is whether the broker is there."""
+
+    def __init__(
+        self, *, default_language: str, languages: tuple[str, ...], now_ms: Callable[[], int] = monotonic_ms
+    ) -> None:
+        self.connected = False
+        self.devices: dict[str, DeviceState] = {}
+        self.malformed = 0
+        """Messages thrown away because they were not what their topic promises."""
+        self._default_language = default_language
+        self._languages = languages
+        self._now_ms = now_ms
+        self._feeds: dict[str, LaneFeed] = {}
+        self._spoken_of: set[str] = set()
+
+    def set_connected(self, *, connected: bool) -> None:
+        """Note that the broker came or went, on every screen."""
+        self.connected = connected
+        for feed in self._feeds.values():
+            feed.touch()
+
+    def on_message(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        """Take one message of the bus; what is malformed or not ours is counted and left."""
+        address = parse_topic(topic)
+        if address is None:
+            return
+        try:
+            message = decode(address.leaf, payload)
+        except MalformedMessageError:
+            self.malformed += 1
+            return
+        if isinstance(message, View):
+            self._on_view(address.name, message, retained=retained)
+        elif isinstance(message, DeviceState) and (address.name in self.devices or len(self.devices) < MAX_DEVICES):
+            self.devices[address.name] = message
+
+    def feed(self, lane: str) -> LaneFeed | None:
+        """Return a lane's feed, made when first asked for; None where the hall is full."""
+        if lane not in self._feeds:
+            if len(self._feeds) >= MAX_LANES:
+                return None
+            board = Board(lane, default_language=self._default_language, languages=self._languages)
+            self._feeds[lane] = LaneFeed(board)
+        return self._feeds[lane]
+
+    def screen(self, feed: LaneFeed) -> Screen:
+        """Return what a lane shows now."""
+        return feed.board.screen(self._now_ms(), connected=self.connected)
+
+    def until_change_ms(self, feed: LaneFeed) -> int | None:
+        """Return how long a lane's screen stays as it is without a message, or None."""
+        now_ms = self._now_ms()
+        moment = feed.board.next_change_ms(now_ms)
+        return None if moment is None else moment - now_ms
+
+    def lanes(self) -> list[Screen]:
+        """Return what each lane of the bus shows, by lane; one that was only asked for is not among them."""
+        return [self.screen(self._feeds[lane]) for lane in sorted(self._spoken_of)]
+
+    def pick_language(self, lane: str, language: str) -> bool:
+        """Take a guest's choice; False where the lane or the language does not exist."""
+        feed = self._feeds.get(lane)
+        if feed is None or language not in self._languages:
+            return False
+        feed.board.pick_language(language, self._now_ms())
+        feed.touch()
+        return True
+
+    def _on_view(self, lane: str, view: View, *, retained: bool) -> None:
+        feed = self.feed(lane)
+        if feed is None:
+            return
+        self._spoken_of.add(lane)
+        if retained:
+            feed.board.on_kept_view(view)
+        else:
+            feed.board.on_view(view, self._now_ms())
+        feed.touch()

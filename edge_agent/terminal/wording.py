@@ -1,0 +1,59 @@
+"""The words of the guest pages: one TOML file per language, read once, asked by dotted keys."""
+
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from typing import Final
+
+from payment_core.money import SYMBOLS, Money, money_text
+
+LANGUAGES: Final = ("zh-Hans", "en")
+_FILES: Final = {"zh-Hans": "zh_hans.toml", "en": "en.toml"}
+
+
+class UnknownLanguageError(Exception):
+    """A language this page has no words for; the text names those it has."""
+
+    def __init__(self, language: str) -> None:
+        super().__init__(f"language {language!r}: this page speaks {', '.join(LANGUAGES)}")
+
+
+def load(language: str) -> dict[str, str]:
+    """Return one language's texts by dotted key, such as `reason.not_enough.advice`."""
+    if language not in _FILES:
+        raise UnknownLanguageError(language)
+    text = resources.files("edge_agent.terminal").joinpath("texts", _FILES[language]).read_text(encoding="utf-8")
+    return dict(_flat(tomllib.loads(text), ""))
+
+
+class Words:
+    """One language's texts and the way it writes sums."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self._texts = load(language)
+
+    def __call__(self, key: str, **values: str) -> str:
+        """Return the text of a key with its placeholders filled."""
+        return self._texts[key].format(**values)
+
+    def reason(self, reason: str, part: str) -> str:
+        """Return `word` or `advice` of a decline reason; a reason newer than this page gets the general one."""
+        return self._texts.get(f"reason.{reason}.{part}") or self._texts[f"reason.other.{part}"]
+
+    def amount(self, minor: int, unit: str) -> str:
+        """Return a sum as this language writes it: money by its symbol, points and plays by their word."""
+        template = self._texts.get(f"unit.{unit.partition(':')[0]}")
+        if unit in SYMBOLS or template is None:
+            return money_text(Money(minor, unit))
+        return template.format(count=f"{minor:,}")
+
+
+def _flat(table: Mapping[str, object], prefix: str) -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", str(value)))
+    return rows
