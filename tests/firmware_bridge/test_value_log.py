@@ -1,0 +1,228 @@
+import shutil
+import tempfile
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from firmware_bridge import value_log
+from firmware_bridge.preallocated import LogFileError
+from firmware_bridge.value_log import Fact, Kept, ValueLog
+from payment_core.bus import Booked
+from payment_core.events import CoinInserted, CreditDelivered
+
+
+def coin(counter: int, device: str = "coins") -> Fact:
+    return Fact(device, CoinInserted(position=2, counter=counter), at_ms=1_000, counter=counter)
+
+
+def short(log: ValueLog) -> list[tuple[str, int, int, int]]:
+    return [(kept.device, kept.epoch, kept.seq, kept.counter) for kept in log.pending()]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "values.log"
+
+
+def test_facts_are_numbered_per_device_and_stay_until_booked(path):
+    log = ValueLog(path, fresh_epoch=7)
+    kept = log.append([coin(1), coin(2), coin(1, "notes")])
+    log.sync()
+    assert kept == log.pending()
+    assert short(log) == [("coins", 7, 1, 1), ("coins", 7, 2, 2), ("notes", 7, 1, 1)]
+    assert log.booked("coins", Booked(epoch=7, seq=1, counter=1)) == 1
+    assert log.booked("coins", Booked(epoch=7, seq=1, counter=1)) == 0
+    assert log.booked("coins", Booked(epoch=8, seq=9, counter=1)) == 0
+    assert log.booked("nobody", Booked(epoch=7, seq=9, counter=1)) == 0
+    log.close()
+    log = ValueLog(path, fresh_epoch=99)
+    assert short(log) == [("coins", 7, 2, 2), ("notes", 7, 1, 1)]
+    assert (log.epoch, log.last_counter("coins"), log.last_counter("other")) == (7, 2, None)
+    assert [kept.seq for kept in log.append([coin(3)])] == [3]
+    log.close()
+
+
+def test_the_event_carries_its_age_and_body(path):
+    log = ValueLog(path, fresh_epoch=7)
+    (kept,) = log.append([Fact("racer-2", CreditDelivered(id="a", credits=2), at_ms=1_000)])
+    event = kept.event(now_ms=1_500)
+    assert (event.kind, event.seq, event.epoch, event.age_ms) == ("CreditDelivered", 1, 7, 500)
+    assert msgspec.json.decode(event.body) == {"id": "a", "credits": 2}
+    assert kept.event(now_ms=10).age_ms == 0
+    assert log.last_counter("racer-2") is None
+    log.close()
+
+
+def test_numbers_and_counter_outlive_the_events(path):
+    log = ValueLog(path, fresh_epoch=7)
+    for counter in range(1, 6):
+        log.append([coin(counter)])
+        log.booked("coins", Booked(epoch=7, seq=counter, counter=counter))
+    log.close()
+    log = ValueLog(path, fresh_epoch=8)
+    assert (short(log), log.last_counter("coins")) == ([], 5)
+    assert short_of(log.append([coin(6)])) == [(7, 6)]
+    log.close()
+
+
+def short_of(kept: list[Kept]) -> list[tuple[int, int]]:
+    return [(one.epoch, one.seq) for one in kept]
+
+
+def test_a_full_half_is_left_for_the_other_and_the_bound_is_told(path, monkeypatch):
+    monkeypatch.setattr(value_log, "BODY_BYTES", 4_000)
+    monkeypatch.setattr(value_log, "FULL_EVENTS", 40)
+    log = ValueLog(path, fresh_epoch=7)
+    for counter in range(1, 200):
+        log.append([coin(counter)])
+        if counter > 3:
+            log.booked("coins", Booked(epoch=7, seq=counter - 3, counter=0))
+    assert [kept.seq for kept in log.pending()] == [197, 198, 199]
+    assert not log.full
+    with pytest.raises(LogFileError, match=r"is full: \d+ events were not booked by the hub"):
+        log.append([coin(counter) for counter in range(200, 400)])
+    assert log.full
+    log.close()
+    log = ValueLog(path, fresh_epoch=8)
+    assert [kept.seq for kept in log.pending()] == [197, 198, 199]
+    log.close()
+
+
+def test_a_log_that_was_set_back_begins_a_new_epoch(path, tmp_path):
+    log = ValueLog(path, fresh_epoch=7)
+    log.append([coin(1)])
+    log.close()
+    shutil.copy(path, tmp_path / "old")
+    log = ValueLog(path, fresh_epoch=8)
+    log.append([coin(2)])
+    hub = Booked(epoch=7, seq=2, counter=2)
+    assert not log.is_behind("coins", Booked(epoch=7, seq=1, counter=1))
+    log.close()
+    log = ValueLog(tmp_path / "old", fresh_epoch=9)
+    log.append([coin(9), coin(9, "notes")])
+    assert log.is_behind("coins", hub)
+    assert not log.is_behind("coins", Booked(epoch=6, seq=2, counter=2))
+    log.renew(fresh_epoch=9)
+    log.booked("coins", hub)
+    assert short(log) == [("coins", 9, 1, 9), ("notes", 9, 1, 9)]
+    assert short_of(log.append([coin(10)])) == [(9, 2)]
+    log.close()
+    log = ValueLog(tmp_path / "old", fresh_epoch=10)
+    assert short(log) == [("coins", 9, 1, 9), ("coins", 9, 2, 10), ("notes", 9, 1, 9)]
+    log.close()
+
+
+def changed_span(before: bytes, after: bytes) -> tuple[int, int]:
+    first = next(at for at, (old, new) in enumerate(zip(before, after, strict=True)) if old != new)
+    last = next(
+        len(after) - at
+        for at, (old, new) in enumerate(zip(reversed(before), reversed(after), strict=True))
+        if old != new
+    )
+    return first, last
+
+
+def reopened_after_cut(cut: Path, at: int, data: bytes) -> list[tuple[str, int, int, int]]:
+    with cut.open("r+b") as file:
+        file.seek(at)
+        file.write(data)
+    log = ValueLog(cut, fresh_epoch=99)
+    found = short(log)
+    assert log.epoch == 7
+    log.append([coin(9)])
+    log.close()
+    log = ValueLog(cut, fresh_epoch=99)
+    assert short(log) == [*found, ("coins", 7, found[-1][2] + 1, 9)], "nothing torn comes back after the next start"
+    log.close()
+    return found
+
+
+def test_cut_anywhere_in_a_write_synced_events_stay_and_torn_ones_are_gone(path, tmp_path, monkeypatch):
+    monkeypatch.setattr(value_log, "BODY_BYTES", 4_096)
+    monkeypatch.setattr(value_log, "HEAD_BYTES", 512)
+    monkeypatch.setattr(value_log, "HALF_BYTES", 4_608)
+    log = ValueLog(path, fresh_epoch=7)
+    log.append([coin(1)])
+    log.sync()
+    before = path.read_bytes()
+    log.append([coin(2), coin(3)])
+    after = path.read_bytes()
+    log.close()
+    first, last = changed_span(before, after)
+    seen = set()
+    for cut in range(first, last + 1):
+        (tmp_path / "cut").write_bytes(before)
+        found = reopened_after_cut(tmp_path / "cut", first, after[first:cut])
+        seen.add(tuple(one[2] for one in found))
+    assert seen == {(1,), (1, 2), (1, 2, 3)}
+
+
+def test_cut_anywhere_in_a_change_of_halves_one_half_is_whole(path, tmp_path, monkeypatch):
+    monkeypatch.setattr(value_log, "BODY_BYTES", 4_096)
+    monkeypatch.setattr(value_log, "HEAD_BYTES", 512)
+    monkeypatch.setattr(value_log, "HALF_BYTES", 4_608)
+    log = ValueLog(path, fresh_epoch=7)
+    log.append([coin(1), coin(2)])
+    log.close()
+    before = path.read_bytes()
+    ValueLog(path, fresh_epoch=8).close()
+    after = path.read_bytes()
+    first, last = changed_span(before, after)
+    head_end = first + 512
+    for cut in range(last - head_end + 1):
+        (tmp_path / "cut").write_bytes(before)
+        found = reopened_after_cut(tmp_path / "cut", head_end, after[head_end : head_end + cut])
+        assert [one[2] for one in found] == [1, 2]
+    for cut in range(64):
+        (tmp_path / "cut").write_bytes(before[:head_end] + after[head_end:])
+        found = reopened_after_cut(tmp_path / "cut", first, after[first : first + cut])
+        assert [one[2] for one in found] == [1, 2]
+
+
+class Story(RuleBasedStateMachine):
+    """Appends, bookings and kills in any order against a plain list; unsynced events may go at a kill, others never."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.path = self.folder / "values.log"
+        self.log = ValueLog(self.path, fresh_epoch=7)
+        self.kept: list[tuple[str, int]] = []
+
+    @rule(device=st.sampled_from(["a", "b"]), count=st.integers(1, 4))
+    def append(self, device: str, count: int) -> None:
+        new = self.log.append([coin(1, device) for _ in range(count)])
+        self.log.sync()
+        self.kept += [(one.device, one.seq) for one in new]
+
+    @precondition(lambda self: self.kept)
+    @rule(data=st.data())
+    def book(self, data) -> None:
+        device, seq = data.draw(st.sampled_from(self.kept))
+        self.log.booked(device, Booked(epoch=7, seq=seq, counter=0))
+        self.kept = [one for one in self.kept if one[0] != device or one[1] > seq]
+
+    @rule(garbage=st.binary(max_size=40))
+    def kill(self, garbage: bytes) -> None:
+        end = self.log._half_at() + value_log.HEAD_BYTES + self.log._write_at
+        self.log.close()
+        with self.path.open("r+b") as file:
+            file.seek(end)
+            file.write(garbage)
+        self.log = ValueLog(self.path, fresh_epoch=8)
+
+    @invariant()
+    def nothing_lost_nothing_doubled(self) -> None:
+        assert sorted((one.device, one.seq) for one in self.log.pending()) == sorted(self.kept)
+
+    def teardown(self) -> None:
+        self.log.close()
+        shutil.rmtree(self.folder)
+
+
+TestStory = Story.TestCase
+TestStory.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
