@@ -1,0 +1,158 @@
+"""The front door: every command says how it is used, and every fault leaves by one path."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import typer
+
+from tests.support.tree import ROOT
+from venuehub import cli
+from venuehub.errors import CliError, ExitCode, told_as
+
+RUNS_UNTIL_STOPPED = {"run", "emulate"}
+"""Programs that print no result: --json would promise a document that never comes."""
+
+
+def leaves(command, path=()):
+    """Return every command that does something, with its path."""
+    children = getattr(command, "commands", None)
+    if children is None:
+        return [(" ".join(path), command)]
+    return [leaf for name, child in children.items() for leaf in leaves(child, (*path, name))]
+
+
+EVERY_COMMAND = leaves(typer.main.get_command(cli.build(cli.command_names())), ("venuehub",))
+
+
+@pytest.mark.parametrize(("path", "command"), EVERY_COMMAND, ids=[path for path, _ in EVERY_COMMAND])
+def test_every_command_has_help_an_example_and_json(path, command):
+    assert command.help, path
+    assert f"Example: {path}" in (command.epilog or "")
+    options = {option for parameter in command.params for option in parameter.opts}
+    if path.split()[-1] not in RUNS_UNTIL_STOPPED:
+        assert "--json" in options
+    assert all(parameter.help for parameter in command.params), "each option says what it is for"
+
+
+@pytest.mark.parametrize("name", cli.command_names())
+def test_a_command_module_brings_in_no_program_before_it_runs(name):
+    programs = sorted(cli.ROOMS - {"venuehub"})
+    code = f"import sys, venuehub.commands.{name}; print([room for room in {programs} if room in sys.modules])"
+    loaded = subprocess.run((sys.executable, "-c", code), cwd=ROOT, capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "[]"
+
+
+def test_only_the_noun_that_was_named_is_loaded():
+    assert cli.chosen(["doctor", "--json"]) == ["doctor"]
+    assert cli.chosen(["--help"]) == cli.command_names()
+    assert cli.chosen([]) == cli.command_names()
+
+
+def test_help_lists_the_exit_codes(capsys):
+    assert cli.main(["--help"]) == 0
+    assert "3 doctor found problems" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_misspelt_command_is_answered_with_the_right_one(capsys):
+    assert cli.main(["doctr"]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.splitlines() == [
+        "venuehub: No such command 'doctr'. Did you mean 'doctor'?",
+        "  remedy: venuehub --help",
+    ]
+
+
+def test_a_fault_with_json_is_exactly_one_document(capsys):
+    assert cli.main(["doctr", "--json"]) == 2
+    told = capsys.readouterr()
+    assert told.err == ""
+    assert json.loads(told.out) == {
+        "error": {
+            "code": "usage",
+            "message": "No such command 'doctr'. Did you mean 'doctor'?",
+            "where": "",
+            "hint": "venuehub --help",
+        }
+    }
+
+
+def failing_app(fault):
+    app = typer.Typer(callback=lambda: None)
+
+    @app.command("fail")
+    def fail(*, as_json: bool = typer.Option(False, "--json")) -> None:
+        del as_json
+        raise fault
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("fault", "exit_code", "lines"),
+    [
+        (
+            CliError(
+                "broker_unreachable",
+                "no answer",
+                where="127.0.0.1:1883",
+                hint="start it",
+                exit_code=ExitCode.UNAVAILABLE,
+            ),
+            69,
+            ["venuehub: 127.0.0.1:1883: no answer", "  remedy: start it"],
+        ),
+        (
+            ZeroDivisionError("division by zero"),
+            1,
+            [
+                "venuehub: an unexpected fault: ZeroDivisionError: division by zero",
+                "  remedy: please report this; VENUEHUB_DEBUG=1 shows where it happened",
+            ],
+        ),
+        (
+            ModuleNotFoundError("No module named 'alembic'", name="alembic"),
+            69,
+            [
+                "venuehub: the Python package 'alembic' is not installed",
+                "  remedy: install the extra of this program: "
+                "pip install 'venuehub[edge]', [bridge], [terminal] or [office]",
+            ],
+        ),
+        (KeyboardInterrupt(), 130, []),
+        (typer.Exit(5), 5, []),
+    ],
+    ids=["known", "bug", "not installed", "interrupted", "exit"],
+)
+def test_a_fault_is_told_in_two_lines_without_a_traceback(fault, exit_code, lines, monkeypatch, capsys):
+    monkeypatch.delenv(cli.DEBUG_VARIABLE, raising=False)
+    monkeypatch.setattr(cli, "build", lambda _names: failing_app(fault))
+    assert cli.main(["fail"]) == exit_code
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.splitlines() == lines
+
+
+def test_a_rooms_fault_keeps_its_own_words():
+    with pytest.raises(CliError) as told, told_as("settings", ValueError, where="hub.toml", exit_code=ExitCode.USAGE):
+        int("x")
+    assert told.value.message == "invalid literal for int() with base 10: 'x'"
+    assert (told.value.code, told.value.where, told.value.exit_code) == ("settings", "hub.toml", 2)
+
+
+def test_a_reader_that_went_away_is_no_traceback():
+    reading, writing = os.pipe()
+    os.close(reading)
+    asked = subprocess.run(
+        (sys.executable, "-m", "venuehub", "--help"),
+        cwd=ROOT,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert asked.stderr == ""
