@@ -28,6 +28,9 @@ ROOMS: Final = frozenset(
         "venuehub",
     }
 )
+INSTALL_HINT: Final = (
+    "install the extra of this program: pip install 'venuehub[edge]', [bridge], [terminal] or [office]"
+)
 EXIT_CODES: Final = (
     "Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 3 doctor found problems, 4 not provisioned, "
     "5 device does not answer, 69 something needed is not available, 75 try again, 130 interrupted."
@@ -88,7 +91,7 @@ def as_cli_error(error: Exception) -> CliError:
         return CliError(
             "not_installed",
             f"the Python package {error.name!r} is not installed",
-            hint="install the extra of this program: pip install 'venuehub[edge]', [bridge], [terminal] or [office]",
+            hint=INSTALL_HINT,
             exit_code=ExitCode.UNAVAILABLE,
         )
     where = "".join(traceback.format_exception_only(error)).strip()

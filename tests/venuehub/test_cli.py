@@ -118,8 +118,7 @@ def failing_app(fault):
             69,
             [
                 "venuehub: the Python package 'alembic' is not installed",
-                "  remedy: install the extra of this program: "
-                "pip install 'venuehub[edge]', [bridge], [terminal] or [office]",
+                f"  remedy: {cli.INSTALL_HINT}",
             ],
         ),
         (KeyboardInterrupt(), 130, []),
