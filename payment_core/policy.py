@@ -1,7 +1,5 @@
 """What the office decides for a hub, as data: lanes, limits, and what happens where nobody can know."""
 
-from typing import Literal
-
 import msgspec
 
 from payment_core.credential import CredentialClass
@@ -56,7 +54,7 @@ class RiskDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `step_up_over`: above this a second factor is needed (None: never). `floor_per_credential` f and `floor_per_hub` C_h:
     what may be approved without a lease, classes A and B only. `hub_count` and `hub_amount`: approvals and their sum
     since the last receipt, None: no cap. `hold_ms`: how long a hold waits for its command. `answer_ms`: how long a
-    device may take. `doubt`: what becomes of a doubt that no read-back can settle.
+    device may take before its silence is a doubt. `ask_ms`: how long a guest waits for money that is elsewhere.
     """
 
     version: int
@@ -70,8 +68,8 @@ class RiskDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     repeat_after_ms: int = 800
     hold_ms: int = 2_000
     answer_ms: int = 10_000
+    ask_ms: int = 300
     minor_closing_minute: int | None = None
-    doubt: Literal["staff", "favour_guest", "favour_venue"] = "staff"
 
     def limit_of(self, class_: CredentialClass) -> ClassLimit:
         """Return the caps of a class; a class the document does not name has none."""

@@ -48,7 +48,9 @@ class Authorization(msgspec.Struct, frozen=True):
 
 
 def _read(row: Row) -> Authorization:
-    return Authorization(row[0], State(row[1]), *row[2:9], _PARTS.decode(row[9]), *row[10:])
+    return Authorization(
+        row[0], State(row[1]), row[2], row[3], row[4], row[5], row[6], row[7], row[8], _PARTS.decode(row[9]), *row[10:]
+    )
 
 
 def _first(rows: list[Row]) -> Authorization | None:

@@ -113,6 +113,10 @@ class SqliteStore:
         except sqlite3.DatabaseError as error:
             raise _fault(self.path, error) from error
 
+    def checkpoint(self) -> None:
+        """Copy what the WAL holds into the database (PASSIVE: never waits), so that the WAL starts over."""
+        self.rows("PRAGMA wal_checkpoint(PASSIVE)")
+
     def close(self) -> None:
         """Close the database without a checkpoint of our own."""
         self._connection.close()

@@ -1,0 +1,77 @@
+"""One step of the till while it is being written: entries and effects gather here, the commit makes them true."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from edge_agent.ledger.store import Store
+from edge_agent.messages import Effect, Moment
+from edge_agent.site import Site
+from payment_core.identifiers import uuid7
+from payment_core.journal import PRICE_HASH_BYTES, Actor, Entry, Header, Tender
+from payment_core.policy import Lane
+
+
+class Spot(msgspec.Struct, frozen=True):
+    """What the header says about one authorization beyond the hub's own facts."""
+
+    actor: Actor
+    tender: Tender
+    lane: Lane | None = None
+    authorization_id: bytes | None = None
+    tax_code: str | None = None
+    reasons: str | None = None
+
+
+class Draft:
+    """Everything one step has read and decided so far. `seq` is that of the last entry written or drafted."""
+
+    __slots__ = ("_dice", "effects", "entries", "now", "seq", "site", "store")
+
+    def __init__(
+        self, *, store: Store, site: Site, now: Moment, seq: int, dice: Callable[[int], bytes]
+    ) -> None:
+        self.store = store
+        self.site = site
+        self.now = now
+        self.seq = seq
+        self.entries: list[Entry] = []
+        self.effects: list[Effect] = []
+        self._dice = dice
+
+    def new_id(self) -> bytes:
+        """Return a new UUIDv7 for this moment."""
+        return uuid7(unix_ms=self.now.wall_ms, dice=self._dice(10))
+
+    def header(self, spot: Spot) -> Header:
+        """Take the next seq and return the header of the entry that is to be written with it."""
+        self.seq += 1
+        now, lane, site = self.now, spot.lane, self.site
+        return Header(
+            self.seq,
+            now.wall_ms,
+            now.boot_id,
+            now.boottime_ms,
+            now.quality,
+            now.business_date,
+            spot.actor,
+            spot.tender,
+            site.venue_id,
+            lane.zone if lane else None,
+            lane.machine if lane else None,
+            lane.id if lane else None,
+            spot.authorization_id,
+            site.price_version,
+            site.price_hash[:PRICE_HASH_BYTES] if site.price_hash else None,
+            spot.tax_code,
+            spot.reasons,
+            site.devices_version,
+        )
+
+    def journal(self, entry: Entry) -> None:
+        """Add an entry whose header came from `header`."""
+        self.entries.append(entry)
+
+    def effect(self, effect: Effect) -> None:
+        """Add something to do once the step is committed."""
+        self.effects.append(effect)

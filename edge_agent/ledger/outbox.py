@@ -1,0 +1,92 @@
+"""The outbox: entries above the receipt's cursor, and the sealed batches that wait for a receipt."""
+
+from typing import Any, Final
+
+import msgspec
+
+from edge_agent.ledger.store import Store
+from payment_core.journal import CHAIN_START
+
+KEEP_MS: Final = 30 * 24 * 3_600_000
+"""Acknowledged entries stay this long: the office may be restored from a backup and ask again."""
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """The last receipt: all batches up to `batch_seq` (hash `hash`) and all entries up to `seq` are booked."""
+
+    batch_seq: int
+    seq: int
+    hash: bytes
+
+
+class SealedBatch(msgspec.Struct, frozen=True):
+    """A batch as it goes over the wire, again and again the same bytes."""
+
+    batch_seq: int
+    first_rec: int
+    rec_count: int
+    hash: bytes
+    sealed: bytes
+
+
+def read_cursor(store: Store) -> Cursor:
+    """Return where the receipts stand."""
+    meta: dict[str, Any] = dict(store.rows("SELECT key, value FROM meta WHERE key IN ('acked_batch', 'acked_seq', 'acked_hash')"))
+    return Cursor(meta["acked_batch"], meta["acked_seq"], bytes(meta["acked_hash"]))
+
+
+def read_epoch(store: Store) -> int:
+    """Return the journal's epoch."""
+    return int(store.rows("SELECT value FROM meta WHERE key = 'epoch'")[0][0])
+
+
+def store_batch(store: Store, batch: SealedBatch) -> None:
+    """Keep a sealed batch; the same bytes twice are one, other bytes under the same number are refused."""
+    known = store.rows("SELECT hash FROM batches WHERE batch_seq = ?", (batch.batch_seq,))
+    if known:
+        assert known[0][0] == batch.hash, "a batch is sealed once"
+        return
+    store.execute(
+        "INSERT INTO batches(batch_seq, first_rec, rec_count, hash, sealed) VALUES (?, ?, ?, ?, ?)",
+        (batch.batch_seq, batch.first_rec, batch.rec_count, batch.hash, batch.sealed),
+    )
+
+
+def waiting_batches(store: Store) -> list[SealedBatch]:
+    """Return the sealed batches no receipt covers, in order."""
+    sql = "SELECT batch_seq, first_rec, rec_count, hash, sealed FROM batches ORDER BY batch_seq"
+    return [SealedBatch(*row) for row in store.rows(sql)]
+
+
+def take_receipt(store: Store, batch_seq: int, batch_hash: bytes) -> bool:
+    """Move the cursor over a batch whose hash is ours; False where it is unknown, older, or of other content."""
+    rows = store.rows("SELECT hash, first_rec + rec_count - 1 FROM batches WHERE batch_seq = ?", (batch_seq,))
+    if not rows or rows[0][0] != batch_hash:
+        return False
+    for key, value in (("acked_batch", batch_seq), ("acked_seq", rows[0][1]), ("acked_hash", batch_hash)):
+        store.execute("UPDATE meta SET value = ? WHERE key = ?", (value, key))
+    store.execute("DELETE FROM batches WHERE batch_seq <= ?", (batch_seq,))
+    store.execute("DELETE FROM floors")
+    return True
+
+
+def prune(store: Store, *, through_seq: int) -> int:
+    """Drop acknowledged entries up to `through_seq`, leaving the anchor (seq, hash) of the cut; return how many.
+
+    The caller chooses entries older than `KEEP_MS`; what no receipt covers stays in any case.
+    """
+    through = min(through_seq, read_cursor(store).seq)
+    rows = store.rows("SELECT seq, hash FROM entries WHERE seq <= ? ORDER BY seq DESC LIMIT 1", (through,))
+    if not rows:
+        return 0
+    anchor = msgspec.msgpack.encode((rows[0][0], rows[0][1]))
+    store.execute("INSERT INTO meta(key, value) VALUES ('anchor', ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+                  (anchor,))  # fmt: skip
+    store.execute("UPDATE meta SET value = ? WHERE key = 'prune_through'", (rows[0][0],))
+    return store.execute("DELETE FROM entries WHERE seq <= ?", (rows[0][0],))
+
+
+def start_of_chain(store: Store) -> tuple[int, bytes]:
+    """Return the anchor a pruned journal starts behind, or (0, zeros)."""
+    rows = store.rows("SELECT value FROM meta WHERE key = 'anchor'")
+    return msgspec.msgpack.decode(rows[0][0], type=tuple[int, bytes]) if rows else (0, CHAIN_START)

@@ -1,0 +1,160 @@
+"""What goes into the till and what comes out: facts from devices, office and clock in; effects out, after the commit."""
+
+import msgspec
+
+from payment_core.bus import Birth, Booked, DeviceState, View
+from payment_core.commands import Command, Result
+from payment_core.credential import ListRow
+from payment_core.events import Event
+from payment_core.journal import TimeQuality
+from payment_core.pricing import LocalTime
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """One reading of all clocks. wall_ms: UTC; boottime_ms: since boot `boot_id`; business_date: yyyymmdd."""
+
+    wall_ms: int
+    boot_id: bytes
+    boottime_ms: int
+    quality: TimeQuality
+    business_date: int
+    local: LocalTime | None
+
+
+class FromDevice(msgspec.Struct, frozen=True):
+    """A device event, and when the hub received it (boottime ms)."""
+
+    device: str
+    event: Event
+    received_ms: int
+
+
+class Born(msgspec.Struct, frozen=True):
+    """A device's birth message."""
+
+    device: str
+    birth: Birth
+
+
+class DeviceIs(msgspec.Struct, frozen=True):
+    """A device's state message."""
+
+    device: str
+    state: DeviceState
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """A bridge's result for a command."""
+
+    device: str
+    result: Result
+
+
+class LeaseArrived(msgspec.Struct, frozen=True):
+    """A grant, verified: `granted` is the total of this lease."""
+
+    account_id: bytes
+    unit: str
+    epoch: int
+    granted: int
+
+
+class ListArrived(msgspec.Struct, frozen=True):
+    """The office's list, verified. `full` replaces all rows; else `base_version` must be the one held."""
+
+    version: int
+    full: bool
+    base_version: int
+    rows: tuple[ListRow, ...]
+
+
+class DocumentArrived(msgspec.Struct, frozen=True):
+    """A document (`devices`, `prices`, `risk`), verified: JSON bytes under a rising version."""
+
+    name: str
+    version: int
+    content: bytes
+
+
+class BatchSealed(msgspec.Struct, frozen=True):
+    """The uploader sealed a batch: store its bytes before the first publish."""
+
+    batch_seq: int
+    first_rec: int
+    rec_count: int
+    hash: bytes
+    sealed: bytes
+
+
+class ReceiptTaken(msgspec.Struct, frozen=True):
+    """The office has booked all batches up to `batch_seq`, verified against our own hash."""
+
+    batch_seq: int
+    hash: bytes
+
+
+class OfficeLink(msgspec.Struct, frozen=True):
+    """The uplink came up or went down: only for what pages say, never for a decision."""
+
+    up: bool
+
+
+Input = (
+    FromDevice | Born | DeviceIs | Answered | LeaseArrived | ListArrived | DocumentArrived | BatchSealed | ReceiptTaken
+    | OfficeLink
+)
+
+
+class Send(msgspec.Struct, frozen=True):
+    """Publish a command to a device."""
+
+    device: str
+    command: Command
+
+
+class Show(msgspec.Struct, frozen=True):
+    """Publish what a lane shows."""
+
+    lane: str
+    view: View
+
+
+class SayBooked(msgspec.Struct, frozen=True):
+    """Tell a bridge that its value events are booked."""
+
+    device: str
+    booked: Booked
+
+
+class AskLease(msgspec.Struct, frozen=True):
+    """Ask the office for this account's money."""
+
+    account_id: bytes
+
+
+class AskFullList(msgspec.Struct, frozen=True):
+    """A differential list did not fit the version held."""
+
+    version: int
+
+
+class JournalGrew(msgspec.Struct, frozen=True):
+    """There are entries up to `seq` for the uploader."""
+
+    seq: int
+
+
+class BatchStored(msgspec.Struct, frozen=True):
+    """A sealed batch is on the disk and may be published."""
+
+    batch_seq: int
+
+
+class Log(msgspec.Struct, frozen=True):
+    """An event worth a line: a name and fields, never a raw id or key."""
+
+    name: str
+    fields: dict[str, str | int]
+
+
+Effect = Send | Show | SayBooked | AskLease | AskFullList | JournalGrew | BatchStored | Log

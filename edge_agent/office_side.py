@@ -1,0 +1,76 @@
+"""What the office says, as the till takes it: grants, the list, documents, receipts, and sealed batches to keep."""
+
+from edge_agent.draft import Draft, Spot
+from edge_agent.ledger import leases, office_facts, outbox
+from edge_agent.ledger.store import Store
+from edge_agent.messages import (
+    AskFullList,
+    BatchSealed,
+    BatchStored,
+    DocumentArrived,
+    LeaseArrived,
+    ListArrived,
+    Log,
+    ReceiptTaken,
+    Show,
+)
+from edge_agent.plays import idle_view
+from edge_agent.site import DocumentRefused, Site
+from payment_core.journal import Actor, LeaseTaken, Tender
+
+
+def load_documents(store: Store, site: Site) -> None:
+    """Put the documents in force that the ledger holds."""
+    for name in office_facts.document_versions(store):
+        held = office_facts.document(store, name)
+        assert held is not None
+        refused = site.apply(name, held[1])
+        assert refused is None, refused
+
+
+def take_lease(draft: Draft, fact: LeaseArrived) -> None:
+    """Take over a grant; a repeated or older total changes nothing."""
+    added = leases.take_grant(draft.store, fact.account_id, fact.unit, fact.epoch, fact.granted)
+    if added:
+        header = draft.header(Spot(Actor.OFFICE, Tender.NONE))
+        draft.journal(LeaseTaken(1, header, fact.account_id, fact.unit, fact.epoch, fact.granted, added))
+
+
+def take_list(draft: Draft, fact: ListArrived) -> None:
+    """Take over a list that is newer and fits; ask for a full one where it does not fit."""
+    held = office_facts.list_version(draft.store)
+    if fact.version <= held:
+        return
+    if not fact.full and fact.base_version != held:
+        draft.effect(AskFullList(held))
+        return
+    office_facts.take_list(draft.store, fact.version, fact.rows, full=fact.full)
+    draft.effect(Log("list.taken", {"version": fact.version, "rows": len(fact.rows)}))
+
+
+def take_document(draft: Draft, fact: DocumentArrived) -> None:
+    """Put a newer document in force and keep it; one that cannot be read changes nothing."""
+    held = office_facts.document(draft.store, fact.name)
+    if held is not None and fact.version <= held[0]:
+        return
+    refused = draft.site.apply(fact.name, fact.content)
+    if isinstance(refused, DocumentRefused):
+        draft.effect(Log("document.refused", {"name": fact.name, "why": refused.reason}))
+        return
+    office_facts.take_document(draft.store, fact.name, fact.version, fact.content)
+    draft.effect(Log("document.taken", {"name": fact.name, "version": fact.version}))
+    for lane in draft.site.lanes.values():
+        draft.effect(Show(lane.id, idle_view(draft, lane)))
+
+
+def store_batch(draft: Draft, fact: BatchSealed) -> None:
+    """Keep a sealed batch before its first publish."""
+    batch = outbox.SealedBatch(fact.batch_seq, fact.first_rec, fact.rec_count, fact.hash, fact.sealed)
+    outbox.store_batch(draft.store, batch)
+    draft.effect(BatchStored(fact.batch_seq))
+
+
+def take_receipt(draft: Draft, fact: ReceiptTaken) -> None:
+    """Move the cursor; what a receipt does not cover with our own hash stays."""
+    if not outbox.take_receipt(draft.store, fact.batch_seq, fact.hash):
+        draft.effect(Log("receipt.ignored", {"batch": fact.batch_seq}))

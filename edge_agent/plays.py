@@ -1,0 +1,185 @@
+"""From a held authorization to its end: the command, the device's answer, silence, and what the lane shows."""
+
+from typing import Final
+
+import msgspec
+
+from edge_agent.draft import Draft, Spot
+from edge_agent.ledger import authorizations, leases
+from edge_agent.ledger.authorizations import Authorization
+from edge_agent.messages import Answered, Log, Send, Show
+from payment_core.authorization import FINAL, State, Step
+from payment_core.bus import View
+from payment_core.commands import PulseCredit, make_command
+from payment_core.identifiers import uuid_text
+from payment_core.journal import (
+    Actor,
+    Captured,
+    Cause,
+    Commanded,
+    Expired,
+    InDoubt,
+    LateEvidence,
+    Part,
+    Tender,
+    Voided,
+)
+from payment_core.money import Money
+from payment_core.policy import Lane
+from payment_core.pricing import find_price
+from payment_core.recovery import STEP_OF_OUTCOME
+
+EPOCH_SHIFT: Final = 40
+"""A command's seq is epoch << 40 | journal seq: it rises for ever, also when a lost ledger opens a new epoch."""
+
+
+def command_output(draft: Draft, row: Authorization, spot: Spot) -> None:
+    """Write COMMANDED for a held authorization and send the command once that is on the disk."""
+    assert row.device is not None
+    assert row.credits is not None
+    header = draft.header(spot)
+    command_seq = draft.site.epoch << EPOCH_SHIFT | header.seq
+    draft.journal(Commanded(1, header, row.device, command_seq, row.credits))
+    authorizations.insert(draft.store, msgspec.structs.replace(row, state=State.COMMANDED, command_seq=command_seq))
+    send(draft, row, command_seq, ttl_ms=draft.site.risk.hold_ms)
+    draft.site.wait_for(row.id, draft.now.boottime_ms + draft.site.risk.answer_ms)
+
+
+def send(draft: Draft, row: Authorization, command_seq: int, *, ttl_ms: int) -> None:
+    """Send the one command of an authorization; ttl 0 asks what became of it and never acts."""
+    assert row.device is not None
+    birth = draft.site.births.get(row.device)
+    body = PulseCredit(credits=row.credits or 0)
+    boot_id = birth.boot_id if birth else ""
+    command = make_command(body, command_id=uuid_text(row.id), seq=command_seq, boot_id=boot_id, ttl_ms=ttl_ms)
+    draft.effect(Send(row.device, command))
+
+
+def spot_of(draft: Draft, row: Authorization, actor: Actor) -> Spot:
+    """Return the header facts of a step that an authorization takes later."""
+    tender = Tender.PURSE if row.account_id is not None else Tender.CASH
+    lane = draft.site.lanes.get(row.lane) if row.lane else None
+    return Spot(actor, tender, lane, row.id)
+
+
+def deliver(draft: Draft, row: Authorization, credits: int, cause: Cause) -> None:
+    """Capture what was delivered; what was not goes back in the same entry."""
+    step = Step.CONFIRM if cause in (Cause.STAFF, Cause.POLICY, Cause.READ_BACK) else Step.DELIVER
+    captured, released = split_parts(row, credits)
+    doubt = row.state is State.IN_DOUBT
+    authorizations.move(draft.store, row, step)
+    header = draft.header(spot_of(draft, row, Actor.DEVICE))
+    draft.journal(Captured(1, header, captured, row.account_id, cause, released, doubt))
+    give_back(draft, row, released)
+    show_end(draft, row, "approved")
+
+
+def split_parts(row: Authorization, credits: int) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+    """Split what is held by the credits delivered: (earned, back), rounded in the guest's favour."""
+    wanted = row.credits or 0
+    if credits >= wanted:
+        return row.parts, ()
+    earned = [part.amount * credits // wanted for part in row.parts]
+    pairs = list(zip(row.parts, earned, strict=True))
+    captured = tuple(Part(part.unit, amount, part.lease_epoch) for part, amount in pairs if amount)
+    released = tuple(Part(part.unit, part.amount - amount, part.lease_epoch) for part, amount in pairs)
+    return captured, tuple(part for part in released if part.amount)
+
+
+def fail(draft: Draft, row: Authorization, cause: Cause) -> None:
+    """Give all of it back: the device certainly did not act."""
+    doubt = row.state is State.IN_DOUBT
+    authorizations.move(draft.store, row, Step.FAIL)
+    header = draft.header(spot_of(draft, row, Actor.DEVICE))
+    draft.journal(Voided(1, header, row.parts, row.account_id, cause, doubt))
+    give_back(draft, row, row.parts)
+    show_end(draft, row, "voided")
+
+
+def lapse(draft: Draft, row: Authorization) -> None:
+    """Give a hold back that was never sent."""
+    authorizations.move(draft.store, row, Step.LAPSE)
+    draft.journal(Expired(1, draft.header(spot_of(draft, row, Actor.HUB)), row.parts, row.account_id))
+    give_back(draft, row, row.parts)
+
+
+def doubt(draft: Draft, row: Authorization, cause: Cause) -> None:
+    """Nobody can say: it waits in suspense under its own name."""
+    if row.state is State.IN_DOUBT:
+        return
+    authorizations.move(draft.store, row, Step.NO_ANSWER)
+    draft.journal(InDoubt(1, draft.header(spot_of(draft, row, Actor.HUB)), row.parts, row.account_id, cause))
+    draft.effect(Log("authorization.in_doubt", {"id": uuid_text(row.id), "amount": row.amount}))
+    show_end(draft, row, "in_doubt")
+
+
+def give_back(draft: Draft, row: Authorization, parts: tuple[Part, ...]) -> None:
+    """Return parts to the leases they came from, or to the lane's coin credit."""
+    if row.account_id is not None:
+        leases.release_parts(draft.store, row.account_id, parts)
+        return
+    for part in parts:
+        draft.store.execute("UPDATE coin_credit SET amount = amount + ? WHERE lane = ?", (part.amount, row.lane))
+
+
+def on_answer(draft: Draft, fact: Answered, row: Authorization | None) -> None:
+    """Take a bridge's result. An answer after the end is kept as evidence and changes nothing."""
+    outcome = fact.result.outcome
+    if row is None or row.device != fact.device:
+        draft.effect(Log("result.unknown_command", {"device": fact.device}))
+        return
+    draft.site.stop_waiting(row.id)
+    step = STEP_OF_OUTCOME[outcome]
+    if row.state in FINAL:
+        agrees = (outcome == "done") == (row.state in (State.CAPTURED, State.REFUNDED))
+        if not agrees and outcome != "unknown":
+            late_evidence(draft, row, outcome, fact.device)
+    elif step is Step.DELIVER:
+        deliver(draft, row, fact.result.amount or row.credits or 0, Cause.DEVICE)
+    elif step is Step.FAIL:
+        fail(draft, row, Cause.DEVICE)
+    else:
+        doubt(draft, row, Cause.DEVICE)
+
+
+def late_evidence(draft: Draft, row: Authorization, outcome: str, device: str) -> None:
+    """Keep what came after the end for staff."""
+    header = draft.header(spot_of(draft, row, Actor.DEVICE))
+    draft.journal(LateEvidence(1, header, row.state.value, outcome, device))
+    draft.effect(Log("authorization.late_evidence", {"id": uuid_text(row.id), "outcome": outcome}))
+
+
+def show_end(draft: Draft, row: Authorization, state: str) -> None:
+    """Show a lane how its authorization ended, with what the account now has here."""
+    lane = draft.site.lanes.get(row.lane) if row.lane else None
+    if lane is None:
+        return
+    view = view_of(draft, lane, state, Money(row.amount, draft.site.currency))
+    if row.account_id is not None:
+        left = leases.allowances(leases.of_account(draft.store, row.account_id)).get(draft.site.currency, 0)
+        put_back = row.amount if state == "voided" else 0
+        view = msgspec.structs.replace(view, balance_after=left, put_back=put_back)
+    draft.effect(Show(lane.id, view))
+
+
+def view_of(draft: Draft, lane: Lane, state: str, cost: Money | None, *, reason: str = "") -> View:
+    """Return what a lane shows; `cost` None: no price is known."""
+    return msgspec.convert(
+        {
+            "state": state,
+            "at_ms": draft.now.wall_ms,
+            "unit": cost.unit if cost else draft.site.currency,
+            "price": cost.minor if cost else 0,
+            "machine": lane.name or lane.machine,
+            "reason": reason,
+            "offline": not draft.site.office_up,
+        },
+        View,
+    )
+
+
+def idle_view(draft: Draft, lane: Lane) -> View:
+    """Return what a lane shows while nobody plays: the price of the next tap."""
+    prices = draft.site.prices
+    price = find_price(prices, machine=lane.machine, zone=lane.zone, local=draft.now.local) if prices else None
+    return view_of(draft, lane, "idle", price.price[-1] if price else None)

@@ -1,0 +1,27 @@
+"""After a start: what becomes of each authorization that still owes an answer (payment_core.recovery has the table)."""
+
+from edge_agent import plays
+from edge_agent.draft import Draft
+from edge_agent.ledger import authorizations
+from edge_agent.messages import Log
+from payment_core.recovery import AT_START, AtStart
+
+
+def at_start(draft: Draft) -> None:
+    """Give back what was never sent; ask the bridges about the rest, once they have introduced themselves."""
+    rows = authorizations.open_ones(draft.store)
+    for row in rows:
+        match AT_START[row.state]:
+            case AtStart.LAPSE:
+                plays.lapse(draft, row)
+            case AtStart.ASK:
+                draft.site.wait_for(row.id, draft.now.boottime_ms + draft.site.risk.answer_ms)
+    if rows:
+        draft.effect(Log("till.reconciling", {"open": len(rows)}))
+
+
+def ask_device(draft: Draft, device: str) -> None:
+    """A device (re)introduced itself: ask what became of every command it still owes an answer to. Never acts again."""
+    for row in authorizations.open_ones(draft.store):
+        if row.device == device and row.command_seq is not None and row.state.value != "held":
+            plays.send(draft, row, row.command_seq, ttl_ms=0)

@@ -1,0 +1,102 @@
+"""What the hub knows of its venue: the office's documents in force, and the devices as they last introduced themselves."""
+
+import hashlib
+
+import msgspec
+
+from payment_core.bus import Birth, DeviceState
+from payment_core.policy import DevicesDocument, Lane, RiskDocument
+from payment_core.pricing import PriceList
+
+
+class DocumentRefused(msgspec.Struct, frozen=True):
+    """A document whose content is not what its name promises; `reason` names the field."""
+
+    reason: str
+
+
+class Site:
+    """Configuration and device state, never money. `apply` is the one function that puts a document in force."""
+
+    def __init__(self, *, hub_id: bytes, venue_id: bytes, pepper: bytes, epoch: int) -> None:
+        self.hub_id = hub_id
+        self.epoch = epoch
+        self.venue_id = venue_id
+        self.pepper = pepper
+        self.risk = RiskDocument(version=0)
+        self.prices: PriceList | None = None
+        self.price_version: int | None = None
+        self.price_hash: bytes | None = None
+        self.devices_version: int | None = None
+        self.lanes: dict[str, Lane] = {}
+        self.lane_of_device: dict[str, Lane] = {}
+        self.coins: dict[str, dict[int, int]] = {}
+        self.births: dict[str, Birth] = {}
+        self.states: dict[str, DeviceState] = {}
+        self.office_up = False
+        self._waiting: dict[bytes, int] = {}
+
+    def wait_for(self, authorization_id: bytes, until_ms: int) -> None:
+        """Remember by when (boottime) a device owes an answer; the newest wait stands last."""
+        self._waiting.pop(authorization_id, None)
+        self._waiting[authorization_id] = until_ms
+
+    def stop_waiting(self, authorization_id: bytes) -> None:
+        """The answer is there."""
+        self._waiting.pop(authorization_id, None)
+
+    def overdue(self, boottime_ms: int) -> list[bytes]:
+        """Take out whose answer is overdue."""
+        late = []
+        for authorization_id, until_ms in self._waiting.items():
+            if until_ms > boottime_ms:
+                break
+            late.append(authorization_id)
+        for authorization_id in late:
+            del self._waiting[authorization_id]
+        return late
+
+    @property
+    def waiting(self) -> int:
+        """How many answers devices owe."""
+        return len(self._waiting)
+
+    @property
+    def currency(self) -> str:
+        """The venue's currency, known from its price list."""
+        return self.prices.unit if self.prices else ""
+
+    def ready(self, device: str) -> bool:
+        """Say whether a device has introduced itself and is online."""
+        state = self.states.get(device)
+        return device in self.births and state is not None and state.state == "online"
+
+    def apply(self, name: str, content: bytes) -> DocumentRefused | None:
+        """Put a document in force, or say why not; an unknown name is kept and ignored."""
+        try:
+            match name:
+                case "devices":
+                    self._devices(msgspec.json.decode(content, type=DevicesDocument))
+                case "prices":
+                    self.prices = msgspec.json.decode(content, type=PriceList)
+                    self.price_version = self.prices.version
+                    self.price_hash = hashlib.sha256(content).digest()
+                case "risk":
+                    self.risk = msgspec.json.decode(content, type=RiskDocument)
+                case _:
+                    pass
+        except msgspec.MsgspecError as error:
+            return DocumentRefused(reason=f"document {name}: {error}")
+        return None
+
+    def _devices(self, document: DevicesDocument) -> None:
+        self.devices_version = document.version
+        self.lanes = {lane.id: lane for lane in document.lanes}
+        self.lane_of_device = {}
+        for lane in document.lanes:
+            for device in (lane.reader, lane.output, lane.acceptor):
+                if device:
+                    self.lane_of_device[device] = lane
+        self.coins = {
+            device: {coin.position: coin.amount for coin in coins} for device, coins in document.coins.items()
+        }

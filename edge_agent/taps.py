@@ -1,0 +1,240 @@
+"""A tap at a lane: proven, priced, decided, held and commanded, or declined with its reason."""
+
+import msgspec
+
+from edge_agent.draft import Draft, Spot
+from edge_agent.ledger import authorizations, leases, office_facts
+from edge_agent.ledger.authorizations import Authorization
+from edge_agent.ledger.leases import LeaseRow
+from edge_agent.messages import AskLease, FromDevice, Log, Show
+from edge_agent.plays import command_output, view_of
+from edge_agent.token_proof import SunProof, prove_sun, sun_uid
+from payment_core.authorization import State
+from payment_core.bus import View
+from payment_core.credential import ListRow
+from payment_core.decision import Approved, Declined, Facts, Proof, decide
+from payment_core.events import WISH_LIFE_MS, CredentialPresented
+from payment_core.identifiers import credential_id
+from payment_core.journal import Actor, Held, Part, Tender
+from payment_core.journal import Declined as DeclinedEntry
+from payment_core.money import Money
+from payment_core.policy import Lane
+from payment_core.pricing import Price, find_price
+
+
+class Tap(msgspec.Struct, frozen=True):
+    """A tap after its proof: what a decision needs besides the ledger. `deadline_ms`: boottime the guest waits until."""
+
+    reader: str
+    event_epoch: int
+    event_seq: int
+    lane: Lane | None
+    credential_id: bytes
+    row: ListRow | None
+    proof: Proof
+    deadline_ms: int
+
+
+def read_tap(draft: Draft, fact: FromDevice, body: CredentialPresented) -> Tap | None:
+    """Return the tap behind an event, or None where it is stale, repeated or a bounce (and then answered here)."""
+    event, now = fact.event, draft.now
+    age_ms = event.age_ms + max(now.boottime_ms - fact.received_ms, 0)
+    if age_ms > WISH_LIFE_MS:
+        draft.effect(Log("tap.stale", {"reader": fact.device, "age_ms": age_ms}))
+        return None
+    lane = draft.site.lane_of_device.get(fact.device)
+    latest = authorizations.latest_at(draft.store, fact.device)
+    if latest is not None and (latest.event_epoch, latest.event_seq) >= (event.epoch, event.seq):
+        first = authorizations.by_event(draft.store, fact.device, event.epoch, event.seq)
+        if first is not None:
+            _answer_again(draft, lane, first)
+            return None
+    known_id = _known_id(draft, body)
+    if latest is not None and _is_bounce(draft, latest, known_id):
+        _show(draft, lane, "repeated", authorization=latest)
+        return None
+    row = office_facts.list_row(draft.store, known_id)
+    proof = _prove(draft, row, known_id, body)
+    deadline_ms = now.boottime_ms + draft.site.risk.ask_ms
+    return Tap(fact.device, event.epoch, event.seq, lane, known_id, row, proof, deadline_ms)
+
+
+def _known_id(draft: Draft, body: CredentialPresented) -> bytes:
+    uid = (sun_uid(body.ndef) if body.ndef else None) or body.uid
+    return credential_id(pepper=draft.site.pepper, kind=body.media, raw_id=bytes.fromhex(uid))
+
+
+def _is_bounce(draft: Draft, latest: Authorization, known_id: bytes) -> bool:
+    if latest.state is State.DECLINED or latest.credential_id != known_id:
+        return False
+    return 0 <= draft.now.wall_ms - latest.at_ms < draft.site.risk.repeat_after_ms
+
+
+def _prove(draft: Draft, row: ListRow | None, known_id: bytes, body: CredentialPresented) -> Proof:
+    if row is None or row.class_ != "A":
+        return "identified"
+    last = office_facts.token_counter(draft.store, known_id)
+    proof = prove_sun(url=body.ndef, token_key=row.token_key, last_counter=last)
+    if not isinstance(proof, SunProof):
+        draft.effect(Log("tap.proof_refused", {"reason": proof.reason}))
+        return "refused"
+    office_facts.take_token_counter(draft.store, known_id, proof.counter)
+    return "proven"
+
+
+def answer_tap(draft: Draft, tap: Tap, *, may_ask: bool) -> bool:
+    """Decide a tap and write it down. False: money may be at the office; the caller asks and comes back with it."""
+    rows = leases.of_account(draft.store, tap.row.account_id) if tap.row else []
+    facts = _facts(draft, tap, rows)
+    decision = decide(facts)
+    match decision:
+        case Approved():
+            assert facts.price is not None
+            _hold(draft, tap, decision, facts.price, rows)
+        case Declined(reason="not_enough" | "offline_limit") if tap.row is not None:
+            draft.effect(AskLease(tap.row.account_id))
+            if may_ask:
+                return False
+            _decline(draft, tap, decision, facts)
+        case Declined():
+            _decline(draft, tap, decision, facts)
+    return True
+
+
+def _facts(draft: Draft, tap: Tap, rows: list[LeaseRow]) -> Facts:
+    site, now, lane = draft.site, draft.now, tap.lane
+    price = None
+    if lane is not None and site.prices is not None:
+        price = find_price(site.prices, machine=lane.machine, zone=lane.zone, local=now.local)
+    own = next((row for row in rows if row.lease.unit == site.currency), None)
+    window_ms = site.risk.velocity.window_ms if site.risk.velocity else 0
+    in_window = own is not None and now.wall_ms - own.window_start_ms < window_ms
+    floor = _floor_figures(draft, tap.credential_id) if site.risk.floor_per_hub else (0, 0, 0)
+    return Facts(
+        trading=site.prices is not None,
+        lane=lane,
+        output_ready=lane is not None and site.ready(lane.output),
+        row=tap.row,
+        proof=tap.proof,
+        now_ms=now.wall_ms,
+        local=now.local,
+        price=price,
+        allowances=leases.allowances(rows),
+        currency=site.currency,
+        risk=site.risk,
+        spent_today=own.day_amount if own is not None and own.day == now.business_date else 0,
+        recent_count=own.window_count if own is not None and in_window else 0,
+        recent_amount=own.window_amount if own is not None and in_window else 0,
+        floor_spent=floor[0],
+        hub_floor_spent=floor[1],
+        hub_count=floor[2],
+        hub_amount=floor[1],
+    )
+
+
+def _floor_figures(draft: Draft, known_id: bytes) -> tuple[int, int, int]:
+    """Return (this credential's floor sum, the hub's floor sum, the hub's floor count) since the last receipt."""
+    own = draft.store.rows("SELECT amount FROM floors WHERE credential_id = ?", (known_id,))
+    whole = draft.store.rows("SELECT coalesce(sum(amount), 0), coalesce(sum(count), 0) FROM floors")[0]
+    return (own[0][0] if own else 0, whole[0], whole[1])
+
+
+def _take_parts(draft: Draft, decision: Approved, rows: list[LeaseRow], tap: Tap) -> tuple[Part, ...]:
+    """Spend what was decided from the leases, oldest epoch first, or on the floor."""
+    if decision.by_floor:
+        draft.store.execute(
+            "INSERT INTO floors(credential_id, count, amount) VALUES (?, 1, ?) ON CONFLICT DO UPDATE SET "
+            "count = count + 1, amount = amount + excluded.amount",
+            (tap.credential_id, decision.parts[0].minor),
+        )
+        return (Part(decision.parts[0].unit, decision.parts[0].minor, 0),)
+    velocity = draft.site.risk.velocity
+    parts = []
+    for money in decision.parts:
+        left = money.minor
+        for row in rows:
+            take = min(left, row.lease.allowance) if row.lease.unit == money.unit else 0
+            if take:
+                leases.commit_part(
+                    draft.store, row, take,
+                    day=draft.now.business_date, now_ms=draft.now.wall_ms,
+                    window_ms=velocity.window_ms if velocity else 0,
+                )  # fmt: skip
+                parts.append(Part(money.unit, take, row.lease.epoch))
+                left -= take
+    return tuple(parts)
+
+
+def _hold(draft: Draft, tap: Tap, decision: Approved, price: Price, rows: list[LeaseRow]) -> None:
+    assert tap.lane is not None
+    assert tap.row is not None
+    parts = _take_parts(draft, decision, rows, tap)
+    spot = Spot(Actor.GUEST, Tender.PURSE, tap.lane, draft.new_id(), price.tax_code or None, decision.reasons)
+    assert spot.authorization_id is not None
+    draft.journal(
+        Held(
+            1, draft.header(spot), parts, tap.row.account_id, tap.credential_id, tap.row.class_,
+            tap.reader, tap.event_epoch, tap.event_seq, draft.now.wall_ms + draft.site.risk.hold_ms,
+        )
+    )  # fmt: skip
+    row = Authorization(
+        spot.authorization_id, State.COMMANDED, tap.reader, tap.event_epoch, tap.event_seq, draft.now.wall_ms,
+        tap.lane.id, tap.credential_id, tap.row.account_id, parts, tap.lane.output, None, price.credits,
+    )  # fmt: skip
+    command_output(draft, row, spot)
+    before = leases.allowances(rows).get(draft.site.currency, 0)
+    spent = sum(part.amount for part in parts if part.unit == draft.site.currency and part.lease_epoch)
+    view = view_of(draft, tap.lane, "held", _cost(price))
+    draft.effect(Show(tap.lane.id, _personal(view, tap.row, before, before - spent)))
+
+
+def _cost(price: Price) -> Money:
+    return price.price[-1]
+
+
+def _personal(view: View, row: ListRow, before: int, after: int) -> View:
+    return msgspec.structs.replace(
+        view, balance_before=before, balance_after=after, masked_name=row.masked_name, language=row.language
+    )
+
+
+def _decline(draft: Draft, tap: Tap, decision: Declined, facts: Facts) -> None:
+    spot = Spot(Actor.GUEST, Tender.PURSE, tap.lane, draft.new_id(), None, decision.reasons)
+    assert spot.authorization_id is not None
+    account_id = tap.row.account_id if tap.row else None
+    price = tuple(Part(money.unit, money.minor) for money in facts.price.price) if facts.price else ()
+    draft.journal(
+        DeclinedEntry(
+            1, draft.header(spot), decision.reason, tap.credential_id, account_id, tap.row.class_ if tap.row else None,
+            tap.reader, tap.event_epoch, tap.event_seq, price,
+        )
+    )  # fmt: skip
+    authorizations.insert(
+        draft.store,
+        Authorization(
+            spot.authorization_id, State.DECLINED, tap.reader, tap.event_epoch, tap.event_seq, draft.now.wall_ms,
+            tap.lane.id if tap.lane else None, tap.credential_id, account_id, (), reason=decision.reason,
+        ),
+    )  # fmt: skip
+    if tap.lane is None:
+        return
+    view = view_of(draft, tap.lane, "declined", _cost(facts.price) if facts.price else None, reason=decision.reason)
+    if tap.row is not None:
+        balance = facts.allowances.get(draft.site.currency, 0)
+        view = _personal(view, tap.row, balance, balance)
+    draft.effect(Show(tap.lane.id, view))
+
+
+def _answer_again(draft: Draft, lane: Lane | None, first: Authorization) -> None:
+    """Show the first result of an event that came again; nothing is charged."""
+    shown = {
+        State.DECLINED: "declined", State.CAPTURED: "approved", State.REFUNDED: "voided", State.VOIDED: "voided",
+        State.EXPIRED: "voided", State.IN_DOUBT: "in_doubt", State.HELD: "held", State.COMMANDED: "held",
+    }  # fmt: skip
+    _show(draft, lane, shown[first.state], authorization=first)
+
+
+def _show(draft: Draft, lane: Lane | None, state: str, *, authorization: Authorization) -> None:
+    if lane is not None:
+        cost = Money(authorization.amount, draft.site.currency)
+        draft.effect(Show(lane.id, view_of(draft, lane, state, cost, reason=authorization.reason or "")))

@@ -1,0 +1,184 @@
+"""The till: one synchronous object that takes facts in order, writes them down in one commit, and only then acts.
+
+Nothing else writes the ledger. There is no cached balance: every decision reads what the earlier ones wrote.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final, assert_never
+
+import msgspec
+
+from edge_agent import office_side, plays, reconciler, taps, values
+from edge_agent.draft import Draft, Spot
+from edge_agent.ledger import authorizations, leases
+from edge_agent.ledger.entries import append_entries, read_tail
+from edge_agent.ledger.outbox import read_epoch
+from edge_agent.ledger.store import Store
+from edge_agent.messages import (
+    Answered,
+    BatchSealed,
+    Born,
+    DeviceIs,
+    DocumentArrived,
+    Effect,
+    FromDevice,
+    Input,
+    JournalGrew,
+    LeaseArrived,
+    ListArrived,
+    Log,
+    Moment,
+    OfficeLink,
+    ReceiptTaken,
+    Show,
+)
+from edge_agent.site import Site
+from edge_agent.taps import Tap
+from payment_core.errors import MalformedMessageError
+from payment_core.events import CoinInserted, CredentialPresented, CredentialRemoved, CreditDelivered, EventsLost, event_body
+from payment_core.identifiers import uuid_bytes
+from payment_core.journal import Actor, Cause, EpochOpened, Tender
+
+PARKED_LIMIT: Final = 64
+"""Taps that wait for the office at one time; beyond it a tap is decided with what is here."""
+PATIENCE_MS: Final = 10_000
+"""After a deadline passed without an answer, nobody waits again for this long, or until the office is heard."""
+
+
+class Till:
+    """The hub's one writer. Time comes with each step; dice and the store through the constructor."""
+
+    def __init__(
+        self, store: Store, *, hub_id: bytes, venue_id: bytes, pepper: bytes, dice: Callable[[int], bytes]
+    ) -> None:
+        self._store = store
+        self._dice = dice
+        self._site = Site(hub_id=hub_id, venue_id=venue_id, pepper=pepper, epoch=read_epoch(store))
+        self._tail = read_tail(store)
+        self._parked: dict[bytes, list[Tap]] = {}
+        self._patient_from_ms = 0
+        self._started = False
+        office_side.load_documents(store, self._site)
+
+    @property
+    def outstanding(self) -> int:
+        """How many devices owe an answer and taps wait for money: step at least every 50 ms while not 0."""
+        return self._site.waiting + sum(len(parked) for parked in self._parked.values())
+
+    def step(self, now: Moment, inputs: Sequence[Input]) -> list[Effect]:
+        """Take facts in order, commit once, return the effects. CommitUnknownError: stop, reopen, reconcile."""
+        self._store.execute("BEGIN IMMEDIATE")
+        draft = Draft(store=self._store, site=self._site, now=now, seq=self._tail.seq, dice=self._dice)
+        if not self._started:
+            self._start(draft)
+        for fact in inputs:
+            self._take(draft, fact)
+        self._pass_time(draft)
+        if draft.entries:
+            self._tail = append_entries(self._store, self._tail, draft.entries)
+            draft.effect(JournalGrew(self._tail.seq))
+        self._store.commit()
+        self._started = True
+        return draft.effects
+
+    def _start(self, draft: Draft) -> None:
+        if draft.seq == 0:
+            header = draft.header(Spot(Actor.HUB, Tender.NONE))
+            draft.journal(EpochOpened(1, header, self._site.epoch))
+        reconciler.at_start(draft)
+
+    def _take(self, draft: Draft, fact: Input) -> None:
+        match fact:
+            case FromDevice():
+                self._from_device(draft, fact)
+            case Answered():
+                self._answered(draft, fact)
+            case Born():
+                self._site.births[fact.device] = fact.birth
+                reconciler.ask_device(draft, fact.device)
+            case DeviceIs():
+                self._site.states[fact.device] = fact.state
+            case LeaseArrived():
+                office_side.take_lease(draft, fact)
+                self._patient_from_ms = 0
+                self._unpark(draft, fact.account_id)
+            case ListArrived():
+                office_side.take_list(draft, fact)
+            case DocumentArrived():
+                office_side.take_document(draft, fact)
+            case BatchSealed():
+                office_side.store_batch(draft, fact)
+            case ReceiptTaken():
+                office_side.take_receipt(draft, fact)
+                self._patient_from_ms = 0
+            case OfficeLink():
+                self._site.office_up = fact.up
+                for lane in self._site.lanes.values():
+                    draft.effect(Show(lane.id, plays.idle_view(draft, lane)))
+            case _:
+                assert_never(fact)
+
+    def _from_device(self, draft: Draft, fact: FromDevice) -> None:
+        try:
+            body = event_body(fact.event)
+            match body:
+                case CredentialPresented():
+                    self._presented(draft, fact, body)
+                case CoinInserted():
+                    values.on_coin(draft, fact, body)
+                case EventsLost():
+                    values.on_events_lost(draft, fact, body)
+                case CreditDelivered():
+                    values.on_credit(draft, fact, body)
+                case CredentialRemoved():
+                    pass
+                case _:
+                    assert_never(body)
+        except MalformedMessageError as error:
+            draft.effect(Log("event.malformed", {"device": fact.device, "why": str(error)}))
+
+    def _presented(self, draft: Draft, fact: FromDevice, body: CredentialPresented) -> None:
+        if any(_same_event(tap, fact) for parked in self._parked.values() for tap in parked):
+            return
+        tap = taps.read_tap(draft, fact, body)
+        if tap is None:
+            return
+        may_ask = draft.now.boottime_ms >= self._patient_from_ms and len(self._parked) < PARKED_LIMIT
+        if not taps.answer_tap(draft, tap, may_ask=may_ask):
+            assert tap.row is not None
+            self._parked.setdefault(tap.row.account_id, []).append(tap)
+
+    def _unpark(self, draft: Draft, account_id: bytes) -> None:
+        for tap in self._parked.pop(account_id, ()):
+            taps.answer_tap(draft, tap, may_ask=False)
+
+    def _answered(self, draft: Draft, fact: Answered) -> None:
+        try:
+            row = authorizations.by_id(self._store, uuid_bytes(fact.result.id))
+        except ValueError as error:
+            draft.effect(Log("result.malformed", {"device": fact.device, "why": str(error)}))
+            return
+        plays.on_answer(draft, fact, row)
+
+    def _pass_time(self, draft: Draft) -> None:
+        now_ms = draft.now.boottime_ms
+        for account_id in [
+            account_id for account_id, parked in self._parked.items() if parked[0].deadline_ms <= now_ms
+        ]:
+            self._patient_from_ms = now_ms + PATIENCE_MS
+            self._unpark(draft, account_id)
+        for authorization_id in self._site.overdue(now_ms):
+            row = authorizations.by_id(self._store, authorization_id)
+            if row is not None and row.state.value == "commanded":
+                plays.doubt(draft, row, Cause.SILENCE)
+                plays.send(draft, row, row.command_seq or 0, ttl_ms=0)
+
+    def balance(self, account_id: bytes) -> dict[str, int]:
+        """Return what an account may spend here, by unit; read from the ledger each time."""
+        return leases.allowances(leases.of_account(self._store, account_id))
+
+
+def _same_event(tap: Tap, fact: FromDevice) -> bool:
+    return (tap.reader, tap.event_epoch, tap.event_seq) == (fact.device, fact.event.epoch, fact.event.seq)
+
+
