@@ -12,11 +12,8 @@ SEED_BYTES: Final = 32
 PUBLIC_BYTES: Final = 32
 
 _P: Final = 2**255 - 19
-_ORDER_8: Final = (
-    0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7,
-    0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
-)
-_WEAK_Y: Final = frozenset({0, 1, _P - 1, _P, _P + 1, *_ORDER_8})
+_ORDER_8: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_WEAK_Y: Final = frozenset({0, 1, _P - 1, _P, _P + 1, _ORDER_8, _P - _ORDER_8})
 """y of the points of small order, canonical or not: a signature under such a key holds for any message (M12)."""
 
 

@@ -37,6 +37,7 @@ HASH_LABEL: Final = b"edgehub/batch-hash/v1\0"
 STREAM_LEDGER: Final = 0
 STREAM_TELEMETRY: Final = 1
 
+_TAIL_AT: Final = 108
 _HEADER: Final = struct.Struct(">4sBBH16sIQQIQBB2s8s8s32s32sI")
 
 RejectReason = Literal[
@@ -159,3 +160,8 @@ def signed_bytes(header_bytes: bytes, sealed: bytes) -> bytes:
 def batch_hash(data: bytes) -> bytes:
     """Return the 32 bytes that name a whole batch in receipts and in the next batch's header."""
     return hashlib.sha256(HASH_LABEL + data).digest()
+
+
+def tail_hash_of(data: bytes) -> bytes:
+    """Return the journal_tail_hash in the header of a batch that we sealed ourselves."""
+    return data[_TAIL_AT : _TAIL_AT + 32]

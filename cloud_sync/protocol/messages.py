@@ -1,0 +1,266 @@
+"""ESM1: every message between hub and office that is no batch. Structs, canonical bytes, labels and framing.
+
+A message is the MessagePack array `[kind, version, from, to, number, body]`, in canonical form: what decodes must
+encode to the same bytes. On the wire (docs/wire/esm1.md) it is `[0, message, signature]`, or sealed around those very
+bytes `[1, suite, key id, sealed]`. Signing and sealing themselves are cloud_sync.letters' and sealing's.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from payment_core.credential import ListRow
+
+VERSION: Final = 1
+MAX_MESSAGE_BYTES: Final = 1024 * 1024
+"""The most an ESM1 message may have on the wire. A longer list goes as a full one and differentials behind it."""
+ID_BYTES: Final = 16
+NONCE_BYTES: Final = 16
+SEALED_KINDS: Final = frozenset({"lease", "list", "request"})
+"""What names accounts or carries keys is sealed to its receiver; the rest is signed only, and may be retained."""
+
+PLAIN_FRAME: Final = 0
+SEALED_FRAME: Final = 1
+SEAL_LABEL: Final = b"venuehub/sealed/v1\0"
+
+
+class DocumentVersion(msgspec.Struct, frozen=True, array_like=True):
+    """A document the hub has in effect; `list` and `trust` are named so too."""
+
+    name: str
+    version: int
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True):
+    """Hub, at each connect. `last_*`: newest sealed batch; 0 and 32 zero bytes where there is none in this epoch.
+
+    number: rises with every hello, at least UTC ms, so that a replay can be told from a hub that was rolled back.
+    """
+
+    epoch: int
+    last_seq: int
+    last_hash: bytes
+    acked_seq: int
+    boot_id: bytes
+    nonce: bytes
+    versions: tuple[DocumentVersion, ...] = ()
+    frozen: str = ""
+
+
+class Receipt(msgspec.Struct, frozen=True, array_like=True):
+    """Office: batches up to `through_seq` are in the books. `batch_hash`: EHB1 hash of that batch, 32 zeros for seq 0.
+
+    `nonce` is the latest hello's. `frozen`: why the office takes nothing more from this hub, or empty.
+    """
+
+    epoch: int
+    through_seq: int
+    batch_hash: bytes
+    server_ms: int
+    nonce: bytes
+    frozen: str = ""
+
+
+class Grant(msgspec.Struct, frozen=True, array_like=True):
+    """A lease's total: `granted_total` minor units ever granted to this hub in this lease epoch. It only rises."""
+
+    account_id: bytes
+    unit: str
+    lease_epoch: int
+    granted_total: int
+
+
+class Lease(msgspec.Struct, frozen=True, array_like=True):
+    """Office: leases of the addressed hub. Totals, so that a duplicate or an old one changes nothing."""
+
+    grants: tuple[Grant, ...]
+
+
+class LeaseRequest(msgspec.Struct, tag=1, frozen=True, array_like=True):
+    """Hub: lease (more of) this account's purse to me. `wanted`: minor units that would serve the guest now."""
+
+    account_id: bytes
+    unit: str
+    wanted: int
+    credential_id: bytes | None = None
+
+
+class ListRequest(msgspec.Struct, tag=2, frozen=True, array_like=True):
+    """Hub: a differential does not fit on what I have (0: nothing); send the full list."""
+
+    have_version: int
+
+
+class ResendRequest(msgspec.Struct, tag=3, frozen=True, array_like=True):
+    """Office: batches from `from_seq` on are missing here."""
+
+    epoch: int
+    from_seq: int
+
+
+class HelloRequest(msgspec.Struct, tag=4, frozen=True, array_like=True):
+    """Office: I have no hello of yours (a worker that started anew); without a nonce there is no receipt."""
+
+
+class CredentialList(msgspec.Struct, frozen=True, array_like=True):
+    """Office: credentials. `full` replaces all rows; else the rows are put over those of exactly `base_version`."""
+
+    version: int
+    full: bool
+    base_version: int
+    rows: tuple[ListRow, ...]
+
+
+class Document(msgspec.Struct, frozen=True, array_like=True):
+    """Office: a configuration document. `content`: JSON whose SHA-256 is `sha256`; counts from `effective_at_ms` on."""
+
+    name: str
+    version: int
+    sha256: bytes
+    content: bytes
+    effective_at_ms: int
+
+
+class Trust(msgspec.Struct, frozen=True, array_like=True):
+    """Office, signed by the trust key: the keys that sign everything else, and the one that batches are sealed to."""
+
+    version: int
+    sign_keys: tuple[bytes, ...]
+    receive_key: bytes
+    receive_suite: int = 1
+
+
+Request = LeaseRequest | ListRequest | ResendRequest | HelloRequest
+Body = Hello | Receipt | Lease | Request | CredentialList | Document | Trust
+Kind = Literal["hello", "receipt", "lease", "request", "list", "document", "trust"]
+
+_DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Body]]] = {
+    "hello": msgspec.msgpack.Decoder(Hello),
+    "receipt": msgspec.msgpack.Decoder(Receipt),
+    "lease": msgspec.msgpack.Decoder(Lease),
+    "request": msgspec.msgpack.Decoder(Request),
+    "list": msgspec.msgpack.Decoder(CredentialList),
+    "document": msgspec.msgpack.Decoder(Document),
+    "trust": msgspec.msgpack.Decoder(Trust),
+}
+_KINDS: Final[dict[type, Kind]] = {
+    Hello: "hello", Receipt: "receipt", Lease: "lease", LeaseRequest: "request", ListRequest: "request",
+    ResendRequest: "request", HelloRequest: "request", CredentialList: "list", Document: "document", Trust: "trust",
+}  # fmt: skip
+KINDS: Final = tuple(_DECODERS)
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One message. `sender` and `to` are ids of a hub or a tenant: the tenant is the office, or all of its hubs."""
+
+    sender: bytes
+    to: bytes
+    number: int
+    body: Body
+
+    @property
+    def kind(self) -> Kind:
+        """The kind on the wire."""
+        return _KINDS[type(self.body)]
+
+
+class _Frame(msgspec.Struct, frozen=True, array_like=True):
+    kind: str
+    version: int
+    sender: bytes
+    to: bytes
+    number: int
+    body: msgspec.Raw
+
+
+class Plain(msgspec.Struct, tag=PLAIN_FRAME, frozen=True, array_like=True):
+    """The signed form: a message's canonical bytes and the Ed25519 signature over its label and them."""
+
+    message: bytes
+    signature: bytes
+
+
+class Sealed(msgspec.Struct, tag=SEALED_FRAME, frozen=True, array_like=True):
+    """The sealed form: `sealed` opens to the bytes of a Plain."""
+
+    suite: int
+    recipient_key: bytes
+    sealed: bytes
+
+
+RejectReason = Literal[
+    "length", "framing", "kind", "version", "body", "canonical", "address", "recipient", "decrypt", "not_sealed",
+    "signature", "sender", "stale", "content",
+]  # fmt: skip
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """Bytes that are no acceptable message, and the first thing that was wrong."""
+
+    reason: RejectReason
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_FRAME: Final = msgspec.msgpack.Decoder(_Frame)
+_WIRE: Final = msgspec.msgpack.Decoder(Plain | Sealed)
+
+
+def encode_message(message: Message) -> bytes:
+    """Return the canonical bytes that are signed."""
+    body = msgspec.Raw(_ENCODER.encode(message.body))
+    frame = _Frame(message.kind, VERSION, message.sender, message.to, message.number, body)
+    return _ENCODER.encode(frame)
+
+
+def decode_message(data: bytes) -> Message | Rejected:
+    """Return the message behind canonical bytes. Never raises on bytes."""
+    frame = _decode_frame(data)
+    if isinstance(frame, Rejected):
+        return frame
+    try:
+        body = _DECODERS[frame.kind].decode(frame.body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return Rejected("body")
+    message = Message(sender=frame.sender, to=frame.to, number=frame.number, body=body)
+    return message if encode_message(message) == data else Rejected("canonical")
+
+
+def _decode_frame(data: bytes) -> _Frame | Rejected:
+    if len(data) > MAX_MESSAGE_BYTES:
+        return Rejected("length")
+    try:
+        frame = _FRAME.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return Rejected("framing")
+    if frame.kind not in _DECODERS:
+        return Rejected("kind")
+    if frame.version != VERSION:
+        return Rejected("version")
+    fits = len(frame.sender) == ID_BYTES and len(frame.to) == ID_BYTES and frame.number >= 0
+    return frame if fits else Rejected("address")
+
+
+def encode_wire(frame: Plain | Sealed) -> bytes:
+    """Return the bytes that travel."""
+    return _ENCODER.encode(frame)
+
+
+def decode_wire(data: bytes) -> Plain | Sealed | Rejected:
+    """Return the outer form of what arrived. Never raises on bytes."""
+    if len(data) > MAX_MESSAGE_BYTES:
+        return Rejected("length")
+    try:
+        frame = _WIRE.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return Rejected("framing")
+    return frame if _ENCODER.encode(frame) == data else Rejected("canonical")
+
+
+def signed_bytes(kind: Kind, message: bytes) -> bytes:
+    """Return what is signed: one label per kind, so that no signature can be moved to another purpose."""
+    return b"venuehub/" + kind.encode() + b"/v1\0" + message
+
+
+def seal_info(recipient_key: bytes) -> bytes:
+    """Return what HPKE binds beside the bytes."""
+    return SEAL_LABEL + recipient_key

@@ -1,0 +1,259 @@
+"""The hub's half of the journal's way: rows become batches, sealed once and sent until a receipt covers them.
+
+A synchronous state machine: inputs are method calls that carry the time, outputs are lists of effects. Whoever pumps it
+carries the effects out; the ones that touch the ledger are the till's, and their answers come back as inputs.
+
+    ReadOutbox  -> on_records      StoreSealed -> on_stored      MoveCursor, Freeze: the till's, no answer
+    Publish: to the link           Reconnect: drop the link, wait (retry.reconnect_delay_ms), connect, on_connected
+
+Nothing is published before its bytes are durable, and never other bytes under the same number. A hello opens each
+connection and nothing else is sent until a receipt has answered it, for only then is it known what the office has.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from cloud_sync.letters import Publish, post_message
+from cloud_sync.protocol import batcher
+from cloud_sync.protocol.envelope import Header, batch_hash, tail_hash_of
+from cloud_sync.protocol.messages import NONCE_BYTES, DocumentVersion, Hello, Message, Receipt, Request
+from cloud_sync.protocol.receipts import judge_receipt
+from cloud_sync.protocol.retry import resend_delay_ms
+from cloud_sync.protocol.topics import hub_topic
+from cloud_sync.sealing import seal_batch
+from cloud_sync.upload_effects import (
+    Effect,
+    Freeze,
+    HubPen,
+    Moment,
+    MoveCursor,
+    ReadOutbox,
+    Reconnect,
+    SealedBatch,
+    StoreSealed,
+    UploadState,
+)
+
+WINDOW_BATCHES: Final = 8
+"""How many sealed batches may be without a receipt; beyond it rows wait in the ledger, which is their place."""
+BATCH_RECORDS: Final = 1_000
+RESENDS: Final = 2
+"""Resends without progress before the connection is dropped."""
+
+
+class Uploader:
+    """See the module. `draw(n)` returns n random bytes; `boot_id` is this start's."""
+
+    def __init__(self, pen: HubPen, state: UploadState, *, boot_id: bytes, draw: Callable[[int], bytes]) -> None:
+        self.frozen = ""
+        """Why nothing is sent any more, or empty."""
+        self._pen = pen
+        self._boot_id = boot_id
+        self._draw = draw
+        self._state = state
+        self._waiting = {batch.batch_seq: batch for batch in state.waiting}
+        self._journal_end = state.last_record
+        self._busy = False
+        self._connected = False
+        self._greeted = False
+        self._nonce = b""
+        self._number = 0
+        self._versions: tuple[DocumentVersion, ...] = ()
+        self._resends = 0
+        self._due_ms = 0
+
+    @property
+    def state(self) -> UploadState:
+        """What a restart would load, given that every effect was carried out."""
+        return msgspec.structs.replace(self._state, waiting=tuple(self._waiting.values()))
+
+    # ---- inputs ----
+
+    def on_connected(self, now: Moment, *, versions: Sequence[DocumentVersion] = ()) -> list[Effect]:
+        """Take a fresh connection and greet. `versions`: the documents in effect."""
+        self._connected = True
+        self._greeted = False
+        self._resends = 0
+        self._versions = tuple(versions)
+        return [self._hello(now)]
+
+    def on_disconnected(self) -> None:
+        """Stop sending; what is sealed stays, and goes out again after the next hello."""
+        self._connected = False
+
+    def on_journal(self, last_record: int) -> None:
+        """Note the seq of the journal's newest record, so that an idle hub need not ask its ledger."""
+        self._journal_end = max(self._journal_end, last_record)
+
+    def on_tick(self, now: Moment) -> list[Effect]:
+        """Resend what is due and ask for rows where the window has room."""
+        if not self._connected or self.frozen:
+            return []
+        effects: list[Effect] = []
+        if (self._waiting or not self._greeted) and now.mono_ms >= self._due_ms:
+            effects += self._overdue(now)
+        if self._may_seal():
+            self._busy = True
+            effects.append(ReadOutbox(self._state.last_record, BATCH_RECORDS))
+        return effects
+
+    def on_records(self, now: Moment, records: Sequence[bytes]) -> list[Effect]:
+        """Seal the rows that ReadOutbox asked for into one batch."""
+        self._busy = False
+        if not records or self.frozen:
+            return []
+        count = batcher.how_many_fit(records)
+        if count == 0:
+            message = f"journal record {self._state.last_record + 1} has {len(records[0])} bytes: too big for a batch"
+            raise ValueError(message)
+        self._busy = True
+        return [StoreSealed(self._seal(now, records[:count]))]
+
+    def on_stored(self, now: Moment, batch: SealedBatch) -> list[Effect]:
+        """Send a batch for the first time: its bytes are durable now."""
+        self._busy = False
+        self._state = msgspec.structs.replace(
+            self._state,
+            last_seq=batch.batch_seq,
+            last_hash=batch.digest,
+            last_record=batch.last_record,
+            tail_hash=tail_hash_of(batch.data),
+        )
+        if not self._waiting:
+            self._rearm(now)
+        self._waiting[batch.batch_seq] = batch
+        return [self._batch(batch)] if self._connected and self._greeted else []
+
+    def on_receipt(self, now: Moment, receipt: Receipt) -> list[Effect]:
+        """Judge an authentic receipt (downlink.py has checked who signed it and for whom)."""
+        state = self._state
+        own = self._waiting.get(receipt.through_seq)
+        verdict = judge_receipt(
+            receipt,
+            epoch=state.epoch,
+            nonce=self._nonce,
+            acked_seq=state.acked_seq,
+            last_seq=state.last_seq,
+            own_hash=own.digest if own else None,
+        )
+        match verdict:
+            case "wrong_nonce":
+                return []
+            case "frozen" | "fork" | "rolled_back":
+                return self._freeze(receipt.frozen or verdict)
+            case "progress":
+                return self._progress(now, receipt) + self._greet_done(now)
+            case "nothing_new" | "other_epoch":
+                return self._greet_done(now)
+
+    def on_resend_request(self, *, epoch: int, from_seq: int) -> list[Effect]:
+        """Send again what the office misses, byte for byte."""
+        if not self._greeted or epoch != self._state.epoch:
+            return []
+        return [self._batch(batch) for seq, batch in self._waiting.items() if seq >= from_seq]
+
+    def on_hello_request(self, now: Moment) -> list[Effect]:
+        """Greet again: the office has forgotten our nonce."""
+        return [self._hello(now)] if self._connected else []
+
+    def request(self, now: Moment, body: Request) -> Publish:
+        """Return a request to the office, sealed: the caller publishes it, now or never."""
+        return self._post(now, "request", body)
+
+    # ---- inside ----
+
+    def _may_seal(self) -> bool:
+        room = len(self._waiting) < WINDOW_BATCHES
+        return self._greeted and not self._busy and room and self._journal_end > self._state.last_record
+
+    def _seal(self, now: Moment, records: Sequence[bytes]) -> SealedBatch:
+        state, sealer, signer = self._state, self._pen.office_sealer, self._pen.signer
+        tail = batcher.chain_tail(state.tail_hash, records)
+        header = Header(
+            hub_id=self._pen.hub_id,
+            epoch=state.epoch,
+            batch_seq=state.last_seq + 1,
+            first_record=state.last_record + 1,
+            record_count=len(records),
+            created_ms=now.wall_ms,
+            time_quality=now.quality,
+            recipient_key=sealer.key_id,
+            signer_key=signer.key_id,
+            previous_batch_hash=state.last_hash,
+            journal_tail_hash=tail,
+            suite=sealer.suite,
+        )
+        data = seal_batch(header, batcher.build_body(records), sealer=sealer, signer=signer)
+        return SealedBatch(
+            batch_seq=header.batch_seq,
+            first_record=header.first_record,
+            record_count=header.record_count,
+            digest=batch_hash(data),
+            data=data,
+        )
+
+    def _progress(self, now: Moment, receipt: Receipt) -> list[Effect]:
+        newest = self._waiting[receipt.through_seq]
+        for seq in [seq for seq in self._waiting if seq <= receipt.through_seq]:
+            del self._waiting[seq]
+        self._state = msgspec.structs.replace(self._state, acked_seq=receipt.through_seq)
+        self._resends = 0
+        self._rearm(now)
+        return [MoveCursor(receipt.epoch, receipt.through_seq, newest.last_record, receipt.server_ms)]
+
+    def _greet_done(self, now: Moment) -> list[Effect]:
+        if self._greeted or not self._connected:
+            return []
+        self._greeted = True
+        self._resends = 0
+        self._rearm(now)
+        return self._all_waiting()
+
+    def _overdue(self, now: Moment) -> list[Effect]:
+        if self._resends == RESENDS:
+            self._connected = False
+            return [Reconnect("no receipt after two resends")]
+        self._resends += 1
+        if not self._greeted:
+            return [self._hello(now)]
+        self._rearm(now)
+        return self._all_waiting()
+
+    def _all_waiting(self) -> list[Effect]:
+        return [self._batch(batch) for batch in self._waiting.values()]
+
+    def _rearm(self, now: Moment) -> None:
+        dice = int.from_bytes(self._draw(2), "big") / 65_536
+        self._due_ms = now.mono_ms + resend_delay_ms(self._resends, dice=dice)
+
+    def _freeze(self, reason: str) -> list[Effect]:
+        self.frozen = reason
+        return [Freeze(reason)]
+
+    def _batch(self, batch: SealedBatch) -> Publish:
+        return Publish(hub_topic(self._pen.hub_id, "up", "batch"), batch.data)
+
+    def _hello(self, now: Moment) -> Publish:
+        self._rearm(now)
+        self._nonce = self._draw(NONCE_BYTES)
+        state = self._state
+        hello = Hello(
+            epoch=state.epoch,
+            last_seq=state.last_seq,
+            last_hash=state.last_hash,
+            acked_seq=state.acked_seq,
+            boot_id=self._boot_id,
+            nonce=self._nonce,
+            versions=self._versions,
+            frozen=self.frozen,
+        )
+        return self._post(now, "hello", hello)
+
+    def _post(self, now: Moment, leaf: str, body: Hello | Request) -> Publish:
+        self._number = max(self._number + 1, now.wall_ms)
+        pen = self._pen
+        message = Message(sender=pen.hub_id, to=pen.tenant_id, number=self._number, body=body)
+        payload = post_message(message, signer=pen.signer, sealer=pen.office_sealer)
+        return Publish(hub_topic(pen.hub_id, "up", leaf), payload)
