@@ -1,0 +1,83 @@
+"""The terminal's composition root: the bus on one side, the pages on the other, one task group."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import uvicorn
+
+from cloud_sync.mqtt_link import BrokerUnavailableError, MqttLink, MqttSettings
+from edge_agent.terminal.hall import Hall
+from edge_agent.terminal.pages import Pages
+from edge_agent.terminal.wording import LANGUAGES
+from payment_core.bus import device_topic, view_topic
+
+RETRY_S: Final = (0.5, 1.0, 2.0, 4.0)
+"""How long to wait before the next attempt to reach the broker; the last one repeats."""
+MAX_CONNECTIONS: Final = 512
+GOODBYE_S: Final = 1
+"""Streams never end by themselves: this long may a stopping terminal wait for them."""
+_log = logging.getLogger("venuehub.terminal")
+
+
+class TerminalSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose lanes to show, where the bus is, and where to serve. Port 0: any free one."""
+
+    hub: str
+    mqtt: MqttSettings
+    http_host: str = "127.0.0.1"
+    http_port: int = 8_080
+    language: str = LANGUAGES[0]
+
+
+class AddressInUseError(Exception):
+    """The pages' address cannot be had; the text names it and the option that changes it."""
+
+
+async def run_terminal(settings: TerminalSettings, on_ready: Callable[[str], None]) -> None:
+    """Serve until stopped by SIGINT or SIGTERM. `on_ready` gets the address once the pages answer."""
+    hall = Hall(default_language=settings.language, languages=LANGUAGES)
+    app = Pages(hall, default_language=settings.language).app()
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=GOODBYE_S,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    with _listening(settings) as listener:
+        host, port = listener.getsockname()[:2]
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(_follow_bus(settings, hall), name="device bus")
+            on_ready(f"http://{host}:{port}/")
+            await server.serve(sockets=[listener])
+            following.cancel()
+
+
+def _listening(settings: TerminalSettings) -> socket.socket:
+    try:
+        return socket.create_server((settings.http_host, settings.http_port))
+    except OSError as error:
+        place = f"{settings.http_host}:{settings.http_port}"
+        message = f"the guest pages cannot be served at {place}: {error.strerror}; choose another with --http"
+        raise AddressInUseError(message) from error
+
+
+async def _follow_bus(settings: TerminalSettings, hall: Hall) -> None:
+    """Keep the hall up to date; a broker that is away is tried again for ever, and every screen says so meanwhile."""
+    failures = 0
+    while True:
+        try:
+            async with MqttLink(settings.mqtt) as link:
+                await link.subscribe(view_topic(settings.hub, "+"), device_topic(settings.hub, "+", "state"))
+                hall.set_connected(connected=True)
+                failures = 0
+                async for message in link.messages():
+                    hall.on_message(message.topic, message.payload, retained=message.retained)
+        except BrokerUnavailableError as error:
+            if failures == 0:
+                _log.warning("broker.lost %s", error)
+        hall.set_connected(connected=False)
+        await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
+        failures += 1

@@ -1,0 +1,146 @@
+"""The guest pages over HTTP: the list of machines, a machine's screen, and the stream that keeps it up to date."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from sse_starlette.event import ServerSentEvent
+from sse_starlette.sse import EventSourceResponse
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from edge_agent.terminal.board import Screen
+from edge_agent.terminal.guard import Guard
+from edge_agent.terminal.hall import Hall, LaneFeed
+from edge_agent.terminal.static_files import StaticTree
+from edge_agent.terminal.wording import LANGUAGES, Words
+
+BEAT_MS: Final = 2_000
+"""A stream says something at least this often; the page counts itself disconnected after three missed beats."""
+LANE: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+
+
+class Pages:
+    """The routes over one hall."""
+
+    def __init__(self, hall: Hall, *, default_language: str) -> None:
+        self._hall = hall
+        self._default_language = default_language
+        self._words = {language: Words(language) for language in LANGUAGES}
+        self._static = StaticTree()
+        self._templates = Environment(
+            loader=FileSystemLoader(Path(__file__).parent / "templates"),
+            autoescape=select_autoescape(),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def app(self) -> Starlette:
+        """Return the ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/", self.lanes),
+                Route("/health", self.health),
+                Route("/lane/{lane}", self.lane),
+                Route("/lane/{lane}/stream", self.stream),
+                Route("/lane/{lane}/language/{language}", self.pick_language, methods=["POST"]),
+                self._static.route(),
+            ],
+            middleware=[Middleware(Guard)],
+        )
+
+    async def lanes(self, request: Request) -> Response:
+        """Show all machines of the hub, for whoever sets up a screen."""
+        language = request.query_params.get("lang", self._default_language)
+        words = self._words.get(language) or self._words[self._default_language]
+        other = next(name for name in LANGUAGES if name != words.language)
+        page = self._templates.get_template("lanes.html")
+        html = page.render(
+            words=words, other=other, lanes=self._hall.lanes(), devices=self._hall.devices,
+            connected=self._hall.connected, static=self._static.url,
+        )  # fmt: skip
+        return HTMLResponse(html)
+
+    async def health(self, _request: Request) -> Response:
+        """Say that the process answers, and whether it hears the broker."""
+        return JSONResponse({"connected": self._hall.connected, "malformed": self._hall.malformed})
+
+    async def lane(self, request: Request) -> Response:
+        """Show one machine's page; it keeps itself up to date from then on."""
+        feed = self._feed(request)
+        if feed is None:
+            return PlainTextResponse("no such lane", status_code=404)
+        screen = self._hall.screen(feed)
+        html = self._templates.get_template("lane.html").render(
+            words=self._words[screen.language], both=self._words, screen=screen, fragment=self._fragment(screen),
+            static=self._static.url, release=self._static.release, lane=request.path_params["lane"],
+        )  # fmt: skip
+        return HTMLResponse(html)
+
+    async def stream(self, request: Request) -> Response:
+        """Push what a lane shows, at once when it changes and as a beat in between."""
+        feed = self._feed(request)
+        if feed is None:
+            return PlainTextResponse("no such lane", status_code=404)
+        return EventSourceResponse(self._events(feed))
+
+    async def pick_language(self, request: Request) -> Response:
+        """Change a lane's language until its guest has gone."""
+        done = self._hall.pick_language(request.path_params["lane"], request.path_params["language"])
+        return Response(status_code=204 if done else 404)
+
+    def _feed(self, request: Request) -> LaneFeed | None:
+        lane = request.path_params["lane"]
+        return self._hall.feed(lane) if LANE.fullmatch(lane) else None
+
+    async def _events(self, feed: LaneFeed) -> AsyncIterator[ServerSentEvent]:
+        shown: Screen | None = None
+        while True:
+            seen, screen = feed.version, self._hall.screen(feed)
+            if screen == shown:
+                yield ServerSentEvent(event="beat", data=self._static.release)
+            else:
+                shown = screen
+                yield ServerSentEvent(event="screen", data=self._screen_message(screen))
+            until_ms = self._hall.until_change_ms(feed)
+            await feed.wait(seen, BEAT_MS if until_ms is None else min(until_ms, BEAT_MS))
+
+    def _screen_message(self, screen: Screen) -> str:
+        return json.dumps(
+            {"html": self._fragment(screen), "spoken": self._spoken(screen), "language": screen.language},
+            ensure_ascii=False,
+        )
+
+    def _fragment(self, screen: Screen) -> str:
+        other = next(name for name in LANGUAGES if name != screen.language)
+        page = self._templates.get_template("screen.html")
+        return page.render(words=self._words[screen.language], screen=screen, other=other)
+
+    def _spoken(self, screen: Screen) -> str:
+        """Return the sentence a screen reader says when a result arrives; empty while there is nothing new to say."""
+        words = self._words[screen.language]
+        match screen.state:
+            case "idle" | "waiting" | "held":
+                return ""
+            case "reconnecting":
+                return words("reconnecting.advice")
+            case "declined":
+                return f"{words.reason(screen.reason, 'word')}. {words.reason(screen.reason, 'advice')}"
+            case "approved":
+                said = words("spoken.approved", amount=words.amount(screen.price or 0, screen.unit))
+                return said + self._spoken_balance(screen, words)
+            case "in_doubt" | "voided" | "repeated":
+                return f"{words(f'state.{screen.state}')}. {words(f'state.{screen.state}_advice')}"
+
+    def _spoken_balance(self, screen: Screen, words: Words) -> str:
+        if screen.balance_before is None or screen.balance_after is None:
+            return ""
+        before, after = (words.amount(sum_, screen.unit) for sum_ in (screen.balance_before, screen.balance_after))
+        return " " + words("spoken.balance", before=before, after=after)
