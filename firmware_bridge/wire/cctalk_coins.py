@@ -66,6 +66,11 @@ def counter_after(counter: int, steps: int) -> int:
     return counter if steps == 0 else (counter + steps - 1) % COUNTER_TOP + 1
 
 
+def counter_before(counter: int) -> int:
+    """Return the counter one event earlier; before 1 comes 255, which counts on just as 0 does."""
+    return (counter - 2) % COUNTER_TOP + 1
+
+
 def credit_events(last: int | None, reply: BufferedCredit) -> Credits:
     """Compare a reply with the counter the host remembers; None, a first contact, credits nothing."""
     if last is None or reply.counter == last:
@@ -77,6 +82,12 @@ def credit_events(last: int | None, reply: BufferedCredit) -> Credits:
     kept = min(count, BUFFERED_EVENTS)
     new = tuple(NumberedEvent(counter_after(last, count - age), reply.events[age]) for age in range(kept - 1, -1, -1))
     return Credits(last=reply.counter, new=new, lost=count - kept)
+
+
+def has_restarted(last: int, reply: BufferedCredit) -> bool:
+    """Say whether the buffer proves a reset: a counter that went down, and fewer than five events since power-up."""
+    nothing = CoinEvent(0, 0)
+    return reply.counter < last and reply.counter < BUFFERED_EVENTS and reply.events[reply.counter] == nothing
 
 
 def parse_buffered_credit(data: bytes) -> BufferedCredit | None:
