@@ -1,5 +1,6 @@
 """NTAG 424 DNA: what the card computes for Secure Unique NFC messages and for AuthenticateEV2First (AN12196)."""
 
+import re
 from typing import Final
 
 import msgspec
@@ -72,3 +73,15 @@ def session_keys(key: bytes, *, rnd_a: bytes, rnd_b: bytes) -> SessionKeys:
 def rotate_left(block: bytes) -> bytes:
     """Return `block` turned by one byte, as both sides do to show that they read the other's number."""
     return block[1:] + block[:1]
+
+
+_SUN_FIELDS: Final = (
+    re.compile(r"[?&]uid=[0-9A-Fa-f]{14}(&|$)"),
+    re.compile(r"[?&]ctr=[0-9A-Fa-f]{6}(&|$)"),
+    re.compile(r"[?&]mac=[0-9A-Fa-f]{16}(&|$)"),
+)
+
+
+def is_sun_url(url: str) -> bool:
+    """Say whether a URL has the three mirrored fields; what they are worth is proven at the hub."""
+    return all(field.search(url) for field in _SUN_FIELDS)
