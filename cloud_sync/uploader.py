@@ -55,6 +55,9 @@ class Uploader:
         self._state = state
         self._waiting = {batch.batch_seq: batch for batch in state.waiting}
         self._journal_end = state.last_record
+        self._acked_record = state.waiting[0].first_record - 1 if state.waiting else state.last_record
+        self._outbox_age_ms = 0
+        self._storing: SealedBatch | None = None
         self._busy = False
         self._connected = False
         self._greeted = False
@@ -71,12 +74,15 @@ class Uploader:
 
     # ---- inputs ----
 
-    def on_connected(self, now: Moment, *, versions: Sequence[DocumentVersion] = ()) -> list[Effect]:
-        """Take a fresh connection and greet. `versions`: the documents in effect."""
+    def on_connected(
+        self, now: Moment, *, versions: Sequence[DocumentVersion] = (), outbox_age_ms: int = 0
+    ) -> list[Effect]:
+        """Take a fresh connection and greet. `versions`: the documents in effect; age: of the oldest row unsent."""
         self._connected = True
         self._greeted = False
         self._resends = 0
         self._versions = tuple(versions)
+        self._outbox_age_ms = outbox_age_ms
         return [self._hello(now)]
 
     def on_disconnected(self) -> None:
@@ -109,11 +115,16 @@ class Uploader:
             message = f"journal record {self._state.last_record + 1} has {len(records[0])} bytes: too big for a batch"
             raise ValueError(message)
         self._busy = True
-        return [StoreSealed(self._seal(now, records[:count]))]
+        self._storing = self._seal(now, records[:count])
+        return [StoreSealed(self._storing)]
 
-    def on_stored(self, now: Moment, batch: SealedBatch) -> list[Effect]:
+    def on_stored(self, now: Moment, batch_seq: int) -> list[Effect]:
         """Send a batch for the first time: its bytes are durable now."""
+        batch = self._storing
+        if batch is None or batch.batch_seq != batch_seq:
+            return []
         self._busy = False
+        self._storing = None
         self._state = msgspec.structs.replace(
             self._state,
             last_seq=batch.batch_seq,
@@ -199,6 +210,7 @@ class Uploader:
         for seq in [seq for seq in self._waiting if seq <= receipt.through_seq]:
             del self._waiting[seq]
         self._state = msgspec.structs.replace(self._state, acked_seq=receipt.through_seq)
+        self._acked_record = newest.last_record
         self._resends = 0
         self._rearm(now)
         return [MoveCursor(receipt.epoch, receipt.through_seq, newest.last_record, receipt.server_ms)]
@@ -248,6 +260,8 @@ class Uploader:
             nonce=self._nonce,
             versions=self._versions,
             frozen=self.frozen,
+            outbox_entries=max(0, self._journal_end - self._acked_record),
+            outbox_age_ms=self._outbox_age_ms,
         )
         return self._post(now, "hello", hello)
 

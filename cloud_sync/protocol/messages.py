@@ -34,7 +34,8 @@ class DocumentVersion(msgspec.Struct, frozen=True, array_like=True):
 class Hello(msgspec.Struct, frozen=True, array_like=True):
     """Hub, at each connect. `last_*`: newest sealed batch; 0 and 32 zero bytes where there is none in this epoch.
 
-    number: rises with every hello, at least UTC ms, so that a replay can be told from a hub that was rolled back.
+    The message's number rises with every hello, at least UTC ms: so a replay is told from a hub that was rolled back.
+    `frozen`: why the hub trades no more, or empty; `outbox_*`: records without a receipt, and the age of the oldest.
     """
 
     epoch: int
@@ -45,6 +46,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True):
     nonce: bytes
     versions: tuple[DocumentVersion, ...] = ()
     frozen: str = ""
+    outbox_entries: int = 0
+    outbox_age_ms: int = 0
 
 
 class Receipt(msgspec.Struct, frozen=True, array_like=True):
@@ -77,12 +80,11 @@ class Lease(msgspec.Struct, frozen=True, array_like=True):
 
 
 class LeaseRequest(msgspec.Struct, tag=1, frozen=True, array_like=True):
-    """Hub: lease (more of) this account's purse to me. `wanted`: minor units that would serve the guest now."""
+    """Hub: lease (more of) this account's money to me. unit None: of every purse; wanted 0: as much as may be."""
 
     account_id: bytes
-    unit: str
-    wanted: int
-    credential_id: bytes | None = None
+    unit: str | None = None
+    wanted: int = 0
 
 
 class ListRequest(msgspec.Struct, tag=2, frozen=True, array_like=True):

@@ -1,0 +1,310 @@
+"""The office's half of the journal's way: bytes on a topic become verified batches, applied once, and signed receipts.
+
+A synchronous state machine over one port, `Office`. The order for a batch is security.md's: length, header syntax, hub
+equal to the topic's (the broker's access list ties that to the TLS identity), pinned key, signature, place in the
+journal, decryption, chain, and then one call that applies it in ONE database transaction. What cannot be applied says
+why: a gap is buffered and asked for, a known batch is receipted again, a fork freezes the hub and both are evidence.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from cloud_sync import sealing
+from cloud_sync.letters import Publish, post_message, read_message
+from cloud_sync.protocol import envelope, receipts, topics
+from cloud_sync.protocol.batcher import Refused, verify_records
+from cloud_sync.protocol.envelope import Envelope, Header, batch_hash
+from cloud_sync.protocol.messages import (
+    Body,
+    Hello,
+    HelloRequest,
+    LeaseRequest,
+    ListRequest,
+    Message,
+    Receipt,
+    Rejected,
+    ResendRequest,
+)
+from cloud_sync.protocol.receipts import Watermark
+from cloud_sync.sealing import HpkeSealer, Opener
+from cloud_sync.signing import Signer
+from payment_core.errors import MalformedRecordError, UnknownEntryError
+from payment_core.journal import HubEntry, LeaseGranted, ToppedUp, decode_entry
+
+BUFFERED_BATCHES: Final = 1_024
+"""Batches that wait behind gaps, over all hubs; one more is dropped, for its hub sends it again."""
+
+
+class HubRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What the office has pinned and noted about a hub.
+
+    allowed_epoch: the newest epoch an operator opened; `hello_number`, `nonce`: of its newest hello, 0 and b"" before.
+    """
+
+    hub_id: bytes
+    sign_public: bytes
+    receive_public: bytes
+    allowed_epoch: int = 1
+    frozen: str = ""
+    hello_number: int = 0
+    nonce: bytes = b""
+
+
+class AcceptedBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch that is proven and next in its journal: apply it, its dedupe row and `after` in one transaction.
+
+    `before` is the watermark it was judged against: a store with more than one worker checks it in its transaction.
+    """
+
+    hub_id: bytes
+    header: Header
+    digest: bytes
+    data: bytes
+    records: tuple[bytes, ...]
+    entries: tuple[HubEntry, ...]
+    before: Watermark
+    after: Watermark
+
+
+Outcome = Literal["applied", "known", "gap", "fork", "old_epoch"]
+"""What `apply` did. Anything but `applied` means that nothing was written, because another worker was there first."""
+
+
+class Office(Protocol):
+    """What the receiver needs of the books."""
+
+    def hub(self, hub_id: bytes) -> HubRecord | None:
+        """Return the hub's record, or None where it is not enrolled."""
+        ...
+
+    def watermark(self, hub_id: bytes) -> Watermark:
+        """Return how far the hub's newest epoch is booked; Watermark(epoch=0) where nothing came yet."""
+        ...
+
+    def known_hash(self, hub_id: bytes, epoch: int, batch_seq: int) -> bytes | None:
+        """Return the hash under which this batch was applied, or None."""
+        ...
+
+    def apply(self, batch: AcceptedBatch) -> Outcome:
+        """Apply in one transaction."""
+        ...
+
+    def greeted(self, hub_id: bytes, hello: Hello, *, number: int, now_ms: int) -> None:
+        """Keep the newest hello: its number and nonce come back in `hub`."""
+        ...
+
+    def freeze(self, hub_id: bytes, reason: str, evidence: Sequence[bytes]) -> None:
+        """Freeze the hub durably: `fork` or `rolled_back`. The evidence is one side; the books have the other."""
+        ...
+
+    def park(self, hub_id: bytes, why: str, data: bytes) -> None:
+        """Keep a proven batch that this release cannot read, and alarm; the cursor stays."""
+        ...
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A hub asked for leases or for the list: the office's to answer."""
+
+    hub_id: bytes
+    number: int
+    request: LeaseRequest | ListRequest
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Bytes that were thrown away, for the log and the counters. `topic` is the broker's word; nothing is proven."""
+
+    topic: str
+    reason: str
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """A batch went into the books: for pages that show entries as they arrive."""
+
+    batch: AcceptedBatch
+
+
+Effect = Publish | Asked | Refusal | Applied
+
+
+class Receiver:
+    """See the module. `opener` holds the batch receive keys, `signer` the key that signs receipts."""
+
+    def __init__(self, office: Office, *, tenant_id: bytes, opener: Opener, signer: Signer) -> None:
+        self._office = office
+        self._tenant_id = tenant_id
+        self._opener = opener
+        self._signer = signer
+        self._waiting: dict[bytes, dict[int, bytes]] = {}
+
+    def on_message(self, now_ms: int, topic: str, payload: bytes) -> list[Effect]:
+        """Take whatever came on an uplink topic. `now_ms`: UTC ms. Never raises on bytes."""
+        address = topics.parse_hub_topic(topic)
+        if address is None or address.direction != "up":
+            return [Refusal(topic, "topic")]
+        hub = self._office.hub(address.hub_id)
+        if hub is None:
+            return [Refusal(topic, "unknown_hub")]
+        match address.leaf:
+            case "batch":
+                return self._on_batch(now_ms, topic, hub, payload)
+            case "hello" | "request":
+                return self._on_letter(now_ms, topic, hub, payload)
+            case _:
+                return [Refusal(topic, "topic")]
+
+    # ---- batches ----
+
+    def _on_batch(self, now_ms: int, topic: str, hub: HubRecord, data: bytes) -> list[Effect]:
+        parsed = sealing.authenticate(data, hub_id=hub.hub_id, signer_public=hub.sign_public)
+        if isinstance(parsed, envelope.Rejected):
+            return [Refusal(topic, parsed.reason)]
+        header = parsed.header
+        if header.stream != envelope.STREAM_LEDGER:
+            return [Refusal(topic, "stream")]
+        if hub.frozen:
+            return [self._receipt(now_ms, hub, header.epoch)]
+        watermark = self._office.watermark(hub.hub_id)
+        digest = batch_hash(data)
+        known = self._office.known_hash(hub.hub_id, header.epoch, header.batch_seq)
+        verdict = receipts.judge_batch(
+            watermark, header, digest=digest, known_hash=known, allowed_epoch=hub.allowed_epoch
+        )
+        match verdict:
+            case "next":
+                return self._apply(now_ms, topic, hub, parsed, data, digest)
+            case "known":
+                return [self._receipt(now_ms, hub, header.epoch)]
+            case "gap":
+                return self._buffer(hub, header, receipts.start_of(watermark, header.epoch), data)
+            case "fork":
+                return self._freeze(now_ms, hub, header.epoch, "fork", data)
+            case "old_epoch" | "unknown_epoch":
+                return [Refusal(topic, verdict)]
+
+    def _apply(
+        self, now_ms: int, topic: str, hub: HubRecord, parsed: Envelope, data: bytes, digest: bytes
+    ) -> list[Effect]:
+        opened = sealing.decrypt(parsed, opener=self._opener)
+        if isinstance(opened, envelope.Rejected):
+            return [Refusal(topic, opened.reason)]
+        before = receipts.start_of(self._office.watermark(hub.hub_id), parsed.header.epoch)
+        records = verify_records(
+            opened.body, opened.header, previous_tail=before.tail_hash, first_record=before.last_record + 1
+        )
+        if isinstance(records, Refused):
+            return [Refusal(topic, records.reason)]
+        entries = _read_entries(records, first_record=before.last_record + 1)
+        if isinstance(entries, str):
+            self._office.park(hub.hub_id, entries, data)
+            return [Refusal(topic, "parked")]
+        batch = AcceptedBatch(
+            hub_id=hub.hub_id,
+            header=opened.header,
+            digest=digest,
+            data=data,
+            records=records,
+            entries=entries,
+            before=before,
+            after=receipts.advance(opened.header, digest=digest),
+        )
+        outcome = self._office.apply(batch)
+        if outcome != "applied":
+            return [self._receipt(now_ms, hub, batch.header.epoch) if outcome == "known" else Refusal(topic, outcome)]
+        return [Applied(batch), *self._next_waiting(now_ms, topic, hub, batch.header)]
+
+    def _next_waiting(self, now_ms: int, topic: str, hub: HubRecord, done: Header) -> list[Effect]:
+        waiting = self._waiting.get(hub.hub_id, {})
+        for seq in [seq for seq in waiting if seq <= done.batch_seq]:
+            del waiting[seq]
+        data = waiting.pop(done.batch_seq + 1, None)
+        if not waiting:
+            self._waiting.pop(hub.hub_id, None)
+        if data is None:
+            return [self._receipt(now_ms, hub, done.epoch)]
+        return self._on_batch(now_ms, topic, hub, data)
+
+    def _buffer(self, hub: HubRecord, header: Header, watermark: Watermark, data: bytes) -> list[Effect]:
+        near = header.batch_seq <= watermark.batch_seq + receipts.GAP_BATCHES
+        if near and sum(len(batches) for batches in self._waiting.values()) < BUFFERED_BATCHES:
+            self._waiting.setdefault(hub.hub_id, {}).setdefault(header.batch_seq, data)
+        return [self._to_hub(hub, ResendRequest(header.epoch, watermark.batch_seq + 1), "command", 0)]
+
+    def _freeze(self, now_ms: int, hub: HubRecord, epoch: int, reason: str, evidence: bytes) -> list[Effect]:
+        self._office.freeze(hub.hub_id, reason, (evidence,))
+        return [self._receipt(now_ms, msgspec.structs.replace(hub, frozen=reason), epoch)]
+
+    # ---- letters ----
+
+    def _on_letter(self, now_ms: int, topic: str, hub: HubRecord, payload: bytes) -> list[Effect]:
+        def signers(message: Message) -> tuple[bytes, ...]:
+            return (hub.sign_public,) if message.sender == hub.hub_id else ()
+
+        message = read_message(payload, signers_for=signers, to=frozenset({self._tenant_id}), opener=self._opener)
+        if isinstance(message, Rejected):
+            return [Refusal(topic, message.reason)]
+        match message.body:
+            case Hello() as hello:
+                return self._on_hello(now_ms, hub, hello, message.number, payload)
+            case LeaseRequest() | ListRequest() as request:
+                return [Asked(hub.hub_id, message.number, request)]
+            case _:
+                return [Refusal(topic, "kind")]
+
+    def _on_hello(self, now_ms: int, hub: HubRecord, hello: Hello, number: int, payload: bytes) -> list[Effect]:
+        fresh = number > hub.hello_number
+        if fresh:
+            self._office.greeted(hub.hub_id, hello, number=number, now_ms=now_ms)
+        # An old hello may be a replay: it is answered, so that a hub that was rolled back and has lost its clock finds
+        # out by itself, but it proves nothing here.
+        answered = msgspec.structs.replace(hub, nonce=hello.nonce)
+        reason = self._contradiction(hub.hub_id, hello) if fresh and not hub.frozen else ""
+        if reason:
+            return self._freeze(now_ms, answered, hello.epoch, reason, payload)
+        return [self._receipt(now_ms, answered, hello.epoch)]
+
+    def _contradiction(self, hub_id: bytes, hello: Hello) -> str:
+        watermark = self._office.watermark(hub_id)
+        if hello.epoch != watermark.epoch:
+            return "rolled_back" if hello.epoch < watermark.epoch else ""
+        if hello.last_seq < watermark.batch_seq:
+            return "rolled_back"
+        same = hello.last_seq == watermark.batch_seq and hello.last_hash != watermark.batch_hash
+        return "fork" if same else ""
+
+    def _receipt(self, now_ms: int, hub: HubRecord, epoch: int) -> Publish:
+        if not hub.nonce:
+            return self._to_hub(hub, HelloRequest(), "command", 0)
+        watermark = self._office.watermark(hub.hub_id)
+        if watermark.epoch < epoch <= hub.allowed_epoch:
+            watermark = Watermark(epoch=epoch)
+        receipt = Receipt(
+            epoch=watermark.epoch,
+            through_seq=watermark.batch_seq,
+            batch_hash=watermark.batch_hash,
+            server_ms=now_ms,
+            nonce=hub.nonce,
+            frozen=hub.frozen,
+        )
+        return self._to_hub(hub, receipt, "receipt", watermark.batch_seq)
+
+    def _to_hub(self, hub: HubRecord, body: Body, leaf: str, number: int) -> Publish:
+        message = Message(sender=self._tenant_id, to=hub.hub_id, number=number, body=body)
+        payload = post_message(message, signer=self._signer, sealer=HpkeSealer(hub.receive_public))
+        return Publish(topics.hub_topic(hub.hub_id, "down", leaf), payload)
+
+
+def _read_entries(records: Sequence[bytes], *, first_record: int) -> tuple[HubEntry, ...] | str:
+    entries: list[HubEntry] = []
+    for seq, record in enumerate(records, start=first_record):
+        try:
+            entry = decode_entry(record)
+        except (UnknownEntryError, MalformedRecordError) as error:
+            return f"record {seq}: {error}"
+        if isinstance(entry, ToppedUp | LeaseGranted):
+            return f"record {seq}: {type(entry).__name__} is the office's to write, not a hub's"
+        if entry.header.seq != seq:
+            return f"record {seq}: says it is {entry.header.seq}"
+        entries.append(entry)
+    return tuple(entries)
