@@ -81,6 +81,8 @@ def chosen(arguments: Sequence[str]) -> list[str]:
 
 def as_cli_error(error: Exception) -> CliError:
     """Return what to tell about an exception: known faults as they are, anything else as a bug to report."""
+    if isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        return as_cli_error(error.exceptions[0])  # a program's TaskGroup wraps the one fault that ended it
     if isinstance(error, CliError):
         return error
     if isinstance(error, typer.TyperException):

@@ -121,10 +121,17 @@ def failing_app(fault):
                 f"  remedy: {cli.INSTALL_HINT}",
             ],
         ),
+        (
+            ExceptionGroup(
+                "unhandled errors in a TaskGroup", [CliError("settings", "no lanes", exit_code=ExitCode.USAGE)]
+            ),
+            2,
+            ["venuehub: no lanes"],
+        ),
         (KeyboardInterrupt(), 130, []),
         (typer.Exit(5), 5, []),
     ],
-    ids=["known", "bug", "not installed", "interrupted", "exit"],
+    ids=["known", "bug", "not installed", "in a group", "interrupted", "exit"],
 )
 def test_a_fault_is_told_in_two_lines_without_a_traceback(fault, exit_code, lines, monkeypatch, capsys):
     monkeypatch.delenv(cli.DEBUG_VARIABLE, raising=False)
