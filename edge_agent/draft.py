@@ -4,6 +4,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from edge_agent.ledger import authorizations
+from edge_agent.ledger.authorizations import Authorization, AuthorizationRow
+from edge_agent.ledger.entries import Tail, append_entries
 from edge_agent.ledger.store import Store
 from edge_agent.messages import Effect, Moment
 from edge_agent.site import Site
@@ -26,16 +29,15 @@ class Spot(msgspec.Struct, frozen=True):
 class Draft:
     """Everything one step has read and decided so far. `seq` is that of the last entry written or drafted."""
 
-    __slots__ = ("_dice", "effects", "entries", "now", "seq", "site", "store")
+    __slots__ = ("_dice", "_entries", "effects", "now", "seq", "site", "store", "tail")
 
-    def __init__(
-        self, *, store: Store, site: Site, now: Moment, seq: int, dice: Callable[[int], bytes]
-    ) -> None:
+    def __init__(self, *, store: Store, site: Site, now: Moment, tail: Tail, dice: Callable[[int], bytes]) -> None:
         self.store = store
         self.site = site
         self.now = now
-        self.seq = seq
-        self.entries: list[Entry] = []
+        self.tail = tail
+        self.seq = tail.seq
+        self._entries: list[Entry] = []
         self.effects: list[Effect] = []
         self._dice = dice
 
@@ -68,9 +70,21 @@ class Draft:
             site.devices_version,
         )
 
+    def load(self, row: AuthorizationRow) -> Authorization:
+        """Return an authorization with what was held, also one of this very step."""
+        if row.held_seq > self.tail.seq:
+            self.flush()
+        return authorizations.load(self.store, row)
+
     def journal(self, entry: Entry) -> None:
         """Add an entry whose header came from `header`."""
-        self.entries.append(entry)
+        self._entries.append(entry)
+
+    def flush(self) -> None:
+        """Write the entries drafted so far into the open database transaction."""
+        if self._entries:
+            self.tail = append_entries(self.store, self.tail, self._entries)
+            self._entries.clear()
 
     def effect(self, effect: Effect) -> None:
         """Add something to do once the step is committed."""

@@ -6,7 +6,7 @@ import msgspec
 
 from edge_agent.draft import Draft, Spot
 from edge_agent.ledger import authorizations, leases
-from edge_agent.ledger.authorizations import Authorization
+from edge_agent.ledger.authorizations import Authorization, AuthorizationRow
 from edge_agent.messages import Answered, Log, Send, Show
 from payment_core.authorization import FINAL, State, Step
 from payment_core.bus import View
@@ -18,6 +18,7 @@ from payment_core.journal import (
     Cause,
     Commanded,
     Expired,
+    Held,
     InDoubt,
     LateEvidence,
     Part,
@@ -33,26 +34,36 @@ EPOCH_SHIFT: Final = 40
 """A command's seq is epoch << 40 | journal seq: it rises for ever, also when a lost ledger opens a new epoch."""
 
 
-def command_output(draft: Draft, row: Authorization, spot: Spot) -> None:
-    """Write COMMANDED for a held authorization and send the command once that is on the disk."""
-    assert row.device is not None
-    assert row.credits is not None
+def hold_and_command(draft: Draft, held: Held, spot: Spot, *, credits: int) -> None:
+    """Write HELD and COMMANDED side by side, and send the command once both are on the disk."""
+    assert spot.lane is not None
+    assert spot.authorization_id is not None
+    now, device = draft.now, spot.lane.output
+    draft.journal(held)
     header = draft.header(spot)
     command_seq = draft.site.epoch << EPOCH_SHIFT | header.seq
-    draft.journal(Commanded(1, header, row.device, command_seq, row.credits))
-    authorizations.insert(draft.store, msgspec.structs.replace(row, state=State.COMMANDED, command_seq=command_seq))
-    send(draft, row, command_seq, ttl_ms=draft.site.risk.hold_ms)
-    draft.site.wait_for(row.id, draft.now.boottime_ms + draft.site.risk.answer_ms)
+    draft.journal(Commanded(1, header, device, command_seq, credits))
+    row = AuthorizationRow(
+        spot.authorization_id, State.COMMANDED, held.reader, held.event_epoch, held.event_seq, now.wall_ms,
+        held.header.seq,
+    )  # fmt: skip
+    authorizations.insert(draft.store, row)
+    _send(draft, row.id, device, command_seq, credits, ttl_ms=draft.site.risk.hold_ms)
+    draft.site.wait_for(row.id, now.boottime_ms + draft.site.risk.answer_ms)
 
 
-def send(draft: Draft, row: Authorization, command_seq: int, *, ttl_ms: int) -> None:
-    """Send the one command of an authorization; ttl 0 asks what became of it and never acts."""
-    assert row.device is not None
-    birth = draft.site.births.get(row.device)
-    body = PulseCredit(credits=row.credits or 0)
+def ask(draft: Draft, row: Authorization) -> None:
+    """Ask a bridge what became of a command; ttl 0 never acts."""
+    _send(draft, row.id, row.device, row.command_seq, row.credits, ttl_ms=0)
+
+
+def _send(draft: Draft, command_id: bytes, device: str, seq: int, credits: int, *, ttl_ms: int) -> None:
+    birth = draft.site.births.get(device)
     boot_id = birth.boot_id if birth else ""
-    command = make_command(body, command_id=uuid_text(row.id), seq=command_seq, boot_id=boot_id, ttl_ms=ttl_ms)
-    draft.effect(Send(row.device, command))
+    body = PulseCredit(credits=credits)
+    draft.effect(
+        Send(device, make_command(body, command_id=uuid_text(command_id), seq=seq, boot_id=boot_id, ttl_ms=ttl_ms))
+    )
 
 
 def spot_of(draft: Draft, row: Authorization, actor: Actor) -> Spot:
@@ -76,7 +87,7 @@ def deliver(draft: Draft, row: Authorization, credits: int, cause: Cause) -> Non
 
 def split_parts(row: Authorization, credits: int) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
     """Split what is held by the credits delivered: (earned, back), rounded in the guest's favour."""
-    wanted = row.credits or 0
+    wanted = row.credits
     if credits >= wanted:
         return row.parts, ()
     earned = [part.amount * credits // wanted for part in row.parts]
@@ -135,7 +146,7 @@ def on_answer(draft: Draft, fact: Answered, row: Authorization | None) -> None:
         if not agrees and outcome != "unknown":
             late_evidence(draft, row, outcome, fact.device)
     elif step is Step.DELIVER:
-        deliver(draft, row, fact.result.amount or row.credits or 0, Cause.DEVICE)
+        deliver(draft, row, fact.result.amount or row.credits, Cause.DEVICE)
     elif step is Step.FAIL:
         fail(draft, row, Cause.DEVICE)
     else:

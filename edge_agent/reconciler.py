@@ -13,7 +13,7 @@ def at_start(draft: Draft) -> None:
     for row in rows:
         match AT_START[row.state]:
             case AtStart.LAPSE:
-                plays.lapse(draft, row)
+                plays.lapse(draft, draft.load(row))
             case AtStart.ASK:
                 draft.site.wait_for(row.id, draft.now.boottime_ms + draft.site.risk.answer_ms)
     if rows:
@@ -23,5 +23,6 @@ def at_start(draft: Draft) -> None:
 def ask_device(draft: Draft, device: str) -> None:
     """A device (re)introduced itself: ask what became of every command it still owes an answer to. Never acts again."""
     for row in authorizations.open_ones(draft.store):
-        if row.device == device and row.command_seq is not None and row.state.value != "held":
-            plays.send(draft, row, row.command_seq, ttl_ms=0)
+        authorization = draft.load(row)
+        if authorization.device == device:
+            plays.ask(draft, authorization)

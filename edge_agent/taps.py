@@ -4,10 +4,10 @@ import msgspec
 
 from edge_agent.draft import Draft, Spot
 from edge_agent.ledger import authorizations, leases, office_facts
-from edge_agent.ledger.authorizations import Authorization
+from edge_agent.ledger.authorizations import AuthorizationRow
 from edge_agent.ledger.leases import LeaseRow
 from edge_agent.messages import AskLease, FromDevice, Log, Show
-from edge_agent.plays import command_output, view_of
+from edge_agent.plays import hold_and_command, view_of
 from edge_agent.token_proof import SunProof, prove_sun, sun_uid
 from payment_core.authorization import State
 from payment_core.bus import View
@@ -51,7 +51,7 @@ def read_tap(draft: Draft, fact: FromDevice, body: CredentialPresented) -> Tap |
             return None
     known_id = _known_id(draft, body)
     if latest is not None and _is_bounce(draft, latest, known_id):
-        _show(draft, lane, "repeated", authorization=latest)
+        _show(draft, lane, "repeated", latest)
         return None
     row = office_facts.list_row(draft.store, known_id)
     proof = _prove(draft, row, known_id, body)
@@ -64,10 +64,10 @@ def _known_id(draft: Draft, body: CredentialPresented) -> bytes:
     return credential_id(pepper=draft.site.pepper, kind=body.media, raw_id=bytes.fromhex(uid))
 
 
-def _is_bounce(draft: Draft, latest: Authorization, known_id: bytes) -> bool:
-    if latest.state is State.DECLINED or latest.credential_id != known_id:
+def _is_bounce(draft: Draft, latest: AuthorizationRow, known_id: bytes) -> bool:
+    if latest.state is State.DECLINED or not 0 <= draft.now.wall_ms - latest.at_ms < draft.site.risk.repeat_after_ms:
         return False
-    return 0 <= draft.now.wall_ms - latest.at_ms < draft.site.risk.repeat_after_ms
+    return draft.load(latest).credential_id == known_id
 
 
 def _prove(draft: Draft, row: ListRow | None, known_id: bytes, body: CredentialPresented) -> Proof:
@@ -170,18 +170,11 @@ def _hold(draft: Draft, tap: Tap, decision: Approved, price: Price, rows: list[L
     assert tap.row is not None
     parts = _take_parts(draft, decision, rows, tap)
     spot = Spot(Actor.GUEST, Tender.PURSE, tap.lane, draft.new_id(), price.tax_code or None, decision.reasons)
-    assert spot.authorization_id is not None
-    draft.journal(
-        Held(
-            1, draft.header(spot), parts, tap.row.account_id, tap.credential_id, tap.row.class_,
-            tap.reader, tap.event_epoch, tap.event_seq, draft.now.wall_ms + draft.site.risk.hold_ms,
-        )
+    held = Held(
+        1, draft.header(spot), parts, tap.row.account_id, tap.credential_id, tap.row.class_,
+        tap.reader, tap.event_epoch, tap.event_seq, draft.now.wall_ms + draft.site.risk.hold_ms,
     )  # fmt: skip
-    row = Authorization(
-        spot.authorization_id, State.COMMANDED, tap.reader, tap.event_epoch, tap.event_seq, draft.now.wall_ms,
-        tap.lane.id, tap.credential_id, tap.row.account_id, parts, tap.lane.output, None, price.credits,
-    )  # fmt: skip
-    command_output(draft, row, spot)
+    hold_and_command(draft, held, spot, credits=price.credits)
     before = leases.allowances(rows).get(draft.site.currency, 0)
     spent = sum(part.amount for part in parts if part.unit == draft.site.currency and part.lease_epoch)
     view = view_of(draft, tap.lane, "held", _cost(price))
@@ -203,19 +196,16 @@ def _decline(draft: Draft, tap: Tap, decision: Declined, facts: Facts) -> None:
     assert spot.authorization_id is not None
     account_id = tap.row.account_id if tap.row else None
     price = tuple(Part(money.unit, money.minor) for money in facts.price.price) if facts.price else ()
-    draft.journal(
-        DeclinedEntry(
-            1, draft.header(spot), decision.reason, tap.credential_id, account_id, tap.row.class_ if tap.row else None,
-            tap.reader, tap.event_epoch, tap.event_seq, price,
-        )
+    entry = DeclinedEntry(
+        1, draft.header(spot), decision.reason, tap.credential_id, account_id, tap.row.class_ if tap.row else None,
+        tap.reader, tap.event_epoch, tap.event_seq, price,
     )  # fmt: skip
-    authorizations.insert(
-        draft.store,
-        Authorization(
-            spot.authorization_id, State.DECLINED, tap.reader, tap.event_epoch, tap.event_seq, draft.now.wall_ms,
-            tap.lane.id if tap.lane else None, tap.credential_id, account_id, (), reason=decision.reason,
-        ),
+    draft.journal(entry)
+    row = AuthorizationRow(
+        spot.authorization_id, State.DECLINED, tap.reader, tap.event_epoch, tap.event_seq, draft.now.wall_ms,
+        entry.header.seq,
     )  # fmt: skip
+    authorizations.insert(draft.store, row)
     if tap.lane is None:
         return
     view = view_of(draft, tap.lane, "declined", _cost(facts.price) if facts.price else None, reason=decision.reason)
@@ -225,16 +215,17 @@ def _decline(draft: Draft, tap: Tap, decision: Declined, facts: Facts) -> None:
     draft.effect(Show(tap.lane.id, view))
 
 
-def _answer_again(draft: Draft, lane: Lane | None, first: Authorization) -> None:
+def _answer_again(draft: Draft, lane: Lane | None, first: AuthorizationRow) -> None:
     """Show the first result of an event that came again; nothing is charged."""
     shown = {
         State.DECLINED: "declined", State.CAPTURED: "approved", State.REFUNDED: "voided", State.VOIDED: "voided",
         State.EXPIRED: "voided", State.IN_DOUBT: "in_doubt", State.HELD: "held", State.COMMANDED: "held",
     }  # fmt: skip
-    _show(draft, lane, shown[first.state], authorization=first)
+    _show(draft, lane, shown[first.state], first)
 
 
-def _show(draft: Draft, lane: Lane | None, state: str, *, authorization: Authorization) -> None:
+def _show(draft: Draft, lane: Lane | None, state: str, row: AuthorizationRow) -> None:
     if lane is not None:
-        cost = Money(authorization.amount, draft.site.currency)
-        draft.effect(Show(lane.id, view_of(draft, lane, state, cost, reason=authorization.reason or "")))
+        first = draft.load(row)
+        cost = Money(first.amount, draft.site.currency)
+        draft.effect(Show(lane.id, view_of(draft, lane, state, cost, reason=first.reason)))

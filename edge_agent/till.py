@@ -11,7 +11,7 @@ import msgspec
 from edge_agent import office_side, plays, reconciler, taps, values
 from edge_agent.draft import Draft, Spot
 from edge_agent.ledger import authorizations, leases
-from edge_agent.ledger.entries import append_entries, read_tail
+from edge_agent.ledger.entries import read_tail
 from edge_agent.ledger.outbox import read_epoch
 from edge_agent.ledger.store import Store
 from edge_agent.messages import (
@@ -34,6 +34,7 @@ from edge_agent.messages import (
 )
 from edge_agent.site import Site
 from edge_agent.taps import Tap
+from payment_core.authorization import State
 from payment_core.errors import MalformedMessageError
 from payment_core.events import CoinInserted, CredentialPresented, CredentialRemoved, CreditDelivered, EventsLost, event_body
 from payment_core.identifiers import uuid_bytes
@@ -68,16 +69,17 @@ class Till:
     def step(self, now: Moment, inputs: Sequence[Input]) -> list[Effect]:
         """Take facts in order, commit once, return the effects. CommitUnknownError: stop, reopen, reconcile."""
         self._store.execute("BEGIN IMMEDIATE")
-        draft = Draft(store=self._store, site=self._site, now=now, seq=self._tail.seq, dice=self._dice)
+        draft = Draft(store=self._store, site=self._site, now=now, tail=self._tail, dice=self._dice)
         if not self._started:
             self._start(draft)
         for fact in inputs:
             self._take(draft, fact)
         self._pass_time(draft)
-        if draft.entries:
-            self._tail = append_entries(self._store, self._tail, draft.entries)
-            draft.effect(JournalGrew(self._tail.seq))
+        draft.flush()
+        if draft.seq > self._tail.seq:
+            draft.effect(JournalGrew(draft.seq))
         self._store.commit()
+        self._tail = draft.tail
         self._started = True
         return draft.effects
 
@@ -158,7 +160,7 @@ class Till:
         except ValueError as error:
             draft.effect(Log("result.malformed", {"device": fact.device, "why": str(error)}))
             return
-        plays.on_answer(draft, fact, row)
+        plays.on_answer(draft, fact, draft.load(row) if row else None)
 
     def _pass_time(self, draft: Draft) -> None:
         now_ms = draft.now.boottime_ms
@@ -169,9 +171,10 @@ class Till:
             self._unpark(draft, account_id)
         for authorization_id in self._site.overdue(now_ms):
             row = authorizations.by_id(self._store, authorization_id)
-            if row is not None and row.state.value == "commanded":
-                plays.doubt(draft, row, Cause.SILENCE)
-                plays.send(draft, row, row.command_seq or 0, ttl_ms=0)
+            if row is not None and row.state is State.COMMANDED:
+                silent = draft.load(row)
+                plays.doubt(draft, silent, Cause.SILENCE)
+                plays.ask(draft, silent)
 
     def balance(self, account_id: bytes) -> dict[str, int]:
         """Return what an account may spend here, by unit; read from the ledger each time."""

@@ -2,9 +2,8 @@
 
 from edge_agent.draft import Draft, Spot
 from edge_agent.ledger import authorizations
-from edge_agent.ledger.authorizations import Authorization
 from edge_agent.messages import FromDevice, Log, SayBooked, Show
-from edge_agent.plays import command_output, deliver, late_evidence, view_of
+from edge_agent.plays import deliver, hold_and_command, late_evidence, view_of
 from payment_core.authorization import State
 from payment_core.bus import Booked
 from payment_core.errors import MalformedMessageError
@@ -21,13 +20,13 @@ def on_credit(draft: Draft, fact: FromDevice, body: CreditDelivered) -> None:
         row = authorizations.by_id(draft.store, uuid_bytes(body.id))
     except ValueError as error:
         raise MalformedMessageError(f"CreditDelivered.id: {error}") from error
-    if row is None or row.device != fact.device:
+    if row is None:
         draft.effect(Log("credit.unknown_command", {"device": fact.device}))
     elif row.state in (State.COMMANDED, State.IN_DOUBT):
         draft.site.stop_waiting(row.id)
-        deliver(draft, row, body.credits, Cause.DEVICE)
+        deliver(draft, draft.load(row), body.credits, Cause.DEVICE)
     elif row.state in (State.VOIDED, State.EXPIRED) and _mark(draft, fact, counter=0):
-        late_evidence(draft, row, "done", fact.device)
+        late_evidence(draft, draft.load(row), "done", fact.device)
     draft.effect(SayBooked(fact.device, Booked(epoch=fact.event.epoch, seq=fact.event.seq, counter=0)))
 
 
@@ -87,17 +86,10 @@ def _hold_coins(draft: Draft, fact: FromDevice, lane: Lane, price: Price, plays:
     part = Part(cost.unit, cost.minor * plays)
     draft.store.execute("UPDATE coin_credit SET amount = amount - ? WHERE lane = ?", (part.amount, lane.id))
     spot = Spot(Actor.GUEST, Tender.CASH, lane, draft.new_id(), price.tax_code or None)
-    assert spot.authorization_id is not None
     event, now = fact.event, draft.now
     expires_ms = now.wall_ms + draft.site.risk.hold_ms
-    draft.journal(
-        Held(1, draft.header(spot), (part,), None, None, None, fact.device, event.epoch, event.seq, expires_ms)
-    )
-    row = Authorization(
-        spot.authorization_id, State.COMMANDED, fact.device, event.epoch, event.seq, now.wall_ms, lane.id,
-        None, None, (part,), lane.output, None, price.credits * plays,
-    )  # fmt: skip
-    command_output(draft, row, spot)
+    held = Held(1, draft.header(spot), (part,), None, None, None, fact.device, event.epoch, event.seq, expires_ms)
+    hold_and_command(draft, held, spot, credits=price.credits * plays)
     draft.effect(Show(lane.id, view_of(draft, lane, "held", cost)))
 
 

@@ -1,30 +1,41 @@
-"""Authorizations as rows: their state is where they stand, their entries in the journal say how they came there."""
+"""Authorizations as narrow rows: where each stands, and where in the journal it says what was held.
+
+A row is small and its state has a fixed size, so that a step rewrites one page in place. Parts, account, lane and
+device are not stored twice: they are in the entry at `held_seq` and in the COMMANDED entry right behind it.
+"""
 
 from typing import Final
 
 import msgspec
 
-from edge_agent.ledger.store import Row, Store
-from payment_core.authorization import State, Step, advance
-from payment_core.journal import Part
+from edge_agent.ledger.store import LedgerError, Row, Store
+from payment_core.authorization import OPEN, State, Step, advance
+from payment_core.journal import Commanded, Declined, Held, Part, decode_own
 
-_COLUMNS: Final = (
-    "id, state, reader, event_epoch, event_seq, at_ms, lane, credential_id, account_id, parts, device, command_seq, "
-    "credits, reason"
-)
-_PARTS: Final = msgspec.msgpack.Decoder(tuple[Part, ...])
-_ENCODER: Final = msgspec.msgpack.Encoder()
-_INSERT: Final = f"INSERT INTO authorizations({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+CODES: Final[dict[State, int]] = {
+    State.HELD: 2, State.COMMANDED: 3, State.CAPTURED: 4, State.VOIDED: 5, State.EXPIRED: 6, State.IN_DOUBT: 7,
+    State.REFUNDED: 8, State.DECLINED: 9,
+}  # fmt: skip
+"""State as the database keeps it: one byte each (SQLite stores 0 and 1 in none), so an update stays in place."""
+STATES: Final = {code: state for state, code in CODES.items()}
+
+_COLUMNS: Final = "id, state, reader, event_epoch, event_seq, at_ms, held_seq"
+_INSERT: Final = f"INSERT INTO authorizations({_COLUMNS}) VALUES (?,?,?,?,?,?,?)"
 _BY_ID: Final = f"SELECT {_COLUMNS} FROM authorizations WHERE id = ?"
 _BY_EVENT: Final = f"SELECT {_COLUMNS} FROM authorizations WHERE reader = ? AND event_epoch = ? AND event_seq = ?"
 _LATEST: Final = (
     f"SELECT {_COLUMNS} FROM authorizations WHERE reader = ? ORDER BY event_epoch DESC, event_seq DESC LIMIT 1"
 )
-_OPEN: Final = f"SELECT {_COLUMNS} FROM authorizations WHERE state IN ('held', 'commanded', 'in_doubt') ORDER BY id"
+_OPEN: Final = (
+    f"SELECT {_COLUMNS} FROM authorizations WHERE state IN ({', '.join(str(CODES[state]) for state in sorted(OPEN))}) "
+    "ORDER BY id"
+)
+_RECORDS: Final = "SELECT record FROM entries WHERE seq IN (?, ?) ORDER BY seq"
+_UPDATE: Final = "UPDATE authorizations SET state = ? WHERE id = ?"
 
 
-class Authorization(msgspec.Struct, frozen=True):
-    """One row. The event that asked for it is (reader, event_epoch, event_seq); at_ms: UTC; parts: what is held."""
+class AuthorizationRow(msgspec.Struct, frozen=True):
+    """Where one stands. The event that asked for it is (reader, event_epoch, event_seq); at_ms: UTC."""
 
     id: bytes
     state: State
@@ -32,14 +43,23 @@ class Authorization(msgspec.Struct, frozen=True):
     event_epoch: int
     event_seq: int
     at_ms: int
+    held_seq: int
+
+
+class Authorization(msgspec.Struct, frozen=True):
+    """The row with what the journal says was held, for whom, and what the device was told."""
+
+    id: bytes
+    state: State
+    held_seq: int
     lane: str | None
     credential_id: bytes | None
     account_id: bytes | None
     parts: tuple[Part, ...]
-    device: str | None = None
-    command_seq: int | None = None
-    credits: int | None = None
-    reason: str | None = None
+    device: str = ""
+    command_seq: int = 0
+    credits: int = 0
+    reason: str = ""
 
     @property
     def amount(self) -> int:
@@ -47,50 +67,67 @@ class Authorization(msgspec.Struct, frozen=True):
         return sum(part.amount for part in self.parts)
 
 
-def _read(row: Row) -> Authorization:
-    return Authorization(
-        row[0], State(row[1]), row[2], row[3], row[4], row[5], row[6], row[7], row[8], _PARTS.decode(row[9]), *row[10:]
-    )
+def _read(row: Row) -> AuthorizationRow:
+    return AuthorizationRow(row[0], STATES[row[1]], row[2], row[3], row[4], row[5], row[6])
 
 
-def _first(rows: list[Row]) -> Authorization | None:
+def _first(rows: list[Row]) -> AuthorizationRow | None:
     return _read(rows[0]) if rows else None
 
 
-def insert(store: Store, row: Authorization) -> None:
-    """Write a new authorization (or a decline)."""
+def insert(store: Store, row: AuthorizationRow) -> None:
+    """Write a new authorization (or a decline); its entries belong to the same commit."""
     store.execute(
-        _INSERT,
-        (
-            row.id, row.state.value, row.reader, row.event_epoch, row.event_seq, row.at_ms, row.lane, row.credential_id,
-            row.account_id, _ENCODER.encode(row.parts), row.device, row.command_seq, row.credits, row.reason,
-        ),
-    )  # fmt: skip
+        _INSERT, (row.id, CODES[row.state], row.reader, row.event_epoch, row.event_seq, row.at_ms, row.held_seq)
+    )
 
 
-def by_id(store: Store, authorization_id: bytes) -> Authorization | None:
+def by_id(store: Store, authorization_id: bytes) -> AuthorizationRow | None:
     """Return one authorization, or None."""
     return _first(store.rows(_BY_ID, (authorization_id,)))
 
 
-def by_event(store: Store, reader: str, event_epoch: int, event_seq: int) -> Authorization | None:
+def by_event(store: Store, reader: str, event_epoch: int, event_seq: int) -> AuthorizationRow | None:
     """Return what a bus event led to, or None: the same event is answered with its first result."""
     return _first(store.rows(_BY_EVENT, (reader, event_epoch, event_seq)))
 
 
-def latest_at(store: Store, reader: str) -> Authorization | None:
+def latest_at(store: Store, reader: str) -> AuthorizationRow | None:
     """Return what the newest event of a reader led to, or None."""
     return _first(store.rows(_LATEST, (reader,)))
 
 
-def open_ones(store: Store) -> list[Authorization]:
+def open_ones(store: Store) -> list[AuthorizationRow]:
     """Return all that still owe an answer, oldest first (ids are in order of time)."""
     return [_read(row) for row in store.rows(_OPEN)]
+
+
+def load(store: Store, row: AuthorizationRow) -> Authorization:
+    """Return a row with what its entries say; LedgerError where the journal does not have them."""
+    entries = [decode_own(record) for (record,) in store.rows(_RECORDS, (row.held_seq, row.held_seq + 1))]
+    match entries:
+        case [Held() as held, Commanded() as told, *_] if told.header.authorization_id == row.id:
+            return Authorization(
+                row.id, row.state, row.held_seq, held.header.lane, held.credential_id, held.account_id, held.parts,
+                told.device, told.command_seq, told.credits,
+            )  # fmt: skip
+        case [Held() as held, *_]:
+            return Authorization(
+                row.id, row.state, row.held_seq, held.header.lane, held.credential_id, held.account_id, held.parts
+            )
+        case [Declined() as declined, *_]:
+            return Authorization(
+                row.id, row.state, row.held_seq, declined.header.lane, declined.credential_id, declined.account_id, (),
+                reason=declined.reason,
+            )  # fmt: skip
+        case _:
+            message = f"journal entry {row.held_seq} is not the hold of authorization {row.id.hex()}"
+            raise LedgerError(message)
 
 
 def move(store: Store, row: Authorization, step: Step) -> State:
     """Take a step of the table and write the new state."""
     state = advance(row.state, step)
     if state is not row.state:
-        store.execute("UPDATE authorizations SET state = ? WHERE id = ?", (state.value, row.id))
+        store.execute(_UPDATE, (CODES[state], row.id))
     return state

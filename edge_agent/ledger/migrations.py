@@ -2,13 +2,14 @@
 
 from typing import Final
 
+from edge_agent.ledger.authorizations import CODES, STATES
 from edge_agent.ledger.store import LedgerError, Store
-from payment_core.authorization import TABLE, State
+from payment_core.authorization import TABLE
 
-_STATES: Final = ", ".join(f"'{state.value}'" for state in State)
 _MOVES: Final = ", ".join(
-    f"'{old}>{new}'" for old, new in sorted({(old.value, new.value) for (old, _step), new in TABLE.items()})
+    str(move) for move in sorted({CODES[old] * 16 + CODES[new] for (old, _step), new in TABLE.items()})
 )
+"""Every legal change of state as 16 * old + new."""
 
 VERSION_1: Final = (
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID",
@@ -23,26 +24,20 @@ VERSION_1: Final = (
         BEGIN SELECT RAISE(ABORT, 'only acknowledged entries past their keeping time may be pruned'); END""",
     f"""CREATE TABLE authorizations(
         id BLOB PRIMARY KEY CHECK(length(id) = 16),
-        state TEXT NOT NULL CHECK(state IN ({_STATES})),
+        state INTEGER NOT NULL CHECK(state BETWEEN {min(STATES)} AND {max(STATES)}),
         reader TEXT NOT NULL,
         event_epoch INTEGER NOT NULL,
         event_seq INTEGER NOT NULL,
         at_ms INTEGER NOT NULL,
-        lane TEXT,
-        credential_id BLOB,
-        account_id BLOB,
-        parts BLOB NOT NULL,
-        device TEXT,
-        command_seq INTEGER,
-        credits INTEGER,
-        reason TEXT) STRICT, WITHOUT ROWID""",
+        held_seq INTEGER NOT NULL) STRICT, WITHOUT ROWID""",
     "CREATE UNIQUE INDEX authorizations_event ON authorizations(reader, event_epoch, event_seq)",
     f"""CREATE TRIGGER authorizations_step BEFORE UPDATE OF state ON authorizations
-        WHEN OLD.state || '>' || NEW.state NOT IN ({_MOVES})
+        WHEN OLD.state * 16 + NEW.state NOT IN ({_MOVES})
         BEGIN SELECT RAISE(ABORT, 'an authorization cannot take this step'); END""",
-    """CREATE TRIGGER authorizations_fixed BEFORE UPDATE OF id, reader, event_epoch, event_seq, account_id, parts
-        ON authorizations WHEN OLD.parts IS NOT NEW.parts OR OLD.account_id IS NOT NEW.account_id OR OLD.id IS NOT NEW.id
-        BEGIN SELECT RAISE(ABORT, 'what was held does not change'); END""",
+    """CREATE TRIGGER authorizations_fixed BEFORE UPDATE OF id, reader, event_epoch, event_seq, at_ms, held_seq
+        ON authorizations BEGIN SELECT RAISE(ABORT, 'what was held does not change'); END""",
+    """CREATE TRIGGER authorizations_stay BEFORE DELETE ON authorizations WHEN OLD.state IN (2, 3, 7)
+        BEGIN SELECT RAISE(ABORT, 'an open authorization is never forgotten'); END""",
     """CREATE TABLE leases(
         account_id BLOB NOT NULL CHECK(length(account_id) = 16),
         unit TEXT NOT NULL,
