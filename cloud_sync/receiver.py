@@ -31,7 +31,7 @@ from cloud_sync.protocol.receipts import Watermark
 from cloud_sync.sealing import HpkeSealer, Opener
 from cloud_sync.signing import Signer
 from payment_core.errors import MalformedRecordError, UnknownEntryError
-from payment_core.journal import HubEntry, LeaseGranted, ToppedUp, decode_entry
+from payment_core.journal import EpochOpened, HubEntry, LeaseGranted, ToppedUp, decode_entry
 
 BUFFERED_BATCHES: Final = 1_024
 """Batches that wait behind gaps, over all hubs; one more is dropped, for its hub sends it again."""
@@ -160,9 +160,12 @@ class Receiver:
         parsed = sealing.authenticate(data, hub_id=hub.hub_id, signer_public=hub.sign_public)
         if isinstance(parsed, envelope.Rejected):
             return [Refusal(topic, parsed.reason)]
-        header = parsed.header
-        if header.stream != envelope.STREAM_LEDGER:
+        if parsed.header.stream != envelope.STREAM_LEDGER:
             return [Refusal(topic, "stream")]
+        return self._place(now_ms, topic, hub, parsed, data)
+
+    def _place(self, now_ms: int, topic: str, hub: HubRecord, parsed: Envelope, data: bytes) -> list[Effect]:
+        header = parsed.header
         if hub.frozen:
             return [self._receipt(now_ms, hub, header.epoch)]
         watermark = self._office.watermark(hub.hub_id)
@@ -186,33 +189,38 @@ class Receiver:
     def _apply(
         self, now_ms: int, topic: str, hub: HubRecord, parsed: Envelope, data: bytes, digest: bytes
     ) -> list[Effect]:
+        batch = self._prove(hub, parsed, data, digest)
+        if isinstance(batch, str):
+            return [Refusal(topic, batch)]
+        outcome = self._office.apply(batch)
+        if outcome == "applied":
+            return [Applied(batch), *self._next_waiting(now_ms, topic, hub, batch.header)]
+        return [self._receipt(now_ms, hub, batch.header.epoch) if outcome == "known" else Refusal(topic, outcome)]
+
+    def _prove(self, hub: HubRecord, parsed: Envelope, data: bytes, digest: bytes) -> AcceptedBatch | str:
         opened = sealing.decrypt(parsed, opener=self._opener)
         if isinstance(opened, envelope.Rejected):
-            return [Refusal(topic, opened.reason)]
-        before = receipts.start_of(self._office.watermark(hub.hub_id), parsed.header.epoch)
-        records = verify_records(
-            opened.body, opened.header, previous_tail=before.tail_hash, first_record=before.last_record + 1
-        )
+            return opened.reason
+        header = opened.header
+        before = receipts.start_of(self._office.watermark(hub.hub_id), header.epoch)
+        first_record = before.last_record + 1
+        records = verify_records(opened.body, header, previous_tail=before.tail_hash, first_record=first_record)
         if isinstance(records, Refused):
-            return [Refusal(topic, records.reason)]
-        entries = _read_entries(records, first_record=before.last_record + 1)
+            return records.reason
+        entries = _read_entries(records, first_record=first_record, epoch=header.epoch)
         if isinstance(entries, str):
             self._office.park(hub.hub_id, entries, data)
-            return [Refusal(topic, "parked")]
-        batch = AcceptedBatch(
+            return "parked"
+        return AcceptedBatch(
             hub_id=hub.hub_id,
-            header=opened.header,
+            header=header,
             digest=digest,
             data=data,
             records=records,
             entries=entries,
             before=before,
-            after=receipts.advance(opened.header, digest=digest),
+            after=receipts.advance(header, digest=digest),
         )
-        outcome = self._office.apply(batch)
-        if outcome != "applied":
-            return [self._receipt(now_ms, hub, batch.header.epoch) if outcome == "known" else Refusal(topic, outcome)]
-        return [Applied(batch), *self._next_waiting(now_ms, topic, hub, batch.header)]
 
     def _next_waiting(self, now_ms: int, topic: str, hub: HubRecord, done: Header) -> list[Effect]:
         waiting = self._waiting.get(hub.hub_id, {})
@@ -295,7 +303,7 @@ class Receiver:
         return Publish(topics.hub_topic(hub.hub_id, "down", leaf), payload)
 
 
-def _read_entries(records: Sequence[bytes], *, first_record: int) -> tuple[HubEntry, ...] | str:
+def _read_entries(records: Sequence[bytes], *, first_record: int, epoch: int) -> tuple[HubEntry, ...] | str:
     entries: list[HubEntry] = []
     for seq, record in enumerate(records, start=first_record):
         try:
@@ -306,5 +314,7 @@ def _read_entries(records: Sequence[bytes], *, first_record: int) -> tuple[HubEn
             return f"record {seq}: {type(entry).__name__} is the office's to write, not a hub's"
         if entry.header.seq != seq:
             return f"record {seq}: says it is {entry.header.seq}"
+        if isinstance(entry, EpochOpened) != (seq == 1) or (isinstance(entry, EpochOpened) and entry.epoch != epoch):
+            return f"record {seq}: an epoch begins with its EpochOpened, and has one"
         entries.append(entry)
     return tuple(entries)
