@@ -2,8 +2,8 @@
 
 File: two tables of high-water marks (used in turn), then `SLOTS` records of `RECORD_BYTES`. A record is only ever
 written to the oldest slot, never changed in place, so a torn write can only lose the newest. A command takes two: its
-start and its end. Whenever a quarter of the ring is done, the marks of all devices go into the older table and are synced
-before the next quarter begins: a mark is thus in a table or in the ring, for ever.
+start and its end. Whenever a quarter of the ring is done, the marks of all devices go into the older table and are
+synced before the next quarter begins: a mark is thus in a table or in the ring, for ever.
 
 Whether the bridge certainly did not act is decided by one fact: every start of the bridge leaves a record, and while
 that record is in the ring, so is every command admitted since. An id that is not there was not acted on.

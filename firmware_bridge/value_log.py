@@ -1,7 +1,7 @@
 """Events that are worth money, from the fact until the hub has booked it: synced before they are published.
 
-File: two halves, used in turn. A half is a head (epoch, next seq and last counter of each device) and a body of records,
-each `[crc, length, MessagePack]` with the half's generation in its CRC, so leftovers are never taken for records.
+File: two halves, used in turn. A half is a head (epoch, next seq and last counter of each device) and a body of
+records, each `[crc, length, MessagePack]` with the half's generation in its CRC: leftovers are never taken for records.
 A change of halves writes the unbooked events, syncs, then writes the head, syncs: the newest whole head is the log.
 Every start changes halves, so a torn tail is gone for good: what it held was never synced and never published.
 """

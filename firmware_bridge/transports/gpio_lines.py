@@ -1,0 +1,130 @@
+"""The only door to gpiozero: digital lines on the pins of a Raspberry Pi, with debounce of our own.
+
+gpiozero's mock ignores `bounce_time`, and the kernel's debounce differs between chips, so inputs are debounced here:
+a level counts once it has stood for `DEBOUNCE_MS`, with the time of its first edge.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import gpiozero
+import msgspec
+
+from firmware_bridge.transports.interface import TransportClosedError, TransportError
+
+DEBOUNCE_MS: Final = 5
+EDGES_KEPT: Final = 256
+"""Settled edges nobody has read; at the bound the oldest goes: only the last level of a line matters."""
+Level = Literal["low", "high"]
+
+
+class Pin(msgspec.Struct, frozen=True):
+    """A line: its BCM number and the level at which it is active."""
+
+    bcm: int
+    active_level: Level
+
+
+class PinEdge(msgspec.Struct, frozen=True):
+    """An `Edge`."""
+
+    line: str
+    active: bool
+    at_ns: int
+
+
+class GpioLines:
+    """A `LinePipe` on real pins. The first edges are the inputs' levels at the moment of opening."""
+
+    def __init__(self, *, outputs: Mapping[str, Pin], inputs: Mapping[str, Pin], pin_factory: Any = None) -> None:  # noqa: ANN401 - gpiozero has no types
+        """Take the pins, outputs idle; TransportError names the pin and the remedy. Needs a running event loop.
+
+        `pin_factory` None: gpiozero's own choice, which is lgpio on a Raspberry Pi.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._settled: asyncio.Queue[PinEdge | None] = asyncio.Queue(EDGES_KEPT)
+        self._waiting: dict[str, tuple[asyncio.TimerHandle, int]] = {}
+        self._known: dict[str, bool] = {}
+        self._outputs: dict[str, Any] = {}
+        self._inputs: dict[str, Any] = {}
+        self._closed = False
+        try:
+            for line, pin in outputs.items():
+                self._outputs[line] = gpiozero.DigitalOutputDevice(
+                    pin.bcm, active_high=pin.active_level == "high", initial_value=False, pin_factory=pin_factory
+                )
+            for line, pin in inputs.items():
+                self._inputs[line] = self._open_input(line, pin, pin_factory)
+        except (gpiozero.GPIOZeroError, OSError, ImportError) as error:
+            self.close()
+            message = f"pins cannot be used: {error}. Is this a Raspberry Pi with lgpio, and this user in group gpio?"
+            raise TransportError(message) from error
+
+    async def set(self, line: str, *, active: bool) -> None:
+        """Drive an output; TransportClosedError after `close`."""
+        if self._closed:
+            raise self._gone()
+        self._outputs[line].value = 1 if active else 0
+
+    async def edge(self) -> PinEdge:
+        """Return the next settled change of an input; TransportClosedError after `close`."""
+        found = None if self._closed else await self._settled.get()
+        if found is None:
+            raise self._gone()
+        return found
+
+    def close(self) -> None:
+        """Put outputs to their idle level and give all pins back; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        for handle, _ in self._waiting.values():
+            handle.cancel()
+        for device in self._outputs.values():
+            device.off()
+            device.close()
+        for device in self._inputs.values():
+            device.close()
+        self._put(None)
+
+    def _open_input(self, line: str, pin: Pin, pin_factory: Any) -> Any:  # noqa: ANN401 - gpiozero has no types
+        """Pull the line to its idle level, so that a cable that is not there reads as inactive."""
+        device = gpiozero.DigitalInputDevice(pin.bcm, pull_up=pin.active_level == "low", pin_factory=pin_factory)
+
+        def changed() -> None:
+            # gpiozero calls from a thread of its own.
+            self._loop.call_soon_threadsafe(self._changed, line, time.monotonic_ns())
+
+        device.when_activated = changed
+        device.when_deactivated = changed
+        self._known[line] = bool(device.is_active)
+        self._put(PinEdge(line, self._known[line], time.monotonic_ns()))
+        return device
+
+    def _changed(self, line: str, at_ns: int) -> None:
+        """Start the debounce anew; the time of the first edge is kept."""
+        if self._closed:
+            return
+        waiting = self._waiting.pop(line, None)
+        if waiting is not None:
+            waiting[0].cancel()
+            at_ns = waiting[1]
+        self._waiting[line] = (self._loop.call_later(DEBOUNCE_MS / 1_000, self._settle, line), at_ns)
+
+    def _settle(self, line: str) -> None:
+        """The line has been quiet for long enough: tell its level where it is another than before."""
+        _, at_ns = self._waiting.pop(line)
+        active = bool(self._inputs[line].is_active)
+        if active != self._known[line]:
+            self._known[line] = active
+            self._put(PinEdge(line, active, at_ns))
+
+    def _put(self, edge: PinEdge | None) -> None:
+        if self._settled.full():
+            self._settled.get_nowait()
+        self._settled.put_nowait(edge)
+
+    def _gone(self) -> TransportClosedError:
+        return TransportClosedError("the pins were given back")

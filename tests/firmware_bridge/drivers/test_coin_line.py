@@ -1,0 +1,189 @@
+import asyncio
+import contextlib
+import time
+
+import msgspec
+import pytest
+
+from device_profiles.schema import Pulse
+from firmware_bridge.drivers import coin_line
+from firmware_bridge.drivers.coin_line import CoinLine
+from firmware_bridge.drivers.errors import DriverError
+from firmware_bridge.drivers.interface import Answer, Condition
+from firmware_bridge.transports.interface import TransportClosedError
+from firmware_bridge.transports.line_socket import LineEdge
+from payment_core.commands import Identify, PulseCredit, make_command
+
+PULSE = Pulse(width_ms=2, gap_ms=2)
+
+
+class Lines:
+    """Lines in memory: notes levels, and is cut after `cut_after` of them."""
+
+    def __init__(self, *, cut_after: int | None = None) -> None:
+        self.levels: list[tuple[str, bool]] = []
+        self.changed = asyncio.Event()
+        self.edges: asyncio.Queue[LineEdge | None] = asyncio.Queue()
+        self.closed = False
+        self._cut_after = cut_after
+
+    async def set(self, line: str, *, active: bool) -> None:
+        if self._cut_after is not None and len(self.levels) >= self._cut_after:
+            raise TransportClosedError("cut")
+        self.levels.append((line, active))
+        self.changed.set()
+
+    async def edge(self) -> LineEdge:
+        edge = await self.edges.get()
+        if edge is None:
+            raise TransportClosedError("cut")
+        return edge
+
+    def close(self) -> None:
+        self.closed = True
+
+    def ready(self, *, active: bool) -> None:
+        self.edges.put_nowait(LineEdge("ready", active, time.monotonic_ns()))
+
+
+@contextlib.asynccontextmanager
+async def running(lines: Lines, *, pulse: Pulse = PULSE, has_ready: bool = False):
+    inbox: asyncio.Queue = asyncio.Queue()
+    outbox: asyncio.Queue = asyncio.Queue()
+    task = asyncio.ensure_future(CoinLine(lines, pulse, has_ready=has_ready).run(inbox, outbox))
+    try:
+        yield inbox, outbox, task
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, ExceptionGroup):
+            await task
+        assert lines.closed
+
+
+def credit(count: int):
+    return make_command(PulseCredit(count), command_id="a", seq=1, boot_id="b", ttl_ms=100)
+
+
+def run(story) -> None:
+    asyncio.run(asyncio.wait_for(story(), 10))
+
+
+def test_a_credit_is_its_profile_s_pulses_and_the_line_begins_idle():
+    async def story() -> None:
+        lines = Lines()
+        async with running(lines, pulse=msgspec.structs.replace(PULSE, pulses_per_credit=2)) as (inbox, outbox, _):
+            assert await outbox.get() == Condition("online")
+            await inbox.put(credit(2))
+            assert await outbox.get() == Answer("a", "done", amount=2)
+        assert lines.levels == [("coin", False), *[("coin", True), ("coin", False)] * 4]
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (credit(0), "bad_amount"),
+        (credit(101), "bad_amount"),
+        (make_command(Identify(), command_id="a", seq=1, boot_id="b", ttl_ms=1), "not_supported"),
+        (msgspec.structs.replace(credit(1), kind="Dance"), "not_understood"),
+        (msgspec.structs.replace(credit(1), body=msgspec.Raw(b"{}")), "not_understood"),
+    ],
+)
+def test_what_it_cannot_do_is_refused_without_a_pulse(command, reason):
+    async def story() -> None:
+        lines = Lines()
+        async with running(lines) as (inbox, outbox, _):
+            await outbox.get()
+            await inbox.put(command)
+            assert await outbox.get() == Answer("a", "refused", reason=reason)
+        assert lines.levels == []
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    ("cut_after", "answer"),
+    [
+        (0, Answer("a", "failed", reason="line_closed")),
+        (1, Answer("a", "unknown", amount=0, reason="line_closed")),
+        (2, Answer("a", "unknown", amount=0, reason="line_closed")),
+        (3, Answer("a", "unknown", amount=1, reason="line_closed")),
+        (5, Answer("a", "unknown", amount=2, reason="line_closed")),
+    ],
+)
+def test_a_cut_line_is_failed_before_the_first_pulse_and_unknown_after(cut_after, answer):
+    async def story() -> None:
+        async with running(Lines(cut_after=cut_after)) as (inbox, outbox, task):
+            await outbox.get()
+            await inbox.put(credit(3))
+            assert await outbox.get() == answer
+            with pytest.raises(ExceptionGroup) as ended:
+                await task
+            assert ended.group_contains(TransportClosedError)
+
+    run(story)
+
+
+def test_lines_that_vanish_between_commands_end_the_driver_and_a_train_is_unknown():
+    async def story() -> None:
+        lines = Lines()
+        async with running(lines, pulse=Pulse(width_ms=60_000, gap_ms=1)) as (inbox, outbox, task):
+            await outbox.get()
+            await inbox.put(credit(1))
+            while ("coin", True) not in lines.levels:
+                lines.changed.clear()
+                await lines.changed.wait()
+            lines.edges.put_nowait(None)
+            assert await outbox.get() == Answer("a", "unknown", amount=0, reason="stopped")
+            with pytest.raises(ExceptionGroup):
+                await task
+
+    run(story)
+
+
+def test_a_machine_that_is_not_ready_gets_no_pulse_and_its_condition_is_told():
+    async def story() -> None:
+        lines = Lines()
+        async with running(lines, has_ready=True) as (inbox, outbox, _):
+            lines.ready(active=False)
+            assert await outbox.get() == Condition("fault", reason="machine_not_ready")
+            await inbox.put(credit(1))
+            assert await outbox.get() == Answer("a", "failed", reason="machine_not_ready")
+            assert lines.levels == []
+            lines.ready(active=False)
+            lines.ready(active=True)
+            assert await outbox.get() == Condition("online")
+            await inbox.put(credit(1))
+            assert await outbox.get() == Answer("a", "done", amount=1)
+
+    run(story)
+
+
+def test_a_jam_in_mid_train_is_unknown_with_what_was_given_before():
+    async def story() -> None:
+        lines = Lines()
+        async with running(lines, has_ready=True, pulse=Pulse(width_ms=5, gap_ms=5)) as (inbox, outbox, _):
+            lines.ready(active=True)
+            assert await outbox.get() == Condition("online")
+            await inbox.put(credit(9))
+            while len(lines.levels) < 6:  # idle, two pulses, and the third has begun
+                lines.changed.clear()
+                await lines.changed.wait()
+            lines.ready(active=False)
+            assert await outbox.get() == Condition("fault", reason="machine_not_ready")
+            assert await outbox.get() == Answer("a", "unknown", amount=2, reason="machine_not_ready")
+
+    run(story)
+
+
+def test_a_wired_ready_that_never_says_its_level_is_a_fault(monkeypatch):
+    monkeypatch.setattr(coin_line, "FIRST_LEVEL_S", 0.01)
+
+    async def story() -> None:
+        async with running(Lines(), has_ready=True) as (_, _outbox, task):
+            with pytest.raises(ExceptionGroup) as ended:
+                await task
+            assert ended.group_contains(DriverError, match="Is it wired")
+
+    run(story)

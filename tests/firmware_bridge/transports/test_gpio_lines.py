@@ -1,0 +1,85 @@
+import asyncio
+import time
+
+import pytest
+from gpiozero.pins.mock import MockFactory
+
+from firmware_bridge.transports.gpio_lines import DEBOUNCE_MS, GpioLines, Pin
+from firmware_bridge.transports.interface import TransportClosedError, TransportError
+
+COIN = {"coin": Pin(17, "low")}
+READY = {"ready": Pin(27, "low")}
+
+
+@pytest.fixture
+def factory():
+    factory = MockFactory()
+    yield factory
+    factory.close()
+
+
+def run(story) -> None:
+    asyncio.run(asyncio.wait_for(story(), 10))
+
+
+def test_an_output_is_idle_high_until_it_is_set_and_after_close(factory):
+    async def story() -> None:
+        lines = GpioLines(outputs=COIN, inputs={}, pin_factory=factory)
+        pin = factory.pin(17)
+        levels = [pin.state]
+        await lines.set("coin", active=True)
+        levels.append(pin.state)
+        await lines.set("coin", active=False)
+        levels.append(pin.state)
+        assert levels == [True, False, True]
+        lines.close()
+        lines.close()
+        with pytest.raises(TransportClosedError):
+            await lines.set("coin", active=True)
+        with pytest.raises(TransportClosedError):
+            await lines.edge()
+
+    run(story)
+
+
+def test_an_input_tells_its_first_level_and_bounce_is_one_edge_with_the_first_time(factory):
+    async def story() -> None:
+        lines = GpioLines(outputs={}, inputs=READY, pin_factory=factory)
+        first = await lines.edge()
+        assert (first.line, first.active) == ("ready", False)
+        pin = factory.pin(27)
+        before_ns = time.monotonic_ns()
+        for _ in range(3):
+            pin.drive_low()
+            pin.drive_high()
+        pin.drive_low()
+        after_ns = time.monotonic_ns()
+        edge = await lines.edge()
+        assert edge.active
+        assert before_ns <= edge.at_ns <= after_ns
+        assert time.monotonic_ns() - after_ns >= DEBOUNCE_MS * 1_000_000 // 2
+        lines.close()
+
+    run(story)
+
+
+def test_a_glitch_that_goes_back_is_no_edge(factory):
+    async def story() -> None:
+        lines = GpioLines(outputs={}, inputs=READY, pin_factory=factory)
+        await lines.edge()
+        pin = factory.pin(27)
+        pin.drive_low()
+        pin.drive_high()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(lines.edge(), 4 * DEBOUNCE_MS / 1_000)
+        lines.close()
+
+    run(story)
+
+
+def test_a_pin_that_cannot_be_had_is_refused_with_a_remedy(factory):
+    async def story() -> None:
+        with pytest.raises(TransportError, match="Is this a Raspberry Pi with lgpio"):
+            GpioLines(outputs={"a": Pin(17, "low"), "b": Pin(17, "low")}, inputs={}, pin_factory=factory)
+
+    run(story)
