@@ -92,11 +92,17 @@ def is_ready(root: Path, mode: Mode) -> bool:
 
 
 def run(*command: str | Path) -> bool:
-    """Run a command with its output on stderr; return whether it succeeded."""
+    """Run a command; return whether it succeeded, and where it did not, show what it said."""
     try:
-        return subprocess.run(command, stdout=sys.stderr, stdin=subprocess.DEVNULL, check=False).returncode == 0
-    except OSError:
+        ended = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+    except OSError as error:
+        say(str(error))
         return False
+    if ended.returncode != 0:
+        sys.stderr.write(ended.stdout)
+    return ended.returncode == 0
 
 
 def may_use_apt() -> bool:
@@ -124,7 +130,9 @@ def make_venv(target: Path) -> None:
         lambda: shutil.which("uv") is not None and run("uv", "venv", "--quiet", "--clear", "--seed", target),
         lambda: may_use_apt() and apt_install("python3-venv") and run(python, "-m", "venv", "--clear", target),
     )
-    for way in ways:
+    for number, way in enumerate(ways):
+        if number > 0:
+            say("that did not work; trying another way")
         if way() and run(target / "bin/python", "-m", "pip", "--version"):
             return
     message = f"cannot make a virtual environment with {python}; {INSTALL_VENV_HINT}"

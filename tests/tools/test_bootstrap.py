@@ -93,6 +93,20 @@ def test_where_no_way_leads_to_a_venv_the_remedy_is_said(tmp_path, monkeypatch):
         bootstrap.make_venv(tmp_path / ".venv")
 
 
+def test_where_venv_fails_uv_makes_it(tmp_path, monkeypatch):
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    uv = programs / "uv"
+    uv.write_text(
+        f'#!/bin/sh\nfor last; do :; done\nmkdir -p "$last/bin" && ln -s {sys.executable} "$last/bin/python"\n'
+    )
+    uv.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    bootstrap.make_venv(tmp_path / ".venv")
+    assert (tmp_path / ".venv/bin/python").is_symlink()
+
+
 def test_an_unsatisfiable_pin_is_told_and_leaves_no_stamp(project, monkeypatch, capfd):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
