@@ -1,0 +1,69 @@
+"""The words of the console: one TOML file per language, read once, asked by dotted keys; sums and times as people read."""
+
+import tomllib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import resources
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from payment_core.money import SYMBOLS, Money, money_text
+
+LANGUAGES: Final = ("en", "zh-Hans")
+_FILES: Final = {"zh-Hans": "zh_hans.toml", "en": "en.toml"}
+_STEPS: Final = ((86_400_000, "days"), (3_600_000, "hours"), (60_000, "minutes"), (1_000, "seconds"))
+
+
+def load(language: str) -> dict[str, str]:
+    """Return one language's texts by dotted key, such as `result.in_doubt`."""
+    text = resources.files("back_office.console").joinpath("texts", _FILES[language]).read_text(encoding="utf-8")
+    return dict(_flat(tomllib.loads(text), ""))
+
+
+class Words:
+    """One language's texts and the way it writes sums, ages and times."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self._texts = load(language)
+
+    def __call__(self, key: str, **values: object) -> str:
+        """Return the text of a key with its placeholders filled."""
+        return self._texts[key].format(**values)
+
+    def named(self, group: str, name: str) -> str:
+        """Return the text for a name that the books chose (a reason, a purse, an account); the name itself if new.
+
+        What follows a colon belongs to the venue and is kept: `revenue:racer-2` is `Revenue racer-2`.
+        """
+        kind, _, key = name.partition(":")
+        text = self._texts.get(f"{group}.{kind}", kind)
+        return f"{text} {key}" if key else text
+
+    def amount(self, amount: Money) -> str:
+        """Return a sum: money by its symbol, points and plays by their word."""
+        template = self._texts.get(f"unit.{amount.unit.partition(':')[0]}")
+        if amount.unit in SYMBOLS or template is None:
+            return money_text(amount)
+        return template.format(count=f"{amount.minor:,}")
+
+    def age(self, age_ms: int) -> str:
+        """Return how long that is, in its largest whole step: `3 min`."""
+        for step_ms, name in _STEPS:
+            if age_ms >= step_ms:
+                return self._texts[f"age.{name}"].format(count=age_ms // step_ms)
+        return self._texts["age.now"]
+
+    def clock(self, at_ms: int, timezone: str) -> str:
+        """Return the venue's time of day with seconds."""
+        return datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(ZoneInfo(timezone)).strftime("%H:%M:%S")
+
+
+def _flat(table: Mapping[str, object], prefix: str) -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", str(value)))
+    return rows
