@@ -17,13 +17,17 @@ _CRC_BIT: Final = 0x80
 _SENS_REQ: Final = 0x26
 _CLASSIC_AUTHENTICATION: Final = (0x60, 0x61)
 _TYPE_A: Final = 0x00
+_POLL_GENERIC_A, _POLL_TYPE2, _POLL_ISO_DEP = 0x00, 0x10, 0x20
+_CHIP_RATS: Final = bytes([iso14443.RATS, 0x50])
+_PERIOD_MS: Final = 150
 _ANSWER_LIMIT_BYTES: Final = 262
 _ISO_DEP_SAK: Final = 0x20
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A poll without a card yet. deadline_ms: when it gives up; None: never."""
+    """A poll without a card yet. code: the command; deadline_ms: when it gives up; None: never."""
 
+    code: int
     type_a: bool
     uid_filter: bytes
     deadline_ms: int | None
@@ -81,6 +85,8 @@ class Pn532Chip:
             return SyntaxFault()
         if body[0] == pn532.IN_LIST_PASSIVE_TARGET:
             return self._list_passive_target(body[1:], now_ms=now_ms)
+        if body[0] == pn532.IN_AUTO_POLL:
+            return self._auto_poll(body[1:], now_ms=now_ms)
         command = self._commands.get(body[0])
         answer = command(body[1:]) if command else SyntaxFault()
         return answer if isinstance(answer, SyntaxFault) else bytes([body[0] + 1]) + answer
@@ -89,13 +95,17 @@ class Pn532Chip:
         """Return the answer of a waiting poll once it has one."""
         card = self.card
         if card is not None and waiting.type_a and card.uid.startswith(waiting.uid_filter):
-            return self._activate(card)
+            target = self._activate(card)
+            return bytes([waiting.code + 1, 1]) + (
+                _polled(card, target) if waiting.code == pn532.IN_AUTO_POLL else target
+            )
         if waiting.deadline_ms is None or now_ms < waiting.deadline_ms:
             return None
         self._registers[_FIFO_DATA] = _SENS_REQ if waiting.type_a else 0
-        return bytes([pn532.IN_LIST_PASSIVE_TARGET + 1, 0])
+        return bytes([waiting.code + 1, 0])
 
     def _activate(self, card: Card) -> bytes:
+        """Select a card; return its target data."""
         self.activations += 1
         card.activate()
         self._target, self._target_lost = card, False
@@ -104,8 +114,9 @@ class Pn532Chip:
         self._chip_speaks_iso_dep = self._automatic_rats and bool(card.sel_res & _ISO_DEP_SAK)
         target = b"\x01" + card.sens_res + bytes([card.sel_res, len(card.uid)]) + card.uid
         if self._chip_speaks_iso_dep:
+            card.exchange(_CHIP_RATS)
             target += card.ats
-        return bytes([pn532.IN_LIST_PASSIVE_TARGET + 1, 1]) + target
+        return target
 
     def _list_passive_target(self, arguments: bytes, *, now_ms: int) -> Waiting | SyntaxFault:
         if len(arguments) < 2 or not 1 <= arguments[0] <= 2:  # noqa: PLR2004 - targets, kind
@@ -114,7 +125,19 @@ class Pn532Chip:
         attempts = (self._retries + 1) * ATTEMPT_MS
         deadline_ms = None if self._retries == pn532.RETRY_FOR_EVER else now_ms + attempts
         uid_filter = arguments[2:].removeprefix(bytes([iso14443.CASCADE_TAG]))
-        return Waiting(arguments[1] == _TYPE_A, uid_filter if arguments[1] == _TYPE_A else b"", deadline_ms)
+        type_a = arguments[1] == _TYPE_A
+        return Waiting(pn532.IN_LIST_PASSIVE_TARGET, type_a, uid_filter if type_a else b"", deadline_ms)
+
+    def _auto_poll(self, arguments: bytes, *, now_ms: int) -> Waiting | SyntaxFault:
+        """Poll several kinds in turn: number of rounds, period of 150 ms, kinds (UM0701-02, 7.3.13)."""
+        if len(arguments) < 3 or not arguments[0]:  # noqa: PLR2004 - rounds, period, one kind
+            return SyntaxFault()
+        self._target = None
+        rounds, period_ms, kinds = arguments[0], arguments[1] * _PERIOD_MS, arguments[2:]
+        for_ever = rounds == pn532.RETRY_FOR_EVER
+        deadline_ms = None if for_ever else now_ms + rounds * period_ms * len(kinds)
+        type_a = any(kind in kinds for kind in (_POLL_GENERIC_A, _POLL_TYPE2, _POLL_ISO_DEP))
+        return Waiting(pn532.IN_AUTO_POLL, type_a, b"", deadline_ms)
 
     def _reachable(self) -> Card | None:
         """Return the selected card while it has not left the field."""
@@ -208,6 +231,12 @@ class Pn532Chip:
         if answer.nibble:
             return bytes([pn532.STATUS_CRC]) if chip_checks else bytes([pn532.STATUS_OK]) + answer.data
         return bytes([pn532.STATUS_OK]) + answer.data + (b"" if chip_checks else iso14443.crc_a(answer.data))
+
+
+def _polled(card: Card, target: bytes) -> bytes:
+    """Return target data as InAutoPoll wraps them: kind and length first."""
+    kind = _POLL_ISO_DEP if card.sel_res & _ISO_DEP_SAK else _POLL_TYPE2
+    return bytes([kind, len(target)]) + target
 
 
 def _type2_exchange(card: Card, data: bytes) -> bytes:

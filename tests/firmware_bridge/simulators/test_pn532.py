@@ -85,7 +85,7 @@ def test_every_command_is_answered_in_an_empty_field(command: str, answer: str) 
     assert Host().ask(command) == answer.replace(" ", "")
 
 
-@pytest.mark.parametrize("command", ["", "99", "8C00", "4A", "4A0300", "12", "32 01", "40", "00 55"])
+@pytest.mark.parametrize("command", ["", "99", "8C00", "4A", "60 00 01 10", "4A0300", "12", "32 01", "40", "00 55"])
 def test_what_the_chip_does_not_know_gets_an_error_frame(command: str) -> None:
     assert Host().send(pn532.encode(DataFrame(0xD4, bytes.fromhex(command)))) == [Ack(), ErrorFrame()]
 
@@ -122,6 +122,21 @@ def test_other_kinds_of_cards_are_never_there(kind: str) -> None:
     host.ask("32 05 010000")
     host.wait("4A01" + kind)
     assert host.later(5) == [DataFrame(0xD5, bytes.fromhex("4B00"))]
+
+
+@pytest.mark.parametrize(
+    ("card", "answer"),
+    [(NTAG213, "61 01 10 0C 010044000704A1B2C3D4E580"), (NTAG424, "61 01 20 12 010344200704DE5F1EACC040067777710280")],
+)
+def test_auto_poll_as_nfc_poll_uses_it(card: str, answer: str) -> None:
+    assert Host(card).ask("60 14 02 20 10 03 11 12 04") == answer.replace(" ", "")
+
+
+def test_auto_poll_ends_after_its_rounds() -> None:
+    host = Host()
+    host.wait("60 02 01 10")
+    assert host.later(299) == []
+    assert host.later(1) == [DataFrame(0xD5, bytes.fromhex("6100"))]
 
 
 def test_the_hosts_ack_aborts_a_poll() -> None:
@@ -209,6 +224,14 @@ def test_the_chip_speaks_iso_dep_after_automatic_rats() -> None:
     content = bytes.fromhex(host.ask("40 01 00B0000000"))
     assert len(content) == 2 + 256 + 2
     assert b"uid=04DE5F1EACC040&ctr=000001&mac=" in content
+
+
+def test_libnfc_asks_a_card_whether_it_is_still_there_by_a_raw_block() -> None:
+    host = Host(NTAG424)
+    host.ask("4A0100")
+    assert host.ask("42 B2") == "4300A3"
+    host.do("remove")
+    assert host.ask("42 B2") == "4301"
 
 
 def test_without_automatic_rats_there_is_no_ats_and_the_host_sends_it() -> None:
