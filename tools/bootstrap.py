@@ -147,7 +147,8 @@ def install(root: Path, plan: Plan) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)  # a second ./demo waits here instead of installing over the first
         if is_ready(root, plan.mode):
             return
-        if not run(python, "-c", "import pip, sys; sys.exit(sys.version_info < (3, 11))"):
+        usable = python.exists() and run(python, "-c", "import pip, sys; sys.exit(sys.version_info < (3, 11))")
+        if not usable:
             say("making .venv")
             make_venv(venv)
         pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input")
