@@ -2,7 +2,7 @@
 
 import string
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
 
 from firmware_bridge.simulators.interface import ScriptError
@@ -79,7 +79,7 @@ class _Memory:
 class CctalkAcceptorSimulator:
     """A `Simulator`. `needs_polling`: take coins only while header 229 comes at least once per second."""
 
-    verbs: ClassVar[dict[str, str]] = {
+    verbs: ClassVar[Mapping[str, str]] = {
         "coin POSITION": "a coin of position 1..16 falls in; given back where it is inhibited or nobody polls",
         "error CODE": "the device notes an error event, e.g. 20 for a coin on a string",
         "lose COUNT": "so many coins of position 1 are accepted before the host can poll again",

@@ -86,6 +86,7 @@ def _checked_script(simulator: Simulator, path: Path) -> list[ScriptLine]:
     for line in lines:
         try:
             now_ms += _common_pause_ms(line.words)
+            rehearsal.tick(now_ms=now_ms)
             if not _is_common(line.words):
                 now_ms += rehearsal.command(list(line.words), now_ms=now_ms)
         except ScriptError as error:

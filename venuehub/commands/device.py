@@ -1,0 +1,195 @@
+"""`venuehub device`: what is in the catalog, who answers on a port, one device watched, simulated or made to blink."""
+
+import asyncio
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from typer.core import TyperCommand
+
+from venuehub.errors import CliError, ExitCode, told_as
+from venuehub.output import AsJson, note, print_json, print_line
+
+app = typer.Typer(name="device", no_args_is_help=True)
+PORT_REMEDY = "venuehub device probe PORT says who answers on a port"
+
+
+class Kind(StrEnum):
+    """Devices that can be watched."""
+
+    PN532 = "pn532"
+    CCTALK_ACCEPTOR = "cctalk_acceptor"
+
+
+class SimulatedKind(StrEnum):
+    """Devices that can be simulated."""
+
+    PN532 = "pn532"
+    CCTALK_ACCEPTOR = "cctalk_acceptor"
+
+
+class _EmulateCommand(TyperCommand):
+    """`emulate`, whose help page ends with the script lines of every device."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, ARG002 - typer keeps these types to itself
+        """Write the lines as they are; the simulators are only imported for this page."""
+        from firmware_bridge.simulators.kinds import verbs_help
+
+        formatter.write_paragraph()
+        formatter.write("".join(f"{line}\n" for line in verbs_help()))
+
+
+@app.callback()
+def device() -> None:
+    """Look at devices: the catalog, a port, one device, a simulated one."""
+
+
+@app.command("list", epilog="Example: venuehub device list --json")
+def list_(*, as_json: AsJson = False) -> None:
+    """List the kinds of devices in the catalog."""
+    from device_profiles.loading import SettingsError
+    from venuehub.device_tools import catalog_pages
+
+    with told_as("settings", SettingsError, exit_code=ExitCode.USAGE):
+        pages = catalog_pages()
+    if as_json:
+        print_json({"profiles": pages})
+        return
+    for page in pages:
+        print_line(f"{page.kind:9} {page.name:24} {page.driver:16} {page.title}")
+
+
+@app.command("probe", epilog="Example: venuehub device probe /dev/ttyUSB0")
+def probe(
+    port: Annotated[str, typer.Argument(help="A serial port, e.g. /dev/ttyUSB0.")], *, as_json: AsJson = False
+) -> None:
+    """Find out which device answers on a port.
+
+    Tries a PN532 at 115,200 baud, then ccTalk address 2 at 9,600 baud with both checksums. Exit code 5 if nothing does.
+    """
+    from firmware_bridge.transports.interface import TransportError
+    from venuehub.device_tools import probe
+
+    with told_as("port", TransportError, hint=PORT_REMEDY, exit_code=ExitCode.DEVICE_SILENT):
+        found = asyncio.run(probe(port))
+    if not found:
+        tried = "tried a PN532 at 115200 baud and ccTalk address 2 at 9600 baud with both checksums"
+        hint = "check power, the cable (RX and TX crossed?) and the device's mode switches"
+        message = f"nothing answers; {tried}"
+        raise CliError(code="silent", message=message, where=port, hint=hint, exit_code=ExitCode.DEVICE_SILENT)
+    if as_json:
+        print_json({"port": port, "found": found})
+        return
+    for answer in found:
+        print_line(f"{answer.protocol}: {answer.detail} (profile {answer.profile})")
+
+
+@app.command("monitor", epilog="Example: venuehub device monitor cctalk_acceptor /dev/ttyUSB0 --json")
+def monitor(
+    kind: Annotated[Kind, typer.Argument(help="What is on the port.")],
+    port: Annotated[str, typer.Argument(help="A serial port, e.g. /dev/ttyUSB0.")],
+    *,
+    crc: Annotated[bool, typer.Option("--crc", help="ccTalk with CRC-16; without it both kinds are tried.")] = False,
+    echo: Annotated[bool, typer.Option("--echo", help="As of emulate; a host finds out by itself.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each event as the device bus carries it.")] = False,
+) -> None:
+    """Watch one device: a line per event, until Ctrl-C. How the device is goes to stderr.
+
+    A coin acceptor takes coins of all positions meanwhile, and gives them back afterwards. Exit code 5 if it is silent.
+    """
+    from firmware_bridge.drivers.interface import Condition
+    from firmware_bridge.transports.interface import TransportError
+    from payment_core.events import Event
+    from venuehub.device_tools import SilentError, monitor
+
+    del echo  # an echo is a frame to somebody else, and passed over like any other
+
+    def on_event(event: Event) -> None:
+        if as_json:
+            print_json(event)
+        else:
+            body = msgspec.json.decode(event.body)
+            print_line(" ".join([event.kind, *(f"{name}={value}" for name, value in body.items())]))
+
+    def on_condition(condition: Condition) -> None:
+        words = (
+            condition.state,
+            condition.firmware,
+            condition.serial and f"serial {condition.serial}",
+            condition.reason,
+        )
+        note(f"{port}: {' '.join(word for word in words if word)}, {condition.noise} bytes of noise")
+
+    with told_as("silent", TransportError, SilentError, hint=PORT_REMEDY, exit_code=ExitCode.DEVICE_SILENT):
+        asyncio.run(monitor(kind.value, port, crc=crc, on_event=on_event, on_condition=on_condition))
+
+
+@app.command("emulate", cls=_EmulateCommand)
+def emulate(
+    kind: Annotated[SimulatedKind, typer.Argument(help="What to simulate.")],
+    *,
+    link: Annotated[Path, typer.Option(help="Where the device's port appears.")],
+    card: Annotated[
+        list[str] | None, typer.Option(help="A card on the reader: ntag213:UID or ntag424:UID:KEY, in hex.")
+    ] = None,
+    echo: Annotated[bool, typer.Option("--echo", help="The ccTalk line echoes what the host sends.")] = False,
+    crc: Annotated[bool, typer.Option("--crc", help="ccTalk with CRC-16 instead of the simple checksum.")] = False,
+    script: Annotated[Path | None, typer.Option(help="Lines to carry out first; then come those from stdin.")] = None,
+    status: Annotated[Path | None, typer.Option(help="A file that always holds the counters as JSON.")] = None,
+) -> None:
+    """Put a simulated device at a path, for our programs and for other people's.
+
+    Prints its counters as one JSON line at the end, on SIGUSR1 and on the line `status`. Ends with Ctrl-C or `quit`.
+    """
+    from firmware_bridge.simulators.interface import ScriptError
+    from firmware_bridge.simulators.kinds import Options, run_kind
+
+    cards = card or [""]
+    if len(cards) > 1:
+        message = "the field of a simulated reader holds one card at a time"
+        hint = "give one --card, and the others as lines: tap CARD for 400ms"
+        raise CliError(code="settings", message=message, where="--card", hint=hint, exit_code=ExitCode.USAGE)
+    options = Options(link=link, script=script, status=status, card=cards[0], echo=echo, crc=crc)
+    with told_as("settings", ScriptError, where="--card", exit_code=ExitCode.USAGE):
+        code = run_kind(kind.value, options)
+    raise typer.Exit(code)
+
+
+@app.command("identify", epilog="Example: venuehub device identify reader-3")
+def identify(
+    device: Annotated[str, typer.Argument(help="A device's name in the site file.")],
+    *,
+    broker: Annotated[str, typer.Option(help="The device bus, as mqtt://HOST:PORT.")] = "mqtt://127.0.0.1:1883",
+    username: Annotated[str, typer.Option(help="Our user name at the broker.")] = "",
+    password_file: Annotated[Path | None, typer.Option(help="A file that holds our password at the broker.")] = None,
+    seconds: Annotated[int, typer.Option(min=1, max=60, help="How long it shall blink or beep.")] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Let a device blink or beep, so that you see which one it is. Exit code 5 if its bridge does not answer."""
+    from cloud_sync.mqtt_link import BrokerUnavailableError, MqttSettings, SubscriptionRefusedError
+    from payment_core.errors import MalformedMessageError
+    from venuehub.identify import DeviceSilentError, identify
+
+    host, _, port = broker.removeprefix("mqtt://").rpartition(":")
+    if not host or not port.isdecimal():
+        message = f"--broker: {broker!r} is not an address"
+        raise CliError(code="settings", message=message, hint="write mqtt://HOST:PORT", exit_code=ExitCode.USAGE)
+    password = ""
+    if password_file is not None:
+        with told_as("settings", OSError, where="--password-file", exit_code=ExitCode.USAGE):
+            password = password_file.read_text(encoding="utf-8").strip()
+    settings = MqttSettings(host=host, port=int(port), username=username, password=password)
+    with (
+        told_as("broker_unreachable", BrokerUnavailableError, where=broker, exit_code=ExitCode.UNAVAILABLE),
+        told_as("broker_refuses", SubscriptionRefusedError, MalformedMessageError, where=broker),
+        told_as("silent", DeviceSilentError, exit_code=ExitCode.DEVICE_SILENT),
+    ):
+        result = asyncio.run(identify(device, settings, seconds=seconds))
+    if as_json:
+        print_json(result)
+    else:
+        print_line(f"{device}: {result.outcome} {result.reason}".rstrip())
+    if result.outcome != "done":
+        raise typer.Exit(ExitCode.FAILED)
