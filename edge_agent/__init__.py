@@ -1,1 +1,1 @@
-"""The hub: authorizes from its own ledger, journals, syncs. Imports payment_core, device_profiles, cloud_sync; never the bridge."""
+"""The hub: authorizes from its own ledger, journals, syncs. Imports cloud_sync, device_profiles, payment_core."""

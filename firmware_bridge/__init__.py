@@ -1,1 +1,4 @@
-"""The bridge: device protocols in, bus messages out. Holds no key and no ledger; imports payment_core, device_profiles, cloud_sync."""
+"""The bridge: device protocols in, bus messages out; no key, no ledger.
+
+Imports cloud_sync, device_profiles and payment_core.
+"""

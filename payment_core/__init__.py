@@ -1,1 +1,1 @@
-"""The vault: what money may do, as pure functions and values. Imports msgspec and the standard library, nothing of ours."""
+"""The vault: what money may do, as pure functions and values. Imports msgspec and the standard library only."""

@@ -1,1 +1,1 @@
-"""Pipes that never look inside: serial ports, lines, sockets, memory. Imports wire for framing of its own sockets only."""
+"""Pipes that never look inside: serial ports, lines, sockets, memory. Imports wire for its own sockets' framing."""
