@@ -124,5 +124,5 @@ def _override_problem(profile: Profile, device: Device) -> str:
 
 def pulse_of(profile: Profile) -> Pulse:
     """Return the pulse table of an output's profile; checking.py proved that it is there."""
-    assert profile.pulse is not None, profile.name  # noqa: S101 - a bug, not a refusal: the catalog is checked
+    assert profile.pulse is not None, profile.name
     return profile.pulse
