@@ -103,7 +103,7 @@ def _common_pause_ms(words: tuple[str, ...]) -> int:
     """Return how long a line of everybody's waits; ScriptError where its time is missing or wrong."""
     if words[0] not in {"pause", "unplug"}:
         return 0
-    if len(words) != 2:  # noqa: PLR2004 - the verb and its time
+    if len(words) != 2:
         message = f"{words[0]} needs one time, e.g. `{words[0]} 300ms`"
         raise ScriptError(message)
     return milliseconds(words[1])
@@ -233,7 +233,7 @@ class _Loop:
                     pass  # a signal somebody else asked for
 
     def _take_typed(self) -> None:
-        assert self._commands_fd is not None  # noqa: S101 - select named it
+        assert self._commands_fd is not None
         try:
             data = os.read(self._commands_fd, READ_LIMIT_BYTES)
         except OSError:  # a terminal that went away, a background job without one
