@@ -8,11 +8,12 @@ from edge_agent.ledger.authorizations import AuthorizationRow
 from edge_agent.ledger.leases import LeaseRow
 from edge_agent.messages import AskLease, FromDevice, Log, Show
 from edge_agent.plays import hold_and_command, view_of
-from edge_agent.token_proof import SunProof, prove_sun, sun_uid
+from edge_agent.token_proof import KEY_BYTES, SunProof, prove_sun, sun_uid
 from payment_core.authorization import State
 from payment_core.bus import View
 from payment_core.credential import ListRow
 from payment_core.decision import Approved, Declined, Facts, Proof, decide
+from payment_core.errors import MalformedMessageError
 from payment_core.events import WISH_LIFE_MS, CredentialPresented
 from payment_core.identifiers import credential_id
 from payment_core.journal import Actor, Held, Part, Tender
@@ -61,7 +62,12 @@ def read_tap(draft: Draft, fact: FromDevice, body: CredentialPresented) -> Tap |
 
 def _known_id(draft: Draft, body: CredentialPresented) -> bytes:
     uid = (sun_uid(body.ndef) if body.ndef else None) or body.uid
-    return credential_id(pepper=draft.site.pepper, kind=body.media, raw_id=bytes.fromhex(uid))
+    try:
+        raw_id = bytes.fromhex(uid)
+    except ValueError as error:
+        message = "CredentialPresented.uid is not hexadecimal"
+        raise MalformedMessageError(message) from error
+    return credential_id(pepper=draft.site.pepper, kind=body.media, raw_id=raw_id)
 
 
 def _is_bounce(draft: Draft, latest: AuthorizationRow, known_id: bytes) -> bool:
@@ -73,6 +79,9 @@ def _is_bounce(draft: Draft, latest: AuthorizationRow, known_id: bytes) -> bool:
 def _prove(draft: Draft, row: ListRow | None, known_id: bytes, body: CredentialPresented) -> Proof:
     if row is None or row.class_ != "A":
         return "identified"
+    if len(row.token_key) != KEY_BYTES:
+        draft.effect(Log("tap.proof_refused", {"reason": "no_key"}))
+        return "refused"
     last = office_facts.token_counter(draft.store, known_id)
     proof = prove_sun(url=body.ndef, token_key=row.token_key, last_counter=last)
     if not isinstance(proof, SunProof):
@@ -111,7 +120,7 @@ def _facts(draft: Draft, tap: Tap, rows: list[LeaseRow]) -> Facts:
     in_window = own is not None and now.wall_ms - own.window_start_ms < window_ms
     floor = _floor_figures(draft, tap.credential_id) if site.risk.floor_per_hub else (0, 0, 0)
     return Facts(
-        trading=site.prices is not None,
+        trading=site.prices is not None and not site.frozen,
         lane=lane,
         output_ready=lane is not None and site.ready(lane.output),
         row=tap.row,

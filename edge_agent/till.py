@@ -22,6 +22,7 @@ from edge_agent.messages import (
     DocumentArrived,
     Effect,
     FromDevice,
+    Frozen,
     Input,
     JournalGrew,
     LeaseArrived,
@@ -113,6 +114,8 @@ class Till:
             case ReceiptTaken():
                 office_side.take_receipt(draft, fact)
                 self._patient_from_ms = 0
+            case Frozen():
+                office_side.freeze(draft, fact)
             case OfficeLink():
                 self._site.office_up = fact.up
                 for lane in self._site.lanes.values():
@@ -143,7 +146,7 @@ class Till:
         if any(_same_event(tap, fact) for parked in self._parked.values() for tap in parked):
             return
         tap = taps.read_tap(draft, fact, body)
-        if tap is None:
+        if tap is None or any(_same_guest(waits, tap) for parked in self._parked.values() for waits in parked):
             return
         may_ask = draft.now.boottime_ms >= self._patient_from_ms and len(self._parked) < PARKED_LIMIT
         if not taps.answer_tap(draft, tap, may_ask=may_ask):
@@ -185,3 +188,6 @@ def _same_event(tap: Tap, fact: FromDevice) -> bool:
     return (tap.reader, tap.event_epoch, tap.event_seq) == (fact.device, fact.event.epoch, fact.event.seq)
 
 
+def _same_guest(waits: Tap, tap: Tap) -> bool:
+    """Say whether a card bounced at the reader where its first tap still waits for money."""
+    return (waits.reader, waits.credential_id) == (tap.reader, tap.credential_id)

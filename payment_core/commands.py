@@ -10,6 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from payment_core.errors import MalformedMessageError
+from payment_core.events import Count
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -46,7 +47,7 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
 
     id: str
     outcome: Outcome
-    amount: int = 0
+    amount: Count = 0
     reason: str = ""
     counters: dict[str, int] = {}
 
@@ -71,6 +72,6 @@ def command_body(command: Command) -> CommandBody:
         raise MalformedMessageError(message)
     try:
         return decoder.decode(command.body)
-    except msgspec.ValidationError as error:
+    except msgspec.MsgspecError as error:
         message = f"command {command.kind}: {error}"
         raise MalformedMessageError(message) from error

@@ -5,7 +5,7 @@ A *wish* (card, code, button) is worth nothing after `WISH_LIFE_MS`: it is never
 hub has booked it. `seq` rises by one per device and kind of log within an `epoch`; `epoch` changes when a log is lost.
 """
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -15,13 +15,17 @@ WISH_LIFE_MS: Final = 2_000
 """A wish older than this is dropped by the hub (design: section 6)."""
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+"""What is counted never falls below zero, and every JSON reader and the ledger hold it exactly."""
+
+
 class Event(msgspec.Struct, frozen=True):
     """One event of one device. `age_ms`: time since the fact, at the moment of publishing."""
 
     kind: str
-    seq: int
-    epoch: int
-    age_ms: int
+    seq: Count
+    epoch: Count
+    age_ms: Count
     body: msgspec.Raw
 
 
@@ -48,21 +52,21 @@ class CredentialRemoved(msgspec.Struct, frozen=True):
 class CoinInserted(msgspec.Struct, frozen=True):
     """A coin was accepted. position: ccTalk coin position 1..16 or pulse channel; counter: the device's event counter."""
 
-    position: int
-    counter: int
+    position: Count
+    counter: Count
 
 
 class EventsLost(msgspec.Struct, frozen=True):
     """The device's own counter shows `count` credits the bridge never saw: an accounting event, never credit."""
 
-    count: int
+    count: Count
 
 
 class CreditDelivered(msgspec.Struct, frozen=True):
     """A command was carried out to its end: `credits` pulses (or units) left the output for command `id`."""
 
     id: str
-    credits: int
+    credits: Count
 
 
 VALUE_EVENTS: Final = frozenset({"CoinInserted", "EventsLost", "CreditDelivered"})
@@ -93,7 +97,7 @@ def event_body(event: Event) -> Body:
         raise MalformedMessageError(message)
     try:
         return decoder.decode(event.body)
-    except msgspec.ValidationError as error:
+    except msgspec.MsgspecError as error:
         message = f"event {event.kind}: {error}"
         raise MalformedMessageError(message) from error
 

@@ -32,6 +32,11 @@ class PriceRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     credits: int = 1
     tax_code: str = ""
 
+    def __post_init__(self) -> None:
+        if not self.price or any(full.minor < 0 for full in self.price) or self.credits < 1:
+            message = "a rule needs a price, no amount below zero and at least one credit"
+            raise ValueError(message)
+
 
 class PriceList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All prices of a venue. `no_clock_band`: the band that counts while the hub does not know the time."""
