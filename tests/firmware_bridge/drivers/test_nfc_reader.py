@@ -1,0 +1,222 @@
+"""The reader's driver over nfcpy, against the simulated PN532 on a real pseudo-terminal."""
+
+import asyncio
+import contextlib
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from device_profiles.schema import Reader
+from edge_agent.token_proof import SunProof, prove_sun
+from firmware_bridge.drivers.interface import Answer, Condition, Observation, Wish
+from firmware_bridge.drivers.nfc_reader import NfcReader, _offer
+from firmware_bridge.simulators.pn532 import Pn532Simulator
+from payment_core.commands import Identify, make_command
+from payment_core.events import CredentialPresented, CredentialRemoved
+from tests.support.on_a_pty import RunningSimulator, on_a_pty
+
+DEADLINE_S = 15
+PROFILE = Reader(media=("ntag21x", "ntag424", "iso14443a"), removed_after_ms=100)
+NTAG213 = "ntag213:04A1B2C3D4E580"
+NTAG424 = "ntag424:04DE5F1EACC040:" + "00" * 16
+ONLINE = Condition("online", firmware="PN532 1.6")
+PRESENTED_213 = CredentialPresented(media="ntag21x", uid="04A1B2C3D4E580", class_="C")
+
+
+class Host:
+    """A driver with its two queues."""
+
+    def __init__(self, path: Path, profile: Reader) -> None:
+        self.inbox = asyncio.Queue(64)
+        self.outbox = asyncio.Queue(256)
+        driver = NfcReader(path=str(path), reader=profile)
+        self.task = asyncio.get_running_loop().create_task(driver.run(self.inbox, self.outbox))
+
+    async def next(self) -> Observation:
+        """Return what the driver says next."""
+        async with asyncio.timeout(DEADLINE_S):
+            return await self.outbox.get()
+
+    async def body(self) -> object:
+        """Return the body of the next observation, which is a wish just seen."""
+        wish = await self.next()
+        assert isinstance(wish, Wish), wish
+        assert 0 <= time.monotonic() - wish.at < DEADLINE_S
+        return wish.body
+
+
+@contextlib.asynccontextmanager
+async def host(path: Path, profile: Reader = PROFILE) -> AsyncIterator[Host]:
+    driving = Host(path, profile)
+    try:
+        yield driving
+    finally:
+        driving.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await driving.task
+
+
+def play(tmp_path: Path, story: Callable[[Host, RunningSimulator], Awaitable[None]], profile: Reader = PROFILE) -> None:
+    """Tell a story to a driver that is online."""
+
+    async def told(running: RunningSimulator) -> None:
+        async with host(running.link, profile) as driving:
+            assert await driving.next() == ONLINE
+            await story(driving, running)
+
+    with on_a_pty(Pn532Simulator(), tmp_path / "reader") as running:
+        asyncio.run(told(running))
+
+
+async def activated(running: RunningSimulator, times: int) -> None:
+    """Return when the chip has seen cards so many times."""
+    async with asyncio.timeout(DEADLINE_S):
+        while int(str(running.status()["activations"])) < times:  # noqa: ASYNC110 - the simulator is no coroutine
+            await asyncio.sleep(0.002)
+
+
+def test_a_tap_is_presented_and_removed(tmp_path: Path) -> None:
+    async def story(driving: Host, running: RunningSimulator) -> None:
+        running.say(f"tap {NTAG213} for 50ms")
+        assert await driving.body() == PRESENTED_213
+        assert await driving.body() == CredentialRemoved("04A1B2C3D4E580")
+
+    play(tmp_path, story)
+
+
+def test_each_tap_of_an_ntag424_brings_a_new_message_the_hub_can_prove(tmp_path: Path) -> None:
+    async def story(driving: Host, running: RunningSimulator) -> None:
+        for counter in (1, 2):
+            running.say(f"tap {NTAG424} for 100ms")
+            shown = await driving.body()
+            assert isinstance(shown, CredentialPresented)
+            assert (shown.media, shown.uid, shown.class_) == ("ntag424", "04DE5F1EACC040", "A")
+            proof = prove_sun(url=shown.ndef, token_key=bytes(16), last_counter=counter - 1)
+            assert proof == SunProof(uid="04DE5F1EACC040", counter=counter)
+            assert await driving.body() == CredentialRemoved("04DE5F1EACC040")
+
+    play(tmp_path, story)
+
+
+def test_a_card_that_stays_is_presented_once(tmp_path: Path) -> None:
+    async def story(driving: Host, running: RunningSimulator) -> None:
+        running.say(f"put {NTAG424}")
+        assert isinstance(await driving.body(), CredentialPresented)
+        await activated(running, 8)
+        assert driving.outbox.empty()
+        running.say("remove")
+        assert await driving.body() == CredentialRemoved("04DE5F1EACC040")
+
+    play(tmp_path, story)
+
+
+def test_one_card_after_another(tmp_path: Path) -> None:
+    async def story(driving: Host, running: RunningSimulator) -> None:
+        running.say(f"put {NTAG213}")
+        assert await driving.body() == PRESENTED_213
+        running.say("remove", f"put {NTAG424}")
+        assert await driving.body() == CredentialRemoved("04A1B2C3D4E580")
+        shown = await driving.body()
+        assert isinstance(shown, CredentialPresented)
+        assert shown.uid == "04DE5F1EACC040"
+
+    play(tmp_path, story)
+
+
+def test_a_command_is_refused_with_its_reason(tmp_path: Path) -> None:
+    async def story(driving: Host, _running: RunningSimulator) -> None:
+        await driving.inbox.put(make_command(Identify(), command_id="c-1", seq=1, boot_id="b", ttl_ms=1_000))
+        assert await driving.next() == Answer("c-1", "refused", reason="not_supported")
+
+    play(tmp_path, story)
+
+
+def test_stopping_is_quick_and_leaves_no_thread(tmp_path: Path) -> None:
+    async def story(_driving: Host, _running: RunningSimulator) -> None:
+        assert sum(thread.name.startswith("nfc ") for thread in threading.enumerate()) == 1
+
+    play(tmp_path, story)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("nfc ")]
+
+
+@pytest.mark.slow
+def test_unplugged_it_says_offline_and_comes_back_by_itself(tmp_path: Path) -> None:
+    async def story(driving: Host, running: RunningSimulator) -> None:
+        running.say("unplug 300ms")
+        offline = await driving.next()
+        assert isinstance(offline, Condition)
+        assert offline.state == "offline"
+        assert offline.reason.startswith(str(running.link))
+        while (condition := await driving.next()) != ONLINE:
+            assert isinstance(condition, Condition)
+            assert condition.state == "offline"
+        running.say(f"tap {NTAG213} for 50ms")
+        assert await driving.body() == PRESENTED_213
+
+    play(tmp_path, story)
+
+
+def test_a_reader_that_is_not_there_is_named_with_a_remedy(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with host(tmp_path / "nobody") as driving:
+            condition = await driving.next()
+            assert isinstance(condition, Condition)
+            assert condition.state == "offline"
+            assert str(tmp_path / "nobody") in condition.reason
+            assert "is the reader plugged in" in condition.reason
+
+    asyncio.run(story())
+
+
+def test_a_port_with_nothing_behind_it_is_offline(tmp_path: Path) -> None:
+    master, slave = os.openpty()
+
+    async def story() -> None:
+        async with host(Path(os.ttyname(slave))) as driving:
+            condition = await driving.next()
+            assert isinstance(condition, Condition)
+            assert condition.state == "offline"
+
+    try:
+        asyncio.run(story())
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+@pytest.mark.slow
+def test_a_second_program_cannot_share_the_reader(tmp_path: Path) -> None:
+    async def story(driving: Host, running: RunningSimulator) -> None:
+        async with host(running.link) as second:
+            condition = await second.next()
+            assert isinstance(condition, Condition)
+            assert condition.state == "offline"
+            assert "lock" in condition.reason
+        running.say(f"tap {NTAG213} for 50ms")
+        assert await driving.body() == PRESENTED_213
+
+    play(tmp_path, story)
+
+
+@pytest.mark.slow
+def test_the_watchdog_reopens_a_reader_that_does_not_get_on(tmp_path: Path) -> None:
+    async def story(driving: Host, _running: RunningSimulator) -> None:
+        fault = await driving.next()
+        assert isinstance(fault, Condition)
+        assert fault.state == "fault"
+        assert "no answer for 0.15 s" in fault.reason
+        assert await driving.next() == ONLINE
+
+    play(tmp_path, story, Reader(media=("ntag21x",), watchdog_ms=150))  # an idle look takes longer
+
+
+def test_a_full_outbox_drops_a_wish() -> None:
+    outbox: asyncio.Queue[Observation] = asyncio.Queue(1)
+    for uid in ("AA", "BB"):
+        _offer(outbox, Wish(CredentialRemoved(uid), at=0.0))
+    assert outbox.get_nowait() == Wish(CredentialRemoved("AA"), at=0.0)
+    assert outbox.empty()
