@@ -1,4 +1,4 @@
-"""What goes into the till and what comes out: facts from devices, office and clock in; effects out, after the commit."""
+"""What goes into the till and what comes out: facts from devices and office in, effects out after the commit."""
 
 import msgspec
 
@@ -87,10 +87,16 @@ class BatchSealed(msgspec.Struct, frozen=True):
 
 
 class ReceiptTaken(msgspec.Struct, frozen=True):
-    """The office has booked all batches up to `batch_seq`, verified against our own hash."""
+    """A signed receipt whose hash is our own covers all batches up to `batch_seq`, that is all entries up to `seq`."""
 
     batch_seq: int
-    hash: bytes
+    seq: int
+
+
+class Frozen(msgspec.Struct, frozen=True):
+    """The office (or the uploader) found that this journal is not the one it knows: no more trading."""
+
+    reason: str
 
 
 class OfficeLink(msgspec.Struct, frozen=True):
@@ -99,10 +105,8 @@ class OfficeLink(msgspec.Struct, frozen=True):
     up: bool
 
 
-Input = (
-    FromDevice | Born | DeviceIs | Answered | LeaseArrived | ListArrived | DocumentArrived | BatchSealed | ReceiptTaken
-    | OfficeLink
-)
+OfficeFact = LeaseArrived | ListArrived | DocumentArrived | BatchSealed | ReceiptTaken | OfficeLink | Frozen
+Input = FromDevice | Born | DeviceIs | Answered | OfficeFact
 
 
 class Send(msgspec.Struct, frozen=True):

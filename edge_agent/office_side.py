@@ -8,6 +8,7 @@ from edge_agent.messages import (
     BatchSealed,
     BatchStored,
     DocumentArrived,
+    Frozen,
     LeaseArrived,
     ListArrived,
     Log,
@@ -20,12 +21,20 @@ from payment_core.journal import Actor, LeaseTaken, Tender
 
 
 def load_documents(store: Store, site: Site) -> None:
-    """Put the documents in force that the ledger holds."""
+    """Put in force what the ledger holds: documents, and whether the hub is frozen."""
+    site.frozen = outbox.frozen_reason(store)
     for name in office_facts.document_versions(store):
         held = office_facts.document(store, name)
         assert held is not None
         refused = site.apply(name, held[1])
         assert refused is None, refused
+
+
+def freeze(draft: Draft, fact: Frozen) -> None:
+    """Stop trading for good: also after a restart, until an operator opens the hub again."""
+    outbox.freeze(draft.store, fact.reason)
+    draft.site.frozen = fact.reason
+    draft.effect(Log("till.frozen", {"reason": fact.reason}))
 
 
 def take_lease(draft: Draft, fact: LeaseArrived) -> None:
@@ -71,6 +80,6 @@ def store_batch(draft: Draft, fact: BatchSealed) -> None:
 
 
 def take_receipt(draft: Draft, fact: ReceiptTaken) -> None:
-    """Move the cursor; what a receipt does not cover with our own hash stays."""
-    if not outbox.take_receipt(draft.store, fact.batch_seq, fact.hash):
+    """Move the cursor; a receipt for a batch that is not waiting, or that ends elsewhere, moves nothing."""
+    if not outbox.take_receipt(draft.store, fact.batch_seq, fact.seq):
         draft.effect(Log("receipt.ignored", {"batch": fact.batch_seq}))

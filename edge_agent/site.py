@@ -1,4 +1,4 @@
-"""What the hub knows of its venue: the office's documents in force, and the devices as they last introduced themselves."""
+"""What the hub knows of its venue: the documents in force, and the devices as they last introduced themselves."""
 
 import hashlib
 
@@ -34,6 +34,7 @@ class Site:
         self.births: dict[str, Birth] = {}
         self.states: dict[str, DeviceState] = {}
         self.office_up = False
+        self.frozen = ""
         self._waiting: dict[bytes, int] = {}
 
     def wait_for(self, authorization_id: bytes, until_ms: int) -> None:

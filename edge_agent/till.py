@@ -6,8 +6,6 @@ Nothing else writes the ledger. There is no cached balance: every decision reads
 from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
-import msgspec
-
 from edge_agent import office_side, plays, reconciler, taps, values
 from edge_agent.draft import Draft, Spot
 from edge_agent.ledger import authorizations, leases
@@ -29,6 +27,7 @@ from edge_agent.messages import (
     ListArrived,
     Log,
     Moment,
+    OfficeFact,
     OfficeLink,
     ReceiptTaken,
     Show,
@@ -37,7 +36,14 @@ from edge_agent.site import Site
 from edge_agent.taps import Tap
 from payment_core.authorization import State
 from payment_core.errors import MalformedMessageError
-from payment_core.events import CoinInserted, CredentialPresented, CredentialRemoved, CreditDelivered, EventsLost, event_body
+from payment_core.events import (
+    CoinInserted,
+    CredentialPresented,
+    CredentialRemoved,
+    CreditDelivered,
+    EventsLost,
+    event_body,
+)
 from payment_core.identifiers import uuid_bytes
 from payment_core.journal import Actor, Cause, EpochOpened, Tender
 
@@ -101,6 +107,11 @@ class Till:
                 reconciler.ask_device(draft, fact.device)
             case DeviceIs():
                 self._site.states[fact.device] = fact.state
+            case _:
+                self._from_office(draft, fact)
+
+    def _from_office(self, draft: Draft, fact: OfficeFact) -> None:
+        match fact:
             case LeaseArrived():
                 office_side.take_lease(draft, fact)
                 self._patient_from_ms = 0

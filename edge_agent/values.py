@@ -19,7 +19,8 @@ def on_credit(draft: Draft, fact: FromDevice, body: CreditDelivered) -> None:
     try:
         row = authorizations.by_id(draft.store, uuid_bytes(body.id))
     except ValueError as error:
-        raise MalformedMessageError(f"CreditDelivered.id: {error}") from error
+        message = f"CreditDelivered.id: {error}"
+        raise MalformedMessageError(message) from error
     if row is None:
         draft.effect(Log("credit.unknown_command", {"device": fact.device}))
     elif row.state in (State.COMMANDED, State.IN_DOUBT):

@@ -1,4 +1,4 @@
-"""The chart of accounts. Amounts are signed: a debit is positive, a credit negative; every entry sums to zero per unit."""
+"""The chart of accounts. Amounts are signed, debit positive; every entry sums to zero per unit."""
 
 from enum import StrEnum
 from typing import Final, Literal
@@ -36,7 +36,7 @@ class Kind(StrEnum):
 
 
 class ChartRow(msgspec.Struct, frozen=True):
-    """`side`: where the account normally stands. `scope`: whose id completes its name. `means`: for the trial balance."""
+    """`side`: where it normally stands. `scope`: whose id completes its name. `means`: for the trial balance."""
 
     side: Literal["debit", "credit"]
     scope: Literal["tenant", "venue", "hub"]

@@ -16,7 +16,7 @@ CLASSES: Final[tuple[CredentialClass, ...]] = ("A", "B", "C")
 class ListRow(msgspec.Struct, frozen=True, array_like=True):
     """One credential as the office tells it to hubs. Limits are minor units of the venue's currency; None: the class's.
 
-    `valid_until_ms` None: no end. `token_key`: 16 bytes for class A, else empty. `life` grows when a number is reissued.
+    `valid_until_ms` None: no end. `token_key`: 16 bytes for class A, else empty. `life` grows when it is reissued.
     """
 
     credential_id: bytes

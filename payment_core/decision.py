@@ -44,7 +44,7 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 class Approved(msgspec.Struct, frozen=True):
-    """Yes: pay `parts`, in order. `by_floor`: no lease covered it, the hub's floor does. reasons: one letter a check."""
+    """Yes: pay `parts`, in order. `by_floor`: no lease covers it, the hub's floor does. reasons: one letter a check."""
 
     parts: tuple[Money, ...]
     reasons: str
@@ -185,7 +185,7 @@ DECLINE_REASONS: Final = (
 
 
 def decide(facts: Facts) -> Decision:
-    """Return the decision and its reason vector. The first check that fails gives the reason; later ones are not asked."""
+    """Return the decision and its reason vector. The first check that fails gives the reason; no later one is asked."""
     for position, (_name, check) in enumerate(CHECKS):
         reason = check(facts)
         if reason is not None:

@@ -50,7 +50,7 @@ class CredentialRemoved(msgspec.Struct, frozen=True):
 
 
 class CoinInserted(msgspec.Struct, frozen=True):
-    """A coin was accepted. position: ccTalk coin position 1..16 or pulse channel; counter: the device's event counter."""
+    """A coin was accepted. position: ccTalk coin position 1..16 or pulse channel; counter: the device's own."""
 
     position: Count
     counter: Count
@@ -86,7 +86,8 @@ EVENT_KINDS: Final = tuple(_BODIES)
 
 def make_event(body: Body, *, seq: int, epoch: int, age_ms: int) -> Event:
     """Wrap a body for the bus."""
-    return Event(kind=type(body).__name__, seq=seq, epoch=epoch, age_ms=age_ms, body=msgspec.Raw(msgspec.json.encode(body)))
+    raw = msgspec.Raw(msgspec.json.encode(body))
+    return Event(kind=type(body).__name__, seq=seq, epoch=epoch, age_ms=age_ms, body=raw)
 
 
 def event_body(event: Event) -> Body:

@@ -95,7 +95,7 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True):
-    """`amount` minor units of `unit`; from the lease of `lease_epoch`, from the lane's coin credit where None, on the floor where 0."""
+    """`amount` minor units of `unit`, from lease `lease_epoch`; None: the lane's coin credit, 0: on the floor."""
 
     unit: str
     amount: int

@@ -6,7 +6,7 @@ from payment_core.credential import CredentialClass
 
 
 class Lane(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A reader that pays an output. `acceptor` empty: no coins here. `name`: what the guest's page calls the machine."""
+    """A reader that pays an output. `acceptor` empty: no coins here. `name`: the machine's name on the guest's page."""
 
     id: str
     machine: str
@@ -51,7 +51,7 @@ class Velocity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RiskDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The office's document `risk`.
 
-    `step_up_over`: above this a second factor is needed (None: never). `floor_per_credential` f and `floor_per_hub` C_h:
+    `step_up_over`: above this a second factor is needed (None: never). `floor_per_credential` f, `floor_per_hub` C_h:
     what may be approved without a lease, classes A and B only. `hub_count` and `hub_amount`: approvals and their sum
     since the last receipt, None: no cap. `hold_ms`: how long a hold waits for its command. `answer_ms`: how long a
     device may take before its silence is a doubt. `ask_ms`: how long a guest waits for money that is elsewhere.

@@ -1,4 +1,4 @@
-"""What each journal entry moves, as a pure function of its type and version: postings are never stored twice nor sent."""
+"""What each journal entry moves, as a pure function of its type and version: postings are never sent."""
 
 from collections.abc import Iterable
 from typing import assert_never
@@ -58,23 +58,9 @@ def _waiting(*, from_doubt: bool) -> Account:
 def postings(entry: Entry) -> tuple[Posting, ...]:
     """Return the signed amounts of `entry`, debit positive; they sum to zero per unit. Many entries move nothing."""
     rows: list[Posting]
-    revenue = Account(Kind.REVENUE, entry.header.machine or "")
     match entry:
-        case Held():
-            rows = _move(entry.parts, out_of=None, into=_HELD, entry=entry)
-        case Captured():
-            waiting = _waiting(from_doubt=entry.from_doubt)
-            rows = _move(entry.parts, out_of=waiting, into=revenue, entry=entry)
-            rows += _move(entry.released, out_of=waiting, into=None, entry=entry)
-        case Voided():
-            rows = _move(entry.parts, out_of=_waiting(from_doubt=entry.from_doubt), into=None, entry=entry)
-        case Expired():
-            rows = _move(entry.parts, out_of=_HELD, into=None, entry=entry)
-        case InDoubt():
-            rows = _move(entry.parts, out_of=_HELD, into=_SUSPENSE, entry=entry)
-        case Refunded():
-            lease = Account(Kind.LEASE, entry.account_id.hex())
-            rows = _move(entry.parts, out_of=revenue, into=lease, entry=entry)
+        case Held() | Captured() | Voided() | Expired() | InDoubt() | Refunded():
+            rows = _authorization(entry)
         case CoinBooked():
             box = Account(Kind.CASH_BOX, entry.header.machine or "")
             credit = Account(Kind.COIN_CREDIT, entry.header.lane or "")
@@ -92,6 +78,26 @@ def postings(entry: Entry) -> tuple[Posting, ...]:
         case _:
             assert_never(entry)
     return tuple(row for row in rows if row.amount)
+
+
+def _authorization(entry: Held | Captured | Voided | Expired | InDoubt | Refunded) -> list[Posting]:
+    revenue = Account(Kind.REVENUE, entry.header.machine or "")
+    match entry:
+        case Held():
+            return _move(entry.parts, out_of=None, into=_HELD, entry=entry)
+        case Captured():
+            waiting = _waiting(from_doubt=entry.from_doubt)
+            earned = _move(entry.parts, out_of=waiting, into=revenue, entry=entry)
+            return earned + _move(entry.released, out_of=waiting, into=None, entry=entry)
+        case Voided():
+            return _move(entry.parts, out_of=_waiting(from_doubt=entry.from_doubt), into=None, entry=entry)
+        case Expired():
+            return _move(entry.parts, out_of=_HELD, into=None, entry=entry)
+        case InDoubt():
+            return _move(entry.parts, out_of=_HELD, into=_SUSPENSE, entry=entry)
+        case Refunded():
+            lease = Account(Kind.LEASE, entry.account_id.hex())
+            return _move(entry.parts, out_of=revenue, into=lease, entry=entry)
 
 
 def imbalance(rows: Iterable[Posting]) -> dict[str, int]:

@@ -69,7 +69,8 @@ VERSION_1: Final = (
     "CREATE TABLE token_counters(credential_id BLOB PRIMARY KEY, counter INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     """CREATE TRIGGER token_counters_only_rise BEFORE UPDATE ON token_counters WHEN NEW.counter <= OLD.counter
         BEGIN SELECT RAISE(ABORT, 'a token counter only rises'); END""",
-    "CREATE TABLE documents(name TEXT PRIMARY KEY, version INTEGER NOT NULL, content BLOB NOT NULL) STRICT, WITHOUT ROWID",
+    """CREATE TABLE documents(
+        name TEXT PRIMARY KEY, version INTEGER NOT NULL, content BLOB NOT NULL) STRICT, WITHOUT ROWID""",
     """CREATE TRIGGER documents_only_rise BEFORE UPDATE ON documents WHEN NEW.version <= OLD.version
         BEGIN SELECT RAISE(ABORT, 'a document version only rises'); END""",
     """CREATE TABLE floors(

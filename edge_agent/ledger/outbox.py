@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
-from edge_agent.ledger.store import Store
-from payment_core.journal import CHAIN_START
+from edge_agent.ledger.authorizations import open_ones
+from edge_agent.ledger.store import Reads, Store
 
 KEEP_MS: Final = 30 * 24 * 3_600_000
 """Acknowledged entries stay this long: the office may be restored from a backup and ask again."""
@@ -29,15 +29,27 @@ class SealedBatch(msgspec.Struct, frozen=True):
     sealed: bytes
 
 
-def read_cursor(store: Store) -> Cursor:
+def read_cursor(store: Reads) -> Cursor:
     """Return where the receipts stand."""
-    meta: dict[str, Any] = dict(store.rows("SELECT key, value FROM meta WHERE key IN ('acked_batch', 'acked_seq', 'acked_hash')"))
+    sql = "SELECT key, value FROM meta WHERE key IN ('acked_batch', 'acked_seq', 'acked_hash')"
+    meta: dict[str, Any] = dict(store.rows(sql))
     return Cursor(meta["acked_batch"], meta["acked_seq"], bytes(meta["acked_hash"]))
 
 
-def read_epoch(store: Store) -> int:
+def read_epoch(store: Reads) -> int:
     """Return the journal's epoch."""
     return int(store.rows("SELECT value FROM meta WHERE key = 'epoch'")[0][0])
+
+
+def freeze(store: Store, reason: str) -> None:
+    """Remember that this hub may not trade."""
+    store.execute("INSERT OR REPLACE INTO meta(key, value) VALUES ('frozen', ?)", (reason,))
+
+
+def frozen_reason(store: Reads) -> str:
+    """Return why this hub may not trade, or empty."""
+    rows = store.rows("SELECT value FROM meta WHERE key = 'frozen'")
+    return str(rows[0][0]) if rows else ""
 
 
 def store_batch(store: Store, batch: SealedBatch) -> None:
@@ -52,18 +64,18 @@ def store_batch(store: Store, batch: SealedBatch) -> None:
     )
 
 
-def waiting_batches(store: Store) -> list[SealedBatch]:
+def waiting_batches(store: Reads) -> list[SealedBatch]:
     """Return the sealed batches no receipt covers, in order."""
     sql = "SELECT batch_seq, first_rec, rec_count, hash, sealed FROM batches ORDER BY batch_seq"
     return [SealedBatch(*row) for row in store.rows(sql)]
 
 
-def take_receipt(store: Store, batch_seq: int, batch_hash: bytes) -> bool:
-    """Move the cursor over a batch whose hash is ours; False where it is unknown, older, or of other content."""
+def take_receipt(store: Store, batch_seq: int, through_seq: int) -> bool:
+    """Move the cursor over a batch that waits; False where none such waits or it ends at another entry."""
     rows = store.rows("SELECT hash, first_rec + rec_count - 1 FROM batches WHERE batch_seq = ?", (batch_seq,))
-    if not rows or rows[0][0] != batch_hash:
+    if not rows or rows[0][1] != through_seq:
         return False
-    for key, value in (("acked_batch", batch_seq), ("acked_seq", rows[0][1]), ("acked_hash", batch_hash)):
+    for key, value in (("acked_batch", batch_seq), ("acked_seq", through_seq), ("acked_hash", rows[0][0])):
         store.execute("UPDATE meta SET value = ? WHERE key = ?", (value, key))
     store.execute("DELETE FROM batches WHERE batch_seq <= ?", (batch_seq,))
     store.execute("DELETE FROM floors")
@@ -73,9 +85,10 @@ def take_receipt(store: Store, batch_seq: int, batch_hash: bytes) -> bool:
 def prune(store: Store, *, through_seq: int) -> int:
     """Drop acknowledged entries up to `through_seq`, leaving the anchor (seq, hash) of the cut; return how many.
 
-    The caller chooses entries older than `KEEP_MS`; what no receipt covers stays in any case.
+    The caller chooses entries older than `KEEP_MS`; what no receipt covers stays in any case, and so does the hold of
+    an authorization that still owes an answer: nothing else says what was put aside.
     """
-    through = min(through_seq, read_cursor(store).seq)
+    through = min(through_seq, read_cursor(store).seq, *(row.held_seq - 1 for row in open_ones(store)))
     rows = store.rows("SELECT seq, hash FROM entries WHERE seq <= ? ORDER BY seq DESC LIMIT 1", (through,))
     if not rows:
         return 0
@@ -84,9 +97,3 @@ def prune(store: Store, *, through_seq: int) -> int:
                   (anchor,))  # fmt: skip
     store.execute("UPDATE meta SET value = ? WHERE key = 'prune_through'", (rows[0][0],))
     return store.execute("DELETE FROM entries WHERE seq <= ?", (rows[0][0],))
-
-
-def start_of_chain(store: Store) -> tuple[int, bytes]:
-    """Return the anchor a pruned journal starts behind, or (0, zeros)."""
-    rows = store.rows("SELECT value FROM meta WHERE key = 'anchor'")
-    return msgspec.msgpack.decode(rows[0][0], type=tuple[int, bytes]) if rows else (0, CHAIN_START)

@@ -1,4 +1,4 @@
-"""The port through which the ledger meets SQLite, and its product plug. Five calls: execute, executemany, rows, commit, close.
+"""The port through which the ledger meets SQLite (execute, executemany, rows, commit, close), and its product plug.
 
 Crash-only: any error of SQLite while writing means the outcome is UNKNOWN; the process stops, reopens, reconciles.
 """
@@ -25,6 +25,13 @@ class LedgerRefusedError(LedgerError):
     """The database's own rules refused a write: a fault in the caller. Nothing of this step is kept."""
 
 
+class Reads(Protocol):
+    """The reading half, which a second connection has too."""
+
+    def rows(self, sql: str, values: tuple[object, ...] = ()) -> list[Row]:
+        """Return all rows of a query."""
+
+
 class Store(Protocol):
     """What the ledger needs of a database. One writer, one thread."""
 
@@ -34,7 +41,7 @@ class Store(Protocol):
     def executemany(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
         """Run one statement for many rows."""
 
-    def rows(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
+    def rows(self, sql: str, values: tuple[object, ...] = ()) -> list[Row]:
         """Return all rows of a query."""
 
     def commit(self) -> None:
@@ -78,12 +85,20 @@ class SqliteStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
-            self._cursor = self._connection.cursor()
-            apply_pragmas(self, str(path))
+            self._connection = sqlite3.connect(
+                path, isolation_level=None, check_same_thread=False, cached_statements=256
+            )
         except sqlite3.Error as error:
-            message = f"{path}: cannot be opened as a ledger: {error}. Check the path, its permissions and free space."
-            raise LedgerError(message) from error
+            raise _not_a_ledger(path, error) from error
+        self._cursor = self._connection.cursor()
+        try:
+            apply_pragmas(self, str(path))
+        except CommitUnknownError as error:
+            self.close()
+            raise _not_a_ledger(path, error.__cause__ or error) from error
+        except LedgerError:
+            self.close()
+            raise
 
     def execute(self, sql: str, values: Sequence[object] = ()) -> int:
         """Run one statement; return the number of rows changed."""
@@ -99,7 +114,7 @@ class SqliteStore:
         except sqlite3.DatabaseError as error:
             raise _fault(self.path, error) from error
 
-    def rows(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
+    def rows(self, sql: str, values: tuple[object, ...] = ()) -> list[Row]:
         """Return all rows of a query."""
         try:
             return self._cursor.execute(sql, values).fetchall()
@@ -120,6 +135,12 @@ class SqliteStore:
     def close(self) -> None:
         """Close the database without a checkpoint of our own."""
         self._connection.close()
+
+
+def _not_a_ledger(path: Path, error: BaseException) -> LedgerError:
+    return LedgerError(
+        f"{path}: cannot be opened as a ledger: {error}. Check the path, its permissions and free space."
+    )
 
 
 def _fault(path: Path, error: sqlite3.Error) -> LedgerError:

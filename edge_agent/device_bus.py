@@ -1,0 +1,95 @@
+"""The hub's end of the device bus: messages in become facts for the till, the till's effects become messages."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Final
+
+from cloud_sync.mqtt_link import BrokerUnavailableError, Inbound, MqttLink, MqttSettings
+from cloud_sync.protocol.retry import reconnect_delay_ms
+from edge_agent.clock import boottime_ms
+from edge_agent.log_lines import log
+from edge_agent.messages import Answered, Born, DeviceIs, Effect, FromDevice, Input, SayBooked, Send, Show
+from payment_core.bus import Birth, DeviceState, decode, device_topic, encode, parse_topic, view_topic
+from payment_core.commands import Result
+from payment_core.errors import MalformedMessageError
+from payment_core.events import Event
+
+HEARD: Final = ("birth", "state", "event", "result")
+OUTBOUND_LIMIT: Final = 8_192
+"""Effects beyond it are dropped with the link: commands are asked for again, views are only for the eye."""
+
+
+class DeviceBus:
+    """Pumps the bus until cancelled; reconnects by itself."""
+
+    def __init__(self, settings: MqttSettings, *, hub: str, offer: Callable[[Input], None]) -> None:
+        self._settings = settings
+        self._hub = hub
+        self._offer = offer
+        self._outbound: asyncio.Queue[Effect] = asyncio.Queue(OUTBOUND_LIMIT)
+
+    def carry_out(self, effect: Effect) -> None:
+        """Queue an effect for the bus; called in the loop's thread."""
+        if not self._outbound.full():
+            self._outbound.put_nowait(effect)
+
+    async def run(self) -> None:
+        """Connect, subscribe, pump; again after every loss with full jitter."""
+        attempt = 0
+        while True:
+            try:
+                async with MqttLink(self._settings) as link:
+                    await link.subscribe(*(device_topic(self._hub, "+", leaf) for leaf in HEARD))
+                    log("bus.up", where=f"{self._settings.host}:{self._settings.port}")
+                    attempt = 0
+                    await self._pump(link)
+            except BrokerUnavailableError as error:
+                if attempt in (0, 5):
+                    log("bus.down", where=error.where, hint=error.hint)
+            await asyncio.sleep(reconnect_delay_ms(attempt, dice=random.random()) / 1000)  # noqa: S311 - jitter
+            attempt += 1
+
+    async def _pump(self, link: MqttLink) -> None:
+        sender = asyncio.create_task(self._send(link))
+        try:
+            async for message in link.messages():
+                self._hear(message)
+                if sender.done():
+                    await sender
+        finally:
+            sender.cancel()
+
+    async def _send(self, link: MqttLink) -> None:
+        while True:
+            effect = await self._outbound.get()
+            match effect:
+                case Send(device=device, command=command):
+                    await link.publish_soon(device_topic(self._hub, device, "command"), encode(command))
+                case SayBooked(device=device, booked=booked):
+                    await link.publish_soon(device_topic(self._hub, device, "booked"), encode(booked), retain=True)
+                case Show(lane=lane, view=view):
+                    await link.publish_soon(view_topic(self._hub, lane), encode(view), qos=0, retain=True)
+                case _:
+                    pass
+
+    def _hear(self, message: Inbound) -> None:
+        address = parse_topic(message.topic)
+        if address is None:
+            return
+        try:
+            body = decode(address.leaf, message.payload)
+        except MalformedMessageError as error:
+            log("bus.malformed", device=address.name, why=str(error))
+            return
+        match body:
+            case Event():
+                self._offer(FromDevice(address.name, body, boottime_ms()))
+            case Result():
+                self._offer(Answered(address.name, body))
+            case Birth():
+                self._offer(Born(address.name, body))
+            case DeviceState():
+                self._offer(DeviceIs(address.name, body))
+            case _:
+                pass

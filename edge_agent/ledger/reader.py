@@ -1,0 +1,84 @@
+"""A second, read-only connection for whoever must read beside the till: the uplink, health, `doctor`."""
+
+import sqlite3
+import time
+from pathlib import Path
+
+import msgspec
+
+from edge_agent.ledger import outbox
+from edge_agent.ledger.outbox import SealedBatch
+from edge_agent.ledger.store import LedgerError, Row
+from payment_core.journal import CHAIN_START, decode_own
+
+NO_HASH = bytes(32)
+
+
+class UploadFacts(msgspec.Struct, frozen=True):
+    """Where the upload stands: `last_*` is the newest sealed batch, acknowledged or not; `waiting` has no receipt."""
+
+    epoch: int
+    acked_batch: int
+    last_batch: int
+    last_hash: bytes
+    last_seq: int
+    tail_hash: bytes
+    waiting: tuple[SealedBatch, ...]
+
+
+class LedgerReader:
+    """Reads a ledger that another connection writes."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+        except sqlite3.Error as error:
+            message = f"{path}: cannot be opened for reading: {error}"
+            raise LedgerError(message) from error
+
+    def rows(self, sql: str, values: tuple[object, ...] = ()) -> list[Row]:
+        """Return all rows of a query."""
+        return self._connection.execute(sql, values).fetchall()
+
+    def records(self, after_seq: int, most: int) -> list[bytes]:
+        """Return up to `most` records behind `after_seq`."""
+        sql = "SELECT record FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
+        return [record for (record,) in self.rows(sql, (after_seq, most))]
+
+    def versions(self) -> dict[str, int]:
+        """Return the version in force of each document, and of the list."""
+        held: dict[str, int] = dict(self.rows("SELECT name, version FROM documents"))
+        held["list"] = self.rows("SELECT value FROM meta WHERE key = 'list_version'")[0][0]
+        return held
+
+    def outbox_age_ms(self) -> int:
+        """Return the age of the oldest entry without a receipt, 0 where there is none."""
+        acked = "SELECT value FROM meta WHERE key = 'acked_seq'"
+        rows = self.rows(f"SELECT record FROM entries WHERE seq > ({acked}) ORDER BY seq LIMIT 1")
+        return max(time.time_ns() // 1_000_000 - decode_own(rows[0][0]).header.wall_ms, 0) if rows else 0
+
+    def newest_wall_ms(self) -> int:
+        """Return the newest wall time in the journal: the clock's floor."""
+        rows = self.rows("SELECT record FROM entries ORDER BY seq DESC LIMIT 1")
+        return decode_own(rows[0][0]).header.wall_ms if rows else 0
+
+    def upload_facts(self) -> UploadFacts:
+        """Return where the upload stands."""
+        cursor = outbox.read_cursor(self)
+        waiting = tuple(outbox.waiting_batches(self))
+        newest = waiting[-1] if waiting else None
+        last_seq = newest.first_rec + newest.rec_count - 1 if newest else cursor.seq
+        at = self.rows("SELECT hash FROM entries WHERE seq = ?", (last_seq,))
+        return UploadFacts(
+            epoch=outbox.read_epoch(self),
+            acked_batch=cursor.batch_seq,
+            last_batch=newest.batch_seq if newest else cursor.batch_seq,
+            last_hash=newest.hash if newest else (cursor.hash or NO_HASH),
+            last_seq=last_seq,
+            tail_hash=at[0][0] if at else CHAIN_START,
+            waiting=waiting,
+        )
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()

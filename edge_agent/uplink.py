@@ -1,0 +1,270 @@
+"""The hub's way to the office: pumps uploader and downlink over one MQTT link, and never stands before a tap."""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from cloud_sync.downlink import Accepted, Downlink, ListMismatch, MessageRejected
+from cloud_sync.identity import HubIdentity
+from cloud_sync.letters import Publish
+from cloud_sync.mqtt_link import BrokerUnavailableError, Inbound, MqttLink, MqttSettings, SubscriptionRefusedError
+from cloud_sync.protocol.messages import (
+    CredentialList,
+    Document,
+    DocumentVersion,
+    HelloRequest,
+    Lease,
+    LeaseRequest,
+    ListRequest,
+    Receipt,
+    ResendRequest,
+    Trust,
+)
+from cloud_sync.protocol.retry import reconnect_delay_ms
+from cloud_sync.protocol.topics import hub_filters, hub_topic
+from cloud_sync.upload_effects import Effect as UploadEffect
+from cloud_sync.upload_effects import (
+    Freeze,
+    Moment,
+    MoveCursor,
+    ReadOutbox,
+    Reconnect,
+    SealedBatch,
+    StoreSealed,
+    UploadState,
+)
+from cloud_sync.uploader import Uploader
+from edge_agent.clock import boottime_ms
+from edge_agent.ledger.reader import LedgerReader
+from edge_agent.log_lines import log
+from edge_agent.messages import (
+    AskFullList,
+    AskLease,
+    BatchSealed,
+    BatchStored,
+    DocumentArrived,
+    Effect,
+    Frozen,
+    Input,
+    JournalGrew,
+    LeaseArrived,
+    ListArrived,
+    OfficeLink,
+    ReceiptTaken,
+)
+from payment_core.journal import TimeQuality
+
+TICK_S: Final = 0.5
+"""How often rows are gathered into a batch: one seal for all entries of half a second."""
+ASK_AGAIN_MS: Final = 1_000
+"""The same account's money is not asked for more often than this."""
+
+
+_ONLINE: Final = b'{"state":"online"}'
+_OFFLINE: Final = b'{"state":"offline"}'
+
+
+class UplinkLostError(Exception):
+    """The uploader gave the connection up."""
+
+
+class Uplink:
+    """Pumps until cancelled. `offer` hands facts to the till, `on_effect` takes its effects, in the loop's thread."""
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        identity: HubIdentity,
+        reader: LedgerReader,
+        *,
+        offer: Callable[[Input], None],
+    ) -> None:
+        self._state_topic = hub_topic(identity.hub_id, "up", "state")
+        self._settings = msgspec.structs.replace(settings, will_topic=self._state_topic, will_payload=_OFFLINE)
+        self._identity = identity
+        self._reader = reader
+        self._offer = offer
+        self._uploader = Uploader(identity, _state(reader), boot_id=os.urandom(16), draw=os.urandom)
+        self._downlink = Downlink(
+            hub_id=identity.hub_id,
+            tenant_id=identity.tenant_id,
+            opener=identity.opener,
+            trust=identity.trust,
+            versions=reader.versions(),
+        )
+        self._link: MqttLink | None = None
+        self._asked_ms: dict[bytes, int] = {}
+        self._lost = asyncio.Event()
+        self._soon: set[asyncio.Task[None]] = set()
+
+    def on_effect(self, effect: Effect) -> None:
+        """Take what the till asks of the office."""
+        match effect:
+            case JournalGrew(seq=seq):
+                self._uploader.on_journal(seq)
+            case BatchStored(batch_seq=batch_seq):
+                self._do(self._uploader.on_stored(_now(), batch_seq))
+            case AskLease(account_id=account_id):
+                self._ask_lease(account_id)
+            case AskFullList(version=version):
+                self._do([self._uploader.request(_now(), ListRequest(version))])
+            case _:
+                pass
+
+    async def run(self) -> None:
+        """Connect, greet, pump; again after every loss with full jitter."""
+        attempt = 0
+        while True:
+            started = time.monotonic()
+            try:
+                async with MqttLink(self._settings) as link:
+                    await link.subscribe(*hub_filters(self._identity.hub_id, self._identity.tenant_id))
+                    log("uplink.up", where=f"{self._settings.host}:{self._settings.port}")
+                    await self._pump(link)
+            except (BrokerUnavailableError, SubscriptionRefusedError, UplinkLostError) as error:
+                if attempt in (0, 5):
+                    log("uplink.down", why=str(error))
+            finally:
+                self._link = None
+                self._uploader.on_disconnected()
+                self._offer(OfficeLink(up=False))
+            attempt = 0 if time.monotonic() - started > reconnect_delay_ms(3, dice=1.0) / 1000 else attempt + 1
+            await asyncio.sleep(reconnect_delay_ms(attempt, dice=random.random()) / 1000)  # noqa: S311 - jitter
+
+    async def _pump(self, link: MqttLink) -> None:
+        self._link = link
+        self._lost.clear()
+        await link.publish_soon(self._state_topic, _ONLINE, retain=True)
+        versions = [DocumentVersion(name, version) for name, version in self._reader.versions().items()]
+        self._do(self._uploader.on_connected(_now(), versions=versions, outbox_age_ms=self._reader.outbox_age_ms()))
+        ticker = asyncio.create_task(self._tick())
+        listener = asyncio.create_task(self._listen(link))
+        try:
+            done, _pending = await asyncio.wait((ticker, listener), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                await task
+        finally:
+            ticker.cancel()
+            listener.cancel()
+
+    async def _tick(self) -> None:
+        while True:
+            self._do(self._uploader.on_tick(_now()))
+            try:
+                async with asyncio.timeout(TICK_S):
+                    await self._lost.wait()
+            except TimeoutError:
+                continue
+            message = "no receipt after two resends"
+            raise UplinkLostError(message)
+
+    async def _listen(self, link: MqttLink) -> None:
+        async for message in link.messages():
+            self._hear(message)
+
+    def _hear(self, message: Inbound) -> None:
+        for event in self._downlink.on_message(message.topic, message.payload):
+            match event:
+                case Accepted(body=body):
+                    self._take(body)
+                case ListMismatch(have_version=version):
+                    self._do([self._uploader.request(_now(), ListRequest(version))])
+                case MessageRejected(topic=topic, reason=reason):
+                    log("uplink.rejected", topic=topic, reason=reason)
+
+    def _take(self, body: Receipt | Lease | CredentialList | Document | Trust | ResendRequest | HelloRequest) -> None:
+        match body:
+            case Receipt():
+                self._offer(OfficeLink(up=True))
+                self._do(self._uploader.on_receipt(_now(), body))
+            case Lease(grants=grants):
+                for grant in grants:
+                    self._offer(LeaseArrived(grant.account_id, grant.unit, grant.lease_epoch, grant.granted_total))
+            case CredentialList():
+                self._offer(ListArrived(body.version, body.full, body.base_version, body.rows))
+                self._downlink.in_effect("list", body.version)
+            case Document():
+                self._offer(DocumentArrived(body.name, body.version, body.content))
+                self._downlink.in_effect(body.name, body.version)
+            case ResendRequest():
+                self._do(self._uploader.on_resend_request(epoch=body.epoch, from_seq=body.from_seq))
+            case HelloRequest():
+                self._do(self._uploader.on_hello_request(_now()))
+            case Trust():
+                log("trust.rotated", version=body.version)
+
+    def _ask_lease(self, account_id: bytes) -> None:
+        now = _now()
+        if self._link is None or now.mono_ms - self._asked_ms.get(account_id, -ASK_AGAIN_MS) < ASK_AGAIN_MS:
+            return
+        if len(self._asked_ms) > 10_000:  # noqa: PLR2004 - a bound on memory, not a rule
+            self._asked_ms.clear()
+        self._asked_ms[account_id] = now.mono_ms
+        self._do([self._uploader.request(now, LeaseRequest(account_id))])
+
+    def _do(self, effects: Sequence[UploadEffect]) -> None:
+        for effect in effects:
+            match effect:
+                case Publish():
+                    self._publish(effect)
+                case ReadOutbox(after_record=after, most=most):
+                    self._do(self._uploader.on_records(_now(), self._reader.records(after, most)))
+                case StoreSealed(batch=batch):
+                    self._offer(
+                        BatchSealed(
+                            batch.batch_seq, batch.first_record, batch.record_count, batch.digest, batch.data
+                        )
+                    )
+                case MoveCursor(through_seq=batch_seq, through_record=seq):
+                    self._offer(ReceiptTaken(batch_seq, seq))
+                case Reconnect():
+                    self._lost.set()
+                case Freeze(reason=reason):
+                    log("uplink.frozen", reason=reason)
+                    self._offer(Frozen(reason))
+
+    def _publish(self, letter: Publish) -> None:
+        if self._link is None:
+            return
+        task = asyncio.create_task(_send(self._link, letter))
+        self._soon.add(task)
+        task.add_done_callback(self._soon.discard)
+
+
+async def _send(link: MqttLink, letter: Publish) -> None:
+    try:
+        await link.publish_soon(letter.topic, letter.payload, retain=letter.retain)
+    except BrokerUnavailableError:
+        return  # the listener sees the same loss; what was not sent is sent again after the next hello
+
+
+def _now() -> Moment:
+    return Moment(mono_ms=boottime_ms(), wall_ms=time.time_ns() // 1_000_000, quality=TimeQuality.HELD)
+
+
+def _state(reader: LedgerReader) -> UploadState:
+    facts = reader.upload_facts()
+    waiting = tuple(
+        SealedBatch(
+            batch_seq=batch.batch_seq,
+            first_record=batch.first_rec,
+            record_count=batch.rec_count,
+            digest=batch.hash,
+            data=batch.sealed,
+        )
+        for batch in facts.waiting
+    )
+    return UploadState(
+        epoch=facts.epoch,
+        acked_seq=facts.acked_batch,
+        last_seq=facts.last_batch,
+        last_hash=facts.last_hash,
+        last_record=facts.last_seq,
+        tail_hash=facts.tail_hash,
+        waiting=waiting,
+    )
