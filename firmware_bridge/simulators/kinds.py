@@ -1,5 +1,7 @@
-"""The simulated serial devices by name, made from the options of a command line."""
+"""The simulated devices by name, made from the options of a command line: serial ones, and a machine on a socket."""
 
+import asyncio
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -7,9 +9,10 @@ from typing import Final
 import msgspec
 
 from firmware_bridge.simulators.cctalk_acceptor import CctalkAcceptorSimulator
-from firmware_bridge.simulators.interface import Simulator
+from firmware_bridge.simulators.game_machine import Booth, GameMachine, checked_script, serve_machines
+from firmware_bridge.simulators.interface import ScriptError, Simulator
 from firmware_bridge.simulators.pn532 import Pn532Simulator
-from firmware_bridge.simulators.process import COMMON_VERBS, run_simulator
+from firmware_bridge.simulators.process import COMMON_VERBS, EXIT_DONE, EXIT_USAGE, run_simulator
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,13 +45,16 @@ _VERBS: Final[Mapping[str, Mapping[str, str]]] = {
     "pn532": Pn532Simulator.verbs,
     "cctalk_acceptor": CctalkAcceptorSimulator.verbs,
 }
-KINDS: Final = tuple(_MAKERS)
+GAME_MACHINE: Final = "game_machine"
+KINDS: Final = (*_MAKERS, GAME_MACHINE)
 
 
 def verbs_help() -> list[str]:
     """Return the script lines of every kind, one per element, for a help page."""
     lines: list[str] = []
-    for title, verbs in (*_VERBS.items(), ("every device", COMMON_VERBS)):
+    every_serial_device = ("every serial device", COMMON_VERBS)
+    machine = (GAME_MACHINE, {**GameMachine.verbs, "pause TIME": "in a script: wait before the next line"})
+    for title, verbs in (*_VERBS.items(), every_serial_device, machine):
         lines.append(f"Lines of {title}:")
         lines += [f"  {usage:<20} {meaning}" for usage, meaning in verbs.items()]
     return lines
@@ -56,5 +62,23 @@ def verbs_help() -> list[str]:
 
 def run_kind(kind: str, options: Options) -> int:
     """Run a device until it is told to end; return the exit code. ScriptError where the card is not known."""
+    if kind == GAME_MACHINE:
+        return _run_game_machine(options)
     simulator = _MAKERS[kind](options)
     return run_simulator(simulator, link=options.link, script=options.script, status=options.status)
+
+
+def _run_game_machine(options: Options) -> int:
+    """Run one machine on a socket, which tells its counters to whoever asks there."""
+    if options.link.suffix != ".sock" or options.status is not None:
+        sys.stderr.write(f"{options.link}: a game machine listens on a socket NAME.sock and tells its counters there\n")
+        return EXIT_USAGE
+    booths = {options.link.stem: Booth(GameMachine())}
+    try:
+        text = options.script.read_text("utf-8") if options.script else ""
+        script = checked_script(booths, text, source=str(options.script))
+        asyncio.run(serve_machines(booths, options.link.parent, script))
+    except (OSError, UnicodeDecodeError, ScriptError) as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_USAGE
+    return EXIT_DONE

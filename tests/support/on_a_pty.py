@@ -5,7 +5,7 @@ import io
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -13,7 +13,15 @@ import msgspec
 from firmware_bridge.simulators.interface import Simulator
 from firmware_bridge.simulators.process import run_simulator
 
-DEADLINE_S = 10.0
+DEADLINE_S = 20.0
+
+
+def wait_for(done: Callable[[], bool], otherwise: str) -> None:
+    """Return as soon as `done` says so; the test fails with `otherwise` at the deadline."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not done():
+        assert time.monotonic() < deadline, otherwise
+        threading.Event().wait(0.002)
 
 
 class RunningSimulator:
@@ -34,10 +42,7 @@ class RunningSimulator:
 
     def wait_plugged(self) -> None:
         """Return when the link is there."""
-        deadline = time.monotonic() + DEADLINE_S
-        while not self.link.exists():
-            assert time.monotonic() < deadline, f"{self.link} did not appear"
-            threading.Event().wait(0.002)
+        wait_for(self.link.exists, f"{self.link} did not appear")
 
 
 @contextlib.contextmanager

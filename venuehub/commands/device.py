@@ -28,6 +28,7 @@ class SimulatedKind(StrEnum):
 
     PN532 = "pn532"
     CCTALK_ACCEPTOR = "cctalk_acceptor"
+    GAME_MACHINE = "game_machine"
 
 
 class _EmulateCommand(TyperCommand):
@@ -130,7 +131,7 @@ def monitor(
 def emulate(
     kind: Annotated[SimulatedKind, typer.Argument(help="What to simulate.")],
     *,
-    link: Annotated[Path, typer.Option(help="Where the device's port appears.")],
+    link: Annotated[Path, typer.Option(help="Where the port appears; NAME.sock for a game machine.")],
     card: Annotated[
         list[str] | None, typer.Option(help="A card on the reader: ntag213:UID or ntag424:UID:KEY, in hex.")
     ] = None,

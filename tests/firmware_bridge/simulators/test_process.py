@@ -1,0 +1,119 @@
+"""The process around a simulator: pty, link, scripts, standard input, status and signals."""
+
+import io
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from firmware_bridge.simulators.cctalk_acceptor import CctalkAcceptorSimulator
+from firmware_bridge.simulators.process import run_simulator
+from tests.support.on_a_pty import on_a_pty, wait_for
+
+ROOT = Path(__file__).parents[3]
+DEADLINE_S = 20
+
+
+def run(tmp_path: Path, *, script: str | None = None, typed: bytes = b"quit\n") -> tuple[int, list[dict], list[str]]:
+    """Run an acceptor over a script and typed lines; return exit code, printed counters and complaints."""
+    script_path = tmp_path / "evening.script"
+    if script is not None:
+        script_path.write_text(script, encoding="utf-8")
+    commands_read, commands_write = os.pipe()
+    os.write(commands_write, typed)
+    os.close(commands_write)
+    output, errors = io.StringIO(), io.StringIO()
+    try:
+        code = run_simulator(
+            CctalkAcceptorSimulator(),
+            link=tmp_path / "acceptor",
+            script=script_path if script is not None else None,
+            status=tmp_path / "status.json",
+            commands_fd=commands_read,
+            output=output,
+            errors=errors,
+        )
+    finally:
+        os.close(commands_read)
+    printed = [json.loads(line) for line in output.getvalue().splitlines()]
+    return code, printed, errors.getvalue().splitlines()
+
+
+def test_a_script_runs_before_standard_input_and_the_link_goes_at_the_end(tmp_path):
+    code, printed, errors = run(tmp_path, script="lose 2 # two coins\npause 10ms\nstatus\n", typed=b"lose 1\nquit\n")
+    assert (code, errors) == (0, [])
+    assert [counters["coins_inserted"] for counters in printed] == [2, 3]
+    assert json.loads((tmp_path / "status.json").read_text()) == printed[-1]
+    assert not (tmp_path / "acceptor").is_symlink()
+
+
+def test_a_bad_line_on_standard_input_is_told_and_the_next_is_carried_out(tmp_path):
+    code, printed, errors = run(tmp_path, typed=b"lose 1\ndance\npause\n\xff\nlose 1\nquit\n")
+    assert code == 0
+    assert printed[-1]["coins_inserted"] == 2
+    assert [line.split(":")[:2] for line in errors] == [["stdin", "2"], ["stdin", "3"], ["stdin", "4"]]
+
+
+def test_a_bad_script_is_refused_before_anything_starts(tmp_path):
+    code, printed, errors = run(tmp_path, script="lose 1\ncoin 99\n")
+    assert (code, printed) == (2, [])
+    assert errors == [f"{tmp_path}/evening.script:2: '99' is not a whole number from 1 to 16"]
+    assert not (tmp_path / "status.json").exists()
+
+
+def test_a_file_in_the_way_is_not_replaced_and_a_stale_link_is(tmp_path):
+    (tmp_path / "acceptor").write_text("mine", encoding="utf-8")
+    code, _, errors = run(tmp_path)
+    assert code == 2
+    assert errors == [f"{tmp_path}/acceptor exists and is not a link: choose another path"]
+    (tmp_path / "acceptor").unlink()
+    (tmp_path / "acceptor").symlink_to("/dev/nowhere")
+    assert run(tmp_path)[0] == 0
+
+
+def test_a_missing_script_is_named(tmp_path):
+    output, errors = io.StringIO(), io.StringIO()
+    code = run_simulator(
+        CctalkAcceptorSimulator(),
+        link=tmp_path / "acceptor",
+        script=tmp_path / "none.script",
+        commands_fd=None,
+        output=output,
+        errors=errors,
+    )
+    assert code == 2
+    assert "none.script" in errors.getvalue()
+
+
+def test_unplugging_hangs_up_and_the_link_comes_back(tmp_path):
+    with on_a_pty(CctalkAcceptorSimulator(), tmp_path / "acceptor") as running:
+        port = os.open(running.link, os.O_RDWR | os.O_NOCTTY)
+        try:
+            hangup = select.poll()
+            hangup.register(port, select.POLLHUP)
+            running.say("unplug 30ms")
+            assert hangup.poll(DEADLINE_S * 1000)
+            running.wait_plugged()
+        finally:
+            os.close(port)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_signals_of_a_process_of_its_own(tmp_path, number, code):
+    link = tmp_path / "acceptor"
+    program = [sys.executable, "-W", "error", "-m", "firmware_bridge.simulators"]
+    command = [*program, "cctalk_acceptor", "--link", str(link)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
+        wait_for(link.is_symlink, "no link")
+        process.send_signal(signal.SIGUSR1)
+        assert json.loads(process.stdout.readline())["coins_inserted"] == 0
+        process.send_signal(number)
+        assert json.loads(process.stdout.readline())["coins_inserted"] == 0
+        assert process.wait(DEADLINE_S) == code
+    assert not link.is_symlink()

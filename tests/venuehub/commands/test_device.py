@@ -1,0 +1,185 @@
+"""`venuehub device` as a person calls it: processes, ports, exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.on_a_pty import wait_for
+
+ROOT = Path(__file__).parents[3]
+DEADLINE_S = 30
+VENUEHUB = [sys.executable, "-W", "error", "-m", "venuehub", "device"]
+
+pytestmark = pytest.mark.slow
+
+
+def device(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end."""
+    return subprocess.run(
+        [*VENUEHUB, *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@contextmanager
+def running(*words: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a command until the block ends, then interrupt it as Ctrl-C does."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*VENUEHUB, *words], cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        watchdog = threading.Timer(DEADLINE_S, process.kill)  # or a line that never comes would be waited for for ever
+        watchdog.start()
+        try:
+            yield process
+            process.send_signal(signal.SIGINT)
+            assert process.wait(DEADLINE_S) == 130
+        finally:
+            watchdog.cancel()
+            process.kill()
+
+
+@contextmanager
+def emulated(link: Path, kind: str, *options: str) -> Iterator[subprocess.Popen[str]]:
+    with running("emulate", kind, "--link", str(link), *options) as simulator:
+        wait_for(link.is_symlink, f"{link} did not appear")
+        yield simulator
+
+
+def type_in(process: subprocess.Popen[str], line: str) -> None:
+    process.stdin.write(f"{line}\n")
+    process.stdin.flush()
+
+
+def without_age(line: str) -> dict[str, object]:
+    event = json.loads(line)
+    assert 0 <= event.pop("age_ms") < 2_000
+    return event
+
+
+@pytest.mark.parametrize("options", [(), ("--echo",), ("--crc",), ("--echo", "--crc")])
+def test_monitor_sees_the_coins_of_emulate(tmp_path, options):
+    link = tmp_path / "acceptor"
+    with (
+        emulated(link, "cctalk_acceptor", "--status", str(tmp_path / "status.json"), *options) as simulator,
+        running("monitor", "cctalk_acceptor", str(link), "--json") as monitor,
+    ):
+        assert monitor.stderr.readline().startswith(f"{link}: online VHB SIM16 1.0 serial 12345678")
+        type_in(simulator, "coin 5")
+        assert without_age(monitor.stdout.readline()) == {
+            "kind": "CoinInserted",
+            "seq": 1,
+            "epoch": 1,
+            "body": {"position": 5, "counter": 1},
+        }
+        type_in(simulator, "lose 7")
+        lost = without_age(monitor.stdout.readline())
+        assert (lost["kind"], lost["seq"], lost["body"]) == ("EventsLost", 2, {"count": 2})
+        counters = [without_age(monitor.stdout.readline())["body"]["counter"] for _ in range(5)]
+        assert counters == [4, 5, 6, 7, 8]
+    assert json.loads((tmp_path / "status.json").read_text())["coins_by_position"] == {"1": 7, "5": 1}
+
+
+def test_monitor_sees_the_cards_of_emulate(tmp_path):
+    link = tmp_path / "reader"
+    with (
+        emulated(link, "pn532") as simulator,
+        running("monitor", "pn532", str(link), "--json") as monitor,
+    ):
+        assert "online" in monitor.stderr.readline()
+        type_in(simulator, "tap ntag213:04A1B2C3D4E580 for 400ms")
+        event = without_age(monitor.stdout.readline())
+        assert (event["kind"], event["seq"]) == ("CredentialPresented", 1)
+        assert event["body"] == {"media": "ntag21x", "uid": "04A1B2C3D4E580", "class": "C"}
+
+
+def test_probe_says_who_answers(tmp_path):
+    for kind, options, protocol in (
+        ("pn532", (), "pn532"),
+        ("cctalk_acceptor", (), "cctalk simple"),
+        ("cctalk_acceptor", ("--crc", "--echo"), "cctalk crc"),
+    ):
+        link = tmp_path / f"{kind}{len(options)}"
+        with emulated(link, kind, *options):
+            found = device("probe", str(link), "--json")
+            assert (found.returncode, found.stderr) == (0, "")
+            assert [answer["protocol"] for answer in json.loads(found.stdout)["found"]] == [protocol]
+
+
+def test_a_port_where_nobody_answers_is_exit_code_5(tmp_path):
+    master, slave = os.openpty()
+    try:
+        silent = device("probe", os.ttyname(slave))
+        assert silent.returncode == 5
+        assert f"{os.ttyname(slave)}: nothing answers" in silent.stderr
+        assert "remedy: check power" in silent.stderr
+        for kind in ("cctalk_acceptor", "pn532"):
+            silent = device("monitor", kind, os.ttyname(slave))
+            assert silent.returncode == 5
+            assert os.ttyname(slave) in silent.stderr
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+def test_a_port_that_is_not_there_is_exit_code_5_with_its_name(tmp_path):
+    missing = str(tmp_path / "ttyUSB0")
+    for words in (("probe", missing), ("monitor", "cctalk_acceptor", missing), ("monitor", "pn532", missing)):
+        silent = device(*words)
+        assert silent.returncode == 5
+        assert missing in silent.stderr
+        assert "Traceback" not in silent.stderr
+
+
+def test_list_names_the_catalog():
+    listed = device("list", "--json")
+    assert listed.returncode == 0
+    assert {"cctalk-coin-acceptor", "pn532-uart"} <= {page["name"] for page in json.loads(listed.stdout)["profiles"]}
+
+
+def test_the_help_of_emulate_lists_the_lines_of_every_device():
+    text = device("emulate", "--help").stdout
+    for line in (
+        "tap CARD for TIME",
+        "coin POSITION",
+        "lose COUNT",
+        "jam",
+        "pause TIME",
+        "--echo",
+        "--crc",
+        "--script",
+    ):
+        assert line in text
+
+
+def test_wrong_options_are_exit_code_2_with_a_remedy(tmp_path):
+    script = tmp_path / "bad.script"
+    script.write_text("coin 5\ndance\n", encoding="utf-8")
+    link = str(tmp_path / "x")
+    bad_script = device("emulate", "cctalk_acceptor", "--link", link, "--script", str(script))
+    assert bad_script.returncode == 2
+    assert f"{script}:2: 'dance' is not a line of a coin acceptor" in bad_script.stderr
+    two_cards = device("emulate", "pn532", "--link", link, "--card", "ntag213:04A1B2C3D4E580", "--card", "x")
+    assert two_cards.returncode == 2
+    assert "one card at a time" in two_cards.stderr
+    machine = device("emulate", "game_machine", "--link", link)
+    assert machine.returncode == 2
+    assert "NAME.sock" in machine.stderr
+    assert device("identify", "reader-1", "--broker", "nonsense").returncode == 2
+
+
+def test_identify_without_a_broker_is_exit_code_69():
+    away = device("identify", "reader-1", "--broker", "mqtt://127.0.0.1:9")
+    assert away.returncode == 69
+    assert "127.0.0.1:9" in away.stderr
