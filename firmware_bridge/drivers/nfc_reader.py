@@ -10,7 +10,9 @@ left at another rate by a bridge that was killed does not answer the next one un
 import asyncio
 import contextlib
 import errno
+import fcntl
 import logging
+import os
 import struct
 import termios
 import threading
@@ -51,9 +53,10 @@ class ChipField:
     def __init__(self, path: str) -> None:
         """Open the port for this program alone, wake the chip and set it up."""
         logging.getLogger("nfc").setLevel(logging.CRITICAL)  # it logs frames, and a UID is never logged
-        self._transport: Any = nfc.clf.transport.TTY(path)
+        self._lock_fd = _locked(path)
+        self._transport: Any = None
         try:
-            self._transport.tty.exclusive = True
+            self._transport = nfc.clf.transport.TTY(path)
             self._transport.tty.write_timeout = WRITE_TIMEOUT_S
             self._transport.write(_WAKE_UP)
             self._chip: Any = nfc.clf.pn532.Chipset(self._transport, logger=logging.getLogger("nfc.clf.pn532"))
@@ -98,11 +101,16 @@ class ChipField:
 
     def close(self) -> None:
         """Close the port whatever state it is in; a second call does nothing."""
-        tty, self._transport.tty = self._transport.tty, None
+        tty = None
+        if self._transport is not None:
+            tty, self._transport.tty = self._transport.tty, None
         if tty is not None:
             with contextlib.suppress(*_PORT_FAULTS):
                 tty.reset_output_buffer()  # or close waits for a device that takes nothing
             tty.close()
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
 
     def _set_up(self) -> Any:  # noqa: ANN401 - nfcpy has no types
         """Let nfcpy test the line and write its analog settings for this chip."""
@@ -118,6 +126,20 @@ class ChipField:
         except (nfc.clf.pn532.Chipset.Error, IndexError, struct.error) as error:  # nfcpy on a frame cut short
             raise OSError(errno.EIO, f"not an answer: {error}") from error
         return bytes(answer or b"")
+
+
+def _locked(path: str) -> int:
+    """Return a descriptor that holds the port for this program; taken before opening, which throws away input.
+
+    It is the lock that pyserial takes for `exclusive`, so both see each other.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        raise OSError(error.errno, "busy, another program has it open (fuser -v names it)") from error
+    return fd
 
 
 def _well_answered(answer: bytes) -> bytes | None:
@@ -168,6 +190,8 @@ class _Session:
                 with contextlib.suppress(*_PORT_FAULTS):
                     field.off()
                 field.close()
+        except BlockingIOError as error:
+            reason = f"{self._path}: {error.strerror}"
         except _PORT_FAULTS as error:
             reason = f"{self._path}: {error}: is the reader plugged in and powered, and set to UART (HSU)?"
         self._tell(self.conditions.put_nowait, Condition("offline", reason=reason))

@@ -4,6 +4,7 @@ import pytest
 
 from firmware_bridge.drivers.nfc_cards import Presence, Target, is_random_uid, read_credential
 from firmware_bridge.simulators.pn532 import Pn532Simulator
+from firmware_bridge.simulators.pn532_ntag424 import IsoDepCard
 from firmware_bridge.wire import pn532
 from payment_core.events import CredentialPresented
 
@@ -136,7 +137,9 @@ def test_an_iso_dep_card_whose_file_has_no_sun_message() -> None:
 
 def test_a_long_file_is_read_in_two() -> None:
     field = ChipField(NTAG424)
-    application = field.simulator._chip.card.application
+    card = field.simulator._chip.card
+    assert isinstance(card, IsoDepCard)
+    application = card.application
     target = field.look(attempts=1)
     assert target is not None
     url = "https://a.example/" + "x" * 90 + "?uid=04DE5F1EACC040&ctr=000001&mac=94EED9EE65337086"

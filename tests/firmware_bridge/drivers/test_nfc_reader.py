@@ -12,7 +12,7 @@ import pytest
 
 from device_profiles.schema import Reader
 from edge_agent.token_proof import SunProof, prove_sun
-from firmware_bridge.drivers.interface import Answer, Condition, Observation, Wish
+from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Observation, Outbox, Wish
 from firmware_bridge.drivers.nfc_reader import NfcReader, _offer
 from firmware_bridge.simulators.pn532 import Pn532Simulator
 from payment_core.commands import Identify, make_command
@@ -31,8 +31,8 @@ class Host:
     """A driver with its two queues."""
 
     def __init__(self, path: Path, profile: Reader) -> None:
-        self.inbox = asyncio.Queue(64)
-        self.outbox = asyncio.Queue(256)
+        self.inbox: Inbox = asyncio.Queue(64)
+        self.outbox: Outbox = asyncio.Queue(256)
         driver = NfcReader(path=str(path), reader=profile)
         self.task = asyncio.get_running_loop().create_task(driver.run(self.inbox, self.outbox))
 
@@ -195,7 +195,7 @@ def test_a_second_program_cannot_share_the_reader(tmp_path: Path) -> None:
             condition = await second.next()
             assert isinstance(condition, Condition)
             assert condition.state == "offline"
-            assert "lock" in condition.reason
+            assert "busy, another program has it open" in condition.reason
         running.say(f"tap {NTAG213} for 50ms")
         assert await driving.body() == PRESENTED_213
 
