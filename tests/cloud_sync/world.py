@@ -1,4 +1,4 @@
-"""A hub and an office in memory, with the durable part of each apart from the running part, and a bad network between."""
+"""A hub and an office in memory: the durable part of each apart from the running part, and a network between."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -19,8 +19,8 @@ from payment_core.journal import (
     Entry,
     EpochOpened,
     Header,
-    TimeQuality,
     Tender,
+    TimeQuality,
     encode_entry,
 )
 
