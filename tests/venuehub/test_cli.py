@@ -28,9 +28,10 @@ EVERY_COMMAND = leaves(typer.main.get_command(cli.build(cli.command_names())), (
 
 
 @pytest.mark.parametrize(("path", "command"), EVERY_COMMAND, ids=[path for path, _ in EVERY_COMMAND])
-def test_every_command_has_help_an_example_and_json(path, command):
+def test_every_command_has_help_an_example_and_json(path, command, capsys):
     assert command.help, path
-    assert f"Example: {path}" in (command.epilog or "")
+    assert cli.main([*path.split()[1:], "--help"]) == 0
+    assert f"Example: {path}" in " ".join(capsys.readouterr().out.split())
     options = {option for parameter in command.params for option in parameter.opts}
     if path.split()[-1] not in RUNS_UNTIL_STOPPED:
         assert "--json" in options
