@@ -4,8 +4,8 @@ import pytest
 
 from firmware_bridge.drivers.nfc_cards import Presence, Target, is_random_uid, read_credential
 from firmware_bridge.simulators.pn532 import Pn532Simulator
-from firmware_bridge.simulators.pn532_ntag424 import IsoDepCard
 from firmware_bridge.wire import pn532
+from firmware_bridge.wire.ndef_file import type4_file, uri_record
 from payment_core.events import CredentialPresented
 
 NTAG424 = "ntag424:04DE5F1EACC040:" + "00" * 16
@@ -136,19 +136,19 @@ def test_an_iso_dep_card_whose_file_has_no_sun_message() -> None:
 
 
 def test_a_long_file_is_read_in_two() -> None:
-    field = ChipField(NTAG424)
-    card = field.simulator._chip.card
-    assert isinstance(card, IsoDepCard)
-    application = card.application
-    target = field.look(attempts=1)
-    assert target is not None
     url = "https://a.example/" + "x" * 90 + "?uid=04DE5F1EACC040&ctr=000001&mac=94EED9EE65337086"
-    message = bytes([0xD1, 1, len(url) - 7]) + b"U\x04" + url[8:].encode()
-    application._count = lambda: application._files.update({b"\xe1\x04": len(message).to_bytes(2, "big") + message})
-    credential = read_credential(field, target)
+    content = type4_file(uri_record(url)).hex().upper()
+    answers = {
+        SELECT_NDEF: "9000",
+        "00A4000C02E104": "9000",
+        "00B0000080": content[:256] + "9000",
+        "00B000801E": content[256:] + "9000",
+    }
+    card = WrittenCard(Target(bytes.fromhex("04DE5F1EACC040"), sak=0x20), answers)
+    assert len(content) == 2 * (128 + 0x1E)
+    credential = read_credential(card, card.target)
     assert isinstance(credential, CredentialPresented)
     assert credential.ndef == url
-    assert field.sent[-1] == f"00B00080{len(message) + 2 - 128:02X}"
 
 
 def test_a_classic_card_is_not_asked_anything() -> None:
