@@ -46,7 +46,9 @@ MONEY_CODE = (
     "firmware_bridge/actuation_log*.py",
 )
 KEEPS_TIME = {"edge_agent/till_thread.py"}  # the pump around the till: seconds, no money
-SUPERVISORS = re.compile(r"(/app\.py|^back_office/.*worker.*\.py|^firmware_bridge/station\.py|^edge_agent/till_thread\.py|^venuehub/cli\.py)$")
+SUPERVISORS = re.compile(
+    r"(/app\.py|^back_office/.*worker.*\.py|^firmware_bridge/station\.py|^edge_agent/till_thread\.py|^venuehub/cli\.py)$"
+)
 SOURCE_LINES = 350
 TEST_LINES = 500
 MARKS = ("TO" + "DO", "FIX" + "ME")
