@@ -4,24 +4,14 @@ import contextlib
 import io
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from firmware_bridge.simulators.interface import Simulator
 from firmware_bridge.simulators.process import run_simulator
-
-DEADLINE_S = 20.0
-
-
-def wait_for(done: Callable[[], bool], otherwise: str) -> None:
-    """Return as soon as `done` says so; the test fails with `otherwise` at the deadline."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not done():
-        assert time.monotonic() < deadline, otherwise
-        threading.Event().wait(0.002)
+from tests.support.waiting import DEADLINE_S, eventually
 
 
 class RunningSimulator:
@@ -42,7 +32,7 @@ class RunningSimulator:
 
     def wait_plugged(self) -> None:
         """Return when the link is there."""
-        wait_for(self.link.exists, f"{self.link} did not appear")
+        eventually(self.link.exists)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,8 @@ import pytest
 
 from firmware_bridge.simulators.cctalk_acceptor import CctalkAcceptorSimulator
 from firmware_bridge.simulators.process import run_simulator
-from tests.support.on_a_pty import on_a_pty, wait_for
+from tests.support.on_a_pty import on_a_pty
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
 DEADLINE_S = 20
@@ -110,7 +111,7 @@ def test_signals_of_a_process_of_its_own(tmp_path, number, code):
     program = [sys.executable, "-W", "error", "-m", "firmware_bridge.simulators"]
     command = [*program, "cctalk_acceptor", "--link", str(link)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
-        wait_for(link.is_symlink, "no link")
+        eventually(link.is_symlink)
         process.send_signal(signal.SIGUSR1)
         assert json.loads(process.stdout.readline())["coins_inserted"] == 0
         process.send_signal(number)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.on_a_pty import wait_for
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
 DEADLINE_S = 30
@@ -53,7 +53,7 @@ def running(*words: str) -> Iterator[subprocess.Popen[str]]:
 @contextmanager
 def emulated(link: Path, kind: str, *options: str) -> Iterator[subprocess.Popen[str]]:
     with running("emulate", kind, "--link", str(link), *options) as simulator:
-        wait_for(link.is_symlink, f"{link} did not appear")
+        eventually(link.is_symlink)
         yield simulator
 
 
