@@ -160,6 +160,45 @@ def test_unplugged_it_says_offline_and_comes_back_by_itself(tmp_path: Path) -> N
     play(tmp_path, story)
 
 
+def test_a_chip_that_a_killed_bridge_left_waiting_is_taken_over(tmp_path: Path) -> None:
+    async def story(running: RunningSimulator) -> None:
+        port = os.open(running.link, os.O_RDWR | os.O_NOCTTY)
+        os.write(port, bytes.fromhex("0000FF04FCD44A0100E100"))
+        async with asyncio.timeout(DEADLINE_S):
+            assert await asyncio.to_thread(os.read, port, 6) == bytes.fromhex("0000FF00FF00")
+        os.close(port)
+        async with host(running.link) as driving:
+            assert await driving.next() == ONLINE
+            running.say(f"tap {NTAG213} for 50ms")
+            assert await driving.body() == PRESENTED_213
+
+    with on_a_pty(Pn532Simulator(), tmp_path / "reader") as running:
+        asyncio.run(story(running))
+
+
+def test_two_broken_answers_are_looked_over(tmp_path: Path) -> None:
+    class Noisy(Pn532Simulator):
+        """A bad cable: garbage stands before some answers."""
+
+        garbage = 2
+
+        def tick(self, *, now_ms: int) -> bytes:
+            answer = super().tick(now_ms=now_ms)
+            if answer and self.garbage:
+                self.garbage -= 1
+                return b"\x5a\xa5" + answer
+            return answer
+
+    async def story(running: RunningSimulator) -> None:
+        async with host(running.link) as driving:
+            assert await driving.next() == ONLINE
+            running.say(f"put {NTAG213}")
+            assert await driving.body() == PRESENTED_213
+
+    with on_a_pty(Noisy(), tmp_path / "reader") as running:
+        asyncio.run(story(running))
+
+
 def test_a_reader_that_is_not_there_is_named_with_a_remedy(tmp_path: Path) -> None:
     async def story() -> None:
         async with host(tmp_path / "nobody") as driving:
