@@ -1,0 +1,143 @@
+"""ESM1: vectors, round trip, canonical form, and no bytes that raise."""
+
+import json
+from pathlib import Path
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud_sync.letters import read_message
+from cloud_sync.protocol import messages
+from cloud_sync.protocol.messages import (
+    KINDS,
+    DocumentVersion,
+    Grant,
+    Hello,
+    Lease,
+    LeaseRequest,
+    Message,
+    Plain,
+    Receipt,
+    Rejected,
+    Sealed,
+    decode_message,
+    decode_wire,
+    encode_message,
+    encode_wire,
+    signed_bytes,
+)
+from cloud_sync.sealing import HpkeOpener
+from cloud_sync.signing import public_of
+
+VECTORS = json.loads((Path(__file__).resolve().parents[2] / "vectors" / "esm1" / "messages.json").read_text())
+HUB = bytes.fromhex(VECTORS["hub_id"])
+TENANT = bytes.fromhex(VECTORS["tenant_id"])
+A_LEASE = Message(sender=TENANT, to=HUB, number=11, body=Lease((Grant(bytes(16), "CNY", 1, 1000),)))
+
+
+@pytest.mark.parametrize("vector", VECTORS["messages"], ids=lambda vector: vector["body"])
+def test_every_vector_opens_and_encodes_to_the_same_bytes(vector):
+    key, private = ("hub_sign_seed", "office_private") if vector["from_hub"] else ("office_sign_seed", "hub_private")
+    public = public_of(bytes.fromhex(VECTORS[key]))
+    message = read_message(
+        bytes.fromhex(vector["wire"]),
+        signers_for=lambda _: [public],
+        to=frozenset({TENANT if vector["from_hub"] else HUB}),
+        opener=HpkeOpener([bytes.fromhex(VECTORS[private])]),
+    )
+    assert isinstance(message, Message)
+    assert (type(message.body).__name__, message.kind, message.number) == (
+        vector["body"],
+        vector["kind"],
+        vector["number"],
+    )
+    assert encode_message(message).hex() == vector["message"]
+
+
+def test_there_is_a_vector_for_every_body():
+    bodies = {vector["body"] for vector in VECTORS["messages"]}
+    assert bodies == {body.__name__ for body in messages._KINDS}
+    assert {vector["kind"] for vector in VECTORS["messages"]} == set(KINDS)
+
+
+def test_a_message_is_the_plain_messagepack_array_the_page_describes():
+    unpacked = msgpack.unpackb(encode_message(A_LEASE))
+    assert unpacked == ["lease", 1, TENANT, HUB, 11, [[[bytes(16), "CNY", 1, 1000]]]]
+    ask = Message(sender=HUB, to=TENANT, number=1, body=LeaseRequest(bytes(16), "CNY", 200))
+    assert msgpack.unpackb(encode_message(ask))[5] == [1, bytes(16), "CNY", 200]
+
+
+def test_the_signature_is_over_the_kinds_label_and_the_bytes():
+    assert signed_bytes("lease", b"xyz") == b"venuehub/lease/v1\0xyz"
+
+
+ids = st.binary(min_size=16, max_size=16)
+hashes = st.binary(min_size=32, max_size=32)
+whole = st.integers(0, 2**63)
+hellos = st.builds(
+    Hello, whole, whole, hashes, whole, ids, ids, st.lists(st.builds(DocumentVersion, st.text(), whole)).map(tuple)
+)
+receipts = st.builds(Receipt, whole, whole, hashes, whole, ids, st.text())
+leases = st.builds(Lease, st.lists(st.builds(Grant, ids, st.text(), whole, whole)).map(tuple))
+bodies = hellos | receipts | leases | st.builds(LeaseRequest, ids, st.none() | st.text(), whole)
+
+
+@given(ids, ids, whole, bodies)
+def test_round_trip(sender, to, number, body):
+    message = Message(sender=sender, to=to, number=number, body=body)
+    assert decode_message(encode_message(message)) == message
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_raise(data):
+    assert isinstance(decode_message(data), Rejected)
+    decode_wire(data)
+
+
+@given(st.integers(0, 400), st.binary(max_size=4))
+def test_no_change_of_a_good_message_raises(at, change):
+    good = encode_message(A_LEASE)
+    changed = good[:at] + change + good[at + len(change) :]
+    result = decode_message(changed)
+    assert isinstance(result, Message | Rejected)
+    assert isinstance(result, Rejected) or encode_message(result) == changed
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        (["lease", 1, TENANT, HUB, 11], "framing"),
+        (["gift", 1, TENANT, HUB, 11, [[]]], "kind"),
+        (["lease", 2, TENANT, HUB, 11, [[]]], "version"),
+        (["lease", 1, TENANT[:-1], HUB, 11, [[]]], "address"),
+        (["lease", 1, TENANT, HUB, -1, [[]]], "address"),
+        (["lease", 1, TENANT, HUB, 11, ["CNY"]], "body"),
+        (["lease", 1, TENANT, HUB, 11, [[[bytes(16), "CNY", 1, 1.5]]]], "body"),
+        (["lease", 1, TENANT, HUB, 11, [[], "more"]], "canonical"),
+        (["lease", 1, TENANT, HUB, 11, [[]], "more"], "canonical"),
+    ],
+)
+def test_each_wrong_field_has_its_reason(parts, reason):
+    assert decode_message(msgpack.packb(parts)) == Rejected(reason)
+
+
+def test_a_number_in_a_longer_form_than_needed_is_not_canonical():
+    good = encode_message(A_LEASE)
+    assert decode_message(good.replace(b"\x0b\x91", b"\xcc\x0b\x91", 1)) == Rejected("canonical")
+
+
+def test_deep_nesting_and_excess_length_are_refused():
+    assert decode_message(b"\x96\xa5lease\x01" + b"\x91" * 100_000) == Rejected("framing")
+    assert decode_message(bytes(messages.MAX_MESSAGE_BYTES + 1)) == Rejected("length")
+    assert decode_wire(bytes(messages.MAX_MESSAGE_BYTES + 1)) == Rejected("length")
+
+
+def test_the_outer_form_is_told_by_its_first_element():
+    assert decode_wire(encode_wire(Plain(b"m", b"s"))) == Plain(b"m", b"s")
+    assert decode_wire(encode_wire(Sealed(1, b"k", b"c"))) == Sealed(1, b"k", b"c")
+    assert msgpack.unpackb(encode_wire(Plain(b"m", b"s"))) == [0, b"m", b"s"]
+    assert msgpack.unpackb(encode_wire(Sealed(1, b"k", b"c"))) == [1, 1, b"k", b"c"]
+    assert decode_wire(msgpack.packb([2, b"m", b"s"])) == Rejected("framing")
+    assert decode_wire(msgpack.packb([0, b"m", b"s", 1])) == Rejected("canonical")
