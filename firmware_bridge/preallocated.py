@@ -49,6 +49,7 @@ def write_at(descriptor: int, data: bytes, *, offset: int) -> None:
 
 def _create(path: Path, size_bytes: int) -> None:
     """Write zeros beside the path and move them there, so that no half file is ever seen under its name."""
+    path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.new")
     descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 import gpiozero
 import msgspec
 
-from firmware_bridge.transports.interface import TransportClosedError, TransportError
+from firmware_bridge.transports.interface import Edge, TransportClosedError, TransportError
 
 DEBOUNCE_MS: Final = 5
 EDGES_KEPT: Final = 256
@@ -27,14 +27,6 @@ class Pin(msgspec.Struct, frozen=True):
     active_level: Level
 
 
-class PinEdge(msgspec.Struct, frozen=True):
-    """An `Edge`."""
-
-    line: str
-    active: bool
-    at_ns: int
-
-
 class GpioLines:
     """A `LinePipe` on real pins. The first edges are the inputs' levels at the moment of opening."""
 
@@ -44,7 +36,7 @@ class GpioLines:
         `pin_factory` None: gpiozero's own choice, which is lgpio on a Raspberry Pi.
         """
         self._loop = asyncio.get_running_loop()
-        self._settled: asyncio.Queue[PinEdge | None] = asyncio.Queue(EDGES_KEPT)
+        self._settled: asyncio.Queue[Edge | None] = asyncio.Queue(EDGES_KEPT)
         self._waiting: dict[str, tuple[asyncio.TimerHandle, int]] = {}
         self._known: dict[str, bool] = {}
         self._outputs: dict[str, Any] = {}
@@ -68,7 +60,7 @@ class GpioLines:
             raise self._gone()
         self._outputs[line].value = 1 if active else 0
 
-    async def edge(self) -> PinEdge:
+    async def edge(self) -> Edge:
         """Return the next settled change of an input; TransportClosedError after `close`."""
         found = None if self._closed else await self._settled.get()
         if found is None:
@@ -100,7 +92,7 @@ class GpioLines:
         device.when_activated = changed
         device.when_deactivated = changed
         self._known[line] = bool(device.is_active)
-        self._put(PinEdge(line, self._known[line], time.monotonic_ns()))
+        self._put(Edge(line, self._known[line], time.monotonic_ns()))
         return device
 
     def _changed(self, line: str, at_ns: int) -> None:
@@ -119,9 +111,9 @@ class GpioLines:
         active = bool(self._inputs[line].is_active)
         if active != self._known[line]:
             self._known[line] = active
-            self._put(PinEdge(line, active, at_ns))
+            self._put(Edge(line, active, at_ns))
 
-    def _put(self, edge: PinEdge | None) -> None:
+    def _put(self, edge: Edge | None) -> None:
         if self._settled.full():
             self._settled.get_nowait()
         self._settled.put_nowait(edge)

@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+import msgspec
+
 
 class TransportError(Exception):
     """The pipe could not be opened; the text names the place and the remedy."""
@@ -24,7 +26,7 @@ class BytePipe(Protocol):
         """Close it; a second call does nothing."""
 
 
-class Edge(Protocol):
+class Edge(msgspec.Struct, frozen=True):
     """A change on an input line, with the kernel's (or the simulator's) time in nanoseconds of CLOCK_MONOTONIC."""
 
     line: str

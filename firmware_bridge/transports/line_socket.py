@@ -7,23 +7,13 @@ import time
 from collections.abc import Mapping
 from typing import Final, Literal
 
-import msgspec
-
-from firmware_bridge.transports.interface import TransportClosedError, TransportError
+from firmware_bridge.transports.interface import Edge, TransportClosedError, TransportError
 from firmware_bridge.wire.line_frames import FrameDecoder, LevelFrame, Noise, encode_frame
 
 READ_LIMIT_BYTES: Final = 4_096
 """One read's edges are kept until they are asked for; then comes the next read, so a fast simulator waits."""
 CONNECT_S: Final = 2.0
 Level = Literal["low", "high"]
-
-
-class LineEdge(msgspec.Struct, frozen=True):
-    """An `Edge`."""
-
-    line: str
-    active: bool
-    at_ns: int
 
 
 class LineSocket:
@@ -46,7 +36,7 @@ class LineSocket:
         self._outputs = dict(outputs)
         self._inputs = dict(inputs)
         self._decoder = FrameDecoder()
-        self._edges: list[LineEdge] = []
+        self._edges: list[Edge] = []
         self._closed = False
 
     async def set(self, line: str, *, active: bool) -> None:
@@ -60,7 +50,7 @@ class LineSocket:
         except OSError as error:
             raise self._gone() from error
 
-    async def edge(self) -> LineEdge:
+    async def edge(self) -> Edge:
         """Return the next change of an input; TransportClosedError where the simulator is gone."""
         while not self._edges:
             try:
@@ -89,7 +79,7 @@ class LineSocket:
                 self.noise_bytes += frame.size_bytes
             elif isinstance(frame, LevelFrame) and frame.line in self._inputs:
                 active = frame.level == (1 if self._inputs[frame.line] == "high" else 0)
-                self._edges.append(LineEdge(frame.line, active, frame.at_ns))
+                self._edges.append(Edge(frame.line, active, frame.at_ns))
 
     def _gone(self) -> TransportClosedError:
         return TransportClosedError(f"{self._place}: gone. Is the simulated machine running?")

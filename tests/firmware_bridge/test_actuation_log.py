@@ -200,7 +200,7 @@ def test_two_bridges_on_one_log_a_bad_folder_and_too_many_devices_are_refused(lo
     with pytest.raises(LogFileError, match="used by another bridge"):
         ActuationLog(path, boot_id="b")
     with pytest.raises(LogFileError, match="Check the disk"):
-        ActuationLog(tmp_path / "no" / "a.log", boot_id="b")
+        ActuationLog(path / "a.log", boot_id="b")
     monkeypatch.setattr(actuation_log, "MAX_DEVICES", 1)
     ask(log, command(1))
     with pytest.raises(LogFileError, match="needs a new state_dir"):

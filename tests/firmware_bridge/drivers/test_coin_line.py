@@ -10,10 +10,10 @@ from firmware_bridge.drivers import coin_line
 from firmware_bridge.drivers.coin_line import CoinLine
 from firmware_bridge.drivers.errors import DriverError
 from firmware_bridge.drivers.interface import Answer, Condition
-from firmware_bridge.transports.interface import TransportClosedError
-from firmware_bridge.transports.line_socket import LineEdge
+from firmware_bridge.transports.interface import Edge, TransportClosedError
 from payment_core.commands import Identify, PulseCredit, make_command
 
+CUT = TransportClosedError("cut")
 PULSE = Pulse(width_ms=2, gap_ms=2)
 
 
@@ -23,27 +23,27 @@ class Lines:
     def __init__(self, *, cut_after: int | None = None) -> None:
         self.levels: list[tuple[str, bool]] = []
         self.changed = asyncio.Event()
-        self.edges: asyncio.Queue[LineEdge | None] = asyncio.Queue()
+        self.edges: asyncio.Queue[Edge | None] = asyncio.Queue()
         self.closed = False
         self._cut_after = cut_after
 
     async def set(self, line: str, *, active: bool) -> None:
         if self._cut_after is not None and len(self.levels) >= self._cut_after:
-            raise TransportClosedError("cut")
+            raise CUT
         self.levels.append((line, active))
         self.changed.set()
 
-    async def edge(self) -> LineEdge:
+    async def edge(self) -> Edge:
         edge = await self.edges.get()
         if edge is None:
-            raise TransportClosedError("cut")
+            raise CUT
         return edge
 
     def close(self) -> None:
         self.closed = True
 
     def ready(self, *, active: bool) -> None:
-        self.edges.put_nowait(LineEdge("ready", active, time.monotonic_ns()))
+        self.edges.put_nowait(Edge("ready", active, time.monotonic_ns()))
 
 
 @contextlib.asynccontextmanager

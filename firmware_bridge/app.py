@@ -1,0 +1,310 @@
+"""The bridge's composition root: devices on one side, the device bus on the other, two logs in between.
+
+`python -m firmware_bridge.app --config bridge.toml` writes JSON log lines to standard error, nothing else.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import secrets
+import signal
+import sys
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from device_profiles.loading import SettingsError
+from firmware_bridge.actuation_log import ActuationLog
+from firmware_bridge.bus_client import BusClient
+from firmware_bridge.desk import Desk, Effect, HandOver, Publish, Reply, StopIntake
+from firmware_bridge.drivers.interface import Answer, Condition, Inbox, ValueFact, Wish
+from firmware_bridge.log_lines import log_line
+from firmware_bridge.preallocated import LogFileError
+from firmware_bridge.settings import BridgeSettings, load_settings
+from firmware_bridge.station import Attached, Detached, Station
+from firmware_bridge.value_log import Fact, ValueLog
+from payment_core.bus import Birth, Booked, DeviceState, device_topic, encode
+from payment_core.commands import Command
+
+WORK_LIMIT: Final = 2_048
+"""Commands, facts and answers on their way to the desk. Drivers wait at the bound; a command from the bus is dropped:
+the hub asks again and is told that it was not acted on."""
+BATCH_LIMIT: Final = 256
+ENDING_S: Final = 3.0
+"""How long a stopping bridge lets a pulse train and the last messages end."""
+BRIDGE_PROFILE: Final = "bridge"
+EXIT_DONE, EXIT_FAILED, EXIT_SETTINGS, EXIT_UNAVAILABLE = 0, 1, 2, 69
+
+
+class _Arrived(msgspec.Struct, frozen=True):
+    command: Command
+    arrived_ms: int
+
+
+class _Spoke(msgspec.Struct, frozen=True):
+    said: ValueFact | Answer | Attached | Detached
+
+
+class _Work(msgspec.Struct, frozen=True):
+    device: str
+    item: _Arrived | _Spoke | Booked
+
+
+def now_ms() -> int:
+    """Return milliseconds of the monotonic clock."""
+    return time.monotonic_ns() // 1_000_000
+
+
+def utc_ms() -> int:
+    """Return UTC milliseconds of the wall clock."""
+    return time.time_ns() // 1_000_000
+
+
+class Bridge:
+    """One running bridge. LogFileError where its state cannot be used."""
+
+    def __init__(self, settings: BridgeSettings) -> None:
+        file = settings.file
+        state_dir = Path(file.state_dir)
+        self._settings = settings
+        self._boot_id = str(uuid.uuid4())
+        self._values = ValueLog(state_dir / "values.log", fresh_epoch=secrets.randbits(32))
+        actuations = ActuationLog(state_dir / "actuation.log", boot_id=self._boot_id)
+        self._desk = Desk(values=self._values, actuations=actuations, devices=list(settings.profiles))
+        self._desk.sync()
+        self._stations = {
+            device.id: Station(device, settings.profiles[device.id], counter=partial(self._counter, device.id))
+            for device in file.device
+        }
+        offline = encode(DeviceState(state="offline", since_ms=utc_ms(), reason="bridge_gone"))
+        self._bus = BusClient(
+            settings.mqtt(will_topic=device_topic(file.hub, file.bridge, "state"), will_payload=offline),
+            hub=file.hub,
+            epoch=secrets.randbits(32),
+            pending=self._values.pending,
+        )
+        self._ready = asyncio.Event()
+        self._set_back: set[str] = set()
+        self._quiet = asyncio.Event()
+        self._inboxes: dict[str, Inbox] = {}
+        self._identities: dict[str, tuple[str, str]] = {}
+        self._hub_counters: dict[str, int] = {}
+        self._work: asyncio.Queue[_Work] = asyncio.Queue(WORK_LIMIT)
+        if self._values.full:
+            self._stop_intake()
+        self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="disk")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop`; then let what runs end, say goodbye and return."""
+        self._introduce(self._settings.file.bridge, Condition("online"))
+        for device in self._stations:
+            self._introduce(device, Condition("offline", reason="starting"))
+        log_line("bridge.started", bridge=self._settings.file.bridge, boot_id=self._boot_id, epoch=self._values.epoch)
+        async with asyncio.TaskGroup() as group:
+            pumps = [
+                group.create_task(self._bus.run(on_command=self._on_command, on_booked=self._on_booked), name="bus"),
+                group.create_task(self._keep_desk(), name="desk"),
+                group.create_task(self._settle(), name="settle"),
+                *(group.create_task(self._pump(device), name=f"pump {device}") for device in self._stations),
+            ]
+            drivers = [
+                group.create_task(station.run(self._ready), name=f"station {device}")
+                for device, station in self._stations.items()
+            ]
+            await stop.wait()
+            await self._end(drivers)
+            for task in pumps:
+                task.cancel()
+        self._disk.shutdown()
+        log_line("bridge.ended", bridge=self._settings.file.bridge)
+
+    # ---- from the bus ----
+
+    def _on_command(self, device: str, command: Command) -> None:
+        if device not in self._stations:
+            return
+        if self._work.full():
+            log_line("command.dropped", device=device, id=command.id)
+            return
+        self._work.put_nowait(_Work(device, _Arrived(command, now_ms())))
+
+    def _on_booked(self, device: str, booked: Booked) -> None:
+        if device not in self._stations:
+            return
+        if not self._bus.settled.is_set():
+            self._hub_counters[device] = booked.counter
+            if self._values.is_behind(device, booked):
+                self._set_back = set(self._stations)
+        if not self._work.full():
+            self._work.put_nowait(_Work(device, booked))
+
+    async def _settle(self) -> None:
+        """When the hub has said what it booked: start a new epoch if our log was set back, then let money flow."""
+        await self._bus.settled.wait()
+        if self._set_back:
+            self._values.renew(fresh_epoch=secrets.randbits(32))
+            log_line("value_log.set_back", epoch=self._values.epoch)
+        for device, counter in self._hub_counters.items():
+            if counter >= 0 and self._counter(device) is None:
+                self._desk.expect_counter(device, booked_counter=counter)
+        for kept in self._values.pending():
+            self._bus.publish(kept)
+        self._ready.set()
+
+    # ---- from the devices ----
+
+    async def _pump(self, device: str) -> None:
+        """Take what a device says: wishes and conditions go straight out, money goes over the desk."""
+        outbox = self._stations[device].outbox
+        while True:
+            match await outbox.get():
+                case Wish(body=body, at=at):
+                    self._bus.wish(device, body, at=at)
+                case Condition() as condition:
+                    self._introduce(device, condition)
+                case said:
+                    await self._work.put(_Work(device, _Spoke(said)))
+            outbox.task_done()
+
+    def _introduce(self, device: str, condition: Condition) -> None:
+        """Tell birth and state of a device; serial and firmware stay known once it has said them."""
+        profile = self._settings.profiles.get(device)
+        if condition.serial or device not in self._identities:
+            self._identities[device] = (condition.serial, condition.firmware)
+        serial, firmware = self._identities[device]
+        birth = Birth(
+            profile=profile.name if profile else BRIDGE_PROFILE,
+            version=profile.version if profile else 1,
+            boot_id=self._boot_id,
+            bridge=self._settings.file.bridge,
+            serial=serial,
+            firmware=firmware,
+            capabilities=("PulseCredit",) if profile and profile.kind == "output" else (),
+        )
+        self._bus.introduce(device, birth)
+        state = DeviceState(state=condition.state, since_ms=utc_ms(), noise=condition.noise, reason=condition.reason)
+        self._bus.tell_state(device, state)
+
+    # ---- the desk ----
+
+    async def _keep_desk(self) -> None:
+        """Stage all work that waits, sync once for all of it, then act. OSError ends the bridge."""
+        loop = asyncio.get_running_loop()
+        while True:
+            batch = [await self._work.get()]
+            while not self._work.empty() and len(batch) < BATCH_LIMIT:
+                batch.append(self._work.get_nowait())
+            effects = [effect for work in batch for effect in self._stage(work)]
+            await loop.run_in_executor(self._disk, self._desk.sync)
+            for effect in effects:
+                self._act(effect)
+            if not self._desk.busy:
+                self._quiet.set()
+            for _ in batch:
+                self._work.task_done()
+
+    def _stage(self, work: _Work) -> list[Effect]:
+        device, item = work.device, work.item
+        if isinstance(item, _Arrived):
+            return self._desk.command(device, item.command, arrived_ms=item.arrived_ms, now_ms=now_ms())
+        if isinstance(item, Booked):
+            if self._desk.booked(device, item) and not self._values.full:
+                for station in self._stations.values():
+                    station.open_intake()
+            return []
+        match item.said:
+            case ValueFact(body=body, at=at, counter=counter):
+                age_ms = max(0, round((time.monotonic() - at) * 1_000))
+                if counter >= 0:
+                    self._set_back.discard(device)
+                return self._desk.fact(Fact(device, body, utc_ms() - age_ms, counter))
+            case Answer() as answer:
+                return self._desk.answer(device, answer, utc_ms=utc_ms(), now_ms=now_ms())
+            case Attached(inbox=inbox):
+                self._inboxes[device] = inbox
+                self._desk.attach(device)
+                return []
+            case Detached():
+                return self._desk.detach(device)
+
+    def _act(self, effect: Effect) -> None:
+        match effect:
+            case HandOver(device=device, command=command):
+                # Not where the driver ended in this very batch. One command at a time: there is always room.
+                if self._desk.is_at_driver(device, command):
+                    self._inboxes[device].put_nowait(command)
+            case Reply(device=device, result=result):
+                self._bus.reply(device, result)
+            case Publish(kept=kept):
+                self._bus.publish(kept)
+            case StopIntake():
+                self._stop_intake()
+
+    def _stop_intake(self) -> None:
+        for station in self._stations.values():
+            if station.profile.kind == "acceptor":
+                station.stop_intake()
+
+    def _counter(self, device: str) -> int | None:
+        """Return where a device's counter stood when we last wrote it down; None after a lost or old log."""
+        return None if device in self._set_back else self._values.last_counter(device)
+
+    async def _end(self, drivers: list[asyncio.Task[None]]) -> None:
+        """Take no more, let trains end, stop the drivers, write and publish what they still said."""
+        self._desk.stop_accepting()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ENDING_S):
+                if self._desk.busy:
+                    self._quiet.clear()
+                    await self._quiet.wait()
+        for task in drivers:
+            task.cancel()
+        if drivers:
+            await asyncio.wait(drivers)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ENDING_S):
+                for station in self._stations.values():
+                    await station.outbox.join()
+                for device in [*self._stations, self._settings.file.bridge]:
+                    self._introduce(device, Condition("offline", reason="bridge_ended"))
+                await self._work.join()
+                await self._bus.flush()
+
+
+async def serve(settings: BridgeSettings) -> None:
+    """Run a bridge until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await Bridge(settings).run(stop)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until stopped: 0. 2: the settings are wrong; 69: the state folder cannot be used; 1: the disk failed."""
+    parser = argparse.ArgumentParser(prog="firmware_bridge", description="joins devices to the device bus")
+    parser.add_argument("--config", type=Path, required=True, help="bridge.toml")
+    options = parser.parse_args(arguments)
+    try:
+        asyncio.run(serve(load_settings(options.config)))
+    except SettingsError as error:
+        log_line("settings.wrong", error=str(error))
+        return EXIT_SETTINGS
+    except LogFileError as error:
+        log_line("state.unusable", error=str(error))
+        return EXIT_UNAVAILABLE
+    except ExceptionGroup as group:
+        disk, other = group.split((OSError, LogFileError))
+        if other is not None:
+            raise
+        log_line("bridge.failed", error=str(disk.exceptions[0] if disk else group))
+        return EXIT_FAILED
+    return EXIT_DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,188 @@
+"""Where commands and facts are decided and written down. Synchronous: stage, let the caller sync, then act.
+
+Every method returns effects, which may only be carried out after `sync`: nothing is handed over, published or answered
+before the log that remembers it is on the disk.
+"""
+
+from collections import deque
+from typing import Final
+
+import msgspec
+
+from firmware_bridge.actuation_log import Act, ActuationLog, Answered
+from firmware_bridge.drivers.interface import Answer
+from firmware_bridge.value_log import Fact, Kept, ValueLog
+from payment_core.bus import Booked
+from payment_core.commands import Command, Outcome, PulseCredit, Result
+from payment_core.events import CoinInserted, CreditDelivered, EventsLost
+
+WAITING_LIMIT: Final = 64
+"""Commands that wait for the one before them on their device; the next is answered `failed`, reason `busy`."""
+MAX_SEQ: Final = 2**63 - 1
+MAX_COMMAND_ID: Final = 64
+
+
+class HandOver(msgspec.Struct, frozen=True):
+    """Put the command into the driver's inbox."""
+
+    device: str
+    command: Command
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """Publish on `result`."""
+
+    device: str
+    result: Result
+
+
+class Publish(msgspec.Struct, frozen=True):
+    """Publish on `event`, and again every second until booked."""
+
+    kept: Kept
+
+
+class StopIntake(msgspec.Struct, frozen=True):
+    """The value log is full: acceptors must take no more until the hub has booked."""
+
+
+Effect = HandOver | Reply | Publish | StopIntake
+
+
+class _Line(msgspec.Struct):
+    """The commands of one device: one at its driver, the others in order behind it."""
+
+    at_driver: Command | None = None
+    waiting: deque[tuple[Command, int]] = msgspec.field(default_factory=deque)
+    attached: bool = False
+
+
+class Desk:
+    """Both logs and who is doing what. Times ending in `_ms` are of one monotonic clock, `utc_ms` of the wall clock."""
+
+    def __init__(self, *, values: ValueLog, actuations: ActuationLog, devices: list[str]) -> None:
+        self.values = values
+        self._actuations = actuations
+        self._lines = {device: _Line() for device in devices}
+        self._accepting = True
+        self._baselines: dict[str, int] = {}
+        for kept in values.pending():
+            if kept.kind == CreditDelivered.__name__:
+                credit = msgspec.json.decode(kept.body, type=CreditDelivered)
+                actuations.settle(credit.id, device=kept.device, amount=credit.credits)
+
+    @property
+    def busy(self) -> bool:
+        """True while a command is at a driver or waits."""
+        return any(line.at_driver is not None or line.waiting for line in self._lines.values())
+
+    def sync(self) -> None:
+        """Make everything staged durable; may run in a thread. OSError: the bridge has to end."""
+        self._actuations.sync()
+        self.values.sync()
+
+    def stop_accepting(self) -> None:
+        """From now on commands fail: the bridge is ending."""
+        self._accepting = False
+
+    def expect_counter(self, device: str, *, booked_counter: int) -> None:
+        """The log does not know the device's counter, but the hub does: compare at the device's next fact."""
+        self._baselines[device] = booked_counter
+
+    def attach(self, device: str) -> None:
+        """A driver serves the device from now on."""
+        self._lines[device].attached = True
+
+    def detach(self, device: str) -> list[Effect]:
+        """The driver ended: what it had is unknown, what waited certainly did not happen."""
+        line = self._lines[device]
+        line.attached = False
+        effects: list[Effect] = []
+        if line.at_driver is not None:
+            command, line.at_driver = line.at_driver, None
+            effects.append(self._end(device, command, "unknown", reason="driver_ended"))
+        while line.waiting:
+            effects.append(self._end(device, line.waiting.popleft()[0], "failed", reason="device_offline"))
+        return effects
+
+    def is_at_driver(self, device: str, command: Command) -> bool:
+        """Say whether the driver that serves the device now has this command to do."""
+        return self._lines[device].at_driver is command
+
+    def command(self, device: str, command: Command, *, arrived_ms: int, now_ms: int) -> list[Effect]:
+        """Admit a command or answer it; a command that is being carried out is answered when it ends."""
+        if not (0 < command.seq <= MAX_SEQ and 0 < len(command.id) <= MAX_COMMAND_ID):
+            return []
+        admission = self._actuations.admit(command, device=device, arrived_ms=arrived_ms, now_ms=now_ms)
+        if isinstance(admission, Answered):
+            return [Reply(device, admission.result)]
+        if not isinstance(admission, Act):
+            return []
+        line = self._lines[device]
+        obstacle = self._obstacle(line, command)
+        if obstacle:
+            return [self._end(device, command, "failed", reason=obstacle)]
+        line.waiting.append((command, arrived_ms))
+        return self._next(device, now_ms=now_ms)
+
+    def answer(self, device: str, answer: Answer, *, utc_ms: int, now_ms: int) -> list[Effect]:
+        """A driver ended a command. Delivered credit is a value event in the same step; everything else is a result."""
+        line = self._lines[device]
+        command = line.at_driver
+        if command is None or command.id != answer.command_id:
+            return []
+        line.at_driver = None
+        effects: list[Effect] = []
+        if answer.outcome == "done" and command.kind == PulseCredit.__name__:
+            body = CreditDelivered(id=command.id, credits=answer.amount)
+            self._finish(device, command, "done", amount=answer.amount)
+            effects += [Publish(kept) for kept in self.values.append([Fact(device, body, utc_ms)])]
+        else:
+            effects.append(self._end(device, command, answer.outcome, amount=answer.amount, reason=answer.reason))
+        return effects + self._next(device, now_ms=now_ms)
+
+    def fact(self, fact: Fact) -> list[Effect]:
+        """Write a value fact down."""
+        effects: list[Effect] = [Publish(kept) for kept in self.values.append([*self._missed(fact), fact])]
+        return [*effects, StopIntake()] if self.values.full else effects
+
+    def booked(self, device: str, booked: Booked) -> int:
+        """The hub has it; returns how many events went."""
+        return self.values.booked(device, booked)
+
+    def _obstacle(self, line: _Line, command: Command) -> str:
+        if not self._accepting:
+            return "bridge_ending"
+        if not line.attached:
+            return "device_offline"
+        if len(line.waiting) >= WAITING_LIMIT:
+            return "busy"
+        return "value_log_full" if self.values.full and command.kind == PulseCredit.__name__ else ""
+
+    def _next(self, device: str, *, now_ms: int) -> list[Effect]:
+        """Hand the next command over if the driver is free; one whose time has passed meanwhile is refused."""
+        line = self._lines[device]
+        effects: list[Effect] = []
+        while line.waiting and line.at_driver is None:
+            command, arrived_ms = line.waiting.popleft()
+            if now_ms - arrived_ms >= command.ttl_ms:
+                effects.append(self._end(device, command, "refused", reason="too_late"))
+            else:
+                line.at_driver = command
+                effects.append(HandOver(device, command))
+        return effects
+
+    def _end(self, device: str, command: Command, outcome: Outcome, *, amount: int = 0, reason: str = "") -> Reply:
+        self._finish(device, command, outcome, amount=amount, reason=reason)
+        return Reply(device, Result(id=command.id, outcome=outcome, amount=amount, reason=reason))
+
+    def _finish(self, device: str, command: Command, outcome: Outcome, *, amount: int = 0, reason: str = "") -> None:
+        self._actuations.finish(command.id, device=device, outcome=outcome, amount=amount, reason=reason)
+
+    def _missed(self, fact: Fact) -> list[Fact]:
+        """After a lost log: what the device counted between the hub's last booking and this fact is a tamper entry."""
+        if fact.counter < 0 or not isinstance(fact.body, CoinInserted):
+            return []
+        booked_counter = self._baselines.pop(fact.device, fact.counter)
+        missed = fact.counter - 1 - booked_counter
+        return [Fact(fact.device, EventsLost(count=missed), fact.at_ms)] if missed > 0 else []

@@ -1,0 +1,72 @@
+"""Makes the driver of a device from its profile. Adding a driver touches this file and no other of the bridge.
+
+Drivers are imported when one is made: only a bridge with a reader pays for nfcpy, only one with pins for gpiozero.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from device_profiles.matching import Device, pulse_of
+from device_profiles.schema import Profile
+from firmware_bridge.drivers.coin_line import CoinLine
+from firmware_bridge.drivers.errors import DriverError
+from firmware_bridge.drivers.interface import Driver
+from firmware_bridge.transports.interface import LinePipe
+from firmware_bridge.transports.line_socket import open_line_socket
+
+Maker = Callable[[Device, Profile, int | None], Awaitable[Driver]]
+
+
+async def _coin_line(device: Device, profile: Profile, _last_counter: int | None) -> Driver:
+    pulse = pulse_of(profile)
+    pipe: LinePipe
+    if device.socket:
+        outputs, inputs = {"coin": pulse.active_level}, {"ready": pulse.ready_level}
+        pipe = await open_line_socket(device.socket, outputs=outputs, inputs=inputs)
+    else:
+        from firmware_bridge.transports.gpio_lines import GpioLines, Pin
+
+        pins = {"coin": pulse.active_level, "ready": pulse.ready_level}
+        chosen = {role: Pin(bcm, pins[role]) for role, bcm in device.pins.items()}
+        ready = {"ready": chosen.pop("ready")} if "ready" in chosen else {}
+        pipe = GpioLines(outputs=chosen, inputs=ready)
+    return CoinLine(pipe, pulse, has_ready=bool(device.socket) or "ready" in device.pins)
+
+
+async def _cctalk_acceptor(device: Device, profile: Profile, last_counter: int | None) -> Driver:
+    from firmware_bridge.drivers.cctalk_acceptor import CctalkAcceptor
+    from firmware_bridge.transports.serial_port import open_serial
+
+    serial, acceptor = profile.transport.serial, profile.acceptor
+    assert serial is not None
+    assert acceptor is not None
+    return CctalkAcceptor(open_serial(device.port, baud=serial.baud), acceptor, last_counter=last_counter)
+
+
+async def _nfc_reader(device: Device, profile: Profile, _last_counter: int | None) -> Driver:
+    from firmware_bridge.drivers.nfc_reader import NfcReader
+
+    assert profile.reader is not None
+    return NfcReader(path=device.port, reader=profile.reader)
+
+
+DRIVERS: Final[Mapping[str, Maker]] = MappingProxyType(
+    {
+        "coin_line": _coin_line,
+        "cctalk_acceptor": _cctalk_acceptor,
+        "nfc_reader": _nfc_reader,
+    }
+)
+
+
+async def open_driver(device: Device, profile: Profile, *, last_counter: int | None) -> Driver:
+    """Open the device's place and return its driver; TransportError or DriverError name the place and the remedy.
+
+    `last_counter`: the device's own counter that is already accounted for, None where nobody knows.
+    """
+    maker = DRIVERS.get(profile.driver)
+    if maker is None:
+        message = f"profile {profile.name!r} asks for driver {profile.driver!r}, which this release does not have"
+        raise DriverError(message)
+    return await maker(device, profile, last_counter)
