@@ -1,0 +1,193 @@
+"""The office's composition root: one uplink, one worker thread, one HTTP server, in one TaskGroup."""
+
+import asyncio
+import contextlib
+import random
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+import structlog
+import uvicorn
+
+from back_office.console.app import make_console
+from back_office.console.demo_control import DemoControl
+from back_office.ledger.queries import Queries
+from back_office.live import Live
+from back_office.settings import HttpAddress, OfficeSettings, SettingsError, database_file
+from back_office.store.engine import open_store, sqlite_url
+from back_office.worker import Worker
+from cloud_sync.identity import load_office
+from cloud_sync.letters import Publish
+from cloud_sync.mqtt_link import BrokerUnavailableError, Inbound, MqttLink
+from cloud_sync.protocol.retry import reconnect_delay_ms
+from cloud_sync.protocol.topics import office_filter
+
+TICK_S: Final = 0.5
+"""How soon what another process wrote (a top-up at the counter) reaches a hub."""
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+class Ready:
+    """What `run` tells as soon as it serves: the HTTP port in use, 0 without pages."""
+
+    def __init__(self, tell: Callable[[int], None]) -> None:
+        """Take who is told; told once, when broker and pages are both there."""
+        self._tell = tell
+        self._waiting = {"broker", "http"}
+        self._port = 0
+
+    def have(self, part: str, *, port: int = 0) -> None:
+        """Note that one part is there."""
+        self._port = port or self._port
+        if self._waiting == {part}:
+            self._tell(self._port)
+        self._waiting.discard(part)
+
+
+def now_ms() -> int:
+    """Return UTC ms."""
+    return time.time_ns() // 1_000_000
+
+
+def run(settings: OfficeSettings, on_ready: Callable[[int], None]) -> None:
+    """Run the office until SIGTERM or SIGINT. BrokerUnavailableError: the broker was never there."""
+    asyncio.run(_run(settings, on_ready))
+
+
+async def _run(settings: OfficeSettings, on_ready: Callable[[int], None]) -> None:
+    keys = load_office(settings.folder)
+    store = open_store(sqlite_url(database_file(settings.folder)))
+    live, ready = Live(), Ready(on_ready)
+    with contextlib.closing(store), ThreadPoolExecutor(1, thread_name_prefix="books") as books:
+        worker = Worker(store, keys, now_ms)
+        queries = Queries(store, keys.tenant_id, worker.presence, now_ms)
+        office = _Office(settings, worker, live, ready, books)
+        await _until_stopped(office.uplink(), _serve(settings, queries, live, ready))
+
+
+async def _until_stopped(*parts: Awaitable[None]) -> None:
+    """Run all parts; a signal ends them, a fault in one ends the others and is raised as it is."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_as_coroutine(part)) for part in parts]
+            await stop.wait()
+            for task in tasks:
+                task.cancel()
+    except* (BrokerUnavailableError, SettingsError) as faults:
+        raise faults.exceptions[0] from None
+
+
+async def _as_coroutine(part: Awaitable[None]) -> None:
+    await part
+
+
+class _Office:
+    """Pumps messages between the broker and the worker's thread."""
+
+    def __init__(
+        self, settings: OfficeSettings, worker: Worker, live: Live, ready: Ready, books: ThreadPoolExecutor
+    ) -> None:
+        self._settings = settings
+        self._worker = worker
+        self._live = live
+        self._ready = ready
+        self._books = books
+
+    async def uplink(self) -> None:
+        """Stay connected; a broker that was there once is waited for, one that never was is a fault."""
+        attempt = -1
+        while True:
+            try:
+                async with MqttLink(self._settings.broker) as link:
+                    await link.subscribe(office_filter())
+                    attempt = 0
+                    await self._pump(link)
+            except BrokerUnavailableError as error:
+                if attempt < 0:
+                    raise
+                log.warning("uplink.lost", why=str(error))
+            await asyncio.sleep(reconnect_delay_ms(attempt, dice=random.random()) / 1_000)  # noqa: S311 - jitter
+            attempt += 1
+
+    async def _pump(self, link: MqttLink) -> None:
+        for letter in await self._in_thread(self._worker.start):
+            await _publish(link, letter)
+        self._ready.have("broker")
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._tick(link))
+                async for message in link.messages():
+                    await self._take(link, message)
+        except* BrokerUnavailableError as faults:
+            raise faults.exceptions[0] from None
+
+    async def _take(self, link: MqttLink, message: Inbound) -> None:
+        handled = await self._in_thread(lambda: self._worker.on_message(message.topic, message.payload))
+        for letter in handled.letters:
+            await _publish(link, letter)
+        for refusal in handled.refusals:
+            log.warning("uplink.refused", topic=refusal.topic, reason=refusal.reason)
+        if handled.moved:
+            self._live.announce()
+
+    async def _tick(self, link: MqttLink) -> None:
+        while True:
+            letters = await self._in_thread(self._worker.tick)
+            for letter in letters:
+                await _publish(link, letter)
+            if letters:
+                self._live.announce()
+            await asyncio.sleep(TICK_S)
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._books, call)
+
+
+async def _publish(link: MqttLink, letter: Publish) -> None:
+    await link.publish_soon(letter.topic, letter.payload, retain=letter.retain)
+
+
+class _QuietServer(uvicorn.Server):
+    """Leaves signals to us: one handler stops the whole office."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Take no signal."""
+        yield
+
+
+def _listen(address: HttpAddress) -> socket.socket:
+    try:
+        return socket.create_server((address.host, address.port))
+    except OSError as error:
+        message = f"--http {address.host}:{address.port}: cannot listen there ({error.strerror}); choose another port"
+        raise SettingsError(message) from error
+
+
+async def _serve(settings: OfficeSettings, queries: Queries, live: Live, ready: Ready) -> None:
+    if settings.http is None:
+        ready.have("http")
+        return
+    control = DemoControl(settings.demo_control) if settings.demo_control else None
+    pages = make_console(queries, live, control)
+    with _listen(settings.http) as listening:
+        config = uvicorn.Config(
+            pages, log_level="warning", lifespan="off", access_log=False, timeout_graceful_shutdown=1
+        )
+        server = _QuietServer(config)
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        ready.have("http", port=listening.getsockname()[1])
+        try:
+            await asyncio.shield(serving)
+        finally:
+            server.should_exit = True
+            await serving

@@ -1,0 +1,76 @@
+"""Documents for hubs: read strictly, with messages for a person, and kept under rising versions."""
+
+import hashlib
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from back_office.store import papers
+from back_office.store.engine import Transaction
+from back_office.store.papers import Document
+from payment_core.policy import DevicesDocument, RiskDocument
+from payment_core.pricing import PriceList
+
+KINDS: Final[dict[str, type[Any]]] = {
+    "devices": DevicesDocument,
+    "prices": PriceList,
+    "risk": RiskDocument,
+    "texts": dict[str, dict[str, str]],
+}
+"""The documents a hub reads, and the struct each must fit. texts: language -> name -> text."""
+
+
+class DocumentError(Exception):
+    """A document cannot be used; the text names the file, the key and what is wrong."""
+
+
+def read_document(name: str, file: Path) -> Any:  # noqa: ANN401 - one of KINDS
+    """Return the document in a TOML or JSON file; DocumentError names the key."""
+    kind = KINDS.get(name)
+    if kind is None:
+        message = f"there is no document {name!r}: choose one of {', '.join(sorted(KINDS))}"
+        raise DocumentError(message)
+    try:
+        text = file.read_text(encoding="utf-8")
+        raw = tomllib.loads(text) if file.suffix == ".toml" else msgspec.json.decode(text)
+        if isinstance(raw, dict) and kind is not KINDS["texts"]:
+            raw.setdefault("version", 0)
+        return msgspec.convert(raw, kind)
+    except OSError as error:
+        message = f"{file}: cannot be read ({error.strerror})"
+        raise DocumentError(message) from error
+    except (tomllib.TOMLDecodeError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        message = f"{file}: as document {name!r}: {error}"
+        raise DocumentError(message) from error
+
+
+def keep_document(
+    tx: Transaction,
+    tenant_id: bytes,
+    hub_id: bytes,
+    name: str,
+    content: Any,
+    *,
+    now_ms: int,  # noqa: ANN401
+) -> Document:
+    """Keep a document under the next version, which its content says too; the same content changes nothing."""
+    newest = next((held for held in papers.documents(tx, tenant_id, hub_id) if held.name == name), None)
+    if newest is not None and _body(content, newest.version) == newest.body:
+        return newest
+    version = newest.version + 1 if newest is not None else 1
+    document = Document(hub_id, name, version, _body(content, version), now_ms)
+    papers.add_document(tx, tenant_id, document)
+    return document
+
+
+def _body(content: Any, version: int) -> bytes:  # noqa: ANN401 - one of KINDS
+    if isinstance(content, msgspec.Struct):
+        content = msgspec.structs.replace(content, version=version)
+    return msgspec.json.encode(content, order="deterministic")
+
+
+def fingerprint(body: bytes) -> bytes:
+    """Return the SHA-256 by which hubs check a document."""
+    return hashlib.sha256(body).digest()

@@ -1,0 +1,97 @@
+"""What the office writes to hubs: leases, the list and documents, signed and sealed, as messages to publish."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from back_office.fleet.documents import fingerprint
+from back_office.store import grants, papers, people
+from back_office.store.engine import Transaction
+from back_office.store.grants import LeaseKey, LeaseRow
+from back_office.store.places import Hub
+from cloud_sync.identity import OfficeKeys
+from cloud_sync.letters import Publish, post_message
+from cloud_sync.protocol import topics
+from cloud_sync.protocol.messages import Body, CredentialList, Document, Grant, HelloRequest, Lease, Message
+from cloud_sync.sealing import HpkeSealer
+
+GRANTS_AT_ONCE: Final = 4_000
+ROWS_AT_ONCE: Final = 3_000
+"""So many rows stay under the 1 MiB of an ESM1 message."""
+
+
+class Mail:
+    """Writes to hubs with one tenant's keys."""
+
+    def __init__(self, keys: OfficeKeys) -> None:
+        """Take the keys."""
+        self._tenant_id = keys.tenant_id
+        self._signer = keys.signer
+
+    def leases(self, hub: Hub, rows: Mapping[LeaseKey, LeaseRow]) -> Iterator[Publish]:
+        """Yield totals of leases; a duplicate or an old one changes nothing at the hub."""
+        held = [
+            (row.granted_seq, Grant(place.account_id, place.unit, place.epoch, row.granted))
+            for place, row in sorted(rows.items())
+            if row.granted
+        ]
+        for start in range(0, len(held), GRANTS_AT_ONCE):
+            part = held[start : start + GRANTS_AT_ONCE]
+            number = max(seq for seq, _ in part)
+            yield self._to(hub, Lease(tuple(grant for _, grant in part)), "lease", number)
+
+    def list(self, tx: Transaction, hub: Hub, *, have_version: int) -> Iterator[Publish]:
+        """Yield what changed in the list after `have_version`; from 0 on it is the whole list."""
+        rows = people.list_rows(tx, self._tenant_id, after_version=have_version)
+        base = have_version
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            part = tuple(rows[start : start + ROWS_AT_ONCE])
+            update = CredentialList(part[-1].version, base == 0, base, part)
+            yield self._to(hub, update, "list", update.version)
+            base = update.version
+
+    def documents(self, tx: Transaction, hub: Hub, *, have: Mapping[str, int]) -> Iterator[Publish]:
+        """Yield the newest of each document where it is newer than what the hub has in effect; retained."""
+        for kept in papers.documents(tx, self._tenant_id, hub.hub_id):
+            if kept.version > have.get(kept.name, 0):
+                body = Document(kept.name, kept.version, fingerprint(kept.body), kept.body, 0)
+                letter = self._to(hub, body, f"document/{kept.name}", kept.version)
+                yield msgspec.structs.replace(letter, retain=True)
+
+    def ask_hello(self, hub: Hub) -> Publish:
+        """Return the question for a new hello: a worker that has just started knows nobody's position."""
+        return self._to(hub, HelloRequest(), "command", 0)
+
+    def _to(self, hub: Hub, body: Body, leaf: str, number: int) -> Publish:
+        message = Message(sender=self._tenant_id, to=hub.hub_id, number=number, body=body)
+        payload = post_message(message, signer=self._signer, sealer=HpkeSealer(hub.seal_key))
+        return Publish(topics.hub_topic(hub.hub_id, "down", leaf), payload)
+
+
+class Position(msgspec.Struct, frozen=True):
+    """What a hub was last told: the office's entry of the newest grant, the list version, the documents' versions."""
+
+    grant_seq: int
+    list_version: int
+    documents: Mapping[str, int]
+
+
+def news(tx: Transaction, mail: Mail, hub: Hub, told: Position) -> tuple[list[Publish], Position]:
+    """Return what a hub has not been told yet, and its position afterwards."""
+    rows = grants.leases_of_hub(tx, hub.tenant_id, hub.hub_id, granted_after=told.grant_seq)
+    letters = [
+        *mail.leases(hub, rows),
+        *mail.list(tx, hub, have_version=told.list_version),
+        *mail.documents(tx, hub, have=told.documents),
+    ]
+    now = Position(
+        grant_seq=max(_seqs(rows.values()), default=told.grant_seq),
+        list_version=max(people.list_version(tx, hub.tenant_id), told.list_version),
+        documents={**told.documents, **{d.name: d.version for d in papers.documents(tx, hub.tenant_id, hub.hub_id)}},
+    )
+    return letters, now
+
+
+def _seqs(rows: Iterable[LeaseRow]) -> Iterator[int]:
+    return (row.granted_seq for row in rows)

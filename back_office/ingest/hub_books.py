@@ -1,0 +1,198 @@
+"""What cloud_sync's receiver asks of the books, answered by the store: one transaction per question."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from back_office.ledger.booking import Arrived, Booking, Finding, Writer
+from back_office.ledger.faults import UnbookableError
+from back_office.store import chains, papers, places
+from back_office.store.chains import Batch, Chain, Evidence
+from back_office.store.engine import Store, Transaction
+from back_office.store.papers import Alarm
+from back_office.store.places import Hub
+from cloud_sync.protocol.envelope import STREAM_LEDGER, Envelope, batch_hash, parse_envelope
+from cloud_sync.protocol.messages import Hello
+from cloud_sync.protocol.receipts import Watermark
+from cloud_sync.receiver import AcceptedBatch, HubRecord, Outcome
+from payment_core.journal import chain_hash
+
+FREEZING: Final = frozenset({"overclaim"})
+"""Findings that freeze a hub; others only alarm."""
+
+
+class HubBooks:
+    """The receiver's `Office`. `clock` returns UTC ms; `on_hello` hears each hello that is newer than the last."""
+
+    def __init__(
+        self, store: Store, tenant_id: bytes, clock: Callable[[], int], *, on_hello: Callable[[bytes, Hello], None]
+    ) -> None:
+        """Take the store; nothing is read before the first question."""
+        self._store = store
+        self._tenant_id = tenant_id
+        self._clock = clock
+        self._on_hello = on_hello
+
+    def hub(self, hub_id: bytes) -> HubRecord | None:
+        """Return what is pinned and noted about a hub, or None where it is not enrolled."""
+        with self._store.reading() as tx:
+            hub = places.hub(tx, self._tenant_id, hub_id)
+        if hub is None:
+            return None
+        return HubRecord(
+            hub_id=hub.hub_id,
+            sign_public=hub.sign_key,
+            receive_public=hub.seal_key,
+            allowed_epoch=hub.allowed_epoch,
+            frozen=hub.frozen,
+            hello_number=hub.hello_number,
+            nonce=hub.nonce,
+        )
+
+    def watermark(self, hub_id: bytes) -> Watermark:
+        """Return how far the hub's newest epoch is booked."""
+        with self._store.reading() as tx:
+            hub = places.hub(tx, self._tenant_id, hub_id)
+            if hub is None or hub.epoch == 0:
+                return Watermark(epoch=0)
+            return self._watermark(tx, hub_id, hub.epoch)
+
+    def known_hash(self, hub_id: bytes, epoch: int, batch_seq: int) -> bytes | None:
+        """Return the hash under which a batch was applied, or None."""
+        with self._store.reading() as tx:
+            return chains.batch_hash(
+                tx, self._tenant_id, hub_id, stream=STREAM_LEDGER, epoch=epoch, batch_seq=batch_seq
+            )
+
+    def apply(self, batch: AcceptedBatch) -> Outcome:
+        """Apply a batch, its dedupe row and the new watermark in one transaction; park one that no book can hold."""
+        try:
+            return self._apply(batch)
+        except UnbookableError as error:
+            self.park(batch.hub_id, str(error), batch.data)
+            return "parked"
+
+    def _apply(self, batch: AcceptedBatch) -> Outcome:
+        header, now_ms = batch.header, self._clock()
+        with self._store.writing() as tx:
+            hub = places.hub(tx, self._tenant_id, batch.hub_id)
+            assert hub is not None, "the receiver applies batches of enrolled hubs only"
+            if self._watermark(tx, batch.hub_id, header.epoch) != batch.before or header.epoch < hub.epoch:
+                return self._overtaken(tx, batch, hub)
+            self._begin_chain(tx, batch)
+            booking = self._book(tx, hub, batch, now_ms)
+            self._move_on(tx, batch, now_ms)
+            self._judge(tx, hub, booking.findings, now_ms)
+        return "applied"
+
+    def greeted(self, hub_id: bytes, hello: Hello, *, number: int, now_ms: int) -> None:
+        """Keep a hub's newest hello."""
+        with self._store.writing() as tx:
+            places.greeted(
+                tx, self._tenant_id, hub_id, number=number, nonce=hello.nonce, sealed_seq=hello.last_seq, now_ms=now_ms
+            )
+        self._on_hello(hub_id, hello)
+
+    def freeze(self, hub_id: bytes, reason: str, evidence: Sequence[bytes]) -> None:
+        """Freeze a hub, keep what contradicts the books, and alarm."""
+        with self._store.writing() as tx:
+            for data in evidence:
+                self._keep(tx, hub_id, "fork", reason, data)
+            places.freeze(tx, self._tenant_id, hub_id, why=reason)
+            self._alarm(tx, hub_id, reason, f"the hub is frozen: {reason}; both sides are kept as evidence")
+
+    def park(self, hub_id: bytes, why: str, data: bytes) -> None:
+        """Keep a batch that this release cannot book, and alarm once; the watermark stays."""
+        with self._store.writing() as tx:
+            if self._keep(tx, hub_id, "parked", why, data):
+                self._alarm(tx, hub_id, "parked", f"a batch waits for a newer release: {why}")
+
+    # ---- inside ----
+
+    def _watermark(self, tx: Transaction, hub_id: bytes, epoch: int) -> Watermark:
+        chain = chains.chain(tx, self._tenant_id, hub_id, stream=STREAM_LEDGER, epoch=epoch)
+        if chain is None:
+            return Watermark(epoch=epoch)
+        return Watermark(
+            epoch=epoch,
+            batch_seq=chain.batch_seq,
+            batch_hash=chain.batch_hash,
+            last_record=chain.rec_seq,
+            tail_hash=chain.tail_hash,
+        )
+
+    def _overtaken(self, tx: Transaction, batch: AcceptedBatch, hub: Hub) -> Outcome:
+        header = batch.header
+        if header.epoch < hub.epoch:
+            return "old_epoch"
+        known = chains.batch_hash(
+            tx, self._tenant_id, hub.hub_id, stream=STREAM_LEDGER, epoch=header.epoch, batch_seq=header.batch_seq
+        )
+        if known is None:
+            return "gap"
+        return "known" if known == batch.digest else "fork"
+
+    def _begin_chain(self, tx: Transaction, batch: AcceptedBatch) -> None:
+        if batch.before.batch_seq == 0:
+            start = Chain(hub_id=batch.hub_id, stream=STREAM_LEDGER, epoch=batch.header.epoch)
+            chains.add_chain(tx, self._tenant_id, start)
+
+    def _book(self, tx: Transaction, hub: Hub, batch: AcceptedBatch, now_ms: int) -> Booking:
+        header = batch.header
+        dedupe = Batch(
+            hub_id=hub.hub_id,
+            stream=STREAM_LEDGER,
+            epoch=header.epoch,
+            batch_seq=header.batch_seq,
+            hash=batch.digest,
+            first_rec=header.first_record,
+            rec_count=header.record_count,
+            received_ms=now_ms,
+            sealed=batch.data,
+        )
+        chains.add_batch(tx, self._tenant_id, dedupe)
+        writer = Writer(hub_id=hub.hub_id, venue_id=hub.venue_id, stream=STREAM_LEDGER, epoch=header.epoch)
+        booking = Booking(tx, self._tenant_id, writer, now_ms=now_ms)
+        tail = batch.before.tail_hash
+        for entry, record in zip(batch.entries, batch.records, strict=True):
+            tail = chain_hash(tail, record)
+            booking.add(Arrived(entry, record, tail))
+        booking.finish()
+        return booking
+
+    def _move_on(self, tx: Transaction, batch: AcceptedBatch, now_ms: int) -> None:
+        after = batch.after
+        to = Chain(
+            hub_id=batch.hub_id,
+            stream=STREAM_LEDGER,
+            epoch=after.epoch,
+            rec_seq=after.last_record,
+            tail_hash=after.tail_hash,
+            batch_seq=after.batch_seq,
+            batch_hash=after.batch_hash,
+        )
+        chains.move_chain(tx, self._tenant_id, to)
+        places.booked(tx, self._tenant_id, batch.hub_id, epoch=after.epoch, now_ms=now_ms)
+
+    def _judge(self, tx: Transaction, hub: Hub, findings: Sequence[Finding], now_ms: int) -> None:
+        for finding in findings:
+            papers.raise_alarm(tx, self._tenant_id, Alarm(finding.kind, hub.hub_id, finding.text, now_ms))
+            if finding.kind in FREEZING:
+                places.freeze(tx, self._tenant_id, hub.hub_id, why=finding.kind)
+
+    def _keep(self, tx: Transaction, hub_id: bytes, kind: str, why: str, data: bytes) -> bool:
+        parsed = parse_envelope(data)
+        epoch, seq = (parsed.header.epoch, parsed.header.batch_seq) if isinstance(parsed, Envelope) else (0, 0)
+        evidence = Evidence(
+            hub_id=hub_id,
+            hash=batch_hash(data),
+            kind=kind,
+            why=why,
+            epoch=epoch,
+            batch_seq=seq,
+            received_ms=self._clock(),
+            sealed=data,
+        )
+        return chains.keep_evidence(tx, self._tenant_id, evidence)
+
+    def _alarm(self, tx: Transaction, hub_id: bytes, kind: str, text: str) -> None:
+        papers.raise_alarm(tx, self._tenant_id, Alarm(kind, hub_id, text, self._clock()))

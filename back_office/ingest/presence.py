@@ -1,0 +1,53 @@
+"""What a worker knows of hubs for the moment only: who is online, and what waits behind a gap."""
+
+import msgspec
+
+from back_office.store import chains
+from back_office.store.engine import Transaction
+from cloud_sync.protocol.envelope import STREAM_LEDGER, Envelope, parse_envelope
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Entries `first_seq` to `last_seq` of a hub are missing while later ones wait. `since_ms`: UTC ms."""
+
+    epoch: int
+    first_seq: int
+    last_seq: int
+    since_ms: int
+
+
+class _StateMessage(msgspec.Struct, frozen=True):
+    state: str
+
+
+class Presence:
+    """Written by the worker's thread, read by the pages: each value is replaced whole."""
+
+    def __init__(self) -> None:
+        """Nobody is known yet."""
+        self.online: dict[bytes, bool] = {}
+        self.gaps: dict[bytes, Gap] = {}
+
+    def take_state(self, hub_id: bytes, payload: bytes) -> bool:
+        """Note a hub's own word or its will; say whether it was one. Anything that is not `online` is not."""
+        try:
+            said = msgspec.json.decode(payload, type=_StateMessage)
+        except (msgspec.MsgspecError, ValueError):
+            return False
+        self.online[hub_id] = said.state == "online"
+        return True
+
+    def note_batch(self, tx: Transaction, tenant_id: bytes, hub_id: bytes, payload: bytes, now_ms: int) -> None:
+        """Note whether a batch that passed its checks is one that waits for others."""
+        parsed = parse_envelope(payload)
+        if not isinstance(parsed, Envelope):
+            return
+        header = parsed.header
+        chain = chains.chain(tx, tenant_id, hub_id, stream=STREAM_LEDGER, epoch=header.epoch)
+        booked_batch, booked_record = (chain.batch_seq, chain.rec_seq) if chain is not None else (0, 0)
+        old = self.gaps.get(hub_id)
+        if header.batch_seq > booked_batch + 1:
+            since_ms = old.since_ms if old is not None else now_ms
+            self.gaps[hub_id] = Gap(header.epoch, booked_record + 1, header.first_record - 1, since_ms)
+        elif old is not None and old.epoch == header.epoch and booked_record >= old.last_seq:
+            del self.gaps[hub_id]

@@ -1,0 +1,196 @@
+"""The proof of the books: everything that is kept beside the entries is computed anew from them and compared."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from back_office.ledger.booking import Writer, full_name, prove_accounts
+from back_office.ledger.faults import BooksBrokenError
+from back_office.ledger.lease_book import lease_moves
+from back_office.store import books, chains, grants, places
+from back_office.store.books import AccountName, Balance
+from back_office.store.chains import Chain, EntryRow
+from back_office.store.engine import Transaction
+from payment_core.accounts import Kind
+from payment_core.errors import VaultError
+from payment_core.journal import CoinBooked, Declined, Entry, Held, LeaseGranted, ToppedUp, chain_hash, decode_entry
+from payment_core.posting import postings
+
+_PAGE: Final = 1_000
+_MOST_FAULTS: Final = 20
+
+Sums = defaultdict[tuple[AccountName, str], int]
+
+
+class Proof(msgspec.Struct, kw_only=True):
+    """What was found. `faults`: the first sentences about what is wrong; `gaps` and `duplicates` count entries."""
+
+    ok: bool = True
+    balanced: bool = True
+    entries: int = 0
+    gaps: int = 0
+    duplicates: int = 0
+    office_equals_hubs: bool | None = None
+    faults: list[str] = msgspec.field(default_factory=list)
+
+    def fault(self, text: str) -> None:
+        """Note that something is wrong."""
+        self.ok = False
+        if len(self.faults) < _MOST_FAULTS:
+            self.faults.append(text)
+
+
+class _Recomputed(msgspec.Struct):
+    """What the entries add up to."""
+
+    balances: Sums
+    days: defaultdict[tuple[int, int, AccountName, str], int]
+    granted: defaultdict[grants.LeaseKey, int]
+    claimed: defaultdict[grants.LeaseKey, int]
+    deposits: defaultdict[tuple[bytes, str], int]
+    events: Counter[tuple[object, ...]]
+
+
+def prove_books(tx: Transaction, tenant_id: bytes) -> Proof:
+    """Recompute postings, balances, days, leases and chains from the entries and compare each with what is kept."""
+    proof = Proof()
+    venue_of = {hub.hub_id: hub.venue_id for hub in places.hubs(tx, tenant_id)}
+    found = _Recomputed(
+        defaultdict(int), defaultdict(int), defaultdict(int), defaultdict(int), defaultdict(int), Counter()
+    )
+    first_venue = places.venues(tx, tenant_id)[0].venue_id
+    for chain in chains.chains(tx, tenant_id):
+        venue_id = venue_of.get(chain.hub_id, first_venue)
+        writer = Writer(hub_id=chain.hub_id, venue_id=venue_id, stream=chain.stream, epoch=chain.epoch)
+        _prove_chain(tx, tenant_id, chain, writer, proof, found)
+    _prove_sums(tx, tenant_id, proof, found)
+    _prove_leases(tx, tenant_id, proof, found)
+    proof.duplicates = sum(count - 1 for count in found.events.values())
+    if proof.duplicates:
+        proof.fault(f"{proof.duplicates} events are booked more than once")
+    return proof
+
+
+def _prove_chain(
+    tx: Transaction, tenant_id: bytes, chain: Chain, writer: Writer, proof: Proof, found: _Recomputed
+) -> None:
+    where = f"journal {chain.hub_id.hex()} epoch {chain.epoch}"
+    seq, tail = 0, chains.NOTHING
+    for page in _pages(chains.entries_of(tx, tenant_id, chain)):
+        stored = books.postings_of(tx, tenant_id, chain, first=page[0].seq, last=page[-1].seq)
+        for row in page:
+            if row.seq != seq + 1:
+                proof.gaps += row.seq - seq - 1
+                proof.fault(f"{where}: entries {seq + 1} to {row.seq - 1} are missing")
+            tail = chain_hash(tail, row.record)
+            if tail != row.hash:
+                proof.fault(f"{where}: entry {row.seq} does not continue the hash chain")
+                tail = row.hash
+            _prove_entry(row, writer, stored.get(row.seq, []), proof, found)
+            seq = row.seq
+            proof.entries += 1
+    if (seq, tail) != (chain.rec_seq, chain.tail_hash):
+        proof.gaps += max(chain.rec_seq - seq, 0)
+        proof.fault(f"{where}: it ends at entry {seq}, its watermark says {chain.rec_seq}")
+
+
+def _pages(rows: Iterator[EntryRow]) -> Iterator[list[EntryRow]]:
+    page: list[EntryRow] = []
+    for row in rows:
+        page.append(row)
+        if len(page) == _PAGE:
+            yield page
+            page = []
+    if page:
+        yield page
+
+
+def _prove_entry(row: EntryRow, writer: Writer, stored: list[Balance], proof: Proof, found: _Recomputed) -> None:
+    try:
+        entry = decode_entry(row.record)
+    except VaultError as error:
+        proof.fault(f"entry {row.seq} of {row.hub_id.hex()}: {error}")
+        return
+    for posting in stored:
+        found.balances[posting.account, posting.unit] += posting.amount
+        found.days[row.business_date, row.type, posting.account, posting.unit] += posting.amount
+    if _folded(stored) != _folded(
+        Balance(full_name(posting.account, writer, entry), posting.unit, posting.amount) for posting in postings(entry)
+    ):
+        proof.fault(f"entry {row.seq} of {row.hub_id.hex()}: its postings are not what the entry says")
+    _count(entry, writer, found)
+
+
+def _folded(rows: "Iterator[Balance] | list[Balance]") -> dict[tuple[AccountName, str], int]:
+    """Add postings up, an over-claim with the lease it went beyond: how the two share is the leases' proof."""
+    sums: Sums = defaultdict(int)
+    for row in rows:
+        name = row.account
+        kind = Kind.LEASE if name.kind is Kind.OVERCLAIM else name.kind
+        sums[AccountName(kind, name.key, name.scope_id), row.unit] += row.amount
+    return {place: amount for place, amount in sums.items() if amount}
+
+
+def _count(entry: Entry, writer: Writer, found: _Recomputed) -> None:
+    match entry:
+        case ToppedUp():
+            found.deposits[entry.account_id, entry.unit] += entry.amount
+        case LeaseGranted():
+            found.granted[grants.LeaseKey(entry.account_id, entry.unit, entry.hub, entry.lease_epoch)] += entry.added
+        case Held() | Declined():
+            found.events[writer.hub_id, "tap", entry.reader, entry.event_epoch, entry.event_seq] += 1
+        case CoinBooked():
+            found.events[writer.hub_id, "coin", entry.device, entry.event_epoch, entry.event_seq] += 1
+        case _:
+            pass
+    for move in lease_moves(entry):
+        if move.epoch != 0:
+            epoch = writer.epoch if move.epoch is None else move.epoch
+            found.claimed[grants.LeaseKey(move.account_id, move.unit, writer.hub_id, epoch)] += move.amount
+
+
+def _prove_sums(tx: Transaction, tenant_id: bytes, proof: Proof, found: _Recomputed) -> None:
+    kept = {(row.account, row.unit): row.amount for row in books.balances(tx, tenant_id)}
+    for place in kept.keys() | found.balances.keys():
+        if kept.get(place, 0) != found.balances.get(place, 0):
+            name, unit = place
+            proof.fault(
+                f"account {name.kind.value} {name.key} {unit}: its balance says {kept.get(place, 0)}, "
+                f"its postings add up to {found.balances.get(place, 0)}"
+            )
+    days = {
+        (row.business_date, row.type, row.balance.account, row.balance.unit): row.balance.amount
+        for row in books.days(tx, tenant_id)
+    }
+    for day in days.keys() | found.days.keys():
+        if days.get(day, 0) != found.days.get(day, 0):
+            date, _, name, unit = day
+            proof.fault(f"day {date}, {name.kind.value} {name.key} {unit}: the day is not what its postings say")
+    units: defaultdict[str, int] = defaultdict(int)
+    for (_, unit), amount in kept.items():
+        units[unit] += amount
+    for unit, amount in units.items():
+        if amount:
+            proof.balanced = False
+            proof.fault(f"the books do not balance: {unit} is off by {amount}")
+
+
+def _prove_leases(tx: Transaction, tenant_id: bytes, proof: Proof, found: _Recomputed) -> None:
+    kept = grants.leases(tx, tenant_id)
+    for place in kept.keys() | found.granted.keys() | found.claimed.keys():
+        row = kept.get(place, grants.LeaseRow())
+        kept_as = (row.granted, row.settled + row.overclaimed)
+        entries_say = (found.granted.get(place, 0), found.claimed.get(place, 0))
+        if kept_as != entries_say:
+            where = f"lease of {place.account_id.hex()} {place.unit} at {place.hub_id.hex()}"
+            proof.fault(f"{where}: granted and claimed are {kept_as}, the entries say {entries_say}")
+    accounts = {place.account_id for place in kept} | {account_id for account_id, _ in found.deposits}
+    booked = grants.deposits(tx, tenant_id, accounts)
+    if booked != dict(found.deposits):
+        proof.fault("the payments are not what the top-up entries say")
+    try:
+        prove_accounts(tx, tenant_id, accounts)
+    except BooksBrokenError as error:
+        proof.fault(str(error))

@@ -1,0 +1,109 @@
+"""Cards: how one is written on the command line, and what it means to be added, blocked or lost."""
+
+from typing import Final
+
+import msgspec
+
+from back_office.store import people
+from back_office.store.engine import Transaction
+from back_office.store.people import Credential, GuestAccount
+from payment_core.credential import CredentialClass, Status
+from payment_core.identifiers import credential_id
+
+_KEY_BYTES: Final = 16
+_UID_BYTES: Final = (4, 7, 10)
+
+
+class MediaKind(msgspec.Struct, frozen=True):
+    """A kind of card: the media name readers report it under, its class, and whether it has a key of its own."""
+
+    media: str
+    class_: CredentialClass
+    keyed: bool
+
+
+KINDS: Final = {
+    "ntag213": MediaKind("ntag21x", "C", keyed=False),
+    "ntag424": MediaKind("ntag424", "A", keyed=True),
+}
+
+
+class Card(msgspec.Struct, frozen=True):
+    """A card as it can be held in the hand. `key`: 16 bytes for a card that proves itself, else empty."""
+
+    kind: MediaKind
+    uid: bytes
+    key: bytes
+
+    def __repr__(self) -> str:
+        return f"Card({self.kind.media})"
+
+    def credential_id(self, pepper: bytes) -> bytes:
+        """Return the id under which hubs and office know it."""
+        return credential_id(pepper=pepper, kind=self.kind.media, raw_id=self.uid)
+
+
+class CardTextError(Exception):
+    """The text is no card; it says what was wrong and how one is written."""
+
+
+class CardKnownError(Exception):
+    """The card is in the list already."""
+
+
+class CardUnknownError(Exception):
+    """The card is not in the list."""
+
+
+def parse_card(text: str) -> Card:
+    """Read `ntag213:UID` or `ntag424:UID:KEY`, hexadecimal; CardTextError says what is wrong."""
+    name, _, rest = text.partition(":")
+    kind = KINDS.get(name)
+    uid_text, _, key_text = rest.partition(":")
+    try:
+        uid, key = bytes.fromhex(uid_text), bytes.fromhex(key_text)
+    except ValueError:
+        uid, key = b"", b""
+    if kind is None or len(uid) not in _UID_BYTES or len(key) != _KEY_BYTES * kind.keyed:
+        message = (
+            f"{name}:… is not a card: write ntag213:UID or ntag424:UID:KEY in hexadecimal, "
+            "a UID of 4, 7 or 10 bytes and a key of 16"
+        )
+        raise CardTextError(message)
+    return Card(kind, uid, key)
+
+
+def add_card(tx: Transaction, tenant_id: bytes, card: Card, *, pepper: bytes, account: GuestAccount) -> Credential:
+    """Add a card; the account is opened where it is new. CardKnownError: the card has an account already."""
+    known_id = card.credential_id(pepper)
+    if people.credential(tx, tenant_id, known_id) is not None:
+        message = f"this {card.kind.media} card has an account already: block it, or top that account up"
+        raise CardKnownError(message)
+    if people.account(tx, tenant_id, account.account_id) is None:
+        people.add_account(tx, tenant_id, account)
+    credential = Credential(
+        credential_id=known_id,
+        account_id=account.account_id,
+        media=card.kind.media,
+        class_=card.kind.class_,
+        version=people.list_version(tx, tenant_id) + 1,
+        token_key=card.key,
+    )
+    people.add_credential(tx, tenant_id, credential)
+    return credential
+
+
+def find_card(tx: Transaction, tenant_id: bytes, card: Card, *, pepper: bytes) -> Credential:
+    """Return a card's credential; CardUnknownError where it has none."""
+    found = people.credential(tx, tenant_id, card.credential_id(pepper))
+    if found is None:
+        message = f"this {card.kind.media} card is not in the list: add it with `venuehub office card add`"
+        raise CardUnknownError(message)
+    return found
+
+
+def set_status(tx: Transaction, tenant_id: bytes, credential: Credential, status: Status) -> int:
+    """Block, lose or reactivate a credential; return the list version that says so."""
+    version = people.list_version(tx, tenant_id) + 1
+    people.set_status(tx, tenant_id, credential.credential_id, status=status, version=version)
+    return version

@@ -1,0 +1,75 @@
+"""Where an office lives and where it listens: one folder, one broker, one HTTP address."""
+
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from cloud_sync.mqtt_link import MqttSettings
+
+DATABASE: Final = "office.sqlite"
+PLAIN_PORT: Final = 1883
+TLS_PORT: Final = 8883
+LOOPBACK: Final = "127.0.0.1"
+
+
+class SettingsError(Exception):
+    """A setting cannot be used; the text names it and says how it is written."""
+
+
+class HttpAddress(msgspec.Struct, frozen=True):
+    """Where the pages are served; port 0: a free one."""
+
+    host: str
+    port: int
+
+
+class OfficeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `office run` needs. `folder`: keys and database. `demo_control`: the demo's address, or empty."""
+
+    folder: Path
+    broker: MqttSettings
+    http: HttpAddress | None = None
+    demo_control: str = ""
+
+
+def database_file(folder: Path) -> Path:
+    """Return where an office folder keeps its books."""
+    return folder / DATABASE
+
+
+def broker_settings(url: str, folder: Path) -> MqttSettings:
+    """Read `mqtt://host[:port]`, or `mqtts://` with `ca.crt`, `office.crt` and `office.pem` in the office's folder.
+
+    No client id is set: two workers of one office must not throw each other out.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or parts.path not in {"", "/"}:
+        message = f"--broker {url}: write mqtt://host:port or mqtts://host:port"
+        raise SettingsError(message)
+    if parts.scheme == "mqtt":
+        return MqttSettings(host=parts.hostname, port=_port(parts.port, url, PLAIN_PORT))
+    return MqttSettings(
+        host=parts.hostname,
+        port=_port(parts.port, url, TLS_PORT),
+        ca_file=str(folder / "ca.crt"),
+        cert_file=str(folder / "office.crt"),
+        key_file=str(folder / "office.pem"),
+    )
+
+
+def http_address(text: str) -> HttpAddress:
+    """Read `host:port`, or a port alone for this machine only."""
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or int(port) > 0xFFFF:  # noqa: PLR2004 - the largest port
+        message = f"--http {text}: write 127.0.0.1:8080, or 127.0.0.1:0 for a free port"
+        raise SettingsError(message)
+    return HttpAddress(host or LOOPBACK, int(port))
+
+
+def _port(port: int | None, url: str, otherwise: int) -> int:
+    if port == 0:
+        message = f"--broker {url}: a broker has no port 0"
+        raise SettingsError(message)
+    return otherwise if port is None else port

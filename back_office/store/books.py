@@ -1,0 +1,253 @@
+"""The double-entry books: account numbers, postings, balances and days. Amounts are minor units, debit positive."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from back_office.store.chains import Chain
+from back_office.store.engine import Transaction
+from back_office.store.tables import ACCOUNTS, BALANCES, DAYS, POSTINGS
+from payment_core.accounts import Kind
+
+_AT_ONCE = 500
+"""How many values one IN list carries."""
+
+
+class AccountName(msgspec.Struct, frozen=True, order=True):
+    """An account with its scope completed: the hub's id, the venue's, or nothing for one of the tenant's."""
+
+    kind: Kind
+    key: str
+    scope_id: bytes
+
+
+class PostingRow(msgspec.Struct, frozen=True):
+    """One posting of the entry at (hub_id, stream, epoch, seq)."""
+
+    hub_id: bytes
+    stream: int
+    epoch: int
+    seq: int
+    line: int
+    account_no: int
+    unit: str
+    amount: int
+
+
+class DayPlace(msgspec.Struct, frozen=True):
+    """Where a business day counts: entries of one type, on one account, in one unit."""
+
+    business_date: int
+    type: int
+    account_no: int
+    unit: str
+
+
+class GuestBalances(msgspec.Struct, frozen=True):
+    """Guests' balances as the ledger signs them: purses by (account, unit), leases by (account, unit, hub)."""
+
+    purses: dict[tuple[bytes, str], int]
+    leases: dict[tuple[bytes, str, bytes], int]
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """What an account holds of one unit."""
+
+    account: AccountName
+    unit: str
+    amount: int
+
+
+def chunks(values: Iterable[object]) -> Iterator[list[object]]:
+    """Cut values into what one IN list carries."""
+    waiting = iter(values)
+    while chunk := list(islice(waiting, _AT_ONCE)):
+        yield chunk
+
+
+def account_numbers(tx: Transaction, tenant_id: bytes, names: Iterable[AccountName]) -> dict[AccountName, int]:
+    """Return the number of every account; one that is not there yet is opened."""
+    wanted = set(names)
+    found: dict[AccountName, int] = {}
+    for kind in {name.kind for name in wanted}:
+        for keys in chunks({name.key for name in wanted if name.kind == kind}):
+            query = sa.select(ACCOUNTS.c.key, ACCOUNTS.c.scope_id, ACCOUNTS.c.account_no).where(
+                ACCOUNTS.c.tenant_id == tenant_id, ACCOUNTS.c.kind == kind.value, ACCOUNTS.c.key.in_(keys)
+            )
+            found.update({AccountName(kind, key, scope): number for key, scope, number in tx.execute(query)})
+    new = sorted(wanted - found.keys())
+    if new:
+        top = sa.select(sa.func.max(ACCOUNTS.c.account_no)).where(ACCOUNTS.c.tenant_id == tenant_id)
+        first = (tx.execute(top).scalar() or 0) + 1
+        opened = dict(zip(new, range(first, first + len(new)), strict=True))
+        tx.execute(
+            sa.insert(ACCOUNTS),
+            [
+                {"tenant_id": tenant_id, "account_no": number, **msgspec.structs.asdict(name), "kind": name.kind.value}
+                for name, number in opened.items()
+            ],
+        )
+        found.update(opened)
+    return {name: found[name] for name in wanted}
+
+
+def add_postings(tx: Transaction, tenant_id: bytes, rows: Sequence[PostingRow]) -> None:
+    """Append postings."""
+    if rows:
+        tx.execute(sa.insert(POSTINGS), [{"tenant_id": tenant_id, **msgspec.structs.asdict(row)} for row in rows])
+
+
+def move_balances(
+    tx: Transaction, tenant_id: bytes, moves: Mapping[tuple[int, str], int], kinds: Mapping[int, Kind]
+) -> None:
+    """Add `moves` {(account number, unit): amount} to the balances; a balance that would pass its floor refuses all."""
+    wanted = {place: amount for place, amount in moves.items() if amount}
+    held: dict[tuple[int, str], int] = {}
+    for numbers in chunks({number for number, _ in wanted}):
+        query = sa.select(BALANCES.c.account_no, BALANCES.c.unit, BALANCES.c.amount).where(
+            BALANCES.c.tenant_id == tenant_id, BALANCES.c.account_no.in_(numbers)
+        )
+        held.update({(number, unit): amount for number, unit, amount in tx.execute(query)})
+    fresh = [
+        {"tenant_id": tenant_id, "account_no": n, "unit": unit, "kind": kinds[n].value, "amount": amount}
+        for (n, unit), amount in wanted.items()
+        if (n, unit) not in held
+    ]
+    if fresh:
+        tx.execute(sa.insert(BALANCES), fresh)
+    moved = [
+        {"b_no": n, "b_unit": unit, "b_amount": held[n, unit] + amount}
+        for (n, unit), amount in wanted.items()
+        if (n, unit) in held
+    ]
+    if moved:
+        where = (
+            BALANCES.c.tenant_id == tenant_id,
+            BALANCES.c.account_no == sa.bindparam("b_no"),
+            BALANCES.c.unit == sa.bindparam("b_unit"),
+        )
+        tx.execute(sa.update(BALANCES).where(*where).values(amount=sa.bindparam("b_amount")), moved)
+
+
+def move_days(tx: Transaction, tenant_id: bytes, moves: Mapping[DayPlace, tuple[int, int]]) -> None:
+    """Add `moves` {place: (amount, number of postings)} to the days."""
+    held: dict[DayPlace, tuple[int, int]] = {}
+    for date, kind in {(place.business_date, place.type) for place in moves}:
+        wanted = {place.account_no for place in moves if (place.business_date, place.type) == (date, kind)}
+        for numbers in chunks(wanted):
+            query = sa.select(DAYS.c.account_no, DAYS.c.unit, DAYS.c.amount, DAYS.c.postings).where(
+                DAYS.c.tenant_id == tenant_id,
+                DAYS.c.business_date == date,
+                DAYS.c.type == kind,
+                DAYS.c.account_no.in_(numbers),
+            )
+            for number, unit, amount, count in tx.execute(query):
+                held[DayPlace(date, kind, number, unit)] = (amount, count)
+    fresh = [
+        {"tenant_id": tenant_id, **msgspec.structs.asdict(place), "amount": amount, "postings": count}
+        for place, (amount, count) in moves.items()
+        if place not in held
+    ]
+    if fresh:
+        tx.execute(sa.insert(DAYS), fresh)
+    names = DayPlace.__struct_fields__
+    moved = [
+        {
+            **{f"b_{name}": value for name, value in msgspec.structs.asdict(place).items()},
+            "b_amount": held[place][0] + amount,
+            "b_postings": held[place][1] + count,
+        }
+        for place, (amount, count) in moves.items()
+        if place in held
+    ]
+    if moved:
+        where = [DAYS.c.tenant_id == tenant_id, *(DAYS.c[name] == sa.bindparam(f"b_{name}") for name in names)]
+        values: dict[str, Any] = {"amount": sa.bindparam("b_amount"), "postings": sa.bindparam("b_postings")}
+        tx.execute(sa.update(DAYS).where(*where).values(values), moved)
+
+
+def _named(row: sa.RowMapping) -> Balance:
+    account = AccountName(Kind(row["kind"]), row["key"], row["scope_id"])
+    return Balance(account, row["unit"], row["amount"])
+
+
+_BALANCE_ROWS = sa.select(
+    ACCOUNTS.c.kind, ACCOUNTS.c.key, ACCOUNTS.c.scope_id, BALANCES.c.unit, BALANCES.c.amount
+).join(
+    BALANCES, (BALANCES.c.tenant_id == ACCOUNTS.c.tenant_id) & (BALANCES.c.account_no == ACCOUNTS.c.account_no)
+)  # fmt: skip
+
+
+def balances(tx: Transaction, tenant_id: bytes) -> list[Balance]:
+    """Return every balance of a tenant."""
+    return [_named(row) for row in tx.execute(_BALANCE_ROWS.where(ACCOUNTS.c.tenant_id == tenant_id)).mappings()]
+
+
+def balances_by_kind(tx: Transaction, tenant_id: bytes) -> list[tuple[Kind, str, int]]:
+    """Return the sum of each kind and unit."""
+    total = sa.func.sum(BALANCES.c.amount)
+    query = sa.select(BALANCES.c.kind, BALANCES.c.unit, total).where(BALANCES.c.tenant_id == tenant_id)
+    query = query.group_by(BALANCES.c.kind, BALANCES.c.unit).order_by(BALANCES.c.kind, BALANCES.c.unit)
+    return [(Kind(kind), unit, int(amount)) for kind, unit, amount in tx.execute(query)]
+
+
+def guest_balances(tx: Transaction, tenant_id: bytes, account_ids: Iterable[bytes]) -> GuestBalances:
+    """Return what the books say some guests have, at the office and at hubs."""
+    found = GuestBalances({}, {})
+    for keys in chunks(account_id.hex() for account_id in account_ids):
+        query = _BALANCE_ROWS.where(
+            ACCOUNTS.c.tenant_id == tenant_id,
+            ACCOUNTS.c.kind.in_([Kind.PURSE.value, Kind.LEASE.value]),
+            ACCOUNTS.c.key.in_(keys),
+        )
+        for row in tx.execute(query).mappings():
+            account_id = bytes.fromhex(row["key"])
+            if row["kind"] == Kind.PURSE:
+                found.purses[account_id, row["unit"]] = row["amount"]
+            else:
+                found.leases[account_id, row["unit"], row["scope_id"]] = row["amount"]
+    return found
+
+
+class DayRow(msgspec.Struct, frozen=True):
+    """What entries of one type moved on one account on one business date, in `postings` postings."""
+
+    business_date: int
+    type: int
+    balance: Balance
+    postings: int
+
+
+def days(tx: Transaction, tenant_id: bytes, business_date: int | None = None) -> list[DayRow]:
+    """Return what moved on one business date, or on all."""
+    same = (ACCOUNTS.c.tenant_id == DAYS.c.tenant_id) & (ACCOUNTS.c.account_no == DAYS.c.account_no)
+    query = sa.select(
+        DAYS.c.business_date, DAYS.c.type, DAYS.c.unit, DAYS.c.amount, DAYS.c.postings,
+        ACCOUNTS.c.kind, ACCOUNTS.c.key, ACCOUNTS.c.scope_id,
+    ).join(ACCOUNTS, same)  # fmt: skip
+    query = query.where(DAYS.c.tenant_id == tenant_id)
+    if business_date is not None:
+        query = query.where(DAYS.c.business_date == business_date)
+    rows = tx.execute(query).mappings()
+    return [DayRow(row["business_date"], row["type"], _named(row), row["postings"]) for row in rows]
+
+
+def postings_of(tx: Transaction, tenant_id: bytes, of: Chain, *, first: int, last: int) -> dict[int, list[Balance]]:
+    """Return the stored postings of the entries `first` to `last` of a chain, by seq."""
+    query = sa.select(
+        POSTINGS.c.seq, ACCOUNTS.c.kind, ACCOUNTS.c.key, ACCOUNTS.c.scope_id, POSTINGS.c.unit, POSTINGS.c.amount
+    ).join(ACCOUNTS, (ACCOUNTS.c.tenant_id == POSTINGS.c.tenant_id) & (ACCOUNTS.c.account_no == POSTINGS.c.account_no))
+    query = query.where(
+        POSTINGS.c.tenant_id == tenant_id,
+        POSTINGS.c.hub_id == of.hub_id,
+        POSTINGS.c.stream == of.stream,
+        POSTINGS.c.epoch == of.epoch,
+        POSTINGS.c.seq.between(first, last),
+    )
+    found: dict[int, list[Balance]] = {}
+    for row in tx.execute(query.order_by(POSTINGS.c.seq, POSTINGS.c.line)).mappings():
+        found.setdefault(row["seq"], []).append(_named(row))
+    return found

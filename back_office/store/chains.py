@@ -1,0 +1,206 @@
+"""Journals as they arrived: where each chain stands, its batches, its entries, and the evidence of what did not fit."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from back_office.store.engine import Transaction
+from back_office.store.tables import BATCHES, CHAINS, ENTRIES, EVIDENCE
+
+NOTHING: bytes = bytes(32)
+"""The tail before the first record, and the batch hash before the first batch."""
+_PAGE_ROWS = 2_000
+
+
+class Chain(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one (writer, stream, epoch) has come: the contiguous watermark of its records and of its batches."""
+
+    hub_id: bytes
+    stream: int
+    epoch: int
+    rec_seq: int = 0
+    tail_hash: bytes = NOTHING
+    batch_seq: int = 0
+    batch_hash: bytes = NOTHING
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """One applied batch, with its sealed bytes as evidence."""
+
+    hub_id: bytes
+    stream: int
+    epoch: int
+    batch_seq: int
+    hash: bytes
+    first_rec: int
+    rec_count: int
+    received_ms: int
+    sealed: bytes
+
+
+class EntryRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry: its identity, its record, and what the pages search by."""
+
+    hub_id: bytes
+    stream: int
+    epoch: int
+    seq: int
+    type: int
+    version: int
+    record: bytes
+    hash: bytes
+    business_date: int
+    wall_ms: int
+    authorization_id: bytes | None
+    machine: str | None
+    received_ms: int
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch that was kept and not applied. kind: `fork` or `parked`."""
+
+    hub_id: bytes
+    hash: bytes
+    kind: str
+    why: str
+    epoch: int
+    batch_seq: int
+    received_ms: int
+    sealed: bytes
+
+
+def chain(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, stream: int, epoch: int) -> Chain | None:
+    """Return where a chain stands; None: nothing came yet."""
+    query = sa.select(CHAINS).where(
+        CHAINS.c.tenant_id == tenant_id, CHAINS.c.hub_id == hub_id, CHAINS.c.stream == stream, CHAINS.c.epoch == epoch
+    )
+    row = tx.execute(query).mappings().first()
+    return None if row is None else _chain(row)
+
+
+def chains(tx: Transaction, tenant_id: bytes) -> list[Chain]:
+    """Return every chain of a tenant, the office's own too."""
+    query = sa.select(CHAINS).where(CHAINS.c.tenant_id == tenant_id)
+    rows = tx.execute(query.order_by(CHAINS.c.hub_id, CHAINS.c.stream, CHAINS.c.epoch)).mappings()
+    return [_chain(row) for row in rows]
+
+
+def _chain(row: sa.RowMapping) -> Chain:
+    return Chain(**{name: row[name] for name in Chain.__struct_fields__})
+
+
+def add_chain(tx: Transaction, tenant_id: bytes, start: Chain) -> None:
+    """Begin a chain."""
+    tx.execute(sa.insert(CHAINS), [{"tenant_id": tenant_id, **msgspec.structs.asdict(start)}])
+
+
+def move_chain(tx: Transaction, tenant_id: bytes, to: Chain) -> None:
+    """Write down how far a chain has come."""
+    where = (
+        CHAINS.c.tenant_id == tenant_id,
+        CHAINS.c.hub_id == to.hub_id,
+        CHAINS.c.stream == to.stream,
+        CHAINS.c.epoch == to.epoch,
+    )
+    tx.execute(
+        sa.update(CHAINS)
+        .where(*where)
+        .values(rec_seq=to.rec_seq, tail_hash=to.tail_hash, batch_seq=to.batch_seq, batch_hash=to.batch_hash)
+    )
+
+
+def add_batch(tx: Transaction, tenant_id: bytes, batch: Batch) -> None:
+    """Write the dedupe row; the primary key refuses a second batch of the same place."""
+    tx.execute(sa.insert(BATCHES), [{"tenant_id": tenant_id, **msgspec.structs.asdict(batch)}])
+
+
+def batch_hash(
+    tx: Transaction, tenant_id: bytes, hub_id: bytes, *, stream: int, epoch: int, batch_seq: int
+) -> bytes | None:
+    """Return the hash of an applied batch; None: not applied."""
+    query = sa.select(BATCHES.c.hash).where(
+        BATCHES.c.tenant_id == tenant_id,
+        BATCHES.c.hub_id == hub_id,
+        BATCHES.c.stream == stream,
+        BATCHES.c.epoch == epoch,
+        BATCHES.c.batch_seq == batch_seq,
+    )
+    found: bytes | None = tx.execute(query).scalar()
+    return found
+
+
+def keep_evidence(tx: Transaction, tenant_id: bytes, evidence: Evidence) -> bool:
+    """Keep a batch that was not applied; False: the same bytes are kept already."""
+    query = sa.select(EVIDENCE.c.hash).where(
+        EVIDENCE.c.tenant_id == tenant_id, EVIDENCE.c.hub_id == evidence.hub_id, EVIDENCE.c.hash == evidence.hash
+    )
+    if tx.execute(query).first() is not None:
+        return False
+    tx.execute(sa.insert(EVIDENCE), [{"tenant_id": tenant_id, **msgspec.structs.asdict(evidence)}])
+    return True
+
+
+def evidence(tx: Transaction, tenant_id: bytes) -> list[Evidence]:
+    """Return everything that was kept and not applied, oldest first."""
+    query = sa.select(EVIDENCE).where(EVIDENCE.c.tenant_id == tenant_id).order_by(EVIDENCE.c.received_ms)
+    names = Evidence.__struct_fields__
+    return [Evidence(**{name: row[name] for name in names}) for row in tx.execute(query).mappings()]
+
+
+def add_entries(tx: Transaction, tenant_id: bytes, rows: Sequence[EntryRow]) -> None:
+    """Append entries."""
+    if rows:
+        tx.execute(sa.insert(ENTRIES), [{"tenant_id": tenant_id, **msgspec.structs.asdict(row)} for row in rows])
+
+
+def entries_of(tx: Transaction, tenant_id: bytes, of: Chain) -> Iterator[EntryRow]:
+    """Yield a chain's entries in order, a page at a time."""
+    columns = [ENTRIES.c[name] for name in EntryRow.__struct_fields__]
+    after = -1
+    while True:
+        query = (
+            sa.select(*columns)
+            .where(
+                ENTRIES.c.tenant_id == tenant_id,
+                ENTRIES.c.hub_id == of.hub_id,
+                ENTRIES.c.stream == of.stream,
+                ENTRIES.c.epoch == of.epoch,
+                ENTRIES.c.seq > after,
+            )
+            .order_by(ENTRIES.c.seq)
+            .limit(_PAGE_ROWS)
+        )
+        page = [EntryRow(**row) for row in tx.execute(query).mappings()]
+        yield from page
+        if len(page) < _PAGE_ROWS:
+            return
+        after = page[-1].seq
+
+
+def entry(tx: Transaction, tenant_id: bytes, of: Chain, seq: int) -> EntryRow | None:
+    """Return one entry of a chain."""
+    columns = [ENTRIES.c[name] for name in EntryRow.__struct_fields__]
+    query = sa.select(*columns).where(
+        ENTRIES.c.tenant_id == tenant_id,
+        ENTRIES.c.hub_id == of.hub_id,
+        ENTRIES.c.stream == of.stream,
+        ENTRIES.c.epoch == of.epoch,
+        ENTRIES.c.seq == seq,
+    )
+    row = tx.execute(query).mappings().first()
+    return None if row is None else EntryRow(**row)
+
+
+def recent_entries(tx: Transaction, tenant_id: bytes, *, limit: int) -> list[EntryRow]:
+    """Return the entries that came last, newest first."""
+    columns = [ENTRIES.c[name] for name in EntryRow.__struct_fields__]
+    query = sa.select(*columns).where(ENTRIES.c.tenant_id == tenant_id)
+    query = query.order_by(ENTRIES.c.received_ms.desc(), ENTRIES.c.seq.desc()).limit(limit)
+    return [EntryRow(**row) for row in tx.execute(query).mappings()]
+
+
+def count_entries(tx: Transaction, tenant_id: bytes) -> int:
+    """Return how many entries there are."""
+    query = sa.select(sa.func.count()).select_from(ENTRIES).where(ENTRIES.c.tenant_id == tenant_id)
+    return int(tx.execute(query).scalar_one())

@@ -1,0 +1,127 @@
+"""Opening the office's database: SQLite that syncs every commit, or PostgreSQL; the migrations; the transactions."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import event
+
+from back_office.store.faults import StoreNotThereError, StoreUnfitError, StoreVersionError
+
+Transaction = sa.Connection
+"""What the other rooms hand from one question to the next; only this room looks inside."""
+
+_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_BUSY_MS: Final = 10_000
+_PRAGMAS: Final[dict[str, tuple[str, object]]] = {
+    "journal_mode": ("WAL", "wal"),
+    "synchronous": ("FULL", 2),
+    "foreign_keys": ("ON", 1),
+    "busy_timeout": (str(_BUSY_MS), _BUSY_MS),
+}
+"""Each is set and read back: an EIO during `journal_mode` raises nothing, the call just returns another mode."""
+_READING: Final = "venuehub_reading"
+
+
+class Store:
+    """One database. `writing()` is one transaction that commits at its end; `reading()` sees one moment."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        """Take an engine that `open_store` made."""
+        self._engine = engine
+        self._reader = engine.execution_options(**{_READING: True})
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Transaction]:
+        """Open a transaction that may write; SQLite takes the write lock at once, so nothing read in it grows old."""
+        with self._engine.begin() as tx:
+            yield tx
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """Open a transaction that only reads."""
+        with self._reader.begin() as tx:
+            yield tx
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+
+def sqlite_url(file: Path) -> str:
+    """Return the URL of a SQLite file."""
+    return f"sqlite:///{file.absolute()}"
+
+
+def open_store(url: str, *, create: bool = False) -> Store:
+    """Open the database at `url`, bring it to this release's version, and read its settings back.
+
+    StoreNotThereError: no database there and `create` is not asked. StoreVersionError: a newer or foreign one.
+    StoreUnfitError: not a database, or a setting that keeps money safe did not take.
+    """
+    parsed = sa.make_url(url)
+    file = Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
+    if file is not None and not create and not file.exists():
+        message = f"no office database at {file}: run `venuehub office init --dir {file.parent} --tenant NAME` first"
+        raise StoreNotThereError(message)
+    engine = sa.create_engine(parsed)
+    if file is not None:
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    try:
+        _migrate(engine, parsed.render_as_string(hide_password=True))
+    except sa.exc.DBAPIError as error:
+        engine.dispose()
+        message = f"{parsed.render_as_string(hide_password=True)} cannot be used as the office's database: {error.orig}"
+        raise StoreUnfitError(message) from error
+    except BaseException:
+        engine.dispose()
+        raise
+    return Store(engine)
+
+
+def _migrate(engine: sa.Engine, where: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    known = ScriptDirectory.from_config(config)
+    with engine.connect() as looking:
+        current = MigrationContext.configure(looking).get_current_revision()
+        tables = sa.inspect(looking).get_table_names()
+    if current is None and tables:
+        message = f"{where} holds another program's tables ({', '.join(tables[:3])}): name an empty database"
+        raise StoreVersionError(message)
+    if current is not None and current not in {script.revision for script in known.walk_revisions()}:
+        newest = known.get_current_head()
+        message = (
+            f"{where} is of database version {current}, this release knows up to {newest}: "
+            "install the release that wrote it, or restore the copy made before the upgrade"
+        )
+        raise StoreVersionError(message)
+    if current == known.get_current_head():
+        return
+    with engine.begin() as tx:
+        config.attributes["connection"] = tx
+        command.upgrade(config, "head")
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # SQLAlchemy's `begin` below opens transactions; the driver must not
+    for name, (wanted, expected) in _PRAGMAS.items():
+        connection.execute(f"PRAGMA {name} = {wanted}")
+        (got,) = connection.execute(f"PRAGMA {name}").fetchone()
+        if got != expected:
+            message = f"PRAGMA {name} is {got!r} and not {expected!r}: look at the disk and its file system"
+            raise StoreUnfitError(message)
+
+
+def _begin_sqlite(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy hands its connection untyped
+    reading = connection.get_execution_options().get(_READING, False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

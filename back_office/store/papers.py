@@ -1,0 +1,68 @@
+"""Documents for hubs, every version of them, and alarms."""
+
+import msgspec
+import sqlalchemy as sa
+
+from back_office.store.engine import Transaction
+from back_office.store.tables import ALARMS, DOCUMENTS
+
+
+class Document(msgspec.Struct, frozen=True):
+    """One version of a document for one hub; `body` is its JSON."""
+
+    hub_id: bytes
+    name: str
+    version: int
+    body: bytes
+    created_ms: int
+
+
+class Alarm(msgspec.Struct, frozen=True):
+    """Something a person must look at. `subject_id`: the hub or account it is about."""
+
+    kind: str
+    subject_id: bytes
+    text: str
+    raised_ms: int
+
+
+def documents(tx: Transaction, tenant_id: bytes, hub_id: bytes) -> list[Document]:
+    """Return the newest version of each document of a hub, by name."""
+    newest = (
+        sa.select(DOCUMENTS.c.name, sa.func.max(DOCUMENTS.c.version).label("version"))
+        .where(DOCUMENTS.c.tenant_id == tenant_id, DOCUMENTS.c.hub_id == hub_id)
+        .group_by(DOCUMENTS.c.name)
+        .subquery()
+    )
+    columns = [DOCUMENTS.c[name] for name in Document.__struct_fields__]
+    query = sa.select(*columns).join(
+        newest, (newest.c.name == DOCUMENTS.c.name) & (newest.c.version == DOCUMENTS.c.version)
+    )
+    query = query.where(DOCUMENTS.c.tenant_id == tenant_id, DOCUMENTS.c.hub_id == hub_id).order_by(DOCUMENTS.c.name)
+    return [Document(**row) for row in tx.execute(query).mappings()]
+
+
+def count_documents(tx: Transaction, tenant_id: bytes) -> int:
+    """Return how many versions of documents there are; it rises with each."""
+    query = sa.select(sa.func.count()).select_from(DOCUMENTS).where(DOCUMENTS.c.tenant_id == tenant_id)
+    return int(tx.execute(query).scalar_one())
+
+
+def add_document(tx: Transaction, tenant_id: bytes, document: Document) -> None:
+    """Write a version of a document down."""
+    tx.execute(sa.insert(DOCUMENTS), [{"tenant_id": tenant_id, **msgspec.structs.asdict(document)}])
+
+
+def raise_alarm(tx: Transaction, tenant_id: bytes, alarm: Alarm) -> None:
+    """Write an alarm down."""
+    top = sa.select(sa.func.max(ALARMS.c.alarm_no)).where(ALARMS.c.tenant_id == tenant_id)
+    number = (tx.execute(top).scalar() or 0) + 1
+    row = {"tenant_id": tenant_id, "alarm_no": number, **msgspec.structs.asdict(alarm)}
+    tx.execute(sa.insert(ALARMS), [row])
+
+
+def alarms(tx: Transaction, tenant_id: bytes, *, limit: int = 100) -> list[Alarm]:
+    """Return the newest alarms, newest first."""
+    columns = [ALARMS.c[name] for name in Alarm.__struct_fields__]
+    query = sa.select(*columns).where(ALARMS.c.tenant_id == tenant_id).order_by(ALARMS.c.alarm_no.desc()).limit(limit)
+    return [Alarm(**row) for row in tx.execute(query).mappings()]

@@ -1,0 +1,100 @@
+"""Guests' accounts and their credentials, and the versioned list that hubs keep of them."""
+
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from back_office.store.engine import Transaction
+from back_office.store.tables import CREDENTIALS, GUEST_ACCOUNTS
+from payment_core.credential import AgeBand, CredentialClass, ListRow, Status
+
+
+class GuestAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """Who owns purses. `masked_name`: what a page may show; full names live nowhere yet."""
+
+    account_id: bytes
+    masked_name: str = ""
+    language: str = ""
+    tier: str = ""
+    age_band: AgeBand = "unknown"
+    created_ms: int
+
+
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
+    """Something an account's owner presents. `version`: the list version at which it last changed."""
+
+    credential_id: bytes
+    account_id: bytes
+    media: str
+    class_: CredentialClass
+    status: Status = "active"
+    version: int
+    tap_limit: int | None = None
+    day_limit: int | None = None
+    valid_until_ms: int | None = None
+    token_key: bytes = b""
+    life: int = 1
+
+
+def add_account(tx: Transaction, tenant_id: bytes, account: GuestAccount) -> None:
+    """Write a guest's account down."""
+    tx.execute(sa.insert(GUEST_ACCOUNTS), [{"tenant_id": tenant_id, **msgspec.structs.asdict(account)}])
+
+
+def account(tx: Transaction, tenant_id: bytes, account_id: bytes) -> GuestAccount | None:
+    """Return one account."""
+    query = sa.select(GUEST_ACCOUNTS).where(
+        GUEST_ACCOUNTS.c.tenant_id == tenant_id, GUEST_ACCOUNTS.c.account_id == account_id
+    )
+    row = tx.execute(query).mappings().first()
+    return None if row is None else GuestAccount(**{name: row[name] for name in GuestAccount.__struct_fields__})
+
+
+def list_version(tx: Transaction, tenant_id: bytes) -> int:
+    """Return the version of the list: that of its newest row, 0 while it is empty."""
+    query = sa.select(sa.func.max(CREDENTIALS.c.version)).where(CREDENTIALS.c.tenant_id == tenant_id)
+    return tx.execute(query).scalar() or 0
+
+
+def add_credential(tx: Transaction, tenant_id: bytes, credential: Credential) -> None:
+    """Write a credential down."""
+    row = msgspec.structs.asdict(credential)
+    tx.execute(sa.insert(CREDENTIALS), [{"tenant_id": tenant_id, "class": row.pop("class_"), **row}])
+
+
+def credential(tx: Transaction, tenant_id: bytes, credential_id: bytes) -> Credential | None:
+    """Return one credential."""
+    query = sa.select(CREDENTIALS).where(
+        CREDENTIALS.c.tenant_id == tenant_id, CREDENTIALS.c.credential_id == credential_id
+    )
+    row = tx.execute(query).mappings().first()
+    if row is None:
+        return None
+    values: dict[str, Any] = {name: row[name] for name in Credential.__struct_fields__ if name != "class_"}
+    return Credential(class_=row["class"], **values)
+
+
+def set_status(tx: Transaction, tenant_id: bytes, credential_id: bytes, *, status: Status, version: int) -> None:
+    """Block, lose or reactivate a credential, as a change of the list."""
+    where = (CREDENTIALS.c.tenant_id == tenant_id, CREDENTIALS.c.credential_id == credential_id)
+    tx.execute(sa.update(CREDENTIALS).where(*where).values(status=status, version=version))
+
+
+def list_rows(tx: Transaction, tenant_id: bytes, *, after_version: int = 0, limit: int | None = None) -> list[ListRow]:
+    """Return the rows that changed after a version (0: all of them), oldest change first."""
+    query = (
+        sa.select(CREDENTIALS, GUEST_ACCOUNTS.c.masked_name, GUEST_ACCOUNTS.c.language, GUEST_ACCOUNTS.c.tier)
+        .add_columns(GUEST_ACCOUNTS.c.age_band)
+        .join(
+            GUEST_ACCOUNTS,
+            (GUEST_ACCOUNTS.c.tenant_id == CREDENTIALS.c.tenant_id)
+            & (GUEST_ACCOUNTS.c.account_id == CREDENTIALS.c.account_id),
+        )
+        .where(CREDENTIALS.c.tenant_id == tenant_id, CREDENTIALS.c.version > after_version)
+        .order_by(CREDENTIALS.c.version, CREDENTIALS.c.credential_id)
+        .limit(limit)
+    )
+    names = [name for name in ListRow.__struct_fields__ if name != "class_"]
+    rows = tx.execute(query).mappings()
+    return [ListRow(class_=row["class"], **{name: row[name] for name in names}) for row in rows]

@@ -1,0 +1,113 @@
+"""Tenants, venues and hubs: who is there, which keys are pinned, who is frozen, who was seen when."""
+
+import msgspec
+import sqlalchemy as sa
+
+from back_office.store.engine import Transaction
+from back_office.store.tables import HUBS, TENANTS, VENUES
+
+
+class Tenant(msgspec.Struct, frozen=True):
+    """One operator."""
+
+    tenant_id: bytes
+    name: str
+    created_ms: int
+
+
+class Venue(msgspec.Struct, frozen=True):
+    """One venue. `timezone`: IANA name; `day_begins_minute`: where its business day begins.
+
+    `hub_lease_cap`: X_h, the most in minor units of each unit that one hub may hold of guests' money.
+    """
+
+    tenant_id: bytes
+    venue_id: bytes
+    name: str
+    timezone: str
+    day_begins_minute: int
+    hub_lease_cap: int
+
+
+class Hub(msgspec.Struct, frozen=True, kw_only=True):
+    """One enrolled hub and its pinned keys.
+
+    epoch: the newest that is booked, 0 before the first batch; allowed_epoch: the newest an operator opened.
+    frozen: why nothing is taken from it or given to it, or empty. hello_number, nonce, sealed_seq: its newest hello's.
+    """
+
+    tenant_id: bytes
+    hub_id: bytes
+    venue_id: bytes
+    name: str
+    sign_key: bytes
+    seal_key: bytes
+    enrolled_ms: int
+    epoch: int = 0
+    allowed_epoch: int = 1
+    frozen: str = ""
+    hello_number: int = 0
+    nonce: bytes = b""
+    last_seen_ms: int | None = None
+    sealed_seq: int = 0
+
+
+def add_tenant(tx: Transaction, tenant: Tenant) -> None:
+    """Write a tenant down."""
+    tx.execute(sa.insert(TENANTS), [msgspec.structs.asdict(tenant)])
+
+
+def add_venue(tx: Transaction, venue: Venue) -> None:
+    """Write a venue down."""
+    tx.execute(sa.insert(VENUES), [msgspec.structs.asdict(venue)])
+
+
+def add_hub(tx: Transaction, hub: Hub) -> None:
+    """Write an enrolled hub down."""
+    tx.execute(sa.insert(HUBS), [msgspec.structs.asdict(hub)])
+
+
+def tenants(tx: Transaction) -> list[Tenant]:
+    """Return every tenant of this database, by name."""
+    return [Tenant(**row) for row in tx.execute(sa.select(TENANTS).order_by(TENANTS.c.name)).mappings()]
+
+
+def venues(tx: Transaction, tenant_id: bytes) -> list[Venue]:
+    """Return a tenant's venues, by name."""
+    query = sa.select(VENUES).where(VENUES.c.tenant_id == tenant_id).order_by(VENUES.c.name)
+    return [Venue(**row) for row in tx.execute(query).mappings()]
+
+
+def hubs(tx: Transaction, tenant_id: bytes) -> list[Hub]:
+    """Return a tenant's hubs, by name."""
+    query = sa.select(HUBS).where(HUBS.c.tenant_id == tenant_id).order_by(HUBS.c.name)
+    return [Hub(**row) for row in tx.execute(query).mappings()]
+
+
+def hub(tx: Transaction, tenant_id: bytes, hub_id: bytes) -> Hub | None:
+    """Return one hub."""
+    query = sa.select(HUBS).where(HUBS.c.tenant_id == tenant_id, HUBS.c.hub_id == hub_id)
+    row = tx.execute(query).mappings().first()
+    return None if row is None else Hub(**row)
+
+
+def booked(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, epoch: int, now_ms: int) -> None:
+    """Note that a batch of a hub's epoch is in the books."""
+    tx.execute(_of(tenant_id, hub_id).values(epoch=epoch, last_seen_ms=now_ms))
+
+
+def freeze(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, why: str) -> None:
+    """Take nothing more from a hub and give it nothing; the first reason stays."""
+    tx.execute(_of(tenant_id, hub_id).where(HUBS.c.frozen == "").values(frozen=why))
+
+
+def greeted(
+    tx: Transaction, tenant_id: bytes, hub_id: bytes, *, number: int, nonce: bytes, sealed_seq: int, now_ms: int
+) -> None:
+    """Keep a hub's newest hello."""
+    values = {"hello_number": number, "nonce": nonce, "sealed_seq": sealed_seq, "last_seen_ms": now_ms}
+    tx.execute(_of(tenant_id, hub_id).values(values))
+
+
+def _of(tenant_id: bytes, hub_id: bytes) -> sa.Update:
+    return sa.update(HUBS).where(HUBS.c.tenant_id == tenant_id, HUBS.c.hub_id == hub_id)

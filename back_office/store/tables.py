@@ -1,0 +1,90 @@
+"""The office's tables as the queries see them. Constraints and triggers stand in the migrations; a test compares both.
+
+Every primary key begins with `tenant_id`. `hub_id` in chains, entries and postings is the writer: a hub, or the tenant
+itself for the office's own stream.
+"""
+
+from typing import Final
+
+from sqlalchemy import MetaData, Table
+
+from back_office.store.types import RAW, TEXT, WHOLE, key, value
+
+METADATA: Final = MetaData()
+
+TENANTS: Final = Table(
+    "tenants", METADATA, key("tenant_id", RAW), value("name", TEXT), value("created_ms", WHOLE),
+)  # fmt: skip
+VENUES: Final = Table(
+    "venues", METADATA, key("tenant_id", RAW), key("venue_id", RAW), value("name", TEXT), value("timezone", TEXT),
+    value("day_begins_minute", WHOLE), value("hub_lease_cap", WHOLE),
+)  # fmt: skip
+HUBS: Final = Table(
+    "hubs", METADATA, key("tenant_id", RAW), key("hub_id", RAW), value("venue_id", RAW), value("name", TEXT),
+    value("sign_key", RAW), value("seal_key", RAW), value("enrolled_ms", WHOLE), value("epoch", WHOLE),
+    value("allowed_epoch", WHOLE), value("frozen", TEXT), value("hello_number", WHOLE), value("nonce", RAW),
+    value("last_seen_ms", WHOLE, optional=True), value("sealed_seq", WHOLE),
+)  # fmt: skip
+CHAINS: Final = Table(
+    "chains", METADATA, key("tenant_id", RAW), key("hub_id", RAW), key("stream", WHOLE), key("epoch", WHOLE),
+    value("rec_seq", WHOLE), value("tail_hash", RAW), value("batch_seq", WHOLE), value("batch_hash", RAW),
+)  # fmt: skip
+BATCHES: Final = Table(
+    "batches", METADATA, key("tenant_id", RAW), key("hub_id", RAW), key("stream", WHOLE), key("epoch", WHOLE),
+    key("batch_seq", WHOLE), value("hash", RAW), value("first_rec", WHOLE), value("rec_count", WHOLE),
+    value("received_ms", WHOLE), value("sealed", RAW),
+)  # fmt: skip
+EVIDENCE: Final = Table(
+    "evidence", METADATA, key("tenant_id", RAW), key("hub_id", RAW), key("hash", RAW), value("kind", TEXT),
+    value("why", TEXT), value("epoch", WHOLE), value("batch_seq", WHOLE), value("received_ms", WHOLE),
+    value("sealed", RAW),
+)  # fmt: skip
+ACCOUNTS: Final = Table(
+    "accounts", METADATA, key("tenant_id", RAW), key("account_no", WHOLE), value("kind", TEXT), value("key", TEXT),
+    value("scope_id", RAW),
+)  # fmt: skip
+ENTRIES: Final = Table(
+    "entries", METADATA, key("tenant_id", RAW), key("hub_id", RAW), key("stream", WHOLE), key("epoch", WHOLE),
+    key("seq", WHOLE), value("type", WHOLE), value("version", WHOLE), value("record", RAW), value("hash", RAW),
+    value("business_date", WHOLE), value("wall_ms", WHOLE), value("authorization_id", RAW, optional=True),
+    value("machine", TEXT, optional=True), value("received_ms", WHOLE),
+)  # fmt: skip
+POSTINGS: Final = Table(
+    "postings", METADATA, key("tenant_id", RAW), key("hub_id", RAW), key("stream", WHOLE), key("epoch", WHOLE),
+    key("seq", WHOLE), key("line", WHOLE), value("account_no", WHOLE), value("unit", TEXT), value("amount", WHOLE),
+)  # fmt: skip
+BALANCES: Final = Table(
+    "balances", METADATA, key("tenant_id", RAW), key("account_no", WHOLE), key("unit", TEXT), value("kind", TEXT),
+    value("amount", WHOLE),
+)  # fmt: skip
+DAYS: Final = Table(
+    "days", METADATA, key("tenant_id", RAW), key("business_date", WHOLE), key("type", WHOLE), key("account_no", WHOLE),
+    key("unit", TEXT), value("amount", WHOLE), value("postings", WHOLE),
+)  # fmt: skip
+LEASES: Final = Table(
+    "leases", METADATA, key("tenant_id", RAW), key("account_id", RAW), key("unit", TEXT), key("hub_id", RAW),
+    key("epoch", WHOLE), value("granted", WHOLE), value("settled", WHOLE), value("overclaimed", WHOLE),
+    value("granted_seq", WHOLE),
+)  # fmt: skip
+PAYMENTS: Final = Table(
+    "payments", METADATA, key("tenant_id", RAW), key("channel", TEXT), key("payment_id", TEXT),
+    value("account_id", RAW), value("unit", TEXT), value("amount", WHOLE), value("office_seq", WHOLE),
+)  # fmt: skip
+GUEST_ACCOUNTS: Final = Table(
+    "guest_accounts", METADATA, key("tenant_id", RAW), key("account_id", RAW), value("masked_name", TEXT),
+    value("language", TEXT), value("tier", TEXT), value("age_band", TEXT), value("created_ms", WHOLE),
+)  # fmt: skip
+CREDENTIALS: Final = Table(
+    "credentials", METADATA, key("tenant_id", RAW), key("credential_id", RAW), value("account_id", RAW),
+    value("media", TEXT), value("class", TEXT), value("status", TEXT), value("version", WHOLE),
+    value("tap_limit", WHOLE, optional=True), value("day_limit", WHOLE, optional=True),
+    value("valid_until_ms", WHOLE, optional=True), value("token_key", RAW), value("life", WHOLE),
+)  # fmt: skip
+DOCUMENTS: Final = Table(
+    "documents", METADATA, key("tenant_id", RAW), key("hub_id", RAW), key("name", TEXT), key("version", WHOLE),
+    value("body", RAW), value("created_ms", WHOLE),
+)  # fmt: skip
+ALARMS: Final = Table(
+    "alarms", METADATA, key("tenant_id", RAW), key("alarm_no", WHOLE), value("kind", TEXT), value("subject_id", RAW),
+    value("text", TEXT), value("raised_ms", WHOLE),
+)  # fmt: skip

@@ -1,0 +1,141 @@
+"""The office's post room, synchronous: what arrives from hubs goes into the books, and answers come out to publish."""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from back_office.fleet.mail import Mail, Position, news
+from back_office.ingest.hub_books import HubBooks
+from back_office.ingest.presence import Presence
+from back_office.ledger.desk import OFFICE_EPOCH, OFFICE_STREAM, Desk, venue_of
+from back_office.store import chains, papers, people, places
+from back_office.store.engine import Store, Transaction
+from cloud_sync.identity import OfficeKeys
+from cloud_sync.letters import Publish
+from cloud_sync.protocol.messages import Hello, LeaseRequest, ListRequest
+from cloud_sync.protocol.topics import parse_hub_topic
+from cloud_sync.receiver import Applied, Asked, Receiver, Refusal
+from payment_core.identifiers import UUID_BYTES
+
+LIST: Final = "list"
+
+
+class Handled(msgspec.Struct, frozen=True):
+    """What one message led to: `letters` to publish in order, whether anything changed, and what was thrown away."""
+
+    letters: tuple[Publish, ...]
+    moved: bool = False
+    refusals: tuple[Refusal, ...] = ()
+
+
+class Worker:
+    """One tenant's worker over one store. Called from one thread. `clock` returns UTC ms."""
+
+    def __init__(self, store: Store, keys: OfficeKeys, clock: Callable[[], int]) -> None:
+        """Take what it works with."""
+        self.presence = Presence()
+        self._store = store
+        self._tenant_id = keys.tenant_id
+        self._clock = clock
+        self._mail = Mail(keys)
+        self._greeted: list[tuple[bytes, Hello]] = []
+        self._told: dict[bytes, Position] = {}
+        self._mark: tuple[int, int, int] | None = None
+        books = HubBooks(store, keys.tenant_id, clock, on_hello=self._on_hello)
+        self._receiver = Receiver(books, tenant_id=keys.tenant_id, opener=keys.opener, signer=keys.signer)
+
+    def start(self) -> list[Publish]:
+        """Ask every hub that was ever heard for a new hello: where it stands is known to it alone."""
+        with self._store.reading() as tx:
+            return [self._mail.ask_hello(hub) for hub in places.hubs(tx, self._tenant_id) if hub.nonce]
+
+    def on_message(self, topic: str, payload: bytes) -> Handled:
+        """Take whatever came on an uplink topic; `moved`: a page would look different now."""
+        address = parse_hub_topic(topic)
+        if address is not None and address.direction == "up" and address.leaf == "state":
+            moved = self._enrolled(address.hub_id) and self.presence.take_state(address.hub_id, payload)
+            return Handled((), moved)
+        handled = self._receive(topic, payload)
+        if address is not None and address.leaf == "batch" and not handled.refusals:
+            with self._store.reading() as tx:
+                self.presence.note_batch(tx, self._tenant_id, address.hub_id, payload, self._clock())
+        return handled
+
+    def _enrolled(self, hub_id: bytes) -> bool:
+        with self._store.reading() as tx:
+            return places.hub(tx, self._tenant_id, hub_id) is not None
+
+    def _receive(self, topic: str, payload: bytes) -> Handled:
+        letters: list[Publish] = []
+        refusals: list[Refusal] = []
+        moved = False
+        for effect in self._receiver.on_message(self._clock(), topic, payload):
+            match effect:
+                case Publish():
+                    letters.append(effect)
+                case Applied():
+                    moved = True
+                case Asked():
+                    letters += self._answer(effect)
+                case Refusal():
+                    refusals.append(effect)
+        moved = moved or bool(self._greeted)
+        for hub_id, hello in self._greeted:
+            letters += self._welcome(hub_id, hello)
+        self._greeted.clear()
+        return Handled(tuple(letters), moved, tuple(refusals))
+
+    def tick(self) -> list[Publish]:
+        """Return what hubs must be told because another process changed leases, list or documents."""
+        letters: list[Publish] = []
+        with self._store.reading() as tx:
+            mark = self._marks(tx)
+            if mark == self._mark:
+                return []
+            for hub in places.hubs(tx, self._tenant_id):
+                if hub.hub_id in self._told:
+                    fresh, self._told[hub.hub_id] = news(tx, self._mail, hub, self._told[hub.hub_id])
+                    letters += fresh
+        self._mark = mark
+        return letters
+
+    def _on_hello(self, hub_id: bytes, hello: Hello) -> None:
+        self._greeted.append((hub_id, hello))
+
+    def _welcome(self, hub_id: bytes, hello: Hello) -> list[Publish]:
+        """Tell a hub that has just connected everything it does not have: leases always, for they are totals."""
+        versions = {held.name: held.version for held in hello.versions}
+        start = Position(grant_seq=0, list_version=versions.get(LIST, 0), documents=versions)
+        with self._store.reading() as tx:
+            hub = places.hub(tx, self._tenant_id, hub_id)
+            assert hub is not None, "the receiver hears enrolled hubs only"
+            letters, self._told[hub_id] = news(tx, self._mail, hub, start)
+        return letters
+
+    def _answer(self, asked: Asked) -> list[Publish]:
+        match asked.request:
+            case LeaseRequest() as request:
+                return self._lease(asked.hub_id, request)
+            case ListRequest():
+                with self._store.reading() as tx:
+                    hub = places.hub(tx, self._tenant_id, asked.hub_id)
+                    return [] if hub is None else list(self._mail.list(tx, hub, have_version=0))
+
+    def _lease(self, hub_id: bytes, request: LeaseRequest) -> list[Publish]:
+        with self._store.writing() as tx:
+            hub = places.hub(tx, self._tenant_id, hub_id)
+            if hub is None or len(request.account_id) != UUID_BYTES:
+                return []
+            venue = venue_of(tx, self._tenant_id, hub.venue_id)
+            desk = Desk(tx, self._tenant_id, venue, now_ms=self._clock())
+            return list(self._mail.leases(hub, desk.lease(hub, request.account_id)))
+
+    def _marks(self, tx: Transaction) -> tuple[int, int, int]:
+        """Return what rises whenever hubs must be told something."""
+        own = chains.chain(tx, self._tenant_id, self._tenant_id, stream=OFFICE_STREAM, epoch=OFFICE_EPOCH)
+        return (
+            own.rec_seq if own is not None else 0,
+            people.list_version(tx, self._tenant_id),
+            papers.count_documents(tx, self._tenant_id),
+        )

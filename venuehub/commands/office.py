@@ -1,0 +1,310 @@
+"""`venuehub office`: the back office: its books, its hubs, its members' cards."""
+
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import typer
+
+from venuehub.errors import CliError, ExitCode, told_as
+from venuehub.output import AsJson, note, print_json, print_line
+
+if TYPE_CHECKING:
+    from back_office.store.engine import Store
+    from cloud_sync.identity import OfficeKeys
+
+app = typer.Typer(name="office", no_args_is_help=True, help="The back office: books, hubs, members' cards.")
+card_app = typer.Typer(name="card", no_args_is_help=True, help="Members' cards.")
+document_app = typer.Typer(name="document", no_args_is_help=True, help="What hubs are configured by.")
+app.add_typer(card_app)
+app.add_typer(document_app)
+
+Folder = Annotated[Path, typer.Option("--dir", help="The office's folder: keys and books.")]
+CardText = Annotated[str, typer.Option("--card", help="ntag213:UID or ntag424:UID:KEY, hexadecimal.")]
+BROKER: Final = "mqtt://127.0.0.1:1883"
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _new_id() -> bytes:
+    from payment_core.identifiers import uuid7
+
+    return uuid7(unix_ms=_now_ms(), dice=secrets.token_bytes(10))
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    """Tell the office's own faults as what they are."""
+    from back_office.fleet.documents import DocumentError
+    from back_office.fleet.founding import FoundingError
+    from back_office.members.cards import CardKnownError, CardTextError, CardUnknownError
+    from back_office.settings import SettingsError
+    from back_office.store.faults import StoreError
+    from cloud_sync.identity import IdentityError
+    from cloud_sync.mqtt_link import MqttLinkError
+
+    with (
+        told_as("settings", SettingsError, CardTextError, DocumentError, exit_code=ExitCode.USAGE),
+        told_as("office", FoundingError, CardKnownError, CardUnknownError),
+        told_as("store", StoreError),
+        told_as("identity", IdentityError, exit_code=ExitCode.NOT_PROVISIONED),
+        told_as("broker_unreachable", MqttLinkError, exit_code=ExitCode.UNAVAILABLE),
+    ):
+        yield
+
+
+@contextmanager
+def _office(folder: Path) -> "Iterator[tuple[Store, OfficeKeys]]":
+    """Open an office's folder: its keys and its books."""
+    from back_office.settings import database_file
+    from back_office.store.engine import open_store, sqlite_url
+    from cloud_sync.identity import load_office
+
+    with _faults():
+        keys = load_office(folder)
+        store = open_store(sqlite_url(database_file(folder)))
+        try:
+            yield store, keys
+        finally:
+            store.close()
+
+
+@app.command("init", epilog='Example: venuehub office init --dir office --tenant "Star Arcade"')
+def init(
+    *,
+    folder: Folder,
+    tenant: Annotated[str, typer.Option(help="The operator's name.")],
+    venue: Annotated[str, typer.Option(help="The first venue's name; the operator's where not given.")] = "",
+    timezone: Annotated[str, typer.Option(help="The venue's time zone, as IANA names it.")] = "Asia/Shanghai",
+    as_json: AsJson = False,
+) -> None:
+    """Make an office: its keys and its empty books."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    from back_office.fleet.founding import found_office
+    from back_office.settings import database_file
+    from back_office.store.engine import open_store, sqlite_url
+    from back_office.store.places import Tenant
+    from payment_core.identifiers import uuid_text
+    from provisioning.identity import make_office
+    from provisioning.key_store import FileKeyStore
+
+    with told_as("settings", ZoneInfoNotFoundError, ValueError, where="--timezone", exit_code=ExitCode.USAGE):
+        ZoneInfo(timezone)
+    with _faults():
+        keys = make_office(_new_id())
+        FileKeyStore(folder, warn=note).keep_office(keys)
+        store = open_store(sqlite_url(database_file(folder)), create=True)
+        try:
+            founder = Tenant(keys.tenant_id, tenant, _now_ms())
+            found_office(store, founder, venue_id=_new_id(), venue=venue or tenant, timezone=timezone)
+        finally:
+            store.close()
+    if as_json:
+        print_json({"tenant_id": uuid_text(keys.tenant_id), "dir": str(folder)})
+    else:
+        print_line(f"{tenant}: office made in {folder}")
+
+
+@app.command("enroll", epilog="Example: venuehub office enroll --dir office --hub hub-1 --name hall")
+def enroll(
+    *,
+    folder: Folder,
+    hub_folder: Annotated[Path, typer.Option("--hub", help="Where the hub's identity is written.")],
+    name: Annotated[str, typer.Option(help="What people call the hub; its folder's name where not given.")] = "",
+    venue: Annotated[str, typer.Option(help="The venue it stands in, where there are several.")] = "",
+    broker: Annotated[str, typer.Option(help="Where the hub finds the office's broker.")] = BROKER,
+    as_json: AsJson = False,
+) -> None:
+    """Give a hub an identity and pin its keys."""
+    from back_office.fleet.founding import only_venue, pin_hub
+    from back_office.settings import broker_settings
+    from payment_core.identifiers import uuid_text
+    from provisioning.identity import enroll_hub, pinned
+    from provisioning.key_store import FileKeyStore
+
+    with _office(folder) as (store, keys):
+        at = broker_settings(broker, folder)
+        place = only_venue(store, keys.tenant_id, venue)
+        identity = enroll_hub(
+            keys, hub_id=_new_id(), venue_id=place.venue_id, epoch=1, broker_host=at.host, broker_port=at.port
+        )
+        called = name or hub_folder.resolve().name
+        FileKeyStore(hub_folder, warn=note).keep_hub(identity)
+        pin_hub(store, keys.tenant_id, pinned(identity), venue_id=place.venue_id, name=called, now_ms=_now_ms())
+    if as_json:
+        print_json({"hub_id": uuid_text(identity.hub_id), "name": called, "dir": str(hub_folder)})
+    else:
+        print_line(f"{called}: enrolled as {uuid_text(identity.hub_id)}, identity in {hub_folder}")
+
+
+@app.command(
+    "run", epilog="Example: venuehub office run --dir office --http 127.0.0.1:8080"
+)
+def run(
+    *,
+    folder: Folder,
+    broker: Annotated[str, typer.Option(help="The office's broker, mqtt:// or mqtts://.")] = BROKER,
+    http: Annotated[str, typer.Option(help="Where the pages are served; port 0: a free one; empty: no pages.")] = "",
+    demo_control: Annotated[str, typer.Option(hidden=True)] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Take what hubs send, keep the books, serve the pages; until SIGTERM."""
+    from back_office.app import run as run_office
+    from back_office.settings import OfficeSettings, broker_settings, http_address
+
+    with _faults():
+        settings = OfficeSettings(
+            folder=folder,
+            broker=broker_settings(broker, folder),
+            http=http_address(http) if http else None,
+            demo_control=demo_control,
+        )
+        host = settings.http.host if settings.http else ""
+
+        def ready(port: int) -> None:
+            address = f"http://{host}:{port}/" if port else ""
+            if as_json:
+                print_json({"ready": True, "http": address, "broker": broker})
+            else:
+                print_line(f"office ready: {address or 'no pages'}, broker {broker}")
+
+        run_office(settings, ready)
+
+
+@app.command("verify", epilog="Example: venuehub office verify --dir office --json")
+def verify(
+    *,
+    folder: Folder,
+    ledger: Annotated[Path | None, typer.Option(help="A hub's ledger file, to compare record by record.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Prove the books: recompute everything from the entries. Exit code 1 where something is wrong."""
+    from back_office.ledger.hub_ledger import LedgerFileError, compare_ledger
+    from back_office.ledger.verify import prove_books
+
+    with _office(folder) as (store, keys), store.reading() as tx:
+        proof = prove_books(tx, keys.tenant_id)
+        if ledger is not None:
+            with told_as("ledger", LedgerFileError):
+                compare_ledger(tx, keys.tenant_id, ledger, proof)
+    if as_json:
+        print_json(proof)
+    else:
+        print_line(f"{'ok' if proof.ok else 'NOT ok'}: {proof.entries} entries, {proof.gaps} gaps")
+        for fault in proof.faults:
+            print_line(f"  {fault}")
+    if not proof.ok:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@card_app.command(
+    "add", epilog="Example: venuehub office card add --dir office --card ntag213:04A1B2C3D4E580 --name W."
+)
+def card_add(
+    *,
+    folder: Folder,
+    card: CardText,
+    name: Annotated[str, typer.Option(help="What a page may show of the name.")] = "",
+    language: Annotated[str, typer.Option(help="The guest's language: zh-Hans, zh-Hant or en.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Add a card, with an account of its own."""
+    from back_office.members.cards import add_card, parse_card
+    from back_office.store.people import GuestAccount
+
+    with _office(folder) as (store, keys), store.writing() as tx:
+        account = GuestAccount(account_id=_new_id(), masked_name=name, language=language, created_ms=_now_ms())
+        added = add_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper, account=account)
+    if as_json:
+        print_json({"account_id": added.account_id.hex(), "credential_id": added.credential_id.hex()})
+    else:
+        print_line(f"card added, account {added.account_id.hex()}")
+
+
+@card_app.command(
+    "status", epilog="Example: venuehub office card status --dir office --card ntag213:04A1B2C3D4E580 lost"
+)
+def card_status(
+    *,
+    folder: Folder,
+    card: CardText,
+    status: Annotated[Literal["active", "blocked", "lost"], typer.Argument(help="What the card is from now on.")],
+    as_json: AsJson = False,
+) -> None:
+    """Block a card, call it lost, or make it active again."""
+    from back_office.members.cards import find_card, parse_card, set_status
+
+    with _office(folder) as (store, keys), store.writing() as tx:
+        found = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper)
+        version = set_status(tx, keys.tenant_id, found, status)
+    if as_json:
+        print_json({"credential_id": found.credential_id.hex(), "status": status, "list_version": version})
+    else:
+        print_line(f"card is {status} from list version {version} on")
+
+
+@app.command("topup", epilog="Example: venuehub office topup --dir office --card ntag213:04A1B2C3D4E580 --amount 1000")
+def topup(
+    *,
+    folder: Folder,
+    card: CardText,
+    amount: Annotated[int, typer.Option(help="Minor units: 1000 is 10.00 CNY.")],
+    unit: Annotated[str, typer.Option(help="The purse.")] = "CNY",
+    channel: Annotated[str, typer.Option(help="Where the money came in.")] = "counter",
+    payment_id: Annotated[str, typer.Option(help="The channel's own id; a new one where not given.")] = "",
+    hub: Annotated[str, typer.Option(help="The hub the guest stands at: everything is leased to it.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Credit an account once per channel and payment id."""
+    from back_office.fleet.founding import find_hub, only_venue
+    from back_office.ledger.desk import Desk, TopUp, TopUpRefused, venue_of
+    from back_office.members.cards import find_card, parse_card
+
+    with _office(folder) as (store, keys):
+        at = find_hub(store, keys.tenant_id, hub) if hub else None
+        with store.writing() as tx:
+            account_id = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper).account_id
+            venue = venue_of(tx, keys.tenant_id, at.venue_id) if at else only_venue(store, keys.tenant_id)
+            desk = Desk(tx, keys.tenant_id, venue, now_ms=_now_ms())
+            payment = payment_id or secrets.token_hex(16)
+            wish = TopUp(account_id=account_id, unit=unit, amount=amount, channel=channel, payment_id=payment)
+            outcome = desk.top_up(wish)
+            leases = desk.lease(at, account_id) if at and not isinstance(outcome, TopUpRefused) else {}
+    if isinstance(outcome, TopUpRefused):
+        code = "refused"
+        raise CliError(code, outcome.why)
+    leased = sum(row.granted for place, row in leases.items() if place.unit == unit)
+    if as_json:
+        print_json({"payment_id": payment, "entry": outcome.office_seq, "again": outcome.again, "leased": leased})
+    else:
+        print_line(f"booked as entry {outcome.office_seq}" + (" (it was there already)" if outcome.again else ""))
+
+
+@document_app.command("set", epilog="Example: venuehub office document set --dir office --hub hall prices prices.toml")
+def document_set(
+    *,
+    folder: Folder,
+    hub: Annotated[str, typer.Option(help="The hub's name or id.")],
+    name: Annotated[str, typer.Argument(help="devices, prices, risk or texts")],
+    file: Annotated[Path, typer.Argument(help="TOML or JSON.")],
+    as_json: AsJson = False,
+) -> None:
+    """Give a hub a document; it gets the next version."""
+    from back_office.fleet.documents import keep_document, read_document
+    from back_office.fleet.founding import find_hub
+
+    with _office(folder) as (store, keys):
+        content = read_document(name, file)
+        at = find_hub(store, keys.tenant_id, hub)
+        with store.writing() as tx:
+            kept = keep_document(tx, keys.tenant_id, at.hub_id, name, content, now_ms=_now_ms())
+    if as_json:
+        print_json({"name": name, "version": kept.version})
+    else:
+        print_line(f"{name} version {kept.version} for {at.name}")
