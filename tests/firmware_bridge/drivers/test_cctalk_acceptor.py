@@ -161,6 +161,31 @@ def test_after_a_reset_nothing_is_credited_and_coins_are_taken_again(tmp_path):
     assert simulator.status()["coins_inserted"] == 3
 
 
+def test_coins_since_a_proven_reset_are_booked_and_none_is_told_as_lost(tmp_path):
+    async def story(running):
+        running.say("lose 3")
+        await carried_out(running, lambda status: status["event_counter"] == 3)
+        async with host(running, last_counter=100) as driving:
+            assert await driving.facts(3) == [CoinInserted(1, 1), CoinInserted(1, 2), CoinInserted(1, 3)]
+            await driving.online()
+            assert not [item for item in driving.seen if isinstance(item, ValueFact) and item.counter > 3]
+
+    with on_a_pty(CctalkAcceptorSimulator(needs_polling=False), tmp_path / "acceptor") as running:
+        asyncio.run(story(running))
+
+
+def test_a_lower_counter_without_proof_is_progress_and_the_gap_is_told(tmp_path):
+    async def story(running):
+        running.say("lose 9")
+        await carried_out(running, lambda status: status["event_counter"] == 9)
+        async with host(running, last_counter=100) as driving:
+            coins = [CoinInserted(1, counter) for counter in range(5, 10)]
+            assert await driving.facts(6) == [EventsLost(159), *coins]  # 9 + 255 - 100 events, five of them known
+
+    with on_a_pty(CctalkAcceptorSimulator(needs_polling=False), tmp_path / "acceptor") as running:
+        asyncio.run(story(running))
+
+
 def test_a_reset_that_looks_like_no_progress_is_found_by_the_lost_inhibits(tmp_path):
     async def story(running):
         async with host(running) as driving:
