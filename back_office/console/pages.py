@@ -19,7 +19,7 @@ from back_office.console.snapshot import Snapshot, Watch
 from back_office.console.static_files import StaticTree
 from back_office.console.wording import LANGUAGES, Words
 
-REGIONS: Final = ("summary", "taps", "hubs", "books", "attention")
+REGIONS: Final = ("summary", "attention", "taps", "hubs", "books")
 """The parts of the page that change; each is a template, an element's id and one partial swap."""
 COOKIE: Final = "language"
 COOKIE_S: Final = 365 * 86_400

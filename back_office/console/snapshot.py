@@ -7,7 +7,17 @@ from typing import Final
 
 import msgspec
 
-from back_office.console.interface import AlarmRow, GapRow, HubRow, Live, MoneyRow, OfficeQueries, TapRow, TrialRow, Venue
+from back_office.console.interface import (
+    AlarmRow,
+    GapRow,
+    HubRow,
+    Live,
+    MoneyRow,
+    OfficeQueries,
+    TapRow,
+    TrialRow,
+    Venue,
+)
 from payment_core.money import Money
 
 TAPS: Final = 40

@@ -1,4 +1,4 @@
-"""The words of the console: one TOML file per language, read once, asked by dotted keys; sums and times as people read."""
+"""The console's words: one TOML file per language, asked by dotted keys; sums, ages and times for people."""
 
 import tomllib
 from collections.abc import Mapping

@@ -1,0 +1,122 @@
+"""The guest pages over HTTP, without a browser."""
+
+import asyncio
+import json
+import re
+
+import pytest
+
+from edge_agent.terminal.hall import Hall
+from edge_agent.terminal.pages import Pages
+from payment_core.bus import View, encode, view_topic
+from payment_core.decision import DECLINE_REASONS
+from tests.support.asgi import ask
+
+OWN = {"origin": "http://venue.test"}
+
+
+@pytest.fixture
+def hall():
+    made = Hall(default_language="en", languages=("zh-Hans", "en"), now_ms=lambda: 1_000)
+    made.set_connected(connected=True)
+    return made
+
+
+@pytest.fixture
+def app(hall):
+    return Pages(hall, default_language="en").app()
+
+
+def get(app, path, **options):
+    return asyncio.run(ask(app, path, **options))
+
+
+def say(hall, state, **changes):
+    usual = {"at_ms": 0, "unit": "CNY", "price": 200, "machine": "Racer 2"}
+    message = View(state=state, **{**usual, **changes})
+    hall.on_message(view_topic("hub-1", "racer-2"), encode(message), retained=False)
+
+
+def test_the_page_shows_the_price(app, hall):
+    say(hall, "idle")
+    answer = get(app, "/lane/racer-2")
+    assert answer.status == 200
+    assert "¥2.00" in answer.text
+    assert "Hold your card on the reader" in answer.text
+
+
+def test_every_answer_carries_the_policy_and_pages_are_not_kept(app):
+    headers = get(app, "/").headers
+    assert headers["content-security-policy"] == (
+        "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+    )
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == "no-store"
+
+
+def test_no_page_has_a_script_or_style_of_its_own(app, hall):
+    say(hall, "approved", balance_before=4_800, balance_after=4_600)
+    for path in ("/", "/lane/racer-2"):
+        text = get(app, path).text
+        assert re.findall(r"<script(?![^>]* src=)|<style|\sstyle=|\son[a-z]+=", text) == []
+
+
+def test_static_files_may_be_kept_for_ever(app):
+    address = re.search(r'href="(/static/[0-9a-f]{16}/terminal\.css)"', get(app, "/").text)[1]
+    answer = get(app, address)
+    assert answer.status == 200
+    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+
+
+@pytest.mark.parametrize("reason", DECLINE_REASONS)
+def test_a_refusal_says_why_and_what_to_do(app, hall, reason):
+    say(hall, "declined", reason=reason)
+    text = get(app, "/lane/racer-2").text
+    assert 'data-state="declined"' in text
+    assert "Not possible right now" not in text
+
+
+def test_the_stream_begins_with_the_screen_and_pushes_the_result(app, hall):
+    say(hall, "idle")
+
+    async def story():
+        stream = asyncio.create_task(ask(app, "/lane/racer-2/stream", until=b"46.00"))
+        await asyncio.sleep(0)
+        say(hall, "approved", balance_before=4_800, balance_after=4_600)
+        return await stream
+
+    answer = asyncio.run(story())
+    messages = [json.loads(line.removeprefix("data: ")) for line in answer.text.splitlines() if line.startswith("data")]
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert messages[-1]["spoken"] == "Paid ¥2.00. Have fun! Balance was ¥48.00, is now ¥46.00."
+
+
+def test_a_text_from_the_bus_is_escaped(app, hall):
+    say(hall, "idle", machine="<script>alert(1)</script>")
+    assert "<script>alert" not in get(app, "/lane/racer-2").text
+
+
+def test_the_language_is_changed_by_our_own_page_only(app, hall):
+    say(hall, "idle")
+    path = "/lane/racer-2/language/zh-Hans"
+    assert get(app, path, method="POST").status == 403
+    assert get(app, path, method="POST", headers={"origin": "http://elsewhere.test"}).status == 403
+    assert get(app, path, method="POST", headers=OWN).status == 204
+    assert "请将卡放在读卡器上" in get(app, "/lane/racer-2").text
+
+
+@pytest.mark.parametrize("path", ["/lane/No_Such", "/lane/" + "a" * 33, "/lane/..%2f", "/nowhere"])
+def test_what_is_no_lane_is_not_found(app, path):
+    assert get(app, path).status == 404
+
+
+def test_the_list_names_the_machines(app, hall):
+    assert "No machine has reported yet" in get(app, "/").text
+    say(hall, "idle")
+    assert 'href="/lane/racer-2"' in get(app, "/").text
+    assert "机台" in get(app, "/?lang=zh-Hans").text
+
+
+def test_health_says_whether_the_broker_is_heard(app, hall):
+    hall.set_connected(connected=False)
+    assert json.loads(get(app, "/health").text) == {"connected": False, "malformed": 0}
