@@ -21,7 +21,7 @@ from typing import Any, Final, Self
 import aiomqtt
 import msgspec
 from aiomqtt.exceptions import MqttConnectError
-from paho.mqtt.client import error_string
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, error_string
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 INBOX_MESSAGES: Final = 10_000
@@ -208,7 +208,7 @@ class MqttLink:
             protocol=version,
             will=will if settings.will_topic else None,
             clean_session=None if five else True,
-            clean_start=five,
+            clean_start=five or MQTT_CLEAN_START_FIRST_ONLY,
             timeout=ANSWER_S,
             keepalive=KEEPALIVE_S,
             max_inflight_messages=IN_FLIGHT_MESSAGES,

@@ -68,7 +68,7 @@ class AcceptedBatch(msgspec.Struct, frozen=True, kw_only=True):
     after: Watermark
 
 
-Outcome = Literal["applied", "known", "gap", "fork", "old_epoch"]
+Outcome = Literal["applied", "known", "gap", "fork", "old_epoch", "parked"]
 """What `apply` did. Anything but `applied` means that nothing was written, because another worker was there first."""
 
 
