@@ -15,8 +15,6 @@ for _name, _examples in (("quick", 50), ("normal", 100), ("full", 2_000)):
     )
 settings.load_profile(size())
 
-_refused_skips: list[str] = []
-
 
 @pytest.fixture(name="count")
 def count_fixture():
@@ -44,13 +42,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("full")]
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+def refuse_skip(report: pytest.TestReport | pytest.CollectReport, config: pytest.Config) -> None:
     """Turn a skip that CI does not accept into a failure that says so."""
+    if not report.skipped or hasattr(report, "wasxfail") or not config.getoption("--strict-skips"):
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if not is_allowed(reason):
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid}: not an accepted skip (tests/support/allowed_skips.py): {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    """Look at the skips of tests."""
     report = yield
-    if report.skipped and not hasattr(report, "wasxfail") and item.config.getoption("--strict-skips"):
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        if not is_allowed(reason):
-            report.outcome = "failed"
-            report.longrepr = f"{item.nodeid}: not an accepted skip (tests/support/allowed_skips.py): {reason}"
+    refuse_skip(report, item.config)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector):
+    """Look at files that skip themselves."""
+    report = yield
+    refuse_skip(report, collector.config)
     return report
