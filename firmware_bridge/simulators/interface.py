@@ -18,7 +18,7 @@ class Simulator(Protocol):
         """Take bytes from the host; return bytes to send back (may be empty)."""
 
     def tick(self, *, now_ms: int) -> bytes:
-        """Called every 5 ms, or when `due_ms` says (process.Punctual); returns bytes to send by itself, usually none."""
+        """Called every 5 ms, or when its `due_ms` says (process.Punctual); returns bytes to send by itself, if any."""
 
     def command(self, words: list[str], *, now_ms: int) -> int:
         """Carry out one script line; returns how many ms the script waits before the next. ScriptError if unknown."""

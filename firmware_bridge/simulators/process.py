@@ -103,7 +103,7 @@ def _common_pause_ms(words: tuple[str, ...]) -> int:
     """Return how long a line of everybody's waits; ScriptError where its time is missing or wrong."""
     if words[0] not in {"pause", "unplug"}:
         return 0
-    if len(words) != 2:
+    if len(words) != 2:  # noqa: PLR2004 - the verb and its time
         message = f"{words[0]} needs one time, e.g. `{words[0]} 300ms`"
         raise ScriptError(message)
     return milliseconds(words[1])
