@@ -1,0 +1,29 @@
+"""docs/wire lists the fields in order: the pages and the structs say the same."""
+
+import re
+from pathlib import Path
+
+from cloud_sync.protocol import messages
+from payment_core import journal
+from payment_core.credential import ListRow
+
+DOCS = Path(__file__).resolve().parents[3] / "docs" / "wire"
+EHB1 = (DOCS / "ehb1.md").read_text()
+ESM1 = re.sub(r"\s+", " ", (DOCS / "esm1.md").read_text())
+
+
+def test_every_entry_type_is_listed_with_its_fields():
+    for number, kind in journal.TYPE_NUMBERS.items():
+        fields = ", ".join(name for name in kind.__struct_fields__ if name not in {"version", "header"})
+        assert f"| {number} | {kind.__name__} | {fields} |" in EHB1
+    assert "The header is an array too: " + ", ".join(journal.Header.__struct_fields__) in EHB1
+
+
+def test_every_message_body_is_listed_with_its_fields():
+    for body in (messages.Receipt, messages.Document, messages.Trust, messages.CredentialList):
+        assert ", ".join(body.__struct_fields__) in ESM1
+    assert "[" + ", ".join(ListRow.__struct_fields__).replace("class_", "class") + "]" in ESM1
+    hello = ", ".join(messages.Hello.__struct_fields__).replace("versions", "versions [[name, version]]")
+    assert hello in ESM1
+    assert "[[" + ", ".join(messages.Grant.__struct_fields__) + "]]" in ESM1
+    assert "[1, " + ", ".join(messages.LeaseRequest.__struct_fields__) + "]" in ESM1
