@@ -1,0 +1,152 @@
+from pathlib import Path
+
+import pytest
+
+from firmware_bridge import desk as desk_module
+from firmware_bridge import value_log
+from firmware_bridge.actuation_log import ActuationLog
+from firmware_bridge.desk import Desk, HandOver, Publish, Reply, StopIntake
+from firmware_bridge.drivers.interface import Answer
+from firmware_bridge.value_log import Fact, ValueLog
+from payment_core.bus import Booked
+from payment_core.commands import Command, Identify, PulseCredit, Result, make_command
+from payment_core.events import CoinInserted, event_body
+
+LINE = "racer-2"
+COINS = "coins"
+
+
+class Bench:
+    """A desk on two real logs."""
+
+    def __init__(self, folder: Path, *, boot_id: str = "boot") -> None:
+        self.values = ValueLog(folder / "values.log", fresh_epoch=7)
+        self.actuations = ActuationLog(folder / "actuation.log", boot_id=boot_id)
+        self.desk = Desk(values=self.values, actuations=self.actuations, devices=[LINE, COINS])
+
+    def close(self) -> None:
+        self.desk.sync()
+        self.values.close()
+        self.actuations.close()
+
+    def command(self, command: Command, *, arrived_ms: int = 0, now_ms: int = 0):
+        return self.desk.command(LINE, command, arrived_ms=arrived_ms, now_ms=now_ms)
+
+    def answer(self, number: int, outcome: str = "done", amount: int = 1, reason: str = "", now_ms: int = 0):
+        answer = Answer(wish(number).id, outcome, amount=amount, reason=reason)  # type: ignore[arg-type]
+        return self.desk.answer(LINE, answer, utc_ms=1_000, now_ms=now_ms)
+
+
+def wish(number: int, *, body=PulseCredit(1), ttl_ms: int = 1_000) -> Command:  # noqa: B008 - a frozen struct
+    return make_command(
+        body, command_id=f"00000000-0000-7000-8000-{number:012d}", seq=number, boot_id="boot", ttl_ms=ttl_ms
+    )
+
+
+def reply(number: int, outcome: str, reason: str, amount: int = 0) -> Reply:
+    return Reply(LINE, Result(id=wish(number).id, outcome=outcome, amount=amount, reason=reason))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def bench(tmp_path: Path):
+    bench = Bench(tmp_path)
+    bench.desk.attach(LINE)
+    yield bench
+    bench.close()
+
+
+def test_delivered_credit_is_a_value_event_and_not_a_result(bench):
+    command = wish(1)
+    assert bench.command(command) == [HandOver(LINE, command)]
+    assert bench.desk.busy
+    assert bench.desk.is_at_driver(LINE, command)
+    (effect,) = bench.answer(1, amount=1)
+    assert isinstance(effect, Publish)
+    event = effect.kept.event(now_ms=1_000)
+    assert (event.kind, event.seq, event.epoch) == ("CreditDelivered", 1, 7)
+    assert event_body(event).id == command.id
+    assert not bench.desk.busy
+    assert bench.command(command) == [reply(1, "done", "", amount=1)]
+    assert bench.answer(1) == []
+
+
+@pytest.mark.parametrize("outcome", ["failed", "refused", "unknown"])
+def test_every_other_end_is_a_result_and_repeated_from_the_log(bench, outcome):
+    bench.command(wish(1))
+    assert bench.answer(1, outcome, 2, "jam") == [reply(1, outcome, "jam", amount=2)]
+    assert bench.command(wish(1)) == [reply(1, outcome, "jam", amount=2)]
+    assert bench.values.pending() == []
+
+
+def test_a_command_without_money_ends_as_a_result(bench):
+    command = wish(1, body=Identify())
+    assert bench.command(command) == [HandOver(LINE, command)]
+    assert bench.answer(1, "done", 0) == [reply(1, "done", "")]
+
+
+def test_commands_wait_for_each_other_and_the_wait_counts_against_their_time(bench):
+    assert bench.command(wish(1)) == [HandOver(LINE, wish(1))]
+    assert bench.command(wish(2)) == []
+    assert bench.command(wish(2)) == []
+    assert bench.command(wish(3), arrived_ms=500, now_ms=500) == []
+    effects = bench.answer(1, now_ms=1_000)
+    assert isinstance(effects[0], Publish)
+    assert effects[1:] == [reply(2, "refused", "too_late"), HandOver(LINE, wish(3))]
+
+
+def test_what_certainly_did_not_happen_fails(bench, monkeypatch):
+    bench.desk.detach(LINE)
+    assert bench.command(wish(1)) == [reply(1, "failed", "device_offline")]
+    bench.desk.attach(LINE)
+    monkeypatch.setattr(desk_module, "WAITING_LIMIT", 1)
+    bench.command(wish(2))
+    bench.command(wish(3))
+    assert bench.command(wish(4)) == [reply(4, "failed", "busy")]
+    assert bench.desk.detach(LINE) == [reply(2, "unknown", "driver_ended"), reply(3, "failed", "device_offline")]
+    bench.desk.attach(LINE)
+    bench.desk.stop_accepting()
+    assert bench.command(wish(5)) == [reply(5, "failed", "bridge_ending")]
+
+
+def test_a_command_no_hub_can_mean_is_not_admitted(bench):
+    for seq in (0, -1, 2**63):
+        odd = Command(id="a", seq=seq, boot_id="boot", ttl_ms=9, kind="PulseCredit", body=wish(1).body)
+        assert bench.command(odd) == []
+    assert bench.command(Command(id="", seq=1, boot_id="boot", ttl_ms=9, kind="x", body=wish(1).body)) == []
+    assert bench.actuations.high_water_mark(LINE) == 0
+
+
+def test_a_full_value_log_stops_acceptors_and_credits_until_the_hub_books(bench, monkeypatch):
+    monkeypatch.setattr(value_log, "FULL_EVENTS", 2)
+    coin = Fact(COINS, CoinInserted(position=1, counter=1), at_ms=0, counter=1)
+    assert [type(effect) for effect in bench.desk.fact(coin)] == [Publish]
+    assert [type(effect) for effect in bench.desk.fact(coin)] == [Publish, StopIntake]
+    assert bench.command(wish(1)) == [reply(1, "failed", "value_log_full")]
+    assert bench.desk.booked(COINS, Booked(epoch=7, seq=2, counter=1)) == 2
+    assert bench.command(wish(2)) == [HandOver(LINE, wish(2))]
+
+
+@pytest.mark.parametrize(("first_counter", "expected"), [(4, []), (5, [1]), (9, [5]), (2, [])])
+def test_after_a_lost_log_the_counter_s_difference_is_a_tamper_entry(bench, first_counter, expected):
+    bench.desk.expect_counter(COINS, booked_counter=3)
+    coin = Fact(COINS, CoinInserted(position=1, counter=first_counter), at_ms=0, counter=first_counter)
+    bodies = [event_body(effect.kept.event(now_ms=0)) for effect in bench.desk.fact(coin)]
+    assert [body.count for body in bodies[:-1]] == expected
+    assert bodies[-1] == coin.body
+    assert len(bench.desk.fact(coin)) == 1, "only the first fact is compared"
+
+
+def test_a_value_event_in_the_log_proves_that_its_command_was_done(tmp_path):
+    bench = Bench(tmp_path)
+    bench.desk.attach(LINE)
+    bench.command(wish(1))
+    bench.command(wish(2))
+    bench.desk.sync()
+    image = (tmp_path / "actuation.log").read_bytes()
+    bench.answer(1)
+    bench.close()
+    (tmp_path / "actuation.log").write_bytes(image)  # the power went between the two syncs
+    bench = Bench(tmp_path, boot_id="next")
+    assert bench.command(wish(1)) == [reply(1, "done", "", amount=1)]
+    assert bench.command(wish(2)) == [reply(2, "unknown", "interrupted")]
+    bench.close()
