@@ -39,6 +39,8 @@ class _EmulateCommand(TyperCommand):
         from firmware_bridge.simulators.kinds import verbs_help
 
         formatter.write_paragraph()
+        formatter.write("  Example: venuehub device emulate pn532 --link /tmp/reader --card ntag213:04A1B2C3D4E580\n")
+        formatter.write_paragraph()
         formatter.write("".join(f"{line}\n" for line in verbs_help()))
 
 
