@@ -51,9 +51,9 @@ def keep_document(
     tenant_id: bytes,
     hub_id: bytes,
     name: str,
-    content: Any,
+    content: Any,  # noqa: ANN401 - one of KINDS
     *,
-    now_ms: int,  # noqa: ANN401
+    now_ms: int,
 ) -> Document:
     """Keep a document under the next version, which its content says too; the same content changes nothing."""
     newest = next((held for held in papers.documents(tx, tenant_id, hub_id) if held.name == name), None)

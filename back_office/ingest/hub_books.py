@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from back_office.ledger.booking import Arrived, Booking, Finding, Writer
+from back_office.ledger.booking import MAX_WHOLE, Arrived, Booking, Finding, Writer
 from back_office.ledger.faults import UnbookableError
 from back_office.store import chains, papers, places
 from back_office.store.chains import Batch, Chain, Evidence
 from back_office.store.engine import Store, Transaction
 from back_office.store.papers import Alarm
-from back_office.store.places import Hub
+from back_office.store.places import Greeting, Hub
 from cloud_sync.protocol.envelope import STREAM_LEDGER, Envelope, batch_hash, parse_envelope
 from cloud_sync.protocol.messages import Hello
 from cloud_sync.protocol.receipts import Watermark
@@ -18,6 +18,11 @@ from payment_core.journal import chain_hash
 
 FREEZING: Final = frozenset({"overclaim"})
 """Findings that freeze a hub; others only alarm."""
+
+
+def _fitting(number: int) -> int:
+    """Return what a column can hold of a number that a hub chose."""
+    return min(max(number, 0), MAX_WHOLE)
 
 
 class HubBooks:
@@ -58,6 +63,8 @@ class HubBooks:
 
     def known_hash(self, hub_id: bytes, epoch: int, batch_seq: int) -> bytes | None:
         """Return the hash under which a batch was applied, or None."""
+        if batch_seq > MAX_WHOLE:
+            return None
         with self._store.reading() as tx:
             return chains.batch_hash(
                 tx, self._tenant_id, hub_id, stream=STREAM_LEDGER, epoch=epoch, batch_seq=batch_seq
@@ -86,10 +93,15 @@ class HubBooks:
 
     def greeted(self, hub_id: bytes, hello: Hello, *, number: int, now_ms: int) -> None:
         """Keep a hub's newest hello."""
+        greeting = Greeting(
+            hello_number=_fitting(number),
+            nonce=hello.nonce,
+            sealed_seq=_fitting(hello.last_seq),
+            outbox_entries=_fitting(hello.outbox_entries),
+            outbox_age_ms=_fitting(hello.outbox_age_ms),
+        )
         with self._store.writing() as tx:
-            places.greeted(
-                tx, self._tenant_id, hub_id, number=number, nonce=hello.nonce, sealed_seq=hello.last_seq, now_ms=now_ms
-            )
+            places.greeted(tx, self._tenant_id, hub_id, greeting, now_ms=now_ms)
         self._on_hello(hub_id, hello)
 
     def freeze(self, hub_id: bytes, reason: str, evidence: Sequence[bytes]) -> None:
@@ -188,7 +200,7 @@ class HubBooks:
             kind=kind,
             why=why,
             epoch=epoch,
-            batch_seq=seq,
+            batch_seq=_fitting(seq),
             received_ms=self._clock(),
             sealed=data,
         )

@@ -12,6 +12,7 @@ from back_office.ledger.taps import taps_of
 from back_office.store import books, chains, papers, places
 from back_office.store.books import DayRow
 from back_office.store.engine import Store, Transaction
+from back_office.store.places import Hub
 from cloud_sync.protocol.envelope import STREAM_LEDGER
 from payment_core.accounts import CHART, Kind
 from payment_core.journal import Captured, CoinBooked, Refunded
@@ -110,7 +111,7 @@ class Queries:
                     online=online,
                     last_seen_ms=hub.last_seen_ms,
                     outbox_age_ms=0 if all_here else silence_ms,
-                    outbox_entries=0 if all_here else None,
+                    outbox_entries=_outbox_entries(hub, online=online, all_here=all_here),
                     unsynced=None,
                     epoch=hub.epoch,
                     last_seq=booked_record,
@@ -131,6 +132,13 @@ class Queries:
             )
             for alarm in papers.alarms(tx, self._tenant_id, limit=limit)
         ]
+
+
+def _outbox_entries(hub: Hub, *, online: bool, all_here: bool) -> int | None:
+    """Return what the hub's hello counted, as long as it counts: an absent hub's outbox grows unseen."""
+    if all_here:
+        return 0
+    return hub.outbox_entries if online else None
 
 
 _MONEY_KINDS: Final[dict[tuple[type, Kind], MoneyKind]] = {

@@ -33,7 +33,8 @@ class Hub(msgspec.Struct, frozen=True, kw_only=True):
     """One enrolled hub and its pinned keys.
 
     epoch: the newest that is booked, 0 before the first batch; allowed_epoch: the newest an operator opened.
-    frozen: why nothing is taken from it or given to it, or empty. hello_number, nonce, sealed_seq: its newest hello's.
+    frozen: why nothing is taken from it or given to it, or empty. hello_number, nonce, sealed_seq (its newest batch)
+    and outbox_* (records without a receipt, age of the oldest): its newest hello's.
     """
 
     tenant_id: bytes
@@ -50,6 +51,8 @@ class Hub(msgspec.Struct, frozen=True, kw_only=True):
     nonce: bytes = b""
     last_seen_ms: int | None = None
     sealed_seq: int = 0
+    outbox_entries: int = 0
+    outbox_age_ms: int = 0
 
 
 def add_tenant(tx: Transaction, tenant: Tenant) -> None:
@@ -101,12 +104,19 @@ def freeze(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, why: str) -> Non
     tx.execute(_of(tenant_id, hub_id).where(HUBS.c.frozen == "").values(frozen=why))
 
 
-def greeted(
-    tx: Transaction, tenant_id: bytes, hub_id: bytes, *, number: int, nonce: bytes, sealed_seq: int, now_ms: int
-) -> None:
+class Greeting(msgspec.Struct, frozen=True, kw_only=True):
+    """What a hello says that is kept."""
+
+    hello_number: int
+    nonce: bytes
+    sealed_seq: int
+    outbox_entries: int
+    outbox_age_ms: int
+
+
+def greeted(tx: Transaction, tenant_id: bytes, hub_id: bytes, greeting: Greeting, *, now_ms: int) -> None:
     """Keep a hub's newest hello."""
-    values = {"hello_number": number, "nonce": nonce, "sealed_seq": sealed_seq, "last_seen_ms": now_ms}
-    tx.execute(_of(tenant_id, hub_id).values(values))
+    tx.execute(_of(tenant_id, hub_id).values(**msgspec.structs.asdict(greeting), last_seen_ms=now_ms))
 
 
 def _of(tenant_id: bytes, hub_id: bytes) -> sa.Update:

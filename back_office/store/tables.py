@@ -24,6 +24,7 @@ HUBS: Final = Table(
     value("sign_key", RAW), value("seal_key", RAW), value("enrolled_ms", WHOLE), value("epoch", WHOLE),
     value("allowed_epoch", WHOLE), value("frozen", TEXT), value("hello_number", WHOLE), value("nonce", RAW),
     value("last_seen_ms", WHOLE, optional=True), value("sealed_seq", WHOLE),
+    value("outbox_entries", WHOLE), value("outbox_age_ms", WHOLE),
 )  # fmt: skip
 CHAINS: Final = Table(
     "chains", METADATA, key("tenant_id", RAW), key("hub_id", RAW), key("stream", WHOLE), key("epoch", WHOLE),

@@ -60,6 +60,7 @@ def _places() -> None:
         value("sign_key", RAW), value("seal_key", RAW), value("enrolled_ms", WHOLE), value("epoch", WHOLE),
         value("allowed_epoch", WHOLE), value("frozen", TEXT), value("hello_number", WHOLE), value("nonce", RAW),
         value("last_seen_ms", WHOLE, optional=True), value("sealed_seq", WHOLE),
+        value("outbox_entries", WHOLE), value("outbox_age_ms", WHOLE), *_at_least(0, "outbox_entries", "outbox_age_ms"),
         *_uuid("hub_id"), *_at_least(0, "epoch", "hello_number", "sealed_seq"), *_at_least(1, "allowed_epoch"),
         sa.CheckConstraint("length(sign_key) = 32"), sa.CheckConstraint("length(seal_key) >= 32"),
         sa.UniqueConstraint("tenant_id", "name"), _points_to(["tenant_id", "venue_id"], "venues"),

@@ -1,0 +1,233 @@
+"""Batches into books: once each, in order, in one transaction; what does not fit is kept and told."""
+
+import sqlite3
+
+import msgspec
+import pytest
+
+from back_office.store import books, chains, grants, papers, places
+from cloud_sync.downlink import Accepted, Downlink
+from payment_core.accounts import Kind
+from payment_core.journal import CoinBooked, LeaseTaken
+from tests.back_office.world import GUEST, HUB, OTHER_HUB, TENANT, HubPen, leaves
+
+
+def receipt_of(office, letters):
+    identity = office.hub.identity
+    downlink = Downlink(
+        hub_id=HUB, tenant_id=TENANT, opener=identity.opener, trust=identity.trust, versions={}
+    )
+    receipts = [letter for letter in letters if letter.topic.endswith("/down/receipt")]
+    (event,) = downlink.on_message(receipts[-1].topic, receipts[-1].payload)
+    assert isinstance(event, Accepted)
+    return event.body
+
+
+def balance(office, kind, key=""):
+    with office.store.reading() as tx:
+        return sum(row.amount for row in books.balances(tx, TENANT) if (row.account.kind, row.account.key) == (kind, key))
+
+
+def alarms(office):
+    with office.store.reading() as tx:
+        return [alarm.kind for alarm in papers.alarms(tx, TENANT)]
+
+
+def greeted(office):
+    office.worker.on_message(*office.hub.hello())
+    return office.hub
+
+
+def test_a_batch_is_booked_and_receipted(office):
+    hub = greeted(office)
+    office.top_up(1_000)
+    assert office.lease() == 1_000
+    hub.held(200)
+    hub.captured(200)
+    handled = office.take(hub.batch())
+
+    assert leaves(handled.letters) == ["receipt"]
+    assert receipt_of(office, handled.letters).through_seq == 1
+    assert balance(office, Kind.REVENUE, "racer-2") == -200
+    assert balance(office, Kind.LEASE, GUEST.hex()) == -800
+    assert balance(office, Kind.PURSE, GUEST.hex()) == 0
+    proof = office.prove()
+    assert (proof.ok, proof.entries, proof.gaps, proof.duplicates) == (True, 6, 0, 0)
+
+
+def test_the_same_batch_again_is_receipted_and_changes_nothing(office):
+    hub = greeted(office)
+    data = hub.batch()
+    office.take(data)
+    before = office.prove().entries
+    again = office.take(data)
+    assert receipt_of(office, again.letters).through_seq == 1
+    assert office.prove().entries == before
+
+
+def test_batches_in_the_wrong_order_wait_for_each_other(office):
+    hub = greeted(office)
+    first = hub.batch()
+    hub.write(lambda header: CoinBooked(1, header, "acceptor-1", 1, 1, 1, 1, "CNY", 100))
+    second = hub.batch()
+    hub.write(lambda header: CoinBooked(1, header, "acceptor-1", 1, 2, 2, 1, "CNY", 100))
+    third = hub.batch()
+
+    assert leaves(office.take(third).letters) == ["command"]
+    gap = office.worker.presence.gaps[HUB]
+    assert (gap.first_seq, gap.last_seq) == (1, 2)
+    assert leaves(office.take(second).letters) == ["command"]
+    handled = office.take(first)
+    assert receipt_of(office, handled.letters).through_seq == 3
+    assert office.worker.presence.gaps == {}
+    assert balance(office, Kind.CASH_BOX, "racer-2") == 200
+
+
+def test_another_batch_under_a_known_number_freezes_the_hub_and_both_are_kept(office):
+    hub = greeted(office)
+    hub.write(lambda header: CoinBooked(1, header, "acceptor-1", 1, 1, 1, 1, "CNY", 100))
+    mine, other = hub.seal(), hub.seal()
+    assert mine != other
+    office.take(hub.sent(mine))
+    handled = office.take(other)
+
+    assert receipt_of(office, handled.letters).frozen == "fork"
+    assert office.frozen() == "fork"
+    assert alarms(office) == ["fork"]
+    with office.store.reading() as tx:
+        (kept,) = chains.evidence(tx, TENANT)
+        assert (kept.kind, kept.sealed, kept.batch_seq) == ("fork", other, 1)
+        assert chains.batch_hash(tx, TENANT, HUB, stream=0, epoch=1, batch_seq=1) == hub.batch_hash
+
+
+def test_a_frozen_hub_is_told_so_and_given_nothing(office):
+    hub = greeted(office)
+    with office.store.writing() as tx:
+        places.freeze(tx, TENANT, HUB, why="fork")
+    office.top_up(1_000)
+    assert office.lease() == 0
+    handled = office.take(hub.batch())
+    assert receipt_of(office, handled.letters).frozen == "fork"
+    assert office.prove().entries == 2
+
+
+def test_a_claim_beyond_the_lease_is_the_venues_and_freezes_the_hub(office):
+    hub = greeted(office)
+    office.top_up(1_000)
+    office.lease()
+    hub.held(1_200)
+    hub.captured(1_200)
+    office.take(hub.batch())
+
+    assert balance(office, Kind.LEASE, GUEST.hex()) == 0
+    assert balance(office, Kind.OVERCLAIM, GUEST.hex()) == 200
+    assert balance(office, Kind.REVENUE, "racer-2") == -1_200
+    assert office.frozen() == "overclaim"
+    assert alarms(office) == ["overclaim"]
+    assert office.prove().ok
+
+
+def test_a_lease_the_office_never_gave_is_claimed_from_the_venue_alone(office):
+    hub = greeted(office)
+    office.top_up(1_000)
+    hub.write(lambda header: LeaseTaken(1, header, GUEST, "CNY", 1, 500, 500))
+    hub.held(500)
+    office.take(hub.batch())
+    assert balance(office, Kind.PURSE, GUEST.hex()) == -1_000
+    assert balance(office, Kind.OVERCLAIM, GUEST.hex()) == 500
+    assert alarms(office) == ["overclaim", "foreign_grant"]
+    assert office.prove().ok
+
+
+def test_a_sale_on_the_floor_is_the_venues_risk_and_no_alarm(office):
+    hub = greeted(office)
+    hub.held(300, epoch=0)
+    office.take(hub.batch())
+    assert balance(office, Kind.OVERCLAIM, GUEST.hex()) == 300
+    assert (office.frozen(), alarms(office)) == ("", [])
+    assert office.prove().ok
+
+
+def test_two_hubs_of_one_account_keep_their_leases_apart(office):
+    first, second = greeted(office), office.enroll(OTHER_HUB, "foyer")
+    office.worker.on_message(*second.hello())
+    office.top_up(600, payment="p1")
+    office.lease(hub_id=HUB)
+    office.top_up(400, payment="p2")
+    office.lease(hub_id=OTHER_HUB)
+    first.held(600)
+    second.held(400)
+    office.take(first.batch())
+    office.take(second.batch(), second)
+    with office.store.reading() as tx:
+        rows = grants.leases(tx, TENANT)
+    assert {place.hub_id: (row.granted, row.settled) for place, row in rows.items()} == {
+        HUB: (600, 600),
+        OTHER_HUB: (400, 400),
+    }
+    assert office.prove().ok
+
+
+def test_an_entry_of_a_newer_release_parks_its_batch_and_holds_the_watermark(office):
+    hub = greeted(office)
+    hub.batch_seq = 0
+    unknown = msgspec.msgpack.encode([40, 1, []])
+    data = hub.seal(raw=[hub.records[0][0], unknown])
+    for _ in range(2):
+        handled = office.take(data)
+        assert [refusal.reason for refusal in handled.refusals] == ["parked"]
+    with office.store.reading() as tx:
+        assert [kept.kind for kept in chains.evidence(tx, TENANT)] == ["parked"]
+        assert chains.chain(tx, TENANT, HUB, stream=0, epoch=1) is None
+    assert alarms(office) == ["parked"]
+
+
+def test_a_number_no_column_can_hold_parks_the_batch(office):
+    hub = greeted(office)
+    hub.write(lambda header: CoinBooked(1, header, "acceptor-1", 1, 1, 1, 1, "CNY", 2**63))
+    handled = office.take(hub.seal())
+    assert [refusal.reason for refusal in handled.refusals] == ["parked"]
+    assert office.prove().entries == 1
+
+
+def test_a_hub_that_is_not_enrolled_is_not_heard(office):
+    stranger = HubPen(msgspec.structs.replace(office.hub.identity, hub_id=OTHER_HUB))
+    handled = office.take(stranger.batch(), stranger)
+    assert [refusal.reason for refusal in handled.refusals] == ["unknown_hub"]
+
+
+def test_a_hub_that_comes_back_older_than_the_books_is_frozen(office):
+    hub = greeted(office)
+    office.take(hub.batch())
+    office.worker.on_message(*hub.hello(last_seq=0, last_hash=bytes(32)))
+    assert office.frozen() == "rolled_back"
+
+
+def test_a_newer_epoch_begins_its_own_chain(office):
+    hub = greeted(office)
+    office.take(hub.batch())
+    raw = sqlite3.connect(office.file)
+    raw.execute("UPDATE hubs SET allowed_epoch = 2")
+    raw.commit()
+    raw.close()
+    anew = HubPen(hub.identity, epoch=2)
+    anew.hellos = 10
+    office.worker.on_message(*anew.hello())
+    office.take(anew.batch())
+    with office.store.reading() as tx:
+        assert [(c.epoch, c.rec_seq) for c in chains.chains(tx, TENANT) if c.hub_id == HUB] == [(1, 1), (2, 1)]
+    hub.held(0)
+    assert [refusal.reason for refusal in office.take(hub.batch()).refusals] == ["old_epoch"]
+    assert office.prove().ok
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_records_are_kept_as_they_came(office, copies):
+    hub = greeted(office)
+    for number in range(copies):
+        hub.held(0, authorization=number + 1)
+    office.take(hub.batch())
+    with office.store.reading() as tx:
+        chain = chains.chain(tx, TENANT, HUB, stream=0, epoch=1)
+        rows = list(chains.entries_of(tx, TENANT, chain))
+    assert [(row.record, row.hash) for row in rows] == hub.records

@@ -1,0 +1,224 @@
+"""An office with books on disk, and hubs that write real entries and seal real batches."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from back_office.fleet.founding import HUB_LEASE_CAP, found_office, pin_hub
+from back_office.ledger.desk import Desk, TopUp
+from back_office.ledger.verify import Proof, prove_books
+from back_office.store import people, places
+from back_office.store.engine import Store, open_store, sqlite_url
+from back_office.store.people import GuestAccount
+from back_office.store.places import Tenant
+from back_office.worker import Worker
+from cloud_sync.identity import HubIdentity, OfficeKeys
+from cloud_sync.letters import Publish, post_message
+from cloud_sync.protocol.batcher import build_body
+from cloud_sync.protocol.envelope import NO_BATCH, Header, batch_hash
+from cloud_sync.protocol.messages import Body, Hello, Message
+from cloud_sync.protocol.topics import hub_topic
+from cloud_sync.sealing import seal_batch
+from payment_core.journal import (
+    CHAIN_START,
+    Actor,
+    Cause,
+    Entry,
+    EpochOpened,
+    Held,
+    Part,
+    Tender,
+    TimeQuality,
+    chain_hash,
+    encode_entry,
+)
+from payment_core.journal import Captured as CapturedEntry
+from payment_core.journal import Header as EntryHeader
+from provisioning.identity import enroll_hub, pinned
+
+TENANT = bytes.fromhex("019399a0000070008000000000000001")
+VENUE = bytes.fromhex("019399a0000070008000000000000002")
+HUB = bytes.fromhex("019399a0000070008000000000000003")
+OTHER_HUB = bytes.fromhex("019399a0000070008000000000000004")
+GUEST = bytes.fromhex("019399a0000070008000000000000005")
+OTHER_GUEST = bytes.fromhex("019399a0000070008000000000000006")
+WALL_MS = 1_795_320_000_000
+DAY = 20261122
+
+KEYS = OfficeKeys(
+    tenant_id=TENANT,
+    trust_seed=bytes([1]) * 32,
+    sign_seed=bytes([2]) * 32,
+    receive_privates=(bytes([3]) * 32,),
+    pepper=bytes([4]) * 32,
+)
+
+
+class HubPen:
+    """A hub's journal and batches, kept in memory. Every entry gets the next seq; every batch continues the last."""
+
+    def __init__(self, identity: HubIdentity, *, epoch: int = 1) -> None:
+        self.identity = identity
+        self.epoch = epoch
+        self.seq = 0
+        self.batch_seq = 0
+        self.batch_hash = NO_BATCH
+        self.tail = CHAIN_START
+        self.hellos = 0
+        self.records: list[tuple[bytes, bytes]] = []
+        self.write(lambda header: EpochOpened(1, header, epoch))
+
+    def header(self, *, authorization: int = 0, tender: Tender = Tender.PURSE) -> EntryHeader:
+        return EntryHeader(
+            seq=self.seq + 1,
+            wall_ms=WALL_MS + self.seq,
+            boot_id=bytes(16),
+            boottime_ms=self.seq * 10,
+            quality=TimeQuality.SYNCED,
+            business_date=DAY,
+            actor=Actor.GUEST,
+            tender=tender,
+            venue=VENUE,
+            machine="racer-2",
+            lane="racer-2",
+            authorization_id=authorization.to_bytes(16, "big") if authorization else None,
+        )
+
+    def write(self, make, *, authorization: int = 0) -> Entry:
+        entry = make(self.header(authorization=authorization))
+        record = encode_entry(entry)
+        head = chain_hash(self.records[-1][1] if self.records else CHAIN_START, record)
+        self.records.append((record, head))
+        self.seq += 1
+        return entry
+
+    def held(self, amount: int, *, account: bytes = GUEST, unit: str = "CNY", authorization: int = 1, epoch=1) -> Entry:
+        parts = (Part(unit, amount, epoch),)
+        return self.write(
+            lambda header: Held(1, header, parts, account, bytes(16), "C", "reader-1", 1, self.seq, 0),
+            authorization=authorization,
+        )
+
+    def captured(self, amount: int, *, account: bytes = GUEST, unit: str = "CNY", authorization: int = 1) -> Entry:
+        parts = (Part(unit, amount, 1),)
+        return self.write(
+            lambda header: CapturedEntry(1, header, parts, account, Cause.DEVICE), authorization=authorization
+        )
+
+    def seal(self, *, raw: Sequence[bytes] | None = None) -> bytes:
+        """Return everything written since the last batch as the next batch; `raw` replaces the records."""
+        first = len(self.records) if raw is not None else self.sealed_records
+        fresh = raw if raw is not None else [record for record, _ in self.records[first:]]
+        tail = self.tail
+        for record in fresh:
+            tail = chain_hash(tail, record)
+        sealer, signer = self.identity.office_sealer, self.identity.signer
+        header = Header(
+            hub_id=self.identity.hub_id,
+            epoch=self.epoch,
+            batch_seq=self.batch_seq + 1,
+            first_record=self.sealed_records + 1,
+            record_count=len(fresh),
+            created_ms=WALL_MS,
+            time_quality=TimeQuality.SYNCED,
+            recipient_key=sealer.key_id,
+            signer_key=signer.key_id,
+            previous_batch_hash=self.batch_hash,
+            journal_tail_hash=tail,
+        )
+        return seal_batch(header, build_body(fresh), sealer=sealer, signer=signer)
+
+    @property
+    def sealed_records(self) -> int:
+        return self._sealed
+
+    _sealed = 0
+
+    def sent(self, data: bytes) -> bytes:
+        """Move on behind a batch that `seal` returned."""
+        self.batch_seq += 1
+        self.batch_hash = batch_hash(data)
+        self._sealed = len(self.records)
+        self.tail = self.records[-1][1]
+        return data
+
+    def batch(self) -> bytes:
+        return self.sent(self.seal())
+
+    def letter(self, body: Body, leaf: str) -> tuple[str, bytes]:
+        """Return topic and bytes of a message to the office."""
+        self.hellos += 1
+        identity = self.identity
+        message = Message(sender=identity.hub_id, to=TENANT, number=WALL_MS + self.hellos, body=body)
+        payload = post_message(message, signer=identity.signer, sealer=identity.office_sealer)
+        return hub_topic(identity.hub_id, "up", leaf), payload
+
+    def hello(self, **changes) -> tuple[str, bytes]:
+        body = Hello(self.epoch, self.batch_seq, self.batch_hash, 0, bytes(16), self.hellos.to_bytes(16, "big"))
+        return self.letter(msgspec.structs.replace(body, **changes), "hello")
+
+    @property
+    def batch_topic(self) -> str:
+        return hub_topic(self.identity.hub_id, "up", "batch")
+
+
+class Office:
+    """Books in a folder, one venue, one hub (more by `enroll`), and a worker over them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "office.sqlite"
+        self.now_ms = WALL_MS
+        self.store: Store = open_store(sqlite_url(self.file), create=True)
+        founder = Tenant(TENANT, "Star Arcade", WALL_MS)
+        found_office(self.store, founder, venue_id=VENUE, venue="Hall", timezone="Asia/Shanghai")
+        self.hub = self.enroll(HUB, "hall")
+        self.start()
+        for account_id in (GUEST, OTHER_GUEST):
+            with self.store.writing() as tx:
+                people.add_account(tx, TENANT, GuestAccount(account_id=account_id, created_ms=WALL_MS))
+
+    def start(self) -> None:
+        """Start a worker anew: what it knew in memory is gone."""
+        self.worker = Worker(self.store, KEYS, lambda: self.now_ms)
+
+    def enroll(self, hub_id: bytes, name: str) -> HubPen:
+        identity = enroll_hub(KEYS, hub_id=hub_id, venue_id=VENUE, epoch=1, broker_host="127.0.0.1", broker_port=1883)
+        pin_hub(self.store, TENANT, pinned(identity), venue_id=VENUE, name=name, now_ms=WALL_MS)
+        return HubPen(identity)
+
+    def desk(self, tx) -> Desk:
+        return Desk(tx, TENANT, places.venues(tx, TENANT)[0], now_ms=self.now_ms)
+
+    def top_up(self, amount: int, *, account: bytes = GUEST, unit: str = "CNY", payment: str = "p1"):
+        wish = TopUp(account_id=account, unit=unit, amount=amount, channel="counter", payment_id=payment)
+        with self.store.writing() as tx:
+            return self.desk(tx).top_up(wish)
+
+    def lease(self, *, account: bytes = GUEST, hub_id: bytes = HUB) -> int:
+        """Lease all of an account's money to a hub; return the sum of its granted totals there."""
+        with self.store.writing() as tx:
+            hub = places.hub(tx, TENANT, hub_id)
+            assert hub is not None
+            return sum(row.granted for row in self.desk(tx).lease(hub, account).values())
+
+    def take(self, data: bytes, hub: HubPen | None = None):
+        return self.worker.on_message((hub or self.hub).batch_topic, data)
+
+    def prove(self) -> Proof:
+        with self.store.reading() as tx:
+            return prove_books(tx, TENANT)
+
+    def frozen(self, hub_id: bytes = HUB) -> str:
+        with self.store.reading() as tx:
+            hub = places.hub(tx, TENANT, hub_id)
+            assert hub is not None
+            return hub.frozen
+
+    def cap(self) -> int:
+        return HUB_LEASE_CAP
+
+
+def leaves(letters: Iterable[Publish]) -> list[str]:
+    """Return the last words of the topics."""
+    return [letter.topic.split("/down/")[1] for letter in letters]
