@@ -1,0 +1,129 @@
+"""The office as a process: a real broker, the command line, a hub that talks to it, a page, and a clean end."""
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from back_office.store.engine import open_store, sqlite_url
+from cloud_sync.downlink import Accepted, Downlink
+from cloud_sync.identity import load_identity
+from cloud_sync.mqtt_link import MqttLink, MqttSettings
+from cloud_sync.protocol.messages import CredentialList, Lease, LeaseRequest, Receipt
+from cloud_sync.protocol.topics import hub_filters
+from tests.back_office.world import HubPen
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.slow
+DEADLINE_S = 20
+
+
+def venuehub(*words):
+    done = subprocess.run(
+        [sys.executable, "-m", "venuehub", *words, "--json"], capture_output=True, text=True, timeout=60, check=False
+    )
+    return done.returncode, json.loads(done.stdout)
+
+
+@pytest.fixture
+def broker(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    config = tmp_path / "mosquitto.conf"
+    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\npersistence false\n")
+    process = subprocess.Popen(["/usr/sbin/mosquitto", "-c", config], stderr=subprocess.DEVNULL)
+
+    def answers():
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", port)) == 0
+
+    eventually(answers)
+    yield port
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture
+def office(tmp_path, broker):
+    folder = str(tmp_path / "office")
+    assert venuehub("office", "init", "--dir", folder, "--tenant", "Star Arcade")[0] == 0
+    hub_folder = tmp_path / "hub-1"
+    assert venuehub("office", "enroll", "--dir", folder, "--hub", str(hub_folder))[0] == 0
+    command = [sys.executable, "-m", "venuehub", "office", "run", "--dir", folder, "--json", "--http", "127.0.0.1:0"]
+    process = subprocess.Popen([*command, "--broker", f"mqtt://127.0.0.1:{broker}"], stdout=subprocess.PIPE, text=True)
+    ready = json.loads(process.stdout.readline())
+    yield folder, load_identity(hub_folder), ready["http"]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    process.stdout.close()
+
+
+class Visit:
+    """A hub on the broker: sends letters and waits for the office's."""
+
+    def __init__(self, link, identity):
+        self.link = link
+        self.downlink = Downlink(
+            hub_id=identity.hub_id,
+            tenant_id=identity.tenant_id,
+            opener=identity.opener,
+            trust=identity.trust,
+            versions={},
+        )
+
+    async def hear(self, kind):
+        async for message in self.link.messages():
+            for event in self.downlink.on_message(message.topic, message.payload):
+                if isinstance(event, Accepted) and isinstance(event.body, kind):
+                    return event.body
+        return None
+
+
+async def visit(identity, port, folder, account_id):
+    hub = HubPen(identity)
+    async with asyncio.timeout(DEADLINE_S), MqttLink(MqttSettings(host="127.0.0.1", port=port)) as link:
+        await link.subscribe(*hub_filters(identity.hub_id, identity.tenant_id))
+        guest = Visit(link, identity)
+        await link.publish(*hub.hello())
+        assert (await guest.hear(Receipt)).through_seq == 0
+        assert len((await guest.hear(CredentialList)).rows) == 1
+        await link.publish(*hub.letter(LeaseRequest(account_id), "request"))
+        lease = await guest.hear(Lease)
+        assert [grant.granted_total for grant in lease.grants] == [1_000]
+        hub.held(300, account=account_id)
+        hub.captured(300, account=account_id)
+        await link.publish(hub.batch_topic, hub.batch())
+        assert (await guest.hear(Receipt)).through_seq == 1
+        # What another process writes reaches the hub without its asking.
+        top_up = ("office", "topup", "--dir", folder, "--card", "ntag213:04A1B2C3D4E580", "--amount", "500")
+        code, said = await asyncio.to_thread(venuehub, *top_up, "--hub", "hub-1")
+        assert (code, said["leased"]) == (0, 1_500)
+        assert [grant.granted_total for grant in (await guest.hear(Lease)).grants] == [1_500]
+
+
+def test_a_hub_comes_plays_and_is_in_the_books(office, broker):
+    folder, identity, page = office
+    code, card = venuehub("office", "card", "add", "--dir", folder, "--card", "ntag213:04A1B2C3D4E580", "--name", "W.")
+    assert code == 0
+    top_up = ("office", "topup", "--dir", folder, "--card", "ntag213:04A1B2C3D4E580", "--amount", "1000")
+    assert venuehub(*top_up, "--payment-id", "p1")[1]["again"] is False
+    assert venuehub(*top_up, "--payment-id", "p1")[1]["again"] is True
+    asyncio.run(visit(identity, broker, folder, bytes.fromhex(card["account_id"])))
+    with urllib.request.urlopen(page, timeout=10) as answer:
+        assert answer.status == 200
+    code, proof = venuehub("office", "verify", "--dir", folder)
+    assert (code, proof["ok"], proof["balanced"], proof["gaps"]) == (0, True, True, 0)
+
+
+def test_a_broker_that_is_not_there_is_told_with_its_exit_code(tmp_path):
+    folder = str(tmp_path / "office")
+    venuehub("office", "init", "--dir", folder, "--tenant", "Star Arcade")
+    code, said = venuehub("office", "run", "--dir", folder, "--broker", "mqtt://127.0.0.1:1")
+    assert (code, said["error"]["code"]) == (69, "broker_unreachable")
+    assert "127.0.0.1:1" in said["error"]["message"]
+    open_store(sqlite_url(tmp_path / "office" / "office.sqlite")).close()
