@@ -8,10 +8,16 @@ from hypothesis import HealthCheck, settings
 from tests.support.allowed_skips import is_allowed
 from tests.support.sizes import count, size
 
-# Deadlines are off: the machine is shared, and a slow second is not a wrong result. No example database: runs repeat.
+# Deadlines are off: the machine is shared, and a slow second is not a wrong result. The smaller sizes take the same
+# examples each time, so that a change is judged by itself; the full size searches anew.
 for _name, _examples in (("quick", 50), ("normal", 100), ("full", 2_000)):
     settings.register_profile(
-        _name, max_examples=_examples, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+        _name,
+        max_examples=_examples,
+        deadline=None,
+        database=None,
+        derandomize=_name != "full",
+        suppress_health_check=[HealthCheck.too_slow],
     )
 settings.load_profile(size())
 
