@@ -19,10 +19,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser]
 START_S = 20.0
 GROSS_FAULT_MS = 1_500
 SMALLEST_TARGET_PX = 48
-STAMP = """() => { window.stamps = []; new MutationObserver(() => {
-  const screen = document.querySelector("#place .screen");
-  window.stamps.push([screen.dataset.state, performance.timeOrigin + performance.now()]);
-}).observe(document.getElementById("place"), { childList: true }); }"""
+SETTLED = """() => Promise.all(document.getAnimations()
+  .filter(each => each.effect.getTiming().iterations === 1).map(each => each.finished))"""
+STAMP = """() => { window.painted = 0; new MutationObserver(() => requestAnimationFrame(() => requestAnimationFrame(
+  () => { window.painted = performance.timeOrigin + performance.now(); }
+))).observe(document.getElementById("place"), { childList: true }); }"""
+PAINTED = """() => new Promise((done) => { const look = () => {
+  if (window.painted) { done(window.painted); window.painted = 0; } else requestAnimationFrame(look);
+}; look(); })"""
 
 
 def free_port():
@@ -77,6 +81,10 @@ def venue(tmp_path_factory):
         yield port, base
 
 
+def bus(port):
+    return MqttLink(MqttSettings(host="127.0.0.1", port=port))
+
+
 def view(state, **changes):
     usual = {"at_ms": 0, "unit": "CNY", "price": 200, "machine": "Racer 2"}
     return View(state=state, **{**usual, **changes})
@@ -99,7 +107,7 @@ def test_every_state_fits_and_is_accessible(venue, width, height, language):
     lane = f"lane-{width}-{language.lower()}"
 
     async def story():
-        async with visit(width=width, height=height) as seen, MqttLink(MqttSettings(host="127.0.0.1", port=port)) as link:
+        async with visit(width=width, height=height) as seen, bus(port) as link:
             page = seen.page
             await page.goto(f"{base}/lane/{lane}")
             await page.wait_for_selector(".is-waiting")
@@ -114,7 +122,7 @@ def test_every_state_fits_and_is_accessible(venue, width, height, language):
                 assert await overflow_px(page) <= 0
                 small = [row for row in await page.evaluate(TARGETS) if min(row[1:]) < SMALLEST_TARGET_PX]
                 assert small == []
-                await page.evaluate("Promise.all(document.getAnimations().filter(a => a.effect.getTiming().iterations === 1).map(a => a.finished))")
+                await page.evaluate(SETTLED)
                 assert await axe_findings(page) == []
             await page.click("#help-button")
             assert await page.locator("#help .primary").is_visible()
@@ -129,7 +137,7 @@ def test_a_result_is_on_the_screen_soon_after_the_message(venue, capsys):
     port, base = venue
 
     async def story():
-        async with visit(width=800, height=480) as seen, MqttLink(MqttSettings(host="127.0.0.1", port=port)) as link:
+        async with visit(width=800, height=480) as seen, bus(port) as link:
             page = seen.page
             await link.publish(view_topic("hub-1", "fast"), encode(view("idle")))
             await page.goto(f"{base}/lane/fast")
@@ -139,14 +147,14 @@ def test_a_result_is_on_the_screen_soon_after_the_message(venue, capsys):
             for shown in (*RESULTS, *RESULTS):
                 sent_ms = time.time() * 1000
                 await link.publish(view_topic("hub-1", "fast"), encode(shown))
-                await page.wait_for_function(f"window.stamps.some(s => s[0] === '{shown.state}')")
-                taken_ms.append(await page.evaluate("window.stamps[0][1]") - sent_ms)
-                await page.evaluate("window.stamps = []")
+                taken_ms.append(await page.evaluate(PAINTED) - sent_ms)
+                assert await page.locator(f".is-{shown.state}").is_visible()
             return sorted(taken_ms)
 
     taken_ms = asyncio.run(story())
     with capsys.disabled():
-        print(f"\nview message to screen: median {taken_ms[6]:.0f} ms, worst {taken_ms[-1]:.0f} ms (wanted: 300 ms)")
+        text = f"median {taken_ms[6]:.0f} ms, worst {taken_ms[-1]:.0f} ms (wanted: 300)"
+        print(f"\nview message to painted screen: {text}")  # noqa: T201 - a figure for people
     assert taken_ms[6] < GROSS_FAULT_MS
 
 
@@ -174,7 +182,7 @@ def test_the_list_of_machines_fits_a_phone(venue):
     port, base = venue
 
     async def story():
-        async with visit(width=360, height=740) as seen, MqttLink(MqttSettings(host="127.0.0.1", port=port)) as link:
+        async with visit(width=360, height=740) as seen, bus(port) as link:
             await link.publish(view_topic("hub-1", "listed"), encode(view("idle")))
             await seen.page.goto(f"{base}/lane/listed")
             await seen.page.wait_for_selector(".is-idle")

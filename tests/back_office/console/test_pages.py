@@ -1,0 +1,152 @@
+"""The office page over HTTP, without a browser."""
+
+import asyncio
+import re
+
+import pytest
+
+from back_office.console.app import make_console
+from back_office.console.demo_control import DemoControlError
+from back_office.console.interface import DEMO_ACTIONS, TapRow
+from tests.back_office.console.sample_office import (
+    Bell,
+    SampleOffice,
+    busy_office,
+    control,
+    tap_row,
+    troubled_office,
+)
+from tests.support.asgi import ask
+
+OWN = {"origin": "http://venue.test"}
+
+
+def get(office, path="/", *, demo=None, **options):
+    return asyncio.run(ask(make_console(office, Bell(), demo), path, **options))
+
+
+def text_of(answer):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.text))
+
+
+def test_a_good_evening_in_english():
+    text = text_of(get(busy_office()))
+    for said in (
+        "Taken by card ¥4,826.00 2,475 plays", "Coins ¥318.00", "In doubt ¥2.00 1 to look at", "Books balance",
+        "Sum ¥0.00 over 6 accounts", "Hall 1 Online", "37 entries, oldest 3 min", "Declined not enough money",
+        "No gaps, no alarms", "epoch 1, entry 4,812",
+    ):  # fmt: skip
+        assert said in text
+
+
+def test_a_good_evening_in_chinese():
+    text = text_of(get(busy_office(), "/?lang=zh-Hans"))
+    for said in ("刷卡收入 ¥4,826.00", "账目平衡", "已拒绝 余额不足", "没有缺口，没有警报"):
+        assert said in text
+
+
+def test_trouble_is_named():
+    text = text_of(get(troubled_office()))
+    assert "Books do not balance Off by ¥1.50" in text
+    assert "Entries 2031 to 2044 of Hall 2 are missing (epoch 1)" in text
+    assert "Critical 10:00:00 · Hall 1 Entry 4790 came twice, unlike." in text
+
+
+def test_an_empty_office_says_what_comes():
+    text = text_of(get(SampleOffice()))
+    for said in ("No taps yet", "No hub yet", "No bookings yet"):
+        assert said in text
+
+
+def test_the_language_is_the_browsers_until_one_is_picked():
+    assert "刷卡收入" in get(busy_office(), headers={"accept-language": "zh-CN,zh;q=0.9"}).text
+    picked = get(busy_office(), "/?lang=en", headers={"accept-language": "zh-CN"})
+    assert "Taken by card" in picked.text
+    assert picked.headers["set-cookie"].startswith("language=en; HttpOnly; Max-Age=31536000; Path=/; SameSite=strict")
+    kept = get(busy_office(), headers={"accept-language": "zh-CN", "cookie": "language=en"})
+    assert "Taken by card" in kept.text
+
+
+def test_every_answer_carries_the_policy():
+    headers = get(busy_office()).headers
+    assert headers["content-security-policy"] == (
+        "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+    )
+    assert headers["cache-control"] == "no-store"
+
+
+def test_the_page_has_no_script_or_style_of_its_own():
+    text = get(busy_office(), demo=control).text
+    assert re.findall(r"<script(?![^>]* src=)|<style|\sstyle=|\son[a-z]+=", text) == []
+
+
+def test_text_from_the_books_is_escaped():
+    office = busy_office()
+    office.tap_rows = [TapRow(id="x", at_ms=0, hub="h", machine="<b>bold</b>", result="captured")]
+    assert "<b>bold" not in get(office).text
+
+
+class WatchedOffice(SampleOffice):
+    """Says when it has been asked everything once."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = asyncio.Event()
+
+    async def alarms(self, limit):
+        self.asked.set()
+        return await super().alarms(limit)
+
+
+def test_only_the_regions_that_changed_are_pushed():
+    async def story():
+        office, bell = WatchedOffice(), Bell()
+        stream = asyncio.create_task(ask(make_console(office, bell), "/stream", until=b"racer-new"))
+        await office.asked.wait()
+        office.tap_rows = [tap_row(99, machine="racer-new")]
+        bell.ring()
+        return (await stream).text
+
+    events = [event for event in re.split(r"\r?\n\r?\n", asyncio.run(story())) if "hx-partial" in event]
+    pushed = [re.findall(r'<hx-partial hx-target="#(\w+)"', event) for event in events]
+    assert pushed == [["summary", "attention", "taps", "hubs", "books"], ["taps"]]
+
+
+def test_without_a_demo_there_is_nothing_to_break():
+    office = busy_office()
+    assert "Break something" not in get(office).text
+    assert get(office, "/demo/hub_kill", method="POST", headers=OWN).status == 404
+
+
+@pytest.mark.parametrize("action", DEMO_ACTIONS)
+def test_a_demo_button_answers_with_one_line(action):
+    office = busy_office()
+    assert f'hx-post="/demo/{action}"' in get(office, demo=control).text
+    answer = get(office, f"/demo/{action}", method="POST", headers=OWN, demo=control)
+    assert f"done: {action}" in answer.text
+
+
+def test_a_demo_that_does_not_answer_is_told_on_the_page():
+    async def gone(action):
+        message = f"demo control: no answer to {action}"
+        raise DemoControlError(message)
+
+    answer = get(busy_office(), "/demo/hub_kill", method="POST", headers=OWN, demo=gone)
+    assert answer.status == 200
+    assert "Kill the hub in mid-coin failed · demo control: no answer to hub_kill" in text_of(answer)
+
+
+@pytest.mark.parametrize("headers", [{}, {"origin": "http://elsewhere.test"}, {"origin": "null"}])
+def test_nobody_elses_page_can_press_the_buttons(headers):
+    answer = get(busy_office(), "/demo/hub_kill", method="POST", headers=headers, demo=control)
+    assert answer.status == 403
+
+
+def test_an_action_that_does_not_exist_is_not_found():
+    assert get(busy_office(), "/demo/explode", method="POST", headers=OWN, demo=control).status == 404
+
+
+def test_static_files_may_be_kept_for_ever():
+    office = busy_office()
+    address = re.search(r'src="(/static/[0-9a-f]{16}/console\.js)"', get(office).text)[1]
+    assert get(office, address).headers["cache-control"] == "public, max-age=31536000, immutable"
