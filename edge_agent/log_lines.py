@@ -8,8 +8,8 @@ import msgspec
 _ENCODER = msgspec.json.Encoder()
 
 
-def log(name: str, **fields: str | int) -> None:
+def log(event: str, /, **fields: str | int) -> None:
     """Write one event: `log("link.up", where="127.0.0.1:1883")`."""
-    line = _ENCODER.encode({"at_ms": time.time_ns() // 1_000_000, "event": name, **fields})
+    line = _ENCODER.encode({"at_ms": time.time_ns() // 1_000_000, "event": event, **fields})
     sys.stderr.write(line.decode() + "\n")
     sys.stderr.flush()

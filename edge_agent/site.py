@@ -5,6 +5,7 @@ import hashlib
 import msgspec
 
 from payment_core.bus import Birth, DeviceState
+from payment_core.errors import DECODE_FAULTS
 from payment_core.policy import DevicesDocument, Lane, RiskDocument
 from payment_core.pricing import PriceList
 
@@ -86,7 +87,7 @@ class Site:
                     self.risk = msgspec.json.decode(content, type=RiskDocument)
                 case _:
                     pass
-        except msgspec.MsgspecError as error:
+        except DECODE_FAULTS as error:
             return DocumentRefused(reason=f"document {name}: {error}")
         return None
 

@@ -24,7 +24,7 @@ from payment_core.pricing import Price, find_price
 
 
 class Tap(msgspec.Struct, frozen=True):
-    """A tap after its proof: what a decision needs besides the ledger. `deadline_ms`: until when (boottime) he waits."""
+    """A tap after its proof: what a decision needs besides the ledger. `deadline_ms`: until when (boottime)."""
 
     reader: str
     event_epoch: int

@@ -1,0 +1,46 @@
+"""`venuehub demo`: a running arcade in one command."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from venuehub.errors import CliError, ExitCode
+from venuehub.output import AsJson, note, print_json, print_line
+
+app = typer.Typer()
+HEADLESS_SECONDS = 20.0
+
+
+@app.command("demo", epilog="Example: venuehub demo --headless --seconds 20 --outage --seed 7 --json")
+def demo(
+    *,
+    headless: Annotated[bool, typer.Option("--headless", help="End by itself and print a report.")] = False,
+    seconds: Annotated[float | None, typer.Option(min=1.0, help="How long guests come; else until Ctrl-C.")] = None,
+    outage: Annotated[bool, typer.Option("--outage", help="Cut the internet for the middle third.")] = False,
+    tour: Annotated[
+        bool, typer.Option("--tour", help="Break everything that has a button, one after another.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same guests.")] = 1,
+    keep: Annotated[Path | None, typer.Option(help="Keep ledgers, books and logs in this folder.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run an arcade of 12 machines with 40 members over real wire bytes, a real broker and a real ledger."""
+    from venuehub.demo.run import DemoOptions, run_demo
+
+    if keep is not None and keep.exists() and any(keep.iterdir()):
+        raise CliError(
+            "settings", f"{keep} is not empty", where="--keep", hint="name an empty or new folder",
+            exit_code=ExitCode.USAGE,
+        )  # fmt: skip
+    if seconds is None and headless:
+        seconds = HEADLESS_SECONDS
+    options = DemoOptions(seconds=seconds, outage=outage, tour=tour, seed=seed, keep=keep)
+    note("Opening the arcade …")
+    report = asyncio.run(run_demo(options, say=note))
+    if as_json:
+        print_json(report)
+    else:
+        for name, value in report.items():
+            print_line(f"{name:<26} {value}")

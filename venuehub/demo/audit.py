@@ -1,0 +1,179 @@
+"""The demo's audit: what machines and acceptors counted by themselves, against the hub's journal and the office's books."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+
+from back_office.ledger.hub_ledger import compare_ledger
+from back_office.ledger.verify import prove_books
+from back_office.settings import database_file
+from back_office.store import chains
+from back_office.store.engine import open_store, sqlite_url
+from edge_agent.ledger.reader import LedgerReader
+from firmware_bridge.wire.line_frames import AskFrame, FrameDecoder, StatusFrame, encode_frame
+from payment_core.journal import (
+    Captured,
+    CoinBooked,
+    Commanded,
+    Declined,
+    Entry,
+    Expired,
+    Held,
+    InDoubt,
+    Refunded,
+    Tender,
+    Voided,
+    decode_entry,
+)
+from venuehub.demo.plan import ArcadePlan, Folder
+
+
+class HubFigures(msgspec.Struct):
+    """What the hub's journal says happened; credits are those of commands."""
+
+    approved: int = 0
+    declined: Counter[str] = msgspec.field(default_factory=Counter)
+    captured: int = 0
+    voided: int = 0
+    expired: int = 0
+    refunded: int = 0
+    in_doubt: int = 0
+    credits_of_captured: int = 0
+    credits_of_coins: int = 0
+    credits_in_doubt: int = 0
+    coins_booked: int = 0
+    entries: int = 0
+
+
+def read_hub(ledger: Path) -> HubFigures:
+    """Fold the whole journal."""
+    reader = LedgerReader(ledger)
+    figures = HubFigures()
+    credits: dict[bytes, int] = {}
+    doubts: set[bytes] = set()
+    after = 0
+    try:
+        while records := reader.records(after, 1_000):
+            for record in records:
+                _fold(decode_entry(record), figures, credits, doubts)
+            after += len(records)
+    finally:
+        reader.close()
+    figures.entries = after
+    figures.in_doubt = len(doubts)
+    figures.credits_in_doubt = sum(credits[authorization_id] for authorization_id in doubts)
+    return figures
+
+
+def _fold(entry: Entry, figures: HubFigures, credits: dict[bytes, int], doubts: set[bytes]) -> None:
+    authorization_id = entry.header.authorization_id or b""
+    guest = entry.header.tender is Tender.PURSE
+    match entry:
+        case Held():
+            figures.approved += guest
+        case Declined():
+            figures.declined[entry.reason] += 1
+        case Commanded():
+            credits[authorization_id] = entry.credits
+        case Captured():
+            doubts.discard(authorization_id)
+            figures.captured += guest
+            delivered = _delivered(entry, credits[authorization_id])
+            if guest:
+                figures.credits_of_captured += delivered
+            else:
+                figures.credits_of_coins += delivered
+        case Voided():
+            doubts.discard(authorization_id)
+            figures.voided += 1
+        case Expired():
+            figures.expired += 1
+        case InDoubt():
+            doubts.add(authorization_id)
+        case Refunded():
+            figures.refunded += 1
+        case CoinBooked():
+            figures.coins_booked += 1
+        case _:
+            pass
+
+
+def _delivered(entry: Captured, credits: int) -> int:
+    """Return the credits behind a capture: all, or the share that was not released."""
+    kept = sum(part.amount for part in entry.parts)
+    back = sum(part.amount for part in entry.released)
+    return credits * kept // (kept + back)
+
+
+class OutsideFigures(msgspec.Struct):
+    """What the devices counted by themselves."""
+
+    credits_seen: int
+    coins_inserted: int
+    jammed: int
+
+
+async def read_devices(plan: ArcadePlan, folder: Folder) -> OutsideFigures:
+    """Ask every simulated machine and read every acceptor's own counters."""
+    machines = [await _ask_machine(folder.dev / f"{place.machine_sim}.sock") for place in plan.places]
+    coins = 0
+    for place in plan.places:
+        counters = msgspec.json.decode(
+            (folder.dev / f"{place.lane.acceptor}.json").read_bytes(), type=dict[str, object]
+        )
+        coins += int(str(counters["coins_inserted"]))
+    return OutsideFigures(
+        credits_seen=sum(int(status["credits_seen"]) for status in machines),
+        coins_inserted=coins,
+        jammed=sum(bool(status["jammed"]) for status in machines),
+    )
+
+
+async def _ask_machine(socket: Path) -> dict[str, int]:
+    reader, writer = await asyncio.open_unix_connection(str(socket))
+    decoder = FrameDecoder()
+    try:
+        writer.write(encode_frame(AskFrame("status")))
+        while data := await reader.read(4_096):
+            for frame in decoder.feed(data):
+                if isinstance(frame, StatusFrame):
+                    return frame.status
+    finally:
+        writer.close()
+    message = f"{socket}: the machine hung up"
+    raise ConnectionError(message)
+
+
+class BooksFigures(msgspec.Struct):
+    """What the office's books prove about themselves and about the hub; `booked`: the hub's entries they have."""
+
+    balanced: bool
+    entries: int
+    booked: int
+    gaps: int
+    duplicates: int
+    office_equals_hubs: bool
+    faults: list[str]
+
+
+def read_books(tenant_id: bytes, hub_id: bytes, folder: Folder) -> BooksFigures:
+    """Prove the books, and compare the hub's journal with them record by record, to its last entry."""
+    store = open_store(sqlite_url(database_file(folder.office)))
+    try:
+        with store.reading() as tx:
+            proof = prove_books(tx, tenant_id)
+            compare_ledger(tx, tenant_id, folder.ledger, proof)
+            booked = sum(chain.rec_seq for chain in chains.chains(tx, tenant_id) if chain.hub_id == hub_id)
+    finally:
+        store.close()
+    return BooksFigures(
+        balanced=proof.balanced,
+        entries=proof.entries,
+        booked=booked,
+        gaps=proof.gaps,
+        duplicates=proof.duplicates,
+        office_equals_hubs=bool(proof.office_equals_hubs),
+        faults=proof.faults,
+    )

@@ -1,0 +1,45 @@
+"""The demo's control: `POST /{action}` on a unix socket in the demo's folder, answered with one line of text."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+REQUEST_BYTES = 2_048
+
+
+class Control:
+    """Serves the office page's buttons. Only who may open the demo's folder can reach it."""
+
+    def __init__(self, path: Path, do: Callable[[str], Awaitable[str]]) -> None:
+        self._path = path
+        self._do = do
+        self._one_at_a_time = asyncio.Lock()
+        self._server: asyncio.Server | None = None
+
+    @property
+    def url(self) -> str:
+        """What `office run --demo-control` takes."""
+        return f"unix:{self._path}"
+
+    async def start(self) -> None:
+        """Listen."""
+        self._server = await asyncio.start_unix_server(self._serve, self._path)
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            words = head[:REQUEST_BYTES].decode(errors="replace").split()
+            if len(words) > 1 and words[0] == "POST":
+                async with self._one_at_a_time:
+                    line = await self._do(words[1].strip("/"))
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n" + line.encode())
+            else:
+                writer.write(b"HTTP/1.1 405 Method Not Allowed\r\n\r\n")
+            await writer.drain()
+        writer.close()

@@ -1,0 +1,104 @@
+"""The demo's own eyes on the device bus: counts taps and their answers as any client of the bus could, and times them."""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from typing import Final
+
+from cloud_sync.mqtt_link import BrokerUnavailableError, MqttLink, MqttSettings
+from payment_core.bus import DeviceState, View, decode, parse_topic
+from payment_core.commands import Command
+from payment_core.events import CredentialPresented, CreditDelivered, Event, event_body
+
+ANSWERS: Final = frozenset({"held", "declined", "repeated"})
+
+
+class Observer:
+    """Watches one hub's bus."""
+
+    def __init__(self, settings: MqttSettings, hub: str, *, lane_of_reader: dict[str, str]) -> None:
+        self.taps = 0
+        self.answers: Counter[str] = Counter()
+        self.declined: Counter[str] = Counter()
+        self.online: set[str] = set()
+        self.command_ms: list[float] = []
+        self.credit_ms: list[float] = []
+        self._settings = settings
+        self._hub = hub
+        self._lane_of_reader = lane_of_reader
+        self._tapped: dict[str, float] = {}
+        self._commanded: dict[str, float] = {}
+        self._changed = asyncio.Event()
+        self._seen: set[tuple[str, int, int]] = set()
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            with contextlib.suppress(BrokerUnavailableError):
+                async with MqttLink(self._settings) as link:
+                    await link.subscribe(f"vd/1/{self._hub}/#")
+                    async for message in link.messages():
+                        self._see(message.topic, message.payload, retained=message.retained)
+            await asyncio.sleep(0.2)
+
+    async def wait_until_online(self, devices: set[str], timeout_s: float) -> set[str]:
+        """Wait for devices to be online; return those that are not when the time is up."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while not devices <= self.online:
+                    self._changed.clear()
+                    await self._changed.wait()
+        return devices - self.online
+
+    def _see(self, topic: str, payload: bytes, *, retained: bool) -> None:
+        address = parse_topic(topic)
+        if address is None:
+            return
+        match decode(address.leaf, payload):
+            case DeviceState(state=state):
+                (self.online.add if state == "online" else self.online.discard)(address.name)
+                self._changed.set()
+            case Event() as event:
+                self._event(address.name, event)
+            case View() as view if not retained:
+                self._view(address.name, view)
+            case Command() as command if command.ttl_ms:
+                self._command(address.name, command)
+            case _:
+                pass
+
+    def _event(self, device: str, event: Event) -> None:
+        match event_body(event):
+            case CredentialPresented():
+                key = (device, event.epoch, event.seq)
+                if key not in self._seen:
+                    self._seen.add(key)
+                    self.taps += 1
+                    self._tapped[self._lane_of_reader.get(device, device)] = time.monotonic() - event.age_ms / 1000
+            case CreditDelivered() as body:
+                since = self._commanded.pop(body.id, None)
+                if since is not None:
+                    self.credit_ms.append((time.monotonic() - since) * 1000)
+            case _:
+                pass
+
+    def _view(self, lane: str, view: View) -> None:
+        if view.state in ANSWERS:
+            self.answers[view.state] += 1
+        if view.state == "declined":
+            self.declined[view.reason] += 1
+
+    def _command(self, device: str, command: Command) -> None:
+        since = self._tapped.pop(self._lane_of_reader.get(device, device), None)
+        if since is not None:
+            self.command_ms.append((time.monotonic() - since) * 1000)
+            self._commanded[command.id] = since
+
+
+def percentiles(values: list[float]) -> dict[str, float]:
+    """Return p50 and p99 in ms, 0 where nothing was measured."""
+    if not values:
+        return {"p50": 0.0, "p99": 0.0}
+    ordered = sorted(values)
+    return {"p50": round(ordered[len(ordered) // 2], 1), "p99": round(ordered[int((len(ordered) - 1) * 0.99)], 1)}

@@ -1,0 +1,146 @@
+"""What the demo arcade is: its machines, devices, members and prices, all from one seed. Plain data."""
+
+import random
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from payment_core.money import Money
+from payment_core.policy import ClassLimit, CoinValue, DevicesDocument, Lane, RiskDocument
+from payment_core.pricing import Band, PriceList, PriceRule
+
+MACHINES: Final = 12
+MEMBERS: Final = 40
+UNIT: Final = "CNY"
+COIN_POSITION: Final = 3
+COIN_VALUE: Final = 100
+PLAY_PRICE: Final = 200
+UNKNOWN_CARDS: Final = ("ntag213:04DEADBEEF0001", "ntag213:04DEADBEEF0002")
+NAMES: Final = ("racer", "shooter", "dance", "hoops", "crane", "drums")
+MACHINE_NAMES: Final = {
+    "racer": "极速赛车 Racer", "shooter": "星际射手 Shooter", "dance": "舞力 Dance", "hoops": "投篮 Hoops",
+    "crane": "抓娃娃 Crane", "drums": "太鼓 Drums",
+}  # fmt: skip
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A guest with a card. `card` as devices and office write it; `balance` minor units; poor ones run out."""
+
+    name: str
+    card: str
+    balance: int
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Everything at one machine: its number, lane and device ids."""
+
+    number: int
+    lane: Lane
+
+    @property
+    def machine_sim(self) -> str:
+        """The simulated machine's name in its process."""
+        return f"machine-{self.number:02d}"
+
+
+class ArcadePlan(msgspec.Struct, frozen=True):
+    """The whole arcade."""
+
+    seed: int
+    places: tuple[Place, ...]
+    members: tuple[Member, ...]
+    prices: PriceList
+    devices: DevicesDocument
+    risk: RiskDocument
+
+
+def make_plan(seed: int) -> ArcadePlan:
+    """Return the arcade of a seed."""
+    dice = random.Random(seed)  # noqa: S311 - a demo's guests, not a secret
+    places = tuple(_place(number) for number in range(1, MACHINES + 1))
+    devices = DevicesDocument(
+        version=0,
+        lanes=tuple(place.lane for place in places),
+        coins={place.lane.acceptor: (CoinValue(COIN_POSITION, COIN_VALUE), CoinValue(2, 50)) for place in places},
+    )
+    prices = PriceList(
+        version=0,
+        unit=UNIT,
+        rules=(
+            PriceRule(price=(Money(PLAY_PRICE, UNIT),)),
+            PriceRule(price=(Money(300, UNIT),), zone="stage"),
+            PriceRule(price=(Money(100, UNIT),), band="early"),
+        ),
+        bands=(Band("early", 8 * 60, 10 * 60),),
+    )
+    risk = RiskDocument(
+        version=0, classes=(ClassLimit("C", per_tap=1_000, per_day=20_000), ClassLimit("A", per_tap=5_000))
+    )
+    members = tuple(_member(number, dice) for number in range(1, MEMBERS + 1))
+    return ArcadePlan(seed, places, members, prices, devices, risk)
+
+
+def _place(number: int) -> Place:
+    name = NAMES[(number - 1) % len(NAMES)]
+    lane = Lane(
+        id=f"lane-{number:02d}",
+        machine=f"{name}-{number:02d}",
+        zone="stage" if name in ("dance", "drums") else "hall",
+        reader=f"reader-{number:02d}",
+        output=f"coin-line-{number:02d}",
+        acceptor=f"acceptor-{number:02d}",
+        name=f"{MACHINE_NAMES[name]} {number}",
+    )
+    return Place(number, lane)
+
+
+def _member(number: int, dice: random.Random) -> Member:
+    uid = f"04{number:02X}" + dice.randbytes(5).hex().upper()
+    surname = "王李张刘陈杨赵黄周吴徐孙"[number % 12]
+    poor = number % 8 == 0
+    balance = 300 if poor else 5_000 + 500 * dice.randrange(20)
+    if number % 2:
+        return Member(f"{surname}**", f"ntag213:{uid}", balance)
+    return Member(f"{surname}**", f"ntag424:{uid}:{dice.randbytes(16).hex().upper()}", balance)
+
+
+class Folder(msgspec.Struct, frozen=True):
+    """Where the demo keeps everything."""
+
+    root: Path
+
+    @property
+    def office(self) -> Path:
+        """Keys and books of the office."""
+        return self.root / "office"
+
+    @property
+    def hub(self) -> Path:
+        """hub.toml, identity and ledger of the hub."""
+        return self.root / "hub"
+
+    @property
+    def ledger(self) -> Path:
+        """The hub's ledger file."""
+        return self.hub / "state" / "ledger.sqlite3"
+
+    @property
+    def bridge(self) -> Path:
+        """bridge.toml and the bridge's logs."""
+        return self.root / "bridge"
+
+    @property
+    def dev(self) -> Path:
+        """Links to the simulated devices' terminals and sockets, and their counters."""
+        return self.root / "dev"
+
+    @property
+    def logs(self) -> Path:
+        """What every process said on stderr."""
+        return self.root / "logs"
+
+    def make(self) -> None:
+        """Make the folders."""
+        for folder in (self.root, self.hub, self.bridge, self.dev, self.logs):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,0 +1,202 @@
+"""The demo from curtain to curtain: set up, let guests play, break things, drain, and report what outside counters say."""
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from edge_agent.ledger.reader import LedgerReader
+from venuehub.demo.actions import Actions
+from venuehub.demo.audit import BooksFigures, HubFigures, OutsideFigures, read_books, read_devices, read_hub
+from venuehub.demo.control import Control
+from venuehub.demo.observer import Observer, percentiles
+from venuehub.demo.plan import Folder, make_plan
+from venuehub.demo.stage import Stage
+
+DRAIN_S: Final = 10.0
+TOUR: Final = ("machine_jam", "machine_clear", "card_copy", "hub_kill", "uplink_cut", "uplink_heal")
+
+
+class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """`seconds` None: until Ctrl-C. `keep`: a folder that stays. `tour`: press the buttons in order."""
+
+    seconds: float | None
+    outage: bool
+    tour: bool
+    seed: int
+    keep: Path | None
+
+
+class OutageFigures(msgspec.Struct):
+    """What happened while the uplink was cut; `lost`: journal entries that never reached the books."""
+
+    seconds: float = 0.0
+    taps: int = 0
+    approved: int = 0
+    lost: int = 0
+
+
+async def run_demo(options: DemoOptions, *, say: Callable[[str], None]) -> dict[str, object]:
+    """Run the demo and return its report."""
+    root = options.keep or Path(tempfile.mkdtemp(prefix="venuehub-demo-"))
+    folder = Folder(root.absolute())
+    stage = Stage(make_plan(options.seed), folder)
+    actions = Actions(stage)
+    folder.make()
+    control = Control(folder.root / "control", actions.do)
+    await control.start()
+    try:
+        started = time.monotonic()
+        await stage.start(demo_control=control.url)
+        say(f"The arcade is open ({time.monotonic() - started:.1f} s): {len(stage.plan.places)} machines, "
+            f"{len(stage.plan.members)} members.")  # fmt: skip
+        for name, address in stage.addresses.items():
+            say(f"  {name:<11} {address}")
+        outage = await _perform(stage, actions, options, say)
+        await _drain(stage)
+        return await _report(stage, outage)
+    finally:
+        await control.stop()
+        await stage.stop()
+        if options.keep is None:
+            shutil.rmtree(root, ignore_errors=True)
+
+
+async def _perform(stage: Stage, actions: Actions, options: DemoOptions, say: Callable[[str], None]) -> OutageFigures:
+    """Let guests play for the time asked for, or until Ctrl-C; with an outage in the middle where asked for."""
+    outage = OutageFigures()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    seconds = options.seconds if options.seconds is not None else 24 * 3_600.0
+    jobs = [asyncio.create_task(stage.guests.play(seconds))]
+    if options.outage:
+        jobs.append(asyncio.create_task(_outage(stage, actions, seconds, outage, say)))
+    if options.tour:
+        jobs.append(asyncio.create_task(_tour(actions, say)))
+    else:
+        jobs.append(asyncio.create_task(_jam_once(stage, actions, seconds)))
+    ended = asyncio.create_task(stop.wait())
+    everything = asyncio.gather(*jobs)
+    await asyncio.wait((everything, ended), return_when=asyncio.FIRST_COMPLETED)
+    if stop.is_set():
+        everything.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await everything
+    else:
+        await everything
+    ended.cancel()
+    if actions.cut_at is not None:
+        await actions.heal()
+    return outage
+
+
+async def _outage(
+    stage: Stage, actions: Actions, seconds: float, outage: OutageFigures, say: Callable[[str], None]
+) -> None:
+    """Cut the uplink for the middle third and count what is played meanwhile."""
+    await asyncio.sleep(seconds / 3)
+    taps, held = stage.observer.taps, stage.observer.answers["held"]
+    cut_at = time.monotonic()
+    say(await actions.cut())
+    await asyncio.sleep(seconds / 3)
+    outage.taps = stage.observer.taps - taps
+    outage.approved = stage.observer.answers["held"] - held
+    outage.seconds = round(time.monotonic() - cut_at, 1)
+    say(await actions.heal())
+
+
+async def _jam_once(stage: Stage, actions: Actions, seconds: float) -> None:
+    """One machine jams for a while; who taps there is told, and charged nothing."""
+    if seconds < 8:  # noqa: PLR2004 - a jam takes a few seconds to play out
+        return
+    await asyncio.sleep(seconds / 8)
+    await actions.jam()
+    await asyncio.sleep(seconds / 8)
+    await actions.clear()
+
+
+async def _tour(actions: Actions, say: Callable[[str], None]) -> None:
+    for action in TOUR:
+        await asyncio.sleep(2)
+        say(f"[{action}] {await actions.do(action)}")
+
+
+async def _drain(stage: Stage) -> None:
+    """Wait until no device owes an answer, every coin is booked and the office has everything."""
+    end = time.monotonic() + DRAIN_S
+    while time.monotonic() < end and not await _is_quiet(stage):
+        await asyncio.sleep(0.1)
+
+
+async def _is_quiet(stage: Stage) -> bool:
+    observer = stage.observer
+    if observer.taps < stage.guests.taps or observer.taps > observer.answers.total():
+        return False
+    outside = await read_devices(stage.plan, stage.folder)
+    if outside.coins_inserted != read_hub(stage.folder.ledger).coins_booked:
+        return False
+    reader = LedgerReader(stage.folder.ledger)
+    try:
+        open_ones = reader.rows("SELECT count(*) FROM authorizations WHERE state IN (2, 3)")[0][0]
+        acked = reader.rows("SELECT value FROM meta WHERE key = 'acked_seq'")[0][0]
+        last = reader.rows("SELECT max(seq) FROM entries")[0][0]
+    finally:
+        reader.close()
+    return bool(open_ones == 0 and acked == last)
+
+
+async def _report(stage: Stage, outage: OutageFigures) -> dict[str, object]:
+    hub = read_hub(stage.folder.ledger)
+    outside = await read_devices(stage.plan, stage.folder)
+    books = read_books(stage.arcade.tenant_id, stage.arcade.hub_id, stage.folder)
+    outage.lost = hub.entries - books.booked
+    return _document(stage, stage.observer, hub, outside, books, outage)
+
+
+def _document(
+    stage: Stage,
+    observer: Observer,
+    hub: HubFigures,
+    outside: OutsideFigures,
+    books: BooksFigures,
+    outage: OutageFigures,
+) -> dict[str, object]:
+    """Return the one JSON document of a demo; the left sides come from outside the hub."""
+    return {
+        "taps": observer.taps,
+        "approved": hub.approved,
+        "declined": dict(sorted(hub.declined.items())),
+        "repeated": observer.answers["repeated"],
+        "captured": hub.captured,
+        "voided": hub.voided,
+        "expired": hub.expired,
+        "refunded": hub.refunded,
+        "in_doubt": hub.in_doubt,
+        "credits_seen_by_machines": outside.credits_seen,
+        "credits_of_captured": hub.credits_of_captured,
+        "credits_of_coins": hub.credits_of_coins,
+        "credits_in_doubt": hub.credits_in_doubt,
+        "coins_inserted": outside.coins_inserted,
+        "coins_booked": hub.coins_booked,
+        "hubs": 1,
+        "addresses": stage.addresses,
+        "tap_to_command_ms": percentiles(observer.command_ms),
+        "tap_to_credit_ms": percentiles(observer.credit_ms),
+        "ledger": {
+            "balanced": books.balanced,
+            "entries": books.entries,
+            "gaps": books.gaps,
+            "duplicates": books.duplicates,
+            "office_equals_hubs": books.office_equals_hubs and books.booked == hub.entries,
+        },
+        "outage": msgspec.structs.asdict(outage),
+    }

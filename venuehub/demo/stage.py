@@ -1,0 +1,198 @@
+"""The demo's processes in their order: brokers, devices, office, hub, bridge, guest pages; and their end."""
+
+import asyncio
+import json
+import time
+from typing import Final
+
+from cloud_sync.mqtt_link import MqttSettings
+from payment_core.identifiers import uuid_text
+from venuehub.demo.brokers import User, find_mosquitto, free_port, make_broker
+from venuehub.demo.guests import Guests
+from venuehub.demo.observer import Observer
+from venuehub.demo.plan import ArcadePlan, Folder
+from venuehub.demo.processes import Child, python_module
+from venuehub.demo.relay import Relay
+from venuehub.demo.venue import LOOPBACK, Arcade, found_arcade, write_settings
+from venuehub.errors import CliError, ExitCode
+
+READY_S: Final = 40.0
+"""How long everything together may take to be there."""
+
+
+class Stage:
+    """A running demo venue."""
+
+    def __init__(self, plan: ArcadePlan, folder: Folder) -> None:
+        self.plan = plan
+        self.folder = folder
+        self.addresses: dict[str, str] = {}
+        self.arcade: Arcade
+        self.observer: Observer
+        self.guests: Guests
+        self.relay: Relay
+        self.hub: Child
+        self.bridge: Child
+        self.machines: Child
+        self._children: list[Child] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, *, demo_control: str) -> None:
+        """Start everything and wait until every device is online; CliError says what did not come up."""
+        self.folder.make()
+        bus_port, office_port = free_port(), free_port()
+        self.relay = Relay(office_port)
+        await self.relay.start()
+        self.arcade = found_arcade(self.plan, self.folder, uplink_port=self.relay.port)
+        write_settings(self.arcade, self.plan, self.folder, bus_port=bus_port, uplink_port=self.relay.port)
+        await self._start_brokers(bus_port, office_port)
+        readers, acceptors = await self._start_devices()
+        await self._start_programs(bus_port, office_port, demo_control)
+        self._observe(bus_port)
+        self.guests = Guests(self.plan, readers=readers, acceptors=acceptors)
+        await self._wait_until_ready()
+
+    async def _start_brokers(self, bus_port: int, office_port: int) -> None:
+        bus = make_broker(
+            "venue-broker", self.folder.root / "venue-broker", self.folder.logs / "venue-broker.log",
+            port=bus_port, users=self.arcade.users.all,
+        )  # fmt: skip
+        office = make_broker(
+            "office-broker", self.folder.root / "office-broker", self.folder.logs / "office-broker.log",
+            port=office_port, users=_office_users(self.arcade), tls=True,
+        )  # fmt: skip
+        for child, port in ((bus, bus_port), (office, office_port)):
+            await self._add(child)
+            await _wait_for_port(child, port)
+
+    async def _start_devices(self) -> tuple[Child, Child]:
+        lanes = [place.lane for place in self.plan.places]
+        wall = "venuehub.demo.device_wall"
+        dev = str(self.folder.dev)
+        readers = self._child("readers", python_module(wall, "pn532", dev, *(lane.reader for lane in lanes)))
+        acceptors = self._child("acceptors", python_module(wall, "cctalk", dev, *(lane.acceptor for lane in lanes)))
+        count = str(len(lanes))
+        machine_command = python_module(
+            "firmware_bridge.simulators.game_machine", "--machines", count, "--dir", dev, "--play-ms", "800"
+        )
+        self.machines = self._child("machines", machine_command)
+        for child in (readers, acceptors, self.machines):
+            await self._add(child)
+        return readers, acceptors
+
+    async def _start_programs(self, bus_port: int, office_port: int, demo_control: str) -> None:
+        scheme = "mqtts" if find_mosquitto() else "mqtt"
+        office_http, guest_http = free_port(), free_port()
+        office = [
+            "office", "run", "--dir", str(self.folder.office), "--broker", f"{scheme}://{LOOPBACK}:{office_port}",
+            "--http", f"{LOOPBACK}:{office_http}", "--demo-control", demo_control,
+        ]  # fmt: skip
+        guest = [
+            "terminal", "run", "--hub", self.arcade.hub, "--broker", f"mqtt://{LOOPBACK}:{bus_port}",
+            "--http", f"{LOOPBACK}:{guest_http}", "--username", "terminal",
+            "--password-file", str(self.folder.root / "terminal.password"),
+        ]  # fmt: skip
+        hub_toml, bridge_toml = self.folder.hub / "hub.toml", self.folder.bridge / "bridge.toml"
+        self.hub = self._child("hub", python_module("edge_agent.app", "--config", str(hub_toml)), restart=True)
+        self.bridge = self._child(
+            "bridge", python_module("firmware_bridge.app", "--config", str(bridge_toml)), restart=True
+        )
+        programs = (
+            self._child("office", python_module("venuehub", *office)),
+            self.hub,
+            self.bridge,
+            self._child("terminal", python_module("venuehub", *guest)),
+        )
+        for child in programs:
+            await self._add(child)
+        self.addresses = {
+            "office": f"http://{LOOPBACK}:{office_http}/",
+            "machines": f"http://{LOOPBACK}:{guest_http}/",
+            "machine": f"http://{LOOPBACK}:{guest_http}/lane/{self.plan.places[0].lane.id}",
+            "device_bus": f"mqtt://{LOOPBACK}:{bus_port}",
+        }
+
+    def _observe(self, bus_port: int) -> None:
+        user = self.arcade.users.observer
+        settings = MqttSettings(host=LOOPBACK, port=bus_port, username=user.name, password=user.password)
+        lanes = {place.lane.reader: place.lane.id for place in self.plan.places}
+        lanes |= {place.lane.output: place.lane.id for place in self.plan.places}
+        self.observer = Observer(settings, self.arcade.hub, lane_of_reader=lanes)
+        self._tasks.append(asyncio.create_task(self.observer.run(), name="observer"))
+
+    async def _wait_until_ready(self) -> None:
+        wanted = {
+            device
+            for place in self.plan.places
+            for device in (place.lane.reader, place.lane.acceptor, place.lane.output)
+        }
+        missing = await self.observer.wait_until_online(wanted, READY_S)
+        self._refuse_dead(missing)
+        end = time.monotonic() + READY_S
+        hub_log = self.folder.logs / "hub.log"
+        while not _has_event(hub_log.read_text(), "list.taken") and time.monotonic() < end:
+            await asyncio.sleep(0.05)
+        for address in ("office", "machines"):
+            port = int(self.addresses[address].rstrip("/").rpartition(":")[2])
+            await _wait_for_port(self._children[-1], port)
+
+    def _refuse_dead(self, missing: set[str]) -> None:
+        dead = [child for child in self._children if not child.running]
+        if dead:
+            raise _did_not_start(dead[0])
+        if missing:
+            raise CliError(
+                "devices_silent", f"not online: {', '.join(sorted(missing))}", where=str(self.folder.logs / "bridge.log"),
+                hint="run again with --keep DIR and look there", exit_code=ExitCode.DEVICE_SILENT,
+            )  # fmt: skip
+
+    def _child(self, name: str, command: list[str], *, restart: bool = False) -> Child:
+        return Child(name, command, log=self.folder.logs / f"{name}.log", restart=restart)
+
+    async def _add(self, child: Child) -> None:
+        self._children.append(child)
+        await child.start()
+
+    async def stop(self) -> None:
+        """End every process, programs before brokers."""
+        for task in self._tasks:
+            task.cancel()
+        if hasattr(self, "relay"):
+            await self.relay.stop()
+        programs, brokers = self._children[2:], self._children[:2]
+        await asyncio.gather(*(child.stop() for child in programs))
+        await asyncio.gather(*(child.stop() for child in brokers))
+
+
+def _office_users(arcade: Arcade) -> tuple[User, ...]:
+    return (
+        User(uuid_text(arcade.tenant_id), "", ("topic readwrite vh/1/#",)),
+        User("", "", ("pattern write vh/1/+/%u/up/#", "pattern read vh/1/+/%u/down/#",
+                      "pattern read vh/1/tenant/+/document/#")),
+    )  # fmt: skip
+
+
+async def _wait_for_port(child: Child, port: int) -> None:
+    end = time.monotonic() + READY_S
+    while time.monotonic() < end:
+        try:
+            _reader, writer = await asyncio.open_connection(LOOPBACK, port)
+        except OSError:
+            if not child.running:
+                raise _did_not_start(child) from None
+            await asyncio.sleep(0.02)
+            continue
+        writer.close()
+        return
+    raise _did_not_start(child)
+
+
+def _did_not_start(child: Child) -> CliError:
+    return CliError(
+        "not_started", f"{child.name} did not start: {child.last_words()}", hint="run again with --keep DIR: DIR/logs",
+        exit_code=ExitCode.UNAVAILABLE,
+    )  # fmt: skip
+
+
+def _has_event(log: str, event: str) -> bool:
+    return any(json.loads(line).get("event") == event for line in log.splitlines() if line.startswith("{"))
