@@ -1,0 +1,281 @@
+"""A real bridge process, a real broker, a real simulated machine: what the hub sees, also when the bridge is killed."""
+
+import asyncio
+import contextlib
+import json
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cloud_sync.mqtt_link import BrokerUnavailableError, MqttLink, MqttSettings
+from firmware_bridge.app import main
+from payment_core.bus import Birth, Booked, DeviceState, decode, device_topic, encode, parse_topic
+from payment_core.commands import PulseCredit, Result, make_command
+from payment_core.events import CreditDelivered, Event, event_body
+from tests.support.sizes import count
+
+pytestmark = pytest.mark.slow
+HUB = "hub-1"
+LINE = "racer-1"
+BROKER = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Venue:
+    """Broker, one machine, one bridge; each a process that can be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.machine_place = folder / "machine-01.sock"
+        self.processes: dict[str, subprocess.Popen[str]] = {}
+        (folder / "m.conf").write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n")
+        (folder / "bridge.toml").write_text(
+            f'bridge = "hall"\nhub = "{HUB}"\nstate_dir = "{folder}/state"\n[broker]\nport = {self.port}\n'
+            f'[[device]]\nid = "{LINE}"\nprofile = "arcade-coin-line"\nsocket = "{self.machine_place}"\n'
+            "[device.pulse]\nwidth_ms = 25\ngap_ms = 25\n"
+        )
+
+    def start(self, name: str) -> None:
+        python = [sys.executable, "-m"]
+        command = {
+            "broker": [BROKER, "-c", str(self.folder / "m.conf")],
+            "machine": [*python, "firmware_bridge.simulators.game_machine", "--dir", str(self.folder)],
+            "bridge": [*python, "firmware_bridge.app", "--config", str(self.folder / "bridge.toml")],
+        }[name]
+        log = (self.folder / f"{name}.log").open("a")
+        with log:
+            self.processes[name] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, text=True)
+
+    def end(self, name: str, number: int = signal.SIGKILL) -> int:
+        process = self.processes.pop(name)
+        process.send_signal(number)
+        code = process.wait(10)
+        if process.stdin is not None:
+            process.stdin.close()
+        return code
+
+    def jam(self) -> None:
+        process = self.processes["machine"]
+        assert process.stdin is not None
+        process.stdin.write("jam\n")
+        process.stdin.flush()
+
+    async def credits_seen(self) -> int:
+        reader, writer = await asyncio.open_unix_connection(self.machine_place)
+        writer.write(b'{"ask":"status"}\n')
+        await reader.readline()
+        seen = json.loads(await reader.readline())["status"]["credits_seen"]
+        writer.close()
+        await writer.wait_closed()
+        return int(seen)
+
+
+class Hub:
+    """What a hub sees and says; it books only when told to."""
+
+    def __init__(self, link: MqttLink) -> None:
+        self.link = link
+        self.births: dict[str, Birth] = {}
+        self.states: dict[str, str] = {}
+        self.results: dict[str, Result] = {}
+        self.delivered: dict[str, int] = {}
+        self.events: list[Event] = []
+        self.changed = asyncio.Condition()
+
+    async def listen(self) -> None:
+        async for message in self.link.messages():
+            address = parse_topic(message.topic)
+            assert address is not None
+            content = decode(address.leaf, message.payload)
+            async with self.changed:
+                match content:
+                    case Birth():
+                        self.births[address.name] = content
+                    case DeviceState():
+                        self.states[address.name] = content.state
+                    case Result():
+                        self.results[content.id] = content
+                    case Event():
+                        self.events.append(content)
+                        body = event_body(content)
+                        assert isinstance(body, CreditDelivered)
+                        self.delivered[body.id] = body.credits
+                    case _:
+                        pass
+                self.changed.notify_all()
+
+    async def until(self, wanted) -> None:
+        async with asyncio.timeout(20), self.changed:
+            await self.changed.wait_for(wanted)
+
+    async def online(self) -> str:
+        """Wait for a birth of a bridge not met before and its line online; returns the boot id."""
+        known = getattr(self, "_met", "")
+        await self.until(
+            lambda: (
+                LINE in self.births and self.births[LINE].boot_id != known and self.states.get(LINE) == "online"
+                and self.states.get("hall") == "online"
+            )
+        )  # fmt: skip
+        self._met = self.births[LINE].boot_id
+        return self._met
+
+    async def send(self, number: int, *, boot_id: str, credits_: int = 1, ttl_ms: int = 2_000) -> str:
+        command_id = f"00000000-0000-7000-8000-{number:012d}"
+        command = make_command(PulseCredit(credits_), command_id=command_id, seq=number, boot_id=boot_id, ttl_ms=ttl_ms)
+        await self.link.publish(device_topic(HUB, LINE, "command"), encode(command))
+        return command_id
+
+    async def book(self) -> None:
+        last = self.events[-1]
+        await self.link.publish(
+            device_topic(HUB, LINE, "booked"), encode(Booked(epoch=last.epoch, seq=last.seq, counter=-1)), retain=True
+        )
+
+
+@contextlib.asynccontextmanager
+async def open_hub(venue: Venue):
+    async with asyncio.timeout(10):
+        while True:
+            with contextlib.suppress(BrokerUnavailableError):
+                link = await MqttLink(MqttSettings(host="127.0.0.1", port=venue.port)).__aenter__()
+                break
+    await link.subscribe(*(device_topic(HUB, "+", leaf) for leaf in ("birth", "state", "event", "result")))
+    hub = Hub(link)
+    task = asyncio.ensure_future(hub.listen())
+    try:
+        yield hub
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, BrokerUnavailableError):
+            await task
+        await link.__aexit__(None, None, None)
+
+
+@pytest.fixture
+def venue(tmp_path: Path):
+    venue = Venue(tmp_path)
+    for name in ("broker", "machine", "bridge"):
+        venue.start(name)
+    yield venue
+    for name in list(venue.processes):
+        venue.end(name)
+
+
+def run(story) -> None:
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+def test_a_credit_is_given_once_told_until_booked_and_answered_when_asked_again(venue):
+    async def story() -> None:
+        async with open_hub(venue) as hub:
+            boot_id = await hub.online()
+            wish = await hub.send(1, boot_id=boot_id, credits_=3)
+            await hub.send(1, boot_id=boot_id, credits_=3)
+            await hub.until(lambda: len(hub.events) >= 2)
+            assert [(event.kind, event.seq) for event in hub.events[:2]] == [("CreditDelivered", 1)] * 2
+            await hub.book()
+            await hub.send(1, boot_id=boot_id, credits_=3)
+            await hub.until(lambda: wish in hub.results)
+            assert hub.results[wish] == Result(id=wish, outcome="done", amount=3)
+            refused = await hub.send(2, boot_id=boot_id, ttl_ms=0)
+            await hub.until(lambda: refused in hub.results)
+            assert hub.results[refused].outcome == "refused"
+            assert await venue.credits_seen() == 3
+            assert venue.end("bridge", signal.SIGTERM) == 0
+            await hub.until(lambda: hub.states == {LINE: "offline", "hall": "offline"})
+
+    run(story)
+
+
+def test_a_jam_is_a_state_and_a_failed_command_and_the_broker_tells_when_the_bridge_dies(venue):
+    async def story() -> None:
+        async with open_hub(venue) as hub:
+            boot_id = await hub.online()
+            venue.jam()
+            await hub.until(lambda: hub.states[LINE] == "fault")
+            wish = await hub.send(1, boot_id=boot_id)
+            await hub.until(lambda: wish in hub.results)
+            assert hub.results[wish] == Result(id=wish, outcome="failed", reason="machine_not_ready")
+            venue.end("bridge")
+            await hub.until(lambda: hub.states["hall"] == "offline")
+            assert await venue.credits_seen() == 0
+
+    run(story)
+
+
+def test_killed_in_mid_train_again_and_again_nothing_is_given_twice_and_every_command_has_an_end(venue):
+    dice = random.Random(7)
+    rounds = max(4, count(40))
+
+    async def story() -> None:
+        async with open_hub(venue) as hub:
+            asked: dict[str, tuple[int, int]] = {}
+            for number in range(1, rounds + 1):
+                boot_id = await hub.online()
+                wish = await hub.send(number, boot_id=boot_id, credits_=3)
+                asked[wish] = (number, 3)
+                await asyncio.sleep(dice.uniform(0, 0.25))  # the moment of the kill is the point
+                venue.end("bridge")
+                venue.start("bridge")
+            boot_id = await hub.online()
+            for number, _ in asked.values():
+                await hub.send(number, boot_id=boot_id, ttl_ms=0)
+            await hub.until(lambda: set(asked) <= set(hub.results))
+            outcomes = {wish: hub.results[wish].outcome for wish in asked}
+            assert set(outcomes.values()) <= {"done", "unknown", "refused"}
+            delivered = {wish for wish, outcome in outcomes.items() if outcome == "done"}
+            await hub.until(lambda: delivered <= set(hub.delivered))
+            seen = await venue.credits_seen()
+            doubts = sum(1 for outcome in outcomes.values() if outcome == "unknown")
+            assert 3 * len(delivered) <= seen <= 3 * (len(delivered) + doubts)
+            keys = {(event.epoch, event.seq): bytes(event.body) for event in hub.events}
+            assert all(keys[event.epoch, event.seq] == bytes(event.body) for event in hub.events)
+
+    run(story)
+
+
+def test_a_broker_that_is_away_is_waited_for_with_one_line_in_the_log(tmp_path):
+    venue = Venue(tmp_path)
+    venue.start("machine")
+    venue.start("bridge")
+
+    def lines() -> list[dict[str, object]]:
+        return [json.loads(line) for line in (tmp_path / "bridge.log").read_text().splitlines()]
+
+    async def story() -> None:
+        async with asyncio.timeout(20):
+            while "broker.away" not in [line["event"] for line in lines()]:  # noqa: ASYNC110 - another process writes
+                await asyncio.sleep(0.02)
+        venue.start("broker")
+        async with open_hub(venue) as hub:
+            await hub.online()
+
+    run(story)
+    assert [line["event"] for line in lines()].count("broker.away") == 1
+    for name in list(venue.processes):
+        venue.end(name)
+
+
+def test_wrong_settings_and_an_unusable_state_folder_have_their_exit_codes(tmp_path, capsys):
+    config = tmp_path / "bridge.toml"
+    assert main(["--config", str(config)]) == 2
+    assert "there is no such file" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    config.write_text(f'bridge = "hall"\nhub = "h"\nstate_dir = "{tmp_path}/file/state"\n')
+    assert main(["--config", str(config)]) == 69
+    line = json.loads(capsys.readouterr().err)
+    assert line["event"] == "state.unusable"
+    assert f"{tmp_path}/file/state" in line["error"]
