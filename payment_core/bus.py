@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from payment_core.commands import Command, Result
-from payment_core.errors import MalformedMessageError
+from payment_core.errors import DECODE_FAULTS, MalformedMessageError
 from payment_core.events import Event
 
 ROOT: Final = "vd/1"
@@ -120,7 +120,7 @@ def decode(leaf: str, payload: bytes) -> DeviceMessage:
     """Return the message a topic's leaf promises; MalformedMessageError says which field is wrong."""
     try:
         message: DeviceMessage = _DECODERS[leaf].decode(payload)
-    except msgspec.MsgspecError as error:
+    except DECODE_FAULTS as error:
         text = f"{leaf}: {error}"
         raise MalformedMessageError(text) from error
     return message

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from payment_core.errors import MalformedMessageError
+from payment_core.errors import DECODE_FAULTS, MalformedMessageError
 from payment_core.events import Count
 
 
@@ -72,6 +72,6 @@ def command_body(command: Command) -> CommandBody:
         raise MalformedMessageError(message)
     try:
         return decoder.decode(command.body)
-    except msgspec.MsgspecError as error:
+    except DECODE_FAULTS as error:
         message = f"command {command.kind}: {error}"
         raise MalformedMessageError(message) from error

@@ -1,5 +1,12 @@
 """Faults of this room: a caller broke a promise, or bytes are not what they claim. Refusals are values, not errors."""
 
+from typing import Final
+
+import msgspec
+
+DECODE_FAULTS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""All that msgspec raises for bytes: text that is not UTF-8, and nesting too deep, come through as they are."""
+
 
 class VaultError(Exception):
     """Base of all faults that payment_core raises."""

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from payment_core.errors import MalformedMessageError
+from payment_core.errors import DECODE_FAULTS, MalformedMessageError
 
 WISH_LIFE_MS: Final = 2_000
 """A wish older than this is dropped by the hub (design: section 6)."""
@@ -98,7 +98,7 @@ def event_body(event: Event) -> Body:
         raise MalformedMessageError(message)
     try:
         return decoder.decode(event.body)
-    except msgspec.MsgspecError as error:
+    except DECODE_FAULTS as error:
         message = f"event {event.kind}: {error}"
         raise MalformedMessageError(message) from error
 

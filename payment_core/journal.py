@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 
 import msgspec
 
-from payment_core.errors import MalformedRecordError, UnknownEntryError
+from payment_core.errors import DECODE_FAULTS, MalformedRecordError, UnknownEntryError
 
 CHAIN_LABEL: Final = b"edgehub/record/v1\0"
 CHAIN_START: Final = bytes(32)
@@ -284,7 +284,7 @@ def decode_entry(record: bytes) -> Entry:
     """
     try:
         entry = _DECODER.decode(record)
-    except msgspec.MsgspecError as error:
+    except DECODE_FAULTS as error:
         _raise_for(record, error)
     if entry.version != VERSIONS[type(entry)]:
         message = f"entry {type(entry).__name__} version {entry.version} is not known"
@@ -300,10 +300,10 @@ def decode_own(record: bytes) -> Entry:
     return _DECODER.decode(record)
 
 
-def _raise_for(record: bytes, error: msgspec.MsgspecError) -> NoReturn:
+def _raise_for(record: bytes, error: Exception) -> NoReturn:
     try:
         raw = _ANY.decode(record)
-    except (msgspec.MsgspecError, ValueError):
+    except DECODE_FAULTS:
         raw = None
     if isinstance(raw, list) and len(raw) > 1 and isinstance(raw[0], int) and raw[0] not in KNOWN_TYPES:
         message = f"entry type {raw[0]} is not known"
