@@ -21,7 +21,7 @@ from cloud_sync.protocol.messages import (
     ResendRequest,
     Trust,
 )
-from cloud_sync.sealing import Opener
+from cloud_sync.sealing import Opener, is_receive_key
 from cloud_sync.signing import is_weak_key
 
 LIST: Final = "list"
@@ -110,7 +110,8 @@ class Downlink:
         return self._by_verdict(topic, verdict, Accepted(number, update))
 
     def _on_trust(self, topic: str, number: int, trust: Trust) -> list[Event]:
-        if not trust.sign_keys or any(is_weak_key(key) for key in trust.sign_keys):
+        usable = is_receive_key(trust.receive_key, trust.receive_suite)
+        if not usable or not trust.sign_keys or any(is_weak_key(key) for key in trust.sign_keys):
             return [MessageRejected(topic, "content")]
         have = max(self._trust.version, self._versions.get(TRUST, 0))
         verdict = documents.judge_version(trust.version, have_version=have)

@@ -122,6 +122,13 @@ def receive_public(private: bytes) -> bytes:
     return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
 
 
+def is_receive_key(public: bytes, suite: int) -> bool:
+    """Say whether HpkeSealer takes this public key for this suite."""
+    if suite not in _SUITES:
+        return False
+    return len(public) == (_MLKEM_PUBLIC_BYTES if suite == _HYBRID else 0) + 32
+
+
 def _private(raw: bytes) -> X25519PrivateKey | MLKEM768X25519PrivateKey:
     if len(raw) == _MLKEM_SEED_BYTES + 32:
         kem = MLKEM768PrivateKey.from_seed_bytes(raw[:_MLKEM_SEED_BYTES])

@@ -106,5 +106,5 @@ class HubPen(Protocol):
 
     @property
     def office_sealer(self) -> Sealer:
-        """Seals to the key that the newest trust document names."""
+        """Seals to the key that was pinned at enrolment; Uploader.on_trust goes beyond it."""
         ...

@@ -18,11 +18,11 @@ import msgspec
 from cloud_sync.letters import Publish, post_message
 from cloud_sync.protocol import batcher
 from cloud_sync.protocol.envelope import Header, batch_hash, tail_hash_of
-from cloud_sync.protocol.messages import NONCE_BYTES, DocumentVersion, Hello, Message, Receipt, Request
+from cloud_sync.protocol.messages import NONCE_BYTES, DocumentVersion, Hello, Message, Receipt, Request, Trust
 from cloud_sync.protocol.receipts import judge_receipt
 from cloud_sync.protocol.retry import resend_delay_ms
 from cloud_sync.protocol.topics import hub_topic
-from cloud_sync.sealing import seal_batch
+from cloud_sync.sealing import HpkeSealer, Sealer, seal_batch
 from cloud_sync.upload_effects import (
     Effect,
     Freeze,
@@ -50,6 +50,7 @@ class Uploader:
         self.frozen = ""
         """Why nothing is sent any more, or empty."""
         self._pen = pen
+        self._sealer: Sealer = pen.office_sealer
         self._boot_id = boot_id
         self._draw = draw
         self._state = state
@@ -169,6 +170,10 @@ class Uploader:
         """Greet again: the office has forgotten our nonce."""
         return [self._hello(now)] if self._connected else []
 
+    def on_trust(self, trust: Trust) -> None:
+        """Seal to the key of a newer trust document from now on; what is sealed already stays as it is."""
+        self._sealer = HpkeSealer(trust.receive_key, suite=trust.receive_suite)
+
     def request(self, now: Moment, body: Request) -> Publish:
         """Return a request to the office, sealed: the caller publishes it, now or never."""
         return self._post(now, "request", body)
@@ -180,7 +185,7 @@ class Uploader:
         return self._greeted and not self._busy and room and self._journal_end > self._state.last_record
 
     def _seal(self, now: Moment, records: Sequence[bytes]) -> SealedBatch:
-        state, sealer, signer = self._state, self._pen.office_sealer, self._pen.signer
+        state, sealer, signer = self._state, self._sealer, self._pen.signer
         tail = batcher.chain_tail(state.tail_hash, records)
         header = Header(
             hub_id=self._pen.hub_id,
@@ -269,5 +274,5 @@ class Uploader:
         self._number = max(self._number + 1, now.wall_ms)
         pen = self._pen
         message = Message(sender=pen.hub_id, to=pen.tenant_id, number=self._number, body=body)
-        payload = post_message(message, signer=pen.signer, sealer=pen.office_sealer)
+        payload = post_message(message, signer=pen.signer, sealer=self._sealer)
         return Publish(hub_topic(pen.hub_id, "up", leaf), payload)

@@ -104,6 +104,13 @@ def test_trust_never_pins_a_weak_key(keys):
     assert refused == [MessageRejected("t", "content")]
 
 
+@pytest.mark.parametrize(("key", "suite"), [(b"", 1), (bytes(31), 1), (bytes(32), 3), (bytes(32), 9)])
+def test_trust_never_names_a_receive_key_that_cannot_be_sealed_to(key, suite):
+    trust = Trust(2, (NEW_KEY.public,), key, suite)
+    refused = ear().on_message("t", letter(trust, signer=OFFICE.trust_signer))
+    assert refused == [MessageRejected("t", "content")]
+
+
 def test_every_flipped_bit_of_a_sealed_lease_is_refused():
     wire = letter(LEASE)
     downlink = ear()

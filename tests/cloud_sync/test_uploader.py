@@ -8,8 +8,10 @@ import pytest
 from cloud_sync import upload_effects as fx
 from cloud_sync import uploader as uploader_module
 from cloud_sync.letters import Publish, post_message
-from cloud_sync.protocol.messages import HelloRequest, LeaseRequest, Message, Receipt
+from cloud_sync.protocol.messages import HelloRequest, LeaseRequest, Message, Receipt, Trust
 from cloud_sync.protocol.topics import hub_topic
+from cloud_sync.receiver import Receiver
+from cloud_sync.sealing import HpkeOpener, receive_public
 from cloud_sync.signing import Ed25519Signer
 from tests.cloud_sync.world import (
     HUB,
@@ -246,6 +248,24 @@ def test_an_office_that_forgot_the_nonce_asks_for_a_hello():
     assert asked[0].body == HelloRequest()
 
 
+def test_receive_keys_rotated_twice_in_a_partition_leave_every_batch_readable():
+    hub, office, receiver = pair()
+    privates = [bytes([number]) * (96 if number == 61 else 32) for number in (60, 61)]
+    hub.connect(0)
+    exchange(hub, receiver, 0)
+    for number, private in enumerate([None, *privates]):
+        if private is not None:
+            public = receive_public(private)
+            hub.uploader.on_trust(Trust(number, (OFFICE.sign_public,), public, 3 if len(private) > 32 else 1))
+        hub.commit(5)
+        hub.tick(number)
+    assert len(hub.batches) == 3
+    opener = HpkeOpener([*reversed(privates), *OFFICE.receive_privates])
+    receiver = Receiver(office, tenant_id=TENANT, opener=opener, signer=OFFICE.signer)
+    run_dry(hub, receiver, 5_000)
+    assert office.booked[HUB] == hub.journal
+
+
 @pytest.mark.parametrize("first_seed", range(4))
 def test_any_network_and_any_kills_end_with_every_row_booked_once(first_seed):
     for seed in range(first_seed, count(2_000), 4):
@@ -258,6 +278,7 @@ def storm(dice):
     hub = MemoryHub(identity, dice)
     receiver = make_receiver(office)
     office.crash = lambda: dice.choices(["", "before", "after"], [8, 1, 1])[0]
+    hub.kill_chance = 0.1
     ups, downs, seen = [], [], {}
     hub.connect(0)
     now_ms = 0
@@ -267,9 +288,7 @@ def storm(dice):
         if step < 0.3:
             hub.commit(dice.randrange(6))
         elif step < 0.34:
-            hub.start()
-            hub.outgoing.clear()
-            hub.connect(now_ms)
+            hub.restart(now_ms)
         elif step < 0.4:
             receiver = make_receiver(office)
         elif step < 0.45:
@@ -289,8 +308,8 @@ def storm(dice):
         for letter in take_some(dice, downs):
             hub.hear(now_ms, letter.topic, letter.payload)
     office.crash = str
-    hub.start()
-    hub.connect(now_ms)
+    hub.kill_chance = 0.0
+    hub.restart(now_ms)
     run_dry(hub, receiver, now_ms)
     assert office.booked[HUB] == hub.journal
     assert hub.frozen == []

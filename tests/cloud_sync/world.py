@@ -161,7 +161,8 @@ class MemoryHub:
         self.acked_record = 0
         self.frozen: list[str] = []
         self.reconnects = 0
-        self.store_next = True
+        self.kill_chance = 0.0
+        """How likely the hub dies just before, and just after, it stores a sealed batch."""
         self.outgoing: list[Publish] = []
         self.start()
 
@@ -205,7 +206,13 @@ class MemoryHub:
                     rows = self.journal[effect.after_record : effect.after_record + effect.most]
                     self.run(now_ms, self.uploader.on_records(moment(now_ms), rows))
                 case fx.StoreSealed():
+                    if self.dice.random() < self.kill_chance:
+                        self.restart(now_ms)
+                        return
                     self.batches.setdefault(effect.batch.batch_seq, effect.batch)
+                    if self.dice.random() < self.kill_chance:
+                        self.restart(now_ms)
+                        return
                     self.run(now_ms, self.uploader.on_stored(moment(now_ms), effect.batch.batch_seq))
                 case fx.MoveCursor():
                     assert effect.through_seq > self.acked_seq
@@ -215,6 +222,12 @@ class MemoryHub:
                     self.connect(now_ms)
                 case fx.Freeze():
                     self.frozen.append(effect.reason)
+
+    def restart(self, now_ms: int) -> None:
+        """Die with everything that was not yet handed to the network, come back and connect."""
+        self.outgoing.clear()
+        self.start()
+        self.connect(now_ms)
 
     def connect(self, now_ms: int) -> None:
         self.run(now_ms, self.uploader.on_connected(moment(now_ms)))
