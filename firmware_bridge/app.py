@@ -26,7 +26,7 @@ from firmware_bridge.drivers.interface import Answer, Condition, Inbox, ValueFac
 from firmware_bridge.log_lines import log_line
 from firmware_bridge.preallocated import LogFileError
 from firmware_bridge.settings import BridgeSettings, load_settings
-from firmware_bridge.station import Attached, Detached, Station
+from firmware_bridge.station import Attached, Detached, Station, first_fault
 from firmware_bridge.value_log import Fact, ValueLog
 from payment_core.bus import Birth, Booked, DeviceState, device_topic, encode
 from payment_core.commands import Command
@@ -284,24 +284,33 @@ async def serve(settings: BridgeSettings) -> None:
     await Bridge(settings).run(stop)
 
 
+def run_bridge(config: Path) -> None:
+    """Run until stopped. SettingsError, LogFileError: it cannot start; OSError: the disk failed while it ran."""
+    settings = load_settings(config)
+    try:
+        asyncio.run(serve(settings))
+    except ExceptionGroup as group:
+        disk, other = group.split((OSError, LogFileError))
+        if disk is None or other is not None:
+            raise
+        raise first_fault(disk) from group
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run until stopped: 0. 2: the settings are wrong; 69: the state folder cannot be used; 1: the disk failed."""
     parser = argparse.ArgumentParser(prog="firmware_bridge", description="joins devices to the device bus")
     parser.add_argument("--config", type=Path, required=True, help="bridge.toml")
     options = parser.parse_args(arguments)
     try:
-        asyncio.run(serve(load_settings(options.config)))
+        run_bridge(options.config)
     except SettingsError as error:
         log_line("settings.wrong", error=str(error))
         return EXIT_SETTINGS
     except LogFileError as error:
         log_line("state.unusable", error=str(error))
         return EXIT_UNAVAILABLE
-    except ExceptionGroup as group:
-        disk, other = group.split((OSError, LogFileError))
-        if other is not None:
-            raise
-        log_line("bridge.failed", error=str(disk.exceptions[0] if disk else group))
+    except OSError as error:
+        log_line("disk.failed", error=str(error))
         return EXIT_FAILED
     return EXIT_DONE
 

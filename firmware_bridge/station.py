@@ -86,7 +86,7 @@ class Station:
             attached = True
             await self._run_until_stopped(driver, inbox)
         except Exception as error:  # noqa: BLE001 - the supervisor: one device's fault never stops the others
-            await self._tell(_first_fault(error))
+            await self._tell(first_fault(error))
         finally:
             if attached:
                 await self.outbox.put(Detached())
@@ -113,7 +113,7 @@ class Station:
         await self.outbox.put(Condition(state, reason=text[:MAX_REASON]))
 
 
-def _first_fault(error: BaseException) -> BaseException:
+def first_fault(error: BaseException) -> BaseException:
     """Return what went wrong first inside groups of faults."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

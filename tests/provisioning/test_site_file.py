@@ -1,0 +1,111 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from device_profiles.loading import SettingsError
+from firmware_bridge.settings import load_settings
+from payment_core.policy import CoinValue, Lane
+from provisioning.site_file import load_site
+
+EXAMPLE = (Path(__file__).parents[2] / "examples/site.toml").read_text("utf-8")
+SECOND_READER = '[[device]]\nid = "second"\nprofile = "pn532-uart"\nport = "/dev/ttyUSB{n}"\n'
+SECOND_LANE = '[[lane]]\nid = "{id}"\nmachine = "racer-2"\nreader = "second"\noutput = "racer-2-coin"\n'
+
+
+def load(folder: Path, text: str):
+    path = folder / "site.toml"
+    path.write_text(text, "utf-8")
+    return load_site(path, version=4)
+
+
+def test_the_example_becomes_a_bridge_file_and_a_document(tmp_path):
+    plan = load(tmp_path, EXAMPLE)
+    assert plan.devices.version == 4
+    assert plan.devices.lanes == (
+        Lane(
+            id="racer-2", machine="racer-2", zone="racing", reader="racer-2-reader", output="racer-2-coin",
+            acceptor="racer-2-acceptor", name="Racer 2",
+        ),
+    )  # fmt: skip
+    worth = [(1, 10), (2, 50), (3, 100), (4, 500)]
+    assert plan.devices.coins["racer-2-acceptor"] == tuple(CoinValue(position=p, amount=a) for p, a in worth)
+    assert tomllib.loads(plan.bridge_files["hall"]) == {
+        "bridge": "hall",
+        "hub": "0198a000-0000-7000-8000-000000000001",
+        "state_dir": "/var/lib/venuehub/bridge",
+        "broker": {},
+        "device": [
+            {"id": "racer-2-reader", "profile": "pn532-uart", "port": "/dev/ttyUSB0"},
+            {
+                "id": "racer-2-coin", "profile": "arcade-coin-line", "pins": {"coin": 17, "ready": 27},
+                "pulse": {"width_ms": 60},
+            },
+            {
+                "id": "racer-2-acceptor", "profile": "cctalk-coin-acceptor", "port": "/dev/ttyUSB1",
+                "positions": {"4": 500},
+            },
+        ],
+    }  # fmt: skip
+
+
+def test_the_bridge_reads_what_was_made(tmp_path):
+    made = tmp_path / "bridge.toml"
+    made.write_text(load(tmp_path, EXAMPLE).bridge_files["hall"], "utf-8")
+    settings = load_settings(made)
+    assert settings.profiles["racer-2-coin"].pulse is not None
+    assert settings.profiles["racer-2-coin"].pulse.width_ms == 60
+
+
+def test_two_bridges_get_their_own_devices(tmp_path):
+    text = EXAMPLE.replace('id = "hall"', 'id = "hall"\n[[bridge]]\nid = "bar"')
+    text = text.replace('id = "racer-2-acceptor"\n', 'id = "racer-2-acceptor"\nbridge = "bar"\n')
+    text = text.replace('"racer-2-reader"\nprofile', '"racer-2-reader"\nbridge = "hall"\nprofile')
+    text = text.replace('"racer-2-coin"\nprofile', '"racer-2-coin"\nbridge = "hall"\nprofile').replace("USB1", "USB0")
+    plan = load(tmp_path, text)
+    ids = {name: [one["id"] for one in tomllib.loads(made)["device"]] for name, made in plan.bridge_files.items()}
+    assert ids == {"hall": ["racer-2-reader", "racer-2-coin"], "bar": ["racer-2-acceptor"]}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        (
+            "pn532-uart",
+            "pn532-uar",
+            "device \"racer-2-reader\": profile = 'pn532-uar' is not in the catalog. Did you mean",
+        ),
+        ("ttyUSB1", "ttyUSB0", 'devices "racer-2-reader" and "racer-2-acceptor" are both on port /dev/ttyUSB0'),
+        (
+            'output = "racer-2-coin"',
+            'output = "racer-2-con"',
+            "output = 'racer-2-con' is not in this file. Did you mean",
+        ),
+        ('output = "racer-2-coin"', 'output = "racer-2-reader"', "is of kind reader. Name one of kind output."),
+        (
+            'machine = "racer-2"',
+            'machine = "racer-3"',
+            "machine = 'racer-3' is not in this file. Did you mean racer-2?",
+        ),
+        ('id = "racer-2-coin"', 'id = "racer-2-reader"', 'two devices are called "racer-2-reader"'),
+        ('id = "hall"', 'id = "hall"\n[[bridge]]\nid = "hall"', 'two bridges are called "hall"'),
+        ('id = "hall"', 'id = "hall"\n[[bridge]]\nid = "bar"', "bridge = '' is not in this file"),
+        ('[[bridge]]\nid = "hall"\n', "", "bridge = '' is not in this file. Add a [[bridge]]."),
+        ('zone = "racing"', 'zone = "Racing!"', "machine \"racer-2\": zone = 'Racing!' is not allowed"),
+        ('unit = "CNY"', 'unit = "EUR"', "takes CNY, the venue's unit is 'EUR'. Choose a profile for EUR."),
+        ("width_ms", "widht_ms", "pulse.widht_ms is not a setting. Did you mean pulse.width_ms?"),
+    ],
+)
+def test_a_mistake_is_named_with_place_and_remedy(tmp_path, old, new, complaint):
+    assert old in EXAMPLE
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, EXAMPLE.replace(old, new))
+    assert complaint in str(caught.value)
+    assert str(caught.value).startswith("site.toml: ")
+
+
+def test_no_device_serves_two_lanes_and_no_lane_is_there_twice(tmp_path):
+    with pytest.raises(SettingsError, match="output = 'racer-2-coin' already serves lane \"racer-2\""):
+        load(tmp_path, EXAMPLE + SECOND_READER.format(n=2) + SECOND_LANE.format(id="other"))
+    with pytest.raises(SettingsError, match='two lanes are called "racer-2"'):
+        load(tmp_path, EXAMPLE + SECOND_READER.format(n=2) + SECOND_LANE.format(id="racer-2"))
