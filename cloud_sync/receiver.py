@@ -69,7 +69,7 @@ class AcceptedBatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Outcome = Literal["applied", "known", "gap", "fork", "old_epoch", "parked"]
-"""What `apply` did. Anything but `applied` booked nothing: another worker was first, or it parked what no book can hold."""
+"""What `apply` did. Only `applied` booked it: else another worker was first, or it parked what no book can hold."""
 
 
 class Office(Protocol):
