@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from firmware_bridge.wire.cctalk import Checksum, Decoder, Frame, Noise, crc16, encode
@@ -84,6 +84,9 @@ def test_a_message_right_behind_noise_is_found_when_the_line_falls_silent(noise,
     # Bytes from 80 hex look like the start of a frame much longer than what follows, so nothing is found at first.
     decoder = Decoder(checksum)
     raw = encode(as_sent(REPLY, checksum), checksum=checksum)
+    cut_short = Decoder(checksum)
+    by_chance = cut_short.feed(noise + raw[:-1]) + cut_short.silence()
+    assume(not any(isinstance(item, Frame) for item in by_chance))  # one byte of checksum: noise may complete a frame
     found = decoder.feed(noise + raw) + decoder.silence()
     assert as_sent(REPLY, checksum) in found
     assert sum(len(item.data) for item in found if isinstance(item, Noise)) == len(noise)
