@@ -1,0 +1,100 @@
+"""Builds that are broken on purpose: each promise's test must fail on its mutant, and a test proves that it does."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from edge_agent.draft import Draft
+from edge_agent.ledger.store import CommitUnknownError
+from edge_agent.messages import Effect, FromDevice, Input, Moment
+from edge_agent.till import Till
+from payment_core.events import CredentialPresented
+
+
+class EarlyTill(Till):
+    """Hands its effects out before the commit. `early` is where they go."""
+
+    early: Callable[[Sequence[Effect]], None] = staticmethod(lambda effects: None)
+
+    def _pass_time(self, draft: Draft) -> None:
+        super()._pass_time(draft)
+        self.early(draft.effects)
+
+
+class CarefreeTill(Till):
+    """Catches a failed commit and goes on as if it had worked."""
+
+    _draft: Draft
+
+    def _pass_time(self, draft: Draft) -> None:
+        super()._pass_time(draft)
+        self._draft = draft
+
+    def step(self, now: Moment, inputs: Sequence[Input]) -> list[Effect]:
+        try:
+            return super().step(now, inputs)
+        except CommitUnknownError:
+            return self._draft.effects if hasattr(self, "_draft") else []
+
+
+class ForgetfulTill(Till):
+    """Books a coin and forgets that it did."""
+
+    def _from_device(self, draft: Draft, fact: FromDevice) -> None:
+        super()._from_device(draft, fact)
+        draft.store.execute("DELETE FROM value_marks WHERE device = ?", (fact.device,))
+
+
+class FickleTill(Till):
+    """Decides a declined event again when it comes again."""
+
+    def _presented(self, draft: Draft, fact: FromDevice, body: CredentialPresented) -> None:
+        draft.store.execute("DELETE FROM authorizations WHERE state = 9 AND reader = ?", (fact.device,))
+        super()._presented(draft, fact, body)
+
+
+class BouncyTill(Till):
+    """Takes a card that waits for its money for a new guest each time it bounces."""
+
+    def _presented(self, draft: Draft, fact: FromDevice, body: CredentialPresented) -> None:
+        waiting, self._parked = self._parked, {}
+        super()._presented(draft, fact, body)
+        for account_id, parked in waiting.items():
+            self._parked[account_id] = [*parked, *self._parked.get(account_id, [])]
+
+
+class Mutant(msgspec.Struct, frozen=True):
+    """`breaks`: what is broken, in words; `proof`: the test that shows it is noticed."""
+
+    breaks: str
+    proof: str
+    till: type[Till] = Till
+    synchronous: str = "FULL"
+
+
+_CUTS = "tests/edge_agent/ledger/test_power_cuts.py::test_the_enumeration_catches_a_build_that_does_not_sync"
+_TILL = "tests/edge_agent/test_till_mutants.py"
+_FAILED = "tests/edge_agent/test_failed_commits.py"
+
+MUTANTS: Final = {
+    "synchronous-normal": Mutant("a commit is not synced", _CUTS, synchronous="NORMAL"),
+    "synchronous-off": Mutant("nothing is synced", _CUTS, synchronous="OFF"),
+    "command-before-commit": Mutant(
+        "the machine is told before the hold is on the disk",
+        f"{_FAILED}::test_a_build_that_commands_before_its_commit_is_caught",
+        till=EarlyTill,
+    ),
+    "catch-and-continue": Mutant(
+        "a failed commit is taken for a good one", f"{_FAILED}::test_a_build_that_goes_on_is_caught", till=CarefreeTill
+    ),
+    "credit-without-mark": Mutant(
+        "a coin is booked without remembering it", f"{_TILL}::test_a_coin_booked_twice_is_caught", till=ForgetfulTill
+    ),
+    "decline-replay": Mutant(
+        "a repeated event is decided anew", f"{_TILL}::test_a_second_answer_is_caught", till=FickleTill
+    ),
+    "bounce-while-parked": Mutant(
+        "a bouncing card pays twice", f"{_TILL}::test_a_second_sale_is_caught", till=BouncyTill
+    ),
+}
