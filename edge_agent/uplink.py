@@ -196,7 +196,8 @@ class Uplink:
             case HelloRequest():
                 self._do(self._uploader.on_hello_request(_now()))
             case Trust():
-                log("trust.rotated", version=body.version)
+                self._uploader.on_trust(body)
+                log("trust.taken", version=body.version)
 
     def _ask_lease(self, account_id: bytes) -> None:
         now = _now()

@@ -11,9 +11,10 @@ from payment_core.money import Money, money_text
 from venuehub.demo.audit import read_hub
 from venuehub.demo.plan import UNIT, Member, Place
 from venuehub.demo.stage import Stage
+from venuehub.demo.waiting import eventually
 
-WAIT_S: Final = 12.0
-POLL_S: Final = 0.1
+STILL_COMING: Final = 30
+"""Entries that may wait while guests go on playing."""
 
 
 class Actions:
@@ -51,9 +52,7 @@ class Actions:
         before = self._unsynced()
         self._stage.relay.plug()
         self.cut_at = None
-        end = time.monotonic() + WAIT_S
-        while self._unsynced() > 30 and time.monotonic() < end:  # noqa: PLR2004 - guests go on meanwhile
-            await asyncio.sleep(POLL_S)
+        await eventually(lambda: self._unsynced() <= STILL_COMING)
         return f"Back online: {before} journal entries waited at the hub, all of them are on their way into the books."
 
     async def kill_hub(self) -> str:
@@ -64,12 +63,13 @@ class Actions:
         stage.guests.insert_coins(place, 2)
         await asyncio.sleep(0.15)
         stage.hub.kill()
-        end = time.monotonic() + WAIT_S
         wanted = before + stage.guests.coins - killed
-        while read_hub(stage.folder.ledger).coins_booked < wanted and time.monotonic() < end:
-            await asyncio.sleep(POLL_S)
+        await eventually(lambda: read_hub(stage.folder.ledger).coins_booked >= wanted)
         booked = read_hub(stage.folder.ledger).coins_booked - before
-        return f"Killed the hub while coins fell. It came back by itself and booked {booked} of {wanted - before} coins, each once."
+        fell = wanted - before
+        return (
+            f"Killed the hub while coins fell. It came back by itself and booked {booked} of {fell} coins, each once."
+        )
 
     async def copy_card(self) -> str:
         """Play back a recorded tap of a card that proves itself."""
@@ -81,15 +81,11 @@ class Actions:
         stage.guests.tap(place, member)
         await asyncio.sleep(1.5)
         stage.guests.tap_copy(place, member)
-        end = time.monotonic() + WAIT_S
-        while stage.observer.declined["card_not_proven"] == before and time.monotonic() < end:
-            await asyncio.sleep(POLL_S)
+        await eventually(lambda: stage.observer.declined["card_not_proven"] > before)
         stage.guests.closed.discard(place.number)
         refused = stage.observer.declined["card_not_proven"] > before
-        return (
-            f"A copy of {member.name}'s card was {'refused' if refused else 'NOT refused'}: its counter was used before, "
-            "and without the card's key there is no newer one."
-        )
+        outcome = "was refused" if refused else "WENT THROUGH"
+        return f"A copy of {member.name}'s card {outcome}: without the card's key nobody can make its next tap."
 
     async def jam(self) -> str:
         """Jam a machine and let somebody tap at it."""
@@ -102,9 +98,7 @@ class Actions:
         member = self._rich_member()
         before = stage.observer.answers.total()
         stage.guests.tap(place, member)
-        end = time.monotonic() + WAIT_S
-        while stage.observer.answers.total() == before and time.monotonic() < end:
-            await asyncio.sleep(POLL_S)
+        await eventually(lambda: stage.observer.answers.total() > before)
         price = money_text(Money(stage.plan.prices.rules[0].price[0].minor, UNIT))
         return f"{place.lane.name} is jammed. {member.name} tapped {price}: nothing was charged, and the page says why."
 

@@ -1,4 +1,4 @@
-"""The demo's audit: what machines and acceptors counted by themselves, against the hub's journal and the office's books."""
+"""The demo's audit: what machines and acceptors counted, against the hub's journal and the office's books."""
 
 import asyncio
 from collections import Counter
@@ -69,14 +69,24 @@ def read_hub(ledger: Path) -> HubFigures:
 
 def _fold(entry: Entry, figures: HubFigures, credits: dict[bytes, int], doubts: set[bytes]) -> None:
     authorization_id = entry.header.authorization_id or b""
-    guest = entry.header.tender is Tender.PURSE
     match entry:
         case Held():
-            figures.approved += guest
+            figures.approved += entry.header.tender is Tender.PURSE
         case Declined():
             figures.declined[entry.reason] += 1
         case Commanded():
             credits[authorization_id] = entry.credits
+        case CoinBooked():
+            figures.coins_booked += 1
+        case _:
+            _fold_end(entry, authorization_id, figures, credits, doubts)
+
+
+def _fold_end(
+    entry: Entry, authorization_id: bytes, figures: HubFigures, credits: dict[bytes, int], doubts: set[bytes]
+) -> None:
+    guest = entry.header.tender is Tender.PURSE
+    match entry:
         case Captured():
             doubts.discard(authorization_id)
             figures.captured += guest
@@ -94,8 +104,6 @@ def _fold(entry: Entry, figures: HubFigures, credits: dict[bytes, int], doubts: 
             doubts.add(authorization_id)
         case Refunded():
             figures.refunded += 1
-        case CoinBooked():
-            figures.coins_booked += 1
         case _:
             pass
 

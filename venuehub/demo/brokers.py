@@ -1,4 +1,4 @@
-"""The demo's two brokers: the venue's and the office's. mosquitto with its own configuration, else the iotcore wheel."""
+"""The demo's two brokers: the venue's and the office's. mosquitto by its own configuration, or the iotcore wheel."""
 
 import base64
 import hashlib

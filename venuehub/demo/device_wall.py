@@ -1,4 +1,4 @@
-"""Many simulated serial devices in one process, each on its own pty: `python -m venuehub.demo.device_wall KIND DIR IDS…`.
+"""Many simulated serial devices in one process, each on its own pty: `… -m venuehub.demo.device_wall KIND DIR IDS…`.
 
 Standard input takes `ID line`, e.g. `reader-03 tap ntag213:04A1B2C3D4E580 for 300ms`; each device's counters are kept
 in `DIR/ID.json`. They live as long as the process: killing hub or bridge does not touch them.

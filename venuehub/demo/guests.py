@@ -1,4 +1,4 @@
-"""The demo's guests: they tap, insert coins, tap twice, come with unknown cards and run out of money. All from a seed."""
+"""The demo's guests: they tap, insert coins, tap twice, bring unknown cards and run out of money, all from a seed."""
 
 import asyncio
 import random
@@ -29,6 +29,7 @@ class Guests:
         self._readers = readers
         self._acceptors = acceptors
         self._dice = random.Random(plan.seed)  # noqa: S311 - a demo's guests, not a secret
+        self._away_at: dict[str, float] = {}
         self._card_taps: dict[str, int] = {}
         self._free_at: dict[int, float] = {}
         self._loop = asyncio.get_running_loop()
@@ -50,9 +51,9 @@ class Guests:
         elif chance < 0.16:  # noqa: PLR2004
             self._tap(place, self._dice.choice(UNKNOWN_CARDS))
         elif chance < 0.24:  # noqa: PLR2004
-            self.tap_twice(place, self._dice.choice(self._plan.members))
+            self.tap_twice(place, self._free_member())
         else:
-            self.tap(place, self._dice.choice(self._plan.members))
+            self.tap(place, self._free_member())
 
     def _free_place(self) -> Place | None:
         now = self._loop.time()
@@ -63,9 +64,16 @@ class Guests:
         ]
         return self._dice.choice(free) if free else None
 
+    def _free_member(self) -> Member:
+        """Return a member who is not at another machine just now: a card is only in one place."""
+        now = self._loop.time()
+        free = [member for member in self._plan.members if self._away_at.get(member.card, 0.0) <= now]
+        return self._dice.choice(free or self._plan.members)
+
     def tap(self, place: Place, member: Member) -> None:
         """One member taps once. A card that proves itself counts its taps, at whichever reader."""
         counter = self._card_taps[member.card] = self._card_taps.get(member.card, 0) + 1
+        self._away_at[member.card] = self._loop.time() + MACHINE_REST_S
         keyed = member.card.startswith("ntag424:")
         self._tap(place, f"{member.card}:{counter}" if keyed else member.card)
 

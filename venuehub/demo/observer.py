@@ -1,4 +1,4 @@
-"""The demo's own eyes on the device bus: counts taps and their answers as any client of the bus could, and times them."""
+"""The demo's own eyes on the device bus: counts and times taps and their answers as any client could."""
 
 import asyncio
 import contextlib
@@ -62,7 +62,7 @@ class Observer:
             case Event() as event:
                 self._event(address.name, event)
             case View() as view if not retained:
-                self._view(address.name, view)
+                self._view(view)
             case Command() as command if command.ttl_ms:
                 self._command(address.name, command)
             case _:
@@ -83,7 +83,7 @@ class Observer:
             case _:
                 pass
 
-    def _view(self, lane: str, view: View) -> None:
+    def _view(self, view: View) -> None:
         if view.state in ANSWERS:
             self.answers[view.state] += 1
         if view.state == "declined":

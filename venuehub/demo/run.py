@@ -1,4 +1,4 @@
-"""The demo from curtain to curtain: set up, let guests play, break things, drain, and report what outside counters say."""
+"""The demo from curtain to curtain: set up, let guests play, break things, drain, report what outside counters say."""
 
 import asyncio
 import contextlib
@@ -19,6 +19,7 @@ from venuehub.demo.control import Control
 from venuehub.demo.observer import Observer, percentiles
 from venuehub.demo.plan import Folder, make_plan
 from venuehub.demo.stage import Stage
+from venuehub.demo.waiting import eventually
 
 DRAIN_S: Final = 10.0
 TOUR: Final = ("machine_jam", "machine_clear", "card_copy", "hub_kill", "uplink_cut", "uplink_heal")
@@ -83,7 +84,7 @@ async def _perform(stage: Stage, actions: Actions, options: DemoOptions, say: Ca
     if options.tour:
         jobs.append(asyncio.create_task(_tour(actions, say)))
     else:
-        jobs.append(asyncio.create_task(_jam_once(stage, actions, seconds)))
+        jobs.append(asyncio.create_task(_jam_once(actions, seconds)))
     ended = asyncio.create_task(stop.wait())
     everything = asyncio.gather(*jobs)
     await asyncio.wait((everything, ended), return_when=asyncio.FIRST_COMPLETED)
@@ -114,7 +115,7 @@ async def _outage(
     say(await actions.heal())
 
 
-async def _jam_once(stage: Stage, actions: Actions, seconds: float) -> None:
+async def _jam_once(actions: Actions, seconds: float) -> None:
     """One machine jams for a while; who taps there is told, and charged nothing."""
     if seconds < 8:  # noqa: PLR2004 - a jam takes a few seconds to play out
         return
@@ -132,9 +133,7 @@ async def _tour(actions: Actions, say: Callable[[str], None]) -> None:
 
 async def _drain(stage: Stage) -> None:
     """Wait until no device owes an answer, every coin is booked and the office has everything."""
-    end = time.monotonic() + DRAIN_S
-    while time.monotonic() < end and not await _is_quiet(stage):
-        await asyncio.sleep(0.1)
+    await eventually(lambda: _is_quiet(stage), seconds=DRAIN_S)
 
 
 async def _is_quiet(stage: Stage) -> bool:

@@ -14,6 +14,7 @@ from venuehub.demo.plan import ArcadePlan, Folder
 from venuehub.demo.processes import Child, python_module
 from venuehub.demo.relay import Relay
 from venuehub.demo.venue import LOOPBACK, Arcade, found_arcade, write_settings
+from venuehub.demo.waiting import eventually
 from venuehub.errors import CliError, ExitCode
 
 READY_S: Final = 40.0
@@ -128,10 +129,8 @@ class Stage:
         }
         missing = await self.observer.wait_until_online(wanted, READY_S)
         self._refuse_dead(missing)
-        end = time.monotonic() + READY_S
         hub_log = self.folder.logs / "hub.log"
-        while not _has_event(hub_log.read_text(), "list.taken") and time.monotonic() < end:
-            await asyncio.sleep(0.05)
+        await eventually(lambda: _has_event(hub_log.read_text(), "list.taken"), seconds=READY_S)
         for address in ("office", "machines"):
             port = int(self.addresses[address].rstrip("/").rpartition(":")[2])
             await _wait_for_port(self._children[-1], port)
@@ -142,8 +141,8 @@ class Stage:
             raise _did_not_start(dead[0])
         if missing:
             raise CliError(
-                "devices_silent", f"not online: {', '.join(sorted(missing))}", where=str(self.folder.logs / "bridge.log"),
-                hint="run again with --keep DIR and look there", exit_code=ExitCode.DEVICE_SILENT,
+                "devices_silent", f"not online: {', '.join(sorted(missing))}", where=str(self.folder.logs),
+                hint="run again with --keep DIR: DIR/logs/bridge.log", exit_code=ExitCode.DEVICE_SILENT,
             )  # fmt: skip
 
     def _child(self, name: str, command: list[str], *, restart: bool = False) -> Child:

@@ -20,11 +20,13 @@ from cloud_sync.identity import HubIdentity, OfficeKeys, save_identity, save_off
 from payment_core.identifiers import uuid7, uuid_text
 from provisioning.certificates import issue_hub, issue_server, make_authority, write_credentials
 from provisioning.identity import enroll_hub, make_office, pinned
-from venuehub.demo.brokers import User
+from venuehub.demo.brokers import User, find_mosquitto
 from venuehub.demo.plan import COIN_POSITION, COIN_VALUE, UNIT, ArcadePlan, Folder, Member
 
 TIMEZONE: Final = "Asia/Shanghai"
 LOOPBACK: Final = "127.0.0.1"
+_UPLINK_TLS: Final = 'ca_file = "ca.crt"\ncert_file = "hub.crt"\nkey_file = "hub.pem"\n'
+"""The wheel that stands in for mosquitto speaks plain MQTT only."""
 
 
 class BusUsers(msgspec.Struct, frozen=True):
@@ -145,8 +147,7 @@ def write_settings(arcade: Arcade, plan: ArcadePlan, folder: Folder, *, bus_port
     (folder.hub / "hub.toml").write_text(
         f'identity = "identity"\nstate = "state"\ntimezone = "{TIMEZONE}"\n\n'
         f'[device_bus]\nhost = "{LOOPBACK}"\nport = {bus_port}\nusername = "hub"\npassword_file = "hub.password"\n\n'
-        f'[uplink]\nhost = "{LOOPBACK}"\nport = {uplink_port}\n'
-        'ca_file = "ca.crt"\ncert_file = "hub.crt"\nkey_file = "hub.pem"\n'
+        f'[uplink]\nhost = "{LOOPBACK}"\nport = {uplink_port}\n{_UPLINK_TLS if find_mosquitto() else ""}'
     )
     (folder.bridge / "bridge.toml").write_text(_bridge_toml(arcade, plan, folder, bus_port))
 
