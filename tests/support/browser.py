@@ -25,7 +25,7 @@ class Visit:
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
-    def foreign(self, base: str) -> list[str]:
+    def foreign(self, base: str | tuple[str, ...]) -> list[str]:
         """Return the addresses asked for outside the page's own origin."""
         return [address for address in self.requests if not address.startswith(base)]
 
