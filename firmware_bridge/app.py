@@ -22,7 +22,7 @@ from device_profiles.loading import SettingsError
 from firmware_bridge.actuation_log import ActuationLog
 from firmware_bridge.bus_client import BusClient
 from firmware_bridge.desk import Desk, Effect, HandOver, Publish, Reply, StopIntake
-from firmware_bridge.drivers.interface import Answer, Condition, Inbox, ValueFact, Wish
+from firmware_bridge.drivers.interface import Answer, Condition, Counted, Inbox, ValueFact, Wish
 from firmware_bridge.log_lines import log_line
 from firmware_bridge.preallocated import LogFileError
 from firmware_bridge.settings import BridgeSettings, load_settings
@@ -47,7 +47,7 @@ class _Arrived(msgspec.Struct, frozen=True):
 
 
 class _Spoke(msgspec.Struct, frozen=True):
-    said: ValueFact | Answer | Attached | Detached
+    said: ValueFact | Counted | Answer | Attached | Detached
 
 
 class _Work(msgspec.Struct, frozen=True):
@@ -223,6 +223,9 @@ class Bridge:
                 if counter >= 0:
                     self._set_back.discard(device)
                 return self._desk.fact(Fact(device, body, utc_ms() - age_ms, counter))
+            case Counted(counter=counter):
+                self._set_back.discard(device)
+                return self._desk.counted(device, counter, utc_ms=utc_ms())
             case Answer() as answer:
                 return self._desk.answer(device, answer, utc_ms=utc_ms(), now_ms=now_ms())
             case Attached(inbox=inbox):

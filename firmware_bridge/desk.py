@@ -14,12 +14,14 @@ from firmware_bridge.drivers.interface import Answer
 from firmware_bridge.value_log import Fact, Kept, ValueLog
 from payment_core.bus import Booked
 from payment_core.commands import Command, Outcome, PulseCredit, Result
-from payment_core.events import CoinInserted, CreditDelivered, EventsLost
+from payment_core.events import CreditDelivered, EventsLost
 
 WAITING_LIMIT: Final = 64
 """Commands that wait for the one before them on their device; the next is answered `failed`, reason `busy`."""
 MAX_SEQ: Final = 2**63 - 1
 MAX_COMMAND_ID: Final = 64
+COUNTER_TOP: Final = 255
+"""Event counters of acceptors go 255, 1 (ccTalk part 3, header 229)."""
 
 
 class HandOver(msgspec.Struct, frozen=True):
@@ -86,7 +88,7 @@ class Desk:
         self._accepting = False
 
     def expect_counter(self, device: str, *, booked_counter: int) -> None:
-        """The log does not know the device's counter, but the hub does: compare at the device's next fact."""
+        """The log does not know the device's counter, but the hub does: compare when it says it."""
         self._baselines[device] = booked_counter
 
     def attach(self, device: str) -> None:
@@ -143,8 +145,14 @@ class Desk:
 
     def fact(self, fact: Fact) -> list[Effect]:
         """Write a value fact down."""
-        effects: list[Effect] = [Publish(kept) for kept in self.values.append([*self._missed(fact), fact])]
+        effects: list[Effect] = [Publish(kept) for kept in self.values.append([fact])]
         return [*effects, StopIntake()] if self.values.full else effects
+
+    def counted(self, device: str, counter: int, *, utc_ms: int) -> list[Effect]:
+        """Note the device's counter. After a lost log, what it is ahead of the hub's is a tamper entry, never credit."""
+        self.values.note_counter(device, counter)
+        missed = _counted_since(self._baselines.pop(device, counter), counter)
+        return self.fact(Fact(device, EventsLost(count=missed), utc_ms)) if missed else []
 
     def booked(self, device: str, booked: Booked) -> int:
         """The hub has it; returns how many events went."""
@@ -179,10 +187,9 @@ class Desk:
     def _finish(self, device: str, command: Command, outcome: Outcome, *, amount: int = 0, reason: str = "") -> None:
         self._actuations.finish(command.id, device=device, outcome=outcome, amount=amount, reason=reason)
 
-    def _missed(self, fact: Fact) -> list[Fact]:
-        """After a lost log: what the device counted between the hub's last booking and this fact is a tamper entry."""
-        if fact.counter < 0 or not isinstance(fact.body, CoinInserted):
-            return []
-        booked_counter = self._baselines.pop(fact.device, fact.counter)
-        missed = fact.counter - 1 - booked_counter
-        return [Fact(fact.device, EventsLost(count=missed), fact.at_ms)] if missed > 0 else []
+
+def _counted_since(booked: int, counter: int) -> int:
+    """Return how far a counter of 1..255 went since `booked`; 0, after a reset, says nothing."""
+    if counter == 0:
+        return 0
+    return counter - booked if counter >= booked else counter + COUNTER_TOP - booked

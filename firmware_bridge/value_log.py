@@ -65,6 +65,13 @@ class _Gone(msgspec.Struct, frozen=True, array_like=True, tag=2):
     seq: int
 
 
+class _Counter(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """A device's own counter moved without an event worth money."""
+
+    device: str
+    counter: int
+
+
 class _Track(msgspec.Struct, array_like=True):
     """What a device's next event needs."""
 
@@ -78,7 +85,7 @@ class _Head(msgspec.Struct, array_like=True):
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
-_RECORDS: Final = msgspec.msgpack.Decoder(Kept | _Gone)
+_RECORDS: Final = msgspec.msgpack.Decoder(Kept | _Gone | _Counter)
 _HEADS: Final = msgspec.msgpack.Decoder(_Head)
 
 
@@ -122,6 +129,11 @@ class ValueLog:
         kept = [self._number(fact) for fact in facts]
         self._write([*kept])
         return kept
+
+    def note_counter(self, device: str, counter: int) -> None:
+        """Stage a device's own counter that moved without money."""
+        self._head.tracks.setdefault(device, _Track()).counter = counter
+        self._write([_Counter(device, counter)])
 
     def booked(self, device: str, booked: Booked) -> int:
         """Let go of what the hub has; returns how many events that were."""
@@ -190,7 +202,7 @@ class ValueLog:
         self._count += len(queue) - len(self._pending.get(device, ()))
         self._pending[device] = queue
 
-    def _write(self, records: list[Kept | _Gone]) -> None:
+    def _write(self, records: list[Kept | _Gone | _Counter]) -> None:
         data = b"".join(self._frame(record) for record in records)
         if self._write_at + len(data) > BODY_BYTES:
             self._change_halves()
@@ -202,14 +214,17 @@ class ValueLog:
     def _half_at(self) -> int:
         return self._generation % 2 * HALF_BYTES
 
-    def _frame(self, record: Kept | _Gone) -> bytes:
+    def _frame(self, record: Kept | _Gone | _Counter) -> bytes:
         payload = _ENCODER.encode(record)
         return _FRAME.pack(zlib.crc32(payload, self._generation & 0xFFFFFFFF), len(payload)) + payload
 
     def _change_halves(self) -> None:
         """Write everything that counts into the other half; durable when this returns."""
         self._generation += 1
-        body = b"".join(self._frame(kept) for kept in self.pending())
+        # The counters come last: those of unbooked events may be older than what the device has counted since.
+        counters = [_Counter(device, track.counter) for device, track in self._head.tracks.items()]
+        records: list[Kept | _Gone | _Counter] = [*self.pending(), *counters]
+        body = b"".join(self._frame(record) for record in records)
         head = _ENCODER.encode(self._head)
         if len(body) > BODY_BYTES or len(head) > HEAD_BYTES - _HEAD.size:
             message = f"the value log is full: {self._count} events were not booked by the hub. Is the hub running?"
@@ -232,6 +247,8 @@ class ValueLog:
         for record in _whole_records(body, self._generation):
             if isinstance(record, Kept):
                 self._take(record)
+            elif isinstance(record, _Counter):
+                self._head.tracks.setdefault(record.device, _Track()).counter = record.counter
             else:
                 queue = self._pending.get(record.device, deque())
                 self._keep(record.device, (k for k in queue if k.epoch != record.epoch or k.seq > record.seq))
@@ -245,7 +262,7 @@ class ValueLog:
         return generation, _HEADS.decode(head)
 
 
-def _whole_records(body: bytes, generation: int) -> Iterable[Kept | _Gone]:
+def _whole_records(body: bytes, generation: int) -> Iterable[Kept | _Gone | _Counter]:
     """Yield records until the first that is not whole."""
     at = 0
     while at + _FRAME.size <= len(body):

@@ -8,7 +8,7 @@ import msgspec
 
 from device_profiles.schema import Acceptor
 from firmware_bridge.drivers.cctalk_line import CctalkLine
-from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Outbox, ValueFact
+from firmware_bridge.drivers.interface import Answer, Condition, Counted, Inbox, Outbox, ValueFact
 from firmware_bridge.transports.interface import BytePipe, TransportError
 from firmware_bridge.wire.cctalk import Header
 from firmware_bridge.wire.cctalk_coins import (
@@ -145,6 +145,8 @@ class CctalkAcceptor:
             elif is_fault(event.code):
                 self._fault = error_name(event.code)
                 self._upkeep_at = at
+        if found.last != self._last and not (found.new and found.new[-1].event.position):
+            await outbox.put(Counted(found.last))
         self._last = found.last
 
     async def _upkeep(self) -> None:

@@ -50,7 +50,16 @@ class Answer(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-Observation = Wish | ValueFact | Condition | Answer
+class Counted(msgspec.Struct, frozen=True):
+    """The device's own event counter, where it moved without money (first contact, an error event, a reset).
+
+    Everything up to it has been said. It is kept, so that a coin right after a restart is told from an old one.
+    """
+
+    counter: int
+
+
+Observation = Wish | ValueFact | Counted | Condition | Answer
 Inbox = asyncio.Queue[Command]
 Outbox = asyncio.Queue[Observation]
 

@@ -17,12 +17,13 @@ from cloud_sync.mqtt_link import BrokerUnavailableError, MqttLink, MqttSettings
 from firmware_bridge.app import main
 from payment_core.bus import Birth, Booked, DeviceState, decode, device_topic, encode, parse_topic
 from payment_core.commands import PulseCredit, Result, make_command
-from payment_core.events import CreditDelivered, Event, event_body
+from payment_core.events import CoinInserted, CreditDelivered, Event, event_body
 from tests.support.sizes import count
 
 pytestmark = pytest.mark.slow
 HUB = "hub-1"
 LINE = "racer-1"
+COINS = "coins"
 BROKER = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 
 
@@ -45,6 +46,7 @@ class Venue:
             f'bridge = "hall"\nhub = "{HUB}"\nstate_dir = "{folder}/state"\n[broker]\nport = {self.port}\n'
             f'[[device]]\nid = "{LINE}"\nprofile = "arcade-coin-line"\nsocket = "{self.machine_place}"\n'
             "[device.pulse]\nwidth_ms = 25\ngap_ms = 25\n"
+            f'[[device]]\nid = "{COINS}"\nprofile = "cctalk-coin-acceptor"\nport = "{folder}/acceptor"\n'
         )
 
     def start(self, name: str) -> None:
@@ -52,6 +54,17 @@ class Venue:
         command = {
             "broker": [BROKER, "-c", str(self.folder / "m.conf")],
             "machine": [*python, "firmware_bridge.simulators.game_machine", "--dir", str(self.folder)],
+            "acceptor": [
+                *python,
+                "venuehub",
+                "device",
+                "emulate",
+                "cctalk_acceptor",
+                "--link",
+                f"{self.folder}/acceptor",
+                "--status",
+                f"{self.folder}/coins.json",
+            ],
             "bridge": [*python, "firmware_bridge.app", "--config", str(self.folder / "bridge.toml")],
         }[name]
         log = (self.folder / f"{name}.log").open("a")
@@ -66,11 +79,14 @@ class Venue:
             process.stdin.close()
         return code
 
-    def jam(self) -> None:
-        process = self.processes["machine"]
+    def tell(self, name: str, line: str) -> None:
+        process = self.processes[name]
         assert process.stdin is not None
-        process.stdin.write("jam\n")
+        process.stdin.write(f"{line}\n")
         process.stdin.flush()
+
+    def coins(self) -> dict[str, int]:
+        return json.loads((self.folder / "coins.json").read_text())
 
     async def credits_seen(self) -> int:
         reader, writer = await asyncio.open_unix_connection(self.machine_place)
@@ -92,6 +108,7 @@ class Hub:
         self.results: dict[str, Result] = {}
         self.delivered: dict[str, int] = {}
         self.events: list[Event] = []
+        self.coins: dict[tuple[int, int], CoinInserted] = {}
         self.changed = asyncio.Condition()
 
     async def listen(self) -> None:
@@ -108,13 +125,22 @@ class Hub:
                     case Result():
                         self.results[content.id] = content
                     case Event():
-                        self.events.append(content)
-                        body = event_body(content)
-                        assert isinstance(body, CreditDelivered)
-                        self.delivered[body.id] = body.credits
+                        self.take(address.name, content)
                     case _:
                         pass
                 self.changed.notify_all()
+
+    def take(self, device: str, event: Event) -> None:
+        match event_body(event):
+            case CreditDelivered() as credit:
+                assert device == LINE
+                self.events.append(event)
+                self.delivered[credit.id] = credit.credits
+            case CoinInserted() as coin:
+                assert device == COINS
+                assert self.coins.setdefault((event.epoch, event.seq), coin) == coin
+            case other:
+                pytest.fail(f"nothing may be lost: {other}")
 
     async def until(self, wanted) -> None:
         async with asyncio.timeout(20), self.changed:
@@ -195,7 +221,7 @@ def test_a_credit_is_given_once_told_until_booked_and_answered_when_asked_again(
             assert hub.results[refused].outcome == "refused"
             assert await venue.credits_seen() == 3
             assert venue.end("bridge", signal.SIGTERM) == 0
-            await hub.until(lambda: hub.states == {LINE: "offline", "hall": "offline"})
+            await hub.until(lambda: hub.states == {LINE: "offline", COINS: "offline", "hall": "offline"})
 
     run(story)
 
@@ -204,7 +230,7 @@ def test_a_jam_is_a_state_and_a_failed_command_and_the_broker_tells_when_the_bri
     async def story() -> None:
         async with open_hub(venue) as hub:
             boot_id = await hub.online()
-            venue.jam()
+            venue.tell("machine", "jam")
             await hub.until(lambda: hub.states[LINE] == "fault")
             wish = await hub.send(1, boot_id=boot_id)
             await hub.until(lambda: wish in hub.results)
@@ -243,6 +269,33 @@ def test_killed_in_mid_train_again_and_again_nothing_is_given_twice_and_every_co
             assert 3 * len(delivered) <= seen <= 3 * (len(delivered) + doubts)
             keys = {(event.epoch, event.seq): bytes(event.body) for event in hub.events}
             assert all(keys[event.epoch, event.seq] == bytes(event.body) for event in hub.events)
+
+    run(story)
+
+
+def test_killed_among_coins_none_is_lost_or_doubled(venue):
+    dice = random.Random(7)
+    rounds = max(3, count(40))
+    venue.start("acceptor")
+
+    async def story() -> None:
+        async with open_hub(venue) as hub:
+            for _ in range(rounds):
+                await hub.online()
+                await hub.until(lambda: hub.states.get(COINS) == "online")
+                for _ in range(dice.randint(1, 3)):
+                    venue.tell("acceptor", "coin 2")
+                await asyncio.sleep(dice.uniform(0, 0.2))  # the moment of the kill is the point
+                venue.end("bridge")
+                hub.states.clear()
+                venue.start("bridge")
+            await hub.online()
+            await hub.until(lambda: hub.states.get(COINS) == "online")
+            await hub.until(lambda: len(hub.coins) >= venue.coins()["coins_inserted"] > 0)
+            venue.end("bridge", signal.SIGTERM)
+            assert len(hub.coins) == venue.coins()["coins_inserted"]
+            counters = [coin.counter for coin in hub.coins.values()]
+            assert len(set(counters)) == len(counters)
 
     run(story)
 

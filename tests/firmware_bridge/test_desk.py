@@ -126,14 +126,13 @@ def test_a_full_value_log_stops_acceptors_and_credits_until_the_hub_books(bench,
     assert bench.command(wish(2)) == [HandOver(LINE, wish(2))]
 
 
-@pytest.mark.parametrize(("first_counter", "expected"), [(4, []), (5, [1]), (9, [5]), (2, [])])
-def test_after_a_lost_log_the_counter_s_difference_is_a_tamper_entry(bench, first_counter, expected):
+@pytest.mark.parametrize(("counter", "lost"), [(3, []), (4, [1]), (9, [6]), (2, [254]), (0, [])])
+def test_after_a_lost_log_the_counter_s_difference_is_a_tamper_entry(bench, counter, lost):
     bench.desk.expect_counter(COINS, booked_counter=3)
-    coin = Fact(COINS, CoinInserted(position=1, counter=first_counter), at_ms=0, counter=first_counter)
-    bodies = [event_body(effect.kept.event(now_ms=0)) for effect in bench.desk.fact(coin)]
-    assert [body.count for body in bodies[:-1]] == expected
-    assert bodies[-1] == coin.body
-    assert len(bench.desk.fact(coin)) == 1, "only the first fact is compared"
+    effects = bench.desk.counted(COINS, counter, utc_ms=1_000)
+    assert [event_body(effect.kept.event(now_ms=0)).count for effect in effects] == lost
+    assert bench.values.last_counter(COINS) == counter
+    assert bench.desk.counted(COINS, 99, utc_ms=1_000) == [], "only the first is compared"
 
 
 def test_a_value_event_in_the_log_proves_that_its_command_was_done(tmp_path):

@@ -69,6 +69,18 @@ def test_numbers_and_counter_outlive_the_events(path):
     log.close()
 
 
+def test_a_counter_that_moved_without_money_outlives_older_unbooked_events(path):
+    log = ValueLog(path, fresh_epoch=7)
+    log.append([coin(7)])
+    log.note_counter("coins", 9)
+    log.note_counter("fresh", 0)
+    log.close()
+    for _ in range(2):
+        log = ValueLog(path, fresh_epoch=8)
+        assert (log.last_counter("coins"), log.last_counter("fresh")) == (9, 0)
+        log.close()
+
+
 def short_of(kept: list[Kept]) -> list[tuple[int, int]]:
     return [(one.epoch, one.seq) for one in kept]
 
