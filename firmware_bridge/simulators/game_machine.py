@@ -150,7 +150,8 @@ class Booth:
         decoder = FrameDecoder()
         self._writers.add(writer)
         drove = False
-        with contextlib.suppress(OSError):
+        # Python 3.11 tells the loop of a cancelled connection as of a fault; the end of the process is none.
+        with contextlib.suppress(OSError, asyncio.CancelledError):
             writer.write(self._ready_frame())
             while data := await reader.read(READ_LIMIT_BYTES):
                 for frame in decoder.feed(data):
