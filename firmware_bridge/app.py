@@ -217,7 +217,10 @@ class Bridge:
                 for station in self._stations.values():
                     station.open_intake()
             return []
-        match item.said:
+        return self._stage_said(device, item.said)
+
+    def _stage_said(self, device: str, said: ValueFact | Counted | Answer | Attached | Detached) -> list[Effect]:
+        match said:
             case ValueFact(body=body, at=at, counter=counter):
                 age_ms = max(0, round((time.monotonic() - at) * 1_000))
                 if counter >= 0:
@@ -233,6 +236,7 @@ class Bridge:
                 self._desk.attach(device)
                 return []
             case Detached():
+                self._stations[device].heard_out()
                 return self._desk.detach(device)
 
     def _act(self, effect: Effect) -> None:

@@ -59,8 +59,10 @@ def complaint(table: dict[str, object]) -> str:
         ),
         (
             {"hub": "h", "device": [{**WASHER, "zzz": 1}]},
-            'hub.toml: device "washer-2": zzz is not a setting. '
-            "Known: id, pins, port, positions, profile, pulse, socket.",
+            (
+                'hub.toml: device "washer-2": zzz is not a setting. '
+                "Known: id, pins, port, positions, profile, pulse, socket."
+            ),
         ),
     ],
 )
