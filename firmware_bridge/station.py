@@ -48,6 +48,8 @@ class Station:
         self._intake = asyncio.Event()
         self._intake.set()
         self._stop = asyncio.Event()
+        self._heard_out = asyncio.Event()
+        self._heard_out.set()
         self._told = ""
 
     def stop_intake(self) -> None:
@@ -60,6 +62,10 @@ class Station:
         self._intake.set()
         self._stop.clear()
 
+    def heard_out(self) -> None:
+        """All that the ended driver said is in the value log, so its last counter can be asked for."""
+        self._heard_out.set()
+
     async def run(self, ready: asyncio.Event) -> None:
         """Serve until cancelled. `ready`: the device's counter can be known; only devices that have one wait for it."""
         if self.profile.read_back == "counter":
@@ -69,6 +75,8 @@ class Station:
             if not self._intake.is_set():
                 await self.outbox.put(Condition("fault", reason=FULL))
                 await self._intake.wait()
+            # A counter older than what the former driver said would let the next one say its last coins again.
+            await self._heard_out.wait()
             started = time.monotonic()
             await self._serve_once()
             if time.monotonic() - started > STEADY_S:
@@ -89,6 +97,7 @@ class Station:
             await self._tell(first_fault(error))
         finally:
             if attached:
+                self._heard_out.clear()
                 await self.outbox.put(Detached())
 
     async def _run_until_stopped(self, driver: Driver, inbox: Inbox) -> None:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from firmware_bridge import desk as desk_module
@@ -114,6 +115,22 @@ def test_a_command_no_hub_can_mean_is_not_admitted(bench):
         assert bench.command(odd) == []
     assert bench.command(Command(id="", seq=1, boot_id="boot", ttl_ms=9, kind="x", body=wish(1).body)) == []
     assert bench.actuations.high_water_mark(LINE) == 0
+
+
+def test_an_installer_s_wish_to_blink_goes_past_the_log(bench):
+    blink = msgspec.structs.replace(wish(7, body=Identify(3)), seq=0)
+    assert bench.command(wish(1)) == [HandOver(LINE, wish(1))]
+    assert bench.command(blink) == [HandOver(LINE, blink)]
+    assert bench.desk.is_at_driver(LINE, blink)
+    assert bench.answer(7, "refused", amount=0, reason="not_supported") == [reply(7, "refused", "not_supported")]
+    assert not bench.desk.is_at_driver(LINE, blink)
+    assert bench.answer(7, "done") == []
+    bench.command(blink)
+    assert bench.desk.detach(LINE) == [reply(1, "unknown", "driver_ended"), reply(7, "failed", "device_offline")]
+    assert bench.command(blink) == [reply(7, "failed", "device_offline")]
+    bench.desk.attach(LINE)
+    assert [bench.command(blink)[0] for _ in range(9)] == [*[HandOver(LINE, blink)] * 8, reply(7, "failed", "busy")]
+    assert bench.actuations.high_water_mark(LINE) == 1
 
 
 def test_a_full_value_log_stops_acceptors_and_credits_until_the_hub_books(bench, monkeypatch):

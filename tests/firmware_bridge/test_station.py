@@ -80,6 +80,7 @@ def test_intake_is_stopped_and_opened(tmp_path):
             assert await station.outbox.get() == Detached()
             assert await station.outbox.get() == Condition("fault", reason="value_log_full")
             station.open_intake()
+            station.heard_out()
             second = await station.outbox.get()
             assert isinstance(second, Attached)
             assert second.inbox is not first.inbox
@@ -105,5 +106,27 @@ def test_a_device_with_a_counter_waits_until_it_can_be_known(tmp_path):
             said = await station.outbox.get()
             assert (said.state, asked.is_set()) == ("offline", True)
             assert "no-port" in said.reason
+
+    run(story)
+
+
+def test_the_next_driver_is_opened_when_the_last_words_of_the_former_are_in_the_log(tmp_path):
+    async def story() -> None:
+        asked = []
+        device = Device(id="racer-1", profile=LINE.name, socket=str(tmp_path / "m.sock"))
+        station = Station(device, LINE, counter=lambda: asked.append(len(asked)))
+        server = await asyncio.start_unix_server(Booth(GameMachine()).serve, tmp_path / "m.sock")
+        async with server, running(station):
+            assert isinstance(await station.outbox.get(), Attached)
+            assert await station.outbox.get() == Condition("online")
+            station.stop_intake()
+            assert await station.outbox.get() == Detached()
+            station.open_intake()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(station.outbox.get(), 0.1)
+            assert asked == [0]
+            station.heard_out()
+            assert isinstance(await station.outbox.get(), Attached)
+            assert asked == [0, 1]
 
     run(story)
