@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -45,14 +45,16 @@ def broker_settings(url: str, folder: Path) -> MqttSettings:
     No client id is set: two workers of one office must not throw each other out.
     """
     parts = urlsplit(url)
-    if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or parts.path not in {"", "/"}:
+    plain = parts.scheme == "mqtt"
+    port = _port(parts, PLAIN_PORT if plain else TLS_PORT)
+    if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or parts.path not in {"", "/"} or not port:
         message = f"--broker {url}: write mqtt://host:port or mqtts://host:port"
         raise SettingsError(message)
-    if parts.scheme == "mqtt":
-        return MqttSettings(host=parts.hostname, port=_port(parts.port, url, PLAIN_PORT))
+    if plain:
+        return MqttSettings(host=parts.hostname, port=port)
     return MqttSettings(
         host=parts.hostname,
-        port=_port(parts.port, url, TLS_PORT),
+        port=port,
         ca_file=str(folder / "ca.crt"),
         cert_file=str(folder / "office.crt"),
         key_file=str(folder / "office.pem"),
@@ -68,8 +70,9 @@ def http_address(text: str) -> HttpAddress:
     return HttpAddress(host or LOOPBACK, int(port))
 
 
-def _port(port: int | None, url: str, otherwise: int) -> int:
-    if port == 0:
-        message = f"--broker {url}: a broker has no port 0"
-        raise SettingsError(message)
-    return otherwise if port is None else port
+def _port(parts: SplitResult, otherwise: int) -> int:
+    """Return the port, `otherwise` where none is named, 0 where what is named is none."""
+    try:
+        return otherwise if parts.port is None else parts.port
+    except ValueError:
+        return 0

@@ -1,5 +1,7 @@
 """An office with books on disk, and hubs that write real entries and seal real batches."""
 
+import functools
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -163,20 +165,31 @@ class HubPen:
         return hub_topic(self.identity.hub_id, "up", "batch")
 
 
+@functools.cache
+def founded() -> bytes:
+    """Return a database with a tenant, a venue and two guests: made once, for every test begins with it."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "office.sqlite"
+        store = open_store(sqlite_url(file), create=True)
+        founder = Tenant(TENANT, "Star Arcade", WALL_MS)
+        found_office(store, founder, venue_id=VENUE, venue="Hall", timezone="Asia/Shanghai")
+        with store.writing() as tx:
+            for account_id in (GUEST, OTHER_GUEST):
+                people.add_account(tx, TENANT, GuestAccount(account_id=account_id, created_ms=WALL_MS))
+        store.close()  # the last connection brings the log back into the file
+        return file.read_bytes()
+
+
 class Office:
     """Books in a folder, one venue, one hub (more by `enroll`), and a worker over them."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "office.sqlite"
         self.now_ms = WALL_MS
-        self.store: Store = open_store(sqlite_url(self.file), create=True)
-        founder = Tenant(TENANT, "Star Arcade", WALL_MS)
-        found_office(self.store, founder, venue_id=VENUE, venue="Hall", timezone="Asia/Shanghai")
+        self.file.write_bytes(founded())
+        self.store: Store = open_store(sqlite_url(self.file))
         self.hub = self.enroll(HUB, "hall")
         self.start()
-        for account_id in (GUEST, OTHER_GUEST):
-            with self.store.writing() as tx:
-                people.add_account(tx, TENANT, GuestAccount(account_id=account_id, created_ms=WALL_MS))
 
     def start(self) -> None:
         """Start a worker anew: what it knew in memory is gone."""

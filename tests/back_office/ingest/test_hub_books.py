@@ -14,9 +14,7 @@ from tests.back_office.world import GUEST, HUB, OTHER_HUB, TENANT, HubPen, leave
 
 def receipt_of(office, letters):
     identity = office.hub.identity
-    downlink = Downlink(
-        hub_id=HUB, tenant_id=TENANT, opener=identity.opener, trust=identity.trust, versions={}
-    )
+    downlink = Downlink(hub_id=HUB, tenant_id=TENANT, opener=identity.opener, trust=identity.trust, versions={})
     receipts = [letter for letter in letters if letter.topic.endswith("/down/receipt")]
     (event,) = downlink.on_message(receipts[-1].topic, receipts[-1].payload)
     assert isinstance(event, Accepted)
@@ -25,7 +23,9 @@ def receipt_of(office, letters):
 
 def balance(office, kind, key=""):
     with office.store.reading() as tx:
-        return sum(row.amount for row in books.balances(tx, TENANT) if (row.account.kind, row.account.key) == (kind, key))
+        return sum(
+            row.amount for row in books.balances(tx, TENANT) if (row.account.kind, row.account.key) == (kind, key)
+        )
 
 
 def alarms(office):

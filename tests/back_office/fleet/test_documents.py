@@ -1,0 +1,70 @@
+"""Documents: read strictly, told with their key, kept under rising versions."""
+
+import pytest
+
+from back_office.fleet.documents import DocumentError, fingerprint, keep_document, read_document
+from back_office.store import papers
+from payment_core.policy import DevicesDocument, Lane, RiskDocument
+from tests.back_office.world import HUB, TENANT
+
+DEVICES = """
+[[lanes]]
+id = "racer-2"
+machine = "racer-2"
+zone = "hall"
+reader = "reader-1"
+output = "coin-line-1"
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def put(name, text):
+        file = tmp_path / name
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    return put
+
+
+def test_toml_and_json(write):
+    wanted = DevicesDocument(0, (Lane("racer-2", "racer-2", "hall", "reader-1", "coin-line-1"),))
+    assert read_document("devices", write("d.toml", DEVICES)) == wanted
+    assert read_document("risk", write("r.json", '{"version": 4, "hold_ms": 900}')) == RiskDocument(4, hold_ms=900)
+    assert read_document("texts", write("t.toml", '[en]\nhello = "Hi"')) == {"en": {"hello": "Hi"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "text", "said"),
+    [
+        ("device", "d.toml", DEVICES, "there is no document 'device': choose one of devices, prices, risk, texts"),
+        ("devices", "d.toml", DEVICES.replace("zone", "zome"), r"d\.toml: as document 'devices': .*zome"),
+        ("devices", "d.toml", "[[lanes]", r"d\.toml: as document 'devices'"),
+        ("risk", "r.json", '{"hold_ms": "soon"}', r"r\.json: as document 'risk': .*\$\.hold_ms"),
+        ("risk", "r.json", "[1]", r"r\.json: as document 'risk'"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(write, name, file, text, said):
+    with pytest.raises(DocumentError, match=said):
+        read_document(name, write(file, text))
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(DocumentError, match=r"none\.toml: cannot be read"):
+        read_document("risk", tmp_path / "none.toml")
+
+
+def test_versions_rise_and_the_content_says_them(office):
+    def keep(content):
+        with office.store.writing() as tx:
+            return keep_document(tx, TENANT, HUB, "risk", content, now_ms=1)
+
+    first = keep(RiskDocument(0, hold_ms=900))
+    assert (first.version, b'"version":1' in first.body) == (1, True)
+    assert keep(RiskDocument(0, hold_ms=900)) == first
+    assert keep(RiskDocument(7, hold_ms=901)).version == 2
+    back = keep(RiskDocument(0, hold_ms=900))
+    assert (back.version, b'"version":3' in back.body) == (3, True)
+    assert len(fingerprint(back.body)) == 32
+    with office.store.reading() as tx:
+        assert [(held.name, held.version) for held in papers.documents(tx, TENANT, HUB)] == [("risk", 3)]

@@ -1,0 +1,105 @@
+"""What the page asks, answered from the books."""
+
+import asyncio
+
+from back_office.console.interface import OfficeQueries
+from back_office.ledger.queries import Queries
+from back_office.store import places
+from cloud_sync.protocol.topics import hub_topic
+from payment_core.journal import Cause, CoinBooked, Declined, Part, Voided
+from payment_core.money import Money
+from tests.back_office.world import DAY, GUEST, HUB, TENANT, WALL_MS
+
+
+def ask(office, question):
+    queries: OfficeQueries = Queries(office.store, TENANT, office.worker.presence, lambda: office.now_ms)
+    return asyncio.run(question(queries))
+
+
+def play(office):
+    hub = office.hub
+    office.worker.on_message(*hub.hello())
+    office.top_up(1_000)
+    office.lease()
+    hub.held(200, authorization=1)
+    hub.captured(200, authorization=1)
+    hub.held(300, authorization=2)
+    hub.write(lambda header: Voided(1, header, (Part("CNY", 300, 1),), GUEST, Cause.DEVICE), authorization=2)
+    hub.write(lambda header: CoinBooked(1, header, "acceptor-1", 1, 1, 1, 1, "CNY", 100))
+    hub.write(
+        lambda header: Declined(1, header, "not_enough", None, None, None, "reader-1", 1, 99, (Part("CNY", 500),))
+    )
+    hub.held(100, authorization=3)
+    office.take(hub.batch())
+
+
+def test_the_venue_and_its_business_day(office):
+    venue = ask(office, lambda queries: queries.venue())
+    assert (venue.name, venue.timezone, venue.business_date) == ("Hall", "Asia/Shanghai", "2026-11-22")
+
+
+def test_taps_stand_as_they_ended(office):
+    play(office)
+    rows = ask(office, lambda queries: queries.taps(10))
+    assert [(row.result, row.amount.minor, row.reason) for row in rows] == [
+        ("approved", 100, ""),
+        ("declined", 500, "not_enough"),
+        ("coins", 100, ""),
+        ("voided", 300, ""),
+        ("captured", 200, ""),
+    ]
+    assert {(row.hub, row.machine) for row in rows} == {("hall", "racer-2")}
+    assert len(ask(office, lambda queries: queries.taps(2))) == 2
+
+
+def test_money_today(office):
+    play(office)
+    rows = ask(office, lambda queries: queries.money(f"{DAY // 10_000}-11-22"))
+    assert [(row.kind, row.purse, row.amount, row.count) for row in rows] == [
+        ("coins", "", Money(100, "CNY"), 1),
+        ("taken", "CNY", Money(200, "CNY"), 1),
+    ]
+    assert ask(office, lambda queries: queries.money("2026-11-23")) == []
+
+
+def test_the_trial_balance_sums_to_nothing(office):
+    play(office)
+    rows = ask(office, lambda queries: queries.trial_balance())
+    assert {row.account: row.amount.minor for row in rows} == {
+        "cash_box": 100,
+        "coin_credit": -100,
+        "held": -100,
+        "lease": -700,
+        "psp_clearing": 1_000,
+        "purse": 0,
+        "revenue": -200,
+    }
+
+
+def test_hubs_online_and_off(office):
+    office.worker.on_message(*office.hub.hello(outbox_entries=1, outbox_age_ms=5))
+    state = hub_topic(HUB, "up", "state")
+    assert office.worker.on_message(state, b'{"state":"online"}').moved
+    (row,) = ask(office, lambda queries: queries.hubs())
+    assert (row.name, row.online, row.outbox_age_ms, row.outbox_entries, row.frozen) == ("hall", True, 0, 0, False)
+    office.worker.on_message(state, b'{"state":"offline"}')
+    office.now_ms = WALL_MS + 60_000
+    (row,) = ask(office, lambda queries: queries.hubs())
+    assert (row.online, row.outbox_age_ms, row.outbox_entries) == (False, 60_000, None)
+
+
+def test_gaps_and_alarms(office):
+    hub = office.hub
+    office.worker.on_message(*hub.hello())
+    hub.batch()
+    hub.held(0)
+    office.take(hub.batch())
+    (gap,) = ask(office, lambda queries: queries.gaps())
+    assert (gap.hub, gap.first_seq, gap.last_seq) == ("hall", 1, 1)
+    office.worker.on_message(*hub.hello(last_seq=0))
+    with office.store.writing() as tx:
+        places.freeze(tx, TENANT, HUB, why="fork")
+    office.top_up(1)
+    office.top_up(2)
+    (alarm,) = ask(office, lambda queries: queries.alarms(5))
+    assert (alarm.kind, alarm.severity, alarm.hub) == ("payment_conflict", "critical", "")

@@ -1,0 +1,168 @@
+"""The database: made by migrations, strict, append-only, and never one of another version."""
+
+import sqlite3
+from contextlib import closing
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.exc import IntegrityError
+
+from back_office.store import papers, places
+from back_office.store.engine import open_store, sqlite_url
+from back_office.store.faults import StoreNotThereError, StoreUnfitError, StoreVersionError
+from back_office.store.tables import METADATA
+from tests.back_office.world import GUEST, HUB, TENANT
+
+
+def raw(office):
+    return closing(sqlite3.connect(office.file))
+
+
+def test_the_migrations_make_the_tables_that_the_queries_know(office):
+    with office.store.reading() as tx:
+        look = sa.inspect(tx)
+        assert set(look.get_table_names()) == {*METADATA.tables, "alembic_version"}
+        for name, table in METADATA.tables.items():
+            found = {column["name"]: column["nullable"] for column in look.get_columns(name)}
+            assert found == {column.name: column.nullable for column in table.columns}, name
+            keys = look.get_pk_constraint(name)["constrained_columns"]
+            assert keys == [column.name for column in table.primary_key.columns], name
+
+
+def test_every_primary_key_begins_with_the_tenant():
+    for table in METADATA.tables.values():
+        assert next(iter(table.primary_key.columns)).name == "tenant_id", table.name
+
+
+def test_every_table_is_strict(office):
+    with raw(office) as connection:
+        tables = connection.execute("SELECT name, strict FROM pragma_table_list WHERE type = 'table'").fetchall()
+    loose = {name for name, strict in tables if not strict and not name.startswith("sqlite_")}
+    assert loose == {"alembic_version"}
+
+
+@pytest.mark.parametrize("table", ["entries", "postings", "batches", "payments"])
+@pytest.mark.parametrize("change", ["UPDATE {} SET tenant_id = tenant_id", "DELETE FROM {}"])
+def test_what_is_written_once_stays(office, table, change):
+    office.worker.on_message(*office.hub.hello())
+    office.top_up(1_000)
+    office.take(office.hub.batch())
+    with raw(office) as connection, pytest.raises(sqlite3.IntegrityError, match=f"{table} is append-only"):
+        connection.execute(change.format(table))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE balances SET amount = 1 WHERE kind = 'purse'",
+        "UPDATE leases SET settled = granted + 1",
+        "UPDATE leases SET settled = -1",
+        "UPDATE credentials SET status = 'stolen'",
+        "UPDATE hubs SET sign_key = x'00'",
+        "UPDATE venues SET day_begins_minute = 1440",
+    ],
+)
+def test_the_database_refuses_what_may_never_be(office, change):
+    office.top_up(1_000)
+    office.lease()
+    with raw(office) as connection:
+        connection.execute(
+            "INSERT INTO credentials(tenant_id, credential_id, account_id, media, class, status, version, token_key, "
+            "life) VALUES (?, ?, ?, 'ntag21x', 'C', 'active', 1, x'', 1)",
+            (TENANT, bytes(16), GUEST),
+        )
+        with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed"):
+            connection.execute(change)
+
+
+def test_a_hub_without_its_venue_is_refused(office):
+    with office.store.writing() as tx:
+        stray = msgspec.structs.replace(places.hub(tx, TENANT, HUB), hub_id=bytes(16), venue_id=bytes(16), name="x")
+        with pytest.raises(IntegrityError, match="FOREIGN KEY"):
+            places.add_hub(tx, stray)
+
+
+def test_the_pragmas_that_keep_money_safe_are_on(office):
+    with office.store.reading() as tx:
+        read = {name: tx.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")}
+    assert read == {"journal_mode": "wal", "synchronous": 2}
+
+
+def write_and_fail(office):
+    with office.store.writing() as tx:
+        papers.raise_alarm(tx, TENANT, papers.Alarm("fork", HUB, "text", 1))
+        raise ZeroDivisionError
+
+
+def test_a_transaction_that_fails_leaves_nothing(office):
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail(office)
+    with office.store.reading() as tx:
+        assert papers.alarms(tx, TENANT) == []
+
+
+def test_opening_again_changes_nothing(office):
+    office.store.close()
+    again = open_store(sqlite_url(office.file))
+    with again.reading() as tx:
+        assert [tenant.name for tenant in places.tenants(tx)] == ["Star Arcade"]
+    again.close()
+
+
+def test_no_database_is_told_with_the_remedy(tmp_path):
+    with pytest.raises(StoreNotThereError, match="office init"):
+        open_store(sqlite_url(tmp_path / "office.sqlite"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_of_another_version_is_left_alone(office):
+    with raw(office) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    with pytest.raises(StoreVersionError, match="version 9999, this release knows up to 0001"):
+        open_store(sqlite_url(office.file))
+
+
+def test_another_programs_database_is_left_alone(tmp_path):
+    file = tmp_path / "theirs.sqlite"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE songs(title TEXT)")
+        connection.commit()
+    with pytest.raises(StoreVersionError, match=r"another program's tables \(songs\)"):
+        open_store(sqlite_url(file))
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path):
+    file = tmp_path / "office.sqlite"
+    file.write_bytes(b"no database at all" * 100)
+    with pytest.raises(StoreUnfitError, match=r"office\.sqlite .*not a database"):
+        open_store(sqlite_url(file))
+
+
+def test_the_migrations_speak_postgresql_too():
+    from back_office.store.migrations.versions import v0001_books  # noqa: PLC0415 - as alembic loads it
+
+    said = []
+    context = MigrationContext.configure(
+        dialect_name="postgresql", opts={"as_sql": True, "output_buffer": _Lines(said)}
+    )
+    with Operations.context(context):
+        v0001_books.upgrade()
+    text = "\n".join(said)
+    assert "tenant_id BYTEA NOT NULL" in text
+    assert "amount BIGINT NOT NULL" in text
+    assert "CREATE TRIGGER entries_append_only BEFORE UPDATE OR DELETE ON entries" in text
+    assert "STRICT" not in text
+
+
+class _Lines:
+    """Collects what alembic would send."""
+
+    def __init__(self, lines):
+        self.write = lines.append
+
+    def flush(self):
+        """Nothing is kept back."""

@@ -1,0 +1,160 @@
+"""The post room: hellos are answered with everything that is missing, requests with leases and lists."""
+
+from back_office.fleet import mail
+from back_office.fleet.documents import keep_document
+from back_office.members.cards import add_card, find_card, parse_card, set_status
+from back_office.store import people, places
+from back_office.store.people import GuestAccount
+from cloud_sync.downlink import Accepted, Downlink, ListMismatch
+from cloud_sync.protocol.messages import (
+    CredentialList,
+    Document,
+    DocumentVersion,
+    HelloRequest,
+    Lease,
+    LeaseRequest,
+    ListRequest,
+)
+from cloud_sync.protocol.topics import hub_topic
+from payment_core.policy import RiskDocument
+from tests.back_office.world import GUEST, HUB, KEYS, OTHER_GUEST, TENANT, WALL_MS, leaves
+
+
+def card(number):
+    return parse_card(f"ntag213:04A1B2C3D4E5{number:02X}")
+
+
+def add(office, *numbers):
+    for number in numbers:
+        account = GuestAccount(account_id=bytes([number]) * 16, created_ms=WALL_MS)
+        with office.store.writing() as tx:
+            add_card(tx, TENANT, card(number), pepper=KEYS.pepper, account=account)
+
+
+def set_risk(office, **changes):
+    with office.store.writing() as tx:
+        keep_document(tx, TENANT, HUB, "risk", RiskDocument(0, **changes), now_ms=WALL_MS)
+
+
+def heard(office, letters, versions=None):
+    """Return what the hub makes of letters."""
+    identity = office.hub.identity
+    downlink = Downlink(
+        hub_id=HUB, tenant_id=TENANT, opener=identity.opener, trust=identity.trust, versions=versions or {}
+    )
+    bodies = []
+    for letter in letters:
+        for event in downlink.on_message(letter.topic, letter.payload):
+            if isinstance(event, Accepted):
+                bodies.append(event.body)
+                if isinstance(event.body, CredentialList):
+                    downlink.in_effect("list", event.body.version)
+            else:
+                assert isinstance(event, ListMismatch), event
+                bodies.append(event)
+    return bodies
+
+
+def test_a_hello_brings_the_receipt_leases_list_and_documents(office):
+    add(office, 1, 2)
+    set_risk(office, hold_ms=900)
+    office.top_up(1_000)
+    office.lease()
+    letters = office.worker.on_message(*office.hub.hello()).letters
+    assert leaves(letters) == ["receipt", "lease", "list", "document/risk"]
+    assert [letter.retain for letter in letters] == [False, False, False, True]
+    _, lease, listed, document = heard(office, letters)
+    assert [(grant.account_id, grant.granted_total) for grant in lease.grants] == [(GUEST, 1_000)]
+    assert (listed.full, listed.base_version, listed.version, len(listed.rows)) == (True, 0, 2, 2)
+    assert (document.name, document.version) == ("risk", 1)
+
+
+def test_a_hub_gets_only_what_it_does_not_have(office):
+    add(office, 1, 2)
+    set_risk(office, hold_ms=900)
+    versions = (DocumentVersion("list", 1), DocumentVersion("risk", 1))
+    letters = office.worker.on_message(*office.hub.hello(versions=versions)).letters
+    assert leaves(letters) == ["receipt", "list"]
+    (_, listed) = heard(office, letters, {"list": 1})
+    assert (listed.full, listed.base_version, [row.version for row in listed.rows]) == (False, 1, [2])
+
+
+def test_a_lease_request_leases_everything_and_again_answers_the_same(office):
+    office.worker.on_message(*office.hub.hello())
+    office.top_up(1_000)
+    for _ in range(2):
+        handled = office.worker.on_message(*office.hub.letter(LeaseRequest(GUEST), "request"))
+        (lease,) = heard(office, handled.letters)
+        assert isinstance(lease, Lease)
+        assert [grant.granted_total for grant in lease.grants] == [1_000]
+    nobody = office.worker.on_message(*office.hub.letter(LeaseRequest(OTHER_GUEST), "request"))
+    assert nobody.letters == ()
+    assert office.worker.on_message(*office.hub.letter(LeaseRequest(b""), "request")).letters == ()
+
+
+def test_a_list_request_brings_the_full_list(office):
+    add(office, 1)
+    office.worker.on_message(*office.hub.hello(versions=(DocumentVersion("list", 9),)))
+    handled = office.worker.on_message(*office.hub.letter(ListRequest(9), "request"))
+    (listed,) = heard(office, handled.letters)
+    assert (listed.full, listed.version) == (True, 1)
+
+
+def test_a_long_list_comes_in_pieces_that_fit_on_each_other(office, monkeypatch):
+    monkeypatch.setattr(mail, "ROWS_AT_ONCE", 2)
+    add(office, 1, 2, 3, 4, 5)
+    pieces = heard(office, office.worker.on_message(*office.hub.hello()).letters)[1:]
+    assert [(piece.full, piece.base_version, piece.version) for piece in pieces] == [
+        (True, 0, 2),
+        (False, 2, 4),
+        (False, 4, 5),
+    ]
+
+
+def test_what_another_process_writes_is_told_once(office):
+    office.worker.on_message(*office.hub.hello())
+    assert office.worker.tick() == []
+    add(office, 1)
+    set_risk(office, hold_ms=900)
+    office.top_up(1_000)
+    office.lease()
+    assert leaves(office.worker.tick()) == ["lease", "list", "document/risk"]
+    assert office.worker.tick() == []
+    with office.store.writing() as tx:
+        set_status(tx, TENANT, find_card(tx, TENANT, card(1), pepper=KEYS.pepper), "lost")
+    letters = office.worker.tick()
+    (listed,) = heard(office, letters, {"list": 1})
+    assert [(row.status, row.version) for row in listed.rows] == [("lost", 2)]
+    with office.store.reading() as tx:
+        assert people.list_version(tx, TENANT) == 2
+
+
+def test_a_hub_that_was_never_heard_is_told_nothing(office):
+    add(office, 1)
+    assert office.worker.start() == []
+    assert office.worker.tick() == []
+
+
+def test_a_worker_that_starts_anew_asks_for_hellos(office):
+    office.worker.on_message(*office.hub.hello())
+    office.start()
+    (letter,) = office.worker.start()
+    (body,) = heard(office, [letter])
+    assert isinstance(body, HelloRequest)
+    assert not isinstance(body, Document)
+
+
+def test_states_are_heard_from_enrolled_hubs_only(office):
+    state = hub_topic(HUB, "up", "state")
+    assert office.worker.on_message(state, b'{"state":"online"}').moved
+    assert office.worker.presence.online == {HUB: True}
+    assert not office.worker.on_message(state, b"nonsense").moved
+    assert not office.worker.on_message(hub_topic(bytes(16), "up", "state"), b'{"state":"online"}').moved
+    assert [refusal.reason for refusal in office.worker.on_message("vh/1/x", b"").refusals] == ["topic"]
+
+
+def test_a_hello_is_remembered(office):
+    office.worker.on_message(*office.hub.hello(outbox_entries=3, outbox_age_ms=2**60))
+    with office.store.reading() as tx:
+        hub = places.hub(tx, TENANT, HUB)
+    assert (hub.last_seen_ms, hub.outbox_entries, hub.outbox_age_ms) == (WALL_MS, 3, 2**53 - 1)

@@ -1,0 +1,112 @@
+"""The office's commands: what they print, what they refuse, and with which exit code."""
+
+import json
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from venuehub.cli import main
+
+CARD = "ntag213:04A1B2C3D4E580"
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*words):
+        code = main(["office", *[str(word) for word in words], "--json"])
+        return code, json.loads(capsys.readouterr().out)
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path, run):
+    assert run("init", "--dir", tmp_path / "office", "--tenant", "Star Arcade", "--venue", "Hall")[0] == 0
+    return tmp_path / "office"
+
+
+def test_an_office_is_made_once_and_only_its_owner_reads_it(folder, run):
+    code, said = run("init", "--dir", folder, "--tenant", "Star Arcade")
+    assert (code, said["error"]["code"]) == (4, "identity")
+    assert "never overwritten" in said["error"]["message"]
+    assert {path.stat().st_mode & 0o077 for path in folder.glob("*.key")} == {0}
+
+
+def test_a_time_zone_that_does_not_exist(tmp_path, run):
+    code, said = run("init", "--dir", tmp_path / "x", "--tenant", "T", "--timezone", "Asia/Shangai")
+    assert (code, said["error"]["where"]) == (2, "--timezone")
+    assert not (tmp_path / "x").exists()
+
+
+def test_hubs_are_enrolled(folder, tmp_path, run):
+    code, said = run("enroll", "--dir", folder, "--hub", tmp_path / "hub-1", "--broker", "mqtt://broker:1884")
+    assert (code, said["name"]) == (0, "hub-1")
+    public = json.loads((tmp_path / "hub-1" / "identity.json").read_text())
+    assert (public["hub_id"], public["broker_host"], public["broker_port"]) == (said["hub_id"], "broker", 1884)
+    code, said = run("enroll", "--dir", folder, "--hub", tmp_path / "hub-2", "--name", "hub-1")
+    assert (code, said["error"]["code"]) == (1, "office")
+
+
+def test_cards_and_money(folder, tmp_path, run):
+    run("enroll", "--dir", folder, "--hub", tmp_path / "hub-1")
+    code, card = run("card", "add", "--dir", folder, "--card", CARD, "--name", "W.")
+    assert (code, len(card["account_id"])) == (0, 32)
+    assert run("card", "add", "--dir", folder, "--card", CARD)[0] == 1
+    assert run("card", "add", "--dir", folder, "--card", "ntag213:04")[0] == 2
+    code, said = run("topup", "--dir", folder, "--card", CARD, "--amount", 1000, "--payment-id", "p1", "--hub", "hub-1")
+    assert (code, said) == (0, {"payment_id": "p1", "entry": 2, "again": False, "leased": 1000})
+    code, said = run("topup", "--dir", folder, "--card", CARD, "--amount", 1001, "--payment-id", "p1")
+    assert (code, said["error"]["code"]) == (1, "refused")
+    assert run("topup", "--dir", folder, "--card", "ntag213:04A1B2C3D4E581", "--amount", 1)[0] == 1
+    code, said = run("card", "status", "--dir", folder, "--card", CARD, "lost")
+    assert (code, said["list_version"]) == (0, 2)
+
+
+def test_documents(folder, tmp_path, run):
+    run("enroll", "--dir", folder, "--hub", tmp_path / "hub-1")
+    file = tmp_path / "risk.toml"
+    file.write_text("hold_ms = 900\n")
+    for _ in range(2):
+        assert run("document", "set", "--dir", folder, "--hub", "hub-1", "risk", file) == (
+            0,
+            {"name": "risk", "version": 1},
+        )
+    file.write_text("hold = 900\n")
+    code, said = run("document", "set", "--dir", folder, "--hub", "hub-1", "risk", file)
+    assert code == 2
+    assert "hold" in said["error"]["message"]
+
+
+def test_verify_ends_with_one_where_an_amount_was_changed(folder, run):
+    assert run("verify", "--dir", folder) == (
+        0,
+        {
+            "ok": True,
+            "balanced": True,
+            "entries": 1,
+            "gaps": 0,
+            "duplicates": 0,
+            "office_equals_hubs": None,
+            "faults": [],
+        },
+    )
+    run("card", "add", "--dir", folder, "--card", CARD)
+    run("topup", "--dir", folder, "--card", CARD, "--amount", 1000)
+    with closing(sqlite3.connect(folder / "office.sqlite")) as connection:
+        connection.execute("UPDATE balances SET amount = amount - 1 WHERE kind = 'purse'")
+        connection.commit()
+    code, proof = run("verify", "--dir", folder)
+    assert (code, proof["ok"], proof["balanced"]) == (1, False, False)
+
+
+def test_a_folder_without_an_office_and_one_of_another_version(folder, tmp_path, run):
+    assert run("verify", "--dir", tmp_path / "none")[0] == 4
+    with closing(sqlite3.connect(folder / "office.sqlite")) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    code, said = run("verify", "--dir", folder)
+    assert (code, said["error"]["code"]) == (1, "store")
+    assert "database version 9999" in said["error"]["message"]
+    code, said = run("run", "--dir", folder, "--broker", "http://x")
+    assert (code, said["error"]["code"]) == (2, "settings")
