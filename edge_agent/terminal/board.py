@@ -20,6 +20,9 @@ BALANCE_MS: Final = 10_000
 LANGUAGE_MS: Final = 30_000
 """A language picked at the screen lasts this long after the last touch or tap."""
 
+ENDS_OF_A_HOLD: Final = frozenset({"approved", "in_doubt", "voided"})
+"""What may follow a hold of the same guest; anything else after it is somebody else's."""
+
 ScreenState = Literal[
     "reconnecting", "waiting", "idle", "held", "approved", "declined", "in_doubt", "voided", "repeated",
 ]  # fmt: skip
@@ -72,13 +75,20 @@ class Board:
             if self._result is not None and self._result.state == "held":
                 self._result = None
         else:
-            self._result, self._result_at_ms = view, now_ms
+            held = self._standing_result(now_ms)
+            ends_hold = held is not None and held.state == "held" and view.state in ENDS_OF_A_HOLD
+            self._result = _continued(held, view) if held is not None and ends_hold else view
+            self._result_at_ms = now_ms
+            self._learn_price(view)
 
     def on_kept_view(self, view: View) -> None:
         """Take a view the broker had kept: its price counts, a result in it is somebody's from before."""
         self._machine = view.machine or self._machine
+        self._offline = view.offline
         if view.state == "idle":
-            self._idle, self._offline = view, view.offline
+            self._idle = view
+        else:
+            self._learn_price(view)
 
     def pick_language(self, language: str, now_ms: int) -> None:
         """Take the guest's choice; the venue's language comes back by itself."""
@@ -114,6 +124,11 @@ class Board:
             moments += [self._result_at_ms + SHOWN_MS[self._result.state], self._result_at_ms + BALANCE_MS]
         return min((moment for moment in moments if moment > now_ms), default=None)
 
+    def _learn_price(self, view: View) -> None:
+        """Take the price somebody paid for the price of the next play, until the hub names it."""
+        if self._idle is None and view.price:
+            self._idle = View(state="idle", at_ms=view.at_ms, unit=view.unit, price=view.price)
+
     def _standing_result(self, now_ms: int) -> View | None:
         if self._result is None or now_ms >= self._result_at_ms + SHOWN_MS[self._result.state]:
             return None
@@ -142,3 +157,14 @@ class Board:
             offline=result.offline,
             put_back=result.put_back,
         )
+
+
+def _continued(held: View, end: View) -> View:
+    """Return the end of a play with what only its hold said: who played, and the balance before."""
+    before = None if end.state == "voided" else held.balance_before
+    return msgspec.structs.replace(
+        end,
+        balance_before=before if end.balance_before is None else end.balance_before,
+        masked_name=end.masked_name or held.masked_name,
+        language=end.language or held.language,
+    )

@@ -70,8 +70,34 @@ def test_without_the_broker_every_state_is_reconnecting(board):
 
 
 def test_a_result_the_broker_kept_is_not_shown_to_the_next_guest(board):
-    board.on_kept_view(view("approved", balance_after=4_600))
-    assert shown(board, START_MS).state == "waiting"
+    board.on_kept_view(view("approved", balance_after=4_600, masked_name="王**"))
+    screen = shown(board, START_MS)
+    assert (screen.state, screen.balance_after, screen.masked_name) == ("idle", None, "")
+
+
+def test_a_price_that_was_paid_stands_in_until_the_hub_names_one(board):
+    board.on_kept_view(view("approved", price=250))
+    assert (shown(board, START_MS).state, shown(board, START_MS).price) == ("idle", 250)
+    board.on_view(view("idle", price=300), START_MS)
+    board.on_view(view("approved", price=250), START_MS)
+    assert shown(board, START_MS + SHOWN_MS["approved"]).price == 300
+
+
+@pytest.mark.parametrize(("state", "before"), [("approved", 4_800), ("in_doubt", 4_800), ("voided", None)])
+def test_the_end_of_a_play_keeps_what_its_hold_said(board, state, before):
+    hold = view("held", balance_before=4_800, balance_after=4_600, masked_name="王**", language="en")
+    board.on_view(hold, START_MS)
+    board.on_view(view(state, balance_after=4_600), START_MS + 300)
+    screen = shown(board, START_MS + 300)
+    assert (screen.balance_before, screen.balance_after) == (before, 4_600)
+    assert (screen.masked_name, screen.language) == ("王**", "en")
+
+
+def test_the_next_guests_refusal_keeps_nothing_of_the_last_ones_play(board):
+    board.on_view(view("held", balance_before=4_800, balance_after=4_600, masked_name="王**"), START_MS)
+    board.on_view(view("declined", reason="unknown_card"), START_MS + 900)
+    screen = shown(board, START_MS + 900)
+    assert (screen.balance_before, screen.balance_after, screen.masked_name) == (None, None, "")
 
 
 def test_a_price_the_broker_kept_is_shown(board):
