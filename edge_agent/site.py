@@ -16,6 +16,14 @@ class DocumentRefused(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Heard(msgspec.Struct, frozen=True):
+    """The lowest value event heard of a device that was never booked, and since when (boottime ms)."""
+
+    epoch: int
+    seq: int
+    since_ms: int
+
+
 class Site:
     """Configuration and device state, never money. `apply` is the one function that puts a document in force."""
 
@@ -34,6 +42,7 @@ class Site:
         self.coins: dict[str, dict[int, int]] = {}
         self.births: dict[str, Birth] = {}
         self.states: dict[str, DeviceState] = {}
+        self.unbooked: dict[str, Heard] = {}
         self.office_up = False
         self.frozen = ""
         self._waiting: dict[bytes, int] = {}

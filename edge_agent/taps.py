@@ -44,8 +44,8 @@ def read_tap(draft: Draft, fact: FromDevice, body: CredentialPresented) -> Tap |
         draft.effect(Log("tap.stale", {"reader": fact.device, "age_ms": age_ms}))
         return None
     lane = draft.site.lane_of_device.get(fact.device)
-    latest = authorizations.latest_at(draft.store, fact.device)
-    if latest is not None and (latest.event_epoch, latest.event_seq) >= (event.epoch, event.seq):
+    latest = authorizations.latest_at(draft.store, fact.device, event.epoch)
+    if latest is not None and latest.event_seq >= event.seq:
         first = authorizations.by_event(draft.store, fact.device, event.epoch, event.seq)
         if first is not None:
             _answer_again(draft, lane, first)

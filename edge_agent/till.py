@@ -83,7 +83,8 @@ class Till:
             self._take(draft, fact)
         self._pass_time(draft)
         draft.flush()
-        if draft.seq > self._tail.seq:
+        # At the start too: what the last run wrote and never sealed goes up although nothing new is written.
+        if draft.seq > self._tail.seq or not self._started:
             draft.effect(JournalGrew(draft.seq))
         self._store.commit()
         self._tail = draft.tail

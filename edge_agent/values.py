@@ -1,9 +1,12 @@
 """Value events: coins, credit delivered, events a device lost. Each (device, epoch, seq) is booked once."""
 
+from typing import Final
+
 from edge_agent.draft import Draft, Spot
 from edge_agent.ledger import authorizations
 from edge_agent.messages import FromDevice, Log, SayBooked, Show
 from edge_agent.plays import deliver, hold_and_command, late_evidence, view_of
+from edge_agent.site import Heard
 from payment_core.authorization import State
 from payment_core.bus import Booked
 from payment_core.errors import MalformedMessageError
@@ -12,6 +15,9 @@ from payment_core.identifiers import uuid_bytes
 from payment_core.journal import Actor, Cause, CoinBooked, Held, Part, Tampered, Tender
 from payment_core.policy import Lane
 from payment_core.pricing import Price, find_price
+
+FIRST_SETTLES_MS: Final = 5_000
+"""How long the oldest event of an unknown device must stay the oldest; five rounds of a bridge's resending."""
 
 
 def on_credit(draft: Draft, fact: FromDevice, body: CreditDelivered) -> None:
@@ -116,7 +122,21 @@ def _in_turn(draft: Draft, fact: FromDevice) -> bool:
         draft.effect(SayBooked(fact.device, Booked(epoch=epoch, seq=seq, counter=counter)))
         return False
     expected = seq + 1 if event.epoch == epoch else 1
-    return event.seq == expected or (epoch, seq) == (0, 0)
+    return event.seq == expected or ((epoch, seq) == (0, 0) and _is_first_left(draft, fact))
+
+
+def _is_first_left(draft: Draft, fact: FromDevice) -> bool:
+    """Of a device never booked: say whether this is the oldest event its bridge still has.
+
+    A ledger that was lost meets logs that go on. The bridge resends all of them every second, in order: what stayed the
+    lowest number for several rounds has nothing before it. Taking the first one heard would lose the coins before it.
+    """
+    event, now_ms = fact.event, draft.now.boottime_ms
+    lowest = draft.site.unbooked.get(fact.device)
+    if lowest is None or lowest.epoch != event.epoch or event.seq < lowest.seq:
+        draft.site.unbooked[fact.device] = Heard(event.epoch, event.seq, now_ms)
+        return False
+    return event.seq == lowest.seq and now_ms - lowest.since_ms >= FIRST_SETTLES_MS
 
 
 def _mark(draft: Draft, fact: FromDevice, *, counter: int) -> bool:

@@ -24,7 +24,7 @@ _INSERT: Final = f"INSERT INTO authorizations({_COLUMNS}) VALUES (?,?,?,?,?,?,?)
 _BY_ID: Final = f"SELECT {_COLUMNS} FROM authorizations WHERE id = ?"
 _BY_EVENT: Final = f"SELECT {_COLUMNS} FROM authorizations WHERE reader = ? AND event_epoch = ? AND event_seq = ?"
 _LATEST: Final = (
-    f"SELECT {_COLUMNS} FROM authorizations WHERE reader = ? ORDER BY event_epoch DESC, event_seq DESC LIMIT 1"
+    f"SELECT {_COLUMNS} FROM authorizations WHERE reader = ? AND event_epoch = ? ORDER BY event_seq DESC LIMIT 1"
 )
 _OPEN: Final = (
     f"SELECT {_COLUMNS} FROM authorizations WHERE state IN ({', '.join(str(CODES[state]) for state in sorted(OPEN))}) "
@@ -92,9 +92,9 @@ def by_event(store: Store, reader: str, event_epoch: int, event_seq: int) -> Aut
     return _first(store.rows(_BY_EVENT, (reader, event_epoch, event_seq)))
 
 
-def latest_at(store: Store, reader: str) -> AuthorizationRow | None:
-    """Return what the newest event of a reader led to, or None."""
-    return _first(store.rows(_LATEST, (reader,)))
+def latest_at(store: Store, reader: str, event_epoch: int) -> AuthorizationRow | None:
+    """Return what the newest event of a reader in its present epoch led to, or None; epochs have no order."""
+    return _first(store.rows(_LATEST, (reader, event_epoch)))
 
 
 def open_ones(store: Store) -> list[AuthorizationRow]:
