@@ -93,7 +93,7 @@ class Bridge:
         self._quiet = asyncio.Event()
         self._inboxes: dict[str, Inbox] = {}
         self._identities: dict[str, tuple[str, str]] = {}
-        self._hub_counters: dict[str, int] = {}
+        self._first_booked: dict[str, Booked] = {}
         self._work: asyncio.Queue[_Work] = asyncio.Queue(WORK_LIMIT)
         if self._values.full:
             self._stop_intake()
@@ -136,22 +136,23 @@ class Bridge:
     def _on_booked(self, device: str, booked: Booked) -> None:
         if device not in self._stations:
             return
-        if not self._bus.settled.is_set():
-            self._hub_counters[device] = booked.counter
-            if self._values.is_behind(device, booked):
-                self._set_back = set(self._stations)
-        if not self._work.full():
+        if not self._ready.is_set():
+            self._first_booked[device] = booked
+        elif not self._work.full():
             self._work.put_nowait(_Work(device, booked))
 
     async def _settle(self) -> None:
         """When the hub has said what it booked: start a new epoch if our log was set back, then let money flow."""
         await self._bus.settled.wait()
-        if self._set_back:
+        if any(self._values.is_behind(device, booked) for device, booked in self._first_booked.items()):
+            self._set_back = set(self._stations)
             self._values.renew(fresh_epoch=secrets.randbits(32))
             log_line("value_log.set_back", epoch=self._values.epoch)
-        for device, counter in self._hub_counters.items():
-            if counter >= 0 and self._counter(device) is None:
-                self._desk.expect_counter(device, booked_counter=counter)
+        for device, booked in self._first_booked.items():
+            if booked.counter >= 0 and self._counter(device) is None:
+                self._desk.expect_counter(device, booked_counter=booked.counter)
+            self._desk.booked(device, booked)
+        self._desk.sync()
         for kept in self._values.pending():
             self._bus.publish(kept)
         self._ready.set()

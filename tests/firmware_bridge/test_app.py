@@ -332,3 +332,27 @@ def test_wrong_settings_and_an_unusable_state_folder_have_their_exit_codes(tmp_p
     line = json.loads(capsys.readouterr().err)
     assert line["event"] == "state.unusable"
     assert f"{tmp_path}/file/state" in line["error"]
+
+
+def test_a_log_from_an_old_card_begins_a_new_epoch_and_loses_nothing(venue):
+    async def story() -> None:
+        async with open_hub(venue) as hub:
+            boot_id = await hub.online()
+            await hub.send(1, boot_id=boot_id)
+            await hub.until(lambda: len(hub.delivered) == 1)
+            await hub.book()
+            venue.end("bridge", signal.SIGTERM)
+            image = (venue.folder / "state/values.log").read_bytes()
+            venue.start("bridge")
+            await hub.send(2, boot_id=await hub.online())
+            await hub.until(lambda: len(hub.delivered) == 2)
+            await hub.book()
+            former = hub.events[-1].epoch
+            venue.end("bridge", signal.SIGTERM)
+            (venue.folder / "state/values.log").write_bytes(image)
+            venue.start("bridge")
+            await hub.send(3, boot_id=await hub.online())
+            await hub.until(lambda: len(hub.delivered) == 3)
+            assert (hub.events[-1].epoch != former, hub.events[-1].seq) == (True, 1)
+
+    run(story)
