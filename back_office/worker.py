@@ -123,13 +123,19 @@ class Worker:
                     return [] if hub is None else list(self._mail.list(tx, hub, have_version=0))
 
     def _lease(self, hub_id: bytes, request: LeaseRequest) -> list[Publish]:
+        """Lease what there is, and answer with it; a grant that is new goes out with the news, once."""
         with self._store.writing() as tx:
             hub = places.hub(tx, self._tenant_id, hub_id)
             if hub is None or len(request.account_id) != UUID_BYTES:
                 return []
             venue = venue_of(tx, self._tenant_id, hub.venue_id)
-            desk = Desk(tx, self._tenant_id, venue, now_ms=self._clock())
-            return list(self._mail.leases(hub, desk.lease(hub, request.account_id)))
+            rows = Desk(tx, self._tenant_id, venue, now_ms=self._clock()).lease(hub, request.account_id)
+        told = self._told.get(hub_id)
+        if told is None or all(row.granted_seq <= told.grant_seq for row in rows.values()):
+            return list(self._mail.leases(hub, rows))
+        with self._store.reading() as tx:
+            letters, self._told[hub_id] = news(tx, self._mail, hub, told)
+        return letters
 
     def _marks(self, tx: Transaction) -> tuple[int, int, int]:
         """Return what rises whenever hubs must be told something."""

@@ -87,6 +87,7 @@ def test_a_lease_request_leases_everything_and_again_answers_the_same(office):
         (lease,) = heard(office, handled.letters)
         assert isinstance(lease, Lease)
         assert [grant.granted_total for grant in lease.grants] == [1_000]
+    assert office.worker.tick() == []
     nobody = office.worker.on_message(*office.hub.letter(LeaseRequest(OTHER_GUEST), "request"))
     assert nobody.letters == ()
     assert office.worker.on_message(*office.hub.letter(LeaseRequest(b""), "request")).letters == ()
