@@ -55,14 +55,18 @@ class Child:
             )
 
     async def _keep(self) -> None:
-        while not self._stopping:
+        while True:
             assert self._process is not None
             await self._process.wait()
             if not self._wants_restart():
                 return
             self.restarts += 1
             await asyncio.sleep(RESTART_S)
+            if not self._wants_restart():
+                return
             await self._spawn()
+            if not self._wants_restart():  # `stop` came between two processes: it never met this one
+                self._process.terminate()
 
     def _wants_restart(self) -> bool:
         return self._restart and not self._stopping

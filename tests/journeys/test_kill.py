@@ -1,0 +1,117 @@
+"""Hub and bridge are killed in turn at random moments while guests play: nothing is charged, given or booked twice."""
+
+import asyncio
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.sizes import count
+from tests.support.venue import Venue, open_venue
+from tests.support.venue_audit import broken_promises
+from venuehub.demo.audit import read_books
+
+pytestmark = pytest.mark.slow
+TAPS, COINS, KILLS = 300, 100, 120
+SEED = 20_261_122
+UP = {"hub": "bus.up", "bridge": "broker.connected"}
+DOOMED = Path(__file__).parents[1] / "support" / "doomed.py"
+
+
+def story(seed: int) -> list[str]:
+    """What happens, in order: taps and coins with kills in turn between them, never two kills side by side."""
+    dice = random.Random(seed)
+    guests = ["tap"] * count(TAPS) + ["coin"] * count(COINS)
+    dice.shuffle(guests)
+    kills = min(count(KILLS), len(guests) - 1)
+    for number, at in enumerate(sorted(dice.sample(range(1, len(guests)), kills), reverse=True)):
+        guests.insert(at, ("hub", "bridge")[number % 2])
+    return guests
+
+
+async def act(venue: Venue, what: str, dice: random.Random) -> None:
+    guests = venue.stage.guests
+    place = dice.choice(venue.stage.plan.places)
+    if what == "tap":
+        guests.tap(place, dice.choice(venue.stage.plan.members))
+    elif what == "coin":
+        guests.insert_coins(place, 1)
+    else:
+        await venue.killed_and_back(getattr(venue.stage, what), UP[what])
+        await venue.devices_online()
+
+
+async def promises(venue: Venue) -> list[str]:
+    """Wait until all is settled and return what was not kept."""
+    await venue.settled()
+    outside = await venue.devices()
+    return broken_promises(
+        venue.read(), credits_seen=await venue.credits_seen(), coins_inserted=outside.coins_inserted
+    )
+
+
+def books_of(venue: Venue):
+    return read_books(venue.stage.arcade.tenant_id, venue.stage.arcade.hub_id, venue.stage.folder)
+
+
+def test_killed_in_turn_while_guests_play_every_debit_has_a_name_and_no_coin_is_lost(tmp_path):
+    print(f"seed {SEED}")
+    dice = random.Random(SEED)
+
+    async def play() -> None:
+        async with open_venue(tmp_path, SEED) as venue:
+            for what in story(SEED):
+                await act(venue, what, dice)
+                await asyncio.sleep(dice.uniform(0.0, 0.35))  # the moment of the next act: any
+            assert await promises(venue) == []
+            ledger, books = venue.read(), books_of(venue)
+            assert ledger.lost == 0
+            assert ledger.coins > 0
+            assert len(ledger.plays) >= count(TAPS) // 4
+            assert (books.faults, books.balanced, books.office_equals_hubs) == ([], True, True)
+            assert (books.booked, books.gaps, books.duplicates) == (ledger.entries, 0, 0)
+            assert venue.stage.hub.restarts > 0
+            assert venue.stage.bridge.restarts > 0
+
+    asyncio.run(play())
+
+
+def doomed(program: str, at: str, mutant: str) -> dict[str, list[str]]:
+    return {program: [sys.executable, str(DOOMED), program, at, mutant]}
+
+
+@pytest.mark.parametrize(
+    ("program", "at", "mutant", "broken"),
+    [
+        ("bridge", "first-pulse", "none", ""),
+        ("bridge", "first-pulse", "no-actuation-log", "one was given away"),
+        ("hub", "commit", "none", ""),
+        ("hub", "commit", "command-before-commit", "one was given away"),
+        ("bridge", "first-coin", "none", ""),
+        ("bridge", "first-coin", "no-counter", "coins fell"),
+    ],
+)
+def test_a_program_that_ends_in_its_worst_moment_keeps_its_promises_and_a_mutant_does_not(
+    tmp_path, program, at, mutant, broken
+):
+    async def play() -> list[str]:
+        async with open_venue(tmp_path, SEED, replace=doomed(program, at, mutant)) as venue:
+            place = venue.stage.plan.places[0]
+            child = getattr(venue.stage, program)
+            if at == "first-coin":
+                venue.stage.guests.insert_coins(place, 1)
+            else:
+                venue.stage.guests.tap(place, venue.stage.plan.members[0])
+            await venue.until(lambda: child.restarts > 0, f"{program} has died")
+            await venue.until(lambda: venue.said(program, UP[program]) > 1, f"{program} is back")
+            await venue.devices_online()
+            if mutant != "no-counter":
+                return await promises(venue)
+            venue.stage.guests.insert_coins(place, 1)  # behind this one the first would not come any more
+            await venue.until(lambda: venue.read().coins > 0, "a coin is booked")
+            inserted = (await venue.devices()).coins_inserted
+            return broken_promises(venue.read(), credits_seen={}, coins_inserted=inserted)
+
+    found = asyncio.run(play())
+    assert [broken in promise for promise in found] == ([True] if broken else [])

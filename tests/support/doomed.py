@@ -1,0 +1,135 @@
+"""A hub or bridge that dies once, by kill -9 from its own hand, in its worst moment; with or without a mutation.
+
+`python doomed.py hub|bridge MOMENT MUTANT --config FILE`. Beside FILE a mark says that it has died: the next start lives.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from edge_agent import app as hub_app
+from edge_agent.draft import Draft
+from edge_agent.ledger.store import SqliteStore
+from edge_agent.messages import Effect, Send
+from edge_agent.till_thread import TillThread
+from firmware_bridge import app as bridge_app
+from firmware_bridge.actuation_log import ActuationLog
+from firmware_bridge.desk import Desk
+from firmware_bridge.drivers.coin_line import CoinLine
+from firmware_bridge.value_log import ValueLog
+
+TRAVEL_S = 1.0
+"""Time for a command that is under way to become a credit."""
+
+
+class Doom:
+    """Ends the process the first time."""
+
+    def __init__(self, config: Path) -> None:
+        self._mark = config.parent / "has-died"
+
+    def strike(self, *, after_s: float = 0.0) -> None:
+        if not self._mark.exists():
+            self._mark.touch()
+            time.sleep(after_s)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_after_first_pulse(doom: Doom) -> None:
+    """The machine has its credit; nobody has been told."""
+    pulse = CoinLine._one_pulse
+
+    async def last_pulse(self: CoinLine) -> int:
+        ended_ns = await pulse(self)
+        doom.strike()
+        return ended_ns
+
+    CoinLine._one_pulse = last_pulse
+
+
+def die_before_first_coin_is_written(doom: Doom) -> None:
+    """The acceptor has the coin; the value log does not."""
+    write = Desk.fact
+
+    def last_fact(self: Desk, fact: object) -> object:
+        doom.strike()
+        return write(self, fact)
+
+    Desk.fact = last_fact
+
+
+def die_at_commit(doom: Doom) -> None:
+    """The commit of a step that has a command: what happened before it has happened, what comes after never does."""
+    flush, commit = Draft.flush, SqliteStore.commit
+    steps: list[Draft] = []
+
+    def remember(self: Draft) -> None:
+        steps[:] = [self]
+        flush(self)
+
+    def last_commit(self: SqliteStore) -> None:
+        if steps and any(isinstance(effect, Send) and effect.command.ttl_ms for effect in steps[0].effects):
+            doom.strike(after_s=TRAVEL_S)
+        commit(self)
+
+    Draft.flush, SqliteStore.commit = remember, last_commit
+
+
+def act_without_actuation_log() -> None:
+    """A bridge that does not write down what it begins."""
+    write = ActuationLog._write
+
+    def forget(self: ActuationLog, record: object) -> None:
+        if record.state == "started":
+            self._remember(record)
+            return
+        write(self, record)
+
+    ActuationLog._write = forget
+
+
+def forget_counters() -> None:
+    """A bridge that keeps a device's counter only with its coins."""
+    ValueLog.note_counter = lambda self, device, counter: None
+
+
+def command_before_commit() -> None:
+    """A hub that sends its commands as soon as they are decided."""
+    effect, deliver = Draft.effect, []
+    start = TillThread.start
+
+    def started(self: TillThread) -> None:
+        deliver.append(self._deliver)
+        start(self)
+
+    def at_once(self: Draft, wanted: Effect) -> None:
+        effect(self, wanted)
+        if isinstance(wanted, Send) and wanted.command.ttl_ms:
+            deliver[0]([wanted])
+
+    TillThread.start, Draft.effect = started, at_once
+
+
+def main() -> int:
+    """Mutate, arm, run."""
+    program, moment, mutant, *arguments = sys.argv[1:]
+    doom = Doom(Path(arguments[arguments.index("--config") + 1]))
+    {
+        "none": contextlib.nullcontext,
+        "no-actuation-log": act_without_actuation_log,
+        "no-counter": forget_counters,
+        "command-before-commit": command_before_commit,
+    }[mutant]()
+    {
+        "first-pulse": die_after_first_pulse,
+        "first-coin": die_before_first_coin_is_written,
+        "commit": die_at_commit,
+    }[moment](doom)
+    return (hub_app if program == "hub" else bridge_app).main(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""A small venue of real processes: the demo's, with four machines, played and broken by a test."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+
+from edge_agent.ledger.reader import LedgerReader
+from tests.support.venue_audit import Ledger, read_ledger
+from venuehub.demo.audit import OutsideFigures, read_devices
+from venuehub.demo.plan import ArcadePlan, Folder, make_plan
+from venuehub.demo.processes import Child
+from venuehub.demo.stage import Stage
+
+MACHINES = 4
+ANSWER_MS = 4_000
+DEADLINE_S = 60.0
+PAUSE_S = 0.05
+OPEN_STATES = "(2, 3)"
+
+
+def small_plan(seed: int) -> ArcadePlan:
+    """The demo's arcade of a seed with its first machines only, all members rich enough to go on playing."""
+    plan = make_plan(seed)
+    places = plan.places[:MACHINES]
+    acceptors = {place.lane.acceptor for place in places}
+    devices = msgspec.structs.replace(
+        plan.devices,
+        lanes=tuple(place.lane for place in places),
+        coins={device: coins for device, coins in plan.devices.coins.items() if device in acceptors},
+    )
+    members = tuple(msgspec.structs.replace(member, balance=50_000) for member in plan.members[:20])
+    risk = msgspec.structs.replace(plan.risk, answer_ms=ANSWER_MS)
+    return msgspec.structs.replace(plan, places=places, devices=devices, members=members, risk=risk)
+
+
+class Venue:
+    """A running stage, and what a test waits for."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+
+    @property
+    def ledger(self) -> Path:
+        return self.stage.folder.ledger
+
+    def child(self, name: str) -> Child:
+        """A process of the stage by its name: `office`, `venue-broker`, `readers`, ..."""
+        return next(child for child in reversed(self.stage._children) if child.name == name)
+
+    def said(self, program: str, event: str) -> int:
+        """How often a program's log has an event."""
+        lines = (self.stage.folder.logs / f"{program}.log").read_text(errors="replace").splitlines()
+        return sum(line.startswith("{") and json.loads(line).get("event") == event for line in lines)
+
+    async def until(self, holds: Callable[[], bool | Awaitable[bool]], what: str) -> None:
+        """Wait for something in another process; say what was waited for in vain."""
+        end = time.monotonic() + DEADLINE_S
+        while True:
+            answer = holds()
+            if answer if isinstance(answer, bool) else await answer:
+                return
+            assert time.monotonic() < end, f"waited {DEADLINE_S} s in vain until {what}"
+            await asyncio.sleep(PAUSE_S)
+
+    async def killed_and_back(self, child: Child, up: str) -> None:
+        """Kill -9 and wait until its supervisor's next one says `up`."""
+        before = self.said(child.name, up)
+        child.kill()
+        await self.until(lambda: self.said(child.name, up) > before, f"{child.name} is back")
+
+    async def away(self, child: Child) -> None:
+        """Kill -9 what nobody starts again."""
+        child.kill()
+        await self.until(lambda: not child.running, f"{child.name} is gone")
+
+    async def devices_online(self) -> None:
+        """Wait until every device is online again."""
+        lanes = [place.lane for place in self.stage.plan.places]
+        wanted = {device for lane in lanes for device in (lane.reader, lane.acceptor, lane.output)}
+        await self.until(lambda: wanted <= self.stage.observer.online, "every device is online")
+
+    async def devices(self) -> OutsideFigures:
+        """What machines and acceptors counted by themselves."""
+        return await read_devices(self.stage.plan, self.stage.folder)
+
+    async def credits_seen(self) -> dict[str, int]:
+        """What each machine counted by itself, by its coin line's name."""
+        seen = {}
+        for place in self.stage.plan.places:
+            one = msgspec.structs.replace(self.stage.plan, places=(place,))
+            seen[place.lane.output] = (await read_devices(one, self.stage.folder)).credits_seen
+        return seen
+
+    def read(self) -> Ledger:
+        """The whole journal, folded."""
+        return read_ledger(self.ledger)
+
+    def one(self, sql: str) -> int:
+        """One number from the hub's ledger, 0 while there is none."""
+        reader = LedgerReader(self.ledger)
+        try:
+            rows = reader.rows(sql)
+            return int(rows[0][0] or 0) if rows else 0
+        finally:
+            reader.close()
+
+    def unsynced(self) -> int:
+        """How many journal entries the office has not confirmed."""
+        acked = "SELECT value FROM meta WHERE key = 'acked_seq'"
+        return self.one(f"SELECT (SELECT max(seq) FROM entries) - ({acked})")
+
+    async def coins_booked(self) -> None:
+        """Wait until every coin in the boxes is in the journal."""
+
+        async def same() -> bool:
+            ledger = self.read()
+            return (await self.devices()).coins_inserted == ledger.coins + ledger.lost
+
+        await self.until(same, "every coin is booked")
+
+    async def settled(self) -> None:
+        """Wait until no device owes an answer, every coin is booked and the office has everything."""
+        await self.coins_booked()
+        open_ones = f"SELECT count(*) FROM authorizations WHERE state IN {OPEN_STATES}"
+        await self.until(lambda: self.one(open_ones) == 0, "no device owes an answer")
+        await self.until(lambda: self.unsynced() == 0, "the office has everything")
+
+
+@contextlib.asynccontextmanager
+async def open_venue(folder: Path, seed: int, *, replace: dict[str, list[str]] | None = None) -> AsyncIterator[Venue]:
+    """Open a venue and end every process of it. `replace`: other commands for programs, by module."""
+    stage = Stage(small_plan(seed), Folder(folder / "venue"))
+    start_child = stage._child
+
+    def child(name: str, command: list[str], *, restart: bool = False) -> Child:
+        other = (replace or {}).get(name)
+        if other is not None:
+            command = [*other, *command[3:]]  # what stands behind `python -m MODULE`
+        return start_child(name, command, restart=restart)
+
+    stage._child = child
+    try:
+        await stage.start(demo_control="unix:/nowhere")
+        yield Venue(stage)
+    finally:
+        await stage.stop()
