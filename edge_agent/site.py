@@ -78,9 +78,15 @@ class Site:
         return self.prices.unit if self.prices else ""
 
     def ready(self, device: str) -> bool:
-        """Say whether a device has introduced itself and is online."""
-        state = self.states.get(device)
-        return device in self.births and state is not None and state.state == "online"
+        """Say whether a device has introduced itself and is online, and so is its bridge.
+
+        A connection has one will, and it is the bridge's: after a kill its devices' own states stay as they were.
+        """
+        birth, state = self.births.get(device), self.states.get(device)
+        if birth is None or state is None or state.state != "online":
+            return False
+        bridge = self.states.get(birth.bridge)
+        return bridge is None or bridge.state == "online"
 
     def apply(self, name: str, content: bytes) -> DocumentRefused | None:
         """Put a document in force, or say why not; an unknown name is kept and ignored."""
