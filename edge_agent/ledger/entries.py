@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from edge_agent.ledger.store import LedgerError, Store
+from edge_agent.ledger.store import LedgerError, Reads, Store
 from payment_core.errors import VaultError
 from payment_core.journal import CHAIN_START, Entry, chain_hash, decode_entry, encode_entry
 
@@ -16,7 +16,7 @@ class Tail(msgspec.Struct, frozen=True):
     hash: bytes
 
 
-def read_tail(store: Store) -> Tail:
+def read_tail(store: Reads) -> Tail:
     """Return where the journal ends."""
     rows = store.rows("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1")
     return Tail(*rows[0]) if rows else Tail(0, CHAIN_START)
@@ -36,7 +36,7 @@ def append_entries(store: Store, tail: Tail, entries: Sequence[Entry]) -> Tail:
     return Tail(seq, link)
 
 
-def read_records(store: Store, *, after_seq: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+def read_records(store: Reads, *, after_seq: int, limit: int) -> list[tuple[int, bytes, bytes]]:
     """Return up to `limit` (seq, record, hash) behind `after_seq`, in order."""
     sql = "SELECT seq, record, hash FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
     return [(seq, record, link) for seq, record, link in store.rows(sql, (after_seq, limit))]
@@ -52,7 +52,7 @@ class ChainReport(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-def check_chain(store: Store, *, last: int | None = None) -> ChainReport:
+def check_chain(store: Reads, *, last: int | None = None) -> ChainReport:
     """Follow the chain over all entries, or over the last `last` ones."""
     anchor = store.rows("SELECT value FROM meta WHERE key = 'anchor'")
     seq, link = msgspec.msgpack.decode(anchor[0][0], type=tuple[int, bytes]) if anchor else (0, CHAIN_START)
@@ -86,7 +86,7 @@ def _fault_of(found: int, record: bytes, stored: bytes, *, expected: int, previo
     return "" if entry.header.seq == expected else "seq"
 
 
-def verify_tail(store: Store, where: str, *, last: int) -> None:
+def verify_tail(store: Reads, where: str, *, last: int) -> None:
     """Check the newest `last` entries at start; LedgerError names the first bad one."""
     report = check_chain(store, last=last)
     if not report.ok:

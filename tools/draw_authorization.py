@@ -1,0 +1,34 @@
+"""Draws the authorization's state diagram (Mermaid) from its table. `python tools/draw_authorization.py` mends docs/flow.md."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from payment_core.authorization import FINAL, TABLE, State  # noqa: E402 - the script runs from any folder
+
+PAGE: Final = ROOT / "docs" / "flow.md"
+BLOCK: Final = re.compile(r"```mermaid\nstateDiagram-v2\n.*?```\n", re.DOTALL)
+
+
+def diagram() -> str:
+    """Return the diagram: every row of the table, in its order; steps between the same two states share an arrow."""
+    arrows: dict[tuple[State, State], list[str]] = {}
+    for (state, step), after in TABLE.items():
+        arrows.setdefault((state, after), []).append(step.value)
+    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> held: tap or coin", "    [*] --> declined: tap refused"]
+    lines += [f"    {old.value} --> {new.value}: {', '.join(steps)}" for (old, new), steps in arrows.items()]
+    lines += [f"    {state.value} --> [*]" for state in State if state in FINAL]
+    return "\n".join([*lines, "```", ""])
+
+
+def mend(page: str) -> str:
+    """Return the page with the diagram of this table."""
+    return BLOCK.sub(lambda _match: diagram(), page, count=1)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(mend(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,113 @@
+"""What `venuehub journal` does: opens a ledger for reading, follows its chain, turns entries into rows for people."""
+
+import csv
+import io
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from sqlite_utils import Database
+
+from edge_agent.ledger.entries import ChainReport, check_chain
+from edge_agent.ledger.migrations import MIGRATIONS
+from edge_agent.ledger.store import LedgerError
+from payment_core.errors import VaultError
+from payment_core.journal import Entry, decode_entry
+from payment_core.posting import postings
+from venuehub.errors import CliError, ExitCode, told_as
+
+HINT: Final = "name a hub's ledger file, e.g. --ledger /var/lib/venuehub/ledger.db"
+COLUMNS: Final = (
+    "seq", "type", "wall_ms", "business_date", "machine", "lane", "authorization_id", "amount", "unit", "hash", "entry",
+)  # fmt: skip
+
+
+class LedgerFile:
+    """A ledger opened for reading only."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.database = Database(connection)
+
+    def rows(self, sql: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        return self.database.conn.execute(sql, values).fetchall()
+
+
+@contextmanager
+def open_ledger(path: Path) -> Iterator[LedgerFile]:
+    """Open a ledger; CliError where there is none, or one of a later release."""
+    if not path.is_file():
+        raise CliError("ledger", "there is no such file", where=str(path), hint=HINT, exit_code=ExitCode.USAGE)
+    with (
+        told_as("ledger", sqlite3.Error, LedgerError, where=str(path), hint=HINT),
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection,
+    ):
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if not 1 <= version <= len(MIGRATIONS):
+            message = f"this is no ledger of this release: version {version}, known are 1 to {len(MIGRATIONS)}"
+            raise LedgerError(message)
+        yield LedgerFile(connection)
+
+
+def verify_journal(ledger: LedgerFile) -> ChainReport:
+    """Follow the chain from the journal's start, or from where it was pruned."""
+    return check_chain(ledger)
+
+
+def exported(ledger: LedgerFile) -> Iterator[dict[str, object]]:
+    """Yield one flat row per entry: what a bookkeeper sorts by, and the whole entry as JSON."""
+    for row in ledger.database.query("SELECT seq, record, hash FROM entries ORDER BY seq"):
+        try:
+            entry = decode_entry(row["record"])
+        except VaultError as error:
+            unreadable = {"seq": row["seq"], "type": f"unreadable: {error}", "hash": row["hash"].hex()}
+            yield {**dict.fromkeys(COLUMNS), **unreadable}
+        else:
+            yield _row(entry, row["hash"])
+
+
+def _row(entry: Entry, link: bytes) -> dict[str, object]:
+    header = entry.header
+    moved = [posting for posting in postings(entry) if posting.amount > 0]
+    units = sorted({posting.unit for posting in moved})
+    return {
+        "seq": header.seq,
+        "type": type(entry).__name__,
+        "wall_ms": header.wall_ms,
+        "business_date": header.business_date,
+        "machine": header.machine,
+        "lane": header.lane,
+        "authorization_id": header.authorization_id.hex() if header.authorization_id else None,
+        "amount": sum(posting.amount for posting in moved) if len(units) == 1 else None,
+        "unit": "+".join(units) or None,
+        "hash": link.hex(),
+        "entry": _named(entry),
+    }
+
+
+def _named(value: object) -> object:
+    """Return a struct as names and values: on the wire it is an array, which nobody wants to read."""
+    if isinstance(value, msgspec.Struct):
+        return {name: _named(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, tuple):
+        return [_named(item) for item in value]
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def json_lines(rows: Iterable[dict[str, object]]) -> Iterator[str]:
+    """Yield one JSON document per row."""
+    for row in rows:
+        yield msgspec.json.encode(row).decode()
+
+
+def csv_lines(rows: Iterable[dict[str, object]]) -> Iterator[str]:
+    """Yield a head line and one CSV line per row; the entry's own fields are one JSON column."""
+    yield ",".join(COLUMNS)
+    for row in rows:
+        line = io.StringIO()
+        entry = msgspec.json.encode(row["entry"]).decode() if row["entry"] else ""
+        csv.DictWriter(line, COLUMNS, lineterminator="").writerow({**row, "entry": entry})
+        yield line.getvalue()
