@@ -1,4 +1,4 @@
-"""The office as a process: a real broker, the command line, a hub that talks to it, a page, and a clean end."""
+"""The office as a process: the command line, a real broker under mutual TLS, a hub, a page, and a clean end."""
 
 import asyncio
 import json
@@ -20,6 +20,14 @@ from tests.cloud_sync.broker import mosquitto
 
 pytestmark = pytest.mark.slow
 DEADLINE_S = 20
+MUTUAL_TLS = """
+cafile {office}/ca.crt
+certfile {office}/broker.crt
+keyfile {office}/broker.pem
+require_certificate true
+use_identity_as_username true
+use_username_as_clientid true
+"""
 
 
 def venuehub(*words):
@@ -30,19 +38,28 @@ def venuehub(*words):
 
 
 @pytest.fixture
-def broker(tmp_path):
-    with mosquitto(tmp_path) as (port, _):
-        yield port
+def folders(tmp_path):
+    office, hub = tmp_path / "office", tmp_path / "hub-1"
+    assert venuehub("office", "init", "--dir", str(office), "--tenant", "Star Arcade")[0] == 0
+    assert venuehub("office", "enroll", "--dir", str(office), "--hub", str(hub))[0] == 0
+    return office, hub
 
 
 @pytest.fixture
-def office(tmp_path, broker):
-    folder = str(tmp_path / "office")
-    assert venuehub("office", "init", "--dir", folder, "--tenant", "Star Arcade")[0] == 0
-    hub_folder = tmp_path / "hub-1"
-    assert venuehub("office", "enroll", "--dir", folder, "--hub", str(hub_folder))[0] == 0
+def broker(tmp_path, folders):
+    office, hub = folders
+    with mosquitto(tmp_path, MUTUAL_TLS.format(office=office)) as (port, _):
+        files = {"ca_file": hub / "ca.crt", "cert_file": hub / "hub.crt", "key_file": hub / "hub.pem"}
+        yield MqttSettings(host="127.0.0.1", port=port, **{name: str(file) for name, file in files.items()})
+
+
+@pytest.fixture
+def office(folders, broker):
+    folder, hub_folder = str(folders[0]), folders[1]
     command = [sys.executable, "-m", "venuehub", "office", "run", "--dir", folder, "--json", "--http", "127.0.0.1:0"]
-    process = subprocess.Popen([*command, "--broker", f"mqtt://127.0.0.1:{broker}"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, "--broker", f"mqtts://127.0.0.1:{broker.port}"], stdout=subprocess.PIPE, text=True
+    )
     ready = json.loads(process.stdout.readline())
     yield folder, load_identity(hub_folder), ready["http"]
     process.send_signal(signal.SIGTERM)
@@ -71,9 +88,9 @@ class Visit:
         return None
 
 
-async def visit(identity, port, folder, account_id):
+async def visit(identity, broker, folder, account_id):
     hub = HubPen(identity)
-    async with asyncio.timeout(DEADLINE_S), MqttLink(MqttSettings(host="127.0.0.1", port=port)) as link:
+    async with asyncio.timeout(DEADLINE_S), MqttLink(broker) as link:
         await link.subscribe(*hub_filters(identity.hub_id, identity.tenant_id))
         guest = Visit(link, identity)
         await link.publish(*hub.hello())

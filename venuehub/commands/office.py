@@ -25,6 +25,7 @@ app.add_typer(document_app)
 Folder = Annotated[Path, typer.Option("--dir", help="The office's folder: keys and books.")]
 CardText = Annotated[str, typer.Option("--card", help="ntag213:UID or ntag424:UID:KEY, hexadecimal.")]
 BROKER: Final = "mqtt://127.0.0.1:1883"
+LOCAL_HOSTS: Final = ("localhost", "127.0.0.1")
 
 
 def _now_ms() -> int:
@@ -40,6 +41,7 @@ def _new_id() -> bytes:
 @contextmanager
 def _faults() -> Iterator[None]:
     """Tell the office's own faults as what they are."""
+    from back_office.console.demo_control import DemoControlError
     from back_office.fleet.documents import DocumentError
     from back_office.fleet.founding import FoundingError
     from back_office.members.cards import CardKnownError, CardTextError, CardUnknownError
@@ -49,7 +51,7 @@ def _faults() -> Iterator[None]:
     from cloud_sync.mqtt_link import MqttLinkError
 
     with (
-        told_as("settings", SettingsError, CardTextError, DocumentError, exit_code=ExitCode.USAGE),
+        told_as("settings", SettingsError, CardTextError, DocumentError, DemoControlError, exit_code=ExitCode.USAGE),
         told_as("office", FoundingError, CardKnownError, CardUnknownError),
         told_as("store", StoreError),
         told_as("identity", IdentityError, exit_code=ExitCode.NOT_PROVISIONED),
@@ -81,9 +83,12 @@ def init(
     tenant: Annotated[str, typer.Option(help="The operator's name.")],
     venue: Annotated[str, typer.Option(help="The first venue's name; the operator's where not given.")] = "",
     timezone: Annotated[str, typer.Option(help="The venue's time zone, as IANA names it.")] = "Asia/Shanghai",
+    broker_host: Annotated[
+        list[str] | None, typer.Option(help="A name or address of the office's broker, for its certificate.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make an office: its keys and its empty books."""
+    """Make an office: its keys, its certificates and its empty books."""
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     from back_office.fleet.founding import found_office
@@ -93,12 +98,14 @@ def init(
     from payment_core.identifiers import uuid_text
     from provisioning.identity import make_office
     from provisioning.key_store import FileKeyStore
+    from venuehub.office_tls import make_office_tls
 
     with told_as("settings", ZoneInfoNotFoundError, ValueError, where="--timezone", exit_code=ExitCode.USAGE):
         ZoneInfo(timezone)
     with _faults():
         keys = make_office(_new_id())
         FileKeyStore(folder, warn=note).keep_office(keys)
+        make_office_tls(folder, tenant_id=keys.tenant_id, tenant=tenant, broker_hosts=broker_host or LOCAL_HOSTS)
         store = open_store(sqlite_url(database_file(folder)), create=True)
         try:
             founder = Tenant(keys.tenant_id, tenant, _now_ms())
@@ -121,12 +128,13 @@ def enroll(
     broker: Annotated[str, typer.Option(help="Where the hub finds the office's broker.")] = BROKER,
     as_json: AsJson = False,
 ) -> None:
-    """Give a hub an identity and pin its keys."""
+    """Give a hub an identity and a certificate, and pin its keys."""
     from back_office.fleet.founding import only_venue, pin_hub
     from back_office.settings import broker_settings
     from payment_core.identifiers import uuid_text
     from provisioning.identity import enroll_hub, pinned
     from provisioning.key_store import FileKeyStore
+    from venuehub.office_tls import make_hub_tls
 
     with _office(folder) as (store, keys):
         at = broker_settings(broker, folder)
@@ -136,6 +144,7 @@ def enroll(
         )
         called = name or hub_folder.resolve().name
         FileKeyStore(hub_folder, warn=note).keep_hub(identity)
+        make_hub_tls(folder, hub_folder, hub_id=identity.hub_id)
         pin_hub(store, keys.tenant_id, pinned(identity), venue_id=place.venue_id, name=called, now_ms=_now_ms())
     if as_json:
         print_json({"hub_id": uuid_text(identity.hub_id), "name": called, "dir": str(hub_folder)})
@@ -143,9 +152,7 @@ def enroll(
         print_line(f"{called}: enrolled as {uuid_text(identity.hub_id)}, identity in {hub_folder}")
 
 
-@app.command(
-    "run", epilog="Example: venuehub office run --dir office --http 127.0.0.1:8080"
-)
+@app.command("run", epilog="Example: venuehub office run --dir office --http 127.0.0.1:8080")
 def run(
     *,
     folder: Folder,

@@ -30,7 +30,9 @@ def test_an_office_is_made_once_and_only_its_owner_reads_it(folder, run):
     code, said = run("init", "--dir", folder, "--tenant", "Star Arcade")
     assert (code, said["error"]["code"]) == (4, "identity")
     assert "never overwritten" in said["error"]["message"]
-    assert {path.stat().st_mode & 0o077 for path in folder.glob("*.key")} == {0}
+    secrets = [*folder.glob("*.key"), *folder.glob("*.pem")]
+    assert {path.name for path in secrets} >= {"sign.key", "trust.key", "ca.pem", "office.pem", "broker.pem"}
+    assert {path.stat().st_mode & 0o077 for path in secrets} == {0}
 
 
 def test_a_time_zone_that_does_not_exist(tmp_path, run):
@@ -44,6 +46,8 @@ def test_hubs_are_enrolled(folder, tmp_path, run):
     assert (code, said["name"]) == (0, "hub-1")
     public = json.loads((tmp_path / "hub-1" / "identity.json").read_text())
     assert (public["hub_id"], public["broker_host"], public["broker_port"]) == (said["hub_id"], "broker", 1884)
+    assert {path.suffix for path in (tmp_path / "hub-1").glob("hub.*")} == {".crt", ".pem"}
+    assert (tmp_path / "hub-1" / "ca.crt").read_bytes() == (folder / "ca.crt").read_bytes()
     code, said = run("enroll", "--dir", folder, "--hub", tmp_path / "hub-2", "--name", "hub-1")
     assert (code, said["error"]["code"]) == (1, "office")
 

@@ -1,0 +1,33 @@
+"""TLS files of an office and its hubs: the tenant's authority, the broker's certificate, the office's, each hub's."""
+
+import datetime as dt
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from provisioning.certificates import Credentials, issue_hub, issue_server, make_authority, write_credentials
+
+AUTHORITY: Final = "ca"
+BROKER: Final = "broker"
+OFFICE: Final = "office"
+HUB: Final = "hub"
+
+
+def make_office_tls(folder: Path, *, tenant_id: bytes, tenant: str, broker_hosts: Sequence[str]) -> None:
+    """Write `ca`, `broker` and `office`, each `.crt` and `.pem`, into the office's folder; never over a file.
+
+    The office proves itself to the broker by the tenant's id, as a hub does by its own.
+    """
+    now = dt.datetime.now(dt.UTC)
+    authority = make_authority(tenant, now=now)
+    write_credentials(authority, folder, AUTHORITY)
+    write_credentials(issue_server(authority, broker_hosts, now=now), folder, BROKER)
+    write_credentials(issue_hub(authority, tenant_id, now=now), folder, OFFICE)
+
+
+def make_hub_tls(office_folder: Path, hub_folder: Path, *, hub_id: bytes) -> None:
+    """Write `ca.crt`, `hub.crt` and `hub.pem` into a hub's folder."""
+    certificate = (office_folder / f"{AUTHORITY}.crt").read_bytes()
+    authority = Credentials(certificate, (office_folder / f"{AUTHORITY}.pem").read_bytes())
+    write_credentials(issue_hub(authority, hub_id, now=dt.datetime.now(dt.UTC)), hub_folder, HUB)
+    (hub_folder / f"{AUTHORITY}.crt").write_bytes(certificate)
