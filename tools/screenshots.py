@@ -22,8 +22,8 @@ ARGUMENTS: Final = (
 SIZES: Final = ((1280, 800), (800, 480))
 LANGUAGES: Final = {"en": "en", "zh": "zh-Hans"}
 WAIT_MS: Final = 60_000
-SETTLE_MS: Final = 1_600
-"""A new row glows for a moment; a picture of it should not."""
+ATTEMPTS: Final = 40
+"""A busy machine shows a result for an instant only: so often is the picture taken again until it was still there."""
 
 
 Colours = Literal["light", "dark"]
@@ -31,7 +31,9 @@ Colours = Literal["light", "dark"]
 
 def new_page(browser: Browser, width: int, height: int, colours: Colours) -> Page:
     """Return an empty page of that size."""
-    context = browser.new_context(viewport={"width": width, "height": height}, has_touch=True, color_scheme=colours)
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, has_touch=True, color_scheme=colours, reduced_motion="reduce"
+    )
     return context.new_page()
 
 
@@ -39,8 +41,6 @@ def save(page: Page, path: Path) -> None:
     """Wait for fonts, then write the picture."""
     page.evaluate("document.fonts.ready")
     page.screenshot(path=path)
-    print(path)
-    page.context.close()
 
 
 def take_office(browser: Browser, base: str, out: Path, colours: Colours) -> None:
@@ -50,8 +50,8 @@ def take_office(browser: Browser, base: str, out: Path, colours: Colours) -> Non
             page = new_page(browser, width, height, colours)
             page.goto(f"{base}/?lang={language}")
             page.wait_for_selector('[data-link="live"]', timeout=WAIT_MS)
-            page.wait_for_timeout(SETTLE_MS)
             save(page, out / f"office-{width}x{height}-{name}.png")
+            page.context.close()
 
 
 def first_lane(browser: Browser, base: str) -> str:
@@ -72,11 +72,21 @@ def take_machine(browser: Browser, base: str, out: Path, lane: str, state: str) 
             page = new_page(browser, width, height, "dark")
             page.goto(f"{base}/lane/{lane}")
             page.wait_for_selector(".screen")
-            if page.locator(f".screen[lang={language}]").count() == 0:
-                page.click("#language")
-            page.wait_for_selector(f".is-{state}[lang={language}]", timeout=WAIT_MS)
-            page.wait_for_timeout(300)  # the result's entrance
-            save(page, out / f"machine-{state}-{width}x{height}-{name}.png")
+            path = out / f"machine-{state}-{width}x{height}-{name}.png"
+            if not any(took_machine(page, path, state, language) for _ in range(ATTEMPTS)):
+                sys.exit(f"{path}: {base}/lane/{lane} did not stay {state} long enough; try another --lane")
+            page.context.close()
+
+
+def took_machine(page: Page, path: Path, state: str, language: str) -> bool:
+    """Take the picture once the state is there; return whether it still was afterwards."""
+    if page.locator(f".screen[lang={language}]").count() == 0:
+        page.click("#language")
+    # A card's result has two balances; a coin's has none and makes a poorer picture.
+    wanted = f".is-{state}[lang={language}]" + (":has(.before)" if state == "approved" else "")
+    page.wait_for_selector(wanted, timeout=WAIT_MS)
+    save(page, path)
+    return page.locator(wanted).count() == 1
 
 
 def main() -> None:

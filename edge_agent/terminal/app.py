@@ -60,7 +60,8 @@ def _listening(settings: TerminalSettings) -> socket.socket:
         return socket.create_server((settings.http_host, settings.http_port))
     except OSError as error:
         place = f"{settings.http_host}:{settings.http_port}"
-        message = f"the guest pages cannot be served at {place}: {error.strerror}; choose another with --http"
+        why = str(error.strerror).partition(" (")[0]  # Python adds the address once more in brackets
+        message = f"the guest pages cannot be served at {place}: {why}; choose another with --http"
         raise AddressInUseError(message) from error
 
 

@@ -21,7 +21,7 @@ LANGUAGE_MS: Final = 30_000
 """A language picked at the screen lasts this long after the last touch or tap."""
 
 ENDS_OF_A_HOLD: Final = frozenset({"approved", "in_doubt", "voided"})
-"""What may follow a hold of the same guest; anything else after it is somebody else's."""
+"""How a hold ends; anything else that comes after it is somebody else's."""
 
 ScreenState = Literal[
     "reconnecting", "waiting", "idle", "held", "approved", "declined", "in_doubt", "voided", "repeated",
@@ -58,6 +58,7 @@ class Board:
         self._default_language = default_language
         self._result: View | None = None
         self._result_at_ms = 0
+        self._hold: View | None = None
         self._idle: View | None = None
         self._machine = ""
         self._offline = False
@@ -75,10 +76,12 @@ class Board:
             if self._result is not None and self._result.state == "held":
                 self._result = None
         else:
-            held = self._standing_result(now_ms)
-            ends_hold = held is not None and held.state == "held" and view.state in ENDS_OF_A_HOLD
-            self._result = _continued(held, view) if held is not None and ends_hold else view
+            self._result = view if self._hold is None else _continued(self._hold, view)
             self._result_at_ms = now_ms
+            if view.state == "held":
+                self._hold = view
+            elif view.state in ENDS_OF_A_HOLD:
+                self._hold = None
             self._learn_price(view)
 
     def on_kept_view(self, view: View) -> None:
@@ -159,12 +162,17 @@ class Board:
         )
 
 
-def _continued(held: View, end: View) -> View:
-    """Return the end of a play with what only its hold said: who played, and the balance before."""
-    before = None if end.state == "voided" else held.balance_before
+def _continued(hold: View, end: View) -> View:
+    """Return the end of a play with what only its hold said: who played, and the balance before.
+
+    It is this hold's end if the balances agree; another guest's refusal or a coin may stand between the two.
+    """
+    expected = hold.balance_before if end.state == "voided" else hold.balance_after
+    if end.state not in ENDS_OF_A_HOLD or end.balance_after is None or end.balance_after != expected:
+        return end
     return msgspec.structs.replace(
         end,
-        balance_before=before if end.balance_before is None else end.balance_before,
-        masked_name=end.masked_name or held.masked_name,
-        language=end.language or held.language,
+        balance_before=None if end.state == "voided" else hold.balance_before,
+        masked_name=end.masked_name or hold.masked_name,
+        language=end.language or hold.language,
     )

@@ -83,14 +83,27 @@ def test_a_price_that_was_paid_stands_in_until_the_hub_names_one(board):
     assert shown(board, START_MS + SHOWN_MS["approved"]).price == 300
 
 
-@pytest.mark.parametrize(("state", "before"), [("approved", 4_800), ("in_doubt", 4_800), ("voided", None)])
-def test_the_end_of_a_play_keeps_what_its_hold_said(board, state, before):
-    hold = view("held", balance_before=4_800, balance_after=4_600, masked_name="王**", language="en")
-    board.on_view(hold, START_MS)
-    board.on_view(view(state, balance_after=4_600), START_MS + 300)
+HOLD = {"balance_before": 4_800, "balance_after": 4_600, "masked_name": "王**", "language": "en"}
+
+
+@pytest.mark.parametrize(
+    ("state", "after", "before"), [("approved", 4_600, 4_800), ("in_doubt", 4_600, 4_800), ("voided", 4_800, None)]
+)
+def test_the_end_of_a_play_keeps_what_its_hold_said(board, state, after, before):
+    board.on_view(view("held", **HOLD), START_MS)
+    board.on_view(view("repeated"), START_MS + 100)
+    board.on_view(view(state, balance_after=after), START_MS + 300)
     screen = shown(board, START_MS + 300)
-    assert (screen.balance_before, screen.balance_after) == (before, 4_600)
+    assert (screen.balance_before, screen.balance_after) == (before, after)
     assert (screen.masked_name, screen.language) == ("王**", "en")
+
+
+@pytest.mark.parametrize("after", [None, 9_900])
+def test_the_end_of_somebody_elses_play_does_not(board, after):
+    board.on_view(view("held", **HOLD), START_MS)
+    board.on_view(view("approved", balance_after=after), START_MS + 300)
+    screen = shown(board, START_MS + 300)
+    assert (screen.balance_before, screen.balance_after, screen.masked_name) == (None, after, "")
 
 
 def test_the_next_guests_refusal_keeps_nothing_of_the_last_ones_play(board):
