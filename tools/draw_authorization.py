@@ -1,4 +1,4 @@
-"""Draws the authorization's state diagram (Mermaid) from its table. `python tools/draw_authorization.py` mends docs/flow.md."""
+"""Draws the authorization's state diagram (Mermaid) from its table; run it to mend docs/flow.md."""
 
 import re
 import sys

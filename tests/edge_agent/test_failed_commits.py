@@ -1,4 +1,4 @@
-"""DUR-2: a write or commit that fails means UNKNOWN. No effect leaves, and what is reopened pays for all that was given."""
+"""DUR-2: a write or commit that fails means UNKNOWN: no effect leaves, and the ledger pays for all that was given."""
 
 import sqlite3
 from pathlib import Path
@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from edge_agent.ledger.store import CommitUnknownError, SqliteStore
+from edge_agent.messages import DeviceIs
 from payment_core.authorization import State
 from payment_core.bus import DeviceState
 from payment_core.identifiers import uuid_bytes
-from edge_agent.messages import DeviceIs
 from tests.support.failing_store import FailingStore
 from tests.support.hall import Hall, commands
 from tests.support.ledger_truth import faults_of, states
@@ -174,7 +174,8 @@ def test_a_command_is_the_answer_to_a_hold_on_the_disk(tmp_path):
     hall = furnished(tmp_path / "l.db")
     (command,) = commands(hall.step(hall.tap("card-7")))
     other = sqlite3.connect(hall.path)
-    assert other.execute("SELECT state FROM authorizations WHERE id = ?", (uuid_bytes(command.id),)).fetchall() == [(3,)]
+    sql = "SELECT state FROM authorizations WHERE id = ?"
+    assert other.execute(sql, (uuid_bytes(command.id),)).fetchall() == [(3,)]
     other.close()
     assert msgspec.json.decode(command.body) == {"credits": 1}
     hall.store.close()

@@ -119,7 +119,8 @@ def test_documents_hold_over_a_restart(hall):
 
 def test_the_uplink_is_shown_and_decides_nothing(hall):
     effects = hall.step(OfficeLink(up=True))
-    assert [(effect.lane, effect.view.state, effect.view.offline) for effect in effects if isinstance(effect, Show)] == [
+    shown = [effect for effect in effects if isinstance(effect, Show)]
+    assert [(effect.lane, effect.view.state, effect.view.offline) for effect in shown] == [
         ("lane-1", "idle", False),
         ("lane-2", "idle", False),
     ]
@@ -231,7 +232,7 @@ def test_no_raw_id_reaches_the_ledger(hall):
     hall.enroll("card-7", 1_000)
     hall.step(hall.tap("card-7"))
     hall.store.execute("VACUUM")
-    everything = msgspec.json.encode([entry for entry in entries(hall.store)]) + hall.path.read_bytes()
+    everything = msgspec.json.encode(list(entries(hall.store))) + hall.path.read_bytes()
     wal = hall.path.with_name(hall.path.name + "-wal")
     everything += wal.read_bytes()
     assert bytes.fromhex(uid_of("card-7")) not in everything

@@ -5,7 +5,7 @@ import pytest
 from edge_agent.ledger import authorizations, leases
 from edge_agent.ledger.authorizations import AuthorizationRow
 from edge_agent.ledger.entries import append_entries, read_tail
-from edge_agent.messages import Born, Log, Show
+from edge_agent.messages import Born, JournalGrew, Log, Show
 from payment_core.accounts import Kind
 from payment_core.authorization import State
 from payment_core.bus import Birth
@@ -33,7 +33,8 @@ def put_a_hold_without_a_command(hall: Hall) -> bytes:
         Tender.PURSE, VENUE_ID, "hall", "racer-1", "lane-1", key,
     )  # fmt: skip
     account = account_of("card-7")
-    held = Held(1, header, (Part("CNY", 200, 1),), account, credential_of("card-7"), "C", "reader-1", 1, 1, hall.wall_ms)
+    parts, card = (Part("CNY", 200, 1),), credential_of("card-7")
+    held = Held(1, header, parts, account, card, "C", "reader-1", 1, 1, hall.wall_ms)
     store.execute("BEGIN IMMEDIATE")
     append_entries(store, tail, [held])
     authorizations.insert(store, AuthorizationRow(key, State.HELD, "reader-1", 1, 1, hall.wall_ms, tail.seq + 1))
@@ -55,7 +56,7 @@ def test_a_hold_that_was_never_sent_is_given_back(hall):
 def test_a_command_without_an_answer_is_asked_about_when_its_bridge_is_there(hall):
     command = the_command(hall.step(hall.tap("card-7")))
     hall.restart()
-    assert hall.step() == [Log("till.reconciling", {"open": 1})]
+    assert hall.step() == [Log("till.reconciling", {"open": 1}), JournalGrew(4)]
     effects = hall.step(*hall.arrivals())
     asked = the_command(effects)
     assert (asked.id, asked.seq, asked.ttl_ms, asked.boot_id) == (command.id, command.seq, 0, "boot-2")
@@ -89,7 +90,8 @@ def test_a_doubt_is_asked_about_each_time_its_bridge_is_born(hall):
 def test_what_is_finished_is_left_alone(hall):
     hall.step(hall.delivered(the_command(hall.step(hall.tap("card-7")))))
     hall.restart()
-    assert hall.step(*hall.arrivals()) == []
+    assert hall.step(*hall.arrivals()) == [JournalGrew(5)]
+    assert hall.step() == []
 
 
 def test_command_seqs_rise_over_restarts(hall):

@@ -1,19 +1,18 @@
 """A tap at the till: held, commanded, captured, declined, repeated, parked, partly delivered, never overdrawn."""
 
+import msgspec
 import pytest
 
-from edge_agent.messages import Answered, AskLease, JournalGrew, Log, Send, Show
-from payment_core.authorization import State
+from edge_agent.messages import Answered, AskLease, Born, DeviceIs, FromDevice, JournalGrew, Log, Send, Show
 from payment_core.accounts import Kind
+from payment_core.authorization import State
 from payment_core.bus import Birth, DeviceState
 from payment_core.commands import PulseCredit, Result, command_body
 from payment_core.events import CredentialRemoved, CreditDelivered, Event
 from payment_core.identifiers import uuid_bytes
 from payment_core.journal import Captured, Declined, Held
-from edge_agent.messages import Born, DeviceIs, FromDevice
 from tests.support.hall import Hall, account_of, commands, logged, the_command, the_view, views
 from tests.support.ledger_truth import balance_of, entries, faults_of, kinds, states
-import msgspec
 
 
 @pytest.fixture
@@ -343,6 +342,7 @@ def test_a_guest_sees_name_and_language_of_the_list(hall):
 def test_a_bridge_that_is_born_again_is_asked_about_what_it_owes(hall):
     hall.enroll("card-7", 1_000)
     command = the_command(hall.step(hall.tap("card-7")))
-    effects = hall.step(Born("coin-2", Birth("p", 1, "b2", "bridge-1")), Born("coin-1", Birth("p", 1, "b2", "bridge-1")))
+    birth = Birth("p", 1, "b2", "bridge-1")
+    effects = hall.step(Born("coin-2", birth), Born("coin-1", birth))
     assert effects == [Send("coin-1", msgspec.structs.replace(command, ttl_ms=0, boot_id="b2"))]
     assert not any(isinstance(effect, Show) for effect in effects)

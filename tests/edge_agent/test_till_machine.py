@@ -1,4 +1,4 @@
-"""VND-1: whatever happens in whatever order, the books balance, no lease is overdrawn, and every step is in the table."""
+"""VND-1: whatever happens in whatever order, books balance, no lease is overdrawn, every step is in the table."""
 
 import tempfile
 from pathlib import Path
@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from edge_agent.ledger import outbox
 from edge_agent.ledger.entries import read_tail
@@ -37,7 +44,10 @@ class TillMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        rules = [{"price": [[300, "bonus"], [200, "CNY"]], "credits": 2}, {"price": [[200, "CNY"]], "machine": "racer-2"}]
+        rules = [
+            {"price": [[300, "bonus"], [200, "CNY"]], "credits": 2},
+            {"price": [[200, "CNY"]], "machine": "racer-2"},
+        ]
         risk = {"floor_per_credential": 200, "floor_per_hub": 400}
         self.hall = Hall(Path(self._folder.name) / "ledger.db", rules=rules, risk=risk, till=self.till)
         self.told: list[tuple[Command, int]] = []

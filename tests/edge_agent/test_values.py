@@ -3,6 +3,7 @@
 import pytest
 
 from edge_agent.messages import DeviceIs, SayBooked
+from edge_agent.values import FIRST_SETTLES_MS
 from payment_core.accounts import Kind
 from payment_core.authorization import State
 from payment_core.bus import Booked, DeviceState
@@ -70,9 +71,14 @@ def test_a_new_epoch_begins_at_one(hall):
     assert coins(hall) == [100, 100]
 
 
-def test_the_hub_takes_up_a_log_wherever_it_stands(hall):
+def test_a_ledger_that_was_lost_takes_up_a_log_at_the_oldest_event_its_bridge_still_has(hall):
+    assert hall.step(hall.coin(seq=42)) == []
+    assert hall.step(hall.coin(seq=41)) == []
+    hall.pass_ms(FIRST_SETTLES_MS)
+    assert hall.step(hall.coin(seq=42)) == []
     assert booked(hall.step(hall.coin(seq=41))) == [Booked(1, 41, 41)]
     assert booked(hall.step(hall.coin(seq=42))) == [Booked(1, 42, 42)]
+    assert coins(hall) == [100, 100]
 
 
 def test_a_coin_of_unknown_worth_is_counted_and_never_credited(hall):

@@ -153,7 +153,8 @@ def test_view_topics_there_and_back():
 
 
 @pytest.mark.parametrize(
-    "topic", ["", "vd/1/h/dev/d", "vd/2/h/dev/d/event", "vd/1/h/dev/d/view", "vd/1/h/lane/l/event", "vd/1/h/dev/d/event/x"]
+    "topic",
+    ["", "vd/1/h/dev/d", "vd/2/h/dev/d/event", "vd/1/h/dev/d/view", "vd/1/h/lane/l/event", "vd/1/h/dev/d/event/x"],
 )
 def test_topics_that_are_not_ours(topic):
     assert parse_topic(topic) is None

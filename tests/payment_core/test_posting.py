@@ -27,8 +27,9 @@ from tests.support.strategies import ENTRIES
 ACC = bytes(range(16))
 HEX = ACC.hex()
 HEADER = Header(
-    1, 1, b"boot", 1, TimeQuality.SYNCED, 20251122, Actor.GUEST, Tender.PURSE, None, "hall", "racer-2", "lane-2", b"a" * 16
-)
+    1, 1, b"boot", 1, TimeQuality.SYNCED, 20251122, Actor.GUEST, Tender.PURSE, None, "hall", "racer-2", "lane-2",
+    b"a" * 16,
+)  # fmt: skip
 CNY = (Part("CNY", 200, 1),)
 LEASE, FLOOR = Account(Kind.LEASE, HEX), Account(Kind.OVERCLAIM, HEX)
 COINS = Account(Kind.COIN_CREDIT, "lane-2")
@@ -69,7 +70,10 @@ def move(debit: Account, credit: Account, amount: int = 200) -> set[Posting]:
             CoinBooked(1, HEADER, "acceptor-2", 1, 1, 1, 5, "CNY", 200),
             move(Account(Kind.CASH_BOX, "racer-2"), COINS),
         ),
-        (ToppedUp(1, HEADER, ACC, "CNY", 200, "counter", "p"), move(Account(Kind.PSP_CLEARING, "counter"), Account(Kind.PURSE, HEX))),
+        (
+            ToppedUp(1, HEADER, ACC, "CNY", 200, "counter", "p"),
+            move(Account(Kind.PSP_CLEARING, "counter"), Account(Kind.PURSE, HEX)),
+        ),
         (LeaseGranted(1, HEADER, ACC, "CNY", b"h" * 16, 1, 900, 200), move(Account(Kind.PURSE, HEX), LEASE)),
     ],
     ids=lambda value: type(value).__name__,

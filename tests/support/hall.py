@@ -1,4 +1,4 @@
-"""A hall with a real till on a real ledger file: lanes, cards, machines that count, and a clock that moves when told."""
+"""A hall with a real till on a real ledger file: lanes, cards, machines that count, a clock that moves when told."""
 
 import hashlib
 import random
@@ -45,7 +45,9 @@ COIN = 100
 class TillLike(Protocol):
     """What a hall needs of a till; broken builds have it too."""
 
-    outstanding: int
+    @property
+    def outstanding(self) -> int:
+        """How many answers and how much money are waited for."""
 
     def step(self, now: Moment, inputs: Sequence[Input]) -> list[Effect]:
         """Take facts in order."""
@@ -97,7 +99,7 @@ def prices_document(rules: Sequence[dict[str, Any]], version: int = 1) -> bytes:
 class Hall:
     """Everything around one till. `pulses` is what the machines themselves counted, by authorization id."""
 
-    def __init__(  # noqa: PLR0913 - a hall is furnished in one place
+    def __init__(
         self,
         path: Path,
         *,
@@ -217,7 +219,7 @@ class Hall:
         """Return a grant for the account of a card."""
         return LeaseArrived(account_of(card), unit, epoch, granted)
 
-    def member(  # noqa: PLR0913 - one parameter per column of the list
+    def member(
         self,
         card: str,
         *,
@@ -226,7 +228,7 @@ class Hall:
         media: str = "ntag21x",
         token_key: bytes = b"",
         version: int = 1,
-        **more: Any,  # noqa: ANN401 - the other columns of ListRow
+        **more: Any,
     ) -> ListArrived:
         """Return a differential list with one card."""
         self.list_version += 1

@@ -57,7 +57,7 @@ def states(store: Reads) -> dict[bytes, State]:
     return {row[0]: STATES[row[1]] for row in store.rows("SELECT id, state FROM authorizations ORDER BY id")}
 
 
-def _step_of(entry: Entry) -> Step | None:
+def _step_of(entry: Entry) -> Step | None:  # noqa: PLR0911 - one row per entry type
     match entry:
         case Commanded():
             return Step.COMMAND
@@ -161,5 +161,5 @@ def _coin_faults(store: Reads, journal: list[Entry]) -> list[str]:
     booked = {
         account.key: -amount for account, amount in balances(journal).items() if account.kind is Kind.COIN_CREDIT
     }
-    kept = dict(store.rows("SELECT lane, amount FROM coin_credit WHERE amount > 0"))
+    kept: dict[str, int] = dict(store.rows("SELECT lane, amount FROM coin_credit WHERE amount > 0"))
     return [] if booked == kept else [f"coin credit: journal {booked} table {kept}"]

@@ -15,7 +15,7 @@ from payment_core.events import CredentialPresented
 class EarlyTill(Till):
     """Hands its effects out before the commit. `early` is where they go."""
 
-    early: Callable[[Sequence[Effect]], None] = staticmethod(lambda effects: None)
+    early: Callable[[Sequence[Effect]], None] = staticmethod(lambda _effects: None)
 
     def _pass_time(self, draft: Draft) -> None:
         super()._pass_time(draft)

@@ -1,4 +1,4 @@
-"""A store over apsw whose VFS writes down every write, truncate, sync and delete, and rebuilds what a power cut leaves."""
+"""A store over apsw whose VFS notes every write, truncate, sync and delete, and rebuilds what a power cut leaves."""
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ SECTOR_BYTES = 512
 
 
 class Op(msgspec.Struct, frozen=True):
-    """One thing that a disk was asked to do. `name`: the file's; `offset`: or its new size, for a truncate."""
+    """One thing that a disk was asked to do. `name`: of the file; `offset`: for a truncate its new size."""
 
     kind: Literal["write", "truncate", "sync", "delete", "ack"]
     name: str = ""
@@ -23,14 +23,14 @@ class Op(msgspec.Struct, frozen=True):
 
 
 class RecordingVfs(apsw.VFS):
-    """The platform's VFS with a journal of what reaches each file. `ops` is that journal, `name` how SQLite knows it."""
+    """The platform's VFS with a journal of what reaches files. `ops` is that journal, `name` how SQLite knows it."""
 
     def __init__(self, name: str) -> None:
         self.ops: list[Op] = []
         self.name = name
         super().__init__(name, base="")
 
-    def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:  # noqa: N802, ANN401 - SQLite's names
+    def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:  # noqa: N802 - SQLite's names
         """Open a file that records."""
         return _RecordingFile(self.ops, name, flags)
 
@@ -41,7 +41,7 @@ class RecordingVfs(apsw.VFS):
 
 
 class _RecordingFile(apsw.VFSFile):
-    def __init__(self, ops: list[Op], name: Any, flags: list[int]) -> None:  # noqa: ANN401
+    def __init__(self, ops: list[Op], name: Any, flags: list[int]) -> None:
         self._ops = ops
         path = name.filename() if isinstance(name, apsw.URIFilename) else name
         self._name = Path(path).name
@@ -195,6 +195,6 @@ def power_cuts(ops: Sequence[Op], *, seed: int, subsets: int) -> Iterator[tuple[
         if len(pieces) > 1:
             yield acked, "torn", disk.after(pieces[:-1])
         for _ in range(subsets):
-            chosen = [piece for piece in pieces if dice.random() < 0.5]  # noqa: PLR2004 - a fair coin per sector
+            chosen = [piece for piece in pieces if dice.random() < 0.5]
             dice.shuffle(chosen)
             yield acked, "subset", disk.after(chosen)

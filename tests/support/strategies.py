@@ -60,12 +60,13 @@ headers = st.builds(
 )
 parts = st.lists(st.builds(Part, units, amounts, maybe | st.integers(0, 9)), max_size=4).map(tuple)
 accounts = maybe | keys
+classes = maybe | st.sampled_from("ABC")
 one = st.just(1)
 
 ENTRIES: dict[type, st.SearchStrategy[Entry]] = {
     EpochOpened: st.builds(EpochOpened, one, headers, numbers, numbers, numbers, st.binary(max_size=32), names),
     Held: st.builds(
-        Held, one, headers, parts, accounts, accounts, maybe | st.sampled_from("ABC"), names, numbers, numbers, numbers
+        Held, one, headers, parts, accounts, accounts, classes, names, numbers, numbers, numbers
     ),
     Commanded: st.builds(Commanded, one, headers, names, numbers, numbers),
     Captured: st.builds(Captured, one, headers, parts, accounts, causes, parts, st.booleans()),
@@ -74,7 +75,7 @@ ENTRIES: dict[type, st.SearchStrategy[Entry]] = {
     InDoubt: st.builds(InDoubt, one, headers, parts, accounts, causes),
     Refunded: st.builds(Refunded, one, headers, parts, keys, causes),
     Declined: st.builds(
-        Declined, one, headers, names, accounts, accounts, maybe | st.sampled_from("ABC"), names, numbers, numbers, parts
+        Declined, one, headers, names, accounts, accounts, classes, names, numbers, numbers, parts
     ),
     CoinBooked: st.builds(CoinBooked, one, headers, names, numbers, numbers, numbers, numbers, units, amounts),
     Tampered: st.builds(Tampered, one, headers, names, numbers, numbers, numbers),

@@ -1,4 +1,4 @@
-"""Runs a till roll: a money story that a shopkeeper can read, one line per thing that happens (tests/till_rolls/*.roll).
+"""Runs a till roll: a money story that a shopkeeper can read, a line per thing that happens (tests/till_rolls/*.roll).
 
     verb  words  -> what came of it
 
@@ -147,7 +147,7 @@ class TillRoll:
             self._step(self.hall.answer(command, "failed", lane=lane))
 
     def _power_line(self, what: str, *words: str) -> None:
-        """`lost`, `lost after 1 pulses`; `back`: hub and bridges start, and each is asked what became of its command."""
+        """`lost`, `lost after 1 pulses`; `back`: hub and bridges start; each is asked what became of its command."""
         if what == "lost":
             self._pulsed = dict.fromkeys(self._commands, int(words[1]) if words else 0)
             return
@@ -181,7 +181,8 @@ class TillRoll:
             if name.startswith("card-"):
                 found = self.hall.balance(name)
             elif name.startswith("credit-at-"):
-                found = -sums.get(Account(Kind.COIN_CREDIT, name.removeprefix("credit-at-").replace("racer", "lane")), 0)
+                lane = name.removeprefix("credit-at-").replace("racer", "lane")
+                found = -sums.get(Account(Kind.COIN_CREDIT, lane), 0)
             elif name.startswith("box-"):
                 found = sums.get(Account(Kind.CASH_BOX, name.removeprefix("box-")), 0)
             else:

@@ -1,4 +1,4 @@
-"""DUR-1: whatever a power cut leaves of the ledger's files, every acknowledged step is there, whole, and nothing half."""
+"""DUR-1: whatever a power cut leaves of the ledger's files, every acknowledged step is there, whole."""
 
 import hashlib
 import itertools
@@ -30,7 +30,7 @@ def contents(store) -> str:
 
 
 def record_session(folder: Path, *, synchronous: str = "FULL") -> tuple[list[Op], list[str]]:
-    """Run taps, coins, ends, batches, receipts and checkpoints; return the disk's journal and the state after each step."""
+    """Run taps, coins, ends, batches, receipts, checkpoints; return the disk's journal and the state after each."""
     vfs = RecordingVfs(f"recording-{next(_names)}")
     hall = Hall(folder / "ledger.db", open_store=lambda path: ApswStore(path, vfs.name, synchronous=synchronous))
     states: list[str] = []
@@ -88,7 +88,7 @@ def what_survives(folder: Path, files: dict[str, bytes]) -> str | None:
 
 
 def enumerate_cuts(folder: Path, ops: list[Op], states: list[str], *, subsets: int) -> tuple[int, list[str]]:
-    """Return how many states were looked at, and every loss: a state that is not one of the acknowledged or the next."""
+    """Return how many states were looked at, and every loss: contents that no acknowledged step had, or older ones."""
     seen: dict[bytes, str | None] = {}
     looked_at, losses = 0, []
     places = {digest: place for place, digest in enumerate(states)}

@@ -7,7 +7,14 @@ import pytest
 
 from edge_agent.ledger.entries import check_chain, verify_tail
 from edge_agent.ledger.migrations import MIGRATIONS, migrate
-from edge_agent.ledger.store import PRAGMAS, CommitUnknownError, LedgerError, LedgerRefusedError, SqliteStore, apply_pragmas
+from edge_agent.ledger.store import (
+    PRAGMAS,
+    CommitUnknownError,
+    LedgerError,
+    LedgerRefusedError,
+    SqliteStore,
+    apply_pragmas,
+)
 from tests.support.hall import Hall, account_of, the_command
 
 
@@ -80,7 +87,7 @@ class OneWrongPragma:
     def __init__(self, name: str) -> None:
         self._values = {pragma: expected for pragma, _value, expected in PRAGMAS} | {name: "other"}
 
-    def rows(self, sql: str, values: tuple[object, ...] = ()):
+    def rows(self, sql: str, _values: tuple[object, ...] = ()):
         return [(self._values.get(sql.removeprefix("PRAGMA ")),)]
 
 
