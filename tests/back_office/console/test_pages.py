@@ -13,6 +13,7 @@ from tests.back_office.console.sample_office import (
     SampleOffice,
     busy_office,
     control,
+    hub_row,
     tap_row,
     troubled_office,
 )
@@ -34,15 +35,27 @@ def test_a_good_evening_in_english():
     for said in (
         "Taken by card ¥4,826.00 2,475 plays", "Coins ¥318.00", "In doubt ¥2.00 1 to look at", "Books balance",
         "Sum ¥0.00 over 6 accounts", "Hall 1 Online", "37 entries, oldest 3 min", "Declined not enough money",
-        "No gaps, no alarms", "epoch 1, entry 4,812",
+        "epoch 1, entry 4,812", "Hall 2 has been silent for",
     ):  # fmt: skip
         assert said in text
 
 
 def test_a_good_evening_in_chinese():
     text = text_of(get(busy_office(), "/?lang=zh-Hans"))
-    for said in ("刷卡收入 ¥4,826.00", "账目平衡", "已拒绝 余额不足", "没有缺口，没有警报"):
+    for said in ("刷卡收入 ¥4,826.00", "账目平衡", "已拒绝 余额不足", "Hall 2 已静默"):
         assert said in text
+
+
+def test_a_quiet_office_says_so():
+    office = busy_office()
+    office.hub_rows = [hub_row()]
+    assert "No gaps, no alarms" in text_of(get(office))
+
+
+def test_a_frozen_hub_is_named():
+    office = busy_office()
+    office.hub_rows = [hub_row(frozen=True)]
+    assert "Frozen Hall 1 is frozen: it may not trade" in text_of(get(office))
 
 
 def test_trouble_is_named():
