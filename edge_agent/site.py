@@ -4,6 +4,7 @@ import hashlib
 
 import msgspec
 
+from edge_agent.messages import FromDevice
 from payment_core.bus import Birth, DeviceState
 from payment_core.errors import DECODE_FAULTS
 from payment_core.policy import DevicesDocument, Lane, RiskDocument
@@ -46,6 +47,7 @@ class Site:
         self.office_up = False
         self.frozen = ""
         self._waiting: dict[bytes, int] = {}
+        self._bounced: dict[str, tuple[int, int]] = {}
 
     def wait_for(self, authorization_id: bytes, until_ms: int) -> None:
         """Remember by when (boottime) a device owes an answer; the newest wait stands last."""
@@ -76,6 +78,17 @@ class Site:
     def currency(self) -> str:
         """The venue's currency, known from its price list."""
         return self.prices.unit if self.prices else ""
+
+    def note_bounce(self, fact: FromDevice) -> None:
+        """Remember a card's bounce: it has no row, and the broker may bring it again when it would be a new tap."""
+        epoch, seq = self._bounced.get(fact.device, (0, 0))
+        newest = max(seq, fact.event.seq) if epoch == fact.event.epoch else fact.event.seq
+        self._bounced[fact.device] = (fact.event.epoch, newest)
+
+    def was_bounce(self, fact: FromDevice) -> bool:
+        """Say whether an event without a row came, at the latest, with a bounce: a reader's events keep their order."""
+        epoch, seq = self._bounced.get(fact.device, (0, 0))
+        return epoch == fact.event.epoch and fact.event.seq <= seq
 
     def ready(self, device: str) -> bool:
         """Say whether a device has introduced itself and is online, and so is its bridge.

@@ -51,7 +51,8 @@ def read_tap(draft: Draft, fact: FromDevice, body: CredentialPresented) -> Tap |
             _answer_again(draft, lane, first)
             return None
     known_id = _known_id(draft, body)
-    if latest is not None and _is_bounce(draft, latest, known_id):
+    if latest is not None and (draft.site.was_bounce(fact) or _is_bounce(draft, latest, known_id)):
+        draft.site.note_bounce(fact)
         _show(draft, lane, "repeated", latest)
         return None
     row = office_facts.list_row(draft.store, known_id)

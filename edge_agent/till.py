@@ -158,7 +158,10 @@ class Till:
         if any(_same_event(tap, fact) for parked in self._parked.values() for tap in parked):
             return
         tap = taps.read_tap(draft, fact, body)
-        if tap is None or any(_same_guest(waits, tap) for parked in self._parked.values() for waits in parked):
+        if tap is None:
+            return
+        if any(_same_guest(waits, tap) for parked in self._parked.values() for waits in parked):
+            self._site.note_bounce(fact)
             return
         may_ask = draft.now.boottime_ms >= self._patient_from_ms and len(self._parked) < PARKED_LIMIT
         if not taps.answer_tap(draft, tap, may_ask=may_ask):

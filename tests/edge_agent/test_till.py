@@ -156,6 +156,25 @@ def test_a_bounce_is_not_a_second_sale_but_a_later_tap_is(hall):
     assert hall.balance("card-7") == 600
 
 
+def test_a_bounce_that_the_broker_brings_again_is_still_a_bounce(hall):
+    hall.enroll("card-7", 1_000)
+    hall.step(hall.tap("card-7"))
+    bounce, second = hall.tap("card-7"), hall.tap("card-7")
+    hall.wait(100, bounce, second)
+    again = [msgspec.structs.replace(tap, received_ms=hall.boottime_ms + 900) for tap in (bounce, second)]
+    effects = hall.wait(900, *again)
+    assert ([view.state for view in views(effects)], commands(effects)) == (["repeated", "repeated"], [])
+    assert len(commands(hall.step(hall.tap("card-7")))) == 1
+
+
+def test_a_bounce_of_a_parked_tap_that_comes_again_is_still_a_bounce(hall):
+    hall.enroll("card-7", 150)
+    first, bounce = hall.tap("card-7"), hall.tap("card-7")
+    hall.step(first, bounce)
+    assert len(commands(hall.wait(100, hall.lease("card-7", 1_000)))) == 1
+    assert commands(hall.wait(1_000, bounce)) == []
+
+
 def test_another_card_at_once_is_another_guest(hall):
     hall.enroll("card-7", 1_000)
     hall.enroll("card-8", 1_000)
