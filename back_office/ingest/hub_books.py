@@ -186,10 +186,13 @@ class HubBooks:
         places.booked(tx, self._tenant_id, batch.hub_id, epoch=after.epoch, now_ms=now_ms)
 
     def _judge(self, tx: Transaction, hub: Hub, findings: Sequence[Finding], now_ms: int) -> None:
-        for finding in findings:
-            papers.raise_alarm(tx, self._tenant_id, Alarm(finding.kind, hub.hub_id, finding.text, now_ms))
-            if finding.kind in FREEZING:
-                places.freeze(tx, self._tenant_id, hub.hub_id, why=finding.kind)
+        """Raise one alarm per kind and batch: the first finding, and how many there are."""
+        for kind in sorted({finding.kind for finding in findings}):
+            texts = [finding.text for finding in findings if finding.kind == kind]
+            more = f", and {len(texts) - 1} more in this batch" if len(texts) > 1 else ""
+            papers.raise_alarm(tx, self._tenant_id, Alarm(kind, hub.hub_id, texts[0] + more, now_ms))
+            if kind in FREEZING:
+                places.freeze(tx, self._tenant_id, hub.hub_id, why=kind)
 
     def _keep(self, tx: Transaction, hub_id: bytes, kind: str, why: str, data: bytes) -> bool:
         parsed = parse_envelope(data)

@@ -198,9 +198,3 @@ def recent_entries(tx: Transaction, tenant_id: bytes, *, limit: int) -> list[Ent
     query = sa.select(*columns).where(ENTRIES.c.tenant_id == tenant_id)
     query = query.order_by(ENTRIES.c.received_ms.desc(), ENTRIES.c.seq.desc()).limit(limit)
     return [EntryRow(**row) for row in tx.execute(query).mappings()]
-
-
-def count_entries(tx: Transaction, tenant_id: bytes) -> int:
-    """Return how many entries there are."""
-    query = sa.select(sa.func.count()).select_from(ENTRIES).where(ENTRIES.c.tenant_id == tenant_id)
-    return int(tx.execute(query).scalar_one())

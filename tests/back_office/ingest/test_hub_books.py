@@ -117,13 +117,16 @@ def test_a_claim_beyond_the_lease_is_the_venues_and_freezes_the_hub(office):
     office.lease()
     hub.held(1_200)
     hub.captured(1_200)
+    hub.held(5, authorization=2)
     office.take(hub.batch())
 
     assert balance(office, Kind.LEASE, GUEST.hex()) == 0
-    assert balance(office, Kind.OVERCLAIM, GUEST.hex()) == 200
+    assert balance(office, Kind.OVERCLAIM, GUEST.hex()) == 205
     assert balance(office, Kind.REVENUE, "racer-2") == -1_200
     assert office.frozen() == "overclaim"
-    assert alarms(office) == ["overclaim"]
+    with office.store.reading() as tx:
+        (alarm,) = papers.alarms(tx, TENANT)
+    assert alarm.text == "entry 2: it claimed 200 CNY beyond the lease, and 1 more in this batch"
     assert office.prove().ok
 
 

@@ -127,7 +127,7 @@ def _books() -> None:
         value("granted_seq", WHOLE), *_at_least(0, "granted", "settled", "granted_seq"),
         sa.CheckConstraint("settled <= granted"), _points_to(["tenant_id", "hub_id"], "hubs"),
     )  # fmt: skip
-    op.create_index("leases_of_a_hub", "leases", ["tenant_id", "hub_id"])
+    op.create_index("leases_of_a_hub", "leases", ["tenant_id", "hub_id", "granted_seq"])
     _table(
         "payments", key("tenant_id", RAW), key("channel", TEXT), key("payment_id", TEXT), value("account_id", RAW),
         value("unit", TEXT), value("amount", WHOLE), value("office_seq", WHOLE), *_at_least(1, "amount"),
