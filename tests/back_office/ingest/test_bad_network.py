@@ -1,0 +1,58 @@
+"""Batches lost, doubled and shuffled, and the office started anew between them: the books are those of the journal."""
+
+import random
+
+import pytest
+
+from back_office.store import chains
+from payment_core.journal import CoinBooked
+from tests.back_office.world import HUB, TENANT
+from tests.support.sizes import count
+
+BATCHES = 12
+LOST, DOUBLED, RESTARTED = 0.2, 0.3, 0.1
+ROUNDS = 200
+"""Far more rounds than any seed needs: in each, everything without a receipt is sent again."""
+
+
+def write_journal(hub, dice):
+    """Return the batches of an evening, and the coins in them."""
+    coins, batches = 0, []
+    for _ in range(BATCHES):
+        for _ in range(dice.randrange(4)):
+            coins += 1
+            hub.write(lambda header, n=coins: CoinBooked(1, header, "acceptor-1", 1, n, n, 1, "CNY", 100))
+        hub.held(0, authorization=coins + 1)
+        batches.append(hub.batch())
+    return batches, coins
+
+
+def booked_batches(office):
+    with office.store.reading() as tx:
+        chain = chains.chain(tx, TENANT, HUB, stream=0, epoch=1)
+    return chain.batch_seq if chain is not None else 0
+
+
+@pytest.mark.parametrize("seed", range(count(100)))
+def test_the_books_are_those_of_the_journal(office, seed):
+    dice = random.Random(seed)
+    office.worker.on_message(*office.hub.hello())
+    batches, coins = write_journal(office.hub, dice)
+    for _ in range(ROUNDS):
+        waiting = batches[booked_batches(office) :]
+        if not waiting:
+            break
+        waiting += [data for data in waiting if dice.random() < DOUBLED]
+        dice.shuffle(waiting)
+        for data in waiting:
+            if dice.random() < RESTARTED:
+                office.start()
+            if dice.random() >= LOST:
+                assert office.take(data).refusals == ()
+    proof = office.prove()
+    assert (proof.ok, proof.gaps, proof.duplicates, office.frozen()) == (True, 0, 0, "")
+    with office.store.reading() as tx:
+        chain = chains.chain(tx, TENANT, HUB, stream=0, epoch=1)
+        rows = [(row.record, row.hash) for row in chains.entries_of(tx, TENANT, chain)]
+    assert rows == office.hub.records
+    assert sum(b"acceptor-1" in record for record, _ in rows) == coins
