@@ -83,6 +83,11 @@ def test_export_as_lines_of_json(ledger, capsys):
     assert rows[2]["entry"]["parts"] == [{"unit": "CNY", "amount": 200, "lease_epoch": 1}]
 
 
+def test_export_as_one_document(ledger, capsys):
+    code, out = run(capsys, "export", "--ledger", ledger, "--json")
+    assert (code, [row["seq"] for row in json.loads(out)["entries"]]) == (0, [1, 2, 3, 4, 5])
+
+
 def test_export_as_csv(ledger, capsys):
     code, out = run(capsys, "export", "--ledger", ledger, "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(out)))

@@ -47,11 +47,15 @@ def export(
     ledger: Ledger,
     *,
     format_: Annotated[Format, typer.Option("--format", help="One JSON document a line, or CSV.")] = Format.JSONL,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document with all entries.")] = False,
 ) -> None:
     """Write every entry to stdout, oldest first; what each field means is in docs/wire/ehb1.md."""
     from venuehub.journal_tools import csv_lines, exported, json_lines, open_ledger
 
     with open_ledger(ledger) as reader:
         rows = exported(reader)
+        if as_json:
+            print_json({"entries": list(rows)})
+            return
         for line in csv_lines(rows) if format_ is Format.CSV else json_lines(rows):
             print_line(line)
