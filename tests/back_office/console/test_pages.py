@@ -93,6 +93,11 @@ def test_the_page_has_no_script_or_style_of_its_own():
     assert re.findall(r"<script(?![^>]* src=)|<style|\sstyle=|\son[a-z]+=", text) == []
 
 
+def test_htmx_and_its_stream_are_loaded_before_the_page_is_parsed():
+    scripts = re.findall(r"<script src=\"[^\"]*/([\w.-]+)\"( defer)?></script>", get(busy_office()).text)
+    assert scripts == [("htmx.min.js", ""), ("hx-sse.min.js", ""), ("console.js", " defer")]
+
+
 def test_text_from_the_books_is_escaped():
     office = busy_office()
     office.tap_rows = [TapRow(id="x", at_ms=0, hub="h", machine="<b>bold</b>", result="captured")]
