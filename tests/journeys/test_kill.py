@@ -24,7 +24,7 @@ def story(seed: int) -> list[str]:
     dice = random.Random(seed)
     guests = ["tap"] * count(TAPS) + ["coin"] * count(COINS)
     dice.shuffle(guests)
-    kills = min(count(KILLS), len(guests) - 1)
+    kills = max(2, count(KILLS))
     for number, at in enumerate(sorted(dice.sample(range(1, len(guests)), kills), reverse=True)):
         guests.insert(at, ("hub", "bridge")[number % 2])
     return guests
@@ -39,16 +39,13 @@ async def act(venue: Venue, what: str, dice: random.Random) -> None:
         guests.insert_coins(place, 1)
     else:
         await venue.killed_and_back(getattr(venue.stage, what), UP[what])
-        await venue.devices_online()
 
 
 async def promises(venue: Venue) -> list[str]:
     """Wait until all is settled and return what was not kept."""
     await venue.settled()
     outside = await venue.devices()
-    return broken_promises(
-        venue.read(), credits_seen=await venue.credits_seen(), coins_inserted=outside.coins_inserted
-    )
+    return broken_promises(venue.read(), credits_seen=await venue.credits_seen(), coins_inserted=outside.coins_inserted)
 
 
 def books_of(venue: Venue):
@@ -56,7 +53,7 @@ def books_of(venue: Venue):
 
 
 def test_killed_in_turn_while_guests_play_every_debit_has_a_name_and_no_coin_is_lost(tmp_path):
-    print(f"seed {SEED}")
+    print(f"seed {SEED}")  # noqa: T201 - a failure can be played again
     dice = random.Random(SEED)
 
     async def play() -> None:
@@ -68,7 +65,7 @@ def test_killed_in_turn_while_guests_play_every_debit_has_a_name_and_no_coin_is_
             ledger, books = venue.read(), books_of(venue)
             assert ledger.lost == 0
             assert ledger.coins > 0
-            assert len(ledger.plays) >= count(TAPS) // 4
+            assert len(ledger.plays) >= count(TAPS) // 5
             assert (books.faults, books.balanced, books.office_equals_hubs) == ([], True, True)
             assert (books.booked, books.gaps, books.duplicates) == (ledger.entries, 0, 0)
             assert venue.stage.hub.restarts > 0
@@ -104,8 +101,7 @@ def test_a_program_that_ends_in_its_worst_moment_keeps_its_promises_and_a_mutant
             else:
                 venue.stage.guests.tap(place, venue.stage.plan.members[0])
             await venue.until(lambda: child.restarts > 0, f"{program} has died")
-            await venue.until(lambda: venue.said(program, UP[program]) > 1, f"{program} is back")
-            await venue.devices_online()
+            await venue.back(child, UP[program], before=1)
             if mutant != "no-counter":
                 return await promises(venue)
             venue.stage.guests.insert_coins(place, 1)  # behind this one the first would not come any more

@@ -1,16 +1,19 @@
 """A hub or bridge that dies once, by kill -9 from its own hand, in its worst moment; with or without a mutation.
 
-`python doomed.py hub|bridge MOMENT MUTANT --config FILE`. Beside FILE a mark says that it has died: the next start lives.
+`python doomed.py hub|bridge MOMENT MUTANT --config FILE`. A mark beside FILE says that it has died: the next one lives.
 """
 
 import contextlib
 import os
 import signal
 import sys
-import time
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
+from cloud_sync.mqtt_link import Inbound
 from edge_agent import app as hub_app
+from edge_agent.device_bus import DeviceBus
 from edge_agent.draft import Draft
 from edge_agent.ledger.store import SqliteStore
 from edge_agent.messages import Effect, Send
@@ -21,8 +24,8 @@ from firmware_bridge.desk import Desk
 from firmware_bridge.drivers.coin_line import CoinLine
 from firmware_bridge.value_log import ValueLog
 
-TRAVEL_S = 1.0
-"""Time for a command that is under way to become a credit."""
+TRAVEL_S = 2.0
+"""How long a command may take to become a credit; where none is under way, nobody waits for less."""
 
 
 class Doom:
@@ -31,10 +34,10 @@ class Doom:
     def __init__(self, config: Path) -> None:
         self._mark = config.parent / "has-died"
 
-    def strike(self, *, after_s: float = 0.0) -> None:
+    def strike(self, *, last: Callable[[], object] = lambda: None) -> None:
         if not self._mark.exists():
             self._mark.touch()
-            time.sleep(after_s)
+            last()
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -63,8 +66,14 @@ def die_before_first_coin_is_written(doom: Doom) -> None:
 
 def die_at_commit(doom: Doom) -> None:
     """The commit of a step that has a command: what happened before it has happened, what comes after never does."""
-    flush, commit = Draft.flush, SqliteStore.commit
+    flush, commit, hear = Draft.flush, SqliteStore.commit, DeviceBus._hear
     steps: list[Draft] = []
+    delivered = threading.Event()
+
+    def listen(self: DeviceBus, message: Inbound) -> None:
+        if b"CreditDelivered" in message.payload:
+            delivered.set()
+        hear(self, message)
 
     def remember(self: Draft) -> None:
         steps[:] = [self]
@@ -72,10 +81,10 @@ def die_at_commit(doom: Doom) -> None:
 
     def last_commit(self: SqliteStore) -> None:
         if steps and any(isinstance(effect, Send) and effect.command.ttl_ms for effect in steps[0].effects):
-            doom.strike(after_s=TRAVEL_S)
+            doom.strike(last=lambda: delivered.wait(TRAVEL_S))
         commit(self)
 
-    Draft.flush, SqliteStore.commit = remember, last_commit
+    Draft.flush, SqliteStore.commit, DeviceBus._hear = remember, last_commit, listen
 
 
 def act_without_actuation_log() -> None:
@@ -93,7 +102,11 @@ def act_without_actuation_log() -> None:
 
 def forget_counters() -> None:
     """A bridge that keeps a device's counter only with its coins."""
-    ValueLog.note_counter = lambda self, device, counter: None
+
+    def forget(*_: object) -> None:
+        return
+
+    ValueLog.note_counter = forget
 
 
 def command_before_commit() -> None:

@@ -12,7 +12,7 @@ import msgspec
 from edge_agent.ledger.reader import LedgerReader
 from tests.support.venue_audit import Ledger, read_ledger
 from venuehub.demo.audit import OutsideFigures, read_devices
-from venuehub.demo.plan import ArcadePlan, Folder, make_plan
+from venuehub.demo.plan import ArcadePlan, Folder, Member, Place, make_plan
 from venuehub.demo.processes import Child
 from venuehub.demo.stage import Stage
 
@@ -20,7 +20,7 @@ MACHINES = 4
 ANSWER_MS = 4_000
 DEADLINE_S = 60.0
 PAUSE_S = 0.05
-OPEN_STATES = "(2, 3)"
+OPEN_ONES = "SELECT count(*) FROM authorizations WHERE state IN (2, 3)"
 
 
 def small_plan(seed: int) -> ArcadePlan:
@@ -71,12 +71,37 @@ class Venue:
         """Kill -9 and wait until its supervisor's next one says `up`."""
         before = self.said(child.name, up)
         child.kill()
+        await self.back(child, up, before=before)
+
+    async def back(self, child: Child, up: str, *, before: int) -> None:
+        """Wait until a killed program's next one says `up` for the first time, and its devices are online again."""
+        if child is self.stage.bridge:
+            self.stage.observer.online.clear()  # what the killed one said last; the next takes a while to start
         await self.until(lambda: self.said(child.name, up) > before, f"{child.name} is back")
+        await self.devices_online()
 
     async def away(self, child: Child) -> None:
         """Kill -9 what nobody starts again."""
         child.kill()
         await self.until(lambda: not child.running, f"{child.name} is gone")
+
+    async def end_hub(self) -> None:
+        """End the hub; nobody starts it again."""
+        await self.stage.hub.stop()
+
+    async def start_hub(self) -> None:
+        """Start the hub that was ended, and wait until it serves its devices."""
+        before = self.said("hub", "bus.up")
+        old = self.stage.hub
+        self.stage.hub = Child(old.name, old.command, log=self.stage.folder.logs / "hub.log", restart=True)
+        await self.stage._add(self.stage.hub)
+        await self.until(lambda: self.said("hub", "bus.up") > before, "the hub is back")
+
+    async def tap(self, place: Place, member: Member) -> None:
+        """Let a member tap, and wait until the hub has answered."""
+        ledger = self.read()
+        self.stage.guests.tap(place, member)
+        await self.until(lambda: self.read().answers > ledger.answers, f"the hub answers a tap at {place.lane.id}")
 
     async def devices_online(self) -> None:
         """Wait until every device is online again."""
@@ -111,8 +136,7 @@ class Venue:
 
     def unsynced(self) -> int:
         """How many journal entries the office has not confirmed."""
-        acked = "SELECT value FROM meta WHERE key = 'acked_seq'"
-        return self.one(f"SELECT (SELECT max(seq) FROM entries) - ({acked})")
+        return self.one("SELECT (SELECT max(seq) FROM entries) - (SELECT value FROM meta WHERE key = 'acked_seq')")
 
     async def coins_booked(self) -> None:
         """Wait until every coin in the boxes is in the journal."""
@@ -126,8 +150,7 @@ class Venue:
     async def settled(self) -> None:
         """Wait until no device owes an answer, every coin is booked and the office has everything."""
         await self.coins_booked()
-        open_ones = f"SELECT count(*) FROM authorizations WHERE state IN {OPEN_STATES}"
-        await self.until(lambda: self.one(open_ones) == 0, "no device owes an answer")
+        await self.until(lambda: self.one(OPEN_ONES) == 0, "no device owes an answer")
         await self.until(lambda: self.unsynced() == 0, "the office has everything")
 
 

@@ -10,6 +10,7 @@ from payment_core.journal import (
     Captured,
     CoinBooked,
     Commanded,
+    Declined,
     Expired,
     Held,
     InDoubt,
@@ -44,8 +45,14 @@ class Ledger(msgspec.Struct):
     coins_of_event: Counter[tuple[str, int, int]] = msgspec.field(default_factory=Counter)
     cash: int = 0
     lost: int = 0
+    declined: Counter[str] = msgspec.field(default_factory=Counter)
     entries: int = 0
     coin_credit: int = 0
+
+    @property
+    def answers(self) -> int:
+        """How many taps were answered."""
+        return sum(not play.cash for play in self.plays.values()) + self.declined.total()
 
 
 def read_ledger(path: Path) -> Ledger:
@@ -83,6 +90,8 @@ def _fold(ledger: Ledger, entry: object) -> None:
             ledger.coins += 1
             ledger.coins_of_event[entry.device, entry.event_epoch, entry.event_seq] += 1
             ledger.cash += entry.amount
+        case Declined():
+            ledger.declined[entry.reason] += 1
         case Tampered():
             ledger.lost += entry.count
         case _:
@@ -101,7 +110,9 @@ def broken_promises(ledger: Ledger, *, credits_seen: dict[str, int], coins_inser
         captured = sum(play.delivered for play in there)
         doubtful = sum(play.credits for play in there if play.state == "in_doubt")
         if seen > captured + doubtful:
-            broken.append(f"{device} saw {seen} credits, {captured} captured and {doubtful} in doubt: one was given away")
+            broken.append(
+                f"{device} saw {seen} credits, {captured} captured and {doubtful} in doubt: one was given away"
+            )
         if seen < captured:
             broken.append(f"{device} saw {seen} credits of {captured} captured: a guest paid for nothing")
     broken += [f"event {event} was charged twice" for event, count in ledger.holds_of_event.items() if count > 1]

@@ -1,0 +1,74 @@
+"""The venue's broker dies and comes back, devices are unplugged and plugged in again: nothing is lost or doubled."""
+
+import asyncio
+
+import pytest
+
+from tests.support.venue import Venue, open_venue
+from tests.support.venue_audit import broken_promises
+
+pytestmark = pytest.mark.slow
+SEED = 815
+
+
+async def a_coin_in_every_box(venue: Venue) -> None:
+    before = (await venue.devices()).coins_inserted
+    for place in venue.stage.plan.places:
+        venue.stage.guests.insert_coins(place, 1)
+    wanted = before + len(venue.stage.plan.places)
+
+    async def fallen() -> bool:
+        return (await venue.devices()).coins_inserted == wanted
+
+    await venue.until(fallen, "the coins have fallen")
+
+
+def test_coins_that_fall_while_the_broker_is_gone_are_booked_when_it_is_back(tmp_path):
+    async def story() -> None:
+        async with open_venue(tmp_path, SEED) as venue:
+            machines, members = venue.stage.plan.places, venue.stage.plan.members
+            await venue.tap(machines[0], members[0])
+            broker, ups = venue.child("venue-broker"), venue.said("hub", "bus.up")
+            await venue.away(broker)
+            await a_coin_in_every_box(venue)
+            assert venue.read().coins == 0
+            await broker.start()
+            await venue.until(lambda: venue.said("hub", "bus.up") > ups, "the hub is on the bus again")
+            await venue.coins_booked()
+            await venue.tap(machines[1], members[1])
+            await venue.settled()
+            ledger, seen = venue.read(), await venue.credits_seen()
+            outside = await venue.devices()
+            assert broken_promises(ledger, credits_seen=seen, coins_inserted=outside.coins_inserted) == []
+            assert (ledger.coins, ledger.lost) == (len(machines), 0)
+            assert [play.state for play in ledger.plays.values() if not play.cash] == ["captured", "captured"]
+            assert sum(seen.values()) == sum(play.delivered for play in ledger.plays.values())
+
+    asyncio.run(story())
+
+
+def test_readers_and_acceptors_unplugged_and_plugged_in_again_serve_on(tmp_path):
+    async def story() -> None:
+        async with open_venue(tmp_path, SEED) as venue:
+            machines, members = venue.stage.plan.places, venue.stage.plan.members
+            await a_coin_in_every_box(venue)
+            await venue.settled()
+            walls = (venue.child("readers"), venue.child("acceptors"))
+            unplugged = {place.lane.reader for place in machines} | {place.lane.acceptor for place in machines}
+            for wall in walls:
+                await venue.away(wall)
+            await venue.until(lambda: not unplugged & venue.stage.observer.online, "the devices are offline")
+            for wall in walls:
+                await wall.start()
+            await venue.devices_online()
+            assert venue.stage.bridge.restarts == 0
+            await a_coin_in_every_box(venue)
+            await venue.until(lambda: venue.read().coins == 2 * len(machines), "the coins are booked")
+            await venue.tap(machines[0], members[0])
+            ledger = venue.read()
+            assert ledger.lost == 0
+            assert [play.state in ("commanded", "captured") for play in ledger.plays.values() if not play.cash] == [
+                True
+            ]
+
+    asyncio.run(story())
