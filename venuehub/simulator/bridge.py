@@ -1,0 +1,201 @@
+"""The simulated bridge: the real desk and its two logs, with machines, acceptors and readers that keep their counts."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from edge_agent.messages import Answered, Born, DeviceIs, FromDevice
+from firmware_bridge import desk as desk_effects
+from firmware_bridge.actuation_log import ActuationLog
+from firmware_bridge.desk import Desk
+from firmware_bridge.drivers.interface import Answer
+from firmware_bridge.value_log import Fact, ValueLog
+from payment_core.bus import Birth, Booked, DeviceState
+from payment_core.commands import Command, PulseCredit, command_body
+from payment_core.events import CoinInserted, CredentialPresented, EventsLost, make_event
+from venuehub.simulator.hub import Hub
+from venuehub.simulator.office import lanes
+from venuehub.simulator.world import World
+
+RESEND_MS: Final = 1_000
+PULSE_MS: Final = 120
+BUFFERED_COINS: Final = 5
+"""What a ccTalk acceptor remembers of coins that nobody asked about."""
+_DIES: Final = 0.01
+_JAMS: Final = 0.05
+
+
+class Bridge:
+    """`pulsed`: credits that a machine counted, by command id; `fallen`: coins in each acceptor's box, for ever."""
+
+    def __init__(self, world: World, hub: Hub, folder: Path) -> None:
+        self.world = world
+        self.hub = hub
+        self.pulsed: dict[str, int] = {}
+        self.fallen: dict[str, list[int]] = {lane.acceptor: [] for lane in lanes()}
+        self.outputs = [lane.output for lane in lanes()]
+        self.alive = False
+        self._folder = folder
+        self._life = 0
+        self._boot_id = ""
+        self._wish_epoch = 0
+        self._wish_seq: dict[str, int] = {}
+        hub.bridge = self
+
+    # ---- life and death ----
+
+    def start(self) -> None:
+        """Open the logs, introduce the devices, catch up with the acceptors, resend what is not booked."""
+        dice = self.world.dice
+        self._boot_id = dice.randbytes(8).hex()
+        self._wish_epoch = dice.getrandbits(32)
+        self._wish_seq.clear()
+        values = ValueLog(self._folder / "values.log", fresh_epoch=dice.getrandbits(32))
+        self._actuations = ActuationLog(self._folder / "actuations.log", boot_id=self._boot_id)
+        self.desk = Desk(values=values, actuations=self._actuations, devices=[*self.outputs, *self.fallen])
+        for device in self.outputs:
+            self.desk.attach(device)
+        self.desk.sync()
+        self._life += 1
+        self.alive = True
+        self.world.note(f"bridge: starts, {len(values.pending())} events not booked")
+        self.introduce()
+        for acceptor in self.fallen:
+            self._read_acceptor(acceptor)
+        self._resend(self._life)
+
+    def die(self) -> None:
+        """Be killed: -9."""
+        if not self.alive:
+            return
+        self.close()
+        delay_ms = self.world.dice.randrange(100, 2_500)
+        self.world.note(f"bridge: dies, back in {delay_ms} ms")
+        self.introduce()
+        self.world.after(delay_ms, self.start)
+
+    def close(self) -> None:
+        """Release the logs' files."""
+        if self.alive:
+            self.alive = False
+            self.desk.values.close()
+            self._actuations.close()
+
+    def introduce(self) -> None:
+        """Deliver the retained births and states as they are when they arrive."""
+        for device in (*self.outputs, *self.fallen):
+            self.world.deliver(lambda device=device: self._introduce_one(device), loss=0)  # type: ignore[misc]
+
+    def _introduce_one(self, device: str) -> None:
+        state = DeviceState("online" if self.alive else "offline", self.world.wall_ms)
+        self.hub.offer(Born(device, Birth("simulated", 1, self._boot_id, "bridge")))
+        self.hub.offer(DeviceIs(device, state))
+
+    def _dies_here(self) -> bool:
+        if self.world.chance(_DIES):
+            self.die()
+        return not self.alive
+
+    # ---- commands ----
+
+    def take_command(self, device: str, command: Command) -> None:
+        """A command came over the bus."""
+        if not self.alive:
+            return
+        now_ms = self.world.now_ms
+        effects = self.desk.command(device, command, arrived_ms=now_ms, now_ms=now_ms)
+        self._synced(effects)
+
+    def _synced(self, effects: Sequence[desk_effects.Effect]) -> None:
+        """Make the logs durable, then act."""
+        if self._dies_here():
+            return
+        self.desk.sync()
+        for effect in effects:
+            if self._dies_here():
+                return
+            self._act(effect)
+
+    def _act(self, effect: desk_effects.Effect) -> None:
+        match effect:
+            case desk_effects.HandOver(device=device, command=command):
+                life = self._life
+                self.world.after(PULSE_MS, lambda: self._pulse(life, device, command))
+            case desk_effects.Reply(device=device, result=result):
+                self.world.note(f"bridge: {device} {result.id[-8:]} {result.outcome} {result.reason}")
+                self.world.deliver(lambda: self.hub.offer(Answered(device, result)))
+            case desk_effects.Publish(kept=kept):
+                event = kept.event(now_ms=self.world.wall_ms)
+                self.world.deliver(lambda: self.hub.offer(FromDevice(kept.device, event, self.hub.boottime_ms())))
+            case desk_effects.StopIntake():
+                pass
+
+    def _pulse(self, life: int, device: str, command: Command) -> None:
+        """The machine gets its credits, some of them, or none; the process may die before and behind that."""
+        if not self.alive or life != self._life or not self.desk.is_at_driver(device, command) or self._dies_here():
+            return
+        answer = self._work(device, command)
+        if not self._dies_here():
+            self._synced(self.desk.answer(device, answer, utc_ms=self.world.wall_ms, now_ms=self.world.now_ms))
+
+    def _work(self, device: str, command: Command) -> Answer:
+        body = command_body(command)
+        assert isinstance(body, PulseCredit)
+        if self.world.chance(_JAMS):
+            outcome = self.world.dice.choice(("failed", "unknown", "partly"))
+            if outcome == "failed":
+                return Answer(command.id, "failed", reason="jam")
+            given = self.count_credits(device, command.id, self.world.dice.randrange(1, body.credits + 1))
+            return Answer(command.id, "done", given) if outcome == "partly" else Answer(command.id, "unknown")
+        return Answer(command.id, "done", self.count_credits(device, command.id, body.credits))
+
+    def count_credits(self, device: str, command_id: str, credits: int) -> int:
+        """The machine's own counter, which no crash of ours touches."""
+        self.pulsed[command_id] = self.pulsed.get(command_id, 0) + credits
+        self.world.note(f"machine: {device} counts {credits} for {command_id[-8:]}")
+        return credits
+
+    # ---- events ----
+
+    def take_booked(self, device: str, booked: Booked) -> None:
+        """The hub has booked."""
+        if self.alive:
+            self.desk.booked(device, booked)
+            self.desk.sync()
+
+    def _resend(self, life: int) -> None:
+        if not self.alive or life != self._life:
+            return
+        for kept in self.desk.values.pending():
+            self._act(desk_effects.Publish(kept))
+        self.world.after(RESEND_MS, lambda: self._resend(life))
+
+    def insert_coin(self, acceptor: str, position: int) -> None:
+        """A coin falls; the acceptor counts it whether anybody listens or not."""
+        self.fallen[acceptor].append(position)
+        self.world.note(f"guest: coin {position} into {acceptor}, its counter {len(self.fallen[acceptor])}")
+        if self.alive:
+            self._read_acceptor(acceptor)
+
+    def _read_acceptor(self, acceptor: str) -> None:
+        """Write down what the acceptor counted since our last fact of it; what it forgot is counted as lost."""
+        counter = self.desk.values.last_counter(acceptor) or 0
+        coins = self.fallen[acceptor][counter:]
+        lost = max(0, len(coins) - BUFFERED_COINS)
+        facts = [Fact(acceptor, EventsLost(lost), self.world.wall_ms, counter + lost)] if lost else []
+        facts += [
+            Fact(acceptor, CoinInserted(position, number), self.world.wall_ms, number)
+            for number, position in enumerate(coins[lost:], start=counter + lost + 1)
+        ]
+        for fact in facts:
+            if not self.alive:
+                return
+            self._synced(self.desk.fact(fact))
+
+    def present_card(self, reader: str, uid: str) -> None:
+        """A card comes into a reader's field: a wish, told once."""
+        if not self.alive:
+            return
+        seq = self._wish_seq[reader] = self._wish_seq.get(reader, 0) + 1
+        event = make_event(CredentialPresented("ntag21x", uid, "C"), seq=seq, epoch=self._wish_epoch, age_ms=2)
+        self.world.deliver(lambda: self.hub.offer(FromDevice(reader, event, self.hub.boottime_ms())))
