@@ -17,7 +17,7 @@ from edge_agent.messages import (
 )
 from edge_agent.plays import idle_view
 from edge_agent.site import DocumentRefused, Site
-from payment_core.journal import Actor, LeaseTaken, Tender
+from payment_core.journal import Actor, LeaseTaken, Tender, TimeQuality
 
 
 def load_documents(store: Store, site: Site) -> None:
@@ -83,3 +83,5 @@ def take_receipt(draft: Draft, fact: ReceiptTaken) -> None:
     """Move the cursor; a receipt for a batch that is not waiting, or that ends elsewhere, moves nothing."""
     if not outbox.take_receipt(draft.store, fact.batch_seq, fact.seq):
         draft.effect(Log("receipt.ignored", {"batch": fact.batch_seq}))
+    elif draft.now.quality <= TimeQuality.HELD:
+        outbox.prune_old(draft.store, draft.now.wall_ms)

@@ -3,9 +3,10 @@
 import msgspec
 
 from edge_agent.draft import Draft, Spot
-from edge_agent.ledger import authorizations, leases, office_facts
+from edge_agent.ledger import authorizations, leases, office_facts, since_receipt
 from edge_agent.ledger.authorizations import AuthorizationRow
 from edge_agent.ledger.leases import LeaseRow
+from edge_agent.ledger.since_receipt import Since
 from edge_agent.messages import AskLease, FromDevice, Log, Show
 from edge_agent.plays import hold_and_command, view_of
 from edge_agent.token_proof import KEY_BYTES, SunProof, prove_sun, sun_uid
@@ -19,7 +20,7 @@ from payment_core.identifiers import credential_id
 from payment_core.journal import Actor, Held, Part, Tender
 from payment_core.journal import Declined as DeclinedEntry
 from payment_core.money import Money
-from payment_core.policy import Lane
+from payment_core.policy import Lane, RiskDocument
 from payment_core.pricing import Price, find_price
 
 
@@ -119,7 +120,8 @@ def _facts(draft: Draft, tap: Tap, rows: list[LeaseRow]) -> Facts:
     own = next((row for row in rows if row.lease.unit == site.currency), None)
     window_ms = site.risk.velocity.window_ms if site.risk.velocity else 0
     in_window = own is not None and now.wall_ms - own.window_start_ms < window_ms
-    floor = _floor_figures(draft, tap.credential_id) if site.risk.floor_per_hub else (0, 0, 0)
+    floors = site.risk.floor_per_hub > 0
+    approved = since_receipt.of(draft.store, since_receipt.THE_HUB) if _has_hub_caps(site.risk) else Since()
     return Facts(
         trading=site.prices is not None and not site.frozen,
         lane=lane,
@@ -135,28 +137,28 @@ def _facts(draft: Draft, tap: Tap, rows: list[LeaseRow]) -> Facts:
         spent_today=own.day_amount if own is not None and own.day == now.business_date else 0,
         recent_count=own.window_count if own is not None and in_window else 0,
         recent_amount=own.window_amount if own is not None and in_window else 0,
-        floor_spent=floor[0],
-        hub_floor_spent=floor[1],
-        hub_count=floor[2],
-        hub_amount=floor[1],
+        floor_spent=since_receipt.of(draft.store, tap.credential_id).amount if floors else 0,
+        hub_floor_spent=since_receipt.on_floor(draft.store).amount if floors else 0,
+        hub_count=approved.count,
+        hub_amount=approved.amount,
     )
 
 
-def _floor_figures(draft: Draft, known_id: bytes) -> tuple[int, int, int]:
-    """Return (this credential's floor sum, the hub's floor sum, the hub's floor count) since the last receipt."""
-    own = draft.store.rows("SELECT amount FROM floors WHERE credential_id = ?", (known_id,))
-    whole = draft.store.rows("SELECT coalesce(sum(amount), 0), coalesce(sum(count), 0) FROM floors")[0]
-    return (own[0][0] if own else 0, whole[0], whole[1])
+def _has_hub_caps(risk: RiskDocument) -> bool:
+    return risk.hub_count is not None or risk.hub_amount is not None
 
 
-def _take_parts(draft: Draft, decision: Approved, rows: list[LeaseRow], tap: Tap) -> tuple[Part, ...]:
+def _note_approval(draft: Draft, tap: Tap, decision: Approved, price: Price, *, seq: int) -> None:
+    """Count what the caps look at; where there are none, nothing is written."""
+    if decision.by_floor:
+        since_receipt.note(draft.store, tap.credential_id, decision.parts[0].minor, seq=seq)
+    if _has_hub_caps(draft.site.risk):
+        since_receipt.note(draft.store, since_receipt.THE_HUB, _cost(price).minor, seq=seq)
+
+
+def _take_parts(draft: Draft, decision: Approved, rows: list[LeaseRow]) -> tuple[Part, ...]:
     """Spend what was decided from the leases, oldest epoch first, or on the floor."""
     if decision.by_floor:
-        draft.store.execute(
-            "INSERT INTO floors(credential_id, count, amount) VALUES (?, 1, ?) ON CONFLICT DO UPDATE SET "
-            "count = count + 1, amount = amount + excluded.amount",
-            (tap.credential_id, decision.parts[0].minor),
-        )
         return (Part(decision.parts[0].unit, decision.parts[0].minor, 0),)
     velocity = draft.site.risk.velocity
     parts = []
@@ -178,13 +180,14 @@ def _take_parts(draft: Draft, decision: Approved, rows: list[LeaseRow], tap: Tap
 def _hold(draft: Draft, tap: Tap, decision: Approved, price: Price, rows: list[LeaseRow]) -> None:
     assert tap.lane is not None
     assert tap.row is not None
-    parts = _take_parts(draft, decision, rows, tap)
+    parts = _take_parts(draft, decision, rows)
     spot = Spot(Actor.GUEST, Tender.PURSE, tap.lane, draft.new_id(), price.tax_code or None, decision.reasons)
     held = Held(
         1, draft.header(spot), parts, tap.row.account_id, tap.credential_id, tap.row.class_,
         tap.reader, tap.event_epoch, tap.event_seq, draft.now.wall_ms + draft.site.risk.hold_ms,
     )  # fmt: skip
     hold_and_command(draft, held, spot, credits=price.credits)
+    _note_approval(draft, tap, decision, price, seq=held.header.seq)
     before = leases.allowances(rows).get(draft.site.currency, 0)
     spent = sum(part.amount for part in parts if part.unit == draft.site.currency and part.lease_epoch)
     view = view_of(draft, tap.lane, "held", _cost(price))

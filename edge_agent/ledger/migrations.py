@@ -73,8 +73,9 @@ VERSION_1: Final = (
         name TEXT PRIMARY KEY, version INTEGER NOT NULL, content BLOB NOT NULL) STRICT, WITHOUT ROWID""",
     """CREATE TRIGGER documents_only_rise BEFORE UPDATE ON documents WHEN NEW.version <= OLD.version
         BEGIN SELECT RAISE(ABORT, 'a document version only rises'); END""",
-    """CREATE TABLE floors(
-        credential_id BLOB PRIMARY KEY, count INTEGER NOT NULL, amount INTEGER NOT NULL) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE since_receipt(
+        credential_id BLOB PRIMARY KEY, count INTEGER NOT NULL, amount INTEGER NOT NULL, last_seq INTEGER NOT NULL)
+        STRICT, WITHOUT ROWID""",
     """CREATE TABLE batches(
         batch_seq INTEGER PRIMARY KEY CHECK(batch_seq > 0),
         first_rec INTEGER NOT NULL,

@@ -4,11 +4,16 @@ from typing import Any, Final
 
 import msgspec
 
+from edge_agent.ledger import since_receipt
 from edge_agent.ledger.authorizations import open_ones
 from edge_agent.ledger.store import Reads, Store
+from payment_core.journal import decode_own
 
 KEEP_MS: Final = 30 * 24 * 3_600_000
 """Acknowledged entries stay this long: the office may be restored from a backup and ask again."""
+
+
+PRUNED_AT_ONCE: Final = 256
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -78,8 +83,18 @@ def take_receipt(store: Store, batch_seq: int, through_seq: int) -> bool:
     for key, value in (("acked_batch", batch_seq), ("acked_seq", through_seq), ("acked_hash", rows[0][0])):
         store.execute("UPDATE meta SET value = ? WHERE key = ?", (value, key))
     store.execute("DELETE FROM batches WHERE batch_seq <= ?", (batch_seq,))
-    store.execute("DELETE FROM floors")
+    since_receipt.forget(store, acked_seq=through_seq)
     return True
+
+
+def prune_old(store: Store, now_ms: int) -> int:
+    """Drop what was acknowledged and is older than `KEEP_MS`, a few hundred entries at a time; return how many."""
+    old = 0
+    for seq, record in store.rows("SELECT seq, record FROM entries ORDER BY seq LIMIT ?", (PRUNED_AT_ONCE,)):
+        if decode_own(record).header.wall_ms > now_ms - KEEP_MS:
+            break
+        old = seq
+    return prune(store, through_seq=old) if old else 0
 
 
 def prune(store: Store, *, through_seq: int) -> int:
@@ -96,4 +111,5 @@ def prune(store: Store, *, through_seq: int) -> int:
     store.execute("INSERT INTO meta(key, value) VALUES ('anchor', ?) ON CONFLICT DO UPDATE SET value = excluded.value",
                   (anchor,))  # fmt: skip
     store.execute("UPDATE meta SET value = ? WHERE key = 'prune_through'", (rows[0][0],))
+    store.execute("DELETE FROM authorizations WHERE held_seq <= ?", (rows[0][0],))
     return store.execute("DELETE FROM entries WHERE seq <= ?", (rows[0][0],))

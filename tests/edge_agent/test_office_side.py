@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from edge_agent.ledger import outbox
-from edge_agent.ledger.entries import check_chain
+from edge_agent.ledger.entries import check_chain, read_tail
 from edge_agent.messages import (
     AskFullList,
     BatchSealed,
@@ -238,3 +238,32 @@ def test_no_raw_id_reaches_the_ledger(hall):
     assert bytes.fromhex(uid_of("card-7")) not in everything
     assert uid_of("card-7").encode() not in everything
     assert PEPPER not in everything
+
+
+def test_a_cap_on_all_approvals_since_the_last_receipt_holds_with_leases_too(tmp_path):
+    hall = Hall(tmp_path / "ledger.sqlite3", risk={"hub_count": 2, "repeat_after_ms": 0})
+    hall.enroll("card-7", 1_000)
+    for _ in range(2):
+        hall.wait(1_000)
+        assert the_view(hall.step(hall.tap("card-7"))).state == "held"
+    hall.wait(1_000)
+    assert the_view(hall.step(hall.tap("card-7"))).reason == "hub_limit"
+    seq = read_tail(hall.store).seq
+    hall.step(sealed(1, 1, seq), ReceiptTaken(1, seq))
+    hall.wait(1_000)
+    assert the_view(hall.step(hall.tap("card-7"))).state == "held"
+
+
+def test_what_is_acknowledged_and_a_month_old_is_let_go_with_the_next_receipt(hall):
+    hall.enroll("card-7", 1_000)
+    command = commands(hall.step(hall.tap("card-7")))[0]
+    hall.step(hall.delivered(command))
+    hall.step(sealed(1, 1, 5), ReceiptTaken(1, 5))
+    assert check_chain(hall.store).entries == 5
+    hall.wait(31 * 24 * 3_600_000)
+    hall.step(hall.tap("card-7"))
+    newest = read_tail(hall.store).seq
+    hall.step(sealed(2, 6, newest - 5), ReceiptTaken(2, newest))
+    report = check_chain(hall.store)
+    assert (report.ok, report.entries) == (True, newest - 5)
+    assert logged(hall.step(hall.delivered(command))) == ["credit.unknown_command"]

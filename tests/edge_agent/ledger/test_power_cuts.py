@@ -19,7 +19,7 @@ from tests.support.sizes import count
 STATES = 10_000
 TABLES = (
     "meta", "entries", "authorizations", "leases", "coin_credit", "value_marks", "list", "token_counters", "documents",
-    "floors", "batches",
+    "since_receipt", "batches",
 )  # fmt: skip
 _names = itertools.count()
 
