@@ -67,7 +67,7 @@ class Actions:
         await eventually(lambda: self._coins_at(place) >= before + COINS)
         booked = self._coins_at(place) - before
         stage.guests.closed.discard(place.number)
-        return f"Killed the hub while {COINS} coins fell. It came back by itself and booked {booked}, each of them once."
+        return f"Killed the hub while {COINS} coins fell. It came back by itself and booked {booked}, each once."
 
     async def copy_card(self) -> str:
         """Play back a recorded tap of a card that proves itself."""
