@@ -38,7 +38,7 @@ def test_messages_without_end_are_a_finding():
         world.after(1, again)
 
     again()
-    with pytest.raises(StormError, match="no end of messages: 10 by 10 ms"):
+    with pytest.raises(StormError, match="no end of messages: 10 by 11 ms"):
         world.run(until_ms=1_000)
 
 

@@ -1,0 +1,64 @@
+"""`venuehub bench`: how fast this machine is, against its own limits."""
+
+import importlib
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from venuehub.errors import CliError, ExitCode
+from venuehub.output import AsJson, print_json, print_line
+
+app = typer.Typer()
+ROOT = Path(__file__).parents[2]
+
+
+class Bench(StrEnum):
+    """What can be measured."""
+
+    AUTHORIZE = "authorize"
+    TAP = "tap"
+    FOOTPRINT = "footprint"
+
+
+@app.command("bench", epilog="Example: venuehub bench authorize --json")
+def bench(
+    *,
+    name: Annotated[
+        Bench,
+        typer.Argument(
+            help="authorize: time and bytes of one authorization; tap: event to command "
+            "over a broker; footprint: memory, threads and idle CPU."
+        ),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Measure ours beside the limit, in interleaved pairs, in one run.
+
+    Exit code 1 where a goal does not hold, 75 where this machine is too restless to say.
+    """
+    if not (ROOT / "benchmarks" / f"{name.value}.py").is_file():
+        code = "not_installed"
+        raise CliError(
+            code, "the benchmarks are not part of an installed package", where=str(ROOT / "benchmarks"),
+            hint="run it in a checkout of the source", exit_code=ExitCode.UNAVAILABLE,
+        )  # fmt: skip
+    sys.path.insert(0, str(ROOT))
+    report = importlib.import_module(f"benchmarks.{name.value}").run()
+    if as_json:
+        print_json(report)
+    else:
+        print_line(f"{'row':16} {'unit':6} {'limit':>12} {'ours':>12} {'ratio':>8} {'spread':>7}  goal, holds")
+        for row in report.rows:
+            verdict = {True: "yes", False: "NO", None: "restless"}[row.holds]
+            print_line(
+                f"{row.name:16} {row.unit:6} {row.limit:>12g} {row.ours:>12g} {row.ratio:>8g} {row.spread:>7g}  "
+                f"{row.goal}: {verdict}"
+            )
+        print_line(report.machine)
+    if any(row.holds is False for row in report.rows):
+        raise typer.Exit(ExitCode.FAILED)
+    if any(row.holds is None for row in report.rows):
+        raise typer.Exit(ExitCode.TRY_AGAIN)
