@@ -45,7 +45,11 @@ class Hub:
 
     def __init__(self, settings: HubSettings, folder: Path, identity: HubIdentity) -> None:
         state = folder / settings.state
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"{state}: cannot be made ({error.strerror}). Check `state`, the folder's owner and its mode."
+            raise LedgerError(message) from error
         path = state / LEDGER_FILE
         store = SqliteStore(path)
         migrate(store, str(path))

@@ -93,6 +93,7 @@ class Bridge:
         self._quiet = asyncio.Event()
         self._inboxes: dict[str, Inbox] = {}
         self._identities: dict[str, tuple[str, str]] = {}
+        self._logged: dict[str, tuple[str, str]] = {}
         self._first_booked: dict[str, Booked] = {}
         self._work: asyncio.Queue[_Work] = asyncio.Queue(WORK_LIMIT)
         if self._values.full:
@@ -167,10 +168,18 @@ class Bridge:
                 case Wish(body=body, at=at):
                     self._bus.wish(device, body, at=at)
                 case Condition() as condition:
+                    self._log_condition(device, condition)
                     self._introduce(device, condition)
                 case said:
                     await self._work.put(_Work(device, _Spoke(said)))
             outbox.task_done()
+
+    def _log_condition(self, device: str, condition: Condition) -> None:
+        """Log how a device is when that changes, for whoever has no bus at hand."""
+        known = self._logged.get(device)
+        self._logged[device] = now = (condition.state, condition.reason)
+        if now != known:
+            log_line("device.state", device=device, state=condition.state, reason=condition.reason)
 
     def _introduce(self, device: str, condition: Condition) -> None:
         """Tell birth and state of a device; serial and firmware stay known once it has said them."""

@@ -79,7 +79,8 @@ def open_store(url: str, *, create: bool = False) -> Store:
         _migrate(engine, parsed.render_as_string(hide_password=True))
     except sa.exc.DBAPIError as error:
         engine.dispose()
-        message = f"{parsed.render_as_string(hide_password=True)} cannot be used as the office's database: {error.orig}"
+        place = parsed.render_as_string(hide_password=True)
+        message = f"{place} cannot be used as the office's database: {error.orig}; check the address and the free space"
         raise StoreUnfitError(message) from error
     except BaseException:
         engine.dispose()

@@ -150,5 +150,5 @@ def _fault(path: Path, error: sqlite3.Error) -> LedgerError:
     remedy = {
         "SQLITE_FULL": "The disk is full: free some space; the hub goes on by itself.",
         "SQLITE_READONLY": "The disk is read-only: the card may be worn out; replace it.",
-    }.get(name, "The hub stops, reopens its ledger and reconciles.")
+    }.get(name, "Check the disk's free space and health; the hub stops, reopens its ledger and reconciles.")
     return CommitUnknownError(f"{path}: {error} ({name}). {remedy}")
