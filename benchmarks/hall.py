@@ -21,7 +21,7 @@ from edge_agent.messages import (
     Send,
 )
 from edge_agent.till import Till
-from edge_agent.till_thread import IDLE_CHECKPOINT_BYTES, WAL_BYTES_PER_FACT
+from edge_agent.till_thread import CheckpointPlan
 from payment_core.bus import Birth, DeviceState
 from payment_core.credential import ListRow
 from payment_core.events import CredentialPresented, CreditDelivered, make_event
@@ -88,14 +88,14 @@ class Hall:
 
     def __init__(self, folder: Path, *, lanes: int = 64) -> None:
         self.lanes = lanes
-        self.cards = 2 * lanes
+        self.cards = max(40, 2 * lanes)
         self.store = SlowStore(folder / "ledger.sqlite3")
         migrate(self.store, "benchmark")
         self.till = Till(self.store, hub_id=os.urandom(16), venue_id=os.urandom(16), pepper=PEPPER, dice=os.urandom)
         self.till.step(now(), furniture(lanes, self.cards))
         self.captures: list[Input] = []
         self._taps = 0
-        self._wal_bytes = 0
+        self._plan = CheckpointPlan()
 
     def tap(self) -> FromDevice:
         """Return the next tap: lanes in turn, each time with another card."""
@@ -114,10 +114,9 @@ class Hall:
     def step(self, facts: list[Input]) -> list[Effect]:
         """Step, and checkpoint where the product would."""
         effects = self.till.step(now(), facts)
-        self._wal_bytes += WAL_BYTES_PER_FACT * len(facts)
-        if self._wal_bytes >= IDLE_CHECKPOINT_BYTES:
-            self.store.checkpoint()
-            self._wal_bytes = 0
+        self._plan.note(len(facts))
+        if self._plan.due(idle=True):
+            self._plan.done(self.store.checkpoint())
         return effects
 
     def play(self, taps: list[FromDevice]) -> None:

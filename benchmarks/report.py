@@ -59,8 +59,10 @@ def interleaved(limit: Callable[[], float], ours: Callable[[], float]) -> list[t
 
 def machine() -> str:
     """Say where this was measured."""
-    return f"{platform.machine()}, {os.cpu_count()} cores, {platform.python_implementation()} " + (
-        f"{platform.python_version()}, SQLite {sqlite3.sqlite_version}, Linux {platform.release()}"
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return (
+        f"{platform.machine()}, {os.cpu_count()} cores, {python}, SQLite {sqlite3.sqlite_version}, "
+        f"Linux {platform.release()}"
     )
 
 

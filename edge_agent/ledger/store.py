@@ -128,9 +128,9 @@ class SqliteStore:
         except sqlite3.DatabaseError as error:
             raise _fault(self.path, error) from error
 
-    def checkpoint(self) -> None:
-        """Copy what the WAL holds into the database (PASSIVE: never waits), so that the WAL starts over."""
-        self.rows("PRAGMA wal_checkpoint(PASSIVE)")
+    def checkpoint(self) -> int:
+        """Copy the WAL into the database (PASSIVE: never waits), so that it starts over; return its frames."""
+        return int(self.rows("PRAGMA wal_checkpoint(PASSIVE)")[0][1])
 
     def close(self) -> None:
         """Close the database without a checkpoint of our own."""
