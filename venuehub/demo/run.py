@@ -51,6 +51,8 @@ async def run_demo(options: DemoOptions, *, say: Callable[[str], None]) -> dict[
     stage = Stage(make_plan(options.seed), folder)
     actions = Actions(stage)
     folder.make()
+    # Whoever ends the demo while it opens ends all of it: SIGTERM does what Ctrl-C does.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
     control = Control(folder.root / "control", actions.do)
     await control.start()
     try:

@@ -1,0 +1,150 @@
+"""The demo from outside, as somebody sees it who types it: its report, its end, what it keeps and what it leaves."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.slow
+DEADLINE_S = 120
+END_S = 10
+SECONDS = 8
+FIELDS = {
+    "taps", "approved", "declined", "repeated", "captured", "voided", "expired", "refunded", "in_doubt",
+    "credits_seen_by_machines", "credits_of_captured", "credits_of_coins", "credits_in_doubt", "coins_inserted",
+    "coins_booked", "hubs", "addresses", "tap_to_command_ms", "tap_to_credit_ms", "ledger", "outage",
+}  # fmt: skip
+WITHOUT_MOSQUITTO = (
+    "import sys, venuehub.demo.brokers as brokers\n"
+    "brokers.find_mosquitto = lambda: None\n"
+    "from venuehub.cli import main\n"
+    "sys.exit(main())\n"
+)
+
+
+def demo(*words: str) -> list[str]:
+    return [sys.executable, "-m", "venuehub", "demo", *words]
+
+
+def venuehub(*words: str) -> dict[str, object]:
+    """Run a command of the front door that has to succeed and return its JSON document."""
+    done = subprocess.run(
+        [sys.executable, "-m", "venuehub", *words, "--json"],
+        capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+    )  # fmt: skip
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def marked(folder: Path) -> dict[str, str]:
+    """An environment that every process of one demo has."""
+    return {**os.environ, "DEMO_UNDER_TEST": str(folder)}
+
+
+def living(folder: Path) -> list[str]:
+    """The command lines of all processes of a demo."""
+    mark = f"DEMO_UNDER_TEST={folder}".encode()
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark in (place / "environ").read_bytes().split(b"\0"):
+                found.append((place / "cmdline").read_bytes().decode(errors="replace").replace("\0", " "))
+    return found
+
+
+def report_of(words: list[str], folder: Path) -> dict[str, object]:
+    """Run a demo to its end: exit code 0, one JSON document, no process left."""
+    done = subprocess.run(words, capture_output=True, text=True, timeout=DEADLINE_S, check=False, env=marked(folder))
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert done.stdout.count("\n") == 1
+    assert living(folder) == []
+    return json.loads(done.stdout)
+
+
+def check_equations(report: dict[str, object]) -> None:
+    assert set(report) == FIELDS
+    assert report["taps"] == report["approved"] + sum(report["declined"].values()) + report["repeated"]
+    ends = ("captured", "voided", "expired", "in_doubt")
+    assert report["approved"] <= sum(report[end] for end in ends)  # plays of coins may be voided and in doubt too
+    assert report["credits_seen_by_machines"] == (
+        report["credits_of_captured"] + report["credits_of_coins"] + report["credits_in_doubt"]
+    )
+    assert report["coins_booked"] == report["coins_inserted"]
+    ledger = report["ledger"]
+    assert (ledger["balanced"], ledger["office_equals_hubs"]) == (True, True)
+    assert (ledger["gaps"], ledger["duplicates"]) == (0, 0)
+    assert ledger["entries"] > 0
+    for name in ("tap_to_command_ms", "tap_to_credit_ms"):
+        assert 0 < report[name]["p50"] <= report[name]["p99"]
+    assert report["outage"]["lost"] == 0
+    assert report["hubs"] == 1
+    assert set(report["addresses"]) == {"office", "machines", "machine", "device_bus"}
+
+
+def test_the_report_adds_up_and_what_is_kept_can_be_verified_by_itself(tmp_path):
+    folder = tmp_path / "kept"
+    options = ("--headless", "--seconds", str(SECONDS), "--outage", "--seed", "7", "--json", "--keep", str(folder))
+    report = report_of(demo(*options), folder)
+    check_equations(report)
+    assert report["taps"] >= 5 * SECONDS
+    assert report["coins_inserted"] > 0
+    assert report["outage"]["approved"] > 0
+    assert report["outage"]["seconds"] >= SECONDS / 4
+    ledger = folder / "hub" / "state" / "ledger.sqlite3"
+    chain = venuehub("journal", "verify", "--ledger", str(ledger))
+    assert (chain["ok"], chain["first_bad"]) == (True, None)
+    assert re.fullmatch("[0-9a-f]{64}", chain["head"])
+    books = venuehub("office", "verify", "--dir", str(folder / "office"), "--ledger", str(ledger))
+    assert books["balanced"] is True
+    assert books["office_equals_hubs"] is True
+    again = subprocess.run(demo("--keep", str(folder)), capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert f"{folder} is not empty" in again.stderr
+    assert "name an empty or new folder" in again.stderr
+
+
+def test_without_mosquitto_the_wheel_is_the_broker(tmp_path):
+    folder = tmp_path / "kept"
+    words = ["demo", "--headless", "--seconds", "3", "--seed", "7", "--json", "--keep", str(folder)]
+    report = report_of([sys.executable, "-c", WITHOUT_MOSQUITTO, *words], folder)
+    check_equations(report)
+    assert report["taps"] > 0
+    assert not (folder / "venue-broker" / "mosquitto.conf").exists()
+    assert "ca_file" not in (folder / "hub" / "hub.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("moment", "processes", "number"),
+    [
+        ("Opening the arcade", 3, signal.SIGINT),
+        ("Opening the arcade", 6, signal.SIGTERM),
+        ("The arcade is open", 10, signal.SIGINT),
+        ("The internet is gone", 10, signal.SIGINT),
+    ],
+)
+def test_ctrl_c_ends_every_process_whenever_it_comes(tmp_path, moment, processes, number):
+    folder, log = tmp_path / "kept", tmp_path / "said"
+    words = demo("--headless", "--seconds", "6", "--outage", "--json", "--keep", str(folder))
+    with log.open("w") as said, subprocess.Popen(words, stdout=said, stderr=said, env=marked(folder)) as running:
+        eventually(lambda: moment in log.read_text(), DEADLINE_S)
+        eventually(lambda: len(living(folder)) >= processes, DEADLINE_S)
+        running.send_signal(number)
+        code = running.wait(END_S)
+        eventually(lambda: not living(folder), END_S)
+    assert code in {0, 130}
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.parametrize("options", [("--seconds", "0"), ("--seconds", "soon"), ("--speed", "9")])
+def test_wrong_options_are_refused_before_anything_begins(options):
+    done = subprocess.run(demo(*options), capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (2, "", False)
+    assert options[0] in done.stderr
