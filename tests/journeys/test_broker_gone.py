@@ -1,6 +1,7 @@
 """The venue's broker dies and comes back, devices are unplugged and plugged in again: nothing is lost or doubled."""
 
 import asyncio
+import sys
 
 import pytest
 
@@ -9,6 +10,18 @@ from tests.support.venue_audit import broken_promises
 
 pytestmark = pytest.mark.slow
 SEED = 815
+
+
+async def identified(venue: Venue, device: str) -> tuple[int | None, str]:
+    """What an installer is told who asks a device to blink."""
+    port = venue.stage.addresses["device_bus"]
+    password = venue.stage.folder.hub / "hub.password"
+    words = ["device", "identify", device, "--broker", port, "--username", "hub", "--password-file", str(password)]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "venuehub", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    stdout, stderr = await process.communicate()
+    return process.returncode, (stdout + stderr).decode()
 
 
 async def a_coin_in_every_box(venue: Venue) -> None:
@@ -53,6 +66,8 @@ def test_readers_and_acceptors_unplugged_and_plugged_in_again_serve_on(tmp_path)
             machines, members = venue.stage.plan.places, venue.stage.plan.members
             await a_coin_in_every_box(venue)
             await venue.settled()
+            reader = machines[0].lane.reader
+            assert await identified(venue, reader) == (1, f"{reader}: refused not_supported\n")
             walls = (venue.child("readers"), venue.child("acceptors"))
             unplugged = {place.lane.reader for place in machines} | {place.lane.acceptor for place in machines}
             for wall in walls:
