@@ -22,6 +22,8 @@ from venuehub.demo.stage import Stage
 from venuehub.demo.waiting import eventually
 
 DRAIN_S: Final = 10.0
+HURRY_S: Final = 3.0
+"""How long a demo drains after Ctrl-C: its processes are to be gone within ten seconds, the uplink back or not."""
 TOUR: Final = ("machine_jam", "machine_clear", "card_copy", "hub_kill", "uplink_cut", "uplink_heal")
 
 
@@ -62,8 +64,9 @@ async def run_demo(options: DemoOptions, *, say: Callable[[str], None]) -> dict[
             f"{len(stage.plan.members)} members.")  # fmt: skip
         for name, address in stage.addresses.items():
             say(f"  {name:<11} {address}")
-        outage = await _perform(stage, actions, options, say)
-        await _drain(stage)
+        stop = asyncio.Event()
+        outage = await _perform(stage, actions, options, say, stop)
+        await eventually(lambda: _is_quiet(stage), seconds=HURRY_S if stop.is_set() else DRAIN_S)
         return await _report(stage, outage)
     finally:
         await control.stop()
@@ -72,10 +75,11 @@ async def run_demo(options: DemoOptions, *, say: Callable[[str], None]) -> dict[
             shutil.rmtree(root, ignore_errors=True)
 
 
-async def _perform(stage: Stage, actions: Actions, options: DemoOptions, say: Callable[[str], None]) -> OutageFigures:
-    """Let guests play for the time asked for, or until Ctrl-C; with an outage in the middle where asked for."""
+async def _perform(
+    stage: Stage, actions: Actions, options: DemoOptions, say: Callable[[str], None], stop: asyncio.Event
+) -> OutageFigures:
+    """Let guests play for the time asked for, or until Ctrl-C sets `stop`; with an outage in the middle if wanted."""
     outage = OutageFigures()
-    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
@@ -97,7 +101,9 @@ async def _perform(stage: Stage, actions: Actions, options: DemoOptions, say: Ca
     else:
         await everything
     ended.cancel()
-    if actions.cut_at is not None:
+    if stop.is_set():
+        stage.relay.plug()
+    elif actions.cut_at is not None:
         await actions.heal()
     return outage
 
@@ -133,12 +139,8 @@ async def _tour(actions: Actions, say: Callable[[str], None]) -> None:
         say(f"[{action}] {await actions.do(action)}")
 
 
-async def _drain(stage: Stage) -> None:
-    """Wait until no device owes an answer, every coin is booked and the office has everything."""
-    await eventually(lambda: _is_quiet(stage), seconds=DRAIN_S)
-
-
 async def _is_quiet(stage: Stage) -> bool:
+    """Say whether no device owes an answer, every coin is booked and the office has everything."""
     observer = stage.observer
     if observer.taps < stage.guests.taps or observer.taps > observer.answers.total():
         return False

@@ -10,7 +10,9 @@ POLL_S: Final = 0.1
 
 async def eventually(holds: Callable[[], bool | Awaitable[bool]], *, seconds: float = WAIT_S) -> None:
     """Wait until something in another process holds, or give up after a while: what happened is told either way."""
-    for _ in range(int(seconds / POLL_S)):
+    clock = asyncio.get_running_loop().time
+    end = clock() + seconds
+    while clock() < end:
         answer = holds()
         if answer is True or (answer is not False and await answer):
             return
