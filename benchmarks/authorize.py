@@ -97,7 +97,7 @@ def _bare_commits(folder: Path) -> Callable[[], float]:
 
 
 def _bytes_row(hall: Hall, name: str, at_once: int, most: int) -> Row:
-    """Count what reaches the block layer, by write_bytes of /proc/self/io; a play's CAPTURED is in a later tap's step."""
+    """Count write_bytes of /proc/self/io, what reaches the block layer; a CAPTURED is in the next tap's step."""
     pairs = []
     for _block in range(PAIRS):
         before = _written_bytes()
