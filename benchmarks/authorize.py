@@ -34,7 +34,10 @@ def run() -> Report:
         wide = interleaved(lambda: _rate(hall, 1, SLOW_COUNT), lambda: _rate(hall, 64, 6 * 64))
         hall.store.delay_s = 0
         inline = judge("inline", "1/s", interleaved(sync, lambda: _rate(hall, 1, COUNT)), at_least=0.60)
-        alone, eight = (_bytes_row(hall, *row) for row in (("bytes_alone", 1, 12_000), ("bytes_at_eight", 8, 4_500)))
+        (folder / "arcade").mkdir()
+        arcade = Hall(folder / "arcade", lanes=12)
+        arcade.warm_up()
+        alone, eight = (_bytes_row(arcade, *row) for row in (("bytes_alone", 1, 12_000), ("bytes_at_eight", 8, 4_500)))
         raw = [_rate(hall, 64, 10 * 64) for _pair in range(PAIRS)]
         threaded = _threaded(hall, sync)
     single_rates = [ours for _limit, ours in threaded]
