@@ -117,10 +117,10 @@ class Worker:
         match asked.request:
             case LeaseRequest() as request:
                 return self._lease(asked.hub_id, request)
-            case ListRequest():
+            case ListRequest() as request:
                 with self._store.reading() as tx:
                     hub = places.hub(tx, self._tenant_id, asked.hub_id)
-                    return [] if hub is None else list(self._mail.list(tx, hub, have_version=0))
+                    return [] if hub is None else list(self._mail.list(tx, hub, have_version=request.have_version))
 
     def _lease(self, hub_id: bytes, request: LeaseRequest) -> list[Publish]:
         """Lease what there is, and answer with it; a grant that is new goes out with the news, once."""

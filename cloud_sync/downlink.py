@@ -29,7 +29,7 @@ TRUST: Final = "trust"
 
 
 class ListMismatch(msgspec.Struct, frozen=True):
-    """A differential list does not fit on what the hub has: ask for the full one."""
+    """A differential list does not fit on what the hub has: ask for what came after `have_version`."""
 
     have_version: int
     base_version: int
@@ -75,6 +75,10 @@ class Downlink:
     def in_effect(self, name: str, version: int) -> None:
         """Note that the till has committed a version: what is not newer is not handed over again."""
         self._versions[name] = max(version, self._versions.get(name, 0))
+
+    def only_has(self, name: str, version: int) -> None:
+        """Note that the till has no more than this version: what was handed over after it never got there."""
+        self._versions[name] = version
 
     def on_message(self, topic: str, payload: bytes) -> list[Event]:
         """Take what came on a down or tenant topic. Never raises on bytes; a version in effect gives nothing."""

@@ -18,7 +18,16 @@ import msgspec
 from cloud_sync.letters import Publish, post_message
 from cloud_sync.protocol import batcher
 from cloud_sync.protocol.envelope import Header, batch_hash, tail_hash_of
-from cloud_sync.protocol.messages import NONCE_BYTES, DocumentVersion, Hello, Message, Receipt, Request, Trust
+from cloud_sync.protocol.messages import (
+    NONCE_BYTES,
+    DocumentVersion,
+    Hello,
+    ListRequest,
+    Message,
+    Receipt,
+    Request,
+    Trust,
+)
 from cloud_sync.protocol.receipts import judge_receipt
 from cloud_sync.protocol.retry import resend_delay_ms
 from cloud_sync.protocol.topics import hub_topic
@@ -41,6 +50,8 @@ WINDOW_BATCHES: Final = 8
 BATCH_RECORDS: Final = 1_000
 RESENDS: Final = 2
 """Resends without progress before the connection is dropped."""
+LIST_AGAIN_MS: Final = 30_000
+"""How long a question for the list may stay without an answer before it is put again."""
 
 
 class Uploader:
@@ -67,6 +78,8 @@ class Uploader:
         self._versions: tuple[DocumentVersion, ...] = ()
         self._resends = 0
         self._due_ms = 0
+        self._list_wish: int | None = None
+        self._list_due_ms = 0
 
     @property
     def state(self) -> UploadState:
@@ -82,6 +95,7 @@ class Uploader:
         self._connected = True
         self._greeted = False
         self._resends = 0
+        self._list_wish = None
         self._versions = tuple(versions)
         self._outbox_age_ms = outbox_age_ms
         return [self._hello(now)]
@@ -101,6 +115,8 @@ class Uploader:
         effects: list[Effect] = []
         if (self._waiting or not self._greeted) and now.mono_ms >= self._due_ms:
             effects += self._overdue(now)
+        if self._list_wish is not None and now.mono_ms >= self._list_due_ms:
+            effects.append(self._list_request(now, self._list_wish))
         if self._may_seal():
             self._busy = True
             effects.append(ReadOutbox(self._state.last_record, BATCH_RECORDS))
@@ -166,9 +182,21 @@ class Uploader:
             return []
         return [self._batch(batch) for seq, batch in self._waiting.items() if seq >= from_seq]
 
-    def on_hello_request(self, now: Moment) -> list[Effect]:
-        """Greet again: the office has forgotten our nonce."""
+    def on_hello_request(self, now: Moment, *, versions: Sequence[DocumentVersion] | None = None) -> list[Effect]:
+        """Greet again: the office has forgotten our nonce. `versions`: in effect by now; None: as at the connect."""
+        if versions is not None:
+            self._versions = tuple(versions)
         return [self._hello(now)] if self._connected else []
+
+    def on_list_mismatch(self, now: Moment, have_version: int) -> list[Effect]:
+        """Ask for the list from `have_version` on; while one question is open, every other misfit is answered by it."""
+        if not self._connected or self._list_wish is not None:
+            return []
+        return [self._list_request(now, have_version)]
+
+    def on_list_taken(self) -> None:
+        """Note that a list fitted: the next misfit is a new one."""
+        self._list_wish = None
 
     def on_trust(self, trust: Trust) -> None:
         """Seal to the key of a newer trust document from now on; what is sealed already stays as it is."""
@@ -179,6 +207,11 @@ class Uploader:
         return self._post(now, "request", body)
 
     # ---- inside ----
+
+    def _list_request(self, now: Moment, have_version: int) -> Publish:
+        self._list_wish = have_version
+        self._list_due_ms = now.mono_ms + LIST_AGAIN_MS
+        return self.request(now, ListRequest(have_version))
 
     def _may_seal(self) -> bool:
         room = len(self._waiting) < WINDOW_BATCHES

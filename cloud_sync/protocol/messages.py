@@ -88,7 +88,7 @@ class LeaseRequest(msgspec.Struct, tag=1, frozen=True, array_like=True):
 
 
 class ListRequest(msgspec.Struct, tag=2, frozen=True, array_like=True):
-    """Hub: a differential does not fit on what I have (0: nothing); send the full list."""
+    """Hub: a differential does not fit on what I have (0: nothing); send what changed after it."""
 
     have_version: int
 

@@ -93,12 +93,21 @@ def test_a_lease_request_leases_everything_and_again_answers_the_same(office):
     assert office.worker.on_message(*office.hub.letter(LeaseRequest(b""), "request")).letters == ()
 
 
-def test_a_list_request_brings_the_full_list(office):
-    add(office, 1)
-    office.worker.on_message(*office.hub.hello(versions=(DocumentVersion("list", 9),)))
-    handled = office.worker.on_message(*office.hub.letter(ListRequest(9), "request"))
-    (listed,) = heard(office, handled.letters)
-    assert (listed.full, listed.version) == (True, 1)
+def test_a_list_request_brings_what_changed_after_the_version_the_hub_has(office, monkeypatch):
+    monkeypatch.setattr(mail, "ROWS_AT_ONCE", 2)
+    add(office, 1, 2, 3, 4, 5)
+    office.worker.on_message(*office.hub.hello())
+    everything = office.worker.on_message(*office.hub.letter(ListRequest(0), "request"))
+    pieces = heard(office, everything.letters)
+    assert [(piece.full, piece.base_version, piece.version) for piece in pieces] == [
+        (True, 0, 2),
+        (False, 2, 4),
+        (False, 4, 5),
+    ]
+    # A hub in the middle is not sent a full list from the start: its first pieces would be old to it, the rest no fit.
+    rest = heard(office, office.worker.on_message(*office.hub.letter(ListRequest(3), "request")).letters, {"list": 3})
+    assert [(piece.full, piece.base_version, piece.version) for piece in rest] == [(False, 3, 5)]
+    assert office.worker.on_message(*office.hub.letter(ListRequest(9), "request")).letters == ()
 
 
 def test_a_long_list_comes_in_pieces_that_fit_on_each_other(office, monkeypatch):

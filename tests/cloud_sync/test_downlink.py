@@ -66,6 +66,15 @@ def test_a_differential_list_that_does_not_fit_asks_for_the_full_one():
     assert ear(list=6).on_message("t", letter(update)) == [MessageRejected("t", "stale")]
 
 
+def test_what_never_reached_the_till_is_handed_over_again():
+    update = CredentialList(5, full=False, base_version=4, rows=())
+    downlink = ear(list=4)
+    downlink.in_effect("list", 5)
+    assert downlink.on_message("t", letter(update)) == []
+    downlink.only_has("list", 4)
+    assert downlink.on_message("t", letter(update)) == [Accepted(3, update)]
+
+
 @pytest.mark.parametrize(
     ("forgery", "reason"),
     [

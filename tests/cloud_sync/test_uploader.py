@@ -7,8 +7,16 @@ import pytest
 
 from cloud_sync import upload_effects as fx
 from cloud_sync import uploader as uploader_module
-from cloud_sync.letters import Publish, post_message
-from cloud_sync.protocol.messages import HelloRequest, LeaseRequest, Message, Receipt, Trust
+from cloud_sync.letters import Publish, post_message, read_message
+from cloud_sync.protocol.messages import (
+    DocumentVersion,
+    HelloRequest,
+    LeaseRequest,
+    ListRequest,
+    Message,
+    Receipt,
+    Trust,
+)
 from cloud_sync.protocol.topics import hub_topic
 from cloud_sync.receiver import Receiver
 from cloud_sync.sealing import HpkeOpener, receive_public
@@ -270,6 +278,42 @@ def test_receive_keys_rotated_twice_in_a_partition_leave_every_batch_readable():
 def test_any_network_and_any_kills_end_with_every_row_booked_once(first_seed):
     for seed in range(first_seed, count(2_000), 4):
         storm(random.Random(seed))
+
+
+def said(effects):
+    """The bodies of messages to the office, opened as the office would."""
+    opened = [
+        read_message(
+            effect.payload,
+            signers_for=lambda _: [hub_identity().signer.public],
+            to=frozenset({TENANT}),
+            opener=OFFICE.opener,
+        )
+        for effect in effects
+    ]
+    return [message.body for message in opened]
+
+
+def test_one_question_for_the_list_is_open_at_a_time():
+    hub, _, _ = pair()
+    assert hub.uploader.on_list_mismatch(moment(0), 3) == []
+    hub.connect(0)
+    assert said(hub.uploader.on_list_mismatch(moment(1), 3)) == [ListRequest(3)]
+    assert [hub.uploader.on_list_mismatch(moment(2), 3) for _ in range(100)] == [[]] * 100
+    assert ListRequest(3) in said(hub.uploader.on_tick(moment(1 + uploader_module.LIST_AGAIN_MS)))
+    hub.uploader.on_list_taken()
+    assert ListRequest(3) not in said(hub.uploader.on_tick(moment(2 + 2 * uploader_module.LIST_AGAIN_MS)))
+    assert said(hub.uploader.on_list_mismatch(moment(4), 5)) == [ListRequest(5)]
+    hub.connect(5)
+    assert said(hub.uploader.on_list_mismatch(moment(6), 5)) == [ListRequest(5)]
+
+
+def test_a_hello_that_is_asked_for_tells_the_versions_of_now():
+    hub, _, _ = pair()
+    hub.uploader.on_connected(moment(0), versions=[DocumentVersion("list", 1)])
+    now = (DocumentVersion("list", 7),)
+    (hello,) = said(hub.uploader.on_hello_request(moment(1), versions=now))
+    assert hello.versions == now
 
 
 def storm(dice):
