@@ -41,6 +41,7 @@ def test_coins_that_fall_while_the_broker_is_gone_are_booked_when_it_is_back(tmp
         async with open_venue(tmp_path, SEED) as venue:
             machines, members = venue.stage.plan.places, venue.stage.plan.members
             await venue.tap(machines[0], members[0])
+            await venue.settled()
             broker, ups = venue.child("venue-broker"), venue.said("hub", "bus.up")
             await venue.away(broker)
             await a_coin_in_every_box(venue)

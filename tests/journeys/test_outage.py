@@ -111,12 +111,13 @@ def test_a_hub_whose_ledger_was_set_back_is_frozen_at_the_first_exchange_and_sta
             assert venue.read().entries < entries
             seen = await venue.credits_seen()
             await venue.tap(place, members[2])
-            assert venue.read().declined == {"hub_closed": 1}
+            assert set(venue.read().declined) == {"hub_closed"}
             assert frozen_at_office(venue) in ("rolled_back", "fork")
+            refused = venue.read().declined["hub_closed"]
             await venue.end_hub()
             await venue.start_hub()
             await venue.tap(place, members[3])
-            assert venue.read().declined == {"hub_closed": 2}
+            assert venue.read().declined["hub_closed"] > refused
             assert await venue.credits_seen() == seen
 
     asyncio.run(story())
