@@ -19,10 +19,11 @@ from back_office.ledger.queries import Queries
 from back_office.live import Live
 from back_office.settings import HttpAddress, OfficeSettings, SettingsError, database_file
 from back_office.store.engine import open_store, sqlite_url
+from back_office.store.faults import StoreUnavailableError
 from back_office.worker import Worker
 from cloud_sync.identity import load_office
 from cloud_sync.letters import Publish
-from cloud_sync.mqtt_link import BrokerUnavailableError, Inbound, MqttLink
+from cloud_sync.mqtt_link import BrokerUnavailableError, Inbound, MqttLink, MqttLinkError
 from cloud_sync.protocol.retry import reconnect_delay_ms
 from cloud_sync.protocol.topics import office_filter
 
@@ -103,7 +104,10 @@ class _Office:
         self._books = books
 
     async def uplink(self) -> None:
-        """Stay connected; a broker that was there once is waited for, one that never was is a fault."""
+        """Stay connected; a broker that was there once is waited for, one that never was is a fault.
+
+        A broker that is there and refuses a topic is asked again: its access list can be mended while we run.
+        """
         attempt = -1
         while True:
             try:
@@ -115,11 +119,14 @@ class _Office:
                 if attempt < 0:
                     raise
                 log.warning("uplink.lost", why=str(error))
+            except MqttLinkError as error:
+                attempt = max(attempt, 0)
+                log.warning("uplink.refused_by_broker", why=str(error))
             await asyncio.sleep(reconnect_delay_ms(attempt, dice=random.random()) / 1_000)  # noqa: S311 - jitter
             attempt += 1
 
     async def _pump(self, link: MqttLink) -> None:
-        for letter in await self._in_thread(self._worker.start):
+        for letter in await self._in_books(self._worker.start):
             await _publish(link, letter)
         self._ready.have("broker")
         try:
@@ -127,11 +134,16 @@ class _Office:
                 group.create_task(self._tick(link))
                 async for message in link.messages():
                     await self._take(link, message)
-        except* BrokerUnavailableError as faults:
+        except* MqttLinkError as faults:
             raise faults.exceptions[0] from None
 
     async def _take(self, link: MqttLink, message: Inbound) -> None:
-        handled = await self._in_thread(lambda: self._worker.on_message(message.topic, message.payload))
+        try:
+            handled = await self._in_books(lambda: self._worker.on_message(message.topic, message.payload))
+        except Exception:
+            # One hub's message must not end the office for all. It has no receipt, so the hub keeps what it sent.
+            log.exception("uplink.message_failed", topic=message.topic)
+            return
         for letter in handled.letters:
             await _publish(link, letter)
         for refusal in handled.refusals:
@@ -140,16 +152,34 @@ class _Office:
             self._live.announce()
 
     async def _tick(self, link: MqttLink) -> None:
+        losses = (0, 0)
         while True:
-            letters = await self._in_thread(self._worker.tick)
+            losses = tell_losses(link, losses)
+            letters = await self._in_books(self._worker.tick)
             for letter in letters:
                 await _publish(link, letter)
             if letters:
                 self._live.announce()
             await asyncio.sleep(TICK_S)
 
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._books, call)
+    async def _in_books(self, call: Callable[[], T]) -> T:
+        """Call in the books' thread; a database that is away for the moment is waited for."""
+        attempt = 0
+        while True:
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._books, call)
+            except StoreUnavailableError as error:
+                log.warning("books.unavailable", why=str(error), attempt=attempt)
+            await asyncio.sleep(reconnect_delay_ms(attempt, dice=random.random()) / 1_000)  # noqa: S311 - jitter
+            attempt += 1
+
+
+def tell_losses(link: MqttLink, told: tuple[int, int]) -> tuple[int, int]:
+    """Log what a link has thrown away and what the broker has refused, where it is more than was `told`."""
+    counts = (link.dropped, link.refused)
+    if counts != told:
+        log.warning("uplink.losses", dropped=link.dropped, refused=link.refused)
+    return counts
 
 
 async def _publish(link: MqttLink, letter: Publish) -> None:

@@ -89,14 +89,17 @@ class Worker:
     def tick(self) -> list[Publish]:
         """Return what hubs must be told because another process changed leases, list or documents."""
         letters: list[Publish] = []
+        told: dict[bytes, Position] = {}
         with self._store.reading() as tx:
             mark = self._marks(tx)
             if mark == self._mark:
                 return []
             for hub in places.hubs(tx, self._tenant_id):
                 if hub.hub_id in self._told:
-                    fresh, self._told[hub.hub_id] = news(tx, self._mail, hub, self._told[hub.hub_id])
+                    fresh, told[hub.hub_id] = news(tx, self._mail, hub, self._told[hub.hub_id])
                     letters += fresh
+        # Only now: a database that went away half way leaves every hub to be told.
+        self._told |= told
         self._mark = mark
         return letters
 

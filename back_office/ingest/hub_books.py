@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from back_office.ledger.booking import MAX_WHOLE, Arrived, Booking, Finding, Writer
-from back_office.ledger.faults import UnbookableError
+from back_office.ledger.faults import LedgerError
 from back_office.store import chains, papers, places
 from back_office.store.chains import Batch, Chain, Evidence
 from back_office.store.engine import Store, Transaction
+from back_office.store.faults import StoreRefusedError
 from back_office.store.papers import Alarm
 from back_office.store.places import Greeting, Hub
 from cloud_sync.protocol.envelope import STREAM_LEDGER, Envelope, batch_hash, parse_envelope
@@ -71,10 +72,14 @@ class HubBooks:
             )
 
     def apply(self, batch: AcceptedBatch) -> Outcome:
-        """Apply a batch, its dedupe row and the new watermark in one transaction; park one that no book can hold."""
+        """Apply a batch, its dedupe row and the new watermark in one transaction; park one that no book can hold.
+
+        One hub's batch must never end the office for all: whatever is wrong with it, nothing of it is kept but itself,
+        it has no receipt, and so the hub keeps it too. StoreUnavailableError: not the batch's fault; ask again.
+        """
         try:
             return self._apply(batch)
-        except UnbookableError as error:
+        except (LedgerError, StoreRefusedError) as error:
             self.park(batch.hub_id, str(error), batch.data)
             return "parked"
 
@@ -113,10 +118,10 @@ class HubBooks:
             self._alarm(tx, hub_id, reason, f"the hub is frozen: {reason}; both sides are kept as evidence")
 
     def park(self, hub_id: bytes, why: str, data: bytes) -> None:
-        """Keep a batch that this release cannot book, and alarm once; the watermark stays."""
+        """Keep a batch that cannot be booked, and alarm once; the watermark stays."""
         with self._store.writing() as tx:
             if self._keep(tx, hub_id, "parked", why, data):
-                self._alarm(tx, hub_id, "parked", f"a batch waits for a newer release: {why}")
+                self._alarm(tx, hub_id, "parked", f"a batch is kept and not booked: {why}")
 
     # ---- inside ----
 

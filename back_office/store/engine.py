@@ -13,7 +13,13 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
 
-from back_office.store.faults import StoreNotThereError, StoreUnfitError, StoreVersionError
+from back_office.store.faults import (
+    StoreNotThereError,
+    StoreRefusedError,
+    StoreUnavailableError,
+    StoreUnfitError,
+    StoreVersionError,
+)
 
 Transaction = sa.Connection
 """What the other rooms hand from one question to the next; only this room looks inside."""
@@ -31,7 +37,10 @@ _READING: Final = "venuehub_reading"
 
 
 class Store:
-    """One database. `writing()` is one transaction that commits at its end; `reading()` sees one moment."""
+    """One database. `writing()` is one transaction that commits at its end; `reading()` sees one moment.
+
+    Both raise StoreUnavailableError where the same may work later, StoreRefusedError where it never will.
+    """
 
     def __init__(self, engine: sa.Engine) -> None:
         """Take an engine that `open_store` made."""
@@ -41,18 +50,33 @@ class Store:
     @contextlib.contextmanager
     def writing(self) -> Iterator[Transaction]:
         """Open a transaction that may write; SQLite takes the write lock at once, so nothing read in it grows old."""
-        with self._engine.begin() as tx:
+        with _told_as_ours(), self._engine.begin() as tx:
             yield tx
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Transaction]:
         """Open a transaction that only reads."""
-        with self._reader.begin() as tx:
+        with _told_as_ours(), self._reader.begin() as tx:
             yield tx
 
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+
+@contextlib.contextmanager
+def _told_as_ours() -> Iterator[None]:
+    try:
+        yield
+    except (sa.exc.IntegrityError, sa.exc.DataError) as error:
+        message = f"the database refuses it: {error.orig}"
+        raise StoreRefusedError(message) from error
+    except OverflowError as error:
+        message = f"a number is too big for the database: {error}"
+        raise StoreRefusedError(message) from error
+    except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+        message = f"the database cannot be used: {error.orig}; look at its disk and at who else has it open"
+        raise StoreUnavailableError(message) from error
 
 
 def sqlite_url(file: Path) -> str:

@@ -15,3 +15,11 @@ class StoreVersionError(StoreError):
 
 class StoreUnfitError(StoreError):
     """The database does not keep what it is asked to keep: a setting did not take."""
+
+
+class StoreUnavailableError(StoreError):
+    """The database is locked, full, read-only or gone for now: nothing of this transaction is kept; try again."""
+
+
+class StoreRefusedError(StoreError):
+    """The database takes these very rows never (a CHECK, a key, a number too big): nothing of them is kept."""

@@ -5,7 +5,8 @@ import sqlite3
 import msgspec
 import pytest
 
-from back_office.store import books, chains, grants, papers, places
+from back_office.store import books, chains, engine, grants, papers, places
+from back_office.store.faults import StoreUnavailableError
 from cloud_sync.downlink import Accepted, Downlink
 from payment_core.accounts import Kind
 from payment_core.journal import CoinBooked, LeaseTaken
@@ -191,6 +192,51 @@ def test_a_number_no_column_can_hold_parks_the_batch(office):
     handled = office.take(hub.seal())
     assert [refusal.reason for refusal in handled.refusals] == ["parked"]
     assert office.prove().entries == 1
+
+
+def test_a_sum_no_column_can_hold_parks_the_batch_and_the_office_goes_on(office):
+    hub, other = greeted(office), office.enroll(OTHER_HUB, "foyer")
+    for number in range(1_025):
+        hub.write(lambda header, seq=number: CoinBooked(1, header, "acceptor-1", 1, seq, 1, 1, "CNY", 2**53 - 1))
+    data = hub.seal()
+    for _ in range(2):
+        handled = office.take(data)
+        assert [refusal.reason for refusal in handled.refusals] == ["parked"]
+        assert handled.letters == ()
+    assert (alarms(office), balance(office, Kind.CASH_BOX, "racer-2")) == (["parked"], 0)
+    office.worker.on_message(*other.hello())
+    assert leaves(office.take(other.batch(), other).letters) == ["receipt"]
+    assert office.prove().ok
+
+
+def test_books_that_would_not_balance_park_the_batch(office):
+    hub = greeted(office)
+    office.top_up(1_000)
+    office.lease()
+    raw = sqlite3.connect(office.file)
+    raw.execute("UPDATE leases SET granted = 900")
+    raw.commit()
+    raw.close()
+    hub.held(100)
+    handled = office.take(hub.batch())
+    assert [refusal.reason for refusal in handled.refusals] == ["parked"]
+    assert alarms(office) == ["parked"]
+
+
+def test_a_database_that_is_locked_parks_nothing_and_the_batch_can_be_taken_again(office, monkeypatch):
+    monkeypatch.setitem(engine._PRAGMAS, "busy_timeout", ("20", 20))
+    hub = greeted(office)
+    office.store.close()
+    office.store = engine.open_store(engine.sqlite_url(office.file))
+    office.start()
+    data = hub.batch()
+    raw = sqlite3.connect(office.file)
+    raw.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailableError):
+        office.take(data)
+    raw.close()
+    assert receipt_of(office, office.take(data).letters).through_seq == 1
+    assert alarms(office) == []
 
 
 def test_a_hub_that_is_not_enrolled_is_not_heard(office):

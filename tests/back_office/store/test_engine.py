@@ -8,11 +8,16 @@ import pytest
 import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy.exc import IntegrityError
 
-from back_office.store import papers, places
+from back_office.store import engine, papers, places
 from back_office.store.engine import open_store, sqlite_url
-from back_office.store.faults import StoreNotThereError, StoreUnfitError, StoreVersionError
+from back_office.store.faults import (
+    StoreNotThereError,
+    StoreRefusedError,
+    StoreUnavailableError,
+    StoreUnfitError,
+    StoreVersionError,
+)
 from back_office.store.tables import METADATA
 from tests.back_office.world import GUEST, HUB, TENANT
 
@@ -78,11 +83,29 @@ def test_the_database_refuses_what_may_never_be(office, change):
             connection.execute(change)
 
 
-def test_a_hub_without_its_venue_is_refused(office):
+def add_hub(office, **changes):
     with office.store.writing() as tx:
-        stray = msgspec.structs.replace(places.hub(tx, TENANT, HUB), hub_id=bytes(16), venue_id=bytes(16), name="x")
-        with pytest.raises(IntegrityError, match="FOREIGN KEY"):
-            places.add_hub(tx, stray)
+        places.add_hub(tx, msgspec.structs.replace(places.hub(tx, TENANT, HUB), hub_id=bytes(16), name="x", **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"), [({"venue_id": bytes(16)}, "FOREIGN KEY"), ({"enrolled_ms": 2**63}, "too big")]
+)
+def test_rows_that_can_never_be_are_refused(office, changes, why):
+    with pytest.raises(StoreRefusedError, match=why):
+        add_hub(office, **changes)
+
+
+def test_a_database_that_somebody_else_has_locked_is_unavailable_and_then_there_again(office, monkeypatch):
+    monkeypatch.setitem(engine._PRAGMAS, "busy_timeout", ("20", 20))
+    impatient = open_store(sqlite_url(office.file))
+    with closing(impatient):
+        with raw(office) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreUnavailableError, match="database is locked"), impatient.writing():
+                pass
+        with impatient.writing() as tx:
+            assert places.hub(tx, TENANT, HUB) is not None
 
 
 def test_the_pragmas_that_keep_money_safe_are_on(office):
