@@ -21,6 +21,7 @@ import msgspec
 from device_profiles.loading import SettingsError
 from firmware_bridge.actuation_log import ActuationLog
 from firmware_bridge.bus_client import BusClient
+from firmware_bridge.clocks import now_ms, utc_ms
 from firmware_bridge.desk import Desk, Effect, HandOver, Publish, Reply, StopIntake
 from firmware_bridge.drivers.interface import Answer, Condition, Counted, Inbox, ValueFact, Wish
 from firmware_bridge.log_lines import log_line
@@ -55,16 +56,6 @@ class _Work(msgspec.Struct, frozen=True):
     item: _Arrived | _Spoke | Booked
 
 
-def now_ms() -> int:
-    """Return milliseconds of the monotonic clock."""
-    return time.monotonic_ns() // 1_000_000
-
-
-def utc_ms() -> int:
-    """Return UTC milliseconds of the wall clock."""
-    return time.time_ns() // 1_000_000
-
-
 class Bridge:
     """One running bridge. LogFileError where its state cannot be used."""
 
@@ -86,10 +77,12 @@ class Bridge:
             settings.mqtt(will_topic=device_topic(file.hub, file.bridge, "state"), will_payload=offline),
             hub=file.hub,
             epoch=secrets.randbits(32),
-            pending=self._values.pending,
+            values=self._values,
         )
         self._ready = asyncio.Event()
-        self._set_back: set[str] = set()
+        self._set_back = False
+        self._renewed = False
+        self._silent = set(self._stations)
         self._quiet = asyncio.Event()
         self._inboxes: dict[str, Inbox] = {}
         self._identities: dict[str, tuple[str, str]] = {}
@@ -146,17 +139,26 @@ class Bridge:
         """When the hub has said what it booked: start a new epoch if our log was set back, then let money flow."""
         await self._bus.settled.wait()
         if any(self._values.is_behind(device, booked) for device, booked in self._first_booked.items()):
-            self._set_back = set(self._stations)
-            self._values.renew(fresh_epoch=secrets.randbits(32))
-            log_line("value_log.set_back", epoch=self._values.epoch)
+            self._renew()
         for device, booked in self._first_booked.items():
-            if booked.counter >= 0 and self._counter(device) is None:
-                self._desk.expect_counter(device, booked_counter=booked.counter)
-            self._desk.booked(device, booked)
+            self._let_go(device, booked)
         self._desk.sync()
-        for kept in self._values.pending():
-            self._bus.publish(kept)
+        self._bus.publish_anew()
         self._ready.set()
+
+    def _renew(self) -> None:
+        """Our log was set back: what came since it was opened gets numbers of a new epoch."""
+        self._values.renew(fresh_epoch=secrets.randbits(32))
+        self._desk.sync()
+        self._bus.publish_anew()
+        self._set_back = self._renewed = True
+        log_line("value_log.set_back", epoch=self._values.epoch)
+
+    def _let_go(self, device: str, booked: Booked) -> int:
+        """Forget what the hub has; a counter that we do not know is compared with the hub's."""
+        if self._counter(device) is None and device in self._silent:
+            self._desk.expect_counter(device, booked_counter=booked.counter)
+        return self._desk.booked(device, booked)
 
     # ---- from the devices ----
 
@@ -213,6 +215,9 @@ class Bridge:
             await loop.run_in_executor(self._disk, self._desk.sync)
             for effect in effects:
                 self._act(effect)
+            if self._renewed:  # this batch may have published a number of the former epoch
+                self._renewed = False
+                self._bus.publish_anew()
             if not self._desk.busy:
                 self._quiet.set()
             for _ in batch:
@@ -223,21 +228,27 @@ class Bridge:
         if isinstance(item, _Arrived):
             return self._desk.command(device, item.command, arrived_ms=item.arrived_ms, now_ms=now_ms())
         if isinstance(item, Booked):
-            if self._desk.booked(device, item) and not self._values.full:
-                for station in self._stations.values():
-                    station.open_intake()
+            self._stage_booked(device, item)
             return []
         return self._stage_said(device, item.said)
+
+    def _stage_booked(self, device: str, booked: Booked) -> None:
+        if self._values.is_behind(device, booked):
+            self._renew()
+        if self._let_go(device, booked) and not self._values.full:
+            for station in self._stations.values():
+                station.open_intake()
+        self._bus.look_again(device)
 
     def _stage_said(self, device: str, said: ValueFact | Counted | Answer | Attached | Detached) -> list[Effect]:
         match said:
             case ValueFact(body=body, at=at, counter=counter):
                 age_ms = max(0, round((time.monotonic() - at) * 1_000))
                 if counter >= 0:
-                    self._set_back.discard(device)
+                    self._silent.discard(device)
                 return self._desk.fact(Fact(device, body, utc_ms() - age_ms, counter))
             case Counted(counter=counter):
-                self._set_back.discard(device)
+                self._silent.discard(device)
                 return self._desk.counted(device, counter, utc_ms=utc_ms())
             case Answer() as answer:
                 return self._desk.answer(device, answer, utc_ms=utc_ms(), now_ms=now_ms())
@@ -269,7 +280,7 @@ class Bridge:
 
     def _counter(self, device: str) -> int | None:
         """Return where a device's counter stood when we last wrote it down; None after a lost or old log."""
-        return None if device in self._set_back else self._values.last_counter(device)
+        return None if self._set_back and device in self._silent else self._values.last_counter(device)
 
     async def _end(self, drivers: list[asyncio.Task[None]]) -> None:
         """Take no more, let trains end, stop the drivers, write and publish what they still said."""

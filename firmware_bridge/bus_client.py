@@ -11,7 +11,7 @@ import msgspec
 
 from cloud_sync.mqtt_link import MqttLink, MqttLinkError, MqttSettings
 from firmware_bridge.log_lines import log_line
-from firmware_bridge.value_log import Kept
+from firmware_bridge.value_log import Kept, ValueLog
 from payment_core.bus import Birth, Booked, DeviceState, decode, device_topic, encode, parse_topic
 from payment_core.commands import Command, Result
 from payment_core.errors import MalformedMessageError
@@ -23,7 +23,10 @@ RESEND_S: Final = 1.0
 RESEND_LIMIT: Final = 256
 """Value events sent again per round; the others' turn comes when these are booked."""
 BOOKED_SETTLE_S: Final = 0.2
-"""Retained `booked` come right behind the SUBACK; nothing of value is published before they can have come."""
+"""Retained `booked` come right behind the SUBACK. Waiting only spares useless events: ValueLog.is_behind is right later
+as well."""
+MESSAGE_BYTES: Final = 4_096
+"""What a command or `booked` may have; a queue that is bounded in messages is so bounded in bytes."""
 FILTERS_AT_ONCE: Final = 50
 FIRST_RETRY_S: Final = 0.2
 LAST_RETRY_S: Final = 60.0
@@ -46,18 +49,20 @@ class _Result(msgspec.Struct, frozen=True):
 class BusClient:
     """Owns the connection. `run` until cancelled; the rest may be called whether it is connected or not."""
 
-    def __init__(self, settings: MqttSettings, *, hub: str, epoch: int, pending: Callable[[], list[Kept]]) -> None:
+    def __init__(self, settings: MqttSettings, *, hub: str, epoch: int, values: ValueLog) -> None:
         self.settled = asyncio.Event()
         """Set once, when the hub's retained `booked` have come after the first connection."""
         self._settings = settings
         self._hub = hub
         self._epoch = epoch
-        self._pending = pending
+        self._values = values
         self._births: dict[str, Birth] = {}
         self._states: dict[str, DeviceState] = {}
         self._changed: dict[tuple[str, str], None] = {}
         self._outgoing: deque[_Wish | _Result] = deque(maxlen=OUTGOING_LIMIT)
         self._fresh: deque[Kept] = deque(maxlen=OUTGOING_LIMIT)
+        self._held: dict[str, list[Kept]] = {}
+        self._flows = False
         self._sent_at: dict[tuple[str, int, int], float] = {}
         self._wish_seq: dict[str, int] = {}
         self._wake = asyncio.Event()
@@ -90,10 +95,29 @@ class BusClient:
         self._wake.set()
 
     def publish(self, kept: Kept) -> None:
-        """Publish a value event that is safely in the log, and resend it until `forget`."""
+        """Publish a value event that is safely in the log as soon as its turn comes, and resend it until booked.
+
+        Before the first `publish_anew` it is left to that: until then the log may get a new epoch.
+        """
+        if not self._flows:
+            return
         self._sent_at[_place(kept)] = 0.0
         self._fresh.append(kept)
         self._wake.set()
+
+    def look_again(self, device: str) -> None:
+        """The hub has booked something of this device: events that had to wait for it may go out now."""
+        self._fresh.extend(self._held.pop(device, ()))
+        self._wake.set()
+
+    def publish_anew(self) -> None:
+        """Publish all events of the log by the numbers they have now, and no former number any more."""
+        self._flows = True
+        self._fresh.clear()
+        self._held.clear()
+        self._sent_at.clear()
+        for kept in self._values.pending():
+            self.publish(kept)
 
     async def flush(self) -> None:
         """Wait until nothing waits that could be published now."""
@@ -146,6 +170,9 @@ class BusClient:
             address = parse_topic(message.topic)
             if address is None or address.name not in self._births:
                 continue
+            if len(message.payload) > MESSAGE_BYTES:
+                log_line("bus.too_long", topic=message.topic, bytes=len(message.payload), most=MESSAGE_BYTES)
+                continue
             try:
                 content = decode(address.leaf, message.payload) if message.payload else None
             except MalformedMessageError as error:
@@ -166,7 +193,11 @@ class BusClient:
                 if message is not None:
                     await link.publish_soon(device_topic(self._hub, device, leaf), encode(message), retain=True)
             while self._fresh:
-                await self._send_kept(link, self._fresh.popleft())
+                kept = self._fresh.popleft()
+                if self._values.may_go_out(kept):
+                    await self._send_kept(link, kept)
+                else:
+                    self._held.setdefault(kept.device, []).append(kept)
             while self._outgoing:
                 await self._send(link, self._outgoing.popleft())
             self._wake.clear()
@@ -187,6 +218,7 @@ class BusClient:
 
     async def _send_kept(self, link: MqttLink, kept: Kept) -> None:
         self._sent_at[_place(kept)] = time.monotonic()
+        self._values.note_out(kept)
         event = kept.event(now_ms=time.time_ns() // 1_000_000)
         await link.publish_soon(device_topic(self._hub, kept.device, "event"), encode(event))
 
@@ -194,9 +226,10 @@ class BusClient:
         """Send unbooked events again. One that was never published is not yet synced: its turn comes by `publish`."""
         while True:
             now = time.monotonic()
-            pending = [kept for kept in self._pending() if _place(kept) in self._sent_at]
+            pending = [kept for kept in self._values.pending() if _place(kept) in self._sent_at]
             self._sent_at = {_place(kept): self._sent_at[_place(kept)] for kept in pending}
-            for kept in pending[:RESEND_LIMIT]:
+            due = [kept for kept in pending if self._values.may_go_out(kept)]
+            for kept in due[:RESEND_LIMIT]:
                 if now - self._sent_at[_place(kept)] >= RESEND_S:
                     await self._send_kept(link, kept)
             await asyncio.sleep(RESEND_S)

@@ -92,7 +92,8 @@ class Desk:
 
     def expect_counter(self, device: str, *, booked_counter: int) -> None:
         """The log does not know the device's counter, but the hub does: compare when it says it."""
-        self._baselines[device] = booked_counter
+        if 0 <= booked_counter <= COUNTER_TOP:
+            self._baselines[device] = booked_counter
 
     def attach(self, device: str) -> None:
         """A driver serves the device from now on."""
@@ -216,7 +217,7 @@ class Desk:
 
 
 def _reply(device: str, command: Command, outcome: Outcome, reason: str) -> Reply:
-    return Reply(device, Result(id=command.id, outcome=outcome, reason=reason))
+    return Reply(device, Result(id=command.id, outcome=outcome, amount=0, reason=reason))
 
 
 def _counted_since(booked: int, counter: int) -> int:

@@ -18,7 +18,7 @@ import msgspec
 
 from firmware_bridge.preallocated import LogFileError, open_preallocated, read_at, write_at
 from payment_core.bus import Booked
-from payment_core.events import Body, Event, make_event
+from payment_core.events import Body, CoinInserted, Event, make_event
 
 HEAD_BYTES: Final = 32_768
 BODY_BYTES: Final = 1 << 20
@@ -103,6 +103,8 @@ class ValueLog:
         self._head = _Head(epoch=fresh_epoch, tracks={})
         self._read()
         self._opened = {device: track.next_seq for device, track in self._head.tracks.items()}
+        self._out: set[str] = set()
+        self._proven: set[str] = set()
         self._change_halves()
 
     @property
@@ -137,25 +139,54 @@ class ValueLog:
 
     def booked(self, device: str, booked: Booked) -> int:
         """Let go of what the hub has; returns how many events that were."""
+        if booked.epoch == self._head.epoch and booked.seq >= self._opened.get(device, 1):
+            self._proven.add(device)
         queue = self._pending.get(device, deque())
-        left = [kept for kept in queue if kept.epoch != booked.epoch or kept.seq > booked.seq]
-        gone = len(queue) - len(left)
+        gone = [kept for kept in queue if kept.epoch == booked.epoch and kept.seq <= booked.seq]
         if gone:
-            self._keep(device, left)
-            self._write([_Gone(device, booked.epoch, booked.seq)])
-        return gone
+            self._keep(device, (kept for kept in queue if kept.epoch != booked.epoch or kept.seq > booked.seq))
+            # Not what the message says: any number can stand there.
+            self._write([_Gone(device, booked.epoch, gone[-1].seq)])
+        return len(gone)
+
+    def may_go_out(self, kept: Kept) -> bool:
+        """Say whether the hub may hear of this event now.
+
+        Epochs go one after another, for the hub takes what comes of them in that order. And until the hub has booked
+        one event of this start, only the first goes out: were the log set back, its number would be an old one.
+        """
+        queue = self._pending.get(kept.device)
+        if not queue or queue[0].epoch != kept.epoch:
+            return False
+        first = self._opened.get(kept.device, 1)
+        return kept.device in self._proven or kept.epoch != self._head.epoch or kept.seq <= first
+
+    def note_out(self, kept: Kept) -> None:
+        """The event is on its way to the hub."""
+        if kept.epoch == self._head.epoch and kept.seq >= self._opened.get(kept.device, 1):
+            self._out.add(kept.device)
 
     def is_behind(self, device: str, booked: Booked) -> bool:
-        """Say whether the hub booked more than this log had when it was opened: the log was set back (old SD card)."""
-        return booked.epoch == self._head.epoch and booked.seq >= self._opened.get(device, 1)
+        """Say whether the hub booked numbers that this log did not give: it was set back (old SD card).
+
+        Right whenever it is asked, however late `booked` comes: see `may_go_out` for what the hub can have heard.
+        """
+        track = self._head.tracks.get(device, _Track())
+        first = track.next_seq if device in self._proven else self._opened.get(device, 1)
+        if booked.epoch != self._head.epoch or booked.seq < first:
+            return False
+        if device in self._proven or device not in self._out or booked.seq > first:
+            return True
+        ours = next(kept for kept in self._pending[device] if kept.epoch == booked.epoch and kept.seq == first)
+        return ours.kind == CoinInserted.__name__ and ours.counter != booked.counter
 
     def renew(self, *, fresh_epoch: int) -> None:
-        """Begin a new epoch: numbers of the former may have been used twice. Only before anything is published.
+        """Begin a new epoch: numbers of the former may have been used twice.
 
         Facts that came since the log was opened move into the new epoch; older ones keep their place.
         """
         former, opened = self._head.epoch, self._opened
-        self._head.epoch, self._opened = fresh_epoch, {}
+        self._head.epoch, self._opened, self._proven, self._out = fresh_epoch, {}, set(self._head.tracks), set()
         for device, track in self._head.tracks.items():
             track.next_seq = 1
             moved = [

@@ -194,6 +194,8 @@ class _Session:
             reason = f"{self._path}: {error.strerror}"
         except _PORT_FAULTS as error:
             reason = f"{self._path}: {error}: is the reader plugged in and powered, and set to UART (HSU)?"
+        except Exception as error:  # noqa: BLE001 - the thread's supervisor: whoever reads this must not replug in vain
+            reason = f"{self._path}: {type(error).__name__}: {error}: a fault of this program, the port is opened anew"
         self._tell(self.conditions.put_nowait, Condition("offline", reason=reason))
         self._tell(self.finished.set)
 

@@ -11,12 +11,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cloud_sync.mqtt_link import BrokerUnavailableError, MqttLink, MqttSettings
 from firmware_bridge.app import main
 from payment_core.bus import Birth, Booked, DeviceState, decode, device_topic, encode, parse_topic
-from payment_core.commands import PulseCredit, Result, make_command
+from payment_core.commands import Command, PulseCredit, Result, make_command
 from payment_core.events import CoinInserted, CreditDelivered, Event, event_body
 from tests.support.sizes import count
 
@@ -234,7 +235,7 @@ def test_a_jam_is_a_state_and_a_failed_command_and_the_broker_tells_when_the_bri
             await hub.until(lambda: hub.states[LINE] == "fault")
             wish = await hub.send(1, boot_id=boot_id)
             await hub.until(lambda: wish in hub.results)
-            assert hub.results[wish] == Result(id=wish, outcome="failed", reason="machine_not_ready")
+            assert hub.results[wish] == Result(id=wish, outcome="failed", amount=0, reason="machine_not_ready")
             venue.end("bridge")
             await hub.until(lambda: hub.states["hall"] == "offline")
             assert await venue.credits_seen() == 0
@@ -356,3 +357,38 @@ def test_a_log_from_an_old_card_begins_a_new_epoch_and_loses_nothing(venue):
             assert (hub.events[-1].epoch != former, hub.events[-1].seq) == (True, 1)
 
     run(story)
+
+
+def test_an_old_card_is_found_out_however_late_the_hub_s_booking_comes(venue):
+    async def story() -> None:
+        async with open_hub(venue) as hub:
+            await hub.send(1, boot_id=await hub.online())
+            await hub.until(lambda: len(hub.delivered) == 1)
+            former = hub.events[-1].epoch
+            await hub.send(2, boot_id=hub.births[LINE].boot_id)
+            topic = device_topic(HUB, LINE, "booked")
+            await hub.link.publish(topic, encode(Booked(epoch=former, seq=20, counter=0)))
+            await hub.until(lambda: len(hub.delivered) == 2 and hub.events[-1].epoch != former)
+            assert hub.events[-1].seq in {1, 2}
+
+    run(story)
+
+
+def test_a_command_too_long_for_any_meaning_is_thrown_away_with_a_line_in_the_log(venue):
+    async def story() -> None:
+        async with open_hub(venue) as hub:
+            boot_id = await hub.online()
+            await hub.link.publish(device_topic(HUB, LINE, "command"), encode(_long_command(boot_id)))
+            wish = await hub.send(2, boot_id=boot_id)
+            await hub.until(lambda: wish in hub.delivered)
+            assert set(hub.delivered) == {wish}
+
+    run(story)
+    lines = [json.loads(line) for line in (venue.folder / "bridge.log").read_text().splitlines()]
+    assert [line["most"] for line in lines if line["event"] == "bus.too_long"] == [4_096]
+
+
+def _long_command(boot_id: str) -> Command:
+    body = msgspec.Raw(msgspec.json.encode({"credits": 1, "more": "x" * 5_000}))
+    command_id = "00000000-0000-7000-8000-000000000001"
+    return Command(id=command_id, seq=1, boot_id=boot_id, ttl_ms=2_000, kind="PulseCredit", body=body)

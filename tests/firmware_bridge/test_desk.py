@@ -152,6 +152,12 @@ def test_after_a_lost_log_the_counter_s_difference_is_a_tamper_entry(bench, coun
     assert bench.desk.counted(COINS, 99, utc_ms=1_000) == [], "only the first is compared"
 
 
+@pytest.mark.parametrize("booked_counter", [-1, 256, 2**70])
+def test_a_counter_that_no_acceptor_can_have_is_compared_with_nothing(bench, booked_counter):
+    bench.desk.expect_counter(COINS, booked_counter=booked_counter)
+    assert bench.desk.counted(COINS, 9, utc_ms=1_000) == []
+
+
 def test_a_value_event_in_the_log_proves_that_its_command_was_done(tmp_path):
     bench = Bench(tmp_path)
     bench.desk.attach(LINE)

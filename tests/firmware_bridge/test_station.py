@@ -41,7 +41,7 @@ def line_station(place: Path) -> Station:
 
 
 def run(story) -> None:
-    asyncio.run(asyncio.wait_for(story(), 10))
+    asyncio.run(asyncio.wait_for(story(), 60))
 
 
 def test_a_device_that_is_not_there_is_offline_once_in_the_log_and_comes_up_by_itself(tmp_path, capsys):

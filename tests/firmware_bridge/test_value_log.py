@@ -128,6 +128,72 @@ def test_a_log_that_was_set_back_begins_a_new_epoch(path, tmp_path):
     log.close()
 
 
+def test_the_first_of_a_start_goes_out_alone_until_the_hub_has_booked_it(path):
+    log = ValueLog(path, fresh_epoch=7)
+    log.append([coin(1)])
+    log.close()
+    log = ValueLog(path, fresh_epoch=8)
+    log.append([coin(2), coin(3), coin(1, "notes")])
+    assert [log.may_go_out(kept) for kept in log.pending()] == [True, True, False, True]
+    log.booked("coins", Booked(epoch=7, seq=1, counter=1))
+    assert [log.may_go_out(kept) for kept in log.pending()] == [True, False, True]
+    log.note_out(log.pending()[0])
+    log.booked("coins", Booked(epoch=7, seq=2, counter=2))
+    assert [log.may_go_out(kept) for kept in log.pending()] == [True, True]
+    assert not log.is_behind("coins", Booked(epoch=7, seq=3, counter=3))
+    assert log.is_behind("coins", Booked(epoch=7, seq=4, counter=4)), "at any time: this number was never given"
+    log.close()
+
+
+@pytest.mark.parametrize(
+    ("seq", "counter", "behind"),
+    [(1, 1, False), (2, 7, False), (2, 2, True), (3, 3, True), (4, 4, True), (20, 20, True)],
+)
+def test_a_booking_that_comes_late_shows_that_the_log_was_set_back(path, seq, counter, behind):
+    log = ValueLog(path, fresh_epoch=7)
+    log.append([coin(1)])
+    log.close()
+    log = ValueLog(path, fresh_epoch=8)
+    kept = log.append([coin(7), coin(8), coin(9)])
+    assert log.is_behind("coins", Booked(epoch=7, seq=seq, counter=counter)) == (seq > 1), "nothing went out yet"
+    log.note_out(kept[0])
+    assert log.is_behind("coins", Booked(epoch=7, seq=seq, counter=counter)) == behind
+    log.close()
+
+
+def test_coins_numbered_before_the_late_booking_are_numbered_anew_and_behind_the_old_ones(path):
+    log = ValueLog(path, fresh_epoch=7)
+    log.append([coin(1)])
+    log.close()
+    log = ValueLog(path, fresh_epoch=8)
+    log.append([coin(7), coin(8), coin(9)])
+    late = Booked(epoch=7, seq=3, counter=3)
+    assert log.is_behind("coins", late)
+    log.renew(fresh_epoch=9)
+    assert short(log) == [("coins", 7, 1, 1), ("coins", 9, 1, 7), ("coins", 9, 2, 8), ("coins", 9, 3, 9)]
+    assert [log.may_go_out(kept) for kept in log.pending()] == [True, False, False, False]
+    log.booked("coins", late)
+    assert [log.may_go_out(kept) for kept in log.pending()] == [True, True, True]
+    assert not log.is_behind("coins", late)
+    log.close()
+
+
+@pytest.mark.parametrize("seq", [-(2**70), -1, 2**63, 2**70])
+def test_a_booking_beyond_all_numbers_ends_nothing(path, seq):
+    log = ValueLog(path, fresh_epoch=7)
+    log.append([coin(1), coin(2)])
+    for epoch in (-1, 2**70, 7):
+        odd = Booked(epoch=epoch, seq=seq, counter=2**70)
+        assert log.is_behind("coins", odd) == (epoch == 7 and seq > 0)
+        log.booked("coins", odd)
+    left = [] if seq > 0 else [1, 2]
+    assert [kept.seq for kept in log.pending()] == left
+    log.close()
+    log = ValueLog(path, fresh_epoch=7)
+    assert [kept.seq for kept in log.pending()] == left
+    log.close()
+
+
 def changed_span(before: bytes, after: bytes) -> tuple[int, int]:
     first = next(at for at, (old, new) in enumerate(zip(before, after, strict=True)) if old != new)
     last = next(
