@@ -10,6 +10,7 @@ import msgspec
 from back_office.store import papers
 from back_office.store.engine import Transaction
 from back_office.store.papers import Document
+from payment_core.errors import DECODE_FAULTS
 from payment_core.policy import DevicesDocument, RiskDocument
 from payment_core.pricing import PriceList
 
@@ -41,7 +42,7 @@ def read_document(name: str, file: Path) -> Any:  # noqa: ANN401 - one of KINDS
     except OSError as error:
         message = f"{file}: cannot be read ({error.strerror})"
         raise DocumentError(message) from error
-    except (tomllib.TOMLDecodeError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, *DECODE_FAULTS) as error:
         message = f"{file}: as document {name!r}: {error}"
         raise DocumentError(message) from error
 

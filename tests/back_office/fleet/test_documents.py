@@ -42,6 +42,7 @@ def test_toml_and_json(write):
         ("devices", "d.toml", "[[lanes]", r"d\.toml: as document 'devices'"),
         ("risk", "r.json", '{"hold_ms": "soon"}', r"r\.json: as document 'risk': .*\$\.hold_ms"),
         ("risk", "r.json", "[1]", r"r\.json: as document 'risk'"),
+        ("risk", "r.json", "[" * 6_000, r"r\.json: as document 'risk': .*recursion"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(write, name, file, text, said):
