@@ -4,6 +4,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from payment_core.money import Whole
+
 CredentialClass = Literal["A", "B", "C"]
 """A proves itself (challenge or SUN), B is matched by a module, C is a bare identifier that anyone can copy."""
 
@@ -23,13 +25,13 @@ class ListRow(msgspec.Struct, frozen=True, array_like=True):
     account_id: bytes
     class_: CredentialClass
     status: Status
-    version: int
+    version: Whole
     tier: str = ""
     age_band: AgeBand = "unknown"
     masked_name: str = ""
     language: str = ""
-    tap_limit: int | None = None
-    day_limit: int | None = None
-    valid_until_ms: int | None = None
+    tap_limit: Whole | None = None
+    day_limit: Whole | None = None
+    valid_until_ms: Whole | None = None
     token_key: bytes = b""
-    life: int = 1
+    life: Whole = 1

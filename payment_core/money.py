@@ -1,6 +1,6 @@
 """Whole minor units that carry their unit. No float ever touches an amount."""
 
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
 import msgspec
 
@@ -8,6 +8,8 @@ from payment_core.errors import UnitMismatchError
 
 MAX_MINOR: Final = 2**53 - 1
 """The largest amount a JSON reader in any language keeps exactly; larger sums are refused as faults."""
+Whole = Annotated[int, msgspec.Meta(ge=0, le=MAX_MINOR)]
+"""A count, a sum, a version or a time from outside: one that no column and no JSON reader holds is refused as bytes."""
 
 
 class Money(msgspec.Struct, frozen=True, array_like=True):

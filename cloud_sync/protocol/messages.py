@@ -10,6 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from payment_core.credential import ListRow
+from payment_core.money import MAX_MINOR, Whole
 
 VERSION: Final = 1
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
@@ -28,7 +29,7 @@ class DocumentVersion(msgspec.Struct, frozen=True, array_like=True):
     """A document the hub has in effect; `list` and `trust` are named so too."""
 
     name: str
-    version: int
+    version: Whole
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True):
@@ -38,16 +39,16 @@ class Hello(msgspec.Struct, frozen=True, array_like=True):
     `frozen`: why the hub trades no more, or empty; `outbox_*`: records without a receipt, and the age of the oldest.
     """
 
-    epoch: int
-    last_seq: int
+    epoch: Whole
+    last_seq: Whole
     last_hash: bytes
-    acked_seq: int
+    acked_seq: Whole
     boot_id: bytes
     nonce: bytes
     versions: tuple[DocumentVersion, ...] = ()
     frozen: str = ""
-    outbox_entries: int = 0
-    outbox_age_ms: int = 0
+    outbox_entries: Whole = 0
+    outbox_age_ms: Whole = 0
 
 
 class Receipt(msgspec.Struct, frozen=True, array_like=True):
@@ -56,10 +57,10 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True):
     `nonce` is the latest hello's. `frozen`: why the office takes nothing more from this hub, or empty.
     """
 
-    epoch: int
-    through_seq: int
+    epoch: Whole
+    through_seq: Whole
     batch_hash: bytes
-    server_ms: int
+    server_ms: Whole
     nonce: bytes
     frozen: str = ""
 
@@ -69,8 +70,8 @@ class Grant(msgspec.Struct, frozen=True, array_like=True):
 
     account_id: bytes
     unit: str
-    lease_epoch: int
-    granted_total: int
+    lease_epoch: Whole
+    granted_total: Whole
 
 
 class Lease(msgspec.Struct, frozen=True, array_like=True):
@@ -84,20 +85,20 @@ class LeaseRequest(msgspec.Struct, tag=1, frozen=True, array_like=True):
 
     account_id: bytes
     unit: str | None = None
-    wanted: int = 0
+    wanted: Whole = 0
 
 
 class ListRequest(msgspec.Struct, tag=2, frozen=True, array_like=True):
     """Hub: a differential does not fit on what I have (0: nothing); send what changed after it."""
 
-    have_version: int
+    have_version: Whole
 
 
 class ResendRequest(msgspec.Struct, tag=3, frozen=True, array_like=True):
     """Office: batches from `from_seq` on are missing here."""
 
-    epoch: int
-    from_seq: int
+    epoch: Whole
+    from_seq: Whole
 
 
 class HelloRequest(msgspec.Struct, tag=4, frozen=True, array_like=True):
@@ -107,9 +108,9 @@ class HelloRequest(msgspec.Struct, tag=4, frozen=True, array_like=True):
 class CredentialList(msgspec.Struct, frozen=True, array_like=True):
     """Office: credentials. `full` replaces all rows; else the rows are put over those of exactly `base_version`."""
 
-    version: int
+    version: Whole
     full: bool
-    base_version: int
+    base_version: Whole
     rows: tuple[ListRow, ...]
 
 
@@ -117,19 +118,19 @@ class Document(msgspec.Struct, frozen=True, array_like=True):
     """Office: a configuration document. `content`: JSON whose SHA-256 is `sha256`; counts from `effective_at_ms` on."""
 
     name: str
-    version: int
+    version: Whole
     sha256: bytes
     content: bytes
-    effective_at_ms: int
+    effective_at_ms: Whole
 
 
 class Trust(msgspec.Struct, frozen=True, array_like=True):
     """Office, signed by the trust key: the keys that sign everything else, and the one that batches are sealed to."""
 
-    version: int
+    version: Whole
     sign_keys: tuple[bytes, ...]
     receive_key: bytes
-    receive_suite: int = 1
+    receive_suite: Whole = 1
 
 
 Request = LeaseRequest | ListRequest | ResendRequest | HelloRequest
@@ -238,7 +239,7 @@ def _decode_frame(data: bytes) -> _Frame | Rejected:
         return Rejected("kind")
     if frame.version != VERSION:
         return Rejected("version")
-    fits = len(frame.sender) == ID_BYTES and len(frame.to) == ID_BYTES and frame.number >= 0
+    fits = len(frame.sender) == ID_BYTES and len(frame.to) == ID_BYTES and 0 <= frame.number <= MAX_MINOR
     return frame if fits else Rejected("address")
 
 

@@ -158,13 +158,19 @@ def test_states_are_heard_from_enrolled_hubs_only(office):
     state = hub_topic(HUB, "up", "state")
     assert office.worker.on_message(state, b'{"state":"online"}').moved
     assert office.worker.presence.online == {HUB: True}
-    assert not office.worker.on_message(state, b"nonsense").moved
+    for nonsense in (b"nonsense", b'{"state":"\xff"}', b'{"x":' * 100_000):
+        assert not office.worker.on_message(state, nonsense).moved
     assert not office.worker.on_message(hub_topic(bytes(16), "up", "state"), b'{"state":"online"}').moved
     assert [refusal.reason for refusal in office.worker.on_message("vh/1/x", b"").refusals] == ["topic"]
 
 
 def test_a_hello_is_remembered(office):
-    office.worker.on_message(*office.hub.hello(outbox_entries=3, outbox_age_ms=2**60))
+    office.worker.on_message(*office.hub.hello(outbox_entries=3, outbox_age_ms=2**53 - 1))
     with office.store.reading() as tx:
         hub = places.hub(tx, TENANT, HUB)
     assert (hub.last_seen_ms, hub.outbox_entries, hub.outbox_age_ms) == (WALL_MS, 3, 2**53 - 1)
+
+
+def test_a_version_that_no_column_holds_is_refused_with_its_hello(office):
+    handled = office.worker.on_message(*office.hub.hello(versions=(DocumentVersion("list", 2**63),)))
+    assert (handled.letters, [refusal.reason for refusal in handled.refusals]) == ((), ["body"])

@@ -75,7 +75,7 @@ def test_the_signature_is_over_the_kinds_label_and_the_bytes():
 
 ids = st.binary(min_size=16, max_size=16)
 hashes = st.binary(min_size=32, max_size=32)
-whole = st.integers(0, 2**63)
+whole = st.integers(0, 2**53 - 1)
 hellos = st.builds(
     Hello, whole, whole, hashes, whole, ids, ids, st.lists(st.builds(DocumentVersion, st.text(), whole)).map(tuple)
 )
@@ -113,7 +113,13 @@ def test_no_change_of_a_good_message_raises(at, change):
         (["lease", 2, TENANT, HUB, 11, [[]]], "version"),
         (["lease", 1, TENANT[:-1], HUB, 11, [[]]], "address"),
         (["lease", 1, TENANT, HUB, -1, [[]]], "address"),
+        (["lease", 1, TENANT, HUB, 2**53, [[]]], "address"),
         (["lease", 1, TENANT, HUB, 11, ["CNY"]], "body"),
+        (["lease", 1, TENANT, HUB, 11, [[[bytes(16), "CNY", 1, 2**53]]]], "body"),
+        (["lease", 1, TENANT, HUB, 11, [[[bytes(16), "CNY", -1, 5]]]], "body"),
+        (["list", 1, TENANT, HUB, 11, [2**63, True, 0, []]], "body"),
+        (["document", 1, TENANT, HUB, 11, ["risk", 2**63, bytes(32), b"{}", 0]], "body"),
+        (["hello", 1, HUB, TENANT, 11, [1, 0, bytes(32), 0, bytes(16), bytes(16), [["list", 2**63]]]], "body"),
         (["lease", 1, TENANT, HUB, 11, [[[bytes(16), "CNY", 1, 1.5]]]], "body"),
         (["lease", 1, TENANT, HUB, 11, [[], "more"]], "canonical"),
         (["lease", 1, TENANT, HUB, 11, [[]], "more"], "canonical"),
