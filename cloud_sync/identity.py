@@ -13,6 +13,7 @@ import msgspec
 from cloud_sync.downlink import TrustState
 from cloud_sync.sealing import HpkeOpener, HpkeSealer, receive_public
 from cloud_sync.signing import Ed25519Signer, is_weak_key, public_of
+from payment_core.errors import DECODE_FAULTS
 from payment_core.identifiers import uuid_bytes, uuid_text
 
 IDENTITY_FILE: Final = "identity.json"
@@ -253,6 +254,6 @@ def _load(path: Path, kind: type[T], remedy: str) -> T:
     except OSError as error:
         message = f"{path}: cannot be read ({error.strerror}); {remedy}"
         raise IdentityError(message) from error
-    except msgspec.MsgspecError as error:
+    except DECODE_FAULTS as error:
         message = f"{path}: {error}; {remedy}"
         raise IdentityError(message) from error

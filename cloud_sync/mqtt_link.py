@@ -3,9 +3,9 @@
 aiomqtt joins paho to the event loop; its own queue and its publish call are left aside, because they build a task per
 message, warn at ten publishes in flight and never read a PUBACK's code. Bounds and what happens at them:
 
-- inbox: `INBOX_MESSAGES`; a message beyond it is dropped and counted in `dropped`. Nothing is lost by that for good:
-  on our topics a state is retained, a value event, batch or command result is resent until it is confirmed, and a wish
-  that waits behind ten thousand others is too old to count.
+- inbox: `INBOX_MESSAGES` and `INBOX_BYTES`; a message beyond either is dropped and counted in `dropped`. Nothing is
+  lost by that for good: on our topics a state is retained, a value event, batch or command result is resent until it is
+  confirmed, and a wish that waits behind ten thousand others is too old to count.
 - in flight: `IN_FLIGHT_MESSAGES` or the broker's own Receive Maximum, whichever is less; a publisher beyond it waits.
 - at a lost connection everything that waits raises BrokerUnavailableError; a new link is a new MqttLink.
 """
@@ -25,6 +25,7 @@ from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, error_string
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 INBOX_MESSAGES: Final = 10_000
+INBOX_BYTES: Final = 32 * 1024 * 1024
 IN_FLIGHT_MESSAGES: Final = 1_000
 KEEPALIVE_S: Final = 30
 ANSWER_S: Final = 10.0
@@ -111,6 +112,7 @@ class MqttLink:
         self._where = f"{settings.host}:{settings.port}"
         self._in_flight_limit = IN_FLIGHT_MESSAGES
         self._inbox: asyncio.Queue[Inbound | None] = asyncio.Queue()
+        self._inbox_bytes = 0
         self._flying: dict[int, asyncio.Future[int] | None] = {}
         self._room = asyncio.Event()
         self._lost: BrokerUnavailableError | None = None
@@ -189,6 +191,7 @@ class MqttLink:
             message = await self._inbox.get()
             if message is None:
                 break
+            self._inbox_bytes -= _size(message)
             yield message
         raise self._lost or self._fault("the link was closed")
 
@@ -302,10 +305,16 @@ class MqttLink:
         self._room.set()
 
     def _on_message(self, _client: object, _userdata: object, message: Any) -> None:  # noqa: ANN401 - paho's message
-        if self._inbox.qsize() >= INBOX_MESSAGES:
+        arrived = Inbound(topic=message.topic, payload=bytes(message.payload), retained=message.retain)
+        if self._inbox.qsize() >= INBOX_MESSAGES or self._inbox_bytes + _size(arrived) > INBOX_BYTES:
             self.dropped += 1
             return
-        self._inbox.put_nowait(Inbound(topic=message.topic, payload=bytes(message.payload), retained=message.retain))
+        self._inbox_bytes += _size(arrived)
+        self._inbox.put_nowait(arrived)
+
+
+def _size(message: Inbound) -> int:
+    return len(message.topic) + len(message.payload)
 
 
 class _WrongVersionError(Exception):

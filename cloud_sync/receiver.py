@@ -34,7 +34,8 @@ from payment_core.errors import MalformedRecordError, UnknownEntryError
 from payment_core.journal import EpochOpened, HubEntry, LeaseGranted, ToppedUp, decode_entry
 
 BUFFERED_BATCHES: Final = 1_024
-"""Batches that wait behind gaps, over all hubs; one more is dropped, for its hub sends it again."""
+BUFFERED_BYTES: Final = 64 * 1024 * 1024
+"""What waits behind gaps, over all hubs; a batch beyond either is dropped, for its hub sends it again."""
 
 
 class HubRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,7 +236,8 @@ class Receiver:
 
     def _buffer(self, hub: HubRecord, header: Header, watermark: Watermark, data: bytes) -> list[Effect]:
         near = header.batch_seq <= watermark.batch_seq + receipts.GAP_BATCHES
-        if near and sum(len(batches) for batches in self._waiting.values()) < BUFFERED_BATCHES:
+        sizes = [len(batch) for batches in self._waiting.values() for batch in batches.values()]
+        if near and len(sizes) < BUFFERED_BATCHES and sum(sizes) + len(data) <= BUFFERED_BYTES:
             self._waiting.setdefault(hub.hub_id, {}).setdefault(header.batch_seq, data)
         return [self._to_hub(hub, ResendRequest(header.epoch, watermark.batch_seq + 1), "command", 0)]
 

@@ -5,6 +5,7 @@ import msgspec
 from back_office.store import chains
 from back_office.store.engine import Transaction
 from cloud_sync.protocol.envelope import STREAM_LEDGER, Envelope, parse_envelope
+from payment_core.errors import DECODE_FAULTS
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -32,7 +33,7 @@ class Presence:
         """Note a hub's own word or its will; say whether it was one. Anything that is not `online` is not."""
         try:
             said = msgspec.json.decode(payload, type=_StateMessage)
-        except (msgspec.MsgspecError, ValueError):
+        except DECODE_FAULTS:
             return False
         self.online[hub_id] = said.state == "online"
         return True

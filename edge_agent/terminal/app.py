@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 import uvicorn
 
-from cloud_sync.mqtt_link import BrokerUnavailableError, MqttLink, MqttSettings
+from cloud_sync.mqtt_link import MqttLink, MqttLinkError, MqttSettings
 from edge_agent.terminal.hall import Hall
 from edge_agent.terminal.pages import Pages
 from edge_agent.terminal.wording import LANGUAGES
@@ -66,7 +66,7 @@ def _listening(settings: TerminalSettings) -> socket.socket:
 
 
 async def _follow_bus(settings: TerminalSettings, hall: Hall) -> None:
-    """Keep the hall up to date; a broker that is away is tried again for ever, and every screen says so meanwhile."""
+    """Keep the hall up to date; a broker that is away or refuses us is tried again for ever; every screen says so."""
     failures = 0
     while True:
         try:
@@ -76,7 +76,7 @@ async def _follow_bus(settings: TerminalSettings, hall: Hall) -> None:
                 failures = 0
                 async for message in link.messages():
                     hall.on_message(message.topic, message.payload, retained=message.retained)
-        except BrokerUnavailableError as error:
+        except MqttLinkError as error:
             if failures == 0:
                 _log.warning("broker.lost %s", error)
         hall.set_connected(connected=False)

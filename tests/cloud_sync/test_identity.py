@@ -51,6 +51,14 @@ def break_json(folder):
     (folder / "identity.json").write_text("{")
 
 
+def break_text(folder):
+    (folder / "identity.json").write_bytes(b'{"hub_id": "\xff"}')
+
+
+def nest_too_deep(folder):
+    (folder / "identity.json").write_text('{"epohc": ' * 100_000)
+
+
 def break_id(folder):
     text = (folder / "identity.json").read_text()
     (folder / "identity.json").write_text(text.replace("019399a0-", "019399A0-"))
@@ -82,6 +90,8 @@ def open_key(folder):
     ("harm", "says"),
     [
         (break_json, "identity.json: .*venuehub office enroll"),
+        (break_text, "identity.json: .*venuehub office enroll"),
+        (nest_too_deep, "identity.json: .*venuehub office enroll"),
         (break_id, "identity.json: not a UUID in lower case"),
         (add_setting, "epohc"),
         (weaken_key, "an office key is missing or proves nothing"),

@@ -132,6 +132,24 @@ def test_a_full_inbox_drops_and_counts(tmp_path, monkeypatch):
         run(story)
 
 
+def test_an_inbox_is_bounded_in_bytes_too_and_has_room_again_when_it_was_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(mqtt_link, "INBOX_BYTES", 2_100)
+
+    async def story():
+        async with MqttLink(settings(port)) as link:
+            await link.subscribe("a")
+            for number in range(4):
+                await link.publish("a", bytes([number]) * 1_000)
+            await link.subscribe("b")
+            assert [message.payload[0] for message in await take(link, 2)] == [0, 1]
+            assert link.dropped == 2
+            await link.publish("a", bytes([9]) * 1_000)
+            assert [message.payload[0] for message in await take(link, 1)] == [9]
+
+    with mosquitto(tmp_path) as (port, _):
+        run(story)
+
+
 def test_a_lost_broker_ends_everything_that_waits(tmp_path):
     async def story():
         async with MqttLink(settings(port)) as link:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloud_sync import receiver as receiver_module
 from cloud_sync.letters import Publish, post_message, read_message
 from cloud_sync.protocol import batcher
 from cloud_sync.protocol.envelope import NO_BATCH, Header, batch_hash
@@ -111,6 +112,17 @@ def test_a_batch_is_applied_once_and_receipted_each_time():
     assert answers(first) == [receipt]
     assert answers(receiver.on_message(2, BATCH_TOPIC, data)) == [receipt]
     assert len(office.booked[HUB]) == 3
+
+
+def test_what_waits_behind_gaps_is_bounded_in_bytes(monkeypatch):
+    office, receiver = greeted()
+    pen = Pen()
+    first, second, third = pen.good(1), pen.good(2), pen.good(2)
+    monkeypatch.setattr(receiver_module, "BUFFERED_BYTES", len(second) + len(third) - 1)
+    for data in (second, third):
+        assert answers(receiver.on_message(2, BATCH_TOPIC, data)) == [ResendRequest(1, 1)]
+    receiver.on_message(2, BATCH_TOPIC, first)
+    assert office.watermark(HUB).batch_seq == 2
 
 
 def test_a_gap_is_asked_for_and_what_waited_behind_it_is_applied_when_it_closes():
