@@ -17,7 +17,7 @@ from device_profiles.loading import SettingsError
 from edge_agent.clock import Clock
 from edge_agent.device_bus import DeviceBus
 from edge_agent.ledger.entries import verify_tail
-from edge_agent.ledger.migrations import migrate
+from edge_agent.ledger.migrations import adopt_epoch, migrate
 from edge_agent.ledger.reader import LedgerReader
 from edge_agent.ledger.store import LedgerError, SqliteStore
 from edge_agent.log_lines import log
@@ -29,6 +29,7 @@ from edge_agent.uplink import Uplink
 from payment_core.identifiers import uuid_text
 
 LEDGER_FILE: Final = "ledger.sqlite3"
+RESTART_S: Final = 5.0
 CHECKED_AT_START: Final = 1_000
 """Entries whose chain is followed at every start."""
 _FAILED: Final = 1
@@ -53,6 +54,7 @@ class Hub:
         path = state / LEDGER_FILE
         store = SqliteStore(path)
         migrate(store, str(path))
+        adopt_epoch(store, identity.epoch)
         verify_tail(store, str(path), last=CHECKED_AT_START)
         self._reader = LedgerReader(path)
         self._loop = asyncio.get_running_loop()
@@ -60,15 +62,23 @@ class Hub:
         till = Till(
             store, hub_id=identity.hub_id, venue_id=identity.venue_id, pepper=identity.pepper, dice=os.urandom
         )
-        clock = Clock(
-            timezone=settings.timezone, cutoff_minute=settings.cutoff_minute, floor_ms=self._reader.newest_wall_ms()
+        floor_ms = self._reader.newest_wall_ms()
+        till_clock, uplink_clock = (
+            Clock(timezone=settings.timezone, cutoff_minute=settings.cutoff_minute, floor_ms=floor_ms) for _ in range(2)
         )
-        self._thread = TillThread(till, store, clock=clock.now, deliver=self._deliver, failed=self._failed)
+        self._thread = TillThread(till, store, clock=till_clock.now, deliver=self._deliver, failed=self._failed)
         hub = uuid_text(identity.hub_id)
         offer = self._thread.offer
         self._bus = DeviceBus(mqtt_settings(settings.device_bus, folder, client_id=hub), hub=hub, offer=offer)
         office = settings.uplink or Broker(host=identity.broker_host, port=identity.broker_port)
-        self._uplink = Uplink(mqtt_settings(office, folder, client_id=hub), identity, self._reader, offer=offer)
+        self._uplink = Uplink(
+            mqtt_settings(office, folder, client_id=hub),
+            identity,
+            self._reader,
+            offer=offer,
+            offer_together=self._thread.offer_together,
+            clock=uplink_clock.now,
+        )
 
     async def run(self) -> None:
         """Run until a signal, or until the till stops."""
@@ -77,7 +87,7 @@ class Hub:
         self._thread.start()
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._bus.run()), group.create_task(self._uplink.run())]
+                tasks = [group.create_task(_keep(part)) for part in (self._bus, self._uplink)]
                 try:
                     await self._ended
                 finally:
@@ -96,9 +106,15 @@ class Hub:
                 case Log(name=name, fields=fields):
                     log(name, **fields)
                 case JournalGrew() | BatchStored() | AskLease() | AskFullList():
-                    self._uplink.on_effect(effect)
+                    self._tell_uplink(effect)
                 case _:
                     self._bus.carry_out(effect)
+
+    def _tell_uplink(self, effect: Effect) -> None:
+        try:
+            self._uplink.on_effect(effect)
+        except Exception as error:  # noqa: BLE001 - a fault of the uplink never stands before a tap
+            log("uplink.fault", why=f"{type(error).__name__}: {error}")
 
     def _failed(self, error: Exception) -> None:
         self._loop.call_soon_threadsafe(self._end, error)
@@ -110,6 +126,16 @@ class Hub:
             self._ended.set_result(None)
         else:
             self._ended.set_exception(LedgerStoppedError(str(error)))
+
+
+async def _keep(part: DeviceBus | Uplink) -> None:
+    """Run a part for ever: what it did not foresee is told, and it starts again; the till goes on meanwhile."""
+    while True:
+        try:
+            await part.run()
+        except Exception as error:  # noqa: BLE001 - the supervisor of both links
+            log("link.fault", part=type(part).__name__, why=f"{type(error).__name__}: {error}")
+        await asyncio.sleep(RESTART_S)
 
 
 async def _main(config: Path) -> None:

@@ -12,6 +12,7 @@ from payment_core.pricing import LocalTime
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _SYNCED: Final = Path("/run/systemd/timesync/synchronized")
+_BATTERY_CLOCKS: Final = Path("/sys/class/rtc")
 _MINUTE_MS: Final = 60_000
 
 
@@ -27,6 +28,7 @@ class Clock:
         self._date = 0
         self._local = LocalTime(weekday=1, minute=0)
         self._quality = TimeQuality.NONE
+        self._was_synced = False
 
     def now(self) -> Moment:
         """Return one reading. The calendar and the quality are worked out once a minute."""
@@ -47,7 +49,14 @@ class Clock:
         if wall_ms < self._floor_ms:
             self._quality = TimeQuality.NONE
         else:
-            self._quality = TimeQuality.SYNCED if _SYNCED.exists() else TimeQuality.HELD
+            self._quality = self._own_quality()
+
+    def _own_quality(self) -> TimeQuality:
+        """Return how far the machine itself is to be trusted: a Pi without a clock wakes at the time it fell asleep."""
+        if _SYNCED.exists():
+            self._was_synced = True
+            return TimeQuality.SYNCED
+        return TimeQuality.HELD if self._was_synced or any(_BATTERY_CLOCKS.glob("rtc*")) else TimeQuality.FLOOR
 
 
 def boottime_ms() -> int:

@@ -5,13 +5,13 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-from cloud_sync.mqtt_link import BrokerUnavailableError, Inbound, MqttLink, MqttSettings
+from cloud_sync.mqtt_link import Inbound, MqttLink, MqttLinkError, MqttSettings
 from cloud_sync.protocol.retry import reconnect_delay_ms
 from edge_agent.clock import boottime_ms
 from edge_agent.log_lines import log
 from edge_agent.messages import Answered, Born, DeviceIs, Effect, FromDevice, Input, SayBooked, Send, Show
 from payment_core.bus import Birth, DeviceState, decode, device_topic, encode, parse_topic, view_topic
-from payment_core.commands import Result
+from payment_core.commands import Command, Result
 from payment_core.errors import MalformedMessageError
 from payment_core.events import Event
 
@@ -27,12 +27,12 @@ class DeviceBus:
         self._settings = settings
         self._hub = hub
         self._offer = offer
-        self._outbound: asyncio.Queue[Effect] = asyncio.Queue(OUTBOUND_LIMIT)
+        self._outbound: asyncio.Queue[tuple[Effect, int]] = asyncio.Queue(OUTBOUND_LIMIT)
 
     def carry_out(self, effect: Effect) -> None:
         """Queue an effect for the bus; called in the loop's thread."""
         if not self._outbound.full():
-            self._outbound.put_nowait(effect)
+            self._outbound.put_nowait((effect, boottime_ms()))
 
     async def run(self) -> None:
         """Connect, subscribe, pump; again after every loss with full jitter."""
@@ -44,9 +44,9 @@ class DeviceBus:
                     log("bus.up", where=f"{self._settings.host}:{self._settings.port}")
                     attempt = 0
                     await self._pump(link)
-            except BrokerUnavailableError as error:
+            except MqttLinkError as error:
                 if attempt in (0, 5):
-                    log("bus.down", where=error.where, hint=error.hint)
+                    log("bus.down", why=str(error))
             await asyncio.sleep(reconnect_delay_ms(attempt, dice=random.random()) / 1000)  # noqa: S311 - jitter
             attempt += 1
 
@@ -62,8 +62,10 @@ class DeviceBus:
 
     async def _send(self, link: MqttLink) -> None:
         while True:
-            effect = await self._outbound.get()
+            effect, since_ms = await self._outbound.get()
             match effect:
+                case Send(device=device, command=command) if _is_stale(command, since_ms):
+                    log("command.stale", device=device)
                 case Send(device=device, command=command):
                     await link.publish_soon(device_topic(self._hub, device, "command"), encode(command))
                 case SayBooked(device=device, booked=booked):
@@ -75,8 +77,8 @@ class DeviceBus:
 
     def _hear(self, message: Inbound) -> None:
         address = parse_topic(message.topic)
-        if address is None:
-            return
+        if address is None or (message.retained and address.leaf in ("event", "result")):
+            return  # retained is for state: an event that a broker kept has happened long ago
         try:
             body = decode(address.leaf, message.payload)
         except MalformedMessageError as error:
@@ -93,3 +95,8 @@ class DeviceBus:
                 self._offer(DeviceIs(address.name, body))
             case _:
                 pass
+
+
+def _is_stale(command: Command, since_ms: int) -> bool:
+    """Say whether a command waited here beyond its life: the bridge counts ttl from arrival, the guest from the tap."""
+    return 0 < command.ttl_ms <= boottime_ms() - since_ms

@@ -29,7 +29,7 @@ class Spot(msgspec.Struct, frozen=True):
 class Draft:
     """Everything one step has read and decided so far. `seq` is that of the last entry written or drafted."""
 
-    __slots__ = ("_dice", "_entries", "effects", "now", "seq", "site", "store", "tail")
+    __slots__ = ("_dice", "_entries", "_open", "effects", "now", "seq", "site", "store", "tail")
 
     def __init__(self, *, store: Store, site: Site, now: Moment, tail: Tail, dice: Callable[[int], bytes]) -> None:
         self.store = store
@@ -38,6 +38,7 @@ class Draft:
         self.tail = tail
         self.seq = tail.seq
         self._entries: list[Entry] = []
+        self._open: list[Authorization] | None = None
         self.effects: list[Effect] = []
         self._dice = dice
 
@@ -75,6 +76,13 @@ class Draft:
         if row.held_seq > self.tail.seq:
             self.flush()
         return authorizations.load(self.store, row)
+
+    def open_ones(self) -> list[Authorization]:
+        """Return all that owed an answer when this step first asked: one look per step, however many devices come."""
+        if self._open is None:
+            self.flush()
+            self._open = [authorizations.load(self.store, row) for row in authorizations.open_ones(self.store)]
+        return self._open
 
     def journal(self, entry: Entry) -> None:
         """Add an entry whose header came from `header`."""

@@ -13,9 +13,8 @@ from edge_agent.messages import (
     ListArrived,
     Log,
     ReceiptTaken,
-    Show,
 )
-from edge_agent.plays import idle_view
+from edge_agent.plays import show_idle
 from edge_agent.site import DocumentRefused, Site
 from payment_core.journal import Actor, LeaseTaken, Tender, TimeQuality
 
@@ -68,8 +67,7 @@ def take_document(draft: Draft, fact: DocumentArrived) -> None:
         return
     office_facts.take_document(draft.store, fact.name, fact.version, fact.content)
     draft.effect(Log("document.taken", {"name": fact.name, "version": fact.version}))
-    for lane in draft.site.lanes.values():
-        draft.effect(Show(lane.id, idle_view(draft, lane)))
+    show_idle(draft)
 
 
 def store_batch(draft: Draft, fact: BatchSealed) -> None:

@@ -30,6 +30,8 @@ from payment_core.policy import Lane
 from payment_core.pricing import find_price
 from payment_core.recovery import STEP_OF_OUTCOME
 
+ASK_AGAIN_MS: Final = 60_000
+"""A doubt is asked about again and again: a question or its answer may have been lost."""
 EPOCH_SHIFT: Final = 40
 """A command's seq is epoch << 40 | journal seq: it rises for ever, also when a lost ledger opens a new epoch."""
 
@@ -42,28 +44,30 @@ def hold_and_command(draft: Draft, held: Held, spot: Spot, *, credits: int) -> N
     draft.journal(held)
     header = draft.header(spot)
     command_seq = draft.site.epoch << EPOCH_SHIFT | header.seq
-    draft.journal(Commanded(1, header, device, command_seq, credits))
+    birth = draft.site.births.get(device)
+    boot_id = birth.boot_id if birth else ""
+    draft.journal(Commanded(1, header, device, command_seq, credits, boot_id))
     row = AuthorizationRow(
         spot.authorization_id, State.COMMANDED, held.reader, held.event_epoch, held.event_seq, now.wall_ms,
         held.header.seq,
     )  # fmt: skip
     authorizations.insert(draft.store, row)
-    _send(draft, row.id, device, command_seq, credits, ttl_ms=draft.site.risk.hold_ms)
+    body = PulseCredit(credits=credits)
+    ttl_ms = draft.site.risk.hold_ms
+    command = make_command(body, command_id=uuid_text(row.id), seq=command_seq, boot_id=boot_id, ttl_ms=ttl_ms)
+    draft.effect(Send(device, command))
     draft.site.wait_for(row.id, now.boottime_ms + draft.site.risk.answer_ms)
 
 
 def ask(draft: Draft, row: Authorization) -> None:
-    """Ask a bridge what became of a command; ttl 0 never acts."""
-    _send(draft, row.id, row.device, row.command_seq, row.credits, ttl_ms=0)
+    """Ask a bridge what became of a command, until it can say; ttl 0 never acts.
 
-
-def _send(draft: Draft, command_id: bytes, device: str, seq: int, credits: int, *, ttl_ms: int) -> None:
-    birth = draft.site.births.get(device)
-    boot_id = birth.boot_id if birth else ""
-    body = PulseCredit(credits=credits)
-    draft.effect(
-        Send(device, make_command(body, command_id=uuid_text(command_id), seq=seq, boot_id=boot_id, ttl_ms=ttl_ms))
-    )
+    It carries the boot id it was sent with: a bridge that has started since cannot say of it "I certainly did not act".
+    """
+    body = PulseCredit(credits=row.credits)
+    question = make_command(body, command_id=uuid_text(row.id), seq=row.command_seq, boot_id=row.boot_id, ttl_ms=0)
+    draft.effect(Send(row.device, question))
+    draft.site.wait_for(row.id, draft.now.boottime_ms + ASK_AGAIN_MS)
 
 
 def spot_of(draft: Draft, row: Authorization, actor: Actor) -> Spot:
@@ -146,7 +150,8 @@ def on_answer(draft: Draft, fact: Answered, row: Authorization | None) -> None:
         if not agrees and outcome != "unknown":
             late_evidence(draft, row, outcome, fact.device)
     elif step is Step.DELIVER:
-        deliver(draft, row, fact.result.amount or row.credits, Cause.DEVICE)
+        amount = fact.result.amount
+        deliver(draft, row, row.credits if amount is None else amount, Cause.DEVICE)
     elif step is Step.FAIL:
         fail(draft, row, Cause.DEVICE)
     else:
@@ -154,7 +159,9 @@ def on_answer(draft: Draft, fact: Answered, row: Authorization | None) -> None:
 
 
 def late_evidence(draft: Draft, row: Authorization, outcome: str, device: str) -> None:
-    """Keep what came after the end for staff."""
+    """Keep what came after the end for staff, once."""
+    if not draft.site.is_news(row.id, outcome):
+        return
     header = draft.header(spot_of(draft, row, Actor.DEVICE))
     draft.journal(LateEvidence(1, header, row.state.value, outcome, device))
     draft.effect(Log("authorization.late_evidence", {"id": uuid_text(row.id), "outcome": outcome}))
@@ -189,8 +196,16 @@ def view_of(draft: Draft, lane: Lane, state: str, cost: Money | None, *, reason:
     )
 
 
+def show_idle(draft: Draft) -> None:
+    """Show every lane where nothing is under way what the next tap costs."""
+    busy = {authorization.lane for authorization in draft.open_ones()}
+    for lane in draft.site.lanes.values():
+        if lane.id not in busy:
+            draft.effect(Show(lane.id, idle_view(draft, lane)))
+
+
 def idle_view(draft: Draft, lane: Lane) -> View:
     """Return what a lane shows while nobody plays: the price of the next tap."""
     prices = draft.site.prices
     price = find_price(prices, machine=lane.machine, zone=lane.zone, local=draft.now.local) if prices else None
-    return view_of(draft, lane, "idle", price.price[-1] if price else None)
+    return view_of(draft, lane, "idle", price.shown if price else None)

@@ -22,7 +22,6 @@ def at_start(draft: Draft) -> None:
 
 def ask_device(draft: Draft, device: str) -> None:
     """A device (re)introduced itself: ask what became of every command it still owes an answer to. Never acts again."""
-    for row in authorizations.open_ones(draft.store):
-        authorization = draft.load(row)
+    for authorization in draft.open_ones():
         if authorization.device == device:
             plays.ask(draft, authorization)

@@ -1,14 +1,17 @@
 """What the hub knows of its venue: the documents in force, and the devices as they last introduced themselves."""
 
 import hashlib
+from typing import Final
 
 import msgspec
 
-from edge_agent.messages import FromDevice
 from payment_core.bus import Birth, DeviceState
 from payment_core.errors import DECODE_FAULTS
 from payment_core.policy import DevicesDocument, Lane, RiskDocument
 from payment_core.pricing import PriceList
+
+SALES_KEPT: Final = 512
+"""One for every lane a bounce can come from, and some."""
 
 
 class DocumentRefused(msgspec.Struct, frozen=True):
@@ -47,7 +50,8 @@ class Site:
         self.office_up = False
         self.frozen = ""
         self._waiting: dict[bytes, int] = {}
-        self._bounced: dict[str, tuple[int, int]] = {}
+        self.sold_ms: dict[bytes, int] = {}
+        self._evidence: set[tuple[bytes, str]] = set()
 
     def wait_for(self, authorization_id: bytes, until_ms: int) -> None:
         """Remember by when (boottime) a device owes an answer; the newest wait stands last."""
@@ -79,16 +83,19 @@ class Site:
         """The venue's currency, known from its price list."""
         return self.prices.unit if self.prices else ""
 
-    def note_bounce(self, fact: FromDevice) -> None:
-        """Remember a card's bounce: it has no row, and the broker may bring it again when it would be a new tap."""
-        epoch, seq = self._bounced.get(fact.device, (0, 0))
-        newest = max(seq, fact.event.seq) if epoch == fact.event.epoch else fact.event.seq
-        self._bounced[fact.device] = (fact.event.epoch, newest)
+    def note_sale(self, authorization_id: bytes, boottime_ms: int) -> None:
+        """Remember when a sale was made by the clock that does not jump; the oldest is forgotten."""
+        self.sold_ms[authorization_id] = boottime_ms
+        if len(self.sold_ms) > SALES_KEPT:
+            del self.sold_ms[next(iter(self.sold_ms))]
 
-    def was_bounce(self, fact: FromDevice) -> bool:
-        """Say whether an event without a row came, at the latest, with a bounce: a reader's events keep their order."""
-        epoch, seq = self._bounced.get(fact.device, (0, 0))
-        return epoch == fact.event.epoch and fact.event.seq <= seq
+    def is_news(self, authorization_id: bytes, outcome: str) -> bool:
+        """Say whether this evidence is the first of its kind since the start; a device may say it again and again."""
+        known = (authorization_id, outcome) in self._evidence
+        if len(self._evidence) >= SALES_KEPT:
+            self._evidence.clear()
+        self._evidence.add((authorization_id, outcome))
+        return not known
 
     def ready(self, device: str) -> bool:
         """Say whether a device has introduced itself and is online, and so is its bridge.

@@ -1,10 +1,12 @@
 """A tap at a lane: proven, priced, decided, held and commanded, or declined with its reason."""
 
+from typing import Final
+
 import msgspec
 
 from edge_agent.draft import Draft, Spot
 from edge_agent.ledger import authorizations, leases, office_facts, since_receipt
-from edge_agent.ledger.authorizations import AuthorizationRow
+from edge_agent.ledger.authorizations import AuthorizationRow, WishMark
 from edge_agent.ledger.leases import LeaseRow
 from edge_agent.ledger.since_receipt import Since
 from edge_agent.messages import AskLease, FromDevice, Log, Show
@@ -22,6 +24,9 @@ from payment_core.journal import Declined as DeclinedEntry
 from payment_core.money import Money
 from payment_core.policy import Lane, RiskDocument
 from payment_core.pricing import Price, find_price
+
+NO_ANSWER: Final = b""
+"""The mark of an event that was answered with nothing of its own: its card waits for money already."""
 
 
 class Tap(msgspec.Struct, frozen=True):
@@ -45,21 +50,25 @@ def read_tap(draft: Draft, fact: FromDevice, body: CredentialPresented) -> Tap |
         draft.effect(Log("tap.stale", {"reader": fact.device, "age_ms": age_ms}))
         return None
     lane = draft.site.lane_of_device.get(fact.device)
-    latest = authorizations.latest_at(draft.store, fact.device, event.epoch)
-    if latest is not None and latest.event_seq >= event.seq:
-        first = authorizations.by_event(draft.store, fact.device, event.epoch, event.seq)
-        if first is not None:
-            _answer_again(draft, lane, first)
-            return None
+    mark = authorizations.wish_mark(draft.store, fact.device, event.epoch)
+    if mark is not None and event.seq <= mark.seq:
+        _answer_again(draft, fact, lane, mark)
+        return None
     known_id = _known_id(draft, body)
-    if latest is not None and (draft.site.was_bounce(fact) or _is_bounce(draft, latest, known_id)):
-        draft.site.note_bounce(fact)
+    latest = authorizations.by_id(draft.store, mark.answer) if mark else None
+    if latest is not None and _is_bounce(draft, latest, known_id):
+        authorizations.mark_wish(draft.store, fact.device, event.epoch, event.seq, latest.id)
         _show(draft, lane, "repeated", latest)
         return None
     row = office_facts.list_row(draft.store, known_id)
     proof = _prove(draft, row, known_id, body)
     deadline_ms = now.boottime_ms + draft.site.risk.ask_ms
     return Tap(fact.device, event.epoch, event.seq, lane, known_id, row, proof, deadline_ms)
+
+
+def with_fresh_row(draft: Draft, tap: Tap) -> Tap:
+    """Return a tap that waited, with what the list says now: its card may have been blocked meanwhile."""
+    return msgspec.structs.replace(tap, row=office_facts.list_row(draft.store, tap.credential_id))
 
 
 def _known_id(draft: Draft, body: CredentialPresented) -> bytes:
@@ -73,9 +82,13 @@ def _known_id(draft: Draft, body: CredentialPresented) -> bytes:
 
 
 def _is_bounce(draft: Draft, latest: AuthorizationRow, known_id: bytes) -> bool:
-    if latest.state is State.DECLINED or not 0 <= draft.now.wall_ms - latest.at_ms < draft.site.risk.repeat_after_ms:
+    """Say whether the same card comes back at once, by the clock that does not jump, or the wall's after a restart."""
+    if latest.state is State.DECLINED:
         return False
-    return draft.load(latest).credential_id == known_id
+    repeat_ms, now = draft.site.risk.repeat_after_ms, draft.now
+    sold_ms = draft.site.sold_ms.get(latest.id)
+    since_ms = now.wall_ms - latest.at_ms if sold_ms is None else now.boottime_ms - sold_ms
+    return 0 <= since_ms < repeat_ms and draft.load(latest).credential_id == known_id
 
 
 def _prove(draft: Draft, row: ListRow | None, known_id: bytes, body: CredentialPresented) -> Proof:
@@ -117,9 +130,8 @@ def _facts(draft: Draft, tap: Tap, rows: list[LeaseRow]) -> Facts:
     price = None
     if lane is not None and site.prices is not None:
         price = find_price(site.prices, machine=lane.machine, zone=lane.zone, local=now.local)
-    own = next((row for row in rows if row.lease.unit == site.currency), None)
     window_ms = site.risk.velocity.window_ms if site.risk.velocity else 0
-    in_window = own is not None and now.wall_ms - own.window_start_ms < window_ms
+    recent = [row for row in rows if now.wall_ms - row.window_start_ms < window_ms]
     floors = site.risk.floor_per_hub > 0
     approved = since_receipt.of(draft.store, since_receipt.THE_HUB) if _has_hub_caps(site.risk) else Since()
     return Facts(
@@ -134,9 +146,9 @@ def _facts(draft: Draft, tap: Tap, rows: list[LeaseRow]) -> Facts:
         allowances=leases.allowances(rows),
         currency=site.currency,
         risk=site.risk,
-        spent_today=own.day_amount if own is not None and own.day == now.business_date else 0,
-        recent_count=own.window_count if own is not None and in_window else 0,
-        recent_amount=own.window_amount if own is not None and in_window else 0,
+        spent_today=sum(row.day_amount for row in rows if row.day >= now.business_date),
+        recent_count=sum(row.window_count for row in recent),
+        recent_amount=sum(row.window_amount for row in recent),
         floor_spent=since_receipt.of(draft.store, tap.credential_id).amount if floors else 0,
         hub_floor_spent=since_receipt.on_floor(draft.store).amount if floors else 0,
         hub_count=approved.count,
@@ -153,25 +165,23 @@ def _note_approval(draft: Draft, tap: Tap, decision: Approved, price: Price, *, 
     if decision.by_floor:
         since_receipt.note(draft.store, tap.credential_id, decision.parts[0].minor, seq=seq)
     if _has_hub_caps(draft.site.risk):
-        since_receipt.note(draft.store, since_receipt.THE_HUB, _cost(price).minor, seq=seq)
+        since_receipt.note(draft.store, since_receipt.THE_HUB, price.in_unit(draft.site.currency), seq=seq)
 
 
-def _take_parts(draft: Draft, decision: Approved, rows: list[LeaseRow]) -> tuple[Part, ...]:
+def _take_parts(draft: Draft, decision: Approved, rows: list[LeaseRow], cost: int) -> tuple[Part, ...]:
     """Spend what was decided from the leases, oldest epoch first, or on the floor."""
     if decision.by_floor:
         return (Part(decision.parts[0].unit, decision.parts[0].minor, 0),)
     velocity = draft.site.risk.velocity
-    parts = []
+    window_ms = velocity.window_ms if velocity else 0
+    use = leases.Use(cost, day=draft.now.business_date, now_ms=draft.now.wall_ms, window_ms=window_ms)
+    parts: list[Part] = []
     for money in decision.parts:
         left = money.minor
         for row in rows:
             take = min(left, row.lease.allowance) if row.lease.unit == money.unit else 0
             if take:
-                leases.commit_part(
-                    draft.store, row, take,
-                    day=draft.now.business_date, now_ms=draft.now.wall_ms,
-                    window_ms=velocity.window_ms if velocity else 0,
-                )  # fmt: skip
+                leases.commit_part(draft.store, row, take, None if parts else use)
                 parts.append(Part(money.unit, take, row.lease.epoch))
                 left -= take
     return tuple(parts)
@@ -180,22 +190,21 @@ def _take_parts(draft: Draft, decision: Approved, rows: list[LeaseRow]) -> tuple
 def _hold(draft: Draft, tap: Tap, decision: Approved, price: Price, rows: list[LeaseRow]) -> None:
     assert tap.lane is not None
     assert tap.row is not None
-    parts = _take_parts(draft, decision, rows)
+    parts = _take_parts(draft, decision, rows, price.in_unit(draft.site.currency))
     spot = Spot(Actor.GUEST, Tender.PURSE, tap.lane, draft.new_id(), price.tax_code or None, decision.reasons)
     held = Held(
         1, draft.header(spot), parts, tap.row.account_id, tap.credential_id, tap.row.class_,
         tap.reader, tap.event_epoch, tap.event_seq, draft.now.wall_ms + draft.site.risk.hold_ms,
     )  # fmt: skip
     hold_and_command(draft, held, spot, credits=price.credits)
+    assert spot.authorization_id is not None
+    authorizations.mark_wish(draft.store, tap.reader, tap.event_epoch, tap.event_seq, spot.authorization_id)
+    draft.site.note_sale(spot.authorization_id, draft.now.boottime_ms)
     _note_approval(draft, tap, decision, price, seq=held.header.seq)
     before = leases.allowances(rows).get(draft.site.currency, 0)
     spent = sum(part.amount for part in parts if part.unit == draft.site.currency and part.lease_epoch)
-    view = view_of(draft, tap.lane, "held", _cost(price))
+    view = view_of(draft, tap.lane, "held", price.shown)
     draft.effect(Show(tap.lane.id, _personal(view, tap.row, before, before - spent)))
-
-
-def _cost(price: Price) -> Money:
-    return price.price[-1]
 
 
 def _personal(view: View, row: ListRow, before: int, after: int) -> View:
@@ -219,17 +228,27 @@ def _decline(draft: Draft, tap: Tap, decision: Declined, facts: Facts) -> None:
         entry.header.seq,
     )  # fmt: skip
     authorizations.insert(draft.store, row)
+    authorizations.mark_wish(draft.store, tap.reader, tap.event_epoch, tap.event_seq, row.id)
     if tap.lane is None:
         return
-    view = view_of(draft, tap.lane, "declined", _cost(facts.price) if facts.price else None, reason=decision.reason)
+    view = view_of(draft, tap.lane, "declined", facts.price.shown if facts.price else None, reason=decision.reason)
     if tap.row is not None:
         balance = facts.allowances.get(draft.site.currency, 0)
         view = _personal(view, tap.row, balance, balance)
     draft.effect(Show(tap.lane.id, view))
 
 
-def _answer_again(draft: Draft, lane: Lane | None, first: AuthorizationRow) -> None:
+def _answer_again(draft: Draft, fact: FromDevice, lane: Lane | None, mark: WishMark) -> None:
     """Show the first result of an event that came again; nothing is charged."""
+    event = fact.event
+    first = authorizations.recent_answer(
+        draft.store, fact.device, event.epoch, event.seq, now_ms=draft.now.wall_ms
+    )
+    if first is None:  # a bounce, which sold nothing, or an answer that is long over
+        latest = authorizations.by_id(draft.store, mark.answer)
+        if latest is not None:
+            _show(draft, lane, "repeated", latest)
+        return
     shown = {
         State.DECLINED: "declined", State.CAPTURED: "approved", State.REFUNDED: "voided", State.VOIDED: "voided",
         State.EXPIRED: "voided", State.IN_DOUBT: "in_doubt", State.HELD: "held", State.COMMANDED: "held",

@@ -6,7 +6,7 @@ Nothing else writes the ledger. There is no cached balance: every decision reads
 from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
-from edge_agent import office_side, plays, reconciler, taps, values
+from edge_agent import coins, office_side, plays, reconciler, taps, values
 from edge_agent.draft import Draft, Spot
 from edge_agent.ledger import authorizations, leases
 from edge_agent.ledger.entries import read_tail
@@ -30,7 +30,6 @@ from edge_agent.messages import (
     OfficeFact,
     OfficeLink,
     ReceiptTaken,
-    Show,
 )
 from edge_agent.site import Site
 from edge_agent.taps import Tap
@@ -64,6 +63,7 @@ class Till:
         self._site = Site(hub_id=hub_id, venue_id=venue_id, pepper=pepper, epoch=read_epoch(store))
         self._tail = read_tail(store)
         self._parked: dict[bytes, list[Tap]] = {}
+        self._arrived: list[bytes] = []
         self._patient_from_ms = 0
         self._started = False
         office_side.load_documents(store, self._site)
@@ -81,6 +81,8 @@ class Till:
             self._start(draft)
         for fact in inputs:
             self._take(draft, fact)
+        while self._arrived:  # after all grants of a letter, for a price may need two purses
+            self._unpark(draft, self._arrived.pop())
         self._pass_time(draft)
         draft.flush()
         # At the start too: what the last run wrote and never sealed goes up although nothing new is written.
@@ -108,6 +110,7 @@ class Till:
                 reconciler.ask_device(draft, fact.device)
             case DeviceIs():
                 self._site.states[fact.device] = fact.state
+                coins.on_device(draft, fact.device)
             case _:
                 self._from_office(draft, fact)
 
@@ -116,7 +119,7 @@ class Till:
             case LeaseArrived():
                 office_side.take_lease(draft, fact)
                 self._patient_from_ms = 0
-                self._unpark(draft, fact.account_id)
+                self._arrived.append(fact.account_id)
             case ListArrived():
                 office_side.take_list(draft, fact)
             case DocumentArrived():
@@ -129,9 +132,9 @@ class Till:
             case Frozen():
                 office_side.freeze(draft, fact)
             case OfficeLink():
-                self._site.office_up = fact.up
-                for lane in self._site.lanes.values():
-                    draft.effect(Show(lane.id, plays.idle_view(draft, lane)))
+                if fact.up != self._site.office_up:
+                    self._site.office_up = fact.up
+                    plays.show_idle(draft)
             case _:
                 assert_never(fact)
 
@@ -161,7 +164,7 @@ class Till:
         if tap is None:
             return
         if any(_same_guest(waits, tap) for parked in self._parked.values() for waits in parked):
-            self._site.note_bounce(fact)
+            authorizations.mark_wish(self._store, tap.reader, tap.event_epoch, tap.event_seq, taps.NO_ANSWER)
             return
         may_ask = draft.now.boottime_ms >= self._patient_from_ms and len(self._parked) < PARKED_LIMIT
         if not taps.answer_tap(draft, tap, may_ask=may_ask):
@@ -170,7 +173,7 @@ class Till:
 
     def _unpark(self, draft: Draft, account_id: bytes) -> None:
         for tap in self._parked.pop(account_id, ()):
-            taps.answer_tap(draft, tap, may_ask=False)
+            taps.answer_tap(draft, taps.with_fresh_row(draft, tap), may_ask=False)
 
     def _answered(self, draft: Draft, fact: Answered) -> None:
         try:
@@ -189,7 +192,7 @@ class Till:
             self._unpark(draft, account_id)
         for authorization_id in self._site.overdue(now_ms):
             row = authorizations.by_id(self._store, authorization_id)
-            if row is not None and row.state is State.COMMANDED:
+            if row is not None and row.state in (State.COMMANDED, State.IN_DOUBT):
                 silent = draft.load(row)
                 plays.doubt(draft, silent, Cause.SILENCE)
                 plays.ask(draft, silent)

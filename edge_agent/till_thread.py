@@ -2,11 +2,11 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from edge_agent.ledger.store import PAGE_BYTES, WAL_LIMIT_BYTES, SqliteStore
-from edge_agent.messages import Answered, Effect, FromDevice, Input, Moment
+from edge_agent.messages import Answered, Born, DeviceIs, Effect, FromDevice, Input, Moment
 from edge_agent.till import Till
 
 QUEUE_LIMIT: Final = 4_096
@@ -79,9 +79,14 @@ class TillThread:
         """Start the thread; its first step reconciles."""
         self._thread.start()
 
+    def offer_together(self, facts: Sequence[Input]) -> None:
+        """Queue facts that belong together, so that no step sees a part of them alone."""
+        self._queue.extend(facts)
+        self._wake.set()
+
     def offer(self, fact: Input) -> None:
         """Queue a fact from any thread."""
-        if len(self._queue) >= QUEUE_LIMIT and isinstance(fact, FromDevice | Answered):
+        if len(self._queue) >= QUEUE_LIMIT and isinstance(fact, FromDevice | Answered | Born | DeviceIs):
             self.dropped += 1
             return
         self._queue.append(fact)

@@ -12,7 +12,7 @@ import msgspec
 from cloud_sync.downlink import Accepted, Downlink, ListMismatch, MessageRejected
 from cloud_sync.identity import HubIdentity
 from cloud_sync.letters import Publish
-from cloud_sync.mqtt_link import BrokerUnavailableError, Inbound, MqttLink, MqttSettings, SubscriptionRefusedError
+from cloud_sync.mqtt_link import BrokerUnavailableError, Inbound, MqttLink, MqttLinkError, MqttSettings
 from cloud_sync.protocol.messages import (
     CredentialList,
     Document,
@@ -20,7 +20,6 @@ from cloud_sync.protocol.messages import (
     HelloRequest,
     Lease,
     LeaseRequest,
-    ListRequest,
     Receipt,
     ResendRequest,
     Trust,
@@ -39,7 +38,6 @@ from cloud_sync.upload_effects import (
     UploadState,
 )
 from cloud_sync.uploader import Uploader
-from edge_agent.clock import boottime_ms
 from edge_agent.ledger.reader import LedgerReader
 from edge_agent.log_lines import log
 from edge_agent.messages import (
@@ -57,7 +55,7 @@ from edge_agent.messages import (
     OfficeLink,
     ReceiptTaken,
 )
-from payment_core.journal import TimeQuality
+from edge_agent.messages import Moment as VenueMoment
 
 TICK_S: Final = 0.5
 """How often rows are gathered into a batch: one seal for all entries of half a second."""
@@ -83,12 +81,16 @@ class Uplink:
         reader: LedgerReader,
         *,
         offer: Callable[[Input], None],
+        offer_together: Callable[[Sequence[Input]], None],
+        clock: Callable[[], VenueMoment],
     ) -> None:
         self._state_topic = hub_topic(identity.hub_id, "up", "state")
         self._settings = msgspec.structs.replace(settings, will_topic=self._state_topic, will_payload=_OFFLINE)
         self._identity = identity
         self._reader = reader
         self._offer = offer
+        self._offer_together = offer_together
+        self._clock = clock
         self._uploader = Uploader(identity, _state(reader), boot_id=os.urandom(16), draw=os.urandom)
         self._downlink = Downlink(
             hub_id=identity.hub_id,
@@ -108,11 +110,12 @@ class Uplink:
             case JournalGrew(seq=seq):
                 self._uploader.on_journal(seq)
             case BatchStored(batch_seq=batch_seq):
-                self._do(self._uploader.on_stored(_now(), batch_seq))
+                self._do(self._uploader.on_stored(self._now(), batch_seq))
             case AskLease(account_id=account_id):
                 self._ask_lease(account_id)
             case AskFullList(version=version):
-                self._do([self._uploader.request(_now(), ListRequest(version))])
+                self._downlink.only_has("list", version)
+                self._do(self._uploader.on_list_mismatch(self._now(), version))
             case _:
                 pass
 
@@ -126,7 +129,7 @@ class Uplink:
                     await link.subscribe(*hub_filters(self._identity.hub_id, self._identity.tenant_id))
                     log("uplink.up", where=f"{self._settings.host}:{self._settings.port}")
                     await self._pump(link)
-            except (BrokerUnavailableError, SubscriptionRefusedError, UplinkLostError) as error:
+            except (MqttLinkError, UplinkLostError) as error:
                 if attempt in (0, 5):
                     log("uplink.down", why=str(error))
             finally:
@@ -140,8 +143,8 @@ class Uplink:
         self._link = link
         self._lost.clear()
         await link.publish_soon(self._state_topic, _ONLINE, retain=True)
-        versions = [DocumentVersion(name, version) for name, version in self._reader.versions().items()]
-        self._do(self._uploader.on_connected(_now(), versions=versions, outbox_age_ms=self._reader.outbox_age_ms()))
+        age_ms = self._reader.outbox_age_ms()
+        self._do(self._uploader.on_connected(self._now(), versions=self._versions(), outbox_age_ms=age_ms))
         ticker = asyncio.create_task(self._tick())
         listener = asyncio.create_task(self._listen(link))
         try:
@@ -154,7 +157,7 @@ class Uplink:
 
     async def _tick(self) -> None:
         while True:
-            self._do(self._uploader.on_tick(_now()))
+            self._do(self._uploader.on_tick(self._now()))
             try:
                 async with asyncio.timeout(TICK_S):
                     await self._lost.wait()
@@ -173,7 +176,7 @@ class Uplink:
                 case Accepted(body=body):
                     self._take(body)
                 case ListMismatch(have_version=version):
-                    self._do([self._uploader.request(_now(), ListRequest(version))])
+                    self._do(self._uploader.on_list_mismatch(self._now(), version))
                 case MessageRejected(topic=topic, reason=reason):
                     log("uplink.rejected", topic=topic, reason=reason)
 
@@ -181,26 +184,31 @@ class Uplink:
         match body:
             case Receipt():
                 self._offer(OfficeLink(up=True))
-                self._do(self._uploader.on_receipt(_now(), body))
+                self._do(self._uploader.on_receipt(self._now(), body))
             case Lease(grants=grants):
-                for grant in grants:
-                    self._offer(LeaseArrived(grant.account_id, grant.unit, grant.lease_epoch, grant.granted_total))
+                self._offer_together(
+                    [
+                        LeaseArrived(grant.account_id, grant.unit, grant.lease_epoch, grant.granted_total)
+                        for grant in grants
+                    ]
+                )
             case CredentialList():
                 self._offer(ListArrived(body.version, body.full, body.base_version, body.rows))
                 self._downlink.in_effect("list", body.version)
+                self._uploader.on_list_taken()
             case Document():
                 self._offer(DocumentArrived(body.name, body.version, body.content))
                 self._downlink.in_effect(body.name, body.version)
             case ResendRequest():
                 self._do(self._uploader.on_resend_request(epoch=body.epoch, from_seq=body.from_seq))
             case HelloRequest():
-                self._do(self._uploader.on_hello_request(_now()))
+                self._do(self._uploader.on_hello_request(self._now(), versions=self._versions()))
             case Trust():
                 self._uploader.on_trust(body)
                 log("trust.taken", version=body.version)
 
     def _ask_lease(self, account_id: bytes) -> None:
-        now = _now()
+        now = self._now()
         if self._link is None or now.mono_ms - self._asked_ms.get(account_id, -ASK_AGAIN_MS) < ASK_AGAIN_MS:
             return
         if len(self._asked_ms) > 10_000:  # noqa: PLR2004 - a bound on memory, not a rule
@@ -214,7 +222,7 @@ class Uplink:
                 case Publish():
                     self._publish(effect)
                 case ReadOutbox(after_record=after, most=most):
-                    self._do(self._uploader.on_records(_now(), self._reader.records(after, most)))
+                    self._do(self._uploader.on_records(self._now(), self._reader.records(after, most)))
                 case StoreSealed(batch=batch):
                     self._offer(
                         BatchSealed(
@@ -229,6 +237,13 @@ class Uplink:
                     log("uplink.frozen", reason=reason)
                     self._offer(Frozen(reason))
 
+    def _versions(self) -> list[DocumentVersion]:
+        return [DocumentVersion(name, version) for name, version in self._reader.versions().items()]
+
+    def _now(self) -> Moment:
+        now = self._clock()
+        return Moment(mono_ms=now.boottime_ms, wall_ms=now.wall_ms, quality=now.quality)
+
     def _publish(self, letter: Publish) -> None:
         if self._link is None:
             return
@@ -242,10 +257,6 @@ async def _send(link: MqttLink, letter: Publish) -> None:
         await link.publish_soon(letter.topic, letter.payload, retain=letter.retain)
     except BrokerUnavailableError:
         return  # the listener sees the same loss; what was not sent is sent again after the next hello
-
-
-def _now() -> Moment:
-    return Moment(mono_ms=boottime_ms(), wall_ms=time.time_ns() // 1_000_000, quality=TimeQuality.HELD)
 
 
 def _state(reader: LedgerReader) -> UploadState:

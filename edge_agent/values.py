@@ -2,19 +2,21 @@
 
 from typing import Final
 
+import msgspec
+
+from edge_agent import coins
 from edge_agent.draft import Draft, Spot
 from edge_agent.ledger import authorizations
-from edge_agent.messages import FromDevice, Log, SayBooked, Show
-from edge_agent.plays import deliver, hold_and_command, late_evidence, view_of
+from edge_agent.messages import FromDevice, Log, SayBooked
+from edge_agent.plays import deliver, late_evidence
 from edge_agent.site import Heard
 from payment_core.authorization import State
 from payment_core.bus import Booked
 from payment_core.errors import MalformedMessageError
 from payment_core.events import CoinInserted, CreditDelivered, EventsLost
 from payment_core.identifiers import uuid_bytes
-from payment_core.journal import Actor, Cause, CoinBooked, Held, Part, Tampered, Tender
+from payment_core.journal import Actor, Cause, CoinBooked, Tampered, Tender
 from payment_core.policy import Lane
-from payment_core.pricing import Price, find_price
 
 FIRST_SETTLES_MS: Final = 5_000
 """How long the oldest event of an unknown device must stay the oldest; five rounds of a bridge's resending."""
@@ -27,13 +29,16 @@ def on_credit(draft: Draft, fact: FromDevice, body: CreditDelivered) -> None:
     except ValueError as error:
         message = f"CreditDelivered.id: {error}"
         raise MalformedMessageError(message) from error
-    if row is None:
+    authorization = draft.load(row) if row else None
+    if authorization is None or authorization.device != fact.device:
         draft.effect(Log("credit.unknown_command", {"device": fact.device}))
-    elif row.state in (State.COMMANDED, State.IN_DOUBT):
-        draft.site.stop_waiting(row.id)
-        deliver(draft, draft.load(row), body.credits, Cause.DEVICE)
-    elif row.state in (State.VOIDED, State.EXPIRED) and _mark(draft, fact, counter=0):
-        late_evidence(draft, draft.load(row), "done", fact.device)
+    elif authorization.state in (State.COMMANDED, State.IN_DOUBT):
+        draft.site.stop_waiting(authorization.id)
+        deliver(draft, authorization, body.credits, Cause.DEVICE)
+        if body.credits >= authorization.credits:  # a machine that gave a part is not asked again by itself
+            coins.after(draft, authorization)
+    elif authorization.state in (State.VOIDED, State.EXPIRED) and _mark(draft, fact, counter=0):
+        late_evidence(draft, authorization, "done", fact.device)
     draft.effect(SayBooked(fact.device, Booked(epoch=fact.event.epoch, seq=fact.event.seq, counter=0)))
 
 
@@ -55,12 +60,8 @@ def on_coin(draft: Draft, fact: FromDevice, body: CoinInserted) -> None:
                 draft.site.currency, amount,
             )
         )  # fmt: skip
-        draft.store.execute(
-            "INSERT INTO coin_credit(lane, unit, amount) VALUES (?, ?, ?) "
-            "ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
-            (lane.id, draft.site.currency, amount),
-        )
-        _play_coins(draft, fact, lane)
+        coins.add(draft, lane, amount)
+        coins.play(draft, lane)
     _mark(draft, fact, counter=body.counter)
     draft.effect(SayBooked(fact.device, _booked(fact, body.counter)))
 
@@ -71,33 +72,10 @@ def on_events_lost(draft: Draft, fact: FromDevice, body: EventsLost) -> None:
         return
     _tamper(draft, fact, draft.site.lane_of_device.get(fact.device), count=body.count)
     draft.effect(Log("device.events_lost", {"device": fact.device, "count": body.count}))
-    counter = _marked(draft, fact.device)[2]
+    mark = _marked(draft, fact)
+    counter = mark.counter if mark else 0
     _mark(draft, fact, counter=counter)
     draft.effect(SayBooked(fact.device, _booked(fact, counter)))
-
-
-def _play_coins(draft: Draft, fact: FromDevice, lane: Lane) -> None:
-    prices = draft.site.prices
-    price = find_price(prices, machine=lane.machine, zone=lane.zone, local=draft.now.local) if prices else None
-    cost = price.price[-1].minor if price else 0
-    if price is None or not cost or not draft.site.ready(lane.output):
-        return
-    have = draft.store.rows("SELECT amount FROM coin_credit WHERE lane = ?", (lane.id,))[0][0]
-    plays = have // cost
-    if plays:
-        _hold_coins(draft, fact, lane, price, plays)
-
-
-def _hold_coins(draft: Draft, fact: FromDevice, lane: Lane, price: Price, plays: int) -> None:
-    cost = price.price[-1]
-    part = Part(cost.unit, cost.minor * plays)
-    draft.store.execute("UPDATE coin_credit SET amount = amount - ? WHERE lane = ?", (part.amount, lane.id))
-    spot = Spot(Actor.GUEST, Tender.CASH, lane, draft.new_id(), price.tax_code or None)
-    event, now = fact.event, draft.now
-    expires_ms = now.wall_ms + draft.site.risk.hold_ms
-    held = Held(1, draft.header(spot), (part,), None, None, None, fact.device, event.epoch, event.seq, expires_ms)
-    hold_and_command(draft, held, spot, credits=price.credits * plays)
-    draft.effect(Show(lane.id, view_of(draft, lane, "held", cost)))
 
 
 def _tamper(draft: Draft, fact: FromDevice, lane: Lane | None, *, count: int) -> None:
@@ -105,10 +83,17 @@ def _tamper(draft: Draft, fact: FromDevice, lane: Lane | None, *, count: int) ->
     draft.journal(Tampered(1, draft.header(spot), fact.device, fact.event.epoch, fact.event.seq, count))
 
 
-def _marked(draft: Draft, device: str) -> tuple[int, int, int]:
-    """Return (epoch, seq, counter) of the last value event booked of a device; zeros before the first."""
-    rows = draft.store.rows("SELECT epoch, seq, counter FROM value_marks WHERE device = ?", (device,))
-    return (rows[0][0], rows[0][1], rows[0][2]) if rows else (0, 0, 0)
+class Mark(msgspec.Struct, frozen=True):
+    """The last value event booked of a device in one epoch of its log."""
+
+    seq: int
+    counter: int
+
+
+def _marked(draft: Draft, fact: FromDevice) -> Mark | None:
+    sql = "SELECT seq, counter FROM value_marks WHERE device = ? AND epoch = ?"
+    rows = draft.store.rows(sql, (fact.device, fact.event.epoch))
+    return Mark(*rows[0]) if rows else None
 
 
 def _in_turn(draft: Draft, fact: FromDevice) -> bool:
@@ -116,13 +101,14 @@ def _in_turn(draft: Draft, fact: FromDevice) -> bool:
 
     One that skips its predecessor is left alone: the bridge resends everything in order until it is booked.
     """
-    epoch, seq, counter = _marked(draft, fact.device)
-    event = fact.event
-    if event.epoch == epoch and event.seq <= seq:
-        draft.effect(SayBooked(fact.device, Booked(epoch=epoch, seq=seq, counter=counter)))
+    mark, event = _marked(draft, fact), fact.event
+    if mark is None:
+        known = draft.store.rows("SELECT 1 FROM value_marks WHERE device = ? LIMIT 1", (fact.device,))
+        return event.seq == 1 or (not known and _is_first_left(draft, fact))
+    if event.seq <= mark.seq:
+        draft.effect(SayBooked(fact.device, Booked(epoch=event.epoch, seq=mark.seq, counter=mark.counter)))
         return False
-    expected = seq + 1 if event.epoch == epoch else 1
-    return event.seq == expected or ((epoch, seq) == (0, 0) and _is_first_left(draft, fact))
+    return event.seq == mark.seq + 1
 
 
 def _is_first_left(draft: Draft, fact: FromDevice) -> bool:
@@ -141,12 +127,12 @@ def _is_first_left(draft: Draft, fact: FromDevice) -> bool:
 
 def _mark(draft: Draft, fact: FromDevice, *, counter: int) -> bool:
     """Remember that a value event is booked; False where it was before."""
-    epoch, seq, _counter = _marked(draft, fact.device)
-    if fact.event.epoch == epoch and fact.event.seq <= seq:
+    mark = _marked(draft, fact)
+    if mark is not None and fact.event.seq <= mark.seq:
         return False
     draft.store.execute(
         "INSERT INTO value_marks(device, epoch, seq, counter) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-        "epoch = excluded.epoch, seq = excluded.seq, counter = excluded.counter",
+        "seq = excluded.seq, counter = excluded.counter",
         (fact.device, fact.event.epoch, fact.event.seq, counter),
     )
     return True

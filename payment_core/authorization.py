@@ -78,11 +78,6 @@ OPEN: Final = frozenset({State.HELD, State.COMMANDED, State.IN_DOUBT})
 FINAL: Final = frozenset({State.CAPTURED, State.VOIDED, State.EXPIRED, State.REFUNDED, State.DECLINED})
 
 
-def is_legal(state: State, step: Step) -> bool:
-    """Say whether the table has a row for `step` in `state`."""
-    return (state, step) in TABLE
-
-
 def advance(state: State, step: Step) -> State:
     """Return the next state; IllegalStepError names both where the table has no row."""
     try:

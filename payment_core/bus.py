@@ -5,17 +5,17 @@ Topic tree (docs/asyncapi.yaml is made from this file and the structs it names):
     vd/1/{hub}/lane/{lane}/view
 """
 
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from payment_core.commands import Command, Result
 from payment_core.errors import DECODE_FAULTS, MalformedMessageError
-from payment_core.events import Event
+from payment_core.events import Count, Event
 
 ROOT: Final = "vd/1"
-DEVICE_LEAVES: Final = ("birth", "state", "event", "booked", "command", "result")
 RETAINED_LEAVES: Final = frozenset({"birth", "state", "booked"})
+DEVICE_LEAVES: Final = ("birth", "state", "event", "booked", "command", "result")
 
 
 class Birth(msgspec.Struct, frozen=True):
@@ -40,11 +40,11 @@ class DeviceState(msgspec.Struct, frozen=True):
 
 
 class Booked(msgspec.Struct, frozen=True):
-    """The hub has committed all value events of `epoch` up to `seq`; `counter`: the device's counter it last booked."""
+    """The hub has committed all value events of `epoch` up to `seq`; `counter`: the device's own, -1 for none."""
 
-    epoch: int
-    seq: int
-    counter: int
+    epoch: Count
+    seq: Count
+    counter: Annotated[int, msgspec.Meta(ge=-1, le=2**53 - 1)]
 
 
 class View(msgspec.Struct, frozen=True, omit_defaults=True):

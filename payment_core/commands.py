@@ -42,12 +42,13 @@ Outcome = Literal["done", "failed", "refused", "unknown"]
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     """A bridge's answer. done, failed: carried out / did not happen. refused: certainly did not act (the hub may void).
 
-    unknown: it cannot say. `amount`: credits that certainly left. `reason`: one word for the attendant.
+    unknown: it cannot say. `amount`: credits that certainly left; None with `done`: all of them. `reason`: one word for
+    the attendant.
     """
 
     id: str
     outcome: Outcome
-    amount: Count = 0
+    amount: Count | None = None
     reason: str = ""
     counters: dict[str, int] = {}
 

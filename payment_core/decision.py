@@ -62,9 +62,9 @@ Decision = Approved | Declined
 
 
 def _cost(facts: Facts) -> int:
-    """Return the price in the venue's currency; what is paid in points or plays counts as its last alternative."""
+    """Return the price in the venue's currency; a play that money cannot buy costs none of it."""
     assert facts.price is not None
-    return facts.price.price[-1].minor if facts.price.price else 0
+    return facts.price.in_unit(facts.currency)
 
 
 def _trading(facts: Facts) -> str | None:
@@ -127,7 +127,7 @@ def _floor_covers(facts: Facts) -> bool:
     if facts.allowances or facts.row.class_ == "C":
         return False
     cost = _cost(facts)
-    return (
+    return cost > 0 and (
         facts.floor_spent + cost <= facts.risk.floor_per_credential
         and facts.hub_floor_spent + cost <= facts.risk.floor_per_hub
     )
@@ -194,5 +194,5 @@ def decide(facts: Facts) -> Decision:
     vector = "p" * len(CHECKS)
     parts = plan_payment(facts.price.price, facts.allowances)
     if parts is None:
-        return Approved(parts=(facts.price.price[-1],), reasons=vector, by_floor=True)
+        return Approved(parts=(Money(_cost(facts), facts.currency),), reasons=vector, by_floor=True)
     return Approved(parts=parts, reasons=vector)

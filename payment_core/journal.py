@@ -136,6 +136,8 @@ class Commanded(_Record, tag=3, frozen=True, array_like=True):
     device: str
     command_seq: int
     credits: int
+    boot_id: str = ""
+    """the bridge's start the command was meant for: who asks later must ask about that one"""
 
 
 class Captured(_Record, tag=4, frozen=True, array_like=True):
@@ -289,10 +291,22 @@ def decode_entry(record: bytes) -> Entry:
     if entry.version != VERSIONS[type(entry)]:
         message = f"entry {type(entry).__name__} version {entry.version} is not known"
         raise UnknownEntryError(message)
-    if _ENCODER.encode(entry) != record:
+    if _ENCODER.encode(entry) != record and not _is_older_form(record, entry):
         message = f"entry {type(entry).__name__} is not in canonical form"
         raise MalformedRecordError(message)
     return entry
+
+
+def _is_older_form(record: bytes, entry: Entry) -> bool:
+    """Say whether a record is canonical but for fields at the ends of its arrays that later releases appended."""
+    raw = _ANY.decode(record)
+    return _ENCODER.encode(raw) == record and _begins(raw, _ANY.decode(_ENCODER.encode(entry)))
+
+
+def _begins(short: object, whole: object) -> bool:
+    if isinstance(short, list) and isinstance(whole, list):
+        return len(short) <= len(whole) and all(map(_begins, short, whole))
+    return short == whole
 
 
 def decode_own(record: bytes) -> Entry:

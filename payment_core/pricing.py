@@ -56,6 +56,15 @@ class Price(msgspec.Struct, frozen=True):
     tax_code: str
     why: str
 
+    def in_unit(self, unit: str) -> int:
+        """Return the full price in `unit`, 0 where it cannot be paid in it: caps and coins look at money alone."""
+        return sum(money.minor for money in self.price if money.unit == unit)
+
+    @property
+    def shown(self) -> Money:
+        """What a page shows: the last alternative, which is the usual one."""
+        return self.price[-1]
+
 
 class LocalTime(msgspec.Struct, frozen=True):
     """The venue's wall clock: ISO weekday of the business date, minute of the calendar day."""

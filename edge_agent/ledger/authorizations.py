@@ -10,6 +10,7 @@ import msgspec
 
 from edge_agent.ledger.store import LedgerError, Row, Store
 from payment_core.authorization import OPEN, State, Step, advance
+from payment_core.identifiers import uuid7
 from payment_core.journal import Commanded, Declined, Held, Part, decode_own
 
 CODES: Final[dict[State, int]] = {
@@ -22,10 +23,11 @@ STATES: Final = {code: state for state, code in CODES.items()}
 _COLUMNS: Final = "id, state, reader, event_epoch, event_seq, at_ms, held_seq"
 _INSERT: Final = f"INSERT INTO authorizations({_COLUMNS}) VALUES (?,?,?,?,?,?,?)"
 _BY_ID: Final = f"SELECT {_COLUMNS} FROM authorizations WHERE id = ?"
-_BY_EVENT: Final = f"SELECT {_COLUMNS} FROM authorizations WHERE reader = ? AND event_epoch = ? AND event_seq = ?"
-_LATEST: Final = (
-    f"SELECT {_COLUMNS} FROM authorizations WHERE reader = ? AND event_epoch = ? ORDER BY event_seq DESC LIMIT 1"
+_RECENT: Final = (
+    f"SELECT {_COLUMNS} FROM authorizations WHERE id >= ? AND reader = ? AND event_epoch = ? AND event_seq = ? LIMIT 1"
 )
+RECENT_MS: Final = 60_000
+"""How far back the first answer to a repeated event is looked for; a wish older than 2 s is worth nothing."""
 _OPEN: Final = (
     f"SELECT {_COLUMNS} FROM authorizations WHERE state IN ({', '.join(str(CODES[state]) for state in sorted(OPEN))}) "
     "ORDER BY id"
@@ -59,6 +61,7 @@ class Authorization(msgspec.Struct, frozen=True):
     device: str = ""
     command_seq: int = 0
     credits: int = 0
+    boot_id: str = ""
     reason: str = ""
 
     @property
@@ -87,14 +90,34 @@ def by_id(store: Store, authorization_id: bytes) -> AuthorizationRow | None:
     return _first(store.rows(_BY_ID, (authorization_id,)))
 
 
-def by_event(store: Store, reader: str, event_epoch: int, event_seq: int) -> AuthorizationRow | None:
-    """Return what a bus event led to, or None: the same event is answered with its first result."""
-    return _first(store.rows(_BY_EVENT, (reader, event_epoch, event_seq)))
+class WishMark(msgspec.Struct, frozen=True):
+    """The newest event of a reader that was answered, in one epoch, and the authorization answered last there."""
+
+    seq: int
+    answer: bytes
 
 
-def latest_at(store: Store, reader: str, event_epoch: int) -> AuthorizationRow | None:
-    """Return what the newest event of a reader in its present epoch led to, or None; epochs have no order."""
-    return _first(store.rows(_LATEST, (reader, event_epoch)))
+def wish_mark(store: Store, reader: str, event_epoch: int) -> WishMark | None:
+    """Return a reader's mark: an event at or below it never sells again. None before the first."""
+    rows = store.rows("SELECT seq, answer FROM wish_marks WHERE reader = ? AND epoch = ?", (reader, event_epoch))
+    return WishMark(*rows[0]) if rows else None
+
+
+def mark_wish(store: Store, reader: str, event_epoch: int, seq: int, answer: bytes) -> None:
+    """Remember that an event was answered; one that waited for money may come behind a later one."""
+    store.execute(
+        "INSERT INTO wish_marks(reader, epoch, seq, answer) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+        "seq = max(seq, excluded.seq), answer = excluded.answer",
+        (reader, event_epoch, seq, answer),
+    )
+
+
+def recent_answer(
+    store: Store, reader: str, event_epoch: int, event_seq: int, *, now_ms: int
+) -> AuthorizationRow | None:
+    """Return what an event of the last minute led to, or None; ids are in order of time, so this needs no index."""
+    since = uuid7(unix_ms=max(now_ms - RECENT_MS, 0), dice=bytes(10))
+    return _first(store.rows(_RECENT, (since, reader, event_epoch, event_seq)))
 
 
 def open_ones(store: Store) -> list[AuthorizationRow]:
@@ -109,7 +132,7 @@ def load(store: Store, row: AuthorizationRow) -> Authorization:
         case [Held() as held, Commanded() as told, *_] if told.header.authorization_id == row.id:
             return Authorization(
                 row.id, row.state, row.held_seq, held.header.lane, held.credential_id, held.account_id, held.parts,
-                told.device, told.command_seq, told.credits,
+                told.device, told.command_seq, told.credits, told.boot_id,
             )  # fmt: skip
         case [Held() as held, *_]:
             return Authorization(

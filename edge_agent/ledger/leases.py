@@ -16,7 +16,7 @@ _SELECT: Final = (
 
 
 class LeaseRow(msgspec.Struct, frozen=True):
-    """A lease with the account's use: amounts in minor units of `lease.unit`."""
+    """A lease with the use counted on it: amounts of use in minor units of the venue's currency."""
 
     lease: Lease
     day: int
@@ -42,22 +42,40 @@ def allowances(rows: Iterable[LeaseRow]) -> dict[str, int]:
     return sums
 
 
-def commit_part(store: Store, row: LeaseRow, amount: int, *, day: int, now_ms: int, window_ms: int) -> None:
-    """Spend `amount` at HELD; the database refuses to go below zero."""
-    same_day, same_window = row.day == day, now_ms - row.window_start_ms < window_ms
+class Use(msgspec.Struct, frozen=True):
+    """What a tap counts as for the account's day and velocity window: `cost` in the venue's currency."""
+
+    cost: int
+    day: int
+    now_ms: int
+    window_ms: int
+
+
+def commit_part(store: Store, row: LeaseRow, amount: int, use: Use | None) -> None:
+    """Spend `amount` at HELD; the database refuses to go below zero.
+
+    The first part of a tap carries its `use`, whichever purse pays it: a tap counts once, on one of the account's rows.
+    """
+    lease = row.lease
+    place = (lease.account_id, lease.unit, lease.epoch)
+    if use is None:
+        store.execute(
+            "UPDATE leases SET committed = committed + ? WHERE account_id = ? AND unit = ? AND epoch = ?",
+            (amount, *place),
+        )
+        return
+    same_day, same_window = row.day >= use.day, use.now_ms - row.window_start_ms < use.window_ms
     store.execute(
         "UPDATE leases SET committed = committed + ?, day = ?, day_amount = ?, window_start_ms = ?, window_count = ?, "
         "window_amount = ? WHERE account_id = ? AND unit = ? AND epoch = ?",
         (
             amount,
-            day,
-            row.day_amount * same_day + amount,
-            row.window_start_ms if same_window else now_ms,
+            max(row.day, use.day),  # a clock that goes back opens no day anew
+            row.day_amount * same_day + use.cost,
+            row.window_start_ms if same_window else use.now_ms,
             row.window_count * same_window + 1,
-            row.window_amount * same_window + amount,
-            row.lease.account_id,
-            row.lease.unit,
-            row.lease.epoch,
+            row.window_amount * same_window + use.cost,
+            *place,
         ),
     )
 

@@ -30,7 +30,11 @@ VERSION_1: Final = (
         event_seq INTEGER NOT NULL,
         at_ms INTEGER NOT NULL,
         held_seq INTEGER NOT NULL) STRICT, WITHOUT ROWID""",
-    "CREATE UNIQUE INDEX authorizations_event ON authorizations(reader, event_epoch, event_seq)",
+    """CREATE TABLE wish_marks(
+        reader TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, answer BLOB NOT NULL,
+        PRIMARY KEY(reader, epoch)) STRICT, WITHOUT ROWID""",
+    """CREATE TRIGGER wish_marks_only_rise BEFORE UPDATE ON wish_marks WHEN NEW.seq < OLD.seq
+        BEGIN SELECT RAISE(ABORT, 'a reader never goes back to an earlier event'); END""",
     f"""CREATE TRIGGER authorizations_step BEFORE UPDATE OF state ON authorizations
         WHEN OLD.state * 16 + NEW.state NOT IN ({_MOVES})
         BEGIN SELECT RAISE(ABORT, 'an authorization cannot take this step'); END""",
@@ -63,8 +67,8 @@ VERSION_1: Final = (
     """CREATE TABLE coin_credit(
         lane TEXT PRIMARY KEY, unit TEXT NOT NULL, amount INTEGER NOT NULL CHECK(amount >= 0)) STRICT, WITHOUT ROWID""",
     """CREATE TABLE value_marks(
-        device TEXT PRIMARY KEY, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, counter INTEGER NOT NULL)
-        STRICT, WITHOUT ROWID""",
+        device TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, counter INTEGER NOT NULL,
+        PRIMARY KEY(device, epoch)) STRICT, WITHOUT ROWID""",
     "CREATE TABLE list(credential_id BLOB PRIMARY KEY, row BLOB NOT NULL) STRICT, WITHOUT ROWID",
     "CREATE TABLE token_counters(credential_id BLOB PRIMARY KEY, counter INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     """CREATE TRIGGER token_counters_only_rise BEFORE UPDATE ON token_counters WHEN NEW.counter <= OLD.counter
@@ -85,7 +89,7 @@ VERSION_1: Final = (
     """CREATE TRIGGER batches_sealed_once BEFORE UPDATE ON batches
         BEGIN SELECT RAISE(ABORT, 'a sealed batch never changes'); END""",
     """INSERT INTO meta(key, value) VALUES ('prune_through', 0), ('acked_batch', 0), ('acked_seq', 0),
-        ('acked_hash', x''), ('list_version', 0), ('time_floor_ms', 0), ('epoch', 1)""",
+        ('acked_hash', x''), ('list_version', 0), ('epoch', 1)""",
 )
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (VERSION_1,)
 
@@ -104,4 +108,12 @@ def migrate(store: Store, where: str) -> None:
         for statement in MIGRATIONS[number]:
             store.execute(statement)
         store.execute(f"PRAGMA user_version={number + 1}")
+        store.commit()
+
+
+def adopt_epoch(store: Store, epoch: int) -> None:
+    """Begin an empty journal in the epoch the hub was enrolled for; a journal that has entries keeps its own."""
+    if not store.rows("SELECT 1 FROM entries LIMIT 1"):
+        store.execute("BEGIN IMMEDIATE")
+        store.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (epoch,))
         store.commit()

@@ -30,6 +30,7 @@ class LedgerReader:
     """Reads a ledger that another connection writes."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         try:
             self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
         except sqlite3.Error as error:
@@ -37,8 +38,12 @@ class LedgerReader:
             raise LedgerError(message) from error
 
     def rows(self, sql: str, values: tuple[object, ...] = ()) -> list[Row]:
-        """Return all rows of a query."""
-        return self._connection.execute(sql, values).fetchall()
+        """Return all rows of a query; LedgerError where the file cannot be read."""
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            message = f"{self._path}: cannot be read: {error}"
+            raise LedgerError(message) from error
 
     def records(self, after_seq: int, most: int) -> list[bytes]:
         """Return up to `most` records behind `after_seq`."""

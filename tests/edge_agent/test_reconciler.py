@@ -39,7 +39,7 @@ def put_a_hold_without_a_command(hall: Hall) -> bytes:
     append_entries(store, tail, [held])
     authorizations.insert(store, AuthorizationRow(key, State.HELD, "reader-1", 1, 1, hall.wall_ms, tail.seq + 1))
     row = leases.of_account(store, account)[0]
-    leases.commit_part(store, row, 200, day=1, now_ms=hall.wall_ms, window_ms=0)
+    leases.commit_part(store, row, 200, None)
     store.commit()
     return key
 
@@ -59,7 +59,7 @@ def test_a_command_without_an_answer_is_asked_about_when_its_bridge_is_there(hal
     assert hall.step() == [Log("till.reconciling", {"open": 1}), JournalGrew(4)]
     effects = hall.step(*hall.arrivals())
     asked = the_command(effects)
-    assert (asked.id, asked.seq, asked.ttl_ms, asked.boot_id) == (command.id, command.seq, 0, "boot-2")
+    assert (asked.id, asked.seq, asked.ttl_ms, asked.boot_id) == (command.id, command.seq, 0, command.boot_id)
     hall.step(hall.answer(asked, "done"))
     assert states(hall.store) == {uuid_bytes(command.id): State.CAPTURED}
 
@@ -83,7 +83,7 @@ def test_a_doubt_is_asked_about_each_time_its_bridge_is_born(hall):
     hall.wait(10_000)
     for boot in ("b5", "b6"):
         effects = hall.step(Born("coin-1", Birth("p", 1, boot, "bridge-1")))
-        assert [(command.ttl_ms, command.boot_id) for command in commands(effects)] == [(0, boot)]
+        assert [(command.ttl_ms, command.boot_id) for command in commands(effects)] == [(0, "boot-1")]
     assert not any(isinstance(effect, Show) for effect in hall.effects)
 
 

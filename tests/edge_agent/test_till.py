@@ -363,5 +363,5 @@ def test_a_bridge_that_is_born_again_is_asked_about_what_it_owes(hall):
     command = the_command(hall.step(hall.tap("card-7")))
     birth = Birth("p", 1, "b2", "bridge-1")
     effects = hall.step(Born("coin-2", birth), Born("coin-1", birth))
-    assert effects == [Send("coin-1", msgspec.structs.replace(command, ttl_ms=0, boot_id="b2"))]
+    assert effects == [Send("coin-1", msgspec.structs.replace(command, ttl_ms=0))]
     assert not any(isinstance(effect, Show) for effect in effects)

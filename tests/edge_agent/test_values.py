@@ -114,9 +114,9 @@ def test_coins_wait_while_the_machine_is_off(hall):
     hall.step(DeviceIs("coin-1", DeviceState("offline", 0)))
     effects = hall.step(hall.coin(), hall.coin())
     assert (commands(effects), coins(hall)) == ([], [100, 100])
-    hall.step(DeviceIs("coin-1", DeviceState("online", 0)))
-    assert command_body(the_command(hall.step(hall.coin()))) == PulseCredit(1)
-    assert balance_of(hall.store, Kind.COIN_CREDIT, "lane-1") == 100
+    back = hall.step(DeviceIs("coin-1", DeviceState("online", 0)))
+    assert command_body(the_command(back)) == PulseCredit(1)
+    assert balance_of(hall.store, Kind.COIN_CREDIT, "lane-1") == 0
 
 
 def test_coins_of_a_play_that_failed_are_credit_again(hall):

@@ -211,7 +211,7 @@ class Hall:
         done = wanted.credits if credits is None else credits
         return self.event(f"coin-{lane}", CreditDelivered(command.id, done))
 
-    def answer(self, command: Command, outcome: Outcome, *, lane: int = 1, amount: int = 0) -> Answered:
+    def answer(self, command: Command, outcome: Outcome, *, lane: int = 1, amount: int | None = None) -> Answered:
         """Return a bridge's result for a command."""
         return Answered(f"coin-{lane}", Result(command.id, outcome, amount))
 

@@ -51,6 +51,7 @@ class FickleTill(Till):
 
     def _presented(self, draft: Draft, fact: FromDevice, body: CredentialPresented) -> None:
         draft.store.execute("DELETE FROM authorizations WHERE state = 9 AND reader = ?", (fact.device,))
+        draft.store.execute("DELETE FROM wish_marks WHERE reader = ?", (fact.device,))
         super()._presented(draft, fact, body)
 
 

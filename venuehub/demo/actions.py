@@ -118,10 +118,10 @@ class Actions:
         """Return how many value events of a machine's acceptor are booked."""
         reader = LedgerReader(self._stage.folder.ledger)
         try:
-            rows = reader.rows("SELECT seq FROM value_marks WHERE device = ?", (place.lane.acceptor,))
+            rows = reader.rows("SELECT sum(seq) FROM value_marks WHERE device = ?", (place.lane.acceptor,))
         finally:
             reader.close()
-        return int(rows[0][0]) if rows else 0
+        return int(rows[0][0] or 0)
 
     def _rich_member(self) -> Member:
         return max(self._stage.plan.members, key=lambda member: member.balance)
