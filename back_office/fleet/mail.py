@@ -30,11 +30,15 @@ class Mail:
         self._signer = keys.signer
 
     def leases(self, hub: Hub, rows: Mapping[LeaseKey, LeaseRow]) -> Iterator[Publish]:
-        """Yield totals of leases; a duplicate or an old one changes nothing at the hub."""
+        """Yield totals of leases; a duplicate or an old one changes nothing at the hub.
+
+        A frozen hub is told none, and no hub one of an epoch it has left: what it held there may have been spent.
+        """
+        epoch = max(hub.epoch, 1)
         held = [
             (row.granted_seq, Grant(place.account_id, place.unit, place.epoch, row.granted))
             for place, row in sorted(rows.items())
-            if row.granted
+            if row.granted and place.epoch == epoch and not hub.frozen
         ]
         for start in range(0, len(held), GRANTS_AT_ONCE):
             part = held[start : start + GRANTS_AT_ONCE]

@@ -1,5 +1,8 @@
 """The post room: hellos are answered with everything that is missing, requests with leases and lists."""
 
+import sqlite3
+from contextlib import closing
+
 from back_office.fleet import mail
 from back_office.fleet.documents import keep_document
 from back_office.members.cards import add_card, find_card, parse_card, set_status
@@ -137,6 +140,44 @@ def test_what_another_process_writes_is_told_once(office):
     assert [(row.status, row.version) for row in listed.rows] == [("lost", 2)]
     with office.store.reading() as tx:
         assert people.list_version(tx, TENANT) == 2
+
+
+def freeze(office):
+    with office.store.writing() as tx:
+        places.freeze(tx, TENANT, HUB, why="fork")
+
+
+def test_a_frozen_hub_is_told_no_lease_by_whatever_way(office):
+    office.worker.on_message(*office.hub.hello())
+    office.top_up(1_000)
+    office.lease()
+    freeze(office)
+    assert "lease" not in leaves(office.worker.tick())
+    assert leaves(office.worker.on_message(*office.hub.hello()).letters) == ["receipt"]
+    assert office.worker.on_message(*office.hub.letter(LeaseRequest(GUEST), "request")).letters == ()
+    office.start()
+    assert office.worker.on_message(*office.hub.letter(LeaseRequest(GUEST), "request")).letters == ()
+
+
+def test_a_hello_that_freezes_a_hub_brings_it_no_lease(office):
+    office.top_up(1_000)
+    office.lease()
+    office.take(office.hub.batch())
+    letters = office.worker.on_message(*office.hub.hello(last_seq=0, last_hash=bytes(32))).letters
+    assert leaves(letters) == ["receipt"]
+
+
+def test_leases_of_an_epoch_that_a_hub_has_left_are_not_told(office):
+    office.top_up(600, payment="p1")
+    office.lease()
+    with closing(sqlite3.connect(office.file)) as raw:
+        raw.execute("UPDATE hubs SET epoch = 2, allowed_epoch = 2")
+        raw.commit()
+    assert leaves(office.worker.on_message(*office.hub.hello(epoch=2, last_seq=0, last_hash=bytes(32))).letters) == ["receipt"]
+    office.top_up(400, payment="p2")
+    handled = office.worker.on_message(*office.hub.letter(LeaseRequest(GUEST), "request"))
+    (lease,) = heard(office, handled.letters)
+    assert [(grant.lease_epoch, grant.granted_total) for grant in lease.grants] == [(2, 400)]
 
 
 def test_a_hub_that_was_never_heard_is_told_nothing(office):
