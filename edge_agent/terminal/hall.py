@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from typing import Final
+from weakref import WeakValueDictionary
 
 from edge_agent.terminal.board import Board, Screen
 from payment_core.bus import DeviceState, View, decode, parse_topic
@@ -58,12 +59,12 @@ class Hall:
         self._languages = languages
         self._now_ms = now_ms
         self._feeds: dict[str, LaneFeed] = {}
-        self._spoken_of: set[str] = set()
+        self._asked_for: WeakValueDictionary[str, LaneFeed] = WeakValueDictionary()
 
     def set_connected(self, *, connected: bool) -> None:
         """Note that the broker came or went, on every screen."""
         self.connected = connected
-        for feed in self._feeds.values():
+        for feed in (*self._feeds.values(), *self._asked_for.values()):
             feed.touch()
 
     def on_message(self, topic: str, payload: bytes, *, retained: bool) -> None:
@@ -81,14 +82,13 @@ class Hall:
         elif isinstance(message, DeviceState) and (address.name in self.devices or len(self.devices) < MAX_DEVICES):
             self.devices[address.name] = message
 
-    def feed(self, lane: str) -> LaneFeed | None:
-        """Return a lane's feed, made when first asked for; None where the hall is full."""
-        if lane not in self._feeds:
-            if len(self._feeds) >= MAX_LANES:
-                return None
-            board = Board(lane, default_language=self._default_language, languages=self._languages)
-            self._feeds[lane] = LaneFeed(board)
-        return self._feeds[lane]
+    def feed(self, lane: str) -> LaneFeed:
+        """Return a lane's feed; one that the bus has not named is kept only as long as somebody looks at it."""
+        feed = self._feeds.get(lane) or self._asked_for.get(lane)
+        if feed is None:
+            feed = LaneFeed(Board(lane, default_language=self._default_language, languages=self._languages))
+            self._asked_for[lane] = feed
+        return feed
 
     def screen(self, feed: LaneFeed) -> Screen:
         """Return what a lane shows now."""
@@ -102,11 +102,11 @@ class Hall:
 
     def lanes(self) -> list[Screen]:
         """Return what each lane of the bus shows, by lane; one that was only asked for is not among them."""
-        return [self.screen(self._feeds[lane]) for lane in sorted(self._spoken_of)]
+        return [self.screen(self._feeds[lane]) for lane in sorted(self._feeds)]
 
     def pick_language(self, lane: str, language: str) -> bool:
         """Take a guest's choice; False where the lane or the language does not exist."""
-        feed = self._feeds.get(lane)
+        feed = self._feeds.get(lane) or self._asked_for.get(lane)
         if feed is None or language not in self._languages:
             return False
         feed.board.pick_language(language, self._now_ms())
@@ -114,10 +114,10 @@ class Hall:
         return True
 
     def _on_view(self, lane: str, view: View, *, retained: bool) -> None:
-        feed = self.feed(lane)
-        if feed is None:
+        if lane not in self._feeds and len(self._feeds) >= MAX_LANES:
             return
-        self._spoken_of.add(lane)
+        feed = self._feeds[lane] = self.feed(lane)
+        self._asked_for.pop(lane, None)
         if retained:
             feed.board.on_kept_view(view)
         else:

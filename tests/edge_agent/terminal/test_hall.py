@@ -45,10 +45,25 @@ def test_what_is_malformed_is_counted_and_left(hall):
     assert (hall.malformed, hall.lanes()) == (1, [])
 
 
-def test_lanes_are_bounded(hall):
+def test_lanes_of_the_bus_are_bounded(hall):
+    for number in range(MAX_LANES + 1):
+        say(hall, f"lane-{number}")
+    assert len(hall.lanes()) == MAX_LANES
+
+
+def test_made_up_lanes_take_no_place(hall):
     for number in range(MAX_LANES):
-        assert hall.feed(f"lane-{number}") is not None
-    assert hall.feed("one-more") is None
+        assert hall.screen(hall.feed(f"made-up-{number}")).state == "waiting"
+    say(hall, "racer-2")
+    assert hall.screen(hall.feed("racer-2")).state == "idle"
+    assert not hall.pick_language("made-up-0", "en")
+
+
+def test_a_screen_that_was_opened_before_the_hub_spoke_is_the_lanes_own(hall):
+    early = hall.feed("racer-2")
+    say(hall, "racer-2", "approved")
+    assert hall.feed("racer-2") is early
+    assert hall.screen(early).state == "approved"
 
 
 def test_who_waits_is_woken_by_a_view(hall):
