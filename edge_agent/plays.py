@@ -67,7 +67,8 @@ def ask(draft: Draft, row: Authorization) -> None:
     body = PulseCredit(credits=row.credits)
     question = make_command(body, command_id=uuid_text(row.id), seq=row.command_seq, boot_id=row.boot_id, ttl_ms=0)
     draft.effect(Send(row.device, question))
-    draft.site.wait_for(row.id, draft.now.boottime_ms + ASK_AGAIN_MS)
+    if row.state is not State.COMMANDED:
+        draft.site.ask_again(row.id, draft.now.boottime_ms + ASK_AGAIN_MS)
 
 
 def spot_of(draft: Draft, row: Authorization, actor: Actor) -> Spot:
@@ -143,8 +144,11 @@ def on_answer(draft: Draft, fact: Answered, row: Authorization | None) -> None:
     if row is None or row.device != fact.device:
         draft.effect(Log("result.unknown_command", {"device": fact.device}))
         return
-    draft.site.stop_waiting(row.id)
     step = STEP_OF_OUTCOME[outcome]
+    if step is not Step.NO_ANSWER:
+        draft.site.stop_waiting(row.id)
+    else:
+        draft.site.ask_again(row.id, draft.now.boottime_ms + ASK_AGAIN_MS)
     if row.state in FINAL:
         agrees = (outcome == "done") == (row.state in (State.CAPTURED, State.REFUNDED))
         if not agrees and outcome != "unknown":

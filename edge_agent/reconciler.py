@@ -4,6 +4,7 @@ from edge_agent import plays
 from edge_agent.draft import Draft
 from edge_agent.ledger import authorizations
 from edge_agent.messages import Log
+from payment_core.authorization import State
 from payment_core.recovery import AT_START, AtStart
 
 
@@ -14,8 +15,10 @@ def at_start(draft: Draft) -> None:
         match AT_START[row.state]:
             case AtStart.LAPSE:
                 plays.lapse(draft, draft.load(row))
-            case AtStart.ASK:
+            case AtStart.ASK if row.state is State.COMMANDED:
                 draft.site.wait_for(row.id, draft.now.boottime_ms + draft.site.risk.answer_ms)
+            case AtStart.ASK:
+                draft.site.ask_again(row.id, draft.now.boottime_ms + draft.site.risk.answer_ms)
     if rows:
         draft.effect(Log("till.reconciling", {"open": len(rows)}))
 

@@ -50,27 +50,35 @@ class Site:
         self.office_up = False
         self.frozen = ""
         self._waiting: dict[bytes, int] = {}
+        self._doubts: dict[bytes, int] = {}
         self.sold_ms: dict[bytes, int] = {}
         self._evidence: set[tuple[bytes, str]] = set()
 
     def wait_for(self, authorization_id: bytes, until_ms: int) -> None:
         """Remember by when (boottime) a device owes an answer; the newest wait stands last."""
-        self._waiting.pop(authorization_id, None)
+        self.stop_waiting(authorization_id)
         self._waiting[authorization_id] = until_ms
+
+    def ask_again(self, authorization_id: bytes, at_ms: int) -> None:
+        """Remember when (boottime) to ask about a doubt again; nobody is waited for meanwhile."""
+        self.stop_waiting(authorization_id)
+        self._doubts[authorization_id] = at_ms
 
     def stop_waiting(self, authorization_id: bytes) -> None:
         """The answer is there."""
         self._waiting.pop(authorization_id, None)
+        self._doubts.pop(authorization_id, None)
 
     def overdue(self, boottime_ms: int) -> list[bytes]:
-        """Take out whose answer is overdue."""
+        """Take out whose answer is overdue, and what is to be asked about again."""
         late = []
-        for authorization_id, until_ms in self._waiting.items():
-            if until_ms > boottime_ms:
-                break
-            late.append(authorization_id)
+        for waits in (self._waiting, self._doubts):
+            for authorization_id, until_ms in waits.items():
+                if until_ms > boottime_ms:
+                    break
+                late.append(authorization_id)
         for authorization_id in late:
-            del self._waiting[authorization_id]
+            self.stop_waiting(authorization_id)
         return late
 
     @property

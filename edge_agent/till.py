@@ -6,6 +6,8 @@ Nothing else writes the ledger. There is no cached balance: every decision reads
 from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
+import msgspec
+
 from edge_agent import coins, office_side, plays, reconciler, taps, values
 from edge_agent.draft import Draft, Spot
 from edge_agent.ledger import authorizations, leases
@@ -195,7 +197,7 @@ class Till:
             if row is not None and row.state in (State.COMMANDED, State.IN_DOUBT):
                 silent = draft.load(row)
                 plays.doubt(draft, silent, Cause.SILENCE)
-                plays.ask(draft, silent)
+                plays.ask(draft, msgspec.structs.replace(silent, state=State.IN_DOUBT))
 
     def balance(self, account_id: bytes) -> dict[str, int]:
         """Return what an account may spend here, by unit; read from the ledger each time."""

@@ -43,11 +43,11 @@ def test_messages_without_end_are_a_finding():
 
 
 def test_a_failure_says_how_to_replay_it():
-    report = run_seeds(1, seeds=1, steps=60, mutant="coins-forgotten")
+    report = run_seeds(1, seeds=1, steps=150, mutant="coins-forgotten")
     assert not report.ok
     (failure,) = report.failed
     assert failure.replay == f"venuehub simulate --seed 1 --steps {failure.steps} --trace --mutant coins-forgotten"
-    assert failure.steps <= 60
+    assert failure.steps <= 150
     assert failure.trace
     assert trace_of(1, steps=failure.steps, mutant="coins-forgotten").wrong == failure.wrong
 
