@@ -44,6 +44,11 @@ class Money(msgspec.Struct, frozen=True, array_like=True):
         return self.minor <= other.minor
 
 
+def shown(minor: int, unit: str) -> Money:
+    """Return a sum for a page: one beyond what is ever booked is shown as the largest there is, not as a fault."""
+    return Money(max(-MAX_MINOR, min(minor, MAX_MINOR)), unit)
+
+
 MINOR_DIGITS: Final = {
     "CNY": 2, "HKD": 2, "MOP": 2, "TWD": 0, "USD": 2, "EUR": 2, "SGD": 2, "THB": 2, "MYR": 2,
     "PHP": 2, "JPY": 0, "KRW": 0, "VND": 0, "IDR": 0,

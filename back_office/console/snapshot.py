@@ -18,7 +18,7 @@ from back_office.console.interface import (
     TrialRow,
     Venue,
 )
-from payment_core.money import Money
+from payment_core.money import Money, shown
 
 TAPS: Final = 40
 ALARMS: Final = 20
@@ -45,7 +45,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         sums: dict[str, int] = {}
         for row in self.trial:
             sums[row.amount.unit] = sums.get(row.amount.unit, 0) + row.amount.minor
-        return [Money(minor, unit) for unit, minor in sorted(sums.items())]
+        return [shown(minor, unit) for unit, minor in sorted(sums.items())]
 
     def balanced(self) -> bool:
         """Return whether the books balance in every unit."""
@@ -58,7 +58,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
             if row.kind == kind:
                 minor, count = sums.get(row.amount.unit, (0, 0))
                 sums[row.amount.unit] = (minor + row.amount.minor, count + row.count)
-        return [(Money(minor, unit), count) for unit, (minor, count) in sums.items()]
+        return [(shown(minor, unit), count) for unit, (minor, count) in sums.items()]
 
 
 class Watch:

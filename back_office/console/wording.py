@@ -11,6 +11,7 @@ from payment_core.money import SYMBOLS, Money, money_text
 
 LANGUAGES: Final = ("en", "zh-Hans")
 _FILES: Final = {"zh-Hans": "zh_hans.toml", "en": "en.toml"}
+NO_TIME: Final = "–"
 _STEPS: Final = ((86_400_000, "days"), (3_600_000, "hours"), (60_000, "minutes"), (1_000, "seconds"))
 
 
@@ -55,8 +56,11 @@ class Words:
         return self._texts["age.now"]
 
     def clock(self, at_ms: int, timezone: str) -> str:
-        """Return the venue's time of day with seconds."""
-        return datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(ZoneInfo(timezone)).strftime("%H:%M:%S")
+        """Return the venue's time of day with seconds; a dash for a time that no calendar has."""
+        try:
+            return datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(ZoneInfo(timezone)).strftime("%H:%M:%S")
+        except (ValueError, OverflowError, OSError):
+            return NO_TIME
 
 
 def _flat(table: Mapping[str, object], prefix: str) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from back_office.store.places import Hub
 from cloud_sync.protocol.envelope import STREAM_LEDGER
 from payment_core.accounts import CHART, Kind
 from payment_core.journal import Captured, CoinBooked, Refunded
-from payment_core.money import Money
+from payment_core.money import shown
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class Queries:
     async def trial_balance(self) -> list[TrialRow]:
         """Return what stands on each kind of account, and what the kind means."""
         rows = await self._ask(lambda tx: books.balances_by_kind(tx, self._tenant_id))
-        return [TrialRow(account=kind.value, amount=Money(amount, unit)) for kind, unit, amount in rows]
+        return [TrialRow(account=kind.value, amount=shown(amount, unit)) for kind, unit, amount in rows]
 
     async def gaps(self) -> list[GapRow]:
         """Return which hubs have entries waiting behind missing ones."""
@@ -166,6 +166,6 @@ def _money(rows: list[DayRow]) -> list[MoneyRow]:
         sign = 1 if CHART[row.balance.account.kind].side == "debit" or kind == "refunds" else -1
         sums[kind, unit] = (amount + sign * row.balance.amount, count + row.postings)
     return [
-        MoneyRow(kind=kind, purse="" if kind == "coins" else unit, amount=Money(amount, unit), count=count)
+        MoneyRow(kind=kind, purse="" if kind == "coins" else unit, amount=shown(amount, unit), count=count)
         for (kind, unit), (amount, count) in sorted(sums.items())
     ]

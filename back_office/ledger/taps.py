@@ -18,7 +18,7 @@ from payment_core.journal import (
     Voided,
     decode_entry,
 )
-from payment_core.money import Money
+from payment_core.money import Money, shown
 
 _ENDS: Final[dict[type, TapResult]] = {
     Captured: "captured", Voided: "voided", Expired: "expired", InDoubt: "in_doubt", Refunded: "refunded",
@@ -62,7 +62,7 @@ def _tap(row: EntryRow, entry: Entry, ends: Mapping[bytes, TapResult], hub: str)
                 reason=entry.reason,
             )
         case CoinBooked():
-            amount = Money(entry.amount, entry.unit)
+            amount = shown(entry.amount, entry.unit)
             return TapRow(id=identity, at_ms=at_ms, hub=hub, machine=machine, result="coins", amount=amount)
         case _:
             return None
@@ -73,4 +73,4 @@ def _sum(parts: Sequence[Part]) -> Money | None:
     if not parts:
         return None
     unit = parts[0].unit
-    return Money(sum(part.amount for part in parts if part.unit == unit), unit)
+    return shown(sum(part.amount for part in parts if part.unit == unit), unit)

@@ -61,3 +61,8 @@ def test_sums_and_clock():
     assert words.amount(Money(-1_204_400, "CNY")) == "-¥12,044.00"
     assert words.amount(Money(12_400, "bonus")) == "12,400 赠币"
     assert words.clock(1_795_312_800_000, "Asia/Shanghai") == "10:00:00"
+
+
+@pytest.mark.parametrize("at_ms", [2**53 - 1, -(2**53) + 1, 253_402_300_799_999, 2**63])
+def test_a_time_that_no_calendar_has_is_a_dash(at_ms):
+    assert Words("en").clock(at_ms, "Asia/Shanghai") == "–"

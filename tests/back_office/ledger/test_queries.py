@@ -7,7 +7,7 @@ from back_office.ledger.queries import Queries
 from back_office.store import places
 from cloud_sync.protocol.topics import hub_topic
 from payment_core.journal import Cause, CoinBooked, Declined, Part, Voided
-from payment_core.money import Money
+from payment_core.money import MAX_MINOR, Money
 from tests.back_office.world import DAY, GUEST, HUB, TENANT, WALL_MS
 
 
@@ -50,6 +50,15 @@ def test_taps_stand_as_they_ended(office):
     ]
     assert {(row.hub, row.machine) for row in rows} == {("hall", "racer-2")}
     assert len(ask(office, lambda queries: queries.taps(2))) == 2
+
+
+def test_a_sum_beyond_all_money_is_shown_as_the_largest(office):
+    office.worker.on_message(*office.hub.hello())
+    parts = (Part("CNY", MAX_MINOR, 1), Part("CNY", MAX_MINOR, 1))
+    office.hub.write(lambda header: Declined(1, header, "not_enough", None, None, None, "reader-1", 1, 99, parts))
+    office.take(office.hub.batch())
+    (row,) = ask(office, lambda queries: queries.taps(10))
+    assert row.amount == Money(MAX_MINOR, "CNY")
 
 
 def test_money_today(office):
