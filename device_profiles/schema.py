@@ -65,8 +65,6 @@ class Reader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A credential reader. `media`: what it can say in CredentialPresented."""
 
     media: tuple[Literal["ntag21x", "ntag424", "iso14443a"], ...]
-    poll_ms: Milliseconds = 20
-    """Pause between two looks into the field while it is empty."""
     removed_after_ms: Milliseconds = 300
     """A card not seen for this long has left."""
     watchdog_ms: Milliseconds = 5_000

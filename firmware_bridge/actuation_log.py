@@ -6,7 +6,8 @@ start and its end. Whenever a quarter of the ring is done, the marks of all devi
 synced before the next quarter begins: a mark is thus in a table or in the ring, for ever.
 
 Whether the bridge certainly did not act is decided by one fact: every start of the bridge leaves a record, and while
-that record is in the ring, so is every command admitted since. An id that is not there was not acted on.
+that record is in the ring, so is every command admitted since. An id that is not there was not acted on. The table of
+all admissions is in docs/decisions/0010-certainly-not-or-unknown.md.
 """
 
 import hashlib
@@ -77,7 +78,7 @@ class ActuationLog:
         self._marks: dict[str, int] = {}
         self._records: dict[bytes, _Record] = {}
         self._keys: list[bytes] = [b""] * SLOTS
-        self._running: set[bytes] = set()
+        self._running: dict[bytes, int] = {}
         self._next = 0
         self._generation = 0
         self._read_tables()
@@ -88,45 +89,44 @@ class ActuationLog:
     def admit(self, command: Command, *, device: str, arrived_ms: int, now_ms: int) -> Admission:
         """Say whether `command` may act; the decision counts only after `sync`. Times are of one monotonic clock."""
         key = _key(device, command.id)
+        if key in self._running:
+            return Running()
         mark = self._marks.get(device, 0)
         known = self._records.get(key)
         if known is not None:
             if command.seq > mark:
                 self._write(msgspec.structs.replace(known, number=self._next, seq=command.seq))
-            return Running() if key in self._running else Answered(_result(command.id, known))
+            return Answered(_result(command.id, known))
         own = command.boot_id == self._boot_id
         if not own or command.seq <= mark:
             certain = _key("", command.boot_id) in self._records
             reason = ("overtaken" if own else "bridge_restarted") if certain else "not_remembered"
-            return Answered(Result(id=command.id, outcome="refused" if certain else "unknown", reason=reason))
+            outcome: Outcome = "refused" if certain else "unknown"
+            return Answered(Result(id=command.id, outcome=outcome, amount=0, reason=reason))
         if command.ttl_ms == 0 or now_ms - arrived_ms >= command.ttl_ms:
             reason = "too_late" if command.ttl_ms else "not_acted_on"
             refusal = _Record(self._next, "refused", key, device, command.seq, 0, reason)
             self._write(refusal)
             return Answered(_result(command.id, refusal))
         self._write(_Record(self._next, "started", key, device, command.seq))
-        self._running.add(key)
+        self._running[key] = command.seq
         return Act()
 
     def finish(self, command_id: str, *, device: str, outcome: Outcome, amount: int = 0, reason: str = "") -> None:
         """Note how an admitted command ended; an end without a start is a bug and is refused."""
         key = _key(device, command_id)
-        if key not in self._running:
+        seq = self._running.pop(key, None)
+        if seq is None:
             message = f"device {device}: command {command_id} ended but was never started"
             raise LogFileError(message)
-        started = self._records[key]
-        self._running.discard(key)
-        self._write(_Record(self._next, outcome, key, device, started.seq, amount, _short(reason)))
+        # Not from the ring: a train that ran very long may have been overtaken by it.
+        self._write(_Record(self._next, outcome, key, device, seq, amount, _short(reason)))
 
     def settle(self, command_id: str, *, device: str, amount: int) -> None:
         """At start: the value log proves that an interrupted command was done; say so from now on."""
         known = self._records.get(_key(device, command_id))
         if known is not None and known.state == "started" and known.key not in self._running:
             self._write(msgspec.structs.replace(known, number=self._next, state="done", amount=amount))
-
-    def high_water_mark(self, device: str) -> int:
-        """Return the highest seq this bridge has admitted or refused for `device`, 0 where there was none."""
-        return self._marks.get(device, 0)
 
     def sync(self) -> None:
         """Make everything staged so far durable. OSError: nobody knows what the disk holds, the caller has to end."""

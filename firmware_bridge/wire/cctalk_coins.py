@@ -12,8 +12,6 @@ BUFFERED_EVENTS: Final = 5
 COUNTER_TOP: Final = 255
 POSITIONS: Final = 16
 
-_POLLING_UNITS_MS: Final = {1: 1, 2: 10, 3: 1_000, 4: 60_000}
-
 _ERROR_NAMES: Final = {
     1: "rejected", 2: "inhibited", 3: "multiple_window", 4: "wake_up_timeout", 5: "validation_timeout",
     6: "credit_sensor_timeout", 7: "sorter_timeout", 8: "second_close_coin", 14: "accept_sensor_blocked",
@@ -116,13 +114,6 @@ def pack_number(value: int) -> bytes:
 def parse_text(data: bytes) -> str:
     """Return an identity as text: ASCII, anything else as a question mark."""
     return "".join(chr(byte) if 0x20 <= byte < 0x7F else "?" for byte in data).strip()
-
-
-def parse_polling_priority(data: bytes) -> int | None:
-    """Return the longest time between polls in ms, or None where the device names none."""
-    if len(data) != 2 or data[0] not in _POLLING_UNITS_MS or data[1] == 0:
-        return None
-    return _POLLING_UNITS_MS[data[0]] * data[1]
 
 
 def pack_inhibits(positions: frozenset[int]) -> bytes:

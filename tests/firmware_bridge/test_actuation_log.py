@@ -57,9 +57,10 @@ def test_a_command_acts_once_and_its_answer_is_kept(log):
     assert answer(log, wish) == ("done", 3, "")
     assert answer(log, command(1, ttl_ms=0)) == ("done", 3, "")
     assert answer(log, command(1, boot="other")) == ("done", 3, "")
-    assert log.high_water_mark(LINE) == 1
+    assert log._marks == {LINE: 1}
 
 
+# Row by row as in docs/decisions/0010-certainly-not-or-unknown.md.
 @pytest.mark.parametrize(
     ("wish", "waited_ms", "expected", "mark"),
     [
@@ -71,6 +72,9 @@ def test_a_command_acts_once_and_its_answer_is_kept(log):
         (command(6, boot="older", ttl_ms=0), 0, ("refused", 0, "bridge_restarted"), 5),
         (command(6, boot="never-heard-of"), 0, ("unknown", 0, "not_remembered"), 5),
         (command(4), 0, ("refused", 0, "overtaken"), 5),
+        (command(4, ttl_ms=0), 0, ("refused", 0, "overtaken"), 5),
+        (command(6, boot="", ttl_ms=0), 0, ("unknown", 0, "not_remembered"), 5),
+        (command(5, boot="older", ttl_ms=0), 0, ("failed", 0, "jam"), 5),
         (command(5, seq=5), 0, ("failed", 0, "jam"), 5),
         (command(5, seq=9), 0, ("failed", 0, "jam"), 9),
     ],
@@ -84,7 +88,7 @@ def test_the_table_of_admissions(path, wish, waited_ms, expected, mark):
         assert admission == Act()
     else:
         assert admission == Answered(Result(id=wish.id, outcome=expected[0], amount=expected[1], reason=expected[2]))
-    assert log.high_water_mark(LINE) == mark
+    assert log._marks == {LINE: mark}
     log.close()
 
 
@@ -103,7 +107,7 @@ def test_a_restart_makes_a_start_without_an_end_unknown(path):
     assert answer(log, command(1)) == ("done", 1, "")
     assert answer(log, command(2)) == ("unknown", 0, "interrupted")
     assert answer(log, command(3)) == ("refused", 0, "bridge_restarted")
-    assert log.high_water_mark(LINE) == 2
+    assert log._marks == {LINE: 2}
     log.settle(command(2).id, device=LINE, amount=1)
     assert answer(log, command(2)) == ("done", 1, "")
     with pytest.raises(LogFileError, match="never started"):
@@ -121,6 +125,39 @@ def test_a_lost_file_never_says_that_it_certainly_did_not_act(path):
     log.close()
 
 
+@pytest.mark.parametrize("end", [None, "unknown", "done"])
+def test_what_was_begun_and_has_left_the_ring_is_never_said_not_to_have_been(path, monkeypatch, end):
+    monkeypatch.setattr(actuation_log, "SLOTS", 64)
+    monkeypatch.setattr(actuation_log, "QUARTER", 16)
+    log = ActuationLog(path, boot_id=BOOT)
+    assert ask(log, command(1)) == Act()
+    if end is not None:
+        log.finish(command(1).id, device=LINE, outcome=end)
+    for number in range(2, 66):
+        finished(log, number)
+    if end is not None:
+        assert answer(log, command(1, ttl_ms=0)) == ("unknown", 0, "not_remembered")
+    log.close()
+    for boot in ("next", "next but one"):
+        log = ActuationLog(path, boot_id=boot)
+        for asked in (command(1), command(1, ttl_ms=0), command(1, boot="", ttl_ms=0)):
+            assert answer(log, asked) == ("unknown", 0, "not_remembered")
+        log.close()
+
+
+def test_a_train_that_the_ring_has_overtaken_still_runs_and_ends(path, monkeypatch):
+    monkeypatch.setattr(actuation_log, "SLOTS", 64)
+    monkeypatch.setattr(actuation_log, "QUARTER", 16)
+    log = ActuationLog(path, boot_id=BOOT)
+    assert ask(log, command(1)) == Act()
+    for number in range(2, 66):
+        finished(log, number)
+    assert ask(log, command(1, ttl_ms=0)) == Running()
+    log.finish(command(1).id, device=LINE, outcome="done", amount=1)
+    assert answer(log, command(1, ttl_ms=0)) == ("done", 1, "")
+    log.close()
+
+
 def test_the_mark_of_a_quiet_device_outlives_the_ring(path, monkeypatch):
     monkeypatch.setattr(actuation_log, "SLOTS", 64)
     monkeypatch.setattr(actuation_log, "QUARTER", 16)
@@ -134,8 +171,7 @@ def test_the_mark_of_a_quiet_device_outlives_the_ring(path, monkeypatch):
     assert answer(log, command(2)) == ("unknown", 0, "not_remembered")
     log.close()
     log = ActuationLog(path, boot_id="next")
-    assert log.high_water_mark("quiet") == 77
-    assert log.high_water_mark(LINE) == 202
+    assert log._marks == {"quiet": 77, LINE: 202}
     late = log.admit(command(77, boot="next"), device="quiet", arrived_ms=0, now_ms=0)
     assert isinstance(late, Answered)
     assert late.result.outcome == "refused"

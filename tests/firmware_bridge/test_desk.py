@@ -114,7 +114,7 @@ def test_a_command_no_hub_can_mean_is_not_admitted(bench):
         odd = Command(id="a", seq=seq, boot_id="boot", ttl_ms=9, kind="PulseCredit", body=wish(1).body)
         assert bench.command(odd) == []
     assert bench.command(Command(id="", seq=1, boot_id="boot", ttl_ms=9, kind="x", body=wish(1).body)) == []
-    assert bench.actuations.high_water_mark(LINE) == 0
+    assert bench.command(wish(1)) == [HandOver(LINE, wish(1))]
 
 
 def test_an_installer_s_wish_to_blink_goes_past_the_log(bench):
@@ -130,7 +130,7 @@ def test_an_installer_s_wish_to_blink_goes_past_the_log(bench):
     assert bench.command(blink) == [reply(7, "failed", "device_offline")]
     bench.desk.attach(LINE)
     assert [bench.command(blink)[0] for _ in range(9)] == [*[HandOver(LINE, blink)] * 8, reply(7, "failed", "busy")]
-    assert bench.actuations.high_water_mark(LINE) == 1
+    assert bench.command(wish(2)) == [HandOver(LINE, wish(2))]
 
 
 def test_a_full_value_log_stops_acceptors_and_credits_until_the_hub_books(bench, monkeypatch):

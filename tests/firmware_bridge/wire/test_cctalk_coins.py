@@ -23,7 +23,6 @@ from firmware_bridge.wire.cctalk_coins import (
     parse_buffered_credit,
     parse_inhibits,
     parse_number,
-    parse_polling_priority,
     parse_text,
 )
 
@@ -122,7 +121,6 @@ def test_no_reply_raises(data):
     assert (parse_buffered_credit(data) is None) == (len(data) != 11)
     parse_text(data)
     parse_inhibits(data)
-    parse_polling_priority(data)
 
 
 @given(positions=st.frozensets(st.integers(1, 16)), number=st.integers(0, 2**24 - 1))
@@ -139,9 +137,6 @@ def test_inhibits_name_a_position_that_cannot_be():
 
 def test_small_replies():
     assert parse_number(bytes.fromhex("4E61BC")) == 12_345_678
-    assert parse_polling_priority(bytes([2, 20])) == 200
-    assert parse_polling_priority(bytes([0, 0])) is None
-    assert parse_polling_priority(b"") is None
     assert parse_text(b"Azkoyen \xff") == "Azkoyen ?"
 
 
