@@ -80,8 +80,7 @@ class Bridge:
             values=self._values,
         )
         self._ready = asyncio.Event()
-        self._set_back = False
-        self._renewed = False
+        self._set_back = self._renewed = False
         self._silent = set(self._stations)
         self._quiet = asyncio.Event()
         self._inboxes: dict[str, Inbox] = {}
@@ -89,6 +88,7 @@ class Bridge:
         self._logged: dict[str, tuple[str, str]] = {}
         self._first_booked: dict[str, Booked] = {}
         self._work: asyncio.Queue[_Work] = asyncio.Queue(WORK_LIMIT)
+        self._at_desk = asyncio.Lock()
         if self._values.full:
             self._stop_intake()
         self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="disk")
@@ -138,13 +138,14 @@ class Bridge:
     async def _settle(self) -> None:
         """When the hub has said what it booked: start a new epoch if our log was set back, then let money flow."""
         await self._bus.settled.wait()
-        if any(self._values.is_behind(device, booked) for device, booked in self._first_booked.items()):
-            self._renew()
-        for device, booked in self._first_booked.items():
-            self._let_go(device, booked)
-        self._desk.sync()
-        self._bus.publish_anew()
-        self._ready.set()
+        async with self._at_desk:  # else a batch that is being synced in the thread would be published before it is
+            if any(self._values.is_behind(device, booked) for device, booked in self._first_booked.items()):
+                self._renew()
+            for device, booked in self._first_booked.items():
+                self._let_go(device, booked)
+            self._desk.sync()
+            self._bus.publish_anew()
+            self._ready.set()
 
     def _renew(self) -> None:
         """Our log was set back: what came since it was opened gets numbers of a new epoch."""
@@ -211,10 +212,11 @@ class Bridge:
             batch = [await self._work.get()]
             while not self._work.empty() and len(batch) < BATCH_LIMIT:
                 batch.append(self._work.get_nowait())
-            effects = [effect for work in batch for effect in self._stage(work)]
-            await loop.run_in_executor(self._disk, self._desk.sync)
-            for effect in effects:
-                self._act(effect)
+            async with self._at_desk:
+                effects = [effect for work in batch for effect in self._stage(work)]
+                await loop.run_in_executor(self._disk, self._desk.sync)
+                for effect in effects:
+                    self._act(effect)
             if self._renewed:  # this batch may have published a number of the former epoch
                 self._renewed = False
                 self._bus.publish_anew()

@@ -374,6 +374,32 @@ def test_an_old_card_is_found_out_however_late_the_hub_s_booking_comes(venue):
     run(story)
 
 
+def test_an_epoch_goes_out_when_the_one_before_it_is_booked(venue):
+    async def story() -> None:
+        async with open_hub(venue) as hub:
+            await hub.send(1, boot_id=await hub.online())
+            await hub.until(lambda: len(hub.delivered) == 1)
+            first = hub.events[0]
+            venue.end("bridge", signal.SIGTERM)
+            behind = Booked(epoch=first.epoch, seq=9, counter=9)
+            await hub.link.publish(device_topic(HUB, COINS, "booked"), encode(behind), retain=True)
+            venue.start("bridge")
+            boot_id = await hub.online()
+            second = await hub.send(2, boot_id=boot_id)
+            async with asyncio.timeout(20):
+                while second not in hub.results:
+                    await hub.send(2, boot_id=boot_id, ttl_ms=0)
+                    await asyncio.sleep(0.05)
+            told = len(hub.events)
+            await hub.until(lambda: len(hub.events) > told)
+            assert {(event.epoch, event.seq) for event in hub.events} == {(first.epoch, 1)}
+            await hub.book()
+            await hub.until(lambda: second in hub.delivered)
+            assert (hub.events[-1].epoch != first.epoch, hub.events[-1].seq) == (True, 1)
+
+    run(story)
+
+
 def test_a_command_too_long_for_any_meaning_is_thrown_away_with_a_line_in_the_log(venue):
     async def story() -> None:
         async with open_hub(venue) as hub:
