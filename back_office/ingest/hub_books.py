@@ -5,6 +5,7 @@ from typing import Final
 
 from back_office.ledger.booking import MAX_WHOLE, Arrived, Booking, Finding, Writer
 from back_office.ledger.faults import LedgerError
+from back_office.ledger.floor import beyond_floor
 from back_office.store import chains, papers, places
 from back_office.store.chains import Batch, Chain, Evidence
 from back_office.store.engine import Store, Transaction
@@ -93,7 +94,8 @@ class HubBooks:
             self._begin_chain(tx, batch)
             booking = self._book(tx, hub, batch, now_ms)
             self._move_on(tx, batch, now_ms)
-            self._judge(tx, hub, booking.findings, now_ms)
+            floor = beyond_floor(tx, self._tenant_id, batch.hub_id, batch.entries)
+            self._judge(tx, hub, [*booking.findings, *floor], now_ms)
         return "applied"
 
     def greeted(self, hub_id: bytes, hello: Hello, *, number: int, now_ms: int) -> None:

@@ -42,6 +42,15 @@ def documents(tx: Transaction, tenant_id: bytes, hub_id: bytes) -> list[Document
     return [Document(**row) for row in tx.execute(query).mappings()]
 
 
+def versions(tx: Transaction, tenant_id: bytes, hub_id: bytes, name: str) -> list[Document]:
+    """Return all versions of one document of a hub, oldest first."""
+    columns = [DOCUMENTS.c[field] for field in Document.__struct_fields__]
+    query = sa.select(*columns).where(
+        DOCUMENTS.c.tenant_id == tenant_id, DOCUMENTS.c.hub_id == hub_id, DOCUMENTS.c.name == name
+    )
+    return [Document(**row) for row in tx.execute(query.order_by(DOCUMENTS.c.version)).mappings()]
+
+
 def count_documents(tx: Transaction, tenant_id: bytes) -> int:
     """Return how many versions of documents there are; it rises with each."""
     query = sa.select(sa.func.count()).select_from(DOCUMENTS).where(DOCUMENTS.c.tenant_id == tenant_id)

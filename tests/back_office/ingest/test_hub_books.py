@@ -5,12 +5,14 @@ import sqlite3
 import msgspec
 import pytest
 
+from back_office.fleet.documents import keep_document
 from back_office.store import books, chains, engine, grants, papers, places
 from back_office.store.faults import StoreUnavailableError
 from cloud_sync.downlink import Accepted, Downlink
 from payment_core.accounts import Kind
-from payment_core.journal import CoinBooked, LeaseTaken
-from tests.back_office.world import GUEST, HUB, OTHER_HUB, TENANT, HubPen, leaves
+from payment_core.journal import CoinBooked, Held, LeaseTaken, Part
+from payment_core.policy import RiskDocument
+from tests.back_office.world import GUEST, HUB, OTHER_HUB, TENANT, WALL_MS, HubPen, leaves
 
 
 def receipt_of(office, letters):
@@ -143,13 +145,62 @@ def test_a_lease_the_office_never_gave_is_claimed_from_the_venue_alone(office):
     assert office.prove().ok
 
 
-def test_a_sale_on_the_floor_is_the_venues_risk_and_no_alarm(office):
+def allow_floor(office, per_credential, per_hub):
+    risk = RiskDocument(0, floor_per_credential=per_credential, floor_per_hub=per_hub)
+    with office.store.writing() as tx:
+        keep_document(tx, TENANT, HUB, "risk", risk, now_ms=WALL_MS)
+
+
+def on_floor(hub, amount, *, class_="A", credential=bytes(16)):
+    parts = (Part("CNY", amount, 0),)
+    hub.write(
+        lambda header: Held(1, header, parts, GUEST, credential, class_, "reader-1", 1, hub.seq, 0),
+        authorization=hub.seq,
+    )
+
+
+def test_sales_on_the_floor_are_the_venues_risk_and_no_alarm(office):
     hub = greeted(office)
-    hub.held(300, epoch=0)
+    allow_floor(office, 300, 500)
+    allow_floor(office, 0, 0)
+    on_floor(hub, 300)
+    on_floor(hub, 200, class_="B", credential=bytes([1]) * 16)
     office.take(hub.batch())
-    assert balance(office, Kind.OVERCLAIM, GUEST.hex()) == 300
+    on_floor(hub, 300)
+    office.take(hub.batch())
+    assert balance(office, Kind.OVERCLAIM, GUEST.hex()) == 800
     assert (office.frozen(), alarms(office)) == ("", [])
     assert office.prove().ok
+
+
+@pytest.mark.parametrize(
+    ("sales", "said"),
+    [
+        ([(100, "C", 1)], "entry 2: it sold 100 without a lease to class C"),
+        ([(301, "A", 1)], "it sold 301, and 301 to one credential"),
+        ([(200, "A", 1), (200, "A", 1)], "it sold 400, and 400 to one credential"),
+        ([(300, "A", 1), (300, "B", 2)], "it sold 600, and 300 to one credential"),
+        ([(10**12, "C", 1)], "entry 2: it sold 1000000000000 without a lease to class C, and 1 more"),
+    ],
+)
+def test_a_sale_beyond_the_floor_freezes_the_hub(office, sales, said):
+    hub = greeted(office)
+    allow_floor(office, 300, 500)
+    for amount, class_, credential in sales:
+        on_floor(hub, amount, class_=class_, credential=bytes([credential]) * 16)
+    office.take(hub.batch())
+    assert balance(office, Kind.OVERCLAIM, GUEST.hex()) == sum(amount for amount, *_ in sales)
+    assert office.frozen() == "overclaim"
+    with office.store.reading() as tx:
+        assert said in next(alarm.text for alarm in papers.alarms(tx, TENANT) if alarm.kind == "overclaim")
+    assert office.prove().ok
+
+
+def test_without_a_risk_document_nothing_is_sold_on_the_floor(office):
+    hub = greeted(office)
+    on_floor(hub, 1)
+    office.take(hub.batch())
+    assert office.frozen() == "overclaim"
 
 
 def test_two_hubs_of_one_account_keep_their_leases_apart(office):
