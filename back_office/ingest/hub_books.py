@@ -18,7 +18,7 @@ from cloud_sync.protocol.receipts import Watermark
 from cloud_sync.receiver import AcceptedBatch, HubRecord, Outcome
 from payment_core.journal import chain_hash
 
-FREEZING: Final = frozenset({"overclaim"})
+FREEZING: Final = frozenset({"overclaim", "impossible"})
 """Findings that freeze a hub; others only alarm."""
 
 

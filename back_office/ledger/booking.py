@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 import msgspec.inspect
 
+from back_office.ledger.authorizations import Authorizations
 from back_office.ledger.faults import BooksBrokenError, UnbookableError
 from back_office.ledger.lease_book import LeaseMove, give_back, lease_moves, spend
 from back_office.store import books, chains, grants
@@ -15,7 +16,7 @@ from back_office.store.chains import EntryRow
 from back_office.store.engine import Transaction
 from back_office.store.grants import LeaseKey, LeaseRow
 from payment_core.accounts import CHART, Account, Kind, Posting
-from payment_core.journal import VERSIONS, Entry, LeaseGranted, LeaseTaken, ToppedUp
+from payment_core.journal import VERSIONS, Entry, LeaseGranted, LeaseTaken, ToppedUp, decode_entry
 from payment_core.posting import imbalance, postings
 
 
@@ -37,7 +38,11 @@ class Arrived(msgspec.Struct, frozen=True):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """Something an entry says that cannot be right: it is booked all the same. kind: `overclaim` or `foreign_grant`."""
+    """Something an entry says that cannot be right: it is booked all the same.
+
+    kind: `overclaim` and `foreign_grant` are about leases; `impossible`: money that was never put aside, or twice, or
+    below nothing.
+    """
 
     kind: str
     text: str
@@ -46,6 +51,8 @@ class Finding(msgspec.Struct, frozen=True):
 MAX_WHOLE: Final = 2**53 - 1
 """Numbers beyond it fit no column and no reader: an entry that has one is not booked, its batch is parked."""
 Line = tuple[AccountName, str, int]
+OWED: Final = frozenset({Kind.HELD, Kind.SUSPENSE, Kind.COIN_CREDIT})
+"""What a hub holds for others: it may fall to nothing, and below it is an impossible claim."""
 
 
 def full_name(account: Account, writer: Writer, entry: Entry) -> AccountName:
@@ -96,6 +103,7 @@ class Booking:
         self._known = frozenset(self._leases)
         before = dict(self._leases)
         lines = [self._lines(arrived) for arrived in self._arrived]
+        self._judge_authorizations()
         self._write(lines)
         changed = [(place, row) for place, row in self._leases.items() if before.get(place) != row]
         grants.write_leases(self._tx, self._tenant_id, changed, known=self._known)
@@ -161,6 +169,19 @@ class Booking:
             self.findings.append(Finding("overclaim", text))
         return step.settled, step.overclaimed
 
+    def _judge_authorizations(self) -> None:
+        writer, judge = self._writer, Authorizations()
+        named = (arrived.entry.header.authorization_id for arrived in self._arrived)
+        ids = {authorization_id for authorization_id in named if authorization_id is not None}
+        chain = chains.Chain(hub_id=writer.hub_id, stream=writer.stream, epoch=writer.epoch)
+        for record in chains.records_of_authorizations(self._tx, self._tenant_id, chain, ids) if ids else ():
+            judge.take(decode_entry(record))
+        for arrived in self._arrived:
+            wrong = judge.take(arrived.entry)
+            if wrong:
+                text = f"entry {arrived.entry.header.seq}: {type(arrived.entry).__name__}: {wrong}"
+                self.findings.append(Finding("impossible", text))
+
     def _write(self, lines: list[list[Line]]) -> None:
         tx, tenant_id, writer = self._tx, self._tenant_id, self._writer
         chains.add_entries(tx, tenant_id, [self._entry_row(arrived) for arrived in self._arrived])
@@ -177,11 +198,19 @@ class Booking:
                     PostingRow(writer.hub_id, writer.stream, writer.epoch, header.seq, line, number, unit, amount)
                 )
                 moves[number, unit] += amount
-                place = books.DayPlace(header.business_date, kind, number, unit)
+                place = books.DayPlace(header.business_date, kind, header.tender.value, number, unit)
                 total, count = days[place]
                 days[place] = (total + amount, count + 1)
         books.add_postings(tx, tenant_id, rows)
-        books.move_balances(tx, tenant_id, moves, kinds)
+        after = books.move_balances(tx, tenant_id, moves, kinds)
+        if any(abs(amount) > MAX_WHOLE for amount in after.values()):
+            message = f"records from {self._arrived[0].entry.header.seq} on: a balance would pass {MAX_WHOLE}"
+            raise UnbookableError(message)
+        self.findings += [
+            Finding("impossible", f"account {kinds[number].value} {unit} stands {amount} on the wrong side")
+            for (number, unit), amount in after.items()
+            if kinds[number] in OWED and amount > 0
+        ]
         books.move_days(tx, tenant_id, days)
 
     def _entry_row(self, arrived: Arrived) -> EntryRow:

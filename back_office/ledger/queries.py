@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+import msgspec
+
 from back_office.business_day import business_date
 from back_office.console.interface import AlarmRow, GapRow, HubRow, MoneyKind, MoneyRow, TapRow, TrialRow, Venue
 from back_office.ingest.presence import Presence
@@ -15,13 +17,15 @@ from back_office.store.engine import Store, Transaction
 from back_office.store.places import Hub
 from cloud_sync.protocol.envelope import STREAM_LEDGER
 from payment_core.accounts import CHART, Kind
-from payment_core.journal import Captured, CoinBooked, Refunded
+from payment_core.journal import Captured, CoinBooked, Refunded, Tender
 from payment_core.money import shown
+from payment_core.policy import DevicesDocument
 
 T = TypeVar("T")
 
 _PER_TAP: Final = 8
 """Entries looked at per tap shown: held, commanded, captured, and room for leases and coins between them."""
+_DEVICES: Final = msgspec.json.Decoder(DevicesDocument)
 _CRITICAL: Final = frozenset({"fork", "rolled_back", "overclaim", "payment_conflict", "parked"})
 
 
@@ -48,7 +52,8 @@ class Queries:
         return await self._ask(
             lambda tx: taps_of(
                 chains.recent_entries(tx, self._tenant_id, limit=limit * _PER_TAP),
-                names={hub.hub_id: hub.name for hub in places.hubs(tx, self._tenant_id)},
+                hubs={hub.hub_id: hub.name for hub in places.hubs(tx, self._tenant_id)},
+                machines=self._machines(tx),
                 limit=limit,
             )
         )
@@ -120,6 +125,16 @@ class Queries:
             )
         return rows
 
+    def _machines(self, tx: Transaction) -> dict[tuple[bytes, str], str]:
+        """Return machines' names by hub and machine id, from each hub's newest `devices`; most have at least an id."""
+        return {
+            (hub.hub_id, lane.machine): lane.name
+            for hub in places.hubs(tx, self._tenant_id)
+            for document in papers.documents(tx, self._tenant_id, hub.hub_id)
+            if document.name == "devices"
+            for lane in _DEVICES.decode(document.body).lanes
+        }
+
     def _alarms(self, tx: Transaction, limit: int) -> list[AlarmRow]:
         names = {hub.hub_id: hub.name for hub in places.hubs(tx, self._tenant_id)}
         return [
@@ -151,7 +166,9 @@ _BY_NUMBER: Final = {(TYPE_NUMBERS[kind], account): name for (kind, account), na
 
 def _money_kind(row: DayRow) -> MoneyKind | None:
     account = row.balance.account.kind
-    return "in_doubt" if account is Kind.SUSPENSE else _BY_NUMBER.get((row.type, account))
+    kind = "in_doubt" if account is Kind.SUSPENSE else _BY_NUMBER.get((row.type, account))
+    # What coins have bought was counted when they fell into the box.
+    return None if kind == "taken" and row.tender != Tender.PURSE else kind
 
 
 def _money(rows: list[DayRow]) -> list[MoneyRow]:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from back_office.console.interface import TapResult, TapRow
 from back_office.store.chains import EntryRow
 from payment_core.journal import (
@@ -25,8 +27,17 @@ _ENDS: Final[dict[type, TapResult]] = {
 }  # fmt: skip
 
 
-def taps_of(newest_first: Sequence[EntryRow], *, names: Mapping[bytes, str], limit: int) -> list[TapRow]:
-    """Return the taps and coins among the newest entries, newest first; each as it stands by now."""
+def taps_of(
+    newest_first: Sequence[EntryRow],
+    *,
+    hubs: Mapping[bytes, str],
+    machines: Mapping[tuple[bytes, str], str],
+    limit: int,
+) -> list[TapRow]:
+    """Return the taps and coins among the newest entries, newest first; each as it stands by now.
+
+    `hubs`: names by id; `machines`: the names guests read, by hub and machine id, where a machine has one.
+    """
     ends: dict[bytes, TapResult] = {}
     taps: list[TapRow] = []
     for row in newest_first:
@@ -35,9 +46,10 @@ def taps_of(newest_first: Sequence[EntryRow], *, names: Mapping[bytes, str], lim
         if end is not None and row.authorization_id is not None:
             # The newest entry of an authorization comes first, and it is the one that says how it stands.
             ends.setdefault(row.authorization_id, end)
-        tap = _tap(row, entry, ends, names.get(row.hub_id, ""))
+        tap = _tap(row, entry, ends, hubs.get(row.hub_id, ""))
         if tap is not None:
-            taps.append(tap)
+            name = machines.get((row.hub_id, tap.machine), "")
+            taps.append(msgspec.structs.replace(tap, machine_name=name))
         if len(taps) == limit:
             break
     return taps

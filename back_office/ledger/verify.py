@@ -6,7 +6,8 @@ from typing import Final
 
 import msgspec
 
-from back_office.ledger.booking import Writer, full_name, prove_accounts
+from back_office.ledger.authorizations import Authorizations
+from back_office.ledger.booking import OWED, Writer, full_name, prove_accounts
 from back_office.ledger.faults import BooksBrokenError
 from back_office.ledger.lease_book import lease_moves
 from back_office.store import books, chains, grants, places
@@ -46,11 +47,13 @@ class _Recomputed(msgspec.Struct):
     """What the entries add up to."""
 
     balances: Sums
-    days: defaultdict[tuple[int, int, AccountName, str], int]
+    days: defaultdict[tuple[int, int, int, AccountName, str], int]
     granted: defaultdict[grants.LeaseKey, int]
     claimed: defaultdict[grants.LeaseKey, int]
     deposits: defaultdict[tuple[bytes, str], int]
     events: Counter[tuple[object, ...]]
+    authorizations: Authorizations = msgspec.field(default_factory=Authorizations)
+    impossible: list[str] = msgspec.field(default_factory=list)
 
 
 def prove_books(tx: Transaction, tenant_id: bytes) -> Proof:
@@ -70,6 +73,8 @@ def prove_books(tx: Transaction, tenant_id: bytes) -> Proof:
     proof.duplicates = sum(count - 1 for count in found.events.values())
     if proof.duplicates:
         proof.fault(f"{proof.duplicates} events are booked more than once")
+    for text in found.impossible:
+        proof.fault(text)
     return proof
 
 
@@ -77,6 +82,7 @@ def _prove_chain(
     tx: Transaction, tenant_id: bytes, chain: Chain, writer: Writer, proof: Proof, found: _Recomputed
 ) -> None:
     where = f"journal {chain.hub_id.hex()} epoch {chain.epoch}"
+    found.authorizations = Authorizations()
     seq, tail = 0, chains.NOTHING
     for page in _pages(chains.entries_of(tx, tenant_id, chain)):
         stored = books.postings_of(tx, tenant_id, chain, first=page[0].seq, last=page[-1].seq)
@@ -115,12 +121,16 @@ def _prove_entry(row: EntryRow, writer: Writer, stored: list[Balance], proof: Pr
         return
     for posting in stored:
         found.balances[posting.account, posting.unit] += posting.amount
-        found.days[row.business_date, row.type, posting.account, posting.unit] += posting.amount
+        found.days[row.business_date, row.type, entry.header.tender, posting.account, posting.unit] += posting.amount
     if _folded(stored) != _folded(
         Balance(full_name(posting.account, writer, entry), posting.unit, posting.amount) for posting in postings(entry)
     ):
         proof.fault(f"entry {row.seq} of {row.hub_id.hex()}: its postings are not what the entry says")
     _count(entry, writer, found)
+    wrong = found.authorizations.take(entry)
+    if wrong and len(found.impossible) < _MOST_FAULTS:
+        what = f"entry {row.seq} of {row.hub_id.hex()}: {type(entry).__name__}"
+        found.impossible.append(f"{what} is impossible: {wrong}")
 
 
 def _folded(rows: "Iterator[Balance] | list[Balance]") -> dict[tuple[AccountName, str], int]:
@@ -161,13 +171,18 @@ def _prove_sums(tx: Transaction, tenant_id: bytes, proof: Proof, found: _Recompu
                 f"its postings add up to {found.balances.get(place, 0)}"
             )
     days = {
-        (row.business_date, row.type, row.balance.account, row.balance.unit): row.balance.amount
+        (row.business_date, row.type, row.tender, row.balance.account, row.balance.unit): row.balance.amount
         for row in books.days(tx, tenant_id)
     }
     for day in days.keys() | found.days.keys():
         if days.get(day, 0) != found.days.get(day, 0):
-            date, _, name, unit = day
+            date, _, _, name, unit = day
             proof.fault(f"day {date}, {name.kind.value} {name.key} {unit}: the day is not what its postings say")
+    for (name, unit), amount in kept.items():
+        if name.kind in OWED and amount > 0:
+            found.impossible.append(
+                f"account {name.kind.value} {name.key} {unit} is impossible: {amount} on the wrong side"
+            )
     units: defaultdict[str, int] = defaultdict(int)
     for (_, unit), amount in kept.items():
         units[unit] += amount

@@ -38,10 +38,11 @@ class PostingRow(msgspec.Struct, frozen=True):
 
 
 class DayPlace(msgspec.Struct, frozen=True):
-    """Where a business day counts: entries of one type, on one account, in one unit."""
+    """Where a business day counts: entries of one type paid in one way, on one account, in one unit."""
 
     business_date: int
     type: int
+    tender: int
     account_no: int
     unit: str
 
@@ -102,8 +103,11 @@ def add_postings(tx: Transaction, tenant_id: bytes, rows: Sequence[PostingRow]) 
 
 def move_balances(
     tx: Transaction, tenant_id: bytes, moves: Mapping[tuple[int, str], int], kinds: Mapping[int, Kind]
-) -> None:
-    """Add `moves` {(account number, unit): amount} to the balances; a balance that would pass its floor refuses all."""
+) -> dict[tuple[int, str], int]:
+    """Add `moves` {(account number, unit): amount} to the balances and return how those stand then.
+
+    A balance that would pass its floor refuses all.
+    """
     wanted = {place: amount for place, amount in moves.items() if amount}
     held: dict[tuple[int, str], int] = {}
     for numbers in chunks({number for number, _ in wanted}):
@@ -130,22 +134,25 @@ def move_balances(
             BALANCES.c.unit == sa.bindparam("b_unit"),
         )
         tx.execute(sa.update(BALANCES).where(*where).values(amount=sa.bindparam("b_amount")), moved)
+    return {place: held.get(place, 0) + amount for place, amount in wanted.items()}
 
 
 def move_days(tx: Transaction, tenant_id: bytes, moves: Mapping[DayPlace, tuple[int, int]]) -> None:
     """Add `moves` {place: (amount, number of postings)} to the days."""
     held: dict[DayPlace, tuple[int, int]] = {}
-    for date, kind in {(place.business_date, place.type) for place in moves}:
-        wanted = {place.account_no for place in moves if (place.business_date, place.type) == (date, kind)}
+    for date, kind, tender in {(place.business_date, place.type, place.tender) for place in moves}:
+        same = (date, kind, tender)
+        wanted = {place.account_no for place in moves if (place.business_date, place.type, place.tender) == same}
         for numbers in chunks(wanted):
             query = sa.select(DAYS.c.account_no, DAYS.c.unit, DAYS.c.amount, DAYS.c.postings).where(
                 DAYS.c.tenant_id == tenant_id,
                 DAYS.c.business_date == date,
                 DAYS.c.type == kind,
+                DAYS.c.tender == tender,
                 DAYS.c.account_no.in_(numbers),
             )
             for number, unit, amount, count in tx.execute(query):
-                held[DayPlace(date, kind, number, unit)] = (amount, count)
+                held[DayPlace(*same, number, unit)] = (amount, count)
     fresh = [
         {"tenant_id": tenant_id, **msgspec.structs.asdict(place), "amount": amount, "postings": count}
         for place, (amount, count) in moves.items()
@@ -213,10 +220,11 @@ def guest_balances(tx: Transaction, tenant_id: bytes, account_ids: Iterable[byte
 
 
 class DayRow(msgspec.Struct, frozen=True):
-    """What entries of one type moved on one account on one business date, in `postings` postings."""
+    """What entries of one type and tender moved on one account on one business date, in `postings` postings."""
 
     business_date: int
     type: int
+    tender: int
     balance: Balance
     postings: int
 
@@ -225,14 +233,16 @@ def days(tx: Transaction, tenant_id: bytes, business_date: int | None = None) ->
     """Return what moved on one business date, or on all."""
     same = (ACCOUNTS.c.tenant_id == DAYS.c.tenant_id) & (ACCOUNTS.c.account_no == DAYS.c.account_no)
     query = sa.select(
-        DAYS.c.business_date, DAYS.c.type, DAYS.c.unit, DAYS.c.amount, DAYS.c.postings,
+        DAYS.c.business_date, DAYS.c.type, DAYS.c.tender, DAYS.c.unit, DAYS.c.amount, DAYS.c.postings,
         ACCOUNTS.c.kind, ACCOUNTS.c.key, ACCOUNTS.c.scope_id,
     ).join(ACCOUNTS, same)  # fmt: skip
     query = query.where(DAYS.c.tenant_id == tenant_id)
     if business_date is not None:
         query = query.where(DAYS.c.business_date == business_date)
     rows = tx.execute(query).mappings()
-    return [DayRow(row["business_date"], row["type"], _named(row), row["postings"]) for row in rows]
+    return [
+        DayRow(row["business_date"], row["type"], row["tender"], _named(row), row["postings"]) for row in rows
+    ]
 
 
 def postings_of(tx: Transaction, tenant_id: bytes, of: Chain, *, first: int, last: int) -> dict[int, list[Balance]]:

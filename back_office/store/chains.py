@@ -1,6 +1,6 @@
 """Journals as they arrived: where each chain stands, its batches, its entries, and the evidence of what did not fit."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -176,6 +176,20 @@ def entries_of(tx: Transaction, tenant_id: bytes, of: Chain) -> Iterator[EntryRo
         if len(page) < _PAGE_ROWS:
             return
         after = page[-1].seq
+
+
+def records_of_authorizations(
+    tx: Transaction, tenant_id: bytes, of: Chain, authorization_ids: Iterable[bytes]
+) -> list[bytes]:
+    """Return the records of some authorizations in a chain, in order. At most as many ids as a batch has records."""
+    query = sa.select(ENTRIES.c.record).where(
+        ENTRIES.c.tenant_id == tenant_id,
+        ENTRIES.c.authorization_id.in_(list(authorization_ids)),
+        ENTRIES.c.hub_id == of.hub_id,
+        ENTRIES.c.stream == of.stream,
+        ENTRIES.c.epoch == of.epoch,
+    )
+    return [record for (record,) in tx.execute(query.order_by(ENTRIES.c.seq))]
 
 
 def entry(tx: Transaction, tenant_id: bytes, of: Chain, seq: int) -> EntryRow | None:

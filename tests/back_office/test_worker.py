@@ -173,7 +173,8 @@ def test_leases_of_an_epoch_that_a_hub_has_left_are_not_told(office):
     with closing(sqlite3.connect(office.file)) as raw:
         raw.execute("UPDATE hubs SET epoch = 2, allowed_epoch = 2")
         raw.commit()
-    assert leaves(office.worker.on_message(*office.hub.hello(epoch=2, last_seq=0, last_hash=bytes(32))).letters) == ["receipt"]
+    hello = office.hub.hello(epoch=2, last_seq=0, last_hash=bytes(32))
+    assert leaves(office.worker.on_message(*hello).letters) == ["receipt"]
     office.top_up(400, payment="p2")
     handled = office.worker.on_message(*office.hub.letter(LeaseRequest(GUEST), "request"))
     (lease,) = heard(office, handled.letters)

@@ -22,7 +22,7 @@ def write_journal(hub, dice):
         for _ in range(dice.randrange(4)):
             coins += 1
             hub.write(lambda header, n=coins: CoinBooked(1, header, "acceptor-1", 1, n, n, 1, "CNY", 100))
-        hub.held(0, authorization=coins + 1)
+        hub.held(0, authorization=len(batches) + 1)
         batches.append(hub.batch())
     return batches, coins
 

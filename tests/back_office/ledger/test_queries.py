@@ -2,18 +2,32 @@
 
 import asyncio
 
+import msgspec
+
 from back_office.console.interface import OfficeQueries
 from back_office.ledger.queries import Queries
-from back_office.store import places
+from back_office.store import papers, places
 from cloud_sync.protocol.topics import hub_topic
-from payment_core.journal import Cause, CoinBooked, Declined, Part, Voided
+from payment_core.journal import Captured, Cause, CoinBooked, Declined, Held, Part, Tender, Voided
 from payment_core.money import MAX_MINOR, Money
+from payment_core.policy import DevicesDocument, Lane
 from tests.back_office.world import DAY, GUEST, HUB, TENANT, WALL_MS
 
 
 def ask(office, question):
     queries: OfficeQueries = Queries(office.store, TENANT, office.worker.presence, lambda: office.now_ms)
     return asyncio.run(question(queries))
+
+
+def paid_in_coins(header):
+    return msgspec.structs.replace(header, tender=Tender.CASH)
+
+
+def put_devices(office, version, name):
+    lane = Lane(id="lane-2", machine="racer-2", zone="hall", reader="reader-2", output="coin-line-2", name=name)
+    body = msgspec.json.encode(DevicesDocument(version=version, lanes=(lane,)))
+    with office.store.writing() as tx:
+        papers.add_document(tx, TENANT, papers.Document(HUB, "devices", version, body, WALL_MS))
 
 
 def play(office):
@@ -48,7 +62,7 @@ def test_taps_stand_as_they_ended(office):
         ("voided", 300, ""),
         ("captured", 200, ""),
     ]
-    assert {(row.hub, row.machine) for row in rows} == {("hall", "racer-2")}
+    assert {(row.hub, row.machine, row.machine_name) for row in rows} == {("hall", "racer-2", "")}
     assert len(ask(office, lambda queries: queries.taps(2))) == 2
 
 
@@ -69,6 +83,37 @@ def test_money_today(office):
         ("taken", "CNY", Money(200, "CNY"), 1),
     ]
     assert ask(office, lambda queries: queries.money("2026-11-23")) == []
+
+
+def test_what_coins_bought_is_not_taken_by_card(office):
+    hub = office.hub
+    office.worker.on_message(*hub.hello())
+    office.top_up(1_000)
+    office.lease()
+    hub.held(200, authorization=1)
+    hub.captured(200, authorization=1)
+    hub.write(lambda header: CoinBooked(1, paid_in_coins(header), "acceptor-1", 1, 1, 1, 1, "CNY", 300))
+    parts = (Part("CNY", 300),)
+    held = hub.write(
+        lambda header: Held(1, paid_in_coins(header), parts, None, None, None, "coin-line-1", 1, header.seq, 0),
+        authorization=2,
+    )
+    assert held.header.tender is Tender.CASH
+    hub.write(lambda header: Captured(1, paid_in_coins(header), parts, None, Cause.DEVICE), authorization=2)
+    office.take(hub.batch())
+    rows = ask(office, lambda queries: queries.money("2026-11-22"))
+    assert [(row.kind, row.amount.minor, row.count) for row in rows] == [("coins", 300, 1), ("taken", 200, 1)]
+    trial = ask(office, lambda queries: queries.trial_balance())
+    assert {row.account: row.amount.minor for row in trial}["revenue"] == -500
+    assert office.prove().faults == []
+
+
+def test_a_machine_goes_by_the_name_its_guests_read(office):
+    play(office)
+    put_devices(office, 1, "Racer")
+    put_devices(office, 2, "极速赛车 Racer 2")
+    rows = ask(office, lambda queries: queries.taps(10))
+    assert {(row.machine, row.machine_name) for row in rows} == {("racer-2", "极速赛车 Racer 2")}
 
 
 def test_the_trial_balance_sums_to_nothing(office):

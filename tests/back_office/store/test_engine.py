@@ -145,7 +145,7 @@ def test_a_database_of_another_version_is_left_alone(office):
     with raw(office) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
         connection.commit()
-    with pytest.raises(StoreVersionError, match="version 9999, this release knows up to 0001"):
+    with pytest.raises(StoreVersionError, match="version 9999, this release knows up to 0002"):
         open_store(sqlite_url(office.file))
 
 
