@@ -18,6 +18,8 @@ from payment_core.identifiers import uuid_bytes
 from payment_core.journal import Actor, Cause, CoinBooked, Tampered, Tender
 from payment_core.policy import Lane
 
+NO_COUNTER: Final = -1
+"""Said of a device whose own counter is not known."""
 FIRST_SETTLES_MS: Final = 5_000
 """How long the oldest event of an unknown device must stay the oldest; five rounds of a bridge's resending."""
 
@@ -73,7 +75,7 @@ def on_events_lost(draft: Draft, fact: FromDevice, body: EventsLost) -> None:
     _tamper(draft, fact, draft.site.lane_of_device.get(fact.device), count=body.count)
     draft.effect(Log("device.events_lost", {"device": fact.device, "count": body.count}))
     mark = _marked(draft, fact)
-    counter = mark.counter if mark else 0
+    counter = mark.counter if mark else NO_COUNTER
     _mark(draft, fact, counter=counter)
     draft.effect(SayBooked(fact.device, _booked(fact, counter)))
 
@@ -103,8 +105,7 @@ def _in_turn(draft: Draft, fact: FromDevice) -> bool:
     """
     mark, event = _marked(draft, fact), fact.event
     if mark is None:
-        known = draft.store.rows("SELECT 1 FROM value_marks WHERE device = ? LIMIT 1", (fact.device,))
-        return event.seq == 1 or (not known and _is_first_left(draft, fact))
+        return event.seq == 1 or _is_first_left(draft, fact)
     if event.seq <= mark.seq:
         draft.effect(SayBooked(fact.device, Booked(epoch=event.epoch, seq=mark.seq, counter=mark.counter)))
         return False
@@ -112,10 +113,11 @@ def _in_turn(draft: Draft, fact: FromDevice) -> bool:
 
 
 def _is_first_left(draft: Draft, fact: FromDevice) -> bool:
-    """Of a device never booked: say whether this is the oldest event its bridge still has.
+    """Of an epoch never booked: say whether this is the oldest event its bridge still has.
 
-    A ledger that was lost meets logs that go on. The bridge resends all of them every second, in order: what stayed the
-    lowest number for several rounds has nothing before it. Taking the first one heard would lose the coins before it.
+    A ledger that was lost or set back meets logs that go on. The bridge resends all of them every second, in order:
+    what stayed the lowest number for several rounds has nothing before it. Taking the first one heard would lose the
+    coins before it.
     """
     event, now_ms = fact.event, draft.now.boottime_ms
     lowest = draft.site.unbooked.get(fact.device)

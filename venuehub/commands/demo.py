@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -42,5 +42,19 @@ def demo(
     if as_json:
         print_json(report)
     else:
-        for name, value in report.items():
-            print_line(f"{name:<26} {value}")
+        _print_lines(report)
+    if keep is not None:
+        note(f"kept: venuehub journal verify --ledger {keep}/hub/state/ledger.sqlite3")
+        note(f"      venuehub office verify --dir {keep}/office --ledger {keep}/hub/state/ledger.sqlite3")
+    for wrong in cast("list[str]", report["wrong"]):
+        note(f"this does not hold: {wrong}")
+    if report["wrong"]:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _print_lines(report: dict[str, object], of: str = "") -> None:
+    for name, value in report.items():
+        if isinstance(value, dict):
+            _print_lines(value, f"{of}{name}.")
+        elif value != []:
+            print_line(f"{of + name:<34} {value}")

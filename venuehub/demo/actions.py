@@ -1,20 +1,29 @@
-"""What can be broken in the demo venue: each action does it for real and returns one line about what came of it."""
+"""What can be broken in the demo venue: each action does it for real and says in two languages what came of it."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import msgspec
+
 from back_office.console.interface import DEMO_ACTIONS, DemoAction
 from edge_agent.ledger.reader import LedgerReader
 from payment_core.money import Money, money_text
-from venuehub.demo.plan import UNIT, Member, Place
+from venuehub.demo.plan import UNIT, Place
 from venuehub.demo.stage import Stage
 from venuehub.demo.waiting import eventually
 
 COINS: Final = 2
 STILL_COMING: Final = 30
 """Entries that may wait while guests go on playing."""
+
+
+class Said(msgspec.Struct, frozen=True):
+    """One line about what came of an action, in English and in Chinese."""
+
+    en: str
+    zh: str
 
 
 class Actions:
@@ -24,7 +33,7 @@ class Actions:
         self.cut_at: float | None = None
         self._stage = stage
         self._jam: Place | None = None
-        self._do: dict[DemoAction, Callable[[], Awaitable[str]]] = {
+        self._do: dict[DemoAction, Callable[[], Awaitable[Said]]] = {
             "uplink_cut": self.cut,
             "uplink_heal": self.heal,
             "hub_kill": self.kill_hub,
@@ -34,28 +43,39 @@ class Actions:
         }
         assert set(self._do) == set(DEMO_ACTIONS)
 
-    async def do(self, action: str) -> str:
+    async def do(self, action: str) -> Said:
         """Do one action; an unknown one is answered, not raised."""
         for name, work in self._do.items():
             if name == action:
                 return await work()
-        return f"there is no action {action!r}: {', '.join(DEMO_ACTIONS)}"
+        known = ", ".join(DEMO_ACTIONS)
+        return Said(f"There is no action {action!r}: {known}", f"没有这个操作: {known}")
 
-    async def cut(self) -> str:
+    async def cut(self) -> Said:
         """Pull the internet."""
+        if self.cut_at is not None:
+            return Said("The internet is cut already.", "网线已经拔掉了。")
         self._stage.relay.pull()
         self.cut_at = time.monotonic()
-        return "The internet is gone. Guests go on playing: every decision is made at the hub, on leased money."
+        return Said(
+            "The internet is gone. Guests go on playing: every decision is made at the hub, on leased money.",
+            "网线已拔掉。客人照常游玩: 每次扣款都由本地主机在已租用的余额内决定。",
+        )
 
-    async def heal(self) -> str:
+    async def heal(self) -> Said:
         """Plug the internet in again and wait until the office has caught up."""
+        if self.cut_at is None:
+            return Said("The internet was not cut.", "网线没有拔掉。")
         before = self._unsynced()
         self._stage.relay.plug()
         self.cut_at = None
         await eventually(lambda: self._unsynced() <= STILL_COMING)
-        return f"Back online: {before} journal entries waited at the hub, all of them are on their way into the books."
+        return Said(
+            f"Back online: {before} journal entries had waited at the hub, and every one of them went into the books.",
+            f"网络恢复: 主机上等待的 {before} 条记录已全部入账。",
+        )
 
-    async def kill_hub(self) -> str:
+    async def kill_hub(self) -> Said:
         """Insert coins and kill the hub at the same moment; see that every coin is booked once."""
         stage = self._stage
         place = stage.plan.places[1]
@@ -67,9 +87,12 @@ class Actions:
         await eventually(lambda: self._coins_at(place) >= before + COINS)
         booked = self._coins_at(place) - before
         stage.guests.closed.discard(place.number)
-        return f"Killed the hub while {COINS} coins fell. It came back by itself and booked {booked}, each once."
+        return Said(
+            f"Killed the hub while {COINS} coins fell. It came back by itself and booked {booked}, each once.",
+            f"投入 {COINS} 枚硬币时主机断电。它自动恢复, 入账 {booked} 枚, 每枚只记一次。",
+        )
 
-    async def copy_card(self) -> str:
+    async def copy_card(self) -> Said:
         """Play back a recorded tap of a card that proves itself."""
         stage = self._stage
         member = next(member for member in stage.plan.members if member.card.startswith("ntag424:"))
@@ -81,11 +104,14 @@ class Actions:
         stage.guests.tap_copy(place, member)
         await eventually(lambda: stage.observer.declined["card_not_proven"] > before)
         stage.guests.closed.discard(place.number)
-        refused = stage.observer.declined["card_not_proven"] > before
-        outcome = "was refused" if refused else "WENT THROUGH"
-        return f"A copy of {member.name}'s card {outcome}: without the card's key nobody can make its next tap."
+        if stage.observer.declined["card_not_proven"] == before:
+            return Said(f"A copy of {member.name}'s card WENT THROUGH.", f"{member.name} 的复制卡通过了！")
+        return Said(
+            f"A copy of {member.name}'s card was refused: without the card's key nobody can make its next tap.",
+            f"{member.name} 的复制卡被拒绝: 没有卡内密钥, 谁也算不出它的下一次刷卡。",
+        )
 
-    async def jam(self) -> str:
+    async def jam(self) -> Said:
         """Jam a machine and let somebody tap at it."""
         stage = self._stage
         place = stage.plan.places[3]
@@ -93,21 +119,27 @@ class Actions:
         stage.machines.say(f"{place.machine_sim} jam")
         self._jam = place
         await asyncio.sleep(0.3)
-        member = self._rich_member()
-        before = stage.observer.answers.total()
+        member = max(stage.plan.members, key=lambda member: member.balance)
+        declined, held = stage.observer.declined["machine_off"], stage.observer.answers["held"]
         stage.guests.tap(place, member)
-        await eventually(lambda: stage.observer.answers.total() > before)
+        await eventually(lambda: stage.observer.declined["machine_off"] > declined)
+        if stage.observer.declined["machine_off"] == declined:
+            said = f"the tap came before the hub knew ({stage.observer.answers['held'] - held} held meanwhile)"
+            return Said(f"{place.lane.name} is jammed; {said}.", f"{place.lane.name} 已卡住, 主机还没来得及知道。")
         price = money_text(Money(stage.plan.prices.rules[0].price[0].minor, UNIT))
-        return f"{place.lane.name} is jammed. {member.name} tapped {price}: nothing was charged, and the page says why."
+        return Said(
+            f"{place.lane.name} is jammed. {member.name} tapped for {price}: nothing was charged, the page says why.",
+            f"{place.lane.name} 已卡住。{member.name} 刷卡 {price}: 没有扣款, 屏幕说明了原因。",
+        )
 
-    async def clear(self) -> str:
+    async def clear(self) -> Said:
         """Clear the jam."""
         if self._jam is None:
-            return "No machine is jammed."
+            return Said("No machine is jammed.", "没有机器卡住。")
         self._stage.machines.say(f"{self._jam.machine_sim} clear")
         self._stage.guests.closed.discard(self._jam.number)
         name, self._jam = self._jam.lane.name, None
-        return f"{name} takes credits again."
+        return Said(f"{name} takes credits again.", f"{name} 已恢复, 可以游玩。")
 
     async def _quiet(self, place: Place) -> None:
         """Keep guests away from a machine and wait until nothing moves there."""
@@ -122,9 +154,6 @@ class Actions:
         finally:
             reader.close()
         return int(rows[0][0] or 0)
-
-    def _rich_member(self) -> Member:
-        return max(self._stage.plan.members, key=lambda member: member.balance)
 
     def _unsynced(self) -> int:
         reader = LedgerReader(self._stage.folder.ledger)

@@ -116,26 +116,27 @@ def _delivered(entry: Captured, credits: int) -> int:
 
 
 class OutsideFigures(msgspec.Struct):
-    """What the devices counted by themselves."""
+    """What the devices counted by themselves; fallen: inserted and kept, or given back."""
 
     credits_seen: int
     coins_inserted: int
-    jammed: int
+    coins_fallen: int
 
 
 async def read_devices(plan: ArcadePlan, folder: Folder) -> OutsideFigures:
     """Ask every simulated machine and read every acceptor's own counters."""
     machines = [await _ask_machine(folder.dev / f"{place.machine_sim}.sock") for place in plan.places]
-    coins = 0
+    coins = given_back = 0
     for place in plan.places:
         counters = msgspec.json.decode(
             (folder.dev / f"{place.lane.acceptor}.json").read_bytes(), type=dict[str, object]
         )
         coins += int(str(counters["coins_inserted"]))
+        given_back += int(str(counters["coins_given_back"]))
     return OutsideFigures(
         credits_seen=sum(int(status["credits_seen"]) for status in machines),
         coins_inserted=coins,
-        jammed=sum(bool(status["jammed"]) for status in machines),
+        coins_fallen=coins + given_back,
     )
 
 

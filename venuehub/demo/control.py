@@ -1,9 +1,11 @@
-"""The demo's control: `POST /{action}` on a unix socket in the demo's folder, answered with one line of text."""
+"""The demo's control: `POST /{action}` on a unix socket, answered with a line in English and one in Chinese."""
 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+
+from venuehub.demo.actions import Said
 
 REQUEST_BYTES = 2_048
 
@@ -11,7 +13,7 @@ REQUEST_BYTES = 2_048
 class Control:
     """Serves the office page's buttons. Only who may open the demo's folder can reach it."""
 
-    def __init__(self, path: Path, do: Callable[[str], Awaitable[str]]) -> None:
+    def __init__(self, path: Path, do: Callable[[str], Awaitable[Said]]) -> None:
         self._path = path
         self._do = do
         self._one_at_a_time = asyncio.Lock()
@@ -37,8 +39,9 @@ class Control:
             words = head[:REQUEST_BYTES].decode(errors="replace").split()
             if len(words) > 1 and words[0] == "POST":
                 async with self._one_at_a_time:
-                    line = await self._do(words[1].strip("/"))
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n" + line.encode())
+                    said = await self._do(words[1].strip("/"))
+                lines = f"{said.en}\n{said.zh}\n".encode()
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n" + lines)
             else:
                 writer.write(b"HTTP/1.1 405 Method Not Allowed\r\n\r\n")
             await writer.drain()

@@ -16,6 +16,7 @@ UNIT: Final = "CNY"
 COIN_POSITION: Final = 3
 COIN_VALUE: Final = 100
 PLAY_PRICE: Final = 200
+POOR_BALANCE: Final = 300
 UNKNOWN_CARDS: Final = ("ntag213:04DEADBEEF0001", "ntag213:04DEADBEEF0002")
 NAMES: Final = ("racer", "shooter", "dance", "hoops", "crane", "drums")
 MACHINE_NAMES: Final = {
@@ -30,6 +31,11 @@ class Member(msgspec.Struct, frozen=True):
     name: str
     card: str
     balance: int
+
+    @property
+    def runs_out(self) -> bool:
+        """Say whether nobody tops this one up: somebody has to be short of money."""
+        return self.balance <= POOR_BALANCE
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -99,7 +105,7 @@ def _member(number: int, dice: random.Random) -> Member:
     uid = f"04{number:02X}" + dice.randbytes(5).hex().upper()
     surname = "王李张刘陈杨赵黄周吴徐孙"[number % 12]
     poor = number % 8 == 0
-    balance = 300 if poor else 5_000 + 500 * dice.randrange(20)
+    balance = POOR_BALANCE if poor else 5_000 + 500 * dice.randrange(20)
     if number % 2:
         return Member(f"{surname}**", f"ntag213:{uid}", balance)
     return Member(f"{surname}**", f"ntag424:{uid}:{dice.randbytes(16).hex().upper()}", balance)

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -16,6 +16,7 @@ from edge_agent.ledger.reader import LedgerReader
 from venuehub.demo.actions import Actions
 from venuehub.demo.audit import BooksFigures, HubFigures, OutsideFigures, read_books, read_devices, read_hub
 from venuehub.demo.control import Control
+from venuehub.demo.counter import keep_topping_up
 from venuehub.demo.observer import Observer, percentiles
 from venuehub.demo.plan import Folder, make_plan
 from venuehub.demo.stage import Stage
@@ -24,6 +25,8 @@ from venuehub.demo.waiting import eventually
 DRAIN_S: Final = 10.0
 HURRY_S: Final = 3.0
 """How long a demo drains after Ctrl-C: its processes are to be gone within ten seconds, the uplink back or not."""
+OUTAGE_S: Final = 45.0
+"""Without --seconds the outage is in the middle of the first minute."""
 TOUR: Final = ("machine_jam", "machine_clear", "card_copy", "hub_kill", "uplink_cut", "uplink_heal")
 
 
@@ -86,10 +89,12 @@ async def _perform(
     seconds = options.seconds if options.seconds is not None else 24 * 3_600.0
     jobs = [asyncio.create_task(stage.guests.play(seconds))]
     if options.outage:
-        jobs.append(asyncio.create_task(_outage(stage, actions, seconds, outage, say)))
+        jobs.append(asyncio.create_task(_outage(stage, actions, options.seconds or OUTAGE_S, outage, say)))
+    if options.seconds is None:
+        jobs.append(asyncio.create_task(keep_topping_up(stage.arcade, stage.folder, stage.arcade.regulars)))
     if options.tour:
         jobs.append(asyncio.create_task(_tour(actions, say)))
-    else:
+    elif options.seconds is not None:
         jobs.append(asyncio.create_task(_jam_once(actions, seconds)))
     ended = asyncio.create_task(stop.wait())
     everything = asyncio.gather(*jobs)
@@ -115,12 +120,12 @@ async def _outage(
     await asyncio.sleep(seconds / 3)
     taps, held = stage.observer.taps, stage.observer.answers["held"]
     cut_at = time.monotonic()
-    say(await actions.cut())
+    say((await actions.cut()).en)
     await asyncio.sleep(seconds / 3)
     outage.taps = stage.observer.taps - taps
     outage.approved = stage.observer.answers["held"] - held
     outage.seconds = round(time.monotonic() - cut_at, 1)
-    say(await actions.heal())
+    say((await actions.heal()).en)
 
 
 async def _jam_once(actions: Actions, seconds: float) -> None:
@@ -136,16 +141,17 @@ async def _jam_once(actions: Actions, seconds: float) -> None:
 async def _tour(actions: Actions, say: Callable[[str], None]) -> None:
     for action in TOUR:
         await asyncio.sleep(2)
-        say(f"[{action}] {await actions.do(action)}")
+        say((await actions.do(action)).en)
 
 
 async def _is_quiet(stage: Stage) -> bool:
     """Say whether no device owes an answer, every coin is booked and the office has everything."""
-    observer = stage.observer
-    if observer.taps < stage.guests.taps or observer.taps > observer.answers.total():
+    observer, guests = stage.observer, stage.guests
+    unanswered = observer.taps > observer.answers.total() and not stage.hub.restarts
+    if observer.taps < guests.taps or unanswered:
         return False
     outside = await read_devices(stage.plan, stage.folder)
-    if outside.coins_inserted != read_hub(stage.folder.ledger).coins_booked:
+    if outside.coins_fallen < guests.coins or outside.coins_inserted != read_hub(stage.folder.ledger).coins_booked:
         return False
     reader = LedgerReader(stage.folder.ledger)
     try:
@@ -162,7 +168,8 @@ async def _report(stage: Stage, outage: OutageFigures) -> dict[str, object]:
     outside = await read_devices(stage.plan, stage.folder)
     books = read_books(stage.arcade.tenant_id, stage.arcade.hub_id, stage.folder)
     outage.lost = hub.entries - books.booked
-    return _document(stage, stage.observer, hub, outside, books, outage)
+    report = _document(stage, stage.observer, hub, outside, books, outage)
+    return report | {"wrong": equations_that_fail(report)}
 
 
 def _document(
@@ -179,6 +186,7 @@ def _document(
         "approved": hub.approved,
         "declined": dict(sorted(hub.declined.items())),
         "repeated": observer.answers["repeated"],
+        "unanswered": observer.taps - hub.approved - hub.declined.total() - observer.answers["repeated"],
         "captured": hub.captured,
         "voided": hub.voided,
         "expired": hub.expired,
@@ -203,3 +211,21 @@ def _document(
         },
         "outage": msgspec.structs.asdict(outage),
     }
+
+
+def equations_that_fail(report: dict[str, Any]) -> list[str]:
+    """Return in words what a report says that must not be: the same sums anybody can do from it."""
+    ledger = report["ledger"]
+    answered = report["approved"] + sum(report["declined"].values()) + report["repeated"] + report["unanswered"]
+    delivered = report["credits_of_captured"] + report["credits_of_coins"]
+    seen, doubtful = report["credits_seen_by_machines"], report["credits_in_doubt"]
+    holds = {
+        "taps = approved + declined + repeated + unanswered": report["taps"] == answered,
+        "credits_seen_by_machines = captured + coins, but for doubts": delivered <= seen <= delivered + doubtful,
+        "coins_booked = coins_inserted": report["coins_booked"] == report["coins_inserted"],
+        "the ledger balances, without gap or duplicate": ledger["balanced"]
+        and not ledger["gaps"]
+        and not ledger["duplicates"],
+        "office equals hubs, nothing lost": ledger["office_equals_hubs"] and not report["outage"]["lost"],
+    }
+    return [name for name, good in holds.items() if not good]

@@ -50,6 +50,8 @@ class Arcade(msgspec.Struct, frozen=True):
     tenant_id: bytes
     identity: HubIdentity
     users: BusUsers
+    regulars: frozenset[bytes]
+    """Accounts of members who top up when they have played their money away."""
 
     @property
     def hub(self) -> str:
@@ -78,14 +80,15 @@ def found_arcade(plan: ArcadePlan, folder: Folder, *, uplink_port: int) -> Arcad
         tenant = Tenant(tenant_id, "Demo Arcades", now_ms)
         found_office(store, tenant, venue_id=venue_id, venue="星光游乐城 Starlight", timezone=TIMEZONE)
         hub = pin_hub(store, tenant_id, pinned(identity), venue_id=venue_id, name="hall", now_ms=now_ms)
-        _fill_books(store, keys, hub, plan, now_ms)
+        regulars = _fill_books(store, keys, hub, plan, now_ms)
     finally:
         store.close()
     users = _bus_users(uuid_text(hub_id))
-    return Arcade(hub_id, tenant_id, identity, users)
+    return Arcade(hub_id, tenant_id, identity, users, regulars)
 
 
-def _fill_books(store: Store, keys: OfficeKeys, hub: Hub, plan: ArcadePlan, now_ms: int) -> None:
+def _fill_books(store: Store, keys: OfficeKeys, hub: Hub, plan: ArcadePlan, now_ms: int) -> frozenset[bytes]:
+    regulars = set()
     with store.writing() as tx:
         venue = venues(tx, keys.tenant_id)[0]
         for name, content in (("devices", plan.devices), ("prices", plan.prices), ("risk", plan.risk)):
@@ -97,6 +100,9 @@ def _fill_books(store: Store, keys: OfficeKeys, hub: Hub, plan: ArcadePlan, now_
             credited = desk.top_up(_top_up(account, member, number))
             assert not isinstance(credited, TopUpRefused), credited
             desk.lease(hub, account.account_id)
+            if not member.runs_out:
+                regulars.add(account.account_id)
+    return frozenset(regulars)
 
 
 def _top_up(account: GuestAccount, member: Member, number: int) -> TopUp:
