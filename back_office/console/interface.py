@@ -17,6 +17,7 @@ TapResult = Literal[
 """How a tap stands by now: approved is held and not yet delivered, captured delivered; coins: a coin, not a card."""
 
 MoneyKind = Literal["taken", "coins", "refunds", "in_doubt"]
+"""taken: plays paid by card; coins: coins that fell into a box, whether or not they have bought a play yet."""
 Severity = Literal["info", "warning", "critical"]
 
 
@@ -44,7 +45,10 @@ class HubRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TapRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One tap or coin. `reason`: a decline reason's name; `offline`: decided without the office."""
+    """One tap or coin. `reason`: a decline reason's name; `offline`: decided without the office.
+
+    `machine`: its id; `machine_name`: what guests read on its screen, empty where nobody has named it.
+    """
 
     id: str
     at_ms: int
@@ -54,6 +58,7 @@ class TapRow(msgspec.Struct, frozen=True, kw_only=True):
     amount: Money | None = None
     reason: str = ""
     offline: bool = False
+    machine_name: str = ""
 
 
 class MoneyRow(msgspec.Struct, frozen=True, kw_only=True):

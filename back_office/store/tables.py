@@ -59,8 +59,8 @@ BALANCES: Final = Table(
     value("amount", WHOLE),
 )  # fmt: skip
 DAYS: Final = Table(
-    "days", METADATA, key("tenant_id", RAW), key("business_date", WHOLE), key("type", WHOLE), key("account_no", WHOLE),
-    key("unit", TEXT), value("amount", WHOLE), value("postings", WHOLE),
+    "days", METADATA, key("tenant_id", RAW), key("business_date", WHOLE), key("type", WHOLE), key("tender", WHOLE),
+    key("account_no", WHOLE), key("unit", TEXT), value("amount", WHOLE), value("postings", WHOLE),
 )  # fmt: skip
 LEASES: Final = Table(
     "leases", METADATA, key("tenant_id", RAW), key("account_id", RAW), key("unit", TEXT), key("hub_id", RAW),

@@ -117,8 +117,9 @@ def _books() -> None:
         _points_to(["tenant_id", "account_no", "kind"], "accounts"),
     )  # fmt: skip
     _table(
-        "days", key("tenant_id", RAW), key("business_date", WHOLE), key("type", WHOLE), key("account_no", WHOLE),
-        key("unit", TEXT), value("amount", WHOLE), value("postings", WHOLE), *_at_least(1, "postings"),
+        "days", key("tenant_id", RAW), key("business_date", WHOLE), key("type", WHOLE), key("tender", WHOLE),
+        key("account_no", WHOLE), key("unit", TEXT), value("amount", WHOLE), value("postings", WHOLE),
+        *_at_least(0, "tender"), *_at_least(1, "postings"),
         _points_to(["tenant_id", "account_no"], "accounts"),
     )  # fmt: skip
     _table(
