@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.sizes import count
-from tests.support.venue import Venue, open_venue
+from tests.support.venue import Venue, broken_promises_of, open_venue
 from tests.support.venue_audit import broken_promises
 from venuehub.demo.audit import read_books
 
@@ -41,13 +41,6 @@ async def act(venue: Venue, what: str, dice: random.Random) -> None:
         await venue.killed_and_back(getattr(venue.stage, what), UP[what])
 
 
-async def promises(venue: Venue) -> list[str]:
-    """Wait until all is settled and return what was not kept."""
-    await venue.settled()
-    outside = await venue.devices()
-    return broken_promises(venue.read(), credits_seen=await venue.credits_seen(), coins_inserted=outside.coins_inserted)
-
-
 def books_of(venue: Venue):
     return read_books(venue.stage.arcade.tenant_id, venue.stage.arcade.hub_id, venue.stage.folder)
 
@@ -61,7 +54,7 @@ def test_killed_in_turn_while_guests_play_every_debit_has_a_name_and_no_coin_is_
             for what in story(SEED):
                 await act(venue, what, dice)
                 await asyncio.sleep(dice.uniform(0.0, 0.35))  # the moment of the next act: any
-            assert await promises(venue) == []
+            assert await broken_promises_of(venue) == []
             ledger, books = venue.read(), books_of(venue)
             assert ledger.lost == 0
             assert ledger.coins > 0
@@ -103,7 +96,7 @@ def test_a_program_that_ends_in_its_worst_moment_keeps_its_promises_and_a_mutant
             await venue.until(lambda: child.restarts > 0, f"{program} has died")
             await venue.back(child, UP[program], before=1)
             if mutant != "no-counter":
-                return await promises(venue)
+                return await broken_promises_of(venue)
             venue.stage.guests.insert_coins(place, 1)  # behind this one the first would not come any more
             await venue.until(lambda: venue.read().coins > 0, "a coin is booked")
             inserted = (await venue.devices()).coins_inserted

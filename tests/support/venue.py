@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from edge_agent.ledger.reader import LedgerReader
-from tests.support.venue_audit import Ledger, read_ledger
+from tests.support.venue_audit import Ledger, broken_promises, read_ledger
 from venuehub.demo.audit import OutsideFigures, read_devices
 from venuehub.demo.plan import ArcadePlan, Folder, Member, Place, make_plan
 from venuehub.demo.processes import Child
@@ -22,6 +22,7 @@ DEADLINE_S = 60.0
 PATIENCE_S = 6.0
 TRIES = 6
 PAUSE_S = 0.05
+KINDS = ("reader-*.json", "acceptor-*.json")
 OPEN_ONES = "SELECT count(*) FROM authorizations WHERE state IN (2, 3)"
 
 
@@ -155,11 +156,33 @@ class Venue:
 
         await self.until(same, "every coin is booked")
 
+    async def guests_done(self) -> None:
+        """Wait until the devices have carried out what the guests were told; only where no device was unplugged."""
+        guests, dev = self.stage.guests, self.stage.folder.dev
+
+        def same() -> bool:
+            readers, acceptors = ([json.loads(file.read_bytes()) for file in dev.glob(kind)] for kind in KINDS)
+            coins = sum(status["coins_inserted"] + status["coins_given_back"] for status in acceptors)
+            return (sum(status["taps"] for status in readers), coins) == (guests.taps, guests.coins)
+
+        await self.until(same, "every tap and coin has been made")
+
     async def settled(self) -> None:
         """Wait until no device owes an answer, every coin is booked and the office has everything."""
+        await self.guests_done()
         await self.coins_booked()
         await self.until(lambda: self.one(OPEN_ONES) == 0, "no device owes an answer")
         await self.until(lambda: self.unsynced() == 0, "the office has everything")
+
+
+async def broken_promises_of(venue: Venue) -> list[str]:
+    """Return what the venue did not keep, at a moment when nothing moves: a last tap may still be on its way."""
+    while True:
+        await venue.settled()
+        ledger = venue.read()
+        seen, outside = await venue.credits_seen(), await venue.devices()
+        if venue.read().entries == ledger.entries:
+            return broken_promises(ledger, credits_seen=seen, coins_inserted=outside.coins_inserted)
 
 
 @contextlib.asynccontextmanager
