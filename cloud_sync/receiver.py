@@ -36,6 +36,8 @@ from payment_core.journal import EpochOpened, HubEntry, LeaseGranted, ToppedUp, 
 BUFFERED_BATCHES: Final = 1_024
 BUFFERED_BYTES: Final = 64 * 1024 * 1024
 """What waits behind gaps, over all hubs; a batch beyond either is dropped, for its hub sends it again."""
+AHEAD_MS: Final = 60_000
+"""A newest hello whose number is further ahead of the office's clock was made by a hub whose clock was wrong."""
 
 
 class HubRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +140,8 @@ class Receiver:
         self._opener = opener
         self._signer = signer
         self._waiting: dict[bytes, dict[int, bytes]] = {}
+        self._asked: dict[bytes, tuple[int, int]] = {}
+        self._righted: dict[bytes, int] = {}
 
     def on_message(self, now_ms: int, topic: str, payload: bytes) -> list[Effect]:
         """Take whatever came on an uplink topic. `now_ms`: UTC ms. Never raises on bytes."""
@@ -239,7 +243,14 @@ class Receiver:
         sizes = [len(batch) for batches in self._waiting.values() for batch in batches.values()]
         if near and len(sizes) < BUFFERED_BATCHES and sum(sizes) + len(data) <= BUFFERED_BYTES:
             self._waiting.setdefault(hub.hub_id, {}).setdefault(header.batch_seq, data)
-        return [self._to_hub(hub, ResendRequest(header.epoch, watermark.batch_seq + 1), "command", 0)]
+        return self._ask_again(hub, header.epoch, watermark.batch_seq + 1)
+
+    def _ask_again(self, hub: HubRecord, epoch: int, from_seq: int) -> list[Effect]:
+        """Ask once per gap: everything behind it would else be sent again for each batch of it."""
+        if self._asked.get(hub.hub_id) == (epoch, from_seq):
+            return []
+        self._asked[hub.hub_id] = (epoch, from_seq)
+        return [self._to_hub(hub, ResendRequest(epoch, from_seq), "command", 0)]
 
     def _freeze(self, now_ms: int, hub: HubRecord, epoch: int, reason: str, evidence: bytes) -> list[Effect]:
         self._office.freeze(hub.hub_id, reason, (evidence,))
@@ -263,9 +274,10 @@ class Receiver:
                 return [Refusal(topic, "kind")]
 
     def _on_hello(self, now_ms: int, hub: HubRecord, hello: Hello, number: int, payload: bytes) -> list[Effect]:
+        self._asked.pop(hub.hub_id, None)
         fresh = number > hub.hello_number
-        if fresh:
-            self._office.greeted(hub.hub_id, hello, number=number, now_ms=now_ms)
+        if fresh or self._is_righted(now_ms, hub, hello, number):
+            self._office.greeted(hub.hub_id, hello, number=max(number, hub.hello_number), now_ms=now_ms)
         # An old hello may be a replay: it is answered, so that a hub that was rolled back and has lost its clock finds
         # out by itself, but it proves nothing here.
         answered = msgspec.structs.replace(hub, nonce=hello.nonce)
@@ -273,6 +285,21 @@ class Receiver:
         if reason:
             return self._freeze(now_ms, answered, hello.epoch, reason, payload)
         return [self._receipt(now_ms, answered, hello.epoch)]
+
+    def _is_righted(self, now_ms: int, hub: HubRecord, hello: Hello, number: int) -> bool:
+        """Say whether an older number is that of a hub whose clock was far ahead once, and no longer is.
+
+        Were it not taken, no receipt would carry this hub's nonce for years. A replay gains nothing here: it cannot
+        freeze (what contradicts the books is not taken), the number stays the highest one, and a nonce that is not the
+        hub's makes it deaf only until its next hello.
+        """
+        today = number <= now_ms + AHEAD_MS < hub.hello_number
+        if not today or number <= self._righted.get(hub.hub_id, 0):
+            return False
+        if hello.nonce == hub.nonce or self._contradiction(hub.hub_id, hello):
+            return False
+        self._righted[hub.hub_id] = number
+        return True
 
     def _contradiction(self, hub_id: bytes, hello: Hello) -> str:
         watermark = self._office.watermark(hub_id)

@@ -120,7 +120,7 @@ def test_what_waits_behind_gaps_is_bounded_in_bytes(monkeypatch):
     first, second, third = pen.good(1), pen.good(2), pen.good(2)
     monkeypatch.setattr(receiver_module, "BUFFERED_BYTES", len(second) + len(third) - 1)
     for data in (second, third):
-        assert answers(receiver.on_message(2, BATCH_TOPIC, data)) == [ResendRequest(1, 1)]
+        receiver.on_message(2, BATCH_TOPIC, data)
     receiver.on_message(2, BATCH_TOPIC, first)
     assert office.watermark(HUB).batch_seq == 2
 
@@ -130,11 +130,71 @@ def test_a_gap_is_asked_for_and_what_waited_behind_it_is_applied_when_it_closes(
     pen = Pen()
     one, two, three = pen.good(2), pen.good(2), pen.good(2)
     assert answers(receiver.on_message(2, BATCH_TOPIC, three)) == [ResendRequest(1, 1)]
-    assert answers(receiver.on_message(2, BATCH_TOPIC, two)) == [ResendRequest(1, 1)]
+    assert receiver.on_message(2, BATCH_TOPIC, two) == [], "asked for already"
     assert HUB not in office.booked
     closing = receiver.on_message(2, BATCH_TOPIC, one)
     assert [effect.batch.header.batch_seq for effect in closing if isinstance(effect, Applied)] == [1, 2, 3]
     assert answers(closing) == [Receipt(1, 3, batch_hash(three), 2, NONCE)]
+
+
+def test_each_gap_is_asked_for_once_and_again_after_a_hello():
+    _, receiver = greeted()
+    pen = Pen()
+    one, two, three, four, five = [pen.good(1) for _ in range(5)]
+    assert answers(receiver.on_message(2, BATCH_TOPIC, two)) == [ResendRequest(1, 1)]
+    assert receiver.on_message(2, BATCH_TOPIC, four) == []
+    receiver.on_message(2, BATCH_TOPIC, one)
+    assert answers(receiver.on_message(2, BATCH_TOPIC, five)) == [ResendRequest(1, 3)]
+    assert receiver.on_message(2, BATCH_TOPIC, five) == []
+    receiver.on_message(2, hub_topic(HUB, "up", "hello"), hello_bytes(number=6, last_seq=5))
+    assert answers(receiver.on_message(2, BATCH_TOPIC, five)) == [ResendRequest(1, 3)]
+    assert len(answers(receiver.on_message(2, BATCH_TOPIC, three))) == 1
+
+
+NOW_MS = 1_790_000_000_000
+TEN_YEARS_MS = 10 * 365 * 86_400_000
+
+
+def greeted_ten_years_ahead():
+    office = MemoryOffice(hub_record(IDENTITY))
+    receiver = make_receiver(office)
+    ahead = hello_bytes(number=NOW_MS + TEN_YEARS_MS, nonce=b"a" * 16)
+    receiver.on_message(NOW_MS, hub_topic(HUB, "up", "hello"), ahead)
+    return office, receiver, ahead
+
+
+def test_a_hub_whose_clock_was_ahead_once_is_heard_when_it_is_right_again():
+    office, receiver, _ = greeted_ten_years_ahead()
+    receiver.on_message(NOW_MS, hub_topic(HUB, "up", "hello"), hello_bytes(number=NOW_MS, nonce=b"b" * 16))
+    data = Pen().good(2)
+    assert answers(receiver.on_message(NOW_MS, BATCH_TOPIC, data)) == [
+        Receipt(1, 1, batch_hash(data), NOW_MS, b"b" * 16)
+    ]
+    assert office.hubs[HUB].hello_number == NOW_MS + TEN_YEARS_MS
+
+
+def test_a_replayed_hello_neither_freezes_nor_takes_the_place_of_a_newer_one():
+    office, receiver, ahead = greeted_ten_years_ahead()
+    topic = hub_topic(HUB, "up", "hello")
+    old = hello_bytes(number=NOW_MS, nonce=b"b" * 16)
+    newer = hello_bytes(number=NOW_MS + 1, nonce=b"c" * 16)
+    for letter in (old, newer, old, ahead):
+        receiver.on_message(NOW_MS, topic, letter)
+    assert office.hubs[HUB].nonce == b"c" * 16
+    receiver.on_message(NOW_MS, BATCH_TOPIC, Pen().good(2))
+    behind = hello_bytes(number=NOW_MS + 2, nonce=b"d" * 16)  # it has sealed nothing yet: an old one, or rolled back
+    for letter in (behind, ahead):
+        (body,) = answers(receiver.on_message(NOW_MS, topic, letter))
+        assert (body.through_seq, body.frozen) == (1, "")
+    assert (office.hubs[HUB].nonce, office.hubs[HUB].frozen, office.evidence) == (b"c" * 16, "", [])
+
+
+def test_an_older_number_is_not_taken_where_the_newest_is_of_today():
+    office, receiver = greeted()
+    topic = hub_topic(HUB, "up", "hello")
+    receiver.on_message(NOW_MS, topic, hello_bytes(number=NOW_MS, nonce=b"a" * 16))
+    receiver.on_message(NOW_MS, topic, hello_bytes(number=NOW_MS - 1, nonce=b"b" * 16))
+    assert office.hubs[HUB].nonce == b"a" * 16
 
 
 def test_batches_too_far_ahead_are_not_kept():
