@@ -1,8 +1,10 @@
-"""The office's way to the demo's control: one POST to a loopback address or a unix socket, one line back."""
+"""The office's way to the demo's control: one POST to a loopback address or a unix socket, two lines back."""
 
 import asyncio
 from typing import Final
 from urllib.parse import urlsplit
+
+from back_office.console.interface import ButtonResult
 
 ANSWER_S: Final = 20.0
 """A kill, a restart and a recovery fit in this; the page's button waits as long."""
@@ -15,7 +17,9 @@ class DemoControlError(Exception):
 
 
 class DemoControl:
-    """`POST {url}/{action}` with an empty body; the answer's text is what the page shows.
+    """`POST {url}/{action}` with an empty body; the answer is what the page shows: a line in English, one in Chinese.
+
+    An answer of one line stands for both.
 
     `url` is `http://127.0.0.1:PORT` or `unix:/path/of/socket`, as `--demo-control` takes it. Only the own machine is
     talked to: the control breaks things.
@@ -35,8 +39,8 @@ class DemoControl:
             message = f"--demo-control {url}: use http://127.0.0.1:PORT or unix:/path/of/socket"
             raise DemoControlError(message)
 
-    async def __call__(self, action: str) -> str:
-        """Do the action and return the control's line."""
+    async def __call__(self, action: str) -> ButtonResult:
+        """Do the action and return what the control says about it."""
         request = (
             f"POST {self._prefix}/{action} HTTP/1.1\r\nHost: {self._host}\r\n"
             "Content-Length: 0\r\nConnection: close\r\n\r\n"
@@ -50,11 +54,11 @@ class DemoControl:
         head, _, body = answer.partition(b"\r\n\r\n")
         status = head.split(b" ", 2)[1:2]
         lines = body.decode(errors="replace").strip().splitlines()
-        line = lines[0] if lines else ""
+        english, chinese = (lines[0], lines[1] if len(lines) > 1 else lines[0]) if lines else ("", "")
         if status != [b"200"]:
-            message = f"demo control {self._url}: {line or 'it refused'}"
+            message = f"demo control {self._url}: {english or 'it refused'}"
             raise DemoControlError(message)
-        return line
+        return ButtonResult(en=english, zh=chinese)
 
     async def _exchange(self, request: bytes) -> bytes:
         if self._socket_path:
@@ -71,7 +75,7 @@ class DemoControl:
 
 
 async def _read_to_end(reader: asyncio.StreamReader) -> bytes:
-    """Read until the control closes or the bound is reached: the answer is one line."""
+    """Read until the control closes or the bound is reached: the answer is two lines."""
     answer = b""
     while len(answer) < ANSWER_BYTES:
         piece = await reader.read(ANSWER_BYTES - len(answer))

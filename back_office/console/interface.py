@@ -143,5 +143,13 @@ DEMO_ACTIONS: Final[tuple[DemoAction, ...]] = (
 )  # fmt: skip
 """The demo's buttons, by the name that is posted."""
 
-DemoControlCall = Callable[[str], Awaitable[str]]
-"""Does one action in the demo venue and returns one line about what happened."""
+
+class ButtonResult(msgspec.Struct, frozen=True):
+    """One line about what a demo button did, in the page's two languages."""
+
+    en: str
+    zh: str
+
+
+DemoControlCall = Callable[[str], Awaitable[ButtonResult]]
+"""Does one action in the demo venue and says what happened."""

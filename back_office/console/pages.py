@@ -78,7 +78,8 @@ class Pages:
             return PlainTextResponse("no such action", status_code=404)
         words = self._language(request)
         try:
-            line, failed = await self._demo_control(action), False
+            result = await self._demo_control(action)
+            line, failed = result.en if words.language == "en" else result.zh, False
         except DemoControlError as error:
             line, failed = str(error), True
         venue = (await self._watch.look()).venue

@@ -55,6 +55,12 @@ class Words:
                 return self._texts[f"age.{name}"].format(count=age_ms // step_ms)
         return self._texts["age.now"]
 
+    def lasting(self, key: str, age_ms: int, **values: object) -> str:
+        """Return the text about something that has been so for a while; `{key}_now` before there is an age to tell."""
+        if age_ms < _STEPS[-1][0]:
+            return self(f"{key}_now", **values)
+        return self(key, age=self.age(age_ms), **values)
+
     def clock(self, at_ms: int, timezone: str) -> str:
         """Return the venue's time of day with seconds; a dash for a time that no calendar has."""
         try:

@@ -6,7 +6,7 @@ import sys
 import uvicorn
 
 from back_office.console.app import make_console
-from back_office.console.interface import AlarmRow, GapRow, HubRow, MoneyRow, TapRow, TrialRow, Venue
+from back_office.console.interface import AlarmRow, ButtonResult, GapRow, HubRow, MoneyRow, TapRow, TrialRow, Venue
 from payment_core.money import Money
 
 AT_MS = 1_795_312_800_000  # 2026-11-22 10:00:00 in Shanghai
@@ -132,9 +132,9 @@ def troubled_office() -> SampleOffice:
     return office
 
 
-async def control(action: str) -> str:
+async def control(action: str) -> ButtonResult:
     """Answer for the demo's control."""
-    return f"done: {action}"
+    return ButtonResult(en=f"done: {action}", zh=f"完成: {action}")
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from back_office.console.demo_control import DemoControl, DemoControlError
+from back_office.console.interface import ButtonResult
 
 
 async def serve(answer, start):
@@ -19,17 +20,17 @@ async def serve(answer, start):
 
 
 def http(status, body):
-    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body.encode())}\r\n\r\n{body}".encode()
 
 
-def test_an_action_is_posted_to_a_port_and_its_line_comes_back():
+def test_an_action_is_posted_to_a_port_and_its_lines_come_back():
     async def story():
-        server, asked = await serve(
-            http("200 OK", "the uplink is down\nmore"), lambda each: asyncio.start_server(each, "127.0.0.1", 0)
-        )
+        answer = http("200 OK", "the uplink is down\n网线已拔掉\nmore")
+        server, asked = await serve(answer, lambda each: asyncio.start_server(each, "127.0.0.1", 0))
         async with server:
             port = server.sockets[0].getsockname()[1]
-            assert await DemoControl(f"http://127.0.0.1:{port}/")("uplink_cut") == "the uplink is down"
+            said = await DemoControl(f"http://127.0.0.1:{port}/")("uplink_cut")
+        assert said == ButtonResult(en="the uplink is down", zh="网线已拔掉")
         assert asked == ["POST /uplink_cut HTTP/1.1"]
 
     asyncio.run(story())
@@ -40,7 +41,7 @@ def test_an_action_is_posted_to_a_unix_socket(tmp_path):
         path = str(tmp_path / "control")
         server, asked = await serve(http("200 OK", "jammed"), lambda each: asyncio.start_unix_server(each, path))
         async with server:
-            assert await DemoControl(f"unix:{path}")("machine_jam") == "jammed"
+            assert await DemoControl(f"unix:{path}")("machine_jam") == ButtonResult(en="jammed", zh="jammed")
         assert asked == ["POST /machine_jam HTTP/1.1"]
 
     asyncio.run(story())

@@ -46,6 +46,23 @@ def test_a_good_evening_in_chinese():
         assert said in text
 
 
+def test_a_machine_goes_by_its_name_and_keeps_its_id_as_a_title():
+    office = busy_office()
+    office.tap_rows = [tap_row(1, machine="racer-01", machine_name="极速赛车 Racer 1"), tap_row(2, machine="crane-05")]
+    html = get(office).text
+    assert '<td class="machine" title="racer-01">极速赛车 Racer 1</td>' in html
+    assert '<td class="machine" title="crane-05">crane-05</td>' in html
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("/", "Hall 1 has been silent for a moment."), ("/?lang=zh-Hans", "Hall 1 刚刚失去联系。")]
+)
+def test_a_hub_that_has_just_gone_has_been_silent_for_a_moment(path, said):
+    office = busy_office()
+    office.hub_rows = [hub_row(online=False, last_seen_ms=2**52)]
+    assert said in text_of(get(office, path))
+
+
 def test_a_quiet_office_says_so():
     office = busy_office()
     office.hub_rows = [hub_row()]
@@ -142,6 +159,13 @@ def test_a_demo_button_answers_with_one_line(action):
     assert f'hx-post="/demo/{action}"' in get(office, demo=control).text
     answer = get(office, f"/demo/{action}", method="POST", headers=OWN, demo=control)
     assert f"done: {action}" in answer.text
+
+
+def test_a_demo_button_answers_in_the_pages_language():
+    chinese = {**OWN, "accept-language": "zh-CN"}
+    answer = get(busy_office(), "/demo/hub_kill", method="POST", headers=chinese, demo=control)
+    assert "完成: hub_kill" in answer.text
+    assert "done: hub_kill" not in answer.text
 
 
 def test_a_demo_that_does_not_answer_is_told_on_the_page():

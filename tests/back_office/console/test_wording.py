@@ -56,6 +56,11 @@ def test_an_age_is_told_in_its_largest_whole_step(age_ms, expected):
     assert Words("en").age(age_ms) == expected
 
 
+def test_a_time_that_has_lasted_less_than_a_second_is_a_moment():
+    told = [Words("en").lasting("hubs.outbox_silent", age_ms) for age_ms in (-5, 999, 1_000)]
+    assert told == ["not known, silent for a moment", "not known, silent for a moment", "not known, silent for 1 s"]
+
+
 def test_sums_and_clock():
     words = Words("zh-Hans")
     assert words.amount(Money(-1_204_400, "CNY")) == "-¥12,044.00"
