@@ -1,8 +1,18 @@
 """The one error of the command line, the exit codes, and how a room's fault becomes one."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from pathlib import Path
+from typing import Final
+
+_PLACE: Final = re.compile(r"(--[a-z-]+):? (?=\S)|(\S*[/.]\S*): ")
+"""What a room's text begins with: an option, or a file."""
+_REMEDY: Final = re.compile(
+    r"(.+)(?:; |[.] (?=[A-Z])|: (?=(?:write|run|choose|name|look|check|give|say) )|: (?=is |are ))(.+)", re.DOTALL
+)
+"""What a room's text ends with: `…; choose another`, `…. Choose another.`, `…: write HOST:PORT`, `…: is it there?`."""
 
 
 class ExitCode(IntEnum):
@@ -38,10 +48,43 @@ class CliError(Exception):
 
 @contextmanager
 def told_as(
-    code: str, *faults: type[Exception], where: str = "", hint: str = "", exit_code: ExitCode = ExitCode.FAILED
+    code: str,
+    *faults: type[Exception],
+    where: str = "",
+    hint: str = "",
+    otherwise: str = "",
+    exit_code: ExitCode = ExitCode.FAILED,
 ) -> Iterator[None]:
-    """Turn these faults of a room into a CliError with their own text; the body is the call into the room."""
+    """Turn these faults of a room into a CliError; the body is the call into the room.
+
+    A room's text is `place: what is wrong; remedy`. It is told in these three parts; `where` and `hint` go before what
+    it says, `otherwise` is the remedy where it says none.
+    """
     try:
         yield
     except faults as error:
-        raise CliError(code, str(error), where=where, hint=hint, exit_code=exit_code) from error
+        place, message, remedy = parted(str(error), where)
+        raise CliError(code, message, where=place, hint=hint or remedy or otherwise, exit_code=exit_code) from error
+
+
+@contextmanager
+def writing_to(place: Path, *, option: str) -> Iterator[None]:
+    """Tell of a place that cannot be written to, and of the option that names another."""
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot be written ({error.strerror or error})"
+        where = str(error.filename or place)
+        hint = f"name a place that you may write to with {option}"
+        raise CliError("not_written", message, where=where, hint=hint) from error
+
+
+def parted(text: str, where: str = "") -> tuple[str, str, str]:
+    """Return place, what is wrong, and remedy of a room's text; empty what it does not say."""
+    known = (where, Path(where).name) if where else ()
+    for place in known:
+        text = text.removeprefix(f"{place}: ")
+    if not where and (found := _PLACE.match(text)):
+        where, text = found[1] or found[2], text[found.end() :]
+    remedy = _REMEDY.fullmatch(text)
+    return (where, remedy[1], remedy[2]) if remedy else (where, text, "")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from venuehub.errors import ExitCode, told_as
+from venuehub.errors import ExitCode, told_as, writing_to
 from venuehub.output import AsJson, print_json, print_line
 
 app = typer.Typer(name="config", no_args_is_help=True)
@@ -82,7 +82,7 @@ def split(
         plan = load_site(site, version=version)
     written = {f"bridge-{bridge}.toml": text.encode() for bridge, text in plan.bridge_files.items()}
     written["devices.json"] = msgspec.json.format(msgspec.json.encode(plan.devices), indent=2) + b"\n"
-    with told_as("not_written", OSError, where=str(out)):
+    with writing_to(out, option="--out"):
         out.mkdir(parents=True, exist_ok=True)
         for name, content in written.items():
             (out / name).write_bytes(content)

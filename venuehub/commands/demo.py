@@ -46,9 +46,9 @@ def demo(
     if keep is not None:
         note(f"kept: venuehub journal verify --ledger {keep}/hub/state/ledger.sqlite3")
         note(f"      venuehub office verify --dir {keep}/office --ledger {keep}/hub/state/ledger.sqlite3")
-    for wrong in cast("list[str]", report["wrong"]):
+    for wrong in cast("list[str]", report.get("wrong", [])):
         note(f"this does not hold: {wrong}")
-    if report["wrong"]:
+    if "wrong" in report:
         raise typer.Exit(ExitCode.FAILED)
 
 

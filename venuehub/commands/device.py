@@ -9,6 +9,7 @@ import msgspec
 import typer
 from typer.core import TyperCommand
 
+from venuehub.addresses import host_and_port
 from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.output import AsJson, note, print_json, print_line
 
@@ -175,15 +176,12 @@ def identify(
     from payment_core.errors import MalformedMessageError
     from venuehub.identify import DeviceSilentError, identify
 
-    host, _, port = broker.removeprefix("mqtt://").rpartition(":")
-    if not host or not port.isdecimal():
-        message = f"--broker: {broker!r} is not an address"
-        raise CliError(code="settings", message=message, hint="write mqtt://HOST:PORT", exit_code=ExitCode.USAGE)
+    host, port = host_and_port("--broker", broker, scheme="mqtt://")
     password = ""
     if password_file is not None:
         with told_as("settings", OSError, where="--password-file", exit_code=ExitCode.USAGE):
             password = password_file.read_text(encoding="utf-8").strip()
-    settings = MqttSettings(host=host, port=int(port), username=username, password=password)
+    settings = MqttSettings(host=host, port=port, username=username, password=password)
     with (
         told_as("broker_unreachable", BrokerUnavailableError, where=broker, exit_code=ExitCode.UNAVAILABLE),
         told_as("broker_refuses", SubscriptionRefusedError, MalformedMessageError, where=broker),

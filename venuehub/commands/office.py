@@ -2,19 +2,13 @@
 
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import Annotated, Final, Literal
 
 import typer
 
 from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.output import AsJson, note, print_json, print_line
-
-if TYPE_CHECKING:
-    from back_office.store.engine import Store
-    from cloud_sync.identity import OfficeKeys
 
 app = typer.Typer(name="office", no_args_is_help=True, help="The back office: books, hubs, members' cards.")
 card_app = typer.Typer(name="card", no_args_is_help=True, help="Members' cards.")
@@ -36,44 +30,6 @@ def _new_id() -> bytes:
     from payment_core.identifiers import uuid7
 
     return uuid7(unix_ms=_now_ms(), dice=secrets.token_bytes(10))
-
-
-@contextmanager
-def _faults() -> Iterator[None]:
-    """Tell the office's own faults as what they are."""
-    from back_office.console.demo_control import DemoControlError
-    from back_office.fleet.documents import DocumentError
-    from back_office.fleet.founding import FoundingError
-    from back_office.members.cards import CardKnownError, CardTextError, CardUnknownError
-    from back_office.settings import SettingsError
-    from back_office.store.faults import StoreError
-    from cloud_sync.identity import IdentityError
-    from cloud_sync.mqtt_link import MqttLinkError
-
-    with (
-        told_as("settings", SettingsError, CardTextError, DocumentError, DemoControlError, exit_code=ExitCode.USAGE),
-        told_as("office", FoundingError, CardKnownError, CardUnknownError),
-        told_as("store", StoreError),
-        told_as("identity", IdentityError, exit_code=ExitCode.NOT_PROVISIONED),
-        told_as("broker_unreachable", MqttLinkError, exit_code=ExitCode.UNAVAILABLE),
-    ):
-        yield
-
-
-@contextmanager
-def _office(folder: Path) -> "Iterator[tuple[Store, OfficeKeys]]":
-    """Open an office's folder: its keys and its books."""
-    from back_office.settings import database_file
-    from back_office.store.engine import open_store, sqlite_url
-    from cloud_sync.identity import load_office
-
-    with _faults():
-        keys = load_office(folder)
-        store = open_store(sqlite_url(database_file(folder)))
-        try:
-            yield store, keys
-        finally:
-            store.close()
 
 
 @app.command("init", epilog='Example: venuehub office init --dir office --tenant "Star Arcade"')
@@ -99,13 +55,24 @@ def init(
     from provisioning.identity import make_office
     from provisioning.key_store import FileKeyStore
     from venuehub.office_tls import make_office_tls
+    from venuehub.office_tools import office_faults, undone_on_fault
 
-    with told_as("settings", ZoneInfoNotFoundError, ValueError, where="--timezone", exit_code=ExitCode.USAGE):
+    if not tenant.strip():
+        message, hint = "an office needs its operator's name", 'write --tenant "Star Arcade"'
+        raise CliError("settings", message, where="--tenant", hint=hint, exit_code=ExitCode.USAGE)
+    known = "write a name such as Asia/Shanghai"
+    with told_as(
+        "settings", ZoneInfoNotFoundError, ValueError, where="--timezone", hint=known, exit_code=ExitCode.USAGE
+    ):
         ZoneInfo(timezone)
-    with _faults():
+    hosts = broker_host or LOCAL_HOSTS
+    with office_faults(), undone_on_fault(folder, option="--dir"):
         keys = make_office(_new_id())
         FileKeyStore(folder, warn=note).keep_office(keys)
-        make_office_tls(folder, tenant_id=keys.tenant_id, tenant=tenant, broker_hosts=broker_host or LOCAL_HOSTS)
+        with told_as(
+            "settings", ValueError, where="--broker-host", hint="write a name or an address", exit_code=ExitCode.USAGE
+        ):
+            make_office_tls(folder, tenant_id=keys.tenant_id, tenant=tenant, broker_hosts=hosts)
         store = open_store(sqlite_url(database_file(folder)), create=True)
         try:
             founder = Tenant(keys.tenant_id, tenant, _now_ms())
@@ -129,23 +96,16 @@ def enroll(
     as_json: AsJson = False,
 ) -> None:
     """Give a hub an identity and a certificate, and pin its keys."""
-    from back_office.fleet.founding import only_venue, pin_hub
     from back_office.settings import broker_settings
     from payment_core.identifiers import uuid_text
-    from provisioning.identity import enroll_hub, pinned
-    from provisioning.key_store import FileKeyStore
-    from venuehub.office_tls import make_hub_tls
+    from venuehub.office_tools import enroll, open_office
 
-    with _office(folder) as (store, keys):
+    called = name or hub_folder.resolve().name
+    with open_office(folder) as (store, keys):
         at = broker_settings(broker, folder)
-        place = only_venue(store, keys.tenant_id, venue)
-        identity = enroll_hub(
-            keys, hub_id=_new_id(), venue_id=place.venue_id, epoch=1, broker_host=at.host, broker_port=at.port
+        identity = enroll(
+            store, keys, office=folder, hub_folder=hub_folder, name=called, venue=venue, at=at, hub_id=_new_id()
         )
-        called = name or hub_folder.resolve().name
-        FileKeyStore(hub_folder, warn=note).keep_hub(identity)
-        make_hub_tls(folder, hub_folder, hub_id=identity.hub_id)
-        pin_hub(store, keys.tenant_id, pinned(identity), venue_id=place.venue_id, name=called, now_ms=_now_ms())
     if as_json:
         print_json({"hub_id": uuid_text(identity.hub_id), "name": called, "dir": str(hub_folder)})
     else:
@@ -164,8 +124,9 @@ def run(
     """Take what hubs send, keep the books, serve the pages; until SIGTERM."""
     from back_office.app import run as run_office
     from back_office.settings import OfficeSettings, broker_settings, http_address
+    from venuehub.office_tools import office_faults
 
-    with _faults():
+    with office_faults():
         settings = OfficeSettings(
             folder=folder,
             broker=broker_settings(broker, folder),
@@ -194,8 +155,9 @@ def verify(
     """Prove the books: recompute everything from the entries. Exit code 1 where something is wrong."""
     from back_office.ledger.hub_ledger import LedgerFileError, compare_ledger
     from back_office.ledger.verify import prove_books
+    from venuehub.office_tools import open_office
 
-    with _office(folder) as (store, keys), store.reading() as tx:
+    with open_office(folder) as (store, keys), store.reading() as tx:
         proof = prove_books(tx, keys.tenant_id)
         if ledger is not None:
             with told_as("ledger", LedgerFileError):
@@ -224,8 +186,9 @@ def card_add(
     """Add a card, with an account of its own."""
     from back_office.members.cards import add_card, parse_card
     from back_office.store.people import GuestAccount
+    from venuehub.office_tools import open_office
 
-    with _office(folder) as (store, keys), store.writing() as tx:
+    with open_office(folder) as (store, keys), store.writing() as tx:
         account = GuestAccount(account_id=_new_id(), masked_name=name, language=language, created_ms=_now_ms())
         added = add_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper, account=account)
     if as_json:
@@ -246,8 +209,9 @@ def card_status(
 ) -> None:
     """Block a card, call it lost, or make it active again."""
     from back_office.members.cards import find_card, parse_card, set_status
+    from venuehub.office_tools import open_office
 
-    with _office(folder) as (store, keys), store.writing() as tx:
+    with open_office(folder) as (store, keys), store.writing() as tx:
         found = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper)
         version = set_status(tx, keys.tenant_id, found, status)
     if as_json:
@@ -272,10 +236,12 @@ def topup(
     from back_office.fleet.founding import find_hub, only_venue
     from back_office.ledger.desk import Desk, TopUp, TopUpRefused, venue_of
     from back_office.members.cards import find_card, parse_card
+    from venuehub.office_tools import open_office, refuse_no_money
 
-    with _office(folder) as (store, keys):
+    with open_office(folder) as (store, keys):
         at = find_hub(store, keys.tenant_id, hub) if hub else None
         with store.writing() as tx:
+            refuse_no_money(tx, keys.tenant_id, amount, unit)
             account_id = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper).account_id
             venue = venue_of(tx, keys.tenant_id, at.venue_id) if at else only_venue(store, keys.tenant_id)
             desk = Desk(tx, keys.tenant_id, venue, now_ms=_now_ms())
@@ -305,8 +271,9 @@ def document_set(
     """Give a hub a document; it gets the next version."""
     from back_office.fleet.documents import keep_document, read_document
     from back_office.fleet.founding import find_hub
+    from venuehub.office_tools import open_office
 
-    with _office(folder) as (store, keys):
+    with open_office(folder) as (store, keys):
         content = read_document(name, file)
         at = find_hub(store, keys.tenant_id, hub)
         with store.writing() as tx:

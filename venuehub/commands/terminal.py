@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from venuehub.addresses import host_and_port
 from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.output import print_line
 
@@ -41,8 +42,8 @@ def run(
 
     if language not in LANGUAGES:
         raise _usage("--language", f"{language!r} has no texts", f"use {' or '.join(LANGUAGES)}")
-    broker_host, broker_port = _address("--broker", broker.removeprefix("mqtt://"))
-    http_host, http_port = _address("--http", http)
+    broker_host, broker_port = host_and_port("--broker", broker, scheme="mqtt://")
+    http_host, http_port = host_and_port("--http", http)
     settings = TerminalSettings(
         hub=hub,
         mqtt=MqttSettings(host=broker_host, port=broker_port, username=username, password=_password(password_file)),
@@ -59,13 +60,6 @@ def run(
             asyncio.run(run_terminal(settings, on_ready=lambda url: print_line(f"guest pages: {url}")))
         except* (AddressInUseError, SubscriptionRefusedError) as faults:
             raise faults.exceptions[0] from None
-
-
-def _address(option: str, text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal():
-        raise _usage(option, f"{text!r} is not an address", "write HOST:PORT")
-    return host, int(port)
 
 
 def _usage(option: str, message: str, hint: str) -> CliError:
