@@ -30,8 +30,9 @@ def test_a_misspelt_setting_names_file_place_and_remedy(capsys, tmp_path):
     assert cli.main(["config", "check", str(file), "--json"]) == 2
     error = json.loads(capsys.readouterr().out)["error"]
     assert error["code"] == "settings"
-    assert "identiy" in error["message"]
-    assert "identity" in error["message"]
+    assert error["where"] == str(file)
+    assert error["message"] == "identiy is not a setting"
+    assert error["hint"] == "Did you mean identity?"
 
 
 @pytest.mark.parametrize(
@@ -49,3 +50,17 @@ def test_a_file_that_does_not_say_what_it_is_for_needs_a_kind(capsys, tmp_path):
     file.write_text("")
     assert cli.main(["config", "check", str(file)]) == 2
     assert "--kind" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_named_once(capsys):
+    assert cli.main(["config", "check", "/none/hub.toml"]) == 2
+    assert capsys.readouterr().err == ("venuehub: /none/hub.toml: there is no such file\n  remedy: Check the path.\n")
+
+
+def test_a_folder_that_cannot_be_written_to_has_a_remedy(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    words = ["config", "split", str(EXAMPLES / "site.toml"), "--out", str(tmp_path / "file" / "x"), "--json"]
+    assert cli.main(words) == 1
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["code"], error["where"]) == ("not_written", str(tmp_path / "file" / "x"))
+    assert "--out" in error["hint"]

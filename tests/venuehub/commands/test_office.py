@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -29,7 +30,8 @@ def folder(tmp_path, run):
 def test_an_office_is_made_once_and_only_its_owner_reads_it(folder, run):
     code, said = run("init", "--dir", folder, "--tenant", "Star Arcade")
     assert (code, said["error"]["code"]) == (4, "identity")
-    assert "never overwritten" in said["error"]["message"]
+    assert "never overwritten" in said["error"]["hint"]
+    assert said["error"]["where"].startswith(str(folder))
     secrets = [*folder.glob("*.key"), *folder.glob("*.pem")]
     assert {path.name for path in secrets} >= {"sign.key", "trust.key", "ca.pem", "office.pem", "broker.pem"}
     assert {path.stat().st_mode & 0o077 for path in secrets} == {0}
@@ -50,6 +52,69 @@ def test_hubs_are_enrolled(folder, tmp_path, run):
     assert (tmp_path / "hub-1" / "ca.crt").read_bytes() == (folder / "ca.crt").read_bytes()
     code, said = run("enroll", "--dir", folder, "--hub", tmp_path / "hub-2", "--name", "hub-1")
     assert (code, said["error"]["code"]) == (1, "office")
+    assert not (tmp_path / "hub-2").exists()
+    assert run("enroll", "--dir", folder, "--hub", tmp_path / "hub-2", "--name", "hub-2")[0] == 0
+
+
+def test_what_was_there_before_a_fault_stays(folder, tmp_path, run):
+    (tmp_path / "hub-1").mkdir()
+    for name in ("notes.txt", "hub.pem"):
+        (tmp_path / "hub-1" / name).write_text("mine")
+    code, said = run("enroll", "--dir", folder, "--hub", tmp_path / "hub-1")
+    assert (code, said["error"]["where"]) == (4, str(tmp_path / "hub-1" / "hub.pem"))
+    assert {path.name: path.read_text() for path in (tmp_path / "hub-1").iterdir()} == {
+        "notes.txt": "mine",
+        "hub.pem": "mine",
+    }
+    assert run("enroll", "--dir", folder, "--hub", tmp_path / "hub-2", "--name", "hub-1")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "where"),
+    [
+        (("--tenant", ""), 2, "--tenant"),
+        (("--tenant", "T", "--broker-host", "türkçe"), 2, "--broker-host"),
+    ],
+)
+def test_an_office_that_cannot_be_made_leaves_nothing(tmp_path, run, words, code, where):
+    said = run("init", "--dir", tmp_path / "x", *words)
+    assert (said[0], said[1]["error"]["where"]) == (code, where)
+    assert said[1]["error"]["hint"]
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, run):
+    file = tmp_path / "file"
+    file.write_text("")
+    for place in (file / "o2", Path("/proc/o2")):
+        code, said = run("init", "--dir", place, "--tenant", "T")
+        assert (code, said["error"]["code"], said["error"]["where"]) == (1, "not_written", str(place))
+        assert "--dir" in said["error"]["hint"]
+
+
+def test_a_top_up_that_no_purse_can_hold(folder, run):
+    run("card", "add", "--dir", folder, "--card", CARD)
+    topup = ("topup", "--dir", folder, "--card", CARD)
+    code, said = run(*topup, "--amount", 99999999999999999999)
+    assert (code, said["error"]["where"]) == (2, "--amount")
+    for unit in ("ZZZ", "play:", ""):
+        code, said = run(*topup, "--amount", 100, "--unit", unit)
+        assert (code, said["error"]["where"]) == (2, "--unit")
+        assert "CNY" in said["error"]["hint"]
+        assert "play:NAME" in said["error"]["hint"]
+    for unit in ("CNY", "TWD", "bonus", "play:racing", "coupon:birthday", "admission:day"):
+        assert run(*topup, "--amount", 100, "--unit", unit)[0] == 0
+
+
+def test_a_unit_of_the_price_list_can_be_topped_up(folder, tmp_path, run):
+    run("card", "add", "--dir", folder, "--card", CARD)
+    run("enroll", "--dir", folder, "--hub", tmp_path / "hub-1")
+    prices = tmp_path / "prices.toml"
+    prices.write_text('unit = "CNY"\nrules = [{ price = [[3, "star"]] }]\n')
+    topup = ("topup", "--dir", folder, "--card", CARD, "--amount", 3, "--unit", "star")
+    assert run(*topup)[0] == 2
+    assert run("document", "set", "--dir", folder, "--hub", "hub-1", "prices", prices)[0] == 0
+    assert run(*topup)[0] == 0
 
 
 def test_cards_and_money(folder, tmp_path, run):
@@ -80,6 +145,8 @@ def test_documents(folder, tmp_path, run):
     code, said = run("document", "set", "--dir", folder, "--hub", "hub-1", "risk", file)
     assert code == 2
     assert "hold" in said["error"]["message"]
+    assert said["error"]["where"] == str(file)
+    assert "examples/" in said["error"]["hint"]
 
 
 def test_verify_ends_with_one_where_an_amount_was_changed(folder, run):

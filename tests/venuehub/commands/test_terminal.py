@@ -14,6 +14,8 @@ WELL = ["terminal", "run", "--hub", "hub-1", "--broker", "mqtt://127.0.0.1:1"]
     [
         (["--broker", "localhost"], "--broker: 'localhost' is not an address"),
         (["--http", "127.0.0.1:http"], "--http: '127.0.0.1:http' is not an address"),
+        (["--http", "127.0.0.1:99999"], "--http: '127.0.0.1:99999': there is no port 99999"),
+        (["--broker", "mqtt://x:70000"], "there is no port 70000"),
         (["--language", "th"], "--language: 'th' has no texts"),
         (["--password-file", "/nowhere/secret"], "--password-file: [Errno 2]"),
     ],
@@ -27,6 +29,6 @@ def test_an_address_that_is_taken_is_named_with_its_remedy(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main([*WELL, "--http", f"127.0.0.1:{port}"]) == 69
-    assert f"cannot be served at 127.0.0.1:{port}: Address already in use; choose another with --http" in (
+    assert f"cannot be served at 127.0.0.1:{port}: Address already in use\n  remedy: choose another" in (
         capsys.readouterr().err
     )

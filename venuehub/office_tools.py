@@ -1,0 +1,119 @@
+"""What `venuehub office` does beside its rooms: faults in words, a folder opened, a hub enrolled, units checked."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from back_office.console.demo_control import DemoControlError
+from back_office.fleet.documents import DocumentError
+from back_office.fleet.founding import FoundingError, only_venue, pin_hub
+from back_office.members.cards import CardKnownError, CardTextError, CardUnknownError
+from back_office.settings import SettingsError, database_file
+from back_office.store import papers, places
+from back_office.store.engine import Store, Transaction, open_store, sqlite_url
+from back_office.store.faults import StoreError
+from cloud_sync.identity import HubIdentity, IdentityError, OfficeKeys, load_office
+from cloud_sync.mqtt_link import MqttLinkError, MqttSettings
+from payment_core.money import MAX_MINOR, MINOR_DIGITS
+from payment_core.pricing import PriceList
+from provisioning.identity import enroll_hub, pinned
+from provisioning.key_store import FileKeyStore
+from venuehub.errors import CliError, ExitCode, told_as, writing_to
+from venuehub.office_tls import make_hub_tls
+from venuehub.output import note
+
+WHOLE_UNITS: Final = ("bonus", "token", "ticket", "point", "minute")
+UNIT_FORMS: Final = ("play:", "coupon:", "admission:")
+"""What goes before a name: `play:racing`."""
+
+
+@contextmanager
+def office_faults() -> Iterator[None]:
+    """Tell the office's own faults as what they are."""
+    compare = "compare the file with those of the same name in examples/"
+    with (
+        told_as("settings", SettingsError, CardTextError, DemoControlError, exit_code=ExitCode.USAGE),
+        told_as("settings", DocumentError, otherwise=compare, exit_code=ExitCode.USAGE),
+        told_as("office", FoundingError, CardKnownError, CardUnknownError),
+        told_as("store", StoreError),
+        told_as("identity", IdentityError, exit_code=ExitCode.NOT_PROVISIONED),
+        told_as("broker_unreachable", MqttLinkError, exit_code=ExitCode.UNAVAILABLE),
+    ):
+        yield
+
+
+@contextmanager
+def open_office(folder: Path) -> Iterator[tuple[Store, OfficeKeys]]:
+    """Open an office's folder: its keys and its books."""
+    with office_faults():
+        keys = load_office(folder)
+        store = open_store(sqlite_url(database_file(folder)))
+        try:
+            yield store, keys
+        finally:
+            store.close()
+
+
+@contextmanager
+def undone_on_fault(folder: Path, *, option: str) -> Iterator[None]:
+    """Write into a folder; where that fails, what was made in it is removed, so that it can be tried again."""
+    before = set(folder.iterdir()) if folder.is_dir() else None
+    try:
+        with writing_to(folder, option=option):
+            yield
+    except BaseException:
+        if folder.is_dir():
+            for path in set(folder.iterdir()) - (before or set()):
+                path.unlink()
+            if before is None:
+                folder.rmdir()
+        raise
+
+
+def enroll(
+    store: Store, keys: OfficeKeys, *, office: Path, hub_folder: Path, name: str, venue: str, at: MqttSettings,
+    hub_id: bytes,
+) -> HubIdentity:  # fmt: skip
+    """Make a hub's identity and certificate in its folder and pin its keys; all of it or nothing."""
+    place = only_venue(store, keys.tenant_id, venue)
+    identity = enroll_hub(
+        keys, hub_id=hub_id, venue_id=place.venue_id, epoch=1, broker_host=at.host, broker_port=at.port
+    )
+    with undone_on_fault(hub_folder, option="--hub"):
+        FileKeyStore(hub_folder, warn=note).keep_hub(identity)
+        make_hub_tls(office, hub_folder, hub_id=identity.hub_id)
+        now_ms = time.time_ns() // 1_000_000
+        pin_hub(store, keys.tenant_id, pinned(identity), venue_id=place.venue_id, name=name, now_ms=now_ms)
+    return identity
+
+
+def refuse_no_money(tx: Transaction, tenant_id: bytes, amount: int, unit: str) -> None:
+    """Raise CliError where a sum is too large, or its unit is no currency, in no price list and of no purse's form."""
+    if amount > MAX_MINOR:
+        message = f"{amount} is more than the books can hold"
+        hint = f"the largest is {MAX_MINOR} minor units"
+        raise CliError("settings", message, where="--amount", hint=hint, exit_code=ExitCode.USAGE)
+    known = {*MINOR_DIGITS, *WHOLE_UNITS, *_priced_units(tx, tenant_id)}
+    if unit in known or any(unit.startswith(form) and unit != form for form in UNIT_FORMS):
+        return
+    forms = ", ".join(f"{form}NAME" for form in UNIT_FORMS)
+    raise CliError(
+        "settings", f"{unit!r} is no unit that a purse can hold", where="--unit",
+        hint=f"known are {', '.join(sorted(known))}, {forms} and what a hub's price list names",
+        exit_code=ExitCode.USAGE,
+    )  # fmt: skip
+
+
+def _priced_units(tx: Transaction, tenant_id: bytes) -> set[str]:
+    """Return the units in which anything is priced at any hub."""
+    units: set[str] = set()
+    for hub in places.hubs(tx, tenant_id):
+        for document in papers.documents(tx, tenant_id, hub.hub_id):
+            if document.name == "prices":
+                prices = msgspec.json.decode(document.body, type=PriceList)
+                units |= {prices.unit} | {money.unit for rule in prices.rules for money in rule.price}
+    return units
