@@ -208,7 +208,7 @@ async def _serve(settings: OfficeSettings, queries: Queries, live: Live, ready: 
         ready.have("http")
         return
     control = DemoControl(settings.demo_control) if settings.demo_control else None
-    pages = make_console(queries, live, control)
+    pages = make_console(queries, live, control, host=settings.http.host)
     with _listen(settings.http) as listening:
         config = uvicorn.Config(
             pages, log_level="warning", lifespan="off", access_log=False, timeout_graceful_shutdown=1

@@ -3,16 +3,18 @@
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from back_office.console.guard import Guard
+from back_office.console.guard import LOCAL_NAME, Guard
 from back_office.console.interface import DemoControlCall, Live, OfficeQueries
 from back_office.console.pages import Pages
 from back_office.console.snapshot import Watch
 
 
-def make_console(queries: OfficeQueries, live: Live, demo_control: DemoControlCall | None = None) -> Starlette:
-    """Return the console; without `demo_control` there are no buttons and no route that breaks things.
+def make_console(
+    queries: OfficeQueries, live: Live, demo_control: DemoControlCall | None = None, *, host: str = LOCAL_NAME
+) -> Starlette:
+    """Return the console, to be served at `host`; without `demo_control` no button and no route breaks things.
 
-    It has no login of its own: serve it on the loopback address or behind one.
+    It has no login of its own: serve it on the loopback address or behind one (a proxy that asks for it by address).
     """
     pages = Pages(Watch(queries, live), demo_control)
-    return Starlette(routes=pages.routes(), middleware=[Middleware(Guard)])
+    return Starlette(routes=pages.routes(), middleware=[Middleware(Guard, host=host)])

@@ -40,7 +40,7 @@ class AddressInUseError(Exception):
 async def run_terminal(settings: TerminalSettings, on_ready: Callable[[str], None]) -> None:
     """Serve until stopped by SIGINT or SIGTERM. `on_ready` gets the address once the pages answer."""
     hall = Hall(default_language=settings.language, languages=LANGUAGES)
-    app = Pages(hall, default_language=settings.language).app()
+    app = Pages(hall, default_language=settings.language).app(host=settings.http_host)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=GOODBYE_S,

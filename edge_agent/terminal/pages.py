@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from edge_agent.terminal.board import Screen
-from edge_agent.terminal.guard import Guard
+from edge_agent.terminal.guard import LOCAL_NAME, Guard
 from edge_agent.terminal.hall import Hall, LaneFeed
 from edge_agent.terminal.static_files import StaticTree
 from edge_agent.terminal.wording import LANGUAGES, Words
@@ -42,8 +42,8 @@ class Pages:
             lstrip_blocks=True,
         )
 
-    def app(self) -> Starlette:
-        """Return the ASGI application."""
+    def app(self, *, host: str = LOCAL_NAME) -> Starlette:
+        """Return the ASGI application, to be served at `host`."""
         return Starlette(
             routes=[
                 Route("/", self.lanes),
@@ -53,7 +53,7 @@ class Pages:
                 Route("/lane/{lane}/language/{language}", self.pick_language, methods=["POST"]),
                 self._static.route(),
             ],
-            middleware=[Middleware(Guard)],
+            middleware=[Middleware(Guard, host=host)],
         )
 
     async def lanes(self, request: Request) -> Response:

@@ -46,12 +46,12 @@ async def ask(
                 gone.set()
 
     parts = urlsplit(path)
-    sent = {"host": "venue.test", **(headers or {})}
+    sent = {"host": "localhost", **(headers or {})}
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
         "path": parts.path, "raw_path": parts.path.encode(), "query_string": parts.query.encode(), "root_path": "",
         "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
-        "client": ("127.0.0.1", 1), "server": ("venue.test", 80),
+        "client": ("127.0.0.1", 1), "server": ("localhost", 80),
     }  # fmt: skip
     async with asyncio.timeout(DEADLINE_S):
         await app(scope, receive, send)

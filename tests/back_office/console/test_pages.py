@@ -19,7 +19,7 @@ from tests.back_office.console.sample_office import (
 )
 from tests.support.asgi import ask
 
-OWN = {"origin": "http://venue.test"}
+OWN = {"origin": "http://localhost"}
 
 
 def get(office, path="/", *, demo=None, **options):
@@ -192,3 +192,13 @@ def test_static_files_may_be_kept_for_ever():
     office = busy_office()
     address = re.search(r'src="(/static/[0-9a-f]{16}/console\.js)"', get(office).text)[1]
     assert get(office, address).headers["cache-control"] == "public, max-age=31536000, immutable"
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:8080", 200), ("127.0.0.1:8080", 200), ("10.0.0.9", 200), ("[::1]:8080", 200), ("Localhost", 200),
+        ("evil.example", 403), ("evil.example:8080", 403), ("", 403), ("[::1", 403), ("localhost.evil.example", 403),
+    ],
+)  # fmt: skip
+def test_a_name_that_is_not_ours_is_refused(host, status):
+    assert get(busy_office(), headers={"host": host}).status == status

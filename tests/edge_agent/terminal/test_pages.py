@@ -12,7 +12,7 @@ from payment_core.bus import View, encode, view_topic
 from payment_core.decision import DECLINE_REASONS
 from tests.support.asgi import ask
 
-OWN = {"origin": "http://venue.test"}
+OWN = {"origin": "http://localhost"}
 
 
 @pytest.fixture
@@ -120,3 +120,20 @@ def test_the_list_names_the_machines(app, hall):
 def test_health_says_whether_the_broker_is_heard(app, hall):
     hall.set_connected(connected=False)
     assert json.loads(get(app, "/health").text) == {"connected": False, "malformed": 0}
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:8080", 200), ("127.0.0.1:8080", 200), ("10.0.0.9", 200), ("[::1]:8080", 200), ("Localhost", 200),
+        ("evil.example", 403), ("evil.example:8080", 403), ("", 403), ("[::1", 403), ("localhost.evil.example", 403),
+    ],
+)  # fmt: skip
+def test_a_name_that_is_not_ours_is_refused(app, host, status):
+    assert get(app, "/", headers={"host": host}).status == status
+    posted = get(app, "/lane/x/language/en", method="POST", headers={"host": host, "origin": f"http://{host}"})
+    assert posted.status == {200: 404}.get(status, status)
+
+
+def test_the_name_where_the_pages_are_served_is_ours(hall):
+    app = Pages(hall, default_language="en").app(host="Venue-PC.local")
+    assert get(app, "/", headers={"host": "venue-pc.local:8080"}).status == 200
