@@ -69,7 +69,9 @@ class Hub:
         self._thread = TillThread(till, store, clock=till_clock.now, deliver=self._deliver, failed=self._failed)
         hub = uuid_text(identity.hub_id)
         offer = self._thread.offer
-        self._bus = DeviceBus(mqtt_settings(settings.device_bus, folder, client_id=hub), hub=hub, offer=offer)
+        # A name of its own: where one broker serves bus and office, two clients of one name throw each other out.
+        bus = mqtt_settings(settings.device_bus, folder, client_id=f"{hub}-bus")
+        self._bus = DeviceBus(bus, hub=hub, offer=offer)
         office = settings.uplink or Broker(host=identity.broker_host, port=identity.broker_port)
         self._uplink = Uplink(
             mqtt_settings(office, folder, client_id=hub),

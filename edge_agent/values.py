@@ -47,8 +47,8 @@ def on_credit(draft: Draft, fact: FromDevice, body: CreditDelivered) -> None:
 def on_coin(draft: Draft, fact: FromDevice, body: CoinInserted) -> None:
     """A coin fell: book it once, and let it play when it covers the price."""
     lane = draft.site.lane_of_device.get(fact.device)
-    if not _in_turn(draft, fact):
-        return
+    if not draft.site.currency or not _in_turn(draft, fact):
+        return  # before the first price list nobody can say what a coin is worth; the bridge keeps it
     amount = draft.site.coins.get(fact.device, {}).get(body.position)
     if lane is None or amount is None:
         _tamper(draft, fact, lane, count=1)

@@ -28,7 +28,7 @@ _HELD = Account(Kind.HELD)
 _SUSPENSE = Account(Kind.SUSPENSE)
 
 
-def _source(entry: Held | Captured | Voided | Expired, part: Part) -> Account:
+def _source(entry: Held | Captured | Voided | Expired | Refunded, part: Part) -> Account:
     """Return where a part came from and goes back to: the account's lease, the floor, or the lane's coin credit."""
     if part.lease_epoch is None or entry.account_id is None:
         return Account(Kind.COIN_CREDIT, entry.header.lane or "")
@@ -41,7 +41,7 @@ def _move(parts: Iterable[Part], *, out_of: Account | None, into: Account | None
     """Debit `out_of` and credit `into` per part; None stands for the part's own source."""
     rows: list[Posting] = []
     for part in parts:
-        if not isinstance(entry, Held | Captured | Voided | Expired):
+        if not isinstance(entry, Held | Captured | Voided | Expired | Refunded):
             source = out_of or into
             assert source is not None
         else:
@@ -96,8 +96,7 @@ def _authorization(entry: Held | Captured | Voided | Expired | InDoubt | Refunde
         case InDoubt():
             return _move(entry.parts, out_of=_HELD, into=_SUSPENSE, entry=entry)
         case Refunded():
-            lease = Account(Kind.LEASE, entry.account_id.hex())
-            return _move(entry.parts, out_of=revenue, into=lease, entry=entry)
+            return _move(entry.parts, out_of=revenue, into=None, entry=entry)
 
 
 def imbalance(rows: Iterable[Posting]) -> dict[str, int]:

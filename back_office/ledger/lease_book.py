@@ -38,8 +38,7 @@ def lease_moves(entry: Entry) -> Iterator[LeaseMove]:
         case Captured():
             yield from _moves(entry.account_id, entry.released, sign=-1)
         case Refunded():
-            for part in entry.parts:
-                yield LeaseMove(entry.account_id, part.unit, part.lease_epoch, -part.amount)
+            yield from _moves(entry.account_id, entry.parts, sign=-1)
         case _:
             return
 

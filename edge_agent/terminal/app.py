@@ -24,13 +24,16 @@ _log = logging.getLogger("venuehub.terminal")
 
 
 class TerminalSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose lanes to show, where the bus is, and where to serve. Port 0: any free one."""
+    """Whose lanes to show, where the bus is, and where to serve. Port 0: any free one.
+
+    `language` is the venue's; empty: each page begins with what its browser asks for.
+    """
 
     hub: str
     mqtt: MqttSettings
     http_host: str = "127.0.0.1"
     http_port: int = 8_080
-    language: str = LANGUAGES[0]
+    language: str = ""
 
 
 class AddressInUseError(Exception):

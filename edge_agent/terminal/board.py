@@ -31,7 +31,8 @@ ScreenState = Literal[
 class Screen(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the templates need. `waiting`: connected, but the hub has said nothing about this lane yet.
 
-    `price` is what was charged or, while idle, what the next play costs. Balances are None where they may not be shown.
+    `language` is empty where nobody has chosen one. `price` is what was charged or, while idle, what the next play
+    costs. Balances are None where they may not be shown.
     """
 
     state: ScreenState

@@ -46,7 +46,10 @@ class LaneFeed:
 
 
 class Hall:
-    """The lanes and devices of a hub. `connected` is whether the broker is there."""
+    """The lanes and devices of a hub. `connected` is whether the broker is there.
+
+    `default_language` is the venue's; empty: it has none, and each page begins with its reader's.
+    """
 
     def __init__(
         self, *, default_language: str, languages: tuple[str, ...], now_ms: Callable[[], int] = monotonic_ms
@@ -81,6 +84,10 @@ class Hall:
             self._on_view(address.name, message, retained=retained)
         elif isinstance(message, DeviceState) and (address.name in self.devices or len(self.devices) < MAX_DEVICES):
             self.devices[address.name] = message
+
+    def may_have(self, lane: str) -> bool:
+        """Return whether the hub may have that lane: any, until the bus has named some; then one of those."""
+        return not self._feeds or lane in self._feeds
 
     def feed(self, lane: str) -> LaneFeed:
         """Return a lane's feed; one that the bus has not named is kept only as long as somebody looks at it."""

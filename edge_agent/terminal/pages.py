@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from sse_starlette.event import ServerSentEvent
 from sse_starlette.sse import EventSourceResponse
@@ -19,15 +20,17 @@ from edge_agent.terminal.board import Screen
 from edge_agent.terminal.guard import LOCAL_NAME, Guard
 from edge_agent.terminal.hall import Hall, LaneFeed
 from edge_agent.terminal.static_files import StaticTree
-from edge_agent.terminal.wording import LANGUAGES, Words
+from edge_agent.terminal.wording import LANGUAGES, Words, spoken_first
 
 BEAT_MS: Final = 2_000
 """A stream says something at least this often; the page counts itself disconnected after three missed beats."""
+COOKIE: Final = "language"
+"""The reader's last choice, until the browser is closed. A machine's screen forgets it sooner: its guests change."""
 LANE: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
 class Pages:
-    """The routes over one hall."""
+    """The routes over one hall. `default_language` is the venue's; empty: each reader's browser says."""
 
     def __init__(self, hall: Hall, *, default_language: str) -> None:
         self._hall = hall
@@ -58,15 +61,19 @@ class Pages:
 
     async def lanes(self, request: Request) -> Response:
         """Show all machines of the hub, for whoever sets up a screen."""
-        language = request.query_params.get("lang", self._default_language)
-        words = self._words.get(language) or self._words[self._default_language]
+        asked = request.query_params.get("lang", "")
+        words = self._words.get(asked) or self._reader(request)
         other = next(name for name in LANGUAGES if name != words.language)
+        devices = sorted(self._hall.devices.items(), key=lambda each: (each[1].state == "online", each[0]))
         page = self._templates.get_template("lanes.html")
         html = page.render(
-            words=words, other=other, lanes=self._hall.lanes(), devices=self._hall.devices,
+            words=words, other=other, lanes=self._hall.lanes(), devices=devices,
             connected=self._hall.connected, static=self._static.url,
         )  # fmt: skip
-        return HTMLResponse(html)
+        response = HTMLResponse(html)
+        if asked in self._words:
+            _keep_choice(response, asked)
+        return response
 
     async def health(self, _request: Request) -> Response:
         """Say that the process answers, and whether it hears the broker."""
@@ -77,10 +84,13 @@ class Pages:
         feed = self._feed(request)
         if feed is None:
             return PlainTextResponse("no such lane", status_code=404)
-        screen = self._hall.screen(feed)
+        lane = request.path_params["lane"]
+        if not self._hall.may_have(lane):
+            return self._no_such_lane(lane, self._reader(request))
+        screen = self._screen(feed, self._first_language(request))
         html = self._templates.get_template("lane.html").render(
             words=self._words[screen.language], both=self._words, screen=screen, fragment=self._fragment(screen),
-            static=self._static.url, release=self._static.release, lane=request.path_params["lane"],
+            static=self._static.url, release=self._static.release, lane=lane,
         )  # fmt: skip
         return HTMLResponse(html)
 
@@ -89,21 +99,42 @@ class Pages:
         feed = self._feed(request)
         if feed is None:
             return PlainTextResponse("no such lane", status_code=404)
-        return EventSourceResponse(self._events(feed))
+        return EventSourceResponse(self._events(feed, self._first_language(request)))
 
     async def pick_language(self, request: Request) -> Response:
         """Change a lane's language until its guest has gone."""
-        done = self._hall.pick_language(request.path_params["lane"], request.path_params["language"])
-        return Response(status_code=204 if done else 404)
+        language = request.path_params["language"]
+        if not self._hall.pick_language(request.path_params["lane"], language):
+            return Response(status_code=404)
+        response = Response(status_code=204)
+        _keep_choice(response, language)
+        return response
+
+    def _no_such_lane(self, lane: str, words: Words) -> Response:
+        page = self._templates.get_template("no_lane.html")
+        ordered = sorted(self._words.values(), key=lambda each: each is not words)
+        return HTMLResponse(page.render(words=words, both=ordered, lane=lane, static=self._static.url), status_code=404)
+
+    def _first_language(self, request: Request) -> str:
+        """Return the venue's language, or the browser's where the venue has not said."""
+        return self._default_language or spoken_first(request.headers.get("accept-language", ""))
+
+    def _reader(self, request: Request) -> Words:
+        """Return the language of pages that belong to one reader: the one picked last, else the first one."""
+        return self._words.get(request.cookies.get(COOKIE, "")) or self._words[self._first_language(request)]
 
     def _feed(self, request: Request) -> LaneFeed | None:
         lane = request.path_params["lane"]
         return self._hall.feed(lane) if LANE.fullmatch(lane) else None
 
-    async def _events(self, feed: LaneFeed) -> AsyncIterator[ServerSentEvent]:
+    def _screen(self, feed: LaneFeed, first_language: str) -> Screen:
+        screen = self._hall.screen(feed)
+        return screen if screen.language else msgspec.structs.replace(screen, language=first_language)
+
+    async def _events(self, feed: LaneFeed, first_language: str) -> AsyncIterator[ServerSentEvent]:
         shown: Screen | None = None
         while True:
-            seen, screen = feed.version, self._hall.screen(feed)
+            seen, screen = feed.version, self._screen(feed, first_language)
             if screen == shown:
                 yield ServerSentEvent(event="beat", data=self._static.release)
             else:
@@ -144,3 +175,7 @@ class Pages:
             return ""
         before, after = (words.amount(sum_, screen.unit) for sum_ in (screen.balance_before, screen.balance_after))
         return " " + words("spoken.balance", before=before, after=after)
+
+
+def _keep_choice(response: Response, language: str) -> None:
+    response.set_cookie(COOKIE, language, httponly=True, samesite="strict")

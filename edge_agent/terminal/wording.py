@@ -18,6 +18,16 @@ class UnknownLanguageError(Exception):
         super().__init__(f"language {language!r}: this page speaks {', '.join(LANGUAGES)}")
 
 
+def spoken_first(accept_language: str) -> str:
+    """Return the first language of an Accept-Language header that we speak; ours where it names none."""
+    for wish in accept_language.lower().split(","):
+        tag = wish.partition(";")[0].strip()
+        for language in LANGUAGES:
+            if tag.partition("-")[0] == language.partition("-")[0]:
+                return language
+    return LANGUAGES[0]
+
+
 def load(language: str) -> dict[str, str]:
     """Return one language's texts by dotted key, such as `reason.not_enough.advice`."""
     if language not in _FILES:
@@ -40,6 +50,10 @@ class Words:
     def reason(self, reason: str, part: str) -> str:
         """Return `word` or `advice` of a decline reason; a reason newer than this page gets the general one."""
         return self._texts.get(f"reason.{reason}.{part}") or self._texts[f"reason.other.{part}"]
+
+    def trouble(self, reason: str) -> str:
+        """Return what is wrong with a device; what a driver wrote for engineers is in the bridge's log."""
+        return self._texts.get(f"trouble.{reason}") or self._texts["trouble.other"]
 
     def amount(self, minor: int, unit: str) -> str:
         """Return a sum as this language writes it: money by its symbol, points and plays by their word."""
