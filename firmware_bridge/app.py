@@ -140,16 +140,16 @@ class Bridge:
         await self._bus.settled.wait()
         async with self._at_desk:  # else a batch that is being synced in the thread would be published before it is
             if any(self._values.is_behind(device, booked) for device, booked in self._first_booked.items()):
-                self._renew()
+                self._renew(*(booked.epoch for booked in self._first_booked.values()))
             for device, booked in self._first_booked.items():
                 self._let_go(device, booked)
             self._desk.sync()
             self._bus.publish_anew()
             self._ready.set()
 
-    def _renew(self) -> None:
+    def _renew(self, *heard: int) -> None:
         """Our log was set back: what came since it was opened gets numbers of a new epoch."""
-        self._values.renew(fresh_epoch=secrets.randbits(32))
+        self._values.renew(fresh_epoch=secrets.randbits(32), heard=heard)
         self._desk.sync()
         self._bus.publish_anew()
         self._set_back = self._renewed = True
@@ -236,7 +236,7 @@ class Bridge:
 
     def _stage_booked(self, device: str, booked: Booked) -> None:
         if self._values.is_behind(device, booked):
-            self._renew()
+            self._renew(booked.epoch)
         if self._let_go(device, booked) and not self._values.full:
             for station in self._stations.values():
                 station.open_intake()

@@ -3,10 +3,12 @@
 File: two halves, used in turn. A half is a head (epoch, next seq and last counter of each device) and a body of
 records, each `[crc, length, MessagePack]` with the half's generation in its CRC: leftovers are never taken for records.
 A change of halves writes the unbooked events, syncs, then writes the head, syncs: the newest whole head is the log.
-Every start changes halves, so a torn tail is gone for good: what it held was never synced and never published.
+Every start changes halves, so a torn tail is gone for good: what it held was never synced and never published. Whole
+records behind a bad one are kept, under their numbers, and new events get a new epoch: the log was damaged.
 """
 
 import os
+import re
 import struct
 import zlib
 from collections import deque
@@ -16,9 +18,11 @@ from typing import Final
 
 import msgspec
 
+from firmware_bridge.framed import frame, read_frames
+from firmware_bridge.log_lines import log_line
 from firmware_bridge.preallocated import LogFileError, open_preallocated, read_at, write_at
 from payment_core.bus import Booked
-from payment_core.events import Body, CoinInserted, Event, make_event
+from payment_core.events import Body, CoinInserted, CreditDelivered, Event, EventsLost, make_event
 
 HEAD_BYTES: Final = 32_768
 BODY_BYTES: Final = 1 << 20
@@ -26,8 +30,9 @@ HALF_BYTES: Final = HEAD_BYTES + BODY_BYTES
 FULL_EVENTS: Final = 4_096
 """From here on acceptors are told to stop and credits are refused; facts on their way in still fit."""
 NO_COUNTER: Final = -1
+FORMER_EPOCHS: Final = 32
+SMALLEST_EVENT_BYTES: Final = 48
 
-_FRAME: Final = struct.Struct("<IH")
 _HEAD: Final = struct.Struct("<IIQ")
 
 
@@ -82,9 +87,12 @@ class _Track(msgspec.Struct, array_like=True):
 class _Head(msgspec.Struct, array_like=True):
     epoch: int
     tracks: dict[str, _Track]
+    former: list[int] = []
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
+_STARTS: Final = re.compile(rb"\x98\x01|\x94\x02|\x93\x03")
+"""The first bytes of Kept, _Gone and _Counter: how many fields, and which of them it is."""
 _RECORDS: Final = msgspec.msgpack.Decoder(Kept | _Gone | _Counter)
 _HEADS: Final = msgspec.msgpack.Decoder(_Head)
 
@@ -94,6 +102,8 @@ class ValueLog:
 
     def __init__(self, path: Path, *, fresh_epoch: int) -> None:
         """Open or make the log; `fresh_epoch` is for a new one. LogFileError says what is wrong."""
+        self.damaged = False
+        """True where records were lost in the middle of the log: coins among them are told as events lost."""
         self._file = open_preallocated(path, size_bytes=2 * HALF_BYTES)
         self._pending: dict[str, deque[Kept]] = {}
         self._count = 0
@@ -105,7 +115,12 @@ class ValueLog:
         self._opened = {device: track.next_seq for device, track in self._head.tracks.items()}
         self._out: set[str] = set()
         self._proven: set[str] = set()
-        self._change_halves()
+        self._takes_any_epoch = self._generation == 0
+        if self.damaged:
+            self.renew(fresh_epoch=fresh_epoch)
+            log_line("value_log.damaged", epoch=fresh_epoch, unbooked=self._count)
+        else:
+            self._change_halves()
 
     @property
     def epoch(self) -> int:
@@ -169,23 +184,29 @@ class ValueLog:
     def is_behind(self, device: str, booked: Booked) -> bool:
         """Say whether the hub booked numbers that this log did not give: it was set back (old SD card).
 
-        Right whenever it is asked, however late `booked` comes: see `may_go_out` for what the hub can have heard.
+        Right whenever it is asked, however late `booked` comes: see `may_go_out` for what the hub can have heard. An
+        epoch that this log never had was another's, which began after this one was copied.
         """
+        if booked.epoch != self._head.epoch:
+            known = {*self._head.former, *(kept.epoch for kept in self._pending.get(device, ()))}
+            return not self._takes_any_epoch and booked.epoch not in known
         track = self._head.tracks.get(device, _Track())
         first = track.next_seq if device in self._proven else self._opened.get(device, 1)
-        if booked.epoch != self._head.epoch or booked.seq < first:
+        if booked.seq < first:
             return False
         if device in self._proven or device not in self._out or booked.seq > first:
             return True
         ours = next(kept for kept in self._pending[device] if kept.epoch == booked.epoch and kept.seq == first)
         return ours.kind == CoinInserted.__name__ and ours.counter != booked.counter
 
-    def renew(self, *, fresh_epoch: int) -> None:
-        """Begin a new epoch: numbers of the former may have been used twice.
+    def renew(self, *, fresh_epoch: int, heard: Iterable[int] = ()) -> None:
+        """Begin a new epoch: numbers of the former may have been used twice. `heard`: epochs the hub has named.
 
         Facts that came since the log was opened move into the new epoch; older ones keep their place.
         """
         former, opened = self._head.epoch, self._opened
+        self._head.former = [*self._head.former, *heard, former][-FORMER_EPOCHS:]
+        self._takes_any_epoch = True
         self._head.epoch, self._opened, self._proven, self._out = fresh_epoch, {}, set(self._head.tracks), set()
         for device, track in self._head.tracks.items():
             track.next_seq = 1
@@ -246,8 +267,7 @@ class ValueLog:
         return self._generation % 2 * HALF_BYTES
 
     def _frame(self, record: Kept | _Gone | _Counter) -> bytes:
-        payload = _ENCODER.encode(record)
-        return _FRAME.pack(zlib.crc32(payload, self._generation & 0xFFFFFFFF), len(payload)) + payload
+        return frame(_ENCODER.encode(record), self._generation)
 
     def _change_halves(self) -> None:
         """Write everything that counts into the other half; durable when this returns."""
@@ -275,14 +295,40 @@ class ValueLog:
             return
         self._generation, self._head = max(heads, key=lambda found: found[0])
         body = read_at(self._file, offset=self._half_at() + HEAD_BYTES, length=BODY_BYTES)
-        for record in _whole_records(body, self._generation):
+        frames = read_frames(body, self._generation, starts=_STARTS)
+        nexts: dict[tuple[str, int], int] = {}
+        for payload in frames.whole:
+            self._take_record(_RECORDS.decode(payload), nexts)
+        self.damaged = bool(frames.behind)
+        for payload in frames.behind:
+            record = _RECORDS.decode(payload)
             if isinstance(record, Kept):
+                self._fill(record, nexts, most=frames.lost_bytes // SMALLEST_EVENT_BYTES)
+            self._take_record(record, nexts)
+
+    def _take_record(self, record: Kept | _Gone | _Counter, nexts: dict[tuple[str, int], int]) -> None:
+        if isinstance(record, Kept):
+            if record.seq >= nexts.get((record.device, record.epoch), 0):
+                nexts[record.device, record.epoch] = record.seq + 1
                 self._take(record)
-            elif isinstance(record, _Counter):
-                self._head.tracks.setdefault(record.device, _Track()).counter = record.counter
-            else:
-                queue = self._pending.get(record.device, deque())
-                self._keep(record.device, (k for k in queue if k.epoch != record.epoch or k.seq > record.seq))
+        elif isinstance(record, _Counter):
+            self._head.tracks.setdefault(record.device, _Track()).counter = record.counter
+        else:
+            queue = self._pending.get(record.device, deque())
+            self._keep(record.device, (k for k in queue if k.epoch != record.epoch or k.seq > record.seq))
+
+    def _fill(self, kept: Kept, nexts: dict[tuple[str, int], int], *, most: int) -> None:
+        """Tell events that were lost before `kept` as lost: the hub takes a device's numbers without a gap.
+
+        One more than was lost changes nothing there: it is booked already.
+        """
+        if kept.kind == CreditDelivered.__name__:
+            return  # of these the hub takes each by itself
+        lowest = nexts.get((kept.device, kept.epoch), 1)
+        body = msgspec.json.encode(EventsLost(count=1))
+        for seq in range(max(lowest, kept.seq - most), kept.seq):
+            lost = Kept(kept.device, kept.epoch, seq, EventsLost.__name__, body, NO_COUNTER, kept.at_ms)
+            self._take_record(lost, nexts)
 
     def _read_head(self, half: int) -> tuple[int, _Head] | None:
         data = read_at(self._file, offset=half * HALF_BYTES, length=HEAD_BYTES)
@@ -291,15 +337,3 @@ class ValueLog:
         if not generation or len(head) < length or zlib.crc32(struct.pack("<Q", generation) + head) != crc:
             return None
         return generation, _HEADS.decode(head)
-
-
-def _whole_records(body: bytes, generation: int) -> Iterable[Kept | _Gone | _Counter]:
-    """Yield records until the first that is not whole."""
-    at = 0
-    while at + _FRAME.size <= len(body):
-        crc, length = _FRAME.unpack_from(body, at)
-        payload = body[at + _FRAME.size : at + _FRAME.size + length]
-        if not length or len(payload) < length or zlib.crc32(payload, generation & 0xFFFFFFFF) != crc:
-            return
-        yield _RECORDS.decode(payload)
-        at += _FRAME.size + length

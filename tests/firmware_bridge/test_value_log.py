@@ -117,7 +117,7 @@ def test_a_log_that_was_set_back_begins_a_new_epoch(path, tmp_path):
     log = ValueLog(tmp_path / "old", fresh_epoch=9)
     log.append([coin(9), coin(9, "notes")])
     assert log.is_behind("coins", hub)
-    assert not log.is_behind("coins", Booked(epoch=6, seq=2, counter=2))
+    assert log.is_behind("coins", Booked(epoch=6, seq=2, counter=2)), "an epoch that this log never had"
     log.renew(fresh_epoch=9)
     log.booked("coins", hub)
     assert short(log) == [("coins", 9, 1, 9), ("notes", 9, 1, 9)]
@@ -304,3 +304,80 @@ class Story(RuleBasedStateMachine):
 
 TestStory = Story.TestCase
 TestStory.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+
+
+def test_the_same_image_restored_twice_is_found_out_twice(path, tmp_path):
+    ValueLog(path, fresh_epoch=7).close()
+    shutil.copy(path, tmp_path / "image")
+    log = ValueLog(path, fresh_epoch=8)
+    log.append([coin(1), coin(2)])
+    log.close()
+    shutil.copy(tmp_path / "image", path)
+    log = ValueLog(path, fresh_epoch=8)
+    assert log.is_behind("coins", Booked(epoch=7, seq=2, counter=2))
+    log.renew(fresh_epoch=9, heard=[7])
+    log.append([coin(3)])
+    log.close()
+    shutil.copy(tmp_path / "image", path)
+    log = ValueLog(path, fresh_epoch=8)
+    hub = Booked(epoch=9, seq=1, counter=3)
+    assert log.is_behind("coins", hub)
+    log.renew(fresh_epoch=10, heard=[9])
+    assert not log.is_behind("coins", hub)
+    log.close()
+    log = ValueLog(path, fresh_epoch=8)
+    assert not log.is_behind("coins", hub), "what the hub said when it was found out is known from then on"
+    assert log.epoch == 10
+    log.close()
+
+
+def test_a_new_log_takes_any_epoch_for_a_former_ones(path):
+    log = ValueLog(path, fresh_epoch=7)
+    assert not log.is_behind("coins", Booked(epoch=5, seq=9, counter=9))
+    log.close()
+
+
+def with_flipped_bit(path, data):
+    """Flip a bit in the only place where `data` stands in the newest half."""
+    image = bytearray(path.read_bytes())
+    image[image.rindex(data)] ^= 1
+    path.write_bytes(image)
+
+
+def test_one_flipped_bit_loses_one_event_and_says_so(path, capfd):
+    log = ValueLog(path, fresh_epoch=7)
+    for counter in range(1, 6):
+        log.append([coin(counter)])
+    log.append([Fact("racer-2", CreditDelivered(id="a", credits=2), at_ms=1_000)])
+    log.close()
+    with_flipped_bit(path, b'"counter":1')
+    log = ValueLog(path, fresh_epoch=9)
+    assert log.damaged
+    kinds = [(kept.device, kept.epoch, kept.seq, kept.kind) for kept in log.pending()]
+    lost = ("coins", 7, 1, "EventsLost")
+    coins = [("coins", 7, seq, "CoinInserted") for seq in range(2, 6)]
+    assert kinds == [lost, *coins, ("racer-2", 7, 1, "CreditDelivered")]
+    assert log.pending()[0].body == b'{"count":1}'
+    assert short_of(log.append([coin(6)])) == [(9, 1)]
+    assert '"event":"value_log.damaged"' in capfd.readouterr().err
+    log.close()
+    log = ValueLog(path, fresh_epoch=11)
+    assert (log.damaged, log.epoch, len(log.pending())) == (False, 9, 7)
+    log.close()
+
+
+def test_damage_in_the_middle_loses_what_it_hit_and_nothing_else(path):
+    log = ValueLog(path, fresh_epoch=7)
+    for counter in range(1, 8):
+        log.append([coin(counter)])
+    log.booked("coins", Booked(epoch=7, seq=2, counter=2))
+    log.append([coin(8)])
+    log.close()
+    for counter in (4, 5, 7):
+        with_flipped_bit(path, b'"counter":%d' % counter)
+    log = ValueLog(path, fresh_epoch=9)
+    assert [(kept.seq, kept.kind) for kept in log.pending()] == [
+        (3, "CoinInserted"), (4, "EventsLost"), (5, "EventsLost"), (6, "CoinInserted"), (7, "EventsLost"),
+        (8, "CoinInserted"),
+    ]  # fmt: skip
+    log.close()
