@@ -30,7 +30,7 @@ def run(
     ),
     username: Annotated[str, typer.Option(help="Our user name at the broker.")] = "",
     password_file: Annotated[Path | None, typer.Option(help="A file that holds our password at the broker.")] = None,
-    language: Annotated[str, typer.Option(help="The venue's language: zh-Hans or en.")] = "zh-Hans",
+    language: Annotated[str, typer.Option(help="The venue's language: zh-Hans or en; without it the browser's.")] = "",
 ) -> None:
     """Serve the guest pages of one hub until stopped.
 
@@ -40,7 +40,7 @@ def run(
     from edge_agent.terminal.app import AddressInUseError, TerminalSettings, run_terminal
     from edge_agent.terminal.wording import LANGUAGES
 
-    if language not in LANGUAGES:
+    if language and language not in LANGUAGES:
         raise _usage("--language", f"{language!r} has no texts", f"use {' or '.join(LANGUAGES)}")
     broker_host, broker_port = host_and_port("--broker", broker, scheme="mqtt://")
     http_host, http_port = host_and_port("--http", http)

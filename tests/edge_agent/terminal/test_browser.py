@@ -12,7 +12,7 @@ import time
 import pytest
 
 from cloud_sync.mqtt_link import MqttLink, MqttSettings
-from payment_core.bus import View, encode, view_topic
+from payment_core.bus import DeviceState, View, device_topic, encode, view_topic
 from tests.support.browser import SIZES, TARGETS, axe_findings, overflow_px, visit
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
@@ -85,6 +85,14 @@ def bus(port):
     return MqttLink(MqttSettings(host="127.0.0.1", port=port))
 
 
+async def open_lane(page, base, lane):
+    """Open a lane's page as soon as the terminal has heard of it."""
+    async with asyncio.timeout(START_S):
+        while not (await page.goto(f"{base}/lane/{lane}")).ok:
+            pass
+    await page.wait_for_selector(".is-idle")
+
+
 def view(state, **changes):
     usual = {"at_ms": 0, "unit": "CNY", "price": 200, "machine": "Racer 2"}
     return View(state=state, **{**usual, **changes})
@@ -109,10 +117,8 @@ def test_every_state_fits_and_is_accessible(venue, width, height, language):
     async def story():
         async with visit(width=width, height=height) as seen, bus(port) as link:
             page = seen.page
-            await page.goto(f"{base}/lane/{lane}")
-            await page.wait_for_selector(".is-waiting")
             await link.publish(view_topic("hub-1", lane), encode(view("idle")))
-            await page.wait_for_selector(".is-idle")
+            await open_lane(page, base, lane)
             if language == "en":
                 await page.click("#language")
             await page.wait_for_selector(f".screen[lang={language}]")
@@ -140,8 +146,7 @@ def test_a_result_is_on_the_screen_soon_after_the_message(venue, capsys):
         async with visit(width=800, height=480) as seen, bus(port) as link:
             page = seen.page
             await link.publish(view_topic("hub-1", "fast"), encode(view("idle")))
-            await page.goto(f"{base}/lane/fast")
-            await page.wait_for_selector(".is-idle")
+            await open_lane(page, base, "fast")
             await page.evaluate(STAMP)
             taken_ms = []
             for shown in (*RESULTS, *RESULTS):
@@ -183,11 +188,39 @@ def test_the_list_of_machines_fits_a_phone(venue):
 
     async def story():
         async with visit(width=360, height=740) as seen, bus(port) as link:
-            await link.publish(view_topic("hub-1", "listed"), encode(view("idle")))
-            await seen.page.goto(f"{base}/lane/listed")
-            await seen.page.wait_for_selector(".is-idle")
+            named = view("idle", machine="星际射手 Shooter 12")
+            await link.publish(view_topic("hub-1", "listed"), encode(named))
+            well = DeviceState(state="online", since_ms=1)
+            await link.publish(device_topic("hub-1", "reader-1", "state"), encode(well))
+            jammed = DeviceState(state="fault", since_ms=1, reason="machine_not_ready")
+            await link.publish(device_topic("hub-1", "coin-line-1", "state"), encode(jammed))
+            await link.publish(view_topic("hub-1", "told-last"), encode(view("idle")))
+            await open_lane(seen.page, base, "told-last")
             await seen.page.goto(f"{base}/")
             assert await overflow_px(seen.page) <= 0
             assert await axe_findings(seen.page) == []
+            assert await seen.page.get_by_text("coin-line-1").is_visible()
+            assert not await seen.page.get_by_text("reader-1").is_visible()
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_a_machine_that_is_not_there_has_a_page_of_its_own(venue, width, height):
+    port, base = venue
+
+    async def story():
+        async with visit(width=width, height=height) as seen, bus(port) as link:
+            await link.publish(view_topic("hub-1", "there"), encode(view("idle")))
+            await open_lane(seen.page, base, "there")
+            answer = await seen.page.goto(f"{base}/lane/not-there")
+            assert answer.status == 404
+            assert await overflow_px(seen.page) <= 0
+            assert await axe_findings(seen.page) == []
+            small = [row for row in await seen.page.evaluate(TARGETS) if min(row[1:]) < SMALLEST_TARGET_PX]
+            assert small == []
+            await seen.page.click("text=All machines")
+            await seen.page.wait_for_selector('.card[href="/lane/there"]')
+            await seen.page.goto(f"{base}/lane/late-{width}")
+            await link.publish(view_topic("hub-1", f"late-{width}"), encode(view("idle")))
+            await seen.page.wait_for_selector(".is-idle")
 
     asyncio.run(story())

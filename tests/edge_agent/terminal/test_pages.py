@@ -8,7 +8,7 @@ import pytest
 
 from edge_agent.terminal.hall import Hall
 from edge_agent.terminal.pages import Pages
-from payment_core.bus import View, encode, view_topic
+from payment_core.bus import DeviceState, View, device_topic, encode, view_topic
 from payment_core.decision import DECLINE_REASONS
 from tests.support.asgi import ask
 
@@ -108,6 +108,82 @@ def test_the_language_is_changed_by_our_own_page_only(app, hall):
 @pytest.mark.parametrize("path", ["/lane/No_Such", "/lane/" + "a" * 33, "/lane/..%2f", "/nowhere"])
 def test_what_is_no_lane_is_not_found(app, path):
     assert get(app, path).status == 404
+
+
+def page_of(default_language):
+    hall = Hall(default_language=default_language, languages=("zh-Hans", "en"), now_ms=lambda: 1_000)
+    hall.set_connected(connected=True)
+    say(hall, "idle")
+    return Pages(hall, default_language=default_language)
+
+
+@pytest.mark.parametrize("path", ["/", "/lane/racer-2"])
+@pytest.mark.parametrize(
+    ("venue", "browser", "language"),
+    [
+        ("", "en-GB,en;q=0.9,zh;q=0.8", "en"),
+        ("", "zh-CN,zh;q=0.9,en;q=0.8", "zh-Hans"),
+        ("", "th-TH,en;q=0.5", "en"),
+        ("", "th-TH", "zh-Hans"),
+        ("", "", "zh-Hans"),
+        ("zh-Hans", "en-GB", "zh-Hans"),
+        ("en", "zh-CN", "en"),
+    ],
+)
+def test_the_first_language_is_the_venues_or_the_browsers(path, venue, browser, language):
+    answer = get(page_of(venue).app(), path, headers={"accept-language": browser})
+    assert f'<html lang="{language}"' in answer.text
+
+
+def test_the_stream_begins_in_the_browsers_language():
+    answer = get(page_of("").app(), "/lane/racer-2/stream", headers={"accept-language": "en"}, until=b"beat")
+    assert '"language": "en"' in answer.text
+
+
+def test_a_choice_is_kept_for_the_list(app, hall):
+    say(hall, "idle")
+    picked = get(app, "/?lang=zh-Hans")
+    assert picked.headers["set-cookie"] == "language=zh-Hans; HttpOnly; Path=/; SameSite=strict"
+    assert '<html lang="zh-Hans"' in get(app, "/", headers={"cookie": "language=zh-Hans"}).text
+    at_a_machine = get(app, "/lane/racer-2/language/zh-Hans", method="POST", headers=OWN)
+    assert at_a_machine.headers["set-cookie"] == picked.headers["set-cookie"]
+    assert "set-cookie" not in get(app, "/?lang=th").headers
+
+
+def test_a_machines_screen_does_not_keep_the_last_readers_choice(app, hall):
+    say(hall, "idle")
+    assert '<html lang="en"' in get(app, "/lane/racer-2", headers={"cookie": "language=zh-Hans"}).text
+
+
+def test_a_lane_the_hub_does_not_have_is_told_in_both_languages(app, hall):
+    assert get(app, "/lane/racer-9").status == 200  # nobody knows yet which there are
+    say(hall, "idle")
+    answer = get(app, "/lane/racer-9")
+    assert answer.status == 404
+    for said in ("No such machine here", "没有这台机器", "racer-9", 'href="/?lang=en"', 'href="/?lang=zh-Hans"'):
+        assert said in answer.text
+
+
+def tell(hall, device, state, reason=""):
+    message = DeviceState(state=state, since_ms=1, reason=reason)
+    hall.on_message(device_topic("hub-1", device, "state"), encode(message), retained=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "not_ready", "other"),
+    [("/", "Fault · the machine is not ready", "Offline · needs attention"),
+     ("/?lang=zh-Hans", "故障 · 机台未就绪", "离线 · 需要检修")],
+)  # fmt: skip
+def test_what_is_wrong_with_a_device_is_told_in_words(app, hall, path, not_ready, other):
+    tell(hall, "a-reader", "online")
+    tell(hall, "coin-line", "fault", "machine_not_ready")
+    tell(hall, "reader-2", "offline", "/dev/ttyUSB0: no such file")
+    text = get(app, path).text
+    assert not_ready in text
+    assert other in text
+    assert "machine_not_ready" not in text
+    assert "ttyUSB0" not in text
+    assert text.index("coin-line") < text.index("reader-2") < text.index("a-reader")
 
 
 def test_the_list_names_the_machines(app, hall):
