@@ -2,7 +2,7 @@
 
 from edge_agent.draft import Draft, Spot
 from edge_agent.ledger import leases, office_facts, outbox
-from edge_agent.ledger.store import Store
+from edge_agent.ledger.store import LedgerError, Store
 from edge_agent.messages import (
     AskFullList,
     BatchSealed,
@@ -20,13 +20,19 @@ from payment_core.journal import Actor, LeaseTaken, Tender, TimeQuality
 
 
 def load_documents(store: Store, site: Site) -> None:
-    """Put in force what the ledger holds: documents, and whether the hub is frozen."""
+    """Put in force what the ledger holds: documents, and whether the hub is frozen.
+
+    LedgerError: a document is there that this release cannot read; without it nobody knows what may be sold.
+    """
     site.frozen = outbox.frozen_reason(store)
     for name in office_facts.document_versions(store):
         held = office_facts.document(store, name)
         assert held is not None
         refused = site.apply(name, held[1])
-        assert refused is None, refused
+        if refused is not None:
+            place = store.rows("PRAGMA database_list")[0][2]
+            message = f"{place}: {refused.reason} (version {held[0]}). Start the release that wrote it, or a newer one."
+            raise LedgerError(message)
 
 
 def freeze(draft: Draft, fact: Frozen) -> None:

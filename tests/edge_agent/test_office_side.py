@@ -7,6 +7,7 @@ import pytest
 
 from edge_agent.ledger import outbox
 from edge_agent.ledger.entries import check_chain, read_tail
+from edge_agent.ledger.store import LedgerError
 from edge_agent.messages import (
     AskFullList,
     BatchSealed,
@@ -108,6 +109,13 @@ def test_a_document_of_an_unknown_name_is_kept_for_a_later_release(hall):
     assert logged(hall.step(DocumentArrived("rooms", 1, b"{}"))) == ["document.taken"]
     hall.restart()
     hall.step()
+
+
+def test_a_kept_document_that_this_release_cannot_read_is_told_with_its_file_and_a_remedy(hall):
+    newer = b'{"version":9,"of_next_year":1}'
+    hall.store.execute("UPDATE documents SET version = 9, content = ? WHERE name = 'prices'", (newer,))
+    with pytest.raises(LedgerError, match=r"/\S+: document prices: .*of_next_year.* \(version 9\)\. Start the release"):
+        hall.restart()
 
 
 def test_documents_hold_over_a_restart(hall):
