@@ -6,7 +6,7 @@ from typing import Annotated, cast
 
 import typer
 
-from venuehub.errors import CliError, ExitCode
+from venuehub.errors import CliError, ExitCode, writing_to
 from venuehub.output import AsJson, note, print_json, print_line
 
 app = typer.Typer()
@@ -29,11 +29,8 @@ def demo(
     """Run an arcade of 12 machines with 40 members over real wire bytes, a real broker and a real ledger."""
     from venuehub.demo.run import DemoOptions, run_demo
 
-    if keep is not None and keep.exists() and any(keep.iterdir()):
-        raise CliError(
-            "settings", f"{keep} is not empty", where="--keep", hint="name an empty or new folder",
-            exit_code=ExitCode.USAGE,
-        )  # fmt: skip
+    if keep is not None:
+        _make_empty(keep)
     if seconds is None and headless:
         seconds = HEADLESS_SECONDS
     options = DemoOptions(seconds=seconds, outage=outage, tour=tour, seed=seed, keep=keep)
@@ -50,6 +47,16 @@ def demo(
         note(f"this does not hold: {wrong}")
     if "wrong" in report:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _make_empty(keep: Path) -> None:
+    with writing_to(keep, option="--keep"):
+        keep.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if any(keep.iterdir()):
+            raise CliError(
+                "settings", f"{keep} is not empty", where="--keep", hint="name an empty or new folder",
+                exit_code=ExitCode.USAGE,
+            )  # fmt: skip
 
 
 def _print_lines(report: dict[str, object], of: str = "") -> None:
