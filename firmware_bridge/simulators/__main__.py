@@ -24,7 +24,7 @@ def main() -> int:
     try:
         return run_kind(kind, Options(**chosen))
     except ScriptError as error:
-        sys.stderr.write(f"--card: {error}\n")
+        sys.stderr.write(f"{error}\n")
         return EXIT_USAGE
 
 

@@ -20,7 +20,8 @@ from typing import ClassVar, Final, Literal
 import msgspec
 
 from firmware_bridge.simulators.interface import ScriptError
-from firmware_bridge.simulators.script import ScriptLine, milliseconds, script_line, script_lines
+from firmware_bridge.simulators.name_lock import NameLock
+from firmware_bridge.simulators.script import ScriptLine, milliseconds, read_script, script_line, script_lines
 from firmware_bridge.wire.line_frames import AskFrame, Frame, FrameDecoder, LevelFrame, Noise, StatusFrame, encode_frame
 
 SHORTEST_LOW_MS: Final = 20
@@ -255,6 +256,8 @@ async def serve_machines(booths: Mapping[str, Booth], folder: Path, script: list
     async with contextlib.AsyncExitStack() as stack:
         places = [folder / f"{name}.sock" for name in booths]
         for place, booth in zip(places, booths.values(), strict=True):
+            lock = NameLock(place)
+            stack.callback(lock.release)
             place.unlink(missing_ok=True)
             server = await asyncio.start_unix_server(booth.serve, place)
             stack.callback(place.unlink, missing_ok=True)
@@ -292,10 +295,10 @@ def main(arguments: list[str] | None = None) -> int:
         for number in range(1, options.machines + 1)
     }
     try:
-        text = options.script.read_text("utf-8") if options.script else ""
+        text = read_script(options.script) if options.script else ""
         script = checked_script(booths, text, source=str(options.script))
         asyncio.run(serve_machines(booths, options.dir, script))
-    except (OSError, UnicodeDecodeError, ScriptError) as error:
+    except (OSError, ScriptError) as error:
         parser.error(str(error))
     return 0
 

@@ -13,6 +13,7 @@ from firmware_bridge.simulators.game_machine import Booth, GameMachine, checked_
 from firmware_bridge.simulators.interface import ScriptError, Simulator
 from firmware_bridge.simulators.pn532 import Pn532Simulator
 from firmware_bridge.simulators.process import COMMON_VERBS, EXIT_DONE, EXIT_USAGE, run_simulator
+from firmware_bridge.simulators.script import read_script
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +31,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _pn532(options: Options) -> Simulator:
-    return Pn532Simulator(card=options.card)
+    try:
+        return Pn532Simulator(card=options.card)
+    except ScriptError as error:
+        message = f"--card: {error}"
+        raise ScriptError(message) from error
 
 
 def _cctalk_acceptor(options: Options) -> Simulator:
@@ -46,6 +51,7 @@ _VERBS: Final[Mapping[str, Mapping[str, str]]] = {
     "cctalk_acceptor": CctalkAcceptorSimulator.verbs,
 }
 GAME_MACHINE: Final = "game_machine"
+CCTALK_ACCEPTOR: Final = "cctalk_acceptor"
 KINDS: Final = (*_MAKERS, GAME_MACHINE)
 
 
@@ -61,7 +67,11 @@ def verbs_help() -> list[str]:
 
 
 def run_kind(kind: str, options: Options) -> int:
-    """Run a device until it is told to end; return the exit code. ScriptError where the card is not known."""
+    """Run a device until it is told to end; return the exit code. ScriptError: an unknown card, a line it has not."""
+    wired = [name for name, chosen in (("--crc", options.crc), ("--echo", options.echo)) if chosen]
+    if wired and kind != CCTALK_ACCEPTOR:
+        message = f"{wired[0]}: a {kind} has no ccTalk line: leave it out, or emulate a {CCTALK_ACCEPTOR}"
+        raise ScriptError(message)
     if kind == GAME_MACHINE:
         return _run_game_machine(options)
     simulator = _MAKERS[kind](options)
@@ -75,10 +85,10 @@ def _run_game_machine(options: Options) -> int:
         return EXIT_USAGE
     booths = {options.link.stem: Booth(GameMachine())}
     try:
-        text = options.script.read_text("utf-8") if options.script else ""
+        text = read_script(options.script) if options.script else ""
         script = checked_script(booths, text, source=str(options.script))
         asyncio.run(serve_machines(booths, options.link.parent, script))
-    except (OSError, UnicodeDecodeError, ScriptError) as error:
+    except (OSError, ScriptError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_USAGE
     return EXIT_DONE

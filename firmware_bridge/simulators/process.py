@@ -18,7 +18,7 @@ import msgspec
 
 from firmware_bridge.simulators.interface import ScriptError, Simulator
 from firmware_bridge.simulators.pseudo_terminal import Pty
-from firmware_bridge.simulators.script import ScriptLine, milliseconds, script_line, script_lines
+from firmware_bridge.simulators.script import ScriptLine, milliseconds, read_script, script_line, script_lines
 
 TICK_MS: Final = 5
 IDLE_MS: Final = 500
@@ -66,21 +66,21 @@ def run_simulator(
         loop = _Loop(simulator, Pty(link), status=status, commands_fd=commands_fd, output=output, errors=errors)
         loop.queue.extend(lines)
         loop.pty.plug()
-    except (OSError, UnicodeDecodeError, ScriptError) as error:
+    except (OSError, ScriptError) as error:
         print(error, file=errors, flush=True)
         return EXIT_USAGE
     with _signals(loop):
         try:
             return loop.run()
         finally:
-            loop.pty.unplug()
+            loop.pty.close()
             loop.write_status()
             loop.print_status()
 
 
 def _checked_script(simulator: Simulator, path: Path) -> list[ScriptLine]:
     """Return the lines after a rehearsal on a copy of the device; ScriptError names the first bad line."""
-    lines = script_lines(path.read_text(encoding="utf-8"), source=str(path))
+    lines = script_lines(read_script(path), source=str(path))
     rehearsal = copy.deepcopy(simulator)
     now_ms = _now_ms()
     for line in lines:

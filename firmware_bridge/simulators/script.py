@@ -1,6 +1,7 @@
 """Lines for a simulator: read from a file or from standard input, with their place for error messages."""
 
 import re
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -17,6 +18,18 @@ class ScriptLine(msgspec.Struct, frozen=True):
 
     words: tuple[str, ...]
     place: str
+
+
+def read_script(path: Path) -> str:
+    """Return a script's text; ScriptError names the file and the remedy."""
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        message = f"{path}: cannot be read ({error.strerror}): name a script file that is there"
+        raise ScriptError(message) from error
+    except UnicodeDecodeError as error:
+        message = f"{path}: byte {error.start} is not UTF-8: save the file as UTF-8"
+        raise ScriptError(message) from error
 
 
 def milliseconds(word: str) -> int:

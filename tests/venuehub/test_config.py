@@ -14,6 +14,7 @@ def test_the_examples_are_right(capsys):
     assert cli.main(["config", "check", str(EXAMPLES / "site.toml"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["kind"] == "site"
     assert cli.main(["config", "check", str(EXAMPLES / "bridge.toml")]) == 0
+    assert cli.main(["config", "check", str(EXAMPLES / "hub.toml"), "--kind", "hub"]) == 0
 
 
 def test_a_site_becomes_bridge_files_and_a_document(capsys, tmp_path):

@@ -146,6 +146,8 @@ def emulate(
     """Put a simulated device at a path, for our programs and for other people's.
 
     Prints its counters as one JSON line at the end, on SIGUSR1 and on the line `status`. Ends with Ctrl-C or `quit`.
+
+    A wrong line of a script ends it before it starts, with exit code 2; a wrong line on stdin is told and skipped.
     """
     from firmware_bridge.simulators.interface import ScriptError
     from firmware_bridge.simulators.kinds import Options, run_kind
@@ -156,7 +158,7 @@ def emulate(
         hint = "give one --card, and the others as lines: tap CARD for 400ms"
         raise CliError(code="settings", message=message, where="--card", hint=hint, exit_code=ExitCode.USAGE)
     options = Options(link=link, script=script, status=status, card=cards[0], echo=echo, crc=crc)
-    with told_as("settings", ScriptError, where="--card", exit_code=ExitCode.USAGE):
+    with told_as("settings", ScriptError, exit_code=ExitCode.USAGE):
         code = run_kind(kind.value, options)
     raise typer.Exit(code)
 

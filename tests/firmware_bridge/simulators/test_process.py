@@ -13,6 +13,7 @@ import pytest
 
 from firmware_bridge.simulators.cctalk_acceptor import CctalkAcceptorSimulator
 from firmware_bridge.simulators.process import run_simulator
+from firmware_bridge.simulators.pseudo_terminal import Pty
 from tests.support.on_a_pty import on_a_pty
 from tests.support.waiting import eventually
 
@@ -71,9 +72,14 @@ def test_a_file_in_the_way_is_not_replaced_and_a_stale_link_is(tmp_path):
     (tmp_path / "acceptor").write_text("mine", encoding="utf-8")
     code, _, errors = run(tmp_path)
     assert code == 2
-    assert errors == [f"{tmp_path}/acceptor exists and is not a link: choose another path"]
+    assert errors == [f"{tmp_path}/acceptor: exists and is not a link: choose another path"]
     (tmp_path / "acceptor").unlink()
     (tmp_path / "acceptor").symlink_to("/dev/nowhere")
+    assert run(tmp_path)[0] == 0
+
+
+def test_a_lock_left_behind_by_one_that_was_killed_is_free(tmp_path):
+    (tmp_path / ".acceptor.lock").write_text("")
     assert run(tmp_path)[0] == 0
 
 
@@ -88,7 +94,40 @@ def test_a_missing_script_is_named(tmp_path):
         errors=errors,
     )
     assert code == 2
-    assert "none.script" in errors.getvalue()
+    assert errors.getvalue() == (
+        f"{tmp_path}/none.script: cannot be read (No such file or directory): name a script file that is there\n"
+    )
+
+
+def test_a_link_that_cannot_be_made_is_named_with_its_remedy(tmp_path):
+    code, _, errors = run(tmp_path / "none")
+    assert code == 2
+    why = "cannot be made (No such file or directory): choose a path in a folder that is there and writable"
+    assert errors == [f"{tmp_path}/none/acceptor: {why}"]
+
+
+def test_the_path_of_a_running_simulator_is_not_taken(tmp_path):
+    with on_a_pty(CctalkAcceptorSimulator(), tmp_path / "acceptor") as running:
+        target = running.link.readlink()
+        code, _, errors = run(tmp_path)
+        assert code == 2
+        assert errors == [
+            f"{tmp_path}/acceptor: a running simulator has this path: choose another, or end that one first"
+        ]
+        assert running.link.readlink() == target
+    assert run(tmp_path)[0] == 0
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_a_path_is_held_while_its_device_is_unplugged(tmp_path):
+    first, second = Pty(tmp_path / "acceptor"), Pty(tmp_path / "acceptor")
+    first.plug()
+    first.unplug()
+    with pytest.raises(BlockingIOError, match="a running simulator has this path"):
+        second.plug()
+    first.close()
+    second.plug()
+    second.close()
 
 
 def test_unplugging_hangs_up_and_the_link_comes_back(tmp_path):

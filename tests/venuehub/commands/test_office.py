@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.tree import ROOT
 from venuehub.cli import main
 
 CARD = "ntag213:04A1B2C3D4E580"
@@ -147,6 +148,16 @@ def test_documents(folder, tmp_path, run):
     assert "hold" in said["error"]["message"]
     assert said["error"]["where"] == str(file)
     assert "examples/" in said["error"]["hint"]
+
+
+def test_the_documents_among_the_examples_can_be_set(folder, tmp_path, run):
+    run("enroll", "--dir", folder, "--hub", tmp_path / "hub-1")
+    assert main(["config", "split", str(ROOT / "examples" / "site.toml"), "--out", str(tmp_path / "split")]) == 0
+    files = {"devices": tmp_path / "split" / "devices.json"}
+    files |= {name: ROOT / "examples" / f"{name}.toml" for name in ("prices", "risk")}
+    for name, file in files.items():
+        document = ("document", "set", "--dir", folder, "--hub", "hub-1", name, file)
+        assert main(["office", *map(str, document)]) == 0
 
 
 def test_verify_ends_with_one_where_an_amount_was_changed(folder, run):
