@@ -64,7 +64,10 @@ async def probe(port: str) -> list[Found]:
 async def monitor(
     kind: Kind, port: str, *, crc: bool, on_event: Callable[[Event], None], on_condition: Callable[[Condition], None]
 ) -> None:
-    """Run the driver of one device and hand on its events; SilentError where it does not answer at all."""
+    """Run the driver of one device and hand on its events.
+
+    SilentError where it does not answer at all, or something else does; TransportError where the port cannot be opened.
+    """
     driver = await _driver(kind, port, crc=crc)
     inbox: Inbox = asyncio.Queue(INBOX_LIMIT)
     outbox: Outbox = asyncio.Queue(OUTBOX_LIMIT)
@@ -72,13 +75,25 @@ async def monitor(
         async with asyncio.TaskGroup() as group:
             group.create_task(driver.run(inbox, outbox))
             await _hand_on(outbox, port, on_event=on_event, on_condition=on_condition)
-    except* (TransportError, SilentError) as faults:
+    except* SilentError as faults:
+        await _refuse_other(kind, port)
+        raise _first(faults) from None
+    except* TransportError as faults:
         raise _first(faults) from None
 
 
 def catalog_pages() -> list[Profile]:
     """Return the catalog, sorted by kind and name."""
     return sorted(load_catalog().values(), key=lambda page: (page.kind, page.name))
+
+
+async def _refuse_other(kind: Kind, port: str) -> None:
+    """Say who answers on a port where the device that was asked for does not."""
+    for found in await probe(port):
+        other: Kind = "pn532" if found.protocol == "pn532" else "cctalk_acceptor"
+        if other != kind:
+            message = f"{port}: something else answers here, {found.protocol} {found.detail}; give {other} as its kind"
+            raise SilentError(message)
 
 
 async def _hand_on(

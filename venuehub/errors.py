@@ -87,4 +87,7 @@ def parted(text: str, where: str = "") -> tuple[str, str, str]:
     if not where and (found := _PLACE.match(text)):
         where, text = found[1] or found[2], text[found.end() :]
     remedy = _REMEDY.fullmatch(text)
-    return (where, remedy[1], remedy[2]) if remedy else (where, text, "")
+    if remedy is None:
+        return where, text, ""
+    wrong = remedy[1] if " " in remedy[1] else f"{remedy[1]} cannot be used"
+    return where, wrong, remedy[2]

@@ -19,7 +19,7 @@ from payment_core.journal import Entry, decode_entry
 from payment_core.posting import postings
 from venuehub.errors import CliError, ExitCode, told_as
 
-HINT: Final = "name a hub's ledger file, e.g. --ledger /var/lib/venuehub/ledger.db"
+HINT: Final = "name a hub's ledger file, e.g. --ledger /var/lib/venuehub/ledger.sqlite3"
 COLUMNS: Final = (
     "seq", "type", "wall_ms", "business_date", "machine", "lane", "authorization_id", "amount", "unit", "hash", "entry",
 )  # fmt: skip
@@ -39,6 +39,9 @@ class LedgerFile:
 @contextmanager
 def open_ledger(path: Path) -> Iterator[LedgerFile]:
     """Open a ledger; CliError where there is none, or one of a later release."""
+    if path.is_dir():
+        hint = f"name the ledger file in it: --ledger {path / 'ledger.sqlite3'}"
+        raise CliError("ledger", "this is a folder", where=str(path), hint=hint, exit_code=ExitCode.USAGE)
     if not path.is_file():
         raise CliError("ledger", "there is no such file", where=str(path), hint=HINT, exit_code=ExitCode.USAGE)
     with (

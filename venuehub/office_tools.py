@@ -11,6 +11,7 @@ import msgspec
 from back_office.console.demo_control import DemoControlError
 from back_office.fleet.documents import DocumentError
 from back_office.fleet.founding import FoundingError, only_venue, pin_hub
+from back_office.ledger.faults import UnbookableError
 from back_office.members.cards import CardKnownError, CardTextError, CardUnknownError
 from back_office.settings import SettingsError, database_file
 from back_office.store import papers, places
@@ -32,13 +33,27 @@ UNIT_FORMS: Final = ("play:", "coupon:", "admission:")
 
 
 @contextmanager
-def office_faults() -> Iterator[None]:
-    """Tell the office's own faults as what they are."""
+def office_faults(folder: Path) -> Iterator[None]:
+    """Tell the office's own faults as what they are; the place is the office's folder where they name no other."""
+    try:
+        with _told():
+            yield
+    except CliError as error:
+        error.where = error.where or str(folder)
+        error.hint = error.hint or "venuehub office --help lists what can be asked of an office"
+        raise
+
+
+@contextmanager
+def _told() -> Iterator[None]:
     compare = "compare the file with those of the same name in examples/"
     with (
-        told_as("settings", SettingsError, CardTextError, DemoControlError, exit_code=ExitCode.USAGE),
+        told_as("settings", SettingsError, DemoControlError, exit_code=ExitCode.USAGE),
+        told_as("settings", CardTextError, where="--card", exit_code=ExitCode.USAGE),
         told_as("settings", DocumentError, otherwise=compare, exit_code=ExitCode.USAGE),
-        told_as("office", FoundingError, CardKnownError, CardUnknownError),
+        told_as("office", FoundingError),
+        told_as("office", CardKnownError, CardUnknownError, where="--card"),
+        told_as("refused", UnbookableError, where="--amount", otherwise="choose a smaller one"),
         told_as("store", StoreError),
         told_as("identity", IdentityError, exit_code=ExitCode.NOT_PROVISIONED),
         told_as("broker_unreachable", MqttLinkError, exit_code=ExitCode.UNAVAILABLE),
@@ -49,7 +64,7 @@ def office_faults() -> Iterator[None]:
 @contextmanager
 def open_office(folder: Path) -> Iterator[tuple[Store, OfficeKeys]]:
     """Open an office's folder: its keys and its books."""
-    with office_faults():
+    with office_faults(folder):
         keys = load_office(folder)
         store = open_store(sqlite_url(database_file(folder)))
         try:

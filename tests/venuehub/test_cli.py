@@ -10,7 +10,7 @@ import typer
 
 from tests.support.tree import ROOT
 from venuehub import cli
-from venuehub.errors import CliError, ExitCode, told_as
+from venuehub.errors import CliError, ExitCode, parted, told_as
 
 RUNS_UNTIL_STOPPED = {"run", "emulate"}
 """Programs that print no result: --json would promise a document that never comes."""
@@ -165,3 +165,18 @@ def test_a_reader_that_went_away_is_no_traceback():
     )
     os.close(writing)
     assert asked.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "parts"),
+    [
+        ("/a/b.toml: not there. Check the path.", "", ("/a/b.toml", "not there", "Check the path.")),
+        ("hub.toml: x is no setting", "/etc/hub.toml", ("/etc/hub.toml", "x is no setting", "")),
+        ("/etc/hub.toml: is gone; write it", "/etc/hub.toml", ("/etc/hub.toml", "is gone", "write it")),
+        ("--http x: write HOST:PORT", "", ("--http", "x cannot be used", "write HOST:PORT")),
+        ("--card: no card; add it", "", ("--card", "no card", "add it")),
+        ("reader-1: nobody knows it", "", ("", "reader-1: nobody knows it", "")),
+    ],
+)
+def test_a_rooms_text_is_told_in_its_three_parts(text, where, parts):
+    assert parted(text, where) == parts

@@ -13,7 +13,7 @@ from venuehub.cli import main
 
 @pytest.fixture
 def ledger(tmp_path):
-    hall = Hall(tmp_path / "ledger.db")
+    hall = Hall(tmp_path / "ledger.sqlite3")
     hall.enroll("card-7", 1_000)
     hall.step(hall.delivered(the_command(hall.step(hall.tap("card-7")))))
     hall.store.close()
@@ -102,3 +102,10 @@ def test_an_unreadable_entry_is_exported_as_such(ledger, capsys):
         code, out = run(capsys, "export", "--ledger", ledger, "--format", kind)
         assert code == 0
         assert "unreadable: not a journal record" in out
+
+
+def test_a_folder_is_called_one_and_its_ledger_named(tmp_path, capsys):
+    assert main(["journal", "verify", "--ledger", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert f"{tmp_path}: this is a folder" in said
+    assert f"--ledger {tmp_path}/ledger.sqlite3" in said

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from venuehub.errors import CliError, ExitCode
+from venuehub.errors import CliError, ExitCode, told_as
 
 app = typer.Typer(name="bridge", no_args_is_help=True)
 
@@ -29,11 +29,11 @@ def run(
     from firmware_bridge.preallocated import LogFileError
 
     try:
-        run_bridge(config)
-    except SettingsError as error:
-        raise CliError("settings", str(error), where=str(config), exit_code=ExitCode.USAGE) from error
-    except LogFileError as error:
-        raise CliError("state_unusable", str(error), exit_code=ExitCode.UNAVAILABLE) from error
+        with (
+            told_as("settings", SettingsError, where=str(config), exit_code=ExitCode.USAGE),
+            told_as("state_unusable", LogFileError, exit_code=ExitCode.UNAVAILABLE),
+        ):
+            run_bridge(config)
     except OSError as error:
         hint = "the log may be incomplete: mend the disk, then start the bridge again"
         raise CliError("disk_failed", str(error), hint=hint) from error

@@ -15,6 +15,7 @@ from venuehub.output import AsJson, note, print_json, print_line
 
 app = typer.Typer(name="device", no_args_is_help=True)
 PORT_REMEDY = "venuehub device probe PORT says who answers on a port"
+OPEN_REMEDY = "check the path, the cable, and who else has the port open"
 
 
 class Kind(StrEnum):
@@ -76,7 +77,7 @@ def probe(
     from firmware_bridge.transports.interface import TransportError
     from venuehub.device_tools import probe
 
-    with told_as("port", TransportError, hint=PORT_REMEDY, exit_code=ExitCode.DEVICE_SILENT):
+    with told_as("port", TransportError, otherwise=OPEN_REMEDY, exit_code=ExitCode.DEVICE_SILENT):
         found = asyncio.run(probe(port))
     if not found:
         tried = "tried a PN532 at 115200 baud and ccTalk address 2 at 9600 baud with both checksums"
@@ -126,7 +127,10 @@ def monitor(
         )
         note(f"{port}: {' '.join(word for word in words if word)}, {condition.noise} bytes of noise")
 
-    with told_as("silent", TransportError, SilentError, hint=PORT_REMEDY, exit_code=ExitCode.DEVICE_SILENT):
+    with (
+        told_as("port", TransportError, otherwise=OPEN_REMEDY, exit_code=ExitCode.DEVICE_SILENT),
+        told_as("silent", SilentError, otherwise=PORT_REMEDY, exit_code=ExitCode.DEVICE_SILENT),
+    ):
         asyncio.run(monitor(kind.value, port, crc=crc, on_event=on_event, on_condition=on_condition))
 
 

@@ -25,7 +25,7 @@ def journal() -> None:
     """Look into a hub's journal: check its chain, or write its entries out."""
 
 
-@app.command("verify", epilog="Example: venuehub journal verify --ledger /var/lib/venuehub/ledger.db --json")
+@app.command("verify", epilog="Example: venuehub journal verify --ledger /var/lib/venuehub/ledger.sqlite3 --json")
 def verify(ledger: Ledger, *, as_json: AsJson = False) -> None:
     """Follow the hash chain over every entry. Exit code 1 where an entry is missing, changed or unreadable."""
     from venuehub.journal_tools import open_ledger, verify_journal
@@ -42,7 +42,7 @@ def verify(ledger: Ledger, *, as_json: AsJson = False) -> None:
         raise typer.Exit(ExitCode.FAILED)
 
 
-@app.command("export", epilog="Example: venuehub journal export --ledger ledger.db --format csv > journal.csv")
+@app.command("export", epilog="Example: venuehub journal export --ledger ledger.sqlite3 --format csv > journal.csv")
 def export(
     ledger: Ledger,
     *,

@@ -66,7 +66,7 @@ def init(
     ):
         ZoneInfo(timezone)
     hosts = broker_host or LOCAL_HOSTS
-    with office_faults(), undone_on_fault(folder, option="--dir"):
+    with office_faults(folder), undone_on_fault(folder, option="--dir"):
         keys = make_office(_new_id())
         FileKeyStore(folder, warn=note).keep_office(keys)
         with told_as(
@@ -126,7 +126,7 @@ def run(
     from back_office.settings import OfficeSettings, broker_settings, http_address
     from venuehub.office_tools import office_faults
 
-    with office_faults():
+    with office_faults(folder):
         settings = OfficeSettings(
             folder=folder,
             broker=broker_settings(broker, folder),
@@ -251,7 +251,8 @@ def topup(
             leases = desk.lease(at, account_id) if at and not isinstance(outcome, TopUpRefused) else {}
     if isinstance(outcome, TopUpRefused):
         code = "refused"
-        raise CliError(code, outcome.why)
+        hint = "an amount begins at 1; what the channel took again has another --payment-id"
+        raise CliError(code, outcome.why, where=str(folder), hint=hint)
     leased = sum(row.granted for place, row in leases.items() if place.unit == unit)
     if as_json:
         print_json({"payment_id": payment, "entry": outcome.office_seq, "again": outcome.again, "leased": leased})

@@ -21,7 +21,7 @@ def test_two_devices_on_one_line_are_both_named(config, capsys):
     config.write_text(config.read_text() + line.format(n=1) + line.format(n=2))
     assert run("--config", str(config)) == 2
     said = capsys.readouterr().err
-    assert 'devices "racer-1" and "racer-2" are both on pin 17. Move one of them.' in said
+    assert 'devices "racer-1" and "racer-2" are both on pin 17\n  remedy: Move one of them.' in said
     assert "Traceback" not in said
 
 

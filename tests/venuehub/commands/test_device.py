@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from firmware_bridge.simulators.name_lock import NameLock
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
@@ -138,8 +139,42 @@ def test_a_port_that_is_not_there_is_exit_code_5_with_its_name(tmp_path):
     for words in (("probe", missing), ("monitor", "cctalk_acceptor", missing), ("monitor", "pn532", missing)):
         silent = device(*words)
         assert silent.returncode == 5
-        assert missing in silent.stderr
-        assert "Traceback" not in silent.stderr
+        assert silent.stderr.endswith(
+            f"venuehub: {missing}: no such device\n  remedy: is it plugged in, and is the path right?\n"
+        )
+
+
+@pytest.mark.parametrize(("asked", "there"), [("pn532", "cctalk_acceptor"), ("cctalk_acceptor", "pn532")])
+def test_monitor_says_that_something_else_answers(tmp_path, asked, there):
+    link = tmp_path / "device"
+    with emulated(link, there):
+        other = device("monitor", asked, str(link), "--json")
+    assert other.returncode == 5
+    error = json.loads(other.stdout)["error"]
+    assert error["where"] == str(link)
+    assert error["message"].startswith(f"something else answers here, {there.partition('_')[0]}")
+    assert error["hint"] == f"give {there} as its kind"
+
+
+def test_emulate_refuses_what_it_cannot_do_with_a_remedy(tmp_path):
+    link = str(tmp_path / "reader")
+    for words, said in (
+        (("pn532", "--link", link, "--crc"), "--crc: a pn532 has no ccTalk line"),
+        (("pn532", "--link", link, "--echo"), "--echo: a pn532 has no ccTalk line"),
+        (("pn532", "--link", link, "--card", "foo"), "--card: card 'foo' is not known"),
+        (("pn532", "--link", link, "--script", "none.txt"), "none.txt: cannot be read"),
+        (("pn532", "--link", "/nonexist/dir/x"), "/nonexist/dir/x: cannot be made"),
+    ):
+        refused = device("emulate", *words)
+        assert refused.returncode == 2
+        assert said in refused.stderr
+    with emulated(tmp_path / "reader", "pn532"):
+        assert "a running simulator has this path" in device("emulate", "pn532", "--link", link).stderr
+    held = NameLock(tmp_path / "door.sock")
+    second = device("emulate", "game_machine", "--link", str(tmp_path / "door.sock"))
+    held.release()
+    assert second.returncode == 2
+    assert "a running simulator has this path" in second.stderr
 
 
 def test_list_names_the_catalog():

@@ -98,6 +98,9 @@ def test_a_top_up_that_no_purse_can_hold(folder, run):
     topup = ("topup", "--dir", folder, "--card", CARD)
     code, said = run(*topup, "--amount", 99999999999999999999)
     assert (code, said["error"]["where"]) == (2, "--amount")
+    assert run(*topup, "--amount", 2**53 - 1, "--unit", "HKD")[0] == 0
+    code, said = run(*topup, "--amount", 2**53 - 1, "--unit", "HKD")
+    assert (code, said["error"]["code"], said["error"]["where"]) == (1, "refused", "--amount")
     for unit in ("ZZZ", "play:", ""):
         code, said = run(*topup, "--amount", 100, "--unit", unit)
         assert (code, said["error"]["where"]) == (2, "--unit")
@@ -192,3 +195,20 @@ def test_a_folder_without_an_office_and_one_of_another_version(folder, tmp_path,
     assert "database version 9999" in said["error"]["message"]
     code, said = run("run", "--dir", folder, "--broker", "http://x")
     assert (code, said["error"]["code"]) == (2, "settings")
+
+
+def test_every_fault_has_a_place_and_a_remedy(folder, tmp_path, run):
+    card = ("--card", CARD)
+    for words, where in (
+        (("verify", "--dir", tmp_path / "none"), str(tmp_path / "none" / "office.json")),
+        (("card", "add", "--dir", folder, "--card", "foo"), "--card"),
+        (("card", "status", "--dir", folder, *card, "lost"), "--card"),
+        (("topup", "--dir", folder, *card, "--amount", 1, "--hub", "hub-9"), str(folder)),
+        (("enroll", "--dir", folder, "--hub", tmp_path / "h", "--venue", "Moon"), str(folder)),
+        (("run", "--dir", folder, "--broker", "http://x"), "--broker"),
+        (("run", "--dir", folder, "--http", "127.0.0.1:99999"), "--http"),
+    ):
+        _, said = run(*words)
+        assert said["error"]["where"] == where
+        assert said["error"]["message"]
+        assert said["error"]["hint"]
