@@ -102,7 +102,7 @@ RESULTS = (
     view("held"),
     view("approved", balance_before=4_800, balance_after=4_600, masked_name="王**", put_back=200),
     view("declined", reason="offline_limit", balance_after=120, offline=True),
-    view("in_doubt", balance_before=4_800, balance_after=4_600),
+    view("in_doubt", balance_before=12_345_600, balance_after=12_345_400),
     view("voided", balance_before=4_600, balance_after=4_800, put_back=200),
     view("repeated", balance_after=4_800),
 )
@@ -201,6 +201,10 @@ def test_the_list_of_machines_fits_a_phone(venue):
             assert await axe_findings(seen.page) == []
             assert await seen.page.get_by_text("coin-line-1").is_visible()
             assert not await seen.page.get_by_text("reader-1").is_visible()
+            await seen.page.set_viewport_size({"width": 800, "height": 480})
+            assert await seen.page.get_by_text("reader-1").is_visible()
+
+    asyncio.run(story())
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
