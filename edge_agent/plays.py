@@ -200,12 +200,22 @@ def view_of(draft: Draft, lane: Lane, state: str, cost: Money | None, *, reason:
     )
 
 
-def show_idle(draft: Draft) -> None:
+def show_idle(draft: Draft, *, only_new_prices: bool = False) -> None:
     """Show every lane where nothing is under way what the next tap costs."""
     busy = {authorization.lane for authorization in draft.open_ones()}
     for lane in draft.site.lanes.values():
-        if lane.id not in busy:
-            draft.effect(Show(lane.id, idle_view(draft, lane)))
+        view = idle_view(draft, lane)
+        known = draft.site.prices_shown.get(lane.id)
+        draft.site.prices_shown[lane.id] = view.price
+        if lane.id not in busy and not (only_new_prices and known in (None, view.price)):
+            draft.effect(Show(lane.id, view))
+
+
+def follow_the_clock(draft: Draft) -> None:
+    """Once a minute: a price band may have begun or ended."""
+    if draft.now.local != draft.site.shown_at:
+        draft.site.shown_at = draft.now.local
+        show_idle(draft, only_new_prices=True)
 
 
 def idle_view(draft: Draft, lane: Lane) -> View:

@@ -8,7 +8,7 @@ import msgspec
 from payment_core.bus import Birth, DeviceState
 from payment_core.errors import DECODE_FAULTS
 from payment_core.policy import DevicesDocument, Lane, RiskDocument
-from payment_core.pricing import PriceList
+from payment_core.pricing import LocalTime, PriceList
 
 SALES_KEPT: Final = 512
 """One for every lane a bounce can come from, and some."""
@@ -48,6 +48,8 @@ class Site:
         self.states: dict[str, DeviceState] = {}
         self.unbooked: dict[str, Heard] = {}
         self.office_up = False
+        self.prices_shown: dict[str, int] = {}
+        self.shown_at: LocalTime | None = None
         self.frozen = ""
         self._waiting: dict[bytes, int] = {}
         self._doubts: dict[bytes, int] = {}

@@ -187,6 +187,7 @@ class Till:
 
     def _pass_time(self, draft: Draft) -> None:
         now_ms = draft.now.boottime_ms
+        plays.follow_the_clock(draft)
         for account_id in [
             account_id for account_id, parked in self._parked.items() if parked[0].deadline_ms <= now_ms
         ]:

@@ -1,7 +1,11 @@
 """What the hub knows of devices: ready means introduced, online, and behind a bridge that is there."""
 
+import msgspec
+
+from edge_agent.messages import DocumentArrived, Show
 from edge_agent.site import Site
 from payment_core.bus import Birth, DeviceState
+from payment_core.pricing import LocalTime
 
 
 def make_site():
@@ -36,3 +40,17 @@ def test_answers_are_overdue_in_the_order_they_were_asked_for():
     assert site.waiting == 1
     site.stop_waiting(b"a")
     assert site.overdue(999) == []
+
+
+def test_a_price_band_that_begins_is_shown_at_once_where_nobody_plays(hall):
+    prices = {
+        "version": 2,
+        "unit": "CNY",
+        "rules": [{"price": [[200, "CNY"]]}, {"price": [[100, "CNY"]], "band": "early"}],
+        "bands": [{"name": "early", "from_minute": 601, "to_minute": 700}],
+    }
+    hall.step(DocumentArrived("prices", 2, msgspec.json.encode(prices)))
+    hall.local = LocalTime(6, 601)
+    shown = [(effect.lane, effect.view.price) for effect in hall.step() if isinstance(effect, Show)]
+    assert shown == [("lane-1", 100), ("lane-2", 100)]
+    assert hall.step() == []
