@@ -1,11 +1,20 @@
 """What the hub knows of devices: ready means introduced, online, and behind a bridge that is there."""
 
 import msgspec
+import pytest
 
 from edge_agent.messages import DocumentArrived, Show
 from edge_agent.site import Site
 from payment_core.bus import Birth, DeviceState
 from payment_core.pricing import LocalTime
+from tests.support.hall import Hall
+
+
+@pytest.fixture
+def hall(tmp_path):
+    made = Hall(tmp_path / "ledger.sqlite3")
+    yield made
+    made.store.close()
 
 
 def make_site():
