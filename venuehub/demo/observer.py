@@ -84,7 +84,8 @@ class Observer:
                 pass
 
     def _view(self, view: View) -> None:
-        if view.state in ANSWERS:
+        of_coins = view.state == "held" and view.balance_before is None  # no account: nobody tapped for this play
+        if view.state in ANSWERS and not of_coins:
             self.answers[view.state] += 1
         if view.state == "declined":
             self.declined[view.reason] += 1
