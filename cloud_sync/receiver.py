@@ -142,6 +142,7 @@ class Receiver:
         self._waiting: dict[bytes, dict[int, bytes]] = {}
         self._asked: dict[bytes, tuple[int, int]] = {}
         self._righted: dict[bytes, int] = {}
+        self._sealed_ms: dict[bytes, int] = {}  # of the newest batch applied here, by its hub's clock
 
     def on_message(self, now_ms: int, topic: str, payload: bytes) -> list[Effect]:
         """Take whatever came on an uplink topic. `now_ms`: UTC ms. Never raises on bytes."""
@@ -199,6 +200,7 @@ class Receiver:
             return [Refusal(topic, batch)]
         outcome = self._office.apply(batch)
         if outcome == "applied":
+            self._sealed_ms[hub.hub_id] = batch.header.created_ms
             return [Applied(batch), *self._next_waiting(now_ms, topic, hub, batch.header)]
         return [self._receipt(now_ms, hub, batch.header.epoch) if outcome == "known" else Refusal(topic, outcome)]
 
@@ -278,10 +280,10 @@ class Receiver:
         fresh = number > hub.hello_number
         if fresh or self._is_righted(now_ms, hub, hello, number):
             self._office.greeted(hub.hub_id, hello, number=max(number, hub.hello_number), now_ms=now_ms)
-        # An old hello may be a replay: it is answered, so that a hub that was rolled back and has lost its clock finds
-        # out by itself, but it proves nothing here.
+        # An old hello, or one a later batch has overtaken, is answered but proves nothing: a hub finds out by itself.
         answered = msgspec.structs.replace(hub, nonce=hello.nonce)
-        reason = self._contradiction(hub.hub_id, hello) if fresh and not hub.frozen else ""
+        tells = fresh and not hub.frozen and number > self._sealed_ms.get(hub.hub_id, -1)
+        reason = self._contradiction(hub.hub_id, hello) if tells else ""
         if reason:
             return self._freeze(now_ms, answered, hello.epoch, reason, payload)
         return [self._receipt(now_ms, answered, hello.epoch)]
@@ -289,9 +291,8 @@ class Receiver:
     def _is_righted(self, now_ms: int, hub: HubRecord, hello: Hello, number: int) -> bool:
         """Say whether an older number is that of a hub whose clock was far ahead once, and no longer is.
 
-        Were it not taken, no receipt would carry this hub's nonce for years. A replay gains nothing here: it cannot
-        freeze (what contradicts the books is not taken), the number stays the highest one, and a nonce that is not the
-        hub's makes it deaf only until its next hello.
+        Else no receipt would carry this hub's nonce for years. A replay gains nothing: what contradicts the books is
+        not taken, the number stays the highest, and a foreign nonce makes the hub deaf only until its next hello.
         """
         today = number <= now_ms + AHEAD_MS < hub.hello_number
         if not today or number <= self._righted.get(hub.hub_id, 0):

@@ -40,7 +40,7 @@ class Pen:
         self.epoch = epoch
         self.seq, self.previous, self.tail, self.rows = 0, NO_BATCH, CHAIN_START, 0
 
-    def batch(self, records):
+    def batch(self, records, *, created_ms=1):
         self.seq += 1
         self.tail = batcher.chain_tail(self.tail, records)
         header = Header(
@@ -49,7 +49,7 @@ class Pen:
             batch_seq=self.seq,
             first_record=self.rows + 1,
             record_count=len(records),
-            created_ms=1,
+            created_ms=created_ms,
             time_quality=TimeQuality.SYNCED,
             recipient_key=IDENTITY.office_sealer.key_id,
             signer_key=IDENTITY.signer.key_id,
@@ -187,6 +187,16 @@ def test_a_replayed_hello_neither_freezes_nor_takes_the_place_of_a_newer_one():
         (body,) = answers(receiver.on_message(NOW_MS, topic, letter))
         assert (body.through_seq, body.frozen) == (1, "")
     assert (office.hubs[HUB].nonce, office.hubs[HUB].frozen, office.evidence) == (b"c" * 16, "", [])
+
+
+def test_a_hello_that_its_own_later_batch_has_overtaken_freezes_nobody_and_one_after_it_does():
+    office, receiver = greeted()
+    pen, topic = Pen(), hub_topic(HUB, "up", "hello")
+    receiver.on_message(1, BATCH_TOPIC, pen.batch([record(1)], created_ms=50))
+    (late,) = answers(receiver.on_message(2, topic, hello_bytes(number=50)))
+    assert (late.through_seq, late.frozen, office.hubs[HUB].frozen) == (1, "", "")
+    receiver.on_message(3, topic, hello_bytes(number=51))
+    assert office.hubs[HUB].frozen == "rolled_back"
 
 
 def test_an_older_number_is_not_taken_where_the_newest_is_of_today():
