@@ -85,8 +85,8 @@ def doomed(program: str, at: str, mutant: str) -> dict[str, list[str]]:
 def test_a_program_that_ends_in_its_worst_moment_keeps_its_promises_and_a_mutant_does_not(
     tmp_path, program, at, mutant, broken
 ):
-    async def play() -> list[str]:
-        async with open_venue(tmp_path, SEED, replace=doomed(program, at, mutant)) as venue:
+    async def play(folder: Path) -> list[str]:
+        async with open_venue(folder, SEED, replace=doomed(program, at, mutant)) as venue:
             place = venue.stage.plan.places[0]
             child = getattr(venue.stage, program)
             if at == "first-coin":
@@ -102,5 +102,7 @@ def test_a_program_that_ends_in_its_worst_moment_keeps_its_promises_and_a_mutant
             inserted = (await venue.devices()).coins_inserted
             return broken_promises(venue.read(), credits_seen={}, coins_inserted=inserted)
 
-    found = asyncio.run(play())
+    found = asyncio.run(play(tmp_path / "1"))
+    if broken and not found:  # on a busy machine the acceptor may have given the first coin back: nothing was lost
+        found = asyncio.run(play(tmp_path / "2"))
     assert [broken in promise for promise in found] == ([True] if broken else [])
