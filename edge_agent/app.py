@@ -93,8 +93,7 @@ class Hub:
                 try:
                     await self._ended
                 finally:
-                    for task in tasks:
-                        task.cancel()
+                    await _end(tasks)
         finally:
             self._thread.stop()
             self._reader.close()
@@ -138,6 +137,14 @@ async def _keep(part: DeviceBus | Uplink) -> None:
         except Exception as error:  # noqa: BLE001 - the supervisor of both links
             log("link.fault", part=type(part).__name__, why=f"{type(error).__name__}: {error}")
         await asyncio.sleep(RESTART_S)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel until it is heard: a link that is just being closed may swallow a cancellation."""
+    while not all(task.done() for task in tasks):
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=1.0)
 
 
 async def _main(config: Path) -> None:
