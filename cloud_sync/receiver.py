@@ -31,7 +31,7 @@ from cloud_sync.protocol.receipts import Watermark
 from cloud_sync.sealing import HpkeSealer, Opener
 from cloud_sync.signing import Signer
 from payment_core.errors import MalformedRecordError, UnknownEntryError
-from payment_core.journal import EpochOpened, HubEntry, LeaseGranted, ToppedUp, decode_entry
+from payment_core.journal import EpochOpened, HubEntry, OfficeEntry, decode_entry
 
 BUFFERED_BATCHES: Final = 1_024
 BUFFERED_BYTES: Final = 64 * 1024 * 1024
@@ -340,7 +340,7 @@ def _read_entries(records: Sequence[bytes], *, first_record: int, epoch: int) ->
             entry = decode_entry(record)
         except (UnknownEntryError, MalformedRecordError) as error:
             return f"record {seq}: {error}"
-        if isinstance(entry, ToppedUp | LeaseGranted):
+        if isinstance(entry, OfficeEntry):
             return f"record {seq}: {type(entry).__name__} is the office's to write, not a hub's"
         if entry.header.seq != seq:
             return f"record {seq}: says it is {entry.header.seq}"

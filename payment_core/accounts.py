@@ -11,6 +11,7 @@ class Kind(StrEnum):
 
     PURSE = "purse"
     LEASE = "lease"
+    PASSING = "passing"
     HELD = "held"
     COIN_CREDIT = "coin_credit"
     REVENUE = "revenue"
@@ -46,6 +47,7 @@ class ChartRow(msgspec.Struct, frozen=True):
 CHART: Final[dict[Kind, ChartRow]] = {
     Kind.PURSE: ChartRow("credit", "tenant", "a member's money that no hub holds"),
     Kind.LEASE: ChartRow("credit", "hub", "a member's money that one hub alone may spend"),
+    Kind.PASSING: ChartRow("credit", "tenant", "a member's money on its way to a hub: a voucher or a slip"),
     Kind.HELD: ChartRow("credit", "hub", "put aside for authorizations that are open"),
     Kind.COIN_CREDIT: ChartRow("credit", "hub", "coins at a lane that have not bought a play yet"),
     Kind.REVENUE: ChartRow("credit", "venue", "earned, by machine"),

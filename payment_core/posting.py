@@ -1,34 +1,115 @@
 """What each journal entry moves, as a pure function of its type and version: postings are never sent."""
 
 from collections.abc import Iterable
-from typing import assert_never
+from typing import Final, assert_never
 
 from payment_core.accounts import Account, Kind, Posting
-from payment_core.journal import (
+from payment_core.hub_entries import (
+    BoxCounted,
+    BroughtIn,
     Captured,
+    CardSold,
     CoinBooked,
     Commanded,
+    CredentialBlocked,
+    CredentialReplaced,
     Declined,
-    Entry,
+    EpochClosed,
     EpochOpened,
     Expired,
     Held,
+    Increased,
     InDoubt,
     LateEvidence,
-    LeaseGranted,
+    LeasePassed,
+    LeaseReturned,
     LeaseTaken,
-    Part,
+    ListConflict,
+    PaidOutHere,
     Refunded,
+    SlipTaken,
+    Source,
     Tampered,
-    ToppedUp,
     Voided,
+    VoucherTaken,
 )
+from payment_core.journal import Entry
+from payment_core.office_entries import (
+    CashMoved,
+    CredentialMoved,
+    LeaseClosed,
+    LeaseGranted,
+    LotExpired,
+    OpeningBooked,
+    OpenSettled,
+    OverclaimWrittenOff,
+    PaidOut,
+    PassingReturned,
+    ReceivablePaid,
+    SlipIssued,
+    SlipReturned,
+    ToppedUp,
+    TopUpReversed,
+)
+from payment_core.records import Part
 
-_HELD = Account(Kind.HELD)
-_SUSPENSE = Account(Kind.SUSPENSE)
+_HELD: Final = Account(Kind.HELD)
+_SUSPENSE: Final = Account(Kind.SUSPENSE)
+_OVER_SHORT: Final = Account(Kind.OVER_SHORT)
+_GIFTS: Final = Account(Kind.PROMOTION_EXPENSE)
+_OPENING: Final = Account(Kind.OPENING)
+
+_Authorized = Held | Increased | Captured | Voided | Expired | InDoubt | Refunded
+_Guest = (
+    LeaseReturned | LeasePassed | VoucherTaken | BroughtIn | PaidOutHere | SlipTaken | LeaseGranted | LeaseClosed
+    | SlipIssued | SlipReturned | PassingReturned
+)  # fmt: skip
+_Money = (
+    ToppedUp | TopUpReversed | PaidOut | OpeningBooked | OverclaimWrittenOff | LotExpired | ReceivablePaid | OpenSettled
+)  # fmt: skip
+_Cash = CoinBooked | CardSold | BoxCounted | CashMoved
+_Nothing = (
+    EpochOpened | Commanded | Declined | Tampered | LeaseTaken | LateEvidence | CredentialReplaced | CredentialBlocked
+    | ListConflict | EpochClosed | CredentialMoved
+)  # fmt: skip
 
 
-def _source(entry: Held | Captured | Voided | Expired | Refunded, part: Part) -> Account:
+def postings(entry: Entry) -> tuple[Posting, ...]:
+    """Return the signed amounts of `entry`, debit positive; they sum to zero per unit. Many entries move nothing."""
+    match entry:
+        case Held() | Increased() | Captured() | Voided() | Expired() | InDoubt() | Refunded():
+            rows = _authorization(entry)
+        case (
+            LeaseReturned() | LeasePassed() | VoucherTaken() | BroughtIn() | PaidOutHere() | SlipTaken()
+            | LeaseGranted() | LeaseClosed() | SlipIssued() | SlipReturned() | PassingReturned()
+        ):  # fmt: skip
+            rows = _of_a_guest(entry)
+        case (
+            ToppedUp() | TopUpReversed() | PaidOut() | OpeningBooked() | OverclaimWrittenOff() | LotExpired()
+            | ReceivablePaid() | OpenSettled()
+        ):  # fmt: skip
+            rows = _at_the_office(entry)
+        case CoinBooked() | CardSold() | BoxCounted() | CashMoved():
+            rows = _cash(entry)
+        case (
+            EpochOpened() | Commanded() | Declined() | Tampered() | LeaseTaken() | LateEvidence()
+            | CredentialReplaced() | CredentialBlocked() | ListConflict() | EpochClosed() | CredentialMoved()
+        ):  # fmt: skip
+            rows = []
+        case _:
+            assert_never(entry)
+    return tuple(row for row in rows if row.amount)
+
+
+def _pair(debit: Account, credit: Account, unit: str, amount: int) -> list[Posting]:
+    return [Posting(debit, unit, amount), Posting(credit, unit, -amount)]
+
+
+def _each(parts: Iterable[Part], *, debit: Account, credit: Account) -> list[Posting]:
+    return [row for part in parts for row in _pair(debit, credit, part.unit, part.amount)]
+
+
+def _source(entry: _Authorized, part: Part) -> Account:
     """Return where a part came from and goes back to: the account's lease, the floor, or the lane's coin credit."""
     if part.lease_epoch is None or entry.account_id is None:
         return Account(Kind.COIN_CREDIT, entry.header.lane or "")
@@ -37,66 +118,131 @@ def _source(entry: Held | Captured | Voided | Expired | Refunded, part: Part) ->
     return Account(Kind.LEASE, entry.account_id.hex())
 
 
-def _move(parts: Iterable[Part], *, out_of: Account | None, into: Account | None, entry: Entry) -> list[Posting]:
-    """Debit `out_of` and credit `into` per part; None stands for the part's own source."""
-    rows: list[Posting] = []
-    for part in parts:
-        if not isinstance(entry, Held | Captured | Voided | Expired | Refunded):
-            source = out_of or into
-            assert source is not None
-        else:
-            source = _source(entry, part)
-        rows.append(Posting(out_of or source, part.unit, part.amount))
-        rows.append(Posting(into or source, part.unit, -part.amount))
+def _back(parts: Iterable[Part], *, out_of: Account, entry: _Authorized) -> list[Posting]:
+    """Debit `out_of`, credit each part's own source."""
+    return [row for part in parts for row in _pair(out_of, _source(entry, part), part.unit, part.amount)]
+
+
+def _authorization(entry: _Authorized) -> list[Posting]:
+    revenue = Account(Kind.REVENUE, entry.header.machine or "")
+    tax = Account(Kind.TAX, entry.header.tax_code or "")
+    match entry:
+        case Held() | Increased():
+            return [row for part in entry.parts for row in _pair(_source(entry, part), _HELD, part.unit, part.amount)]
+        case Captured():
+            waiting = _SUSPENSE if entry.from_doubt else _HELD
+            earned = _each(entry.parts, debit=waiting, credit=revenue)
+            taxed = _each(entry.taxed, debit=revenue, credit=tax)
+            return earned + taxed + _back(entry.released, out_of=waiting, entry=entry)
+        case Voided():
+            return _back(entry.parts, out_of=_SUSPENSE if entry.from_doubt else _HELD, entry=entry)
+        case Expired():
+            return _back(entry.parts, out_of=_HELD, entry=entry)
+        case InDoubt():
+            return _each(entry.parts, debit=_HELD, credit=_SUSPENSE)
+        case Refunded():
+            return _back(entry.parts, out_of=revenue, entry=entry) + _each(entry.untaxed, debit=tax, credit=revenue)
+
+
+def _of_a_guest(entry: _Guest) -> list[Posting]:
+    """Move a guest's money between its places: purse, lease at a hub, on its way, brought in, paid out."""
+    key = entry.account_id.hex()
+    purse, lease, passing = Account(Kind.PURSE, key), Account(Kind.LEASE, key), Account(Kind.PASSING, key)
+    match entry:
+        case LeaseGranted():
+            rows = _pair(purse, lease, entry.unit, entry.added)
+        case LeaseClosed():
+            rows = _pair(lease, purse, entry.unit, entry.amount)
+        case LeaseReturned():
+            rows = _each(entry.parts, debit=lease, credit=purse)
+        case LeasePassed():
+            rows = _each(entry.parts, debit=lease, credit=passing)
+        case VoucherTaken() | SlipTaken():
+            rows = _each(entry.parts, debit=passing, credit=lease)
+        case SlipIssued():
+            rows = _each(entry.parts, debit=purse, credit=passing)
+        case SlipReturned() | PassingReturned():
+            rows = _each(entry.parts, debit=passing, credit=purse)
+        case BroughtIn():
+            lies_at = Account(_LIES_AT[entry.source], entry.place)
+            given = _each(entry.gifts, debit=_GIFTS, credit=lease)
+            rows = _each(entry.parts, debit=lies_at, credit=lease) + given
+        case PaidOutHere():
+            rows = _each(entry.parts, debit=lease, credit=Account(Kind.DRAWER, entry.place))
+        case _:
+            assert_never(entry)
     return rows
 
 
-def _waiting(*, from_doubt: bool) -> Account:
-    return _SUSPENSE if from_doubt else _HELD
+_LIES_AT: Final = {
+    Source.DRAWER: Kind.DRAWER, Source.CASH_BOX: Kind.CASH_BOX, Source.LANE_CREDIT: Kind.COIN_CREDIT,
+    Source.WON: Kind.PROMOTION_EXPENSE,
+}  # fmt: skip
 
 
-def postings(entry: Entry) -> tuple[Posting, ...]:
-    """Return the signed amounts of `entry`, debit positive; they sum to zero per unit. Many entries move nothing."""
-    rows: list[Posting]
+def _at_the_office(entry: _Money) -> list[Posting]:
+    if isinstance(entry, OpenSettled):
+        return _open_settled(entry)
+    key = entry.account_id.hex()
+    purse, owed = Account(Kind.PURSE, key), Account(Kind.GUEST_RECEIVABLE, key)
     match entry:
-        case Held() | Captured() | Voided() | Expired() | InDoubt() | Refunded():
-            rows = _authorization(entry)
-        case CoinBooked():
-            box = Account(Kind.CASH_BOX, entry.header.machine or "")
-            credit = Account(Kind.COIN_CREDIT, entry.header.lane or "")
-            rows = [Posting(box, entry.unit, entry.amount), Posting(credit, entry.unit, -entry.amount)]
         case ToppedUp():
-            clearing = Account(Kind.PSP_CLEARING, entry.channel)
-            purse = Account(Kind.PURSE, entry.account_id.hex())
-            rows = [Posting(clearing, entry.unit, entry.amount), Posting(purse, entry.unit, -entry.amount)]
-        case LeaseGranted():
-            purse = Account(Kind.PURSE, entry.account_id.hex())
-            lease = Account(Kind.LEASE, entry.account_id.hex())
-            rows = [Posting(purse, entry.unit, entry.added), Posting(lease, entry.unit, -entry.added)]
-        case EpochOpened() | Commanded() | Declined() | Tampered() | LeaseTaken() | LateEvidence():
-            rows = []
+            paid = _pair(Account(Kind.PSP_CLEARING, entry.channel), purse, entry.unit, entry.amount)
+            rows = paid + [row for gift in entry.gifts for row in _pair(_GIFTS, purse, gift.unit, gift.amount)]
+        case TopUpReversed():
+            channel = Account(Kind.PSP_CLEARING, entry.channel)
+            there = _each(entry.parts, debit=purse, credit=channel) + _each(entry.forfeited, debit=purse, credit=_GIFTS)
+            rows = there + _pair(owed, channel, entry.unit, entry.missing)
+        case PaidOut():
+            channel = Account(Kind.PSP_CLEARING, entry.channel)
+            back = _each(entry.parts, debit=purse, credit=channel)
+            rows = back + _each(entry.forfeited, debit=purse, credit=_GIFTS)
+        case OpeningBooked():
+            rows = _pair(_OPENING, purse, entry.unit, entry.amount)
+        case OverclaimWrittenOff():
+            lost, claimed = Account(Kind.WRITE_OFF), Account(Kind.OVERCLAIM, key)
+            rows = _pair(lost, claimed, entry.unit, entry.amount)
+        case LotExpired():
+            rows = _each(entry.parts, debit=purse, credit=_GIFTS if entry.gift else Account(Kind.UNCLAIMED))
+        case ReceivablePaid():
+            rows = _each(entry.parts, debit=purse, credit=owed)
         case _:
             assert_never(entry)
-    return tuple(row for row in rows if row.amount)
+    return rows
 
 
-def _authorization(entry: Held | Captured | Voided | Expired | InDoubt | Refunded) -> list[Posting]:
-    revenue = Account(Kind.REVENUE, entry.header.machine or "")
+def _open_settled(entry: OpenSettled) -> list[Posting]:
+    waiting = _SUSPENSE if entry.in_doubt else _HELD
+    if entry.captured:
+        return _each(entry.parts, debit=waiting, credit=Account(Kind.REVENUE, entry.machine))
+    if entry.account_id is None:
+        return _each(entry.parts, debit=waiting, credit=Account(Kind.UNCLAIMED))
+    return _each(entry.parts, debit=waiting, credit=Account(Kind.PURSE, entry.account_id.hex()))
+
+
+def _cash(entry: _Cash) -> list[Posting]:
     match entry:
-        case Held():
-            return _move(entry.parts, out_of=None, into=_HELD, entry=entry)
-        case Captured():
-            waiting = _waiting(from_doubt=entry.from_doubt)
-            earned = _move(entry.parts, out_of=waiting, into=revenue, entry=entry)
-            return earned + _move(entry.released, out_of=waiting, into=None, entry=entry)
-        case Voided():
-            return _move(entry.parts, out_of=_waiting(from_doubt=entry.from_doubt), into=None, entry=entry)
-        case Expired():
-            return _move(entry.parts, out_of=_HELD, into=None, entry=entry)
-        case InDoubt():
-            return _move(entry.parts, out_of=_HELD, into=_SUSPENSE, entry=entry)
-        case Refunded():
-            return _move(entry.parts, out_of=revenue, into=None, entry=entry)
+        case CoinBooked():
+            box = Account(Kind.CASH_BOX, entry.header.machine or "")
+            return _pair(box, Account(Kind.COIN_CREDIT, entry.header.lane or ""), entry.unit, entry.amount)
+        case CardSold():
+            return _pair(Account(Kind.DRAWER, entry.place), Account(Kind.CARD_DEPOSIT), entry.unit, entry.deposit)
+        case BoxCounted():
+            emptied = Account(Kind.CASH_BOX if entry.kind == "cash_box" else Kind.DRAWER, entry.box)
+            return _counted(emptied, _drawer_or_safe(entry.place), entry.unit, entry.booked, entry.counted)
+        case CashMoved():
+            emptied, into = _drawer_or_safe(entry.from_drawer), _drawer_or_safe(entry.to_drawer)
+            return _counted(emptied, into, entry.unit, entry.booked, entry.counted)
+
+
+def _drawer_or_safe(name: str) -> Account:
+    return Account(Kind.SAFE) if name == "safe" else Account(Kind.DRAWER, name)
+
+
+def _counted(emptied: Account, into: Account, unit: str, booked: int, counted: int) -> list[Posting]:
+    """What was booked leaves; what was counted arrives; the difference is named."""
+    short = Posting(_OVER_SHORT, unit, booked - counted)
+    return [Posting(emptied, unit, -booked), Posting(into, unit, counted), short]
 
 
 def imbalance(rows: Iterable[Posting]) -> dict[str, int]:

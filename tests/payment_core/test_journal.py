@@ -117,7 +117,8 @@ def test_every_type_has_a_version_a_tag_a_strategy_and_a_vector():
     assert set(VERSIONS) == set(TYPES) == set(ENTRIES)
     assert {kind.__struct_config__.tag for kind in TYPES} == KNOWN_TYPES
     assert len(KNOWN_TYPES) == len(TYPES)
-    assert {path.stem for path in VECTORS.glob("*.json")} >= {f"{kind.__name__}-{VERSIONS[kind]}" for kind in TYPES}
+    written = {path.stem for path in VECTORS.glob("*.json")}
+    assert written >= {f"{kind.__name__}-{VERSIONS[kind]}" for kind in TYPES}
 
 
 @pytest.mark.parametrize("path", sorted(VECTORS.glob("*.json")), ids=lambda path: path.stem)
@@ -125,9 +126,10 @@ def test_a_released_record_keeps_its_bytes_and_its_meaning(path):
     vector = json.loads(path.read_text(encoding="utf-8"))
     record = bytes.fromhex(vector["record"])
     entry = decode_entry(record)
-    assert f"{type(entry).__name__}-{entry.version}" == path.stem
+    name, _, older = path.stem.partition(".")
+    assert f"{type(entry).__name__}-{entry.version}" == name
     assert repr(entry) == vector["entry"]
-    assert encode_entry(entry) == record
+    assert (encode_entry(entry) == record) is not bool(older)
     assert chain_hash(CHAIN_START, record).hex() == vector["chain_hash"]
 
 
