@@ -11,7 +11,7 @@ from edge_agent.ledger.store import Store
 from edge_agent.messages import Effect, Moment
 from edge_agent.site import Site
 from payment_core.identifiers import uuid7
-from payment_core.journal import PRICE_HASH_BYTES, Actor, Entry, Header, Tender
+from payment_core.journal import PRICE_HASH_BYTES, Actor, Entry, Header, Tender, TimeQuality
 from payment_core.policy import Lane
 
 
@@ -41,6 +41,11 @@ class Draft:
         self._open: list[Authorization] | None = None
         self.effects: list[Effect] = []
         self._dice = dice
+
+    @property
+    def known_ms(self) -> int | None:
+        """UTC ms where the hub knows the time, else None."""
+        return self.now.wall_ms if self.now.quality <= TimeQuality.HELD else None
 
     def new_id(self) -> bytes:
         """Return a new UUIDv7 for this moment."""

@@ -6,7 +6,7 @@ from payment_core.bus import Birth, Booked, DeviceState, View
 from payment_core.commands import Command, Result
 from payment_core.credential import ListRow
 from payment_core.events import Event
-from payment_core.journal import TimeQuality
+from payment_core.journal import Lot, TimeQuality
 from payment_core.pricing import LocalTime
 
 
@@ -51,12 +51,13 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 class LeaseArrived(msgspec.Struct, frozen=True):
-    """A grant, verified: `granted` is the total of this lease."""
+    """A grant, verified: `granted` is the total of this lease and lot."""
 
     account_id: bytes
     unit: str
     epoch: int
     granted: int
+    lot: Lot | None = None
 
 
 class ListArrived(msgspec.Struct, frozen=True):

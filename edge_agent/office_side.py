@@ -44,10 +44,11 @@ def freeze(draft: Draft, fact: Frozen) -> None:
 
 def take_lease(draft: Draft, fact: LeaseArrived) -> None:
     """Take over a grant; a repeated or older total changes nothing."""
-    added = leases.take_grant(draft.store, fact.account_id, fact.unit, fact.epoch, fact.granted)
+    place = leases.LeasePlace(fact.account_id, fact.unit, fact.epoch, fact.lot)
+    added = leases.take_grant(draft.store, place, fact.granted, now_ms=draft.now.wall_ms)
     if added:
         header = draft.header(Spot(Actor.OFFICE, Tender.NONE))
-        draft.journal(LeaseTaken(1, header, fact.account_id, fact.unit, fact.epoch, fact.granted, added))
+        draft.journal(LeaseTaken(1, header, fact.account_id, fact.unit, fact.epoch, fact.granted, added, fact.lot))
 
 
 def take_list(draft: Draft, fact: ListArrived) -> None:

@@ -97,8 +97,8 @@ def split_parts(row: Authorization, credits: int) -> tuple[tuple[Part, ...], tup
         return row.parts, ()
     earned = [part.amount * credits // wanted for part in row.parts]
     pairs = list(zip(row.parts, earned, strict=True))
-    captured = tuple(Part(part.unit, amount, part.lease_epoch) for part, amount in pairs if amount)
-    released = tuple(Part(part.unit, part.amount - amount, part.lease_epoch) for part, amount in pairs)
+    captured = tuple(msgspec.structs.replace(part, amount=amount) for part, amount in pairs if amount)
+    released = tuple(msgspec.structs.replace(part, amount=part.amount - amount) for part, amount in pairs)
     return captured, tuple(part for part in released if part.amount)
 
 
@@ -178,7 +178,8 @@ def show_end(draft: Draft, row: Authorization, state: str) -> None:
         return
     view = view_of(draft, lane, state, Money(row.amount, draft.site.currency))
     if row.account_id is not None:
-        left = leases.allowances(leases.of_account(draft.store, row.account_id)).get(draft.site.currency, 0)
+        rows = leases.of_account(draft.store, row.account_id)
+        left = leases.allowances(rows, now_ms=draft.known_ms).get(draft.site.currency, 0)
         put_back = row.amount if state == "voided" else 0
         view = msgspec.structs.replace(view, balance_after=left, put_back=put_back)
     draft.effect(Show(lane.id, view))

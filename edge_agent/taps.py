@@ -21,6 +21,7 @@ from payment_core.events import WISH_LIFE_MS, CredentialPresented
 from payment_core.identifiers import credential_id
 from payment_core.journal import Actor, Held, Part, Tender
 from payment_core.journal import Declined as DeclinedEntry
+from payment_core.lots import spend_order
 from payment_core.money import Money
 from payment_core.policy import Lane, RiskDocument
 from payment_core.pricing import Price, find_price
@@ -143,7 +144,7 @@ def _facts(draft: Draft, tap: Tap, rows: list[LeaseRow]) -> Facts:
         now_ms=now.wall_ms,
         local=now.local,
         price=price,
-        allowances=leases.allowances(rows),
+        allowances=leases.allowances(rows, now_ms=draft.known_ms),
         currency=site.currency,
         risk=site.risk,
         spent_today=sum(row.day_amount for row in rows if row.day >= now.business_date),
@@ -169,7 +170,7 @@ def _note_approval(draft: Draft, tap: Tap, decision: Approved, price: Price, *, 
 
 
 def _take_parts(draft: Draft, decision: Approved, rows: list[LeaseRow], cost: int) -> tuple[Part, ...]:
-    """Spend what was decided from the leases, oldest epoch first, or on the floor."""
+    """Spend what was decided from the leases, in the order of their lots, or on the floor."""
     if decision.by_floor:
         return (Part(decision.parts[0].unit, decision.parts[0].minor, 0),)
     velocity = draft.site.risk.velocity
@@ -178,13 +179,23 @@ def _take_parts(draft: Draft, decision: Approved, rows: list[LeaseRow], cost: in
     parts: list[Part] = []
     for money in decision.parts:
         left = money.minor
-        for row in rows:
-            take = min(left, row.lease.allowance) if row.lease.unit == money.unit else 0
+        for row in _in_order(draft, rows, money.unit):
+            take = min(left, row.lease.allowance)
             if take:
-                leases.commit_part(draft.store, row, take, None if parts else use)
-                parts.append(Part(money.unit, take, row.lease.epoch))
+                leases.commit_part(draft.store, row, take, None if parts else use, now_ms=draft.now.wall_ms)
+                parts.append(Part(money.unit, take, row.lease.epoch, row.lease.lot))
                 left -= take
     return tuple(parts)
+
+
+def _in_order(draft: Draft, rows: list[LeaseRow], unit: str) -> list[LeaseRow]:
+    """Return an account's leases of a unit in the order they pay: by lot, the oldest epoch of a lot first."""
+    of_unit = [row for row in rows if row.lease.unit == unit]
+    if len(of_unit) < 2:  # noqa: PLR2004 - one has no order
+        return of_unit
+    ranked = spend_order([row.share for row in of_unit], draft.site.risk.lot_order, now_ms=draft.known_ms)
+    place = {share.lot: number for number, share in reversed(list(enumerate(ranked)))}
+    return sorted((row for row in of_unit if row.lease.lot in place), key=lambda row: place[row.lease.lot])
 
 
 def _hold(draft: Draft, tap: Tap, decision: Approved, price: Price, rows: list[LeaseRow]) -> None:
@@ -201,7 +212,7 @@ def _hold(draft: Draft, tap: Tap, decision: Approved, price: Price, rows: list[L
     authorizations.mark_wish(draft.store, tap.reader, tap.event_epoch, tap.event_seq, spot.authorization_id)
     draft.site.note_sale(spot.authorization_id, draft.now.boottime_ms)
     _note_approval(draft, tap, decision, price, seq=held.header.seq)
-    before = leases.allowances(rows).get(draft.site.currency, 0)
+    before = leases.allowances(rows, now_ms=draft.known_ms).get(draft.site.currency, 0)
     spent = sum(part.amount for part in parts if part.unit == draft.site.currency and part.lease_epoch)
     view = view_of(draft, tap.lane, "held", price.shown)
     draft.effect(Show(tap.lane.id, _personal(view, tap.row, before, before - spent)))

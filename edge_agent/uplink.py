@@ -188,7 +188,7 @@ class Uplink:
             case Lease(grants=grants):
                 self._offer_together(
                     [
-                        LeaseArrived(grant.account_id, grant.unit, grant.lease_epoch, grant.granted_total)
+                        LeaseArrived(grant.account_id, grant.unit, grant.lease_epoch, grant.granted_total, grant.lot)
                         for grant in grants
                     ]
                 )

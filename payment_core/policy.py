@@ -1,8 +1,17 @@
 """What the office decides for a hub, as data: lanes, limits, and what happens where nobody can know."""
 
+from typing import Final, Literal
+
 import msgspec
 
 from payment_core.credential import CredentialClass
+from payment_core.lots import LotOrder
+
+DAY_MS: Final = 24 * 3_600_000
+
+
+DoubtPolicy = Literal["staff", "favour_guest", "favour_venue"]
+"""Who decides where the device cannot tell whether it delivered: the attendant, or a rule for one side, up to a cap."""
 
 
 class Lane(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -15,6 +24,11 @@ class Lane(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     output: str
     acceptor: str = ""
     name: str = ""
+    group: str = ""
+    """group of machines: for prices, passes and play purses"""
+    on_doubt: DoubtPolicy = "staff"
+    step_up_reader: str = ""
+    """where a second factor is shown (finger, face); empty: at the reader itself"""
 
 
 class CoinValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,12 +68,20 @@ class RiskDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `step_up_over`: above this a second factor is needed (None: never). `floor_per_credential` f, `floor_per_hub` C_h:
     what may be approved without a lease, classes A and B only. `hub_count` and `hub_amount`: approvals and their sum
     since the last receipt, None: no cap. `hold_ms`: how long a hold waits for its command. `answer_ms`: how long a
-    device may take before its silence is a doubt. `ask_ms`: how long a guest waits for money that is elsewhere.
+    device may take before its silence is a doubt. `ask_ms`: how long a guest waits for money that is elsewhere,
+    `peer_ms` of it for the neighbours alone.
+
+    The bound: `lease_cap` X_h, `top_up_cap` T_h, `doubt_cap_per_day` D_h beside `floor_per_hub` C_h, all in minor units
+    of the venue's currency; None: no cap, and the bound says so. `doubt_after_ms`: when policy decides a doubt that no
+    read-back has settled. `idle_return_ms`: leases nobody used for so long go back; at `closing_minute` all do.
+    `list_age_…`: an older list than that and `stale_list` counts. `clock_unknown`: age and hour rules while the hub
+    does not know the time. `velocities`: further windows beside `velocity`.
     """
 
     version: int
     classes: tuple[ClassLimit, ...] = ()
     velocity: Velocity | None = None
+    velocities: tuple[Velocity, ...] = ()
     step_up_over: int | None = None
     floor_per_credential: int = 0
     floor_per_hub: int = 0
@@ -70,6 +92,20 @@ class RiskDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     answer_ms: int = 10_000
     ask_ms: int = 300
     minor_closing_minute: int | None = None
+    peer_ms: int = 50
+    lease_cap: int | None = None
+    top_up_cap: int | None = None
+    doubt_cap_per_credential: int = 0
+    doubt_cap_per_day: int = 0
+    doubt_after_ms: int = 60_000
+    idle_return_ms: int = 30 * 60_000
+    closing_minute: int | None = None
+    list_age_a_ms: int = 7 * DAY_MS
+    list_age_bc_ms: int = 3 * DAY_MS
+    stale_list: Literal["halve", "go_on", "stop"] = "halve"
+    clock_unknown: Literal["allow", "refuse"] = "refuse"
+    lot_order: LotOrder = "gift_first"
+    step_up_life_ms: int = 30_000
 
     def limit_of(self, class_: CredentialClass) -> ClassLimit:
         """Return the caps of a class; a class the document does not name has none."""

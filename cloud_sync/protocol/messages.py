@@ -11,6 +11,7 @@ import msgspec
 
 from payment_core.credential import ListRow
 from payment_core.money import MAX_MINOR, Whole
+from payment_core.records import Lot
 
 VERSION: Final = 1
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
@@ -66,12 +67,13 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):
-    """A lease's total: `granted_total` minor units ever granted to this hub in this lease epoch. It only rises."""
+    """A lease's total: `granted_total` minor units ever granted to this hub of this lot in this epoch. It rises."""
 
     account_id: bytes
     unit: str
     lease_epoch: Whole
     granted_total: Whole
+    lot: Lot | None = None
 
 
 class Lease(msgspec.Struct, frozen=True, array_like=True):

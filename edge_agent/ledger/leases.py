@@ -6,40 +6,81 @@ from typing import Final
 import msgspec
 
 from edge_agent.ledger.store import Store
-from payment_core.journal import Part
+from payment_core.journal import Lot, LotKind, Part
 from payment_core.lease import Lease
+from payment_core.lots import LotShare, is_expired
 
 _SELECT: Final = (
-    "SELECT unit, epoch, granted, committed, released, refunded, day, day_amount, window_start_ms, window_count, "
-    "window_amount FROM leases WHERE account_id = ? ORDER BY unit, epoch"
+    "SELECT unit, epoch, granted, committed, released, refunded, lot, kind, opened_ms, expires_ms, closed, touched_ms, "
+    "day, day_amount, window_start_ms, window_count, window_amount, windows FROM leases WHERE account_id = ? "
+    "ORDER BY unit, epoch, lot"
 )
+_AT: Final = "WHERE account_id = ? AND unit = ? AND epoch = ? AND lot = ?"
 
 
 class LeaseRow(msgspec.Struct, frozen=True):
-    """A lease with the use counted on it: amounts of use in minor units of the venue's currency."""
+    """A lease of one lot with the use counted on it: amounts of use in minor units of the venue's currency.
+
+    `touched_ms`: UTC ms of the last change; `windows`: use in the further velocity windows, packed by who counts them.
+    """
 
     lease: Lease
+    kind: LotKind
+    opened_ms: int
+    expires_ms: int | None
+    closed: bool
+    touched_ms: int
     day: int
     day_amount: int
     window_start_ms: int
     window_count: int
     window_amount: int
+    windows: bytes
+
+    @property
+    def share(self) -> LotShare:
+        """What of its lot may be spent."""
+        lease = self.lease
+        return LotShare(lease.lot, self.kind, lease.allowance, self.opened_ms, self.expires_ms)
+
+    @property
+    def place(self) -> tuple[bytes, str, int, bytes]:
+        """Its key."""
+        return self.lease.account_id, self.lease.unit, self.lease.epoch, self.lease.lot
 
 
 def of_account(store: Store, account_id: bytes) -> list[LeaseRow]:
     """Return all leases of an account at this hub."""
     return [
-        LeaseRow(Lease(account_id, row[0], row[1], row[2], row[3], row[4], row[5]), *row[6:])
+        LeaseRow(
+            Lease(account_id, row[0], row[1], row[2], row[3], row[4], row[5], row[6]), LotKind(row[7]), row[8], row[9],
+            bool(row[10]), *row[11:],
+        )
         for row in store.rows(_SELECT, (account_id,))
-    ]
+    ]  # fmt: skip
 
 
-def allowances(rows: Iterable[LeaseRow]) -> dict[str, int]:
-    """Return what the leases still allow, by unit."""
+def allowances(rows: Iterable[LeaseRow], *, now_ms: int | None) -> dict[str, int]:
+    """Return what the leases still allow, by unit; a lot that ran out allows nothing. now_ms None: no known time."""
     sums: dict[str, int] = {}
     for row in rows:
-        sums[row.lease.unit] = sums.get(row.lease.unit, 0) + row.lease.allowance
+        if not is_expired(row.expires_ms, now_ms=now_ms):
+            sums[row.lease.unit] = sums.get(row.lease.unit, 0) + row.lease.allowance
     return sums
+
+
+class LeasePlace(msgspec.Struct, frozen=True):
+    """Where a lease stands; `lot` None: no lot is named."""
+
+    account_id: bytes
+    unit: str
+    epoch: int
+    lot: Lot | None = None
+
+    @property
+    def key(self) -> tuple[bytes, str, int, bytes]:
+        """Its key in the table."""
+        return self.account_id, self.unit, self.epoch, self.lot.lot if self.lot else b""
 
 
 class Use(msgspec.Struct, frozen=True):
@@ -49,63 +90,96 @@ class Use(msgspec.Struct, frozen=True):
     day: int
     now_ms: int
     window_ms: int
+    windows: bytes = b""
 
 
-def commit_part(store: Store, row: LeaseRow, amount: int, use: Use | None) -> None:
+def commit_part(store: Store, row: LeaseRow, amount: int, use: Use | None, *, now_ms: int) -> None:
     """Spend `amount` at HELD; the database refuses to go below zero.
 
     The first part of a tap carries its `use`, whichever purse pays it: a tap counts once, on one of the account's rows.
     """
-    lease = row.lease
-    place = (lease.account_id, lease.unit, lease.epoch)
     if use is None:
-        store.execute(
-            "UPDATE leases SET committed = committed + ? WHERE account_id = ? AND unit = ? AND epoch = ?",
-            (amount, *place),
-        )
+        sql = f"UPDATE leases SET committed = committed + ?, touched_ms = ? {_AT}"
+        store.execute(sql, (amount, now_ms, *row.place))
         return
     same_day, same_window = row.day >= use.day, use.now_ms - row.window_start_ms < use.window_ms
     store.execute(
-        "UPDATE leases SET committed = committed + ?, day = ?, day_amount = ?, window_start_ms = ?, window_count = ?, "
-        "window_amount = ? WHERE account_id = ? AND unit = ? AND epoch = ?",
+        "UPDATE leases SET committed = committed + ?, touched_ms = ?, day = ?, day_amount = ?, window_start_ms = ?, "
+        f"window_count = ?, window_amount = ?, windows = ? {_AT}",
         (
             amount,
+            now_ms,
             max(row.day, use.day),  # a clock that goes back opens no day anew
             row.day_amount * same_day + use.cost,
             row.window_start_ms if same_window else use.now_ms,
             row.window_count * same_window + 1,
             row.window_amount * same_window + use.cost,
-            *place,
+            use.windows,
+            *row.place,
         ),
     )
 
 
 def release_parts(store: Store, account_id: bytes, parts: Iterable[Part]) -> None:
     """Give held parts back to their leases; parts without a lease (floor, coins) are not counted here."""
+    _rise(store, "released", account_id, parts)
+
+
+def refund_parts(store: Store, account_id: bytes, parts: Iterable[Part]) -> None:
+    """Give captured parts back to their leases."""
+    _rise(store, "refunded", account_id, parts)
+
+
+def spend_parts(store: Store, account_id: bytes, parts: Iterable[Part]) -> None:
+    """Commit parts for good: they are returned, passed on or paid out, and not released."""
+    _rise(store, "committed", account_id, parts)
+
+
+def _rise(store: Store, counter: str, account_id: bytes, parts: Iterable[Part]) -> None:
     for part in parts:
         if part.lease_epoch:
             store.execute(
-                "UPDATE leases SET released = released + ? WHERE account_id = ? AND unit = ? AND epoch = ?",
-                (part.amount, account_id, part.unit, part.lease_epoch),
+                f"UPDATE leases SET {counter} = {counter} + ? {_AT}",
+                (part.amount, account_id, part.unit, part.lease_epoch, part.lot),
             )
 
 
-def take_grant(store: Store, account_id: bytes, unit: str, epoch: int, granted_total: int) -> int:
+def take_grant(store: Store, place: LeasePlace, granted_total: int, *, now_ms: int) -> int:
     """Take over the office's total; return what it added (0 for a repeated or older one)."""
-    rows = store.rows(
-        "SELECT granted FROM leases WHERE account_id = ? AND unit = ? AND epoch = ?", (account_id, unit, epoch)
-    )
+    rows = store.rows(f"SELECT from_office FROM leases {_AT}", place.key)
     before = int(rows[0][0]) if rows else 0
-    if granted_total <= before:
+    added = granted_total - before
+    if added <= 0:
         return 0
-    if rows:
-        store.execute(
-            "UPDATE leases SET granted = ? WHERE account_id = ? AND unit = ? AND epoch = ?",
-            (granted_total, account_id, unit, epoch),
-        )
-    else:
-        store.execute(
-            "INSERT INTO leases(account_id, unit, epoch, granted) VALUES (?, ?, ?, ?)",
-            (account_id, unit, epoch, granted_total),
-        )
-    return granted_total - before
+    add_to(store, place, added, now_ms=now_ms)
+    store.execute(f"UPDATE leases SET from_office = ? {_AT}", (granted_total, *place.key))
+    return added
+
+
+def add_to(store: Store, place: LeasePlace, amount: int, *, now_ms: int) -> None:
+    """Add to what was granted here: from the office, by voucher or slip, or brought in; the lot is kept with it."""
+    lot = place.lot
+    store.execute(
+        "INSERT INTO leases(account_id, unit, epoch, lot, kind, opened_ms, expires_ms, granted, touched_ms) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET granted = granted + excluded.granted, "
+        "touched_ms = excluded.touched_ms",
+        (
+            *place.key, lot.kind if lot else LotKind.PAID, lot.opened_ms if lot else 0, lot.expires_ms if lot else None,
+            amount, now_ms,
+        ),
+    )  # fmt: skip
+    if lot is not None:
+        facts = msgspec.msgpack.encode(lot)
+        store.execute("INSERT INTO lots(lot, facts) VALUES (?, ?) ON CONFLICT DO NOTHING", (lot.lot, facts))
+
+
+def lot_of(store: Store, lot: bytes) -> Lot | None:
+    """Return what is known of a lot."""
+    rows = store.rows("SELECT facts FROM lots WHERE lot = ?", (lot,))
+    return msgspec.msgpack.decode(rows[0][0], type=Lot) if rows else None
+
+
+def outstanding(store: Store, unit: str) -> int:
+    """Return what this hub may still spend of a unit over all its leases: a look at every row, not for a tap."""
+    sql = "SELECT coalesce(sum(granted - committed + released + refunded), 0) FROM leases WHERE unit = ?"
+    return int(store.rows(sql, (unit,))[0][0])

@@ -91,7 +91,96 @@ VERSION_1: Final = (
     """INSERT INTO meta(key, value) VALUES ('prune_through', 0), ('acked_batch', 0), ('acked_seq', 0),
         ('acked_hash', x''), ('list_version', 0), ('epoch', 1)""",
 )
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (VERSION_1,)
+VERSION_2: Final = (
+    "DROP TRIGGER leases_only_rise",
+    "DROP TRIGGER leases_stay",
+    "ALTER TABLE leases RENAME TO leases_1",
+    """CREATE TABLE leases(
+        account_id BLOB NOT NULL CHECK(length(account_id) = 16),
+        unit TEXT NOT NULL,
+        epoch INTEGER NOT NULL CHECK(epoch > 0),
+        lot BLOB NOT NULL CHECK(length(lot) IN (0, 16)),
+        kind INTEGER NOT NULL DEFAULT 0,
+        opened_ms INTEGER NOT NULL DEFAULT 0,
+        expires_ms INTEGER,
+        closed INTEGER NOT NULL DEFAULT 0 CHECK(closed IN (0, 1)),
+        granted INTEGER NOT NULL CHECK(granted >= 0),
+        from_office INTEGER NOT NULL DEFAULT 0 CHECK(from_office BETWEEN 0 AND granted),
+        committed INTEGER NOT NULL DEFAULT 0 CHECK(committed >= 0),
+        released INTEGER NOT NULL DEFAULT 0 CHECK(released >= 0),
+        refunded INTEGER NOT NULL DEFAULT 0 CHECK(refunded >= 0),
+        touched_ms INTEGER NOT NULL DEFAULT 0,
+        day INTEGER NOT NULL DEFAULT 0,
+        day_amount INTEGER NOT NULL DEFAULT 0,
+        window_start_ms INTEGER NOT NULL DEFAULT 0,
+        window_count INTEGER NOT NULL DEFAULT 0,
+        window_amount INTEGER NOT NULL DEFAULT 0,
+        windows BLOB NOT NULL DEFAULT x'',
+        PRIMARY KEY(account_id, unit, epoch, lot),
+        CHECK(released + refunded <= committed),
+        CHECK(granted - committed + released + refunded >= 0),
+        CHECK(closed = 0 OR granted - committed + released + refunded = 0)) STRICT, WITHOUT ROWID""",
+    """INSERT INTO leases(account_id, unit, epoch, lot, granted, from_office, committed, released, refunded, day,
+        day_amount, window_start_ms, window_count, window_amount)
+        SELECT account_id, unit, epoch, x'', granted, granted, committed, released, refunded, day, day_amount,
+        window_start_ms, window_count, window_amount FROM leases_1""",
+    "DROP TABLE leases_1",
+    """CREATE TRIGGER leases_only_rise BEFORE UPDATE ON leases
+        WHEN NEW.granted < OLD.granted OR NEW.committed < OLD.committed OR NEW.from_office < OLD.from_office
+          OR NEW.released < OLD.released OR NEW.refunded < OLD.refunded OR NEW.closed < OLD.closed
+        BEGIN SELECT RAISE(ABORT, 'the counters of a lease only rise'); END""",
+    """CREATE TRIGGER leases_stay BEFORE DELETE ON leases
+        BEGIN SELECT RAISE(ABORT, 'a lease is never taken away here'); END""",
+    """CREATE TRIGGER leases_fixed BEFORE UPDATE OF account_id, unit, epoch, lot, kind, opened_ms, expires_ms ON leases
+        BEGIN SELECT RAISE(ABORT, 'whose money a lease is does not change'); END""",
+    """CREATE TABLE lots(lot BLOB PRIMARY KEY CHECK(length(lot) = 16), facts BLOB NOT NULL) STRICT, WITHOUT ROWID""",
+    "ALTER TABLE authorizations ADD COLUMN ended_seq INTEGER NOT NULL DEFAULT 0",
+    """CREATE TABLE refund_sums(
+        authorization_id BLOB NOT NULL, part INTEGER NOT NULL, captured INTEGER NOT NULL,
+        refunded INTEGER NOT NULL CHECK(refunded BETWEEN 0 AND captured),
+        PRIMARY KEY(authorization_id, part)) STRICT, WITHOUT ROWID""",
+    """CREATE TRIGGER refund_sums_only_rise BEFORE UPDATE ON refund_sums
+        WHEN NEW.refunded < OLD.refunded OR NEW.captured <> OLD.captured
+        BEGIN SELECT RAISE(ABORT, 'what was refunded stays refunded'); END""",
+    """CREATE TABLE requests(
+        id BLOB PRIMARY KEY CHECK(length(id) = 16), content BLOB NOT NULL, seq INTEGER NOT NULL)
+        STRICT, WITHOUT ROWID""",
+    """CREATE TRIGGER requests_fixed BEFORE UPDATE ON requests
+        BEGIN SELECT RAISE(ABORT, 'what was asked for under an id does not change'); END""",
+    """CREATE TABLE vouchers_given(
+        seq INTEGER PRIMARY KEY, to_hub BLOB NOT NULL, taken INTEGER NOT NULL DEFAULT 0) STRICT""",
+    """CREATE TABLE vouchers_taken(
+        from_hub BLOB NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, at_seq INTEGER NOT NULL,
+        PRIMARY KEY(from_hub, epoch, seq)) STRICT, WITHOUT ROWID""",
+    """CREATE TRIGGER vouchers_taken_stay BEFORE DELETE ON vouchers_taken
+        BEGIN SELECT RAISE(ABORT, 'a voucher is taken once, for ever'); END""",
+    """CREATE TABLE slips_taken(
+        slip_id BLOB PRIMARY KEY CHECK(length(slip_id) = 16), at_seq INTEGER NOT NULL) STRICT, WITHOUT ROWID""",
+    """CREATE TRIGGER slips_taken_stay BEFORE DELETE ON slips_taken
+        BEGIN SELECT RAISE(ABORT, 'a slip is taken once, for ever'); END""",
+    """CREATE TABLE brought_in(
+        seq INTEGER PRIMARY KEY, amount INTEGER NOT NULL CHECK(amount >= 0)) STRICT""",
+    """CREATE TABLE doubts_voided(
+        day INTEGER NOT NULL, credential_id BLOB NOT NULL, amount INTEGER NOT NULL CHECK(amount >= 0),
+        PRIMARY KEY(day, credential_id)) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE cache(
+        credential_id BLOB PRIMARY KEY, row BLOB NOT NULL, blocked INTEGER NOT NULL, seq INTEGER NOT NULL)
+        STRICT, WITHOUT ROWID""",
+    """CREATE TABLE notices(
+        account_id BLOB NOT NULL, unit TEXT NOT NULL, amount INTEGER NOT NULL, PRIMARY KEY(account_id, unit))
+        STRICT, WITHOUT ROWID""",
+    """CREATE TABLE boxes(
+        box TEXT NOT NULL, kind TEXT NOT NULL, unit TEXT NOT NULL, booked INTEGER NOT NULL,
+        PRIMARY KEY(box, kind, unit)) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE right_uses(
+        account_id BLOB NOT NULL, right TEXT NOT NULL, at_ms INTEGER NOT NULL, lane TEXT NOT NULL,
+        PRIMARY KEY(account_id, right)) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE document_archive(
+        name TEXT NOT NULL, version INTEGER NOT NULL, effective_ms INTEGER NOT NULL DEFAULT 0, content BLOB NOT NULL,
+        PRIMARY KEY(name, version)) STRICT, WITHOUT ROWID""",
+    "INSERT INTO document_archive(name, version, content) SELECT name, version, content FROM documents",
+)
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (VERSION_1, VERSION_2)
 
 
 def migrate(store: Store, where: str) -> None:

@@ -41,7 +41,7 @@ REFUSED = {
     "an event moves": "UPDATE authorizations SET event_seq = 77",
     "an open one is forgotten": "DELETE FROM authorizations WHERE state = 3",
     "an event has two authorizations": "INSERT INTO authorizations SELECT zeroblob(16), 9, reader, event_epoch, "
-    "event_seq, 0, 1 FROM authorizations",
+    "event_seq, 0, 1, 0 FROM authorizations",
     "a lease is overdrawn": "UPDATE leases SET committed = granted + 1",
     "a lease gives back more than it took": "UPDATE leases SET released = committed + 1",
     "a grant falls": "UPDATE leases SET granted = granted - 1",

@@ -1,0 +1,88 @@
+"""Lots: what each top-up opened. Which lot pays, what a refund names, and what of a gift goes when its payment goes."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from payment_core.records import LotKind, Part
+
+LotOrder = Literal["gift_first", "paid_first"]
+"""Which kind pays first; within a kind what expires soonest, then what was opened first."""
+
+GiftRule = Literal["pro_rata", "forfeit", "keep"]
+"""What happens to a gift when (a part of) the payment it came with is paid back.
+
+pro_rata: the same share of the gift goes, rounded in the guest's favour. forfeit: all of it goes. keep: nothing goes.
+"""
+
+NEVER = 2**63 - 1
+
+
+class LotShare(msgspec.Struct, frozen=True):
+    """`amount` minor units of a lot that may be spent. `expires_ms` None: never."""
+
+    lot: bytes
+    kind: LotKind
+    amount: int
+    opened_ms: int = 0
+    expires_ms: int | None = None
+
+
+def spend_order(shares: Sequence[LotShare], order: LotOrder, *, now_ms: int | None) -> list[LotShare]:
+    """Return the shares in the order they pay, without those that ran out. now_ms None: nobody knows the time."""
+    gift_rank = 0 if order == "gift_first" else 2
+
+    def rank(share: LotShare) -> tuple[int, int, int, bytes]:
+        kind = gift_rank if share.kind is LotKind.GIFT else 1
+        return kind, NEVER if share.expires_ms is None else share.expires_ms, share.opened_ms, share.lot
+
+    live = (share for share in shares if share.amount > 0 and not is_expired(share.expires_ms, now_ms=now_ms))
+    return sorted(live, key=rank)
+
+
+def is_expired(expires_ms: int | None, *, now_ms: int | None) -> bool:
+    """Say whether a lot ran out; while nobody knows the time it did not."""
+    return expires_ms is not None and now_ms is not None and now_ms >= expires_ms
+
+
+def split_refund(captured: Sequence[Part], refunded: Sequence[Part], amount: int | None, *, unit: str) -> (
+    tuple[Part, ...] | None
+):
+    """Return the parts that go back for a refund of `amount` minor units of `unit`, or None where it is too much.
+
+    amount None: all that is left of every unit. A refund of a part goes back to the lots in the reverse order of their
+    spending, so that what the guest would spend last stays with him longest.
+    """
+    left = [_minus(part, refunded) for part in captured]
+    left = [part for part in left if part.amount]
+    if amount is None:
+        return tuple(left)
+    parts: list[Part] = []
+    missing = amount
+    for part in reversed(left):
+        take = min(part.amount, missing) if part.unit == unit else 0
+        if take:
+            parts.append(msgspec.structs.replace(part, amount=take))
+            missing -= take
+    return None if missing or amount < 1 else tuple(parts)
+
+
+def _minus(part: Part, refunded: Sequence[Part]) -> Part:
+    same = (part.unit, part.lease_epoch, part.lot)
+    gone = sum(other.amount for other in refunded if (other.unit, other.lease_epoch, other.lot) == same)
+    return msgspec.structs.replace(part, amount=part.amount - gone)
+
+
+def forfeited(rule: GiftRule, *, paid_back: int, paid: int, gift: int, gift_left: int) -> int:
+    """Return how much of a gift goes back to the house when `paid_back` of a payment of `paid` is paid back.
+
+    `gift`: what was given with the payment; `gift_left`: what of it is not spent. Never more than is left.
+    """
+    match rule:
+        case "keep":
+            return 0
+        case "forfeit":
+            return gift_left
+        case "pro_rata":
+            return min(gift_left, gift * paid_back // paid) if paid else 0
