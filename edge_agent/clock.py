@@ -1,14 +1,14 @@
 """All clocks of a hub in one reading: wall time with its quality, time since boot, and the venue's business date."""
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from edge_agent.messages import Moment
 from payment_core.journal import TimeQuality
-from payment_core.pricing import LocalTime
+from payment_core.pricing import LocalTime, local_time
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _SYNCED: Final = Path("/run/systemd/timesync/synchronized")
@@ -16,16 +16,21 @@ _BATTERY_CLOCKS: Final = Path("/sys/class/rtc")
 _MINUTE_MS: Final = 60_000
 
 
+def venue_time(wall_ms: int, *, zone: ZoneInfo, cutoff_minute: int) -> LocalTime:
+    """Return the venue's wall clock and business date at a moment (UTC ms), summer time included."""
+    wall = datetime.fromtimestamp(wall_ms // 1000, UTC).astimezone(zone)
+    return local_time(wall, cutoff_minute=cutoff_minute)
+
+
 class Clock:
     """Reads the machine's clocks. `floor_ms`: the newest wall time in the ledger; an earlier one is not trusted."""
 
     def __init__(self, *, timezone: str, cutoff_minute: int, floor_ms: int) -> None:
         self._zone = ZoneInfo(timezone)
-        self._cutoff = timedelta(minutes=cutoff_minute)
+        self._cutoff_minute = cutoff_minute
         self._floor_ms = floor_ms
         self._boot_id = bytes.fromhex(_BOOT_ID.read_text().strip().replace("-", ""))
         self._minute = -1
-        self._date = 0
         self._local = LocalTime(weekday=1, minute=0)
         self._quality = TimeQuality.NONE
         self._was_synced = False
@@ -37,15 +42,12 @@ class Clock:
             self._read_calendar(wall_ms)
         known = self._quality <= TimeQuality.HELD
         return Moment(
-            wall_ms, self._boot_id, boottime_ms(), self._quality, self._date, self._local if known else None
+            wall_ms, self._boot_id, boottime_ms(), self._quality, self._local.date, self._local if known else None
         )
 
     def _read_calendar(self, wall_ms: int) -> None:
         self._minute = wall_ms // _MINUTE_MS
-        local = datetime.fromtimestamp(wall_ms // 1000, UTC).astimezone(self._zone)
-        business = (local - self._cutoff).date()
-        self._date = business.year * 10_000 + business.month * 100 + business.day
-        self._local = LocalTime(weekday=business.isoweekday(), minute=local.hour * 60 + local.minute)
+        self._local = venue_time(wall_ms, zone=self._zone, cutoff_minute=self._cutoff_minute)
         if wall_ms < self._floor_ms:
             self._quality = TimeQuality.NONE
         else:

@@ -1,60 +1,109 @@
-"""Finding the price of a play: a pure function over a versioned list, which also says why."""
+"""Finding a price: a pure function over a versioned list, which also says why this rule and not another.
 
-from typing import Final
+docs/prices.md has the whole of it. Words of the calendar and of a rule are taken from here too.
+"""
+
+from functools import cached_property
+from typing import Final, Literal
 
 import msgspec
 
 from payment_core.money import Money
+from payment_core.price_calendar import (
+    DAY_MINUTES,
+    EVERY_DAY,
+    NO_CALENDAR,
+    Band,
+    Calendar,
+    DayKind,
+    LocalTime,
+    in_band,
+    local_time,
+)
+from payment_core.price_index import Asked, PriceIndex, Ranked
+from payment_core.price_rule import MAX_QUANTITY, PriceRule, claim_over, words_of
 
-DAY_MINUTES: Final = 1_440
-EVERY_DAY: Final = (1, 2, 3, 4, 5, 6, 7)
+__all__ = [
+    "DAY_MINUTES", "EVERY_DAY", "Band", "Calendar", "DayKind", "LocalTime", "Price", "PriceList", "PriceRule",
+    "Rounding", "Tax", "find_price", "in_band", "local_time", "tax_in",
+]  # fmt: skip
+
+REASONS_KEPT: Final = 8
+"""Rules that were beaten and are named; a tap must not get slower where very many rules count at once."""
+WHOLE_RATE: Final = 100_000
+"""A hundred percent in thousandths of a percent."""
 
 
-class Band(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Minutes of the venue's day on ISO weekdays (1 Monday); `from_minute` > `to_minute` runs across midnight.
+class Tax(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A tax that a price includes. milli_percent: thousandths of a percent, 6000 is 6 %, 8875 is 8.875 %."""
 
-    The weekday is that of the business date, so a Friday band from 22:00 to 02:00 ends on Saturday morning.
-    """
-
-    name: str
-    from_minute: int
-    to_minute: int
-    weekdays: tuple[int, ...] = EVERY_DAY
-
-
-class PriceRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`price` in the order it is taken. Empty machine or zone: any. band: name of a band, empty: any time."""
-
-    price: tuple[Money, ...]
-    machine: str = ""
-    zone: str = ""
-    band: str = ""
-    credits: int = 1
-    tax_code: str = ""
+    milli_percent: int
+    name: str = ""
 
     def __post_init__(self) -> None:
-        if not self.price or any(full.minor < 0 for full in self.price) or self.credits < 1:
-            message = "a rule needs a price, no amount below zero and at least one credit"
+        if not 0 <= self.milli_percent <= WHOLE_RATE:
+            message = f"milli_percent is 0 to {WHOLE_RATE}: thousandths of a percent, 6000 is 6 %"
             raise ValueError(message)
 
 
-class PriceList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All prices of a venue. `no_clock_band`: the band that counts while the hub does not know the time."""
+class Rounding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a price is paid in cash: a multiple of `step` minor units. nearest: half a step goes down, for the guest."""
+
+    step: int
+    how: Literal["down", "nearest", "up"] = "down"
+
+    def __post_init__(self) -> None:
+        if self.step < 1:
+            message = "step is at least 1 minor unit of the currency, e.g. 1000 where the smallest note is 1,000 VND"
+            raise ValueError(message)
+
+    def applied(self, minor: int) -> int:
+        """Return the sum in cash."""
+        below, rest = divmod(minor, self.step)
+        up = {"down": False, "nearest": 2 * rest > self.step, "up": rest > 0}[self.how]
+        return (below + up) * self.step
+
+
+class PriceList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+    """All prices of a venue, in whole minor units. `no_clock_band`: the band that counts while the time is not known.
+
+    machine_groups: name -> machines. taxes: tax code -> what is in the price. cash: how the currency is rounded in
+    cash. `unit`: the venue's currency; some have no minor units, and 20000 VND is written 20000.
+    """
 
     version: int
     unit: str
     rules: tuple[PriceRule, ...]
     bands: tuple[Band, ...] = ()
     no_clock_band: str = ""
+    machine_groups: dict[str, tuple[str, ...]] = {}
+    taxes: dict[str, Tax] = {}
+    cash: Rounding | None = None
+
+    @cached_property
+    def index(self) -> "PriceIndex[Price]":
+        """The rules, quick to ask; built once."""
+        return PriceIndex(
+            self.rules, bands=self.bands, no_clock_band=self.no_clock_band, machine_groups=self.machine_groups
+        )
 
 
 class Price(msgspec.Struct, frozen=True):
-    """What a play costs and why. `why`: e.g. `machine racer-2, band happy`."""
+    """What is asked for costs `price` in all, and why. `why`: e.g. `machine racer-2, band happy`.
+
+    rule: its number in the list, from 1. reasons: the rule, then which others it went before and why. tax: minor units
+    of the currency that the full price includes. cash: what is due in cash; None where money cannot buy it.
+    """
 
     price: tuple[Money, ...]
     credits: int
     tax_code: str
     why: str
+    rule: int = 0
+    reasons: tuple[str, ...] = ()
+    quantity: int = 1
+    tax: int | None = None
+    cash: Money | None = None
 
     def in_unit(self, unit: str) -> int:
         """Return the full price in `unit`, 0 where it cannot be paid in it: caps and coins look at money alone."""
@@ -66,48 +115,68 @@ class Price(msgspec.Struct, frozen=True):
         return self.price[-1]
 
 
-class LocalTime(msgspec.Struct, frozen=True):
-    """The venue's wall clock: ISO weekday of the business date, minute of the calendar day."""
+def find_price(  # noqa: PLR0913 - each is a fact of the sale, and most have a default
+    prices: PriceList,
+    *,
+    machine: str,
+    zone: str,
+    local: LocalTime | None,
+    item: str = "",
+    venue: str = "",
+    tier: str = "",
+    group: str = "",
+    quantity: int = 1,
+    calendar: Calendar | None = None,
+) -> Price | None:
+    """Return the price by the most specific rule (price_rule.DIMENSIONS), of equals the first in the list, or None.
 
-    weekday: int
-    minute: int
-
-
-def in_band(band: Band, local: LocalTime) -> bool:
-    """Say whether a band counts at `local`."""
-    if local.weekday not in band.weekdays:
-        return False
-    if band.from_minute <= band.to_minute:
-        return band.from_minute <= local.minute < band.to_minute
-    return local.minute >= band.from_minute or local.minute < band.to_minute
-
-
-def find_price(prices: PriceList, *, machine: str, zone: str, local: LocalTime | None) -> Price | None:
-    """Return the most specific price: machine before zone before venue, a band before none; then the list's order.
-
-    `local` None: the hub does not know the time; then only `no_clock_band` counts.
+    tier, group: the guest's. `local` None: the hub does not know the time; then only `no_clock_band` counts, and no
+    rule that names a kind of day or a date. `calendar` None: a day is what its weekday says.
     """
-    if local is None:
-        open_bands = {prices.no_clock_band} - {""}
-    else:
-        open_bands = {band.name for band in prices.bands if in_band(band, local)}
-    best: PriceRule | None = None
-    best_rank = -1
-    for rule in prices.rules:
-        if rule.machine not in ("", machine) or rule.zone not in ("", zone):
-            continue
-        if rule.band and rule.band not in open_bands:
-            continue
-        rank = 4 * bool(rule.machine) + 2 * bool(rule.zone) + bool(rule.band)
-        if rank > best_rank:
-            best, best_rank = rule, rank
-    if best is None:
-        return None
-    return Price(price=best.price, credits=best.credits, tax_code=best.tax_code, why=_why(best))
+    answers = prices.index.answers(local, calendar or NO_CALENDAR)
+    key = (machine, zone, item, venue, tier, group, quantity)
+    known = answers.get(key)
+    if known is None:
+        assert 1 <= quantity <= MAX_QUANTITY
+        asked = Asked(machine, zone, item, venue, tier, group, quantity)
+        found = prices.index.find(asked, local)
+        known = answers[key] = (_price_by(prices, found, quantity, clock=local is not None) if found else None,)
+    return known[0]
 
 
-def _why(rule: PriceRule) -> str:
-    words = [f"machine {rule.machine}"] if rule.machine else []
-    words += [f"zone {rule.zone}"] if rule.zone else []
-    words += [f"band {rule.band}"] if rule.band else []
-    return ", ".join(words) or "venue"
+def _price_by(prices: PriceList, found: list[Ranked], quantity: int, *, clock: bool) -> Price:
+    rule = found[0].rule
+    price = tuple(Money(full.minor * quantity // rule.quantity, full.unit) for full in rule.price)
+    due = next((full.minor for full in price if full.unit == prices.unit), None)
+    cash = due if due is None or prices.cash is None else prices.cash.applied(due)
+    tax = prices.taxes.get(rule.tax_code)
+    return Price(
+        price=price,
+        credits=rule.credits * quantity,
+        tax_code=rule.tax_code,
+        why=words_of(rule),
+        rule=found[0].number,
+        reasons=_reasons(found, clock=clock),
+        quantity=quantity,
+        tax=tax_in(due, tax.milli_percent) if due is not None and tax is not None else None,
+        cash=Money(cash, prices.unit) if cash is not None else None,
+    )
+
+
+def _reasons(found: list[Ranked], *, clock: bool) -> tuple[str, ...]:
+    winner, *beaten = found
+    told = [f"rule {winner.number}: {words_of(winner.rule)}"]
+    if not clock:
+        told.append("the time is not known: of all bands only no_clock_band counts")
+    told += [
+        f"before rule {loser.number} ({words_of(loser.rule)}): {claim_over(winner.rank, loser.rank)}"
+        for loser in beaten[:REASONS_KEPT]
+    ]
+    if len(beaten) > REASONS_KEPT:
+        told.append(f"and before {len(beaten) - REASONS_KEPT} more")
+    return tuple(told)
+
+
+def tax_in(gross: int, milli_percent: int) -> int:
+    """Return the tax included in `gross` minor units, rounded to a whole one, half up."""
+    return (2 * gross * milli_percent + WHOLE_RATE + milli_percent) // (2 * (WHOLE_RATE + milli_percent))
