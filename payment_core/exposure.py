@@ -1,0 +1,175 @@
+"""The bound: the most a venue can lose while its hubs decide alone, from its live configuration, in four terms per hub.
+
+floors C_h (sold without a lease since the last receipt), leases X_h (what a stolen or rolled-back hub can spend again),
+value brought in T_h (guests' money a dead hub has not reported), doubts D_h (voided for the guest by policy, per day).
+Honest hubs on leases lose nothing; honest floors and doubts lose at most the sum of C_h + D_h; k rollbacks of a hub at
+most k times X_h. docs/money.md derives them, and the simulator's adversary climbs to them and never past.
+"""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from payment_core.hub_entries import (
+    BoxCounted,
+    BroughtIn,
+    Captured,
+    CardSold,
+    CoinBooked,
+    Commanded,
+    CredentialBlocked,
+    CredentialReplaced,
+    Declined,
+    EpochClosed,
+    EpochOpened,
+    Expired,
+    Held,
+    Increased,
+    InDoubt,
+    LateEvidence,
+    LeasePassed,
+    LeaseReturned,
+    LeaseTaken,
+    ListConflict,
+    PaidOutHere,
+    Refunded,
+    SlipTaken,
+    Tampered,
+    Voided,
+    VoucherTaken,
+)
+from payment_core.office_entries import (
+    CashMoved,
+    CredentialMoved,
+    LeaseClosed,
+    LeaseGranted,
+    LotExpired,
+    OpeningBooked,
+    OpenSettled,
+    OverclaimWrittenOff,
+    PaidOut,
+    PassingReturned,
+    ReceivablePaid,
+    SlipIssued,
+    SlipReturned,
+    ToppedUp,
+    TopUpReversed,
+)
+from payment_core.policy import RiskDocument
+
+
+class Term(StrEnum):
+    """A term of the bound."""
+
+    FLOOR = "floor"
+    LEASE = "lease"
+    BROUGHT_IN = "brought_in"
+    DOUBT = "doubt"
+
+
+_NONE: Final[frozenset[Term]] = frozenset()
+_LEASE: Final = frozenset({Term.LEASE})
+
+TERMS: Final[dict[type, frozenset[Term]]] = {
+    EpochOpened: _NONE,
+    Held: frozenset({Term.FLOOR}),
+    Increased: frozenset({Term.FLOOR}),
+    Commanded: _NONE,
+    Captured: _LEASE,
+    Voided: frozenset({Term.LEASE, Term.DOUBT}),
+    Expired: _LEASE,
+    InDoubt: _NONE,
+    Refunded: _LEASE,
+    Declined: _NONE,
+    CoinBooked: frozenset({Term.BROUGHT_IN}),
+    Tampered: _NONE,
+    LeaseTaken: _LEASE,
+    LateEvidence: _NONE,
+    LeaseReturned: _NONE,
+    LeasePassed: _NONE,
+    VoucherTaken: _LEASE,
+    BroughtIn: frozenset({Term.LEASE, Term.BROUGHT_IN}),
+    PaidOutHere: _NONE,
+    CardSold: frozenset({Term.BROUGHT_IN}),
+    CredentialReplaced: _NONE,
+    CredentialBlocked: _NONE,
+    ListConflict: _NONE,
+    SlipTaken: _LEASE,
+    BoxCounted: _NONE,
+    EpochClosed: _NONE,
+    ToppedUp: _NONE,
+    LeaseGranted: _LEASE,
+    TopUpReversed: _NONE,
+    PaidOut: _NONE,
+    OpeningBooked: _NONE,
+    LeaseClosed: _LEASE,
+    OverclaimWrittenOff: _NONE,
+    CredentialMoved: _NONE,
+    SlipIssued: _NONE,
+    SlipReturned: _NONE,
+    PassingReturned: _LEASE,
+    LotExpired: _NONE,
+    ReceivablePaid: _NONE,
+    OpenSettled: _NONE,
+    CashMoved: _NONE,
+}
+"""Which terms an entry can raise at the hub it is about; a test fails on a type that is not here."""
+
+
+class HubTerms(msgspec.Struct, frozen=True):
+    """One hub's terms in minor units of the venue's currency; None: no cap is set, so nothing bounds it."""
+
+    hub: str
+    floor: int
+    lease: int | None
+    brought_in: int | None
+    doubt: int
+
+
+class Exposure(msgspec.Struct, frozen=True):
+    """A venue's worst case in minor units of `unit`; None where a hub has no cap for the term.
+
+    honest: what honest hubs can lose, floors and doubts together. rollback_bound: goods, where each hub's disk is
+    restored or stolen `rollbacks` times. topup_bound: guests' money brought in and not yet reported.
+    """
+
+    unit: str
+    honest: int
+    floor_bound: int
+    rollback_bound: int | None
+    topup_bound: int | None
+    doubt_bound: int
+    hubs: tuple[HubTerms, ...]
+
+
+def hub_terms(hub: str, risk: RiskDocument) -> HubTerms:
+    """Return a hub's terms from the risk document it has in force."""
+    return HubTerms(hub, risk.floor_per_hub, risk.lease_cap, risk.top_up_cap, risk.doubt_cap_per_day)
+
+
+def exposure(unit: str, hubs: Sequence[HubTerms], *, rollbacks: int = 1, days: int = 1) -> Exposure:
+    """Return the worst case of a venue whose hubs have these terms."""
+    floor = sum(hub.floor for hub in hubs)
+    doubt = days * sum(hub.doubt for hub in hubs)
+    leases = _sum(hub.lease for hub in hubs)
+    return Exposure(
+        unit=unit,
+        honest=floor + doubt,
+        floor_bound=floor,
+        rollback_bound=None if leases is None else rollbacks * leases,
+        topup_bound=_sum(hub.brought_in for hub in hubs),
+        doubt_bound=doubt,
+        hubs=tuple(hubs),
+    )
+
+
+def _sum(terms: Iterable[int | None]) -> int | None:
+    """Return the sum, or None where one of them is unbounded."""
+    total = 0
+    for term in terms:
+        if term is None:
+            return None
+        total += term
+    return total

@@ -1,0 +1,42 @@
+"""The bound adds its four terms up, says where a cap is missing, and every entry type names what it can raise."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from payment_core.exposure import TERMS, Exposure, HubTerms, Term, exposure, hub_terms
+from payment_core.journal import VERSIONS, Cause, Held, Voided
+from payment_core.policy import RiskDocument
+
+caps = st.integers(0, 10**9)
+hubs = st.lists(st.builds(HubTerms, st.just("hall"), caps, caps, caps, caps), max_size=20)
+
+
+def test_two_hubs_add_up():
+    risk = RiskDocument(1, floor_per_hub=3_000, lease_cap=50_000, top_up_cap=20_000, doubt_cap_per_day=1_000)
+    both = [hub_terms("hall", risk), hub_terms("ktv", risk)]
+    assert exposure("CNY", both, rollbacks=2, days=7) == Exposure(
+        unit="CNY", honest=20_000, floor_bound=6_000, rollback_bound=200_000, topup_bound=40_000, doubt_bound=14_000,
+        hubs=tuple(both),
+    )  # fmt: skip
+
+
+def test_a_hub_without_a_cap_makes_the_term_unbounded_and_no_other():
+    found = exposure("CNY", [hub_terms("hall", RiskDocument(1, top_up_cap=5)), hub_terms("ktv", RiskDocument(1))])
+    assert (found.honest, found.floor_bound, found.rollback_bound, found.topup_bound) == (0, 0, None, None)
+
+
+@given(hubs, st.integers(0, 9), st.integers(1, 30))
+def test_no_hub_lowers_the_bound(terms, rollbacks, days):
+    one = exposure("CNY", terms, rollbacks=rollbacks, days=days)
+    more = exposure("CNY", [*terms, HubTerms("new", 1, 2, 3, 4)], rollbacks=rollbacks, days=days)
+    assert more.honest == one.honest + 1 + 4 * days
+    assert more.rollback_bound == one.rollback_bound + 2 * rollbacks
+    assert more.topup_bound == one.topup_bound + 3
+
+
+def test_every_entry_type_names_the_terms_it_can_raise():
+    assert set(TERMS) == set(VERSIONS)
+    assert TERMS[Held] == {Term.FLOOR}
+    assert Term.DOUBT in TERMS[Voided]
+    assert Cause.POLICY in Cause
+    assert set(Term) == set().union(*TERMS.values())

@@ -1,0 +1,79 @@
+"""A venue's configuration as files, and as the office keeps it: what `venuehub exposure` and the simulator read."""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from back_office.store import papers, places
+from back_office.store.engine import Transaction
+from device_profiles.loading import SettingsError, convert_strictly, read_strictly, read_table
+from payment_core.exposure import Exposure, HubTerms, exposure, hub_terms
+from payment_core.policy import RiskDocument
+
+VENUE_FILE: Final = "venue.toml"
+
+
+class HubFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A hub of the venue: its name and the risk document it has in force (.toml or .json), beside this file."""
+
+    name: str
+    risk: str
+
+
+class VenueFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`venue.toml`: the currency, the hubs, how often a disk may be restored and how many days nobody reports."""
+
+    unit: str
+    hub: tuple[HubFile, ...]
+    rollbacks: int = 1
+    days: int = 1
+
+
+def of_folder(folder: Path) -> Exposure:
+    """Return the bound of a configuration folder; SettingsError names file, place and remedy."""
+    venue = read_strictly(folder / VENUE_FILE, VenueFile)
+    if not venue.hub or venue.rollbacks < 0 or venue.days < 1:
+        message = f"{VENUE_FILE}: a venue has a [[hub]], 0 or more rollbacks and 1 or more days. Correct it."
+        raise SettingsError(message)
+    hubs = [hub_terms(hub.name, _read_risk(folder / hub.risk)) for hub in venue.hub]
+    return exposure(venue.unit, hubs, rollbacks=venue.rollbacks, days=venue.days)
+
+
+def _read_risk(path: Path) -> RiskDocument:
+    return convert_strictly({"version": 0, **read_table(path)}, RiskDocument, file=path.name)
+
+
+def write_folder(folder: Path, unit: str, risks: dict[str, RiskDocument], *, rollbacks: int, days: int) -> None:
+    """Write a configuration folder that `of_folder` reads; `risks` by hub name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [f'unit = "{unit}"', f"rollbacks = {rollbacks}", f"days = {days}"]
+    for name, risk in risks.items():
+        file = f"risk-{name}.json"
+        (folder / file).write_bytes(msgspec.json.format(msgspec.json.encode(risk)) + b"\n")
+        lines += ["", "[[hub]]", f'name = "{name}"', f'risk = "{file}"']
+    (folder / VENUE_FILE).write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def of_office(tx: Transaction, tenant_id: bytes, venue_id: bytes, *, rollbacks: int, days: int) -> Exposure:
+    """Return the bound of a venue from the newest risk document of each of its hubs and the venue's own lease cap."""
+    venue = next(venue for venue in places.venues(tx, tenant_id) if venue.venue_id == venue_id)
+    unit, hubs = "", []
+    for hub in places.hubs(tx, tenant_id):
+        if hub.venue_id != venue_id:
+            continue
+        held = {document.name: document.body for document in papers.documents(tx, tenant_id, hub.hub_id)}
+        terms = hub_terms(hub.name, msgspec.json.decode(held.get("risk", b'{"version":0}'), type=RiskDocument))
+        unit = unit or msgspec.json.decode(held.get("prices", b"{}"), type=_Priced).unit
+        hubs.append(_capped(terms, venue.hub_lease_cap))
+    return exposure(unit, hubs, rollbacks=rollbacks, days=days)
+
+
+class _Priced(msgspec.Struct, frozen=True):
+    unit: str = ""
+
+
+def _capped(terms: HubTerms, venue_cap: int) -> HubTerms:
+    """The office leases no more than the venue's cap; a hub's own may be lower."""
+    lease = venue_cap if terms.lease is None else min(terms.lease, venue_cap)
+    return msgspec.structs.replace(terms, lease=lease)
