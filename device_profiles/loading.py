@@ -11,6 +11,7 @@ import msgspec
 from msgspec import inspect
 
 from device_profiles.schema import Profile
+from payment_core.errors import DECODE_FAULTS
 
 CATALOG: Final = Path(__file__).parent / "catalog"
 MAX_FILE_BYTES: Final = 1 << 20
@@ -41,22 +42,40 @@ class SettingsError(Exception):
 
 def read_toml(path: Path) -> Table:
     """Return the tables of a TOML file; SettingsError where it is missing, unreadable or not TOML."""
+    data = _read(path)
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            message = f"{path}: larger than {MAX_FILE_BYTES} bytes. Is this the settings file?"
-            raise SettingsError(message)
-        return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        message = f"{path}: there is no such file. Check the path."
-        raise SettingsError(message) from error
-    except OSError as error:
-        message = f"{path}: cannot be read ({error.strerror}). Check its owner and mode."
-        raise SettingsError(message) from error
+        return tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         message = f"{path}: byte {error.start} is not UTF-8. Save the file as UTF-8."
         raise SettingsError(message) from error
     except tomllib.TOMLDecodeError as error:
         message = f"{path.name}: not TOML: {error}. Correct that line."
+        raise SettingsError(message) from error
+
+
+def read_table(path: Path) -> Table:
+    """Return the tables of a TOML file, or of a JSON file named `.json`; SettingsError as `read_toml`."""
+    if path.suffix != ".json":
+        return read_toml(path)
+    data = _read(path)
+    try:
+        return msgspec.json.decode(data, type=Table)
+    except (*DECODE_FAULTS, ValueError) as error:
+        message = f"{path.name}: not a table in JSON: {error}. Correct it there."
+        raise SettingsError(message) from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            message = f"{path}: larger than {MAX_FILE_BYTES} bytes. Is this the settings file?"
+            raise SettingsError(message)
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        message = f"{path}: there is no such file. Check the path."
+        raise SettingsError(message) from error
+    except OSError as error:
+        message = f"{path}: cannot be read ({error.strerror}). Check its owner and mode."
         raise SettingsError(message) from error
 
 
@@ -84,7 +103,7 @@ def did_you_mean(word: str, known: list[str], *, prefix: str = "") -> str:
 
 def place_of(table: Mapping[str, Any], steps: list[Step]) -> str:
     """Return where `steps` lead as people say it: `device "washer-2": pulse.width_ms`."""
-    labels = ""
+    parts: list[str] = []
     dotted: list[str] = []
     here: Any = table
     for step in steps:
@@ -92,11 +111,11 @@ def place_of(table: Mapping[str, Any], steps: list[Step]) -> str:
         if isinstance(step, int):
             name = here.get("id") if isinstance(here, Mapping) else None
             label = f'"{name}"' if isinstance(name, str) else f"number {step + 1}"
-            labels += f"{'.'.join(dotted)} {label}: "
+            parts.append(" ".join(word for word in (".".join(dotted), label) if word))
             dotted = []
         else:
             dotted.append(step)
-    return labels + ".".join(dotted)
+    return ": ".join([*parts, ".".join(dotted)] if dotted else parts)
 
 
 def load_profile(path: Path) -> Profile:

@@ -2,14 +2,18 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from venuehub.errors import ExitCode, told_as, writing_to
-from venuehub.output import AsJson, print_json, print_line
+from venuehub.output import AsJson, note, print_json, print_line
 
 app = typer.Typer(name="config", no_args_is_help=True)
+
+
+DAY_STARTS_MINUTE: Final = 6 * 60
+"""When a business day begins where nothing else is said, as in hub.toml."""
 
 
 class Kind(StrEnum):
@@ -18,11 +22,13 @@ class Kind(StrEnum):
     HUB = "hub"
     BRIDGE = "bridge"
     SITE = "site"
+    PRICES = "prices"
+    CALENDAR = "calendar"
 
 
 @app.callback()
 def config() -> None:
-    """Check settings before they are used, and turn a site file into what hub and bridges read."""
+    """Check settings before they are used, ask a price list, and turn a site file into what hub and bridges read."""
 
 
 @app.command("check", epilog="Example: venuehub config check examples/site.toml --kind site")
@@ -32,9 +38,16 @@ def check(
     kind: Annotated[Kind | None, typer.Option(help="What it is for; else its name says it: hub.toml, …")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read a settings file as the program would. Exit code 2 where it is wrong, with place and remedy."""
-    from device_profiles.loading import SettingsError
+    """Read a settings file as the program would. Exit code 2 where it is wrong, with place and remedy.
 
+    A price list is also looked through for rules that never count or meet another: exit code 3 where there are any.
+    """
+    from device_profiles.loading import SettingsError
+    from payment_core.price_check import Problem, check_prices
+    from payment_core.pricing import Calendar, PriceList
+    from venuehub.price_tools import problem_line, read_document
+
+    problems: tuple[Problem, ...] = ()
     found = kind or _kind_of(file)
     with told_as("settings", SettingsError, where=str(file), exit_code=ExitCode.USAGE):
         match found:
@@ -50,10 +63,18 @@ def check(
                 from provisioning.site_file import load_site
 
                 load_site(file, version=1)
+            case Kind.PRICES:
+                problems = check_prices(read_document(file, PriceList), cutoff_minute=DAY_STARTS_MINUTE)
+            case Kind.CALENDAR:
+                read_document(file, Calendar)
     if as_json:
-        print_json({"ok": True, "file": str(file), "kind": found.value})
-    else:
+        print_json({"ok": not problems, "file": str(file), "kind": found.value, "problems": problems})
+    elif not problems:
         print_line(f"{file}: ok as {found.value} settings")
+    for problem in () if as_json else problems:
+        print_line(problem_line(file, problem))
+    if problems:
+        raise typer.Exit(ExitCode.PROBLEMS_FOUND)
 
 
 def _kind_of(file: Path) -> Kind:
@@ -92,3 +113,50 @@ def split(
     else:
         for file in files:
             print_line(file)
+
+
+@app.command(
+    "price",
+    epilog="Example: venuehub config price --list examples/prices.toml --machine racer-1 --at '2026-10-01 14:30'",
+)
+def price(
+    *,
+    file: Annotated[Path, typer.Option("--list", help="The price list, TOML or JSON.")],
+    machine: Annotated[str, typer.Option(help="The machine that is played.")],
+    at: Annotated[str, typer.Option(help="'2026-10-01 14:30' by the venue's wall clock; unknown: without a clock.")],
+    calendar: Annotated[Path | None, typer.Option(help="The calendar of holidays and make-up working days.")] = None,
+    zone: Annotated[str, typer.Option(help="The machine's zone.")] = "",
+    item: Annotated[str, typer.Option(help="What is sold there.")] = "",
+    venue: Annotated[str, typer.Option(help="The venue, as rules name it.")] = "",
+    tier: Annotated[str, typer.Option(help="The guest's tier.")] = "",
+    group: Annotated[str, typer.Option(help="The guest's group.")] = "",
+    quantity: Annotated[int, typer.Option(help="How many pieces.")] = 1,
+    timezone: Annotated[str, typer.Option(help="Where the venue is.")] = "Asia/Shanghai",
+    day_starts: Annotated[str, typer.Option(help="When the venue's business day begins.")] = "06:00",
+    as_json: AsJson = False,
+) -> None:
+    """Ask a price list what something costs at a moment, and why."""
+    from device_profiles.loading import SettingsError
+    from payment_core.price_check import check_prices
+    from payment_core.pricing import Calendar, PriceList
+    from venuehub import price_tools
+
+    with told_as("settings", SettingsError, where=str(file), exit_code=ExitCode.USAGE):
+        prices = price_tools.read_document(file, PriceList)
+    days = None
+    if calendar is not None:
+        with told_as("settings", SettingsError, where=str(calendar), exit_code=ExitCode.USAGE):
+            days = price_tools.read_document(calendar, Calendar)
+    question = price_tools.Question(
+        machine=machine, zone=zone, item=item, venue=venue, tier=tier, group=group, quantity=quantity
+    )
+    local = price_tools.read_moment(at, timezone=timezone, day_starts=day_starts)
+    found = price_tools.ask(prices, question, local, days)
+    problems = check_prices(prices, cutoff_minute=price_tools.minute_of_day(day_starts))
+    if as_json:
+        print_json({**price_tools.answer(prices, found, local, days), "problems": problems})
+        return
+    for line in price_tools.lines(prices, found):
+        print_line(line)
+    for problem in problems:
+        note(price_tools.problem_line(file, problem))
