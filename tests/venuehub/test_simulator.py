@@ -8,27 +8,34 @@ import msgspec
 import pytest
 
 from tests.support.sizes import count
+from venuehub.simulator.actions import draw_actions
+from venuehub.simulator.faults import FAULTS
 from venuehub.simulator.mutants import MUTANTS
-from venuehub.simulator.office import make_template
-from venuehub.simulator.run import STEPS, run_seed, run_seeds, trace_of
+from venuehub.simulator.plan import VenuePlan
+from venuehub.simulator.report import hunt_mutant, simulate_seeds
+from venuehub.simulator.run import Orders, run_actions, run_seed
+from venuehub.simulator.shrink import numbers_of, spans
 from venuehub.simulator.world import StormError, World
 
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    return make_template(tmp_path_factory.mktemp("simulator"))
+ALL = tuple(FAULTS)
+SMALL = Orders(plan=VenuePlan(hubs=3, accounts=6), steps=150, faults=ALL)
 
 
-def test_a_seed_of_the_product_keeps_every_promise(template):
-    outcome = run_seed(3, steps=40, mutant="", template=template)
+def test_a_seed_of_the_product_keeps_every_promise():
+    outcome = run_seed(3, SMALL)
     assert outcome.wrong == []
-    assert outcome.entries > 20
+    assert outcome.entries > 60
 
 
-def test_the_same_seed_gives_the_same_trace(template):
-    first, second = (run_seed(5, steps=25, mutant="", template=template) for _time in range(2))
+def test_the_same_seed_gives_the_same_trace():
+    first, second = (run_seed(5, SMALL, keep_trace=True) for _time in range(2))
     assert first.trace == second.trace
-    assert first.trace_hash == second.trace_hash != run_seed(6, steps=25, mutant="", template=template).trace_hash
+    assert first.trace_hash == second.trace_hash != run_seed(6, SMALL).trace_hash
+
+
+def test_any_step_can_be_left_out():
+    actions = draw_actions(4, steps=60, plan=SMALL.plan, faults=ALL)
+    assert run_actions(4, SMALL, [action for action in actions if action.number % 3]).wrong == []
 
 
 def test_messages_without_end_are_a_finding():
@@ -42,26 +49,42 @@ def test_messages_without_end_are_a_finding():
         world.run(until_ms=1_000)
 
 
-def test_a_failure_says_how_to_replay_it():
-    report = run_seeds(1, seeds=1, steps=150, mutant="coins-forgotten")
+@pytest.mark.parametrize(("numbers", "text"), [([3], "3"), ([1, 2, 3, 7, 9, 10], "1-3,7,9-10"), ([0, 2], "0,2")])
+def test_steps_are_written_as_spans(numbers, text):
+    assert spans(numbers) == text
+    assert numbers_of(text) == set(numbers)
+
+
+@pytest.mark.slow
+def test_a_failure_is_made_short_and_says_how_to_replay_it():
+    orders = Orders(plan=SMALL.plan, steps=300, faults=ALL, mutant="booked-before-commit")
+    report = simulate_seeds(1, seeds=1, orders=orders, jobs=1)
     assert not report.ok
+    assert report.invariant_violations
     (failure,) = report.failed
-    assert failure.replay == f"venuehub simulate --seed 1 --steps {failure.steps} --trace --mutant coins-forgotten"
-    assert failure.steps <= 150
-    assert failure.trace
-    assert trace_of(1, steps=failure.steps, mutant="coins-forgotten").wrong == failure.wrong
+    assert failure.steps < 30
+    words = failure.replay.split()
+    assert words[:2] == ["venuehub", "simulate"]
+    done = subprocess.run([sys.executable, "-m", *words, "--json"], check=False, capture_output=True, timeout=120)
+    assert done.returncode == 1
+    assert msgspec.json.decode(done.stdout)["wrong"] == failure.wrong
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mutant", sorted(MUTANTS))
-def test_every_mutant_is_seen(template, mutant):
-    assert any(run_seed(seed, steps=STEPS, mutant=mutant, template=template).wrong for seed in range(1, 21))
+def test_every_mutant_is_seen(mutant):
+    hit = hunt_mutant(1, seeds=200, orders=Orders(steps=400, faults=ALL, mutant=mutant))
+    assert hit.caught
+    assert hit.invariant
 
 
 @pytest.mark.slow
 def test_seeds_of_the_product_keep_every_promise():
-    report = run_seeds(1, seeds=max(20, count(1_000)), steps=STEPS)
+    report = simulate_seeds(1, seeds=max(10, count(200)), orders=Orders(steps=400, faults=ALL), jobs=2)
     assert report.failed == []
+    assert report.overspend == 0
+    assert report.refused_with_money_in_venue_lan_up == 0
+    assert {name for name in ALL if not report.faults[name]} == set()
 
 
 @pytest.mark.slow
@@ -69,7 +92,7 @@ def test_the_hash_does_not_depend_on_pythons_own_dice():
     hashes = set()
     for dice in ("1", "2"):
         done = subprocess.run(
-            [sys.executable, "-m", "venuehub", "simulate", "--seeds", "2", "--steps", "40", "--json"],
+            [sys.executable, "-m", "venuehub", "simulate", "--seeds", "2", "--steps", "60", "--json"],
             env={**os.environ, "PYTHONHASHSEED": dice}, check=True, capture_output=True, timeout=120,
         )  # fmt: skip
         hashes.add(msgspec.json.decode(done.stdout)["trace_hash"])

@@ -1,11 +1,16 @@
 """`venuehub simulate`: break everything with seeded dice and prove that no money is lost."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from venuehub.errors import CliError, ExitCode
 from venuehub.output import AsJson, print_json, print_line
+
+if TYPE_CHECKING:
+    from venuehub.simulator.report import Report
+    from venuehub.simulator.run import Orders
 
 app = typer.Typer()
 
@@ -14,41 +19,105 @@ app = typer.Typer()
 def simulate(
     *,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds to run.")] = 20,
-    seed: Annotated[int, typer.Option(help="The first seed, or the only one with --trace.")] = 1,
-    steps: Annotated[int, typer.Option(min=1, help="What guests do and what breaks, per seed.")] = 120,
-    mutant: Annotated[str, typer.Option(help="Run a build that is broken on purpose.")] = "",
+    seed: Annotated[int, typer.Option(min=0, help="The first seed, or the only one with --trace.")] = 1,
+    hubs: Annotated[int, typer.Option(min=1, max=20, help="How many hubs the venue has.")] = 6,
+    accounts: Annotated[int, typer.Option(min=3, max=200, help="How many guests' accounts there are.")] = 12,
+    steps: Annotated[int, typer.Option(min=1, help="What guests do and what breaks, per seed.")] = 400,
+    faults: Annotated[str, typer.Option(help="all, none, or names of --list-faults with commas between.")] = "all",
+    only: Annotated[str, typer.Option(help="With --trace: only these steps, as 3,7-9.")] = "",
+    mutant: Annotated[str, typer.Option(help="Run a build that is broken on purpose, until it is seen.")] = "",
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="How many processes run seeds.")] = 1,
     trace: Annotated[bool, typer.Option("--trace", help="Run one seed and print all that happened.")] = False,
+    list_faults: Annotated[bool, typer.Option("--list-faults", help="Print what can break, nothing else.")] = False,
+    list_mutants: Annotated[bool, typer.Option("--list-mutants", help="Print the broken builds.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run a hub, a bridge and an office in one process, over the real till, logs and books, and break them.
+    """Run a venue's hubs, bridges and office in one process, over the real tills, logs and books, and break them.
 
-    Kills, power cuts, lost, doubled and late messages, cut lines. Afterwards all money is counted: at the machines, in
-    the coin boxes, in the journal and in the books. Exit code 1 where anything is wrong.
+    Kills, power cuts, bad disks and clocks, lost, doubled and late messages, cut lines. Afterwards all money is
+    counted: at the machines, in the coin boxes, in the journals and in the books. Exit code 1 where anything is wrong.
     """
+    from venuehub.simulator.faults import FAULTS
     from venuehub.simulator.mutants import MUTANTS
-    from venuehub.simulator.run import run_seeds, trace_of
+    from venuehub.simulator.plan import VenuePlan
+    from venuehub.simulator.report import hunt_mutant, simulate_seeds
+    from venuehub.simulator.run import Orders
 
-    if mutant and mutant not in MUTANTS:
-        code, known = "usage", ", ".join(sorted(MUTANTS))
-        raise CliError(code, f"no mutant {mutant!r}", hint=f"choose one of: {known}", exit_code=ExitCode.USAGE)
+    if list_faults or list_mutants:
+        _print_names(list(FAULTS if list_faults else MUTANTS), as_json=as_json)
+        return
+    _known(mutant, MUTANTS, what="mutant")
+    orders = Orders(
+        plan=VenuePlan(hubs=hubs, accounts=accounts), steps=steps, faults=_faults(faults, FAULTS), mutant=mutant
+    )
     if trace:
-        outcome = trace_of(seed, steps=steps, mutant=mutant)
+        ok = _trace(seed, orders, only=only, as_json=as_json)
+    elif mutant:
+        hit = hunt_mutant(seed, seeds=seeds, orders=orders)
+        ok = not hit.caught
         if as_json:
-            print_json(outcome)
+            print_json(hit)
         else:
-            for line in outcome.trace + [f"WRONG: {text}" for text in outcome.wrong]:
-                print_line(line)
-        ok = not outcome.wrong
+            print_line(f"{mutant}: seed {hit.seed}: {hit.invariant}" if hit.caught else f"{mutant}: not caught")
     else:
-        report = run_seeds(seed, seeds=seeds, steps=steps, mutant=mutant)
+        report = simulate_seeds(seed, seeds=seeds, orders=orders, jobs=jobs)
         ok = report.ok
         if as_json:
             print_json(report)
         else:
-            print_line(f"{report.seeds} seeds, {report.entries} entries, {len(report.failed)} failed")
-            for failure in report.failed:
-                print_line(f"seed {failure.seed}, {failure.steps} steps. Replay: {failure.replay}")
-                for line in [*failure.wrong, *failure.trace]:
-                    print_line(f"  {line}")
+            _print_report(report)
     if not ok:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _print_names(names: list[str], *, as_json: bool) -> None:
+    if as_json:
+        print_json(names)
+        return
+    for name in names:
+        print_line(name)
+
+
+def _known(name: str, names: Mapping[str, object], *, what: str) -> None:
+    if name and name not in names:
+        code, known = "usage", ", ".join(sorted(names))
+        raise CliError(code, f"no {what} {name!r}", hint=f"choose one of: {known}", exit_code=ExitCode.USAGE)
+
+
+def _faults(text: str, known: Mapping[str, object]) -> tuple[str, ...]:
+    if text in ("all", "none"):
+        return tuple(known) if text == "all" else ()
+    names = [name for name in text.split(",") if name]
+    for name in names:
+        _known(name, known, what="fault")
+    return tuple(name for name in known if name in names)
+
+
+def _trace(seed: int, orders: "Orders", *, only: str, as_json: bool) -> bool:
+    from venuehub.simulator.actions import draw_actions
+    from venuehub.simulator.run import run_actions
+    from venuehub.simulator.shrink import numbers_of
+
+    actions = draw_actions(seed, steps=orders.steps, plan=orders.plan, faults=orders.faults)
+    if only:
+        try:
+            wanted = numbers_of(only)
+        except ValueError as error:
+            code = "usage"
+            raise CliError(code, f"--only {only}: {error}", hint="write 3,7-9", exit_code=ExitCode.USAGE) from error
+        actions = [action for action in actions if action.number in wanted]
+    outcome = run_actions(seed, orders, actions, keep_trace=True)
+    if as_json:
+        print_json(outcome)
+    else:
+        for line in outcome.trace + [f"WRONG: {text}" for text in outcome.wrong]:
+            print_line(line)
+    return not outcome.wrong
+
+
+def _print_report(report: "Report") -> None:
+    print_line(f"{report.seeds} seeds, {report.steps} steps, {report.entries} entries, {len(report.failed)} failed")
+    for failure in report.failed:
+        print_line(f"seed {failure.seed}, {failure.steps} steps. Replay: {failure.replay}")
+        for line in [*failure.wrong, *failure.trace]:
+            print_line(f"  {line}")

@@ -4,33 +4,39 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from back_office.members.cards import Card
 from edge_agent.messages import Answered, Born, DeviceIs, FromDevice
 from firmware_bridge import desk as desk_effects
 from firmware_bridge.actuation_log import ActuationLog
 from firmware_bridge.desk import Desk
 from firmware_bridge.drivers.interface import Answer
+from firmware_bridge.simulators.pn532_ntag424 import SUN_BASE
 from firmware_bridge.value_log import Fact, ValueLog
+from firmware_bridge.wire.ntag424 import sun_url
 from payment_core.bus import Birth, Booked, DeviceState
 from payment_core.commands import Command, PulseCredit, command_body
 from payment_core.events import CoinInserted, CredentialPresented, EventsLost, make_event
+from venuehub.simulator.doom import Doom
 from venuehub.simulator.hub import Hub
-from venuehub.simulator.office import lanes
-from venuehub.simulator.world import World
+from venuehub.simulator.plan import lanes
 
 RESEND_MS: Final = 1_000
 PULSE_MS: Final = 120
+START_AGAIN_MS: Final = (100, 2_500)
 BUFFERED_COINS: Final = 5
 """What a ccTalk acceptor remembers of coins that nobody asked about."""
-_DIES: Final = 0.01
-_JAMS: Final = 0.05
 
 
 class Bridge:
     """`pulsed`: credits that a machine counted, by command id; `fallen`: coins in each acceptor's box, for ever."""
 
-    def __init__(self, world: World, hub: Hub, folder: Path) -> None:
-        self.world = world
+    def __init__(self, hub: Hub, folder: Path) -> None:
+        self.world = hub.world
         self.hub = hub
+        self.name = f"bridge {hub.number}"
+        self.doom = Doom(hub.world, "kill-bridge")
+        self.jams: list[str] = []
+        """What goes wrong with the next plays: `failed`, `unknown` or `partly`."""
         self.pulsed: dict[str, int] = {}
         self.fallen: dict[str, list[int]] = {lane.acceptor: [] for lane in lanes()}
         self.outputs = [lane.output for lane in lanes()]
@@ -46,6 +52,8 @@ class Bridge:
 
     def start(self) -> None:
         """Open the logs, introduce the devices, catch up with the acceptors, resend what is not booked."""
+        if self.alive:
+            return
         dice = self.world.dice
         self._boot_id = dice.randbytes(8).hex()
         self._wish_epoch = dice.getrandbits(32)
@@ -58,7 +66,7 @@ class Bridge:
         self.desk.sync()
         self._life += 1
         self.alive = True
-        self.world.note(f"bridge: starts, {len(values.pending())} events not booked")
+        self.world.note(f"{self.name}: starts, {len(values.pending())} events not booked")
         self.introduce()
         for acceptor in self.fallen:
             self._read_acceptor(acceptor)
@@ -69,8 +77,8 @@ class Bridge:
         if not self.alive:
             return
         self.close()
-        delay_ms = self.world.dice.randrange(100, 2_500)
-        self.world.note(f"bridge: dies, back in {delay_ms} ms")
+        delay_ms = self.world.dice.randrange(*START_AGAIN_MS)
+        self.world.note(f"{self.name}: dies, back in {delay_ms} ms")
         self.introduce()
         self.world.after(delay_ms, self.start)
 
@@ -82,17 +90,17 @@ class Bridge:
             self._actuations.close()
 
     def introduce(self) -> None:
-        """Deliver the retained births and states as they are when they arrive."""
-        for device in (*self.outputs, *self.fallen):
-            self.world.deliver(lambda device=device: self._introduce_one(device), loss=0)  # type: ignore[misc]
+        """Deliver the retained births and states as they are when they arrive: the bus's broker keeps them."""
+        self.world.after(2, self._introduce)
 
-    def _introduce_one(self, device: str) -> None:
+    def _introduce(self) -> None:
         state = DeviceState("online" if self.alive else "offline", self.world.wall_ms)
-        self.hub.offer(Born(device, Birth("simulated", 1, self._boot_id, "bridge")))
-        self.hub.offer(DeviceIs(device, state))
+        for device in (*self.outputs, *self.fallen):
+            self.hub.offer(Born(device, Birth("simulated", 1, self._boot_id, "bridge")))
+            self.hub.offer(DeviceIs(device, state))
 
     def _dies_here(self) -> bool:
-        if self.world.chance(_DIES):
+        if self.alive and self.doom.strikes():
             self.die()
         return not self.alive
 
@@ -122,13 +130,19 @@ class Bridge:
                 life = self._life
                 self.world.after(PULSE_MS, lambda: self._pulse(life, device, command))
             case desk_effects.Reply(device=device, result=result):
-                self.world.note(f"bridge: {device} {result.id[-8:]} {result.outcome} {result.reason}")
-                self.world.deliver(lambda: self.hub.offer(Answered(device, result)))
+                self.world.note(f"{self.name}: {device} {result.id[-8:]} {result.outcome} {result.reason}")
+                self.hub.bus.carry(lambda: self.hub.offer(Answered(device, result)), up=True)
             case desk_effects.Publish(kept=kept):
                 event = kept.event(now_ms=self.world.wall_ms)
-                self.world.deliver(lambda: self.hub.offer(FromDevice(kept.device, event, self.hub.boottime_ms())))
+                self._tell(kept.device, event)
             case desk_effects.StopIntake():
                 pass
+
+    def _tell(self, device: str, event: object) -> None:
+        self.hub.bus.carry(
+            lambda: self.hub.offer(FromDevice(device, event, self.hub.clock.boottime_ms)),  # type: ignore[arg-type]
+            up=True,
+        )
 
     def _pulse(self, life: int, device: str, command: Command) -> None:
         """The machine gets its credits, some of them, or none; the process may die before and behind that."""
@@ -141,18 +155,19 @@ class Bridge:
     def _work(self, device: str, command: Command) -> Answer:
         body = command_body(command)
         assert isinstance(body, PulseCredit)
-        if self.world.chance(_JAMS):
-            outcome = self.world.dice.choice(("failed", "unknown", "partly"))
-            if outcome == "failed":
-                return Answer(command.id, "failed", reason="jam")
-            given = self.count_credits(device, command.id, self.world.dice.randrange(1, body.credits + 1))
-            return Answer(command.id, "done", given) if outcome == "partly" else Answer(command.id, "unknown")
-        return Answer(command.id, "done", self.count_credits(device, command.id, body.credits))
+        if not self.jams:
+            return Answer(command.id, "done", self.count_credits(device, command.id, body.credits))
+        self.world.happened["jam"] += 1
+        outcome = self.jams.pop()
+        if outcome == "failed":
+            return Answer(command.id, "failed", reason="jam")
+        given = self.count_credits(device, command.id, self.world.dice.randrange(1, body.credits + 1))
+        return Answer(command.id, "done", given) if outcome == "partly" else Answer(command.id, "unknown")
 
     def count_credits(self, device: str, command_id: str, credits: int) -> int:
         """The machine's own counter, which no crash of ours touches."""
         self.pulsed[command_id] = self.pulsed.get(command_id, 0) + credits
-        self.world.note(f"machine: {device} counts {credits} for {command_id[-8:]}")
+        self.world.note(f"machine {self.hub.number}: {device} counts {credits} for {command_id[-8:]}")
         return credits
 
     # ---- events ----
@@ -173,7 +188,7 @@ class Bridge:
     def insert_coin(self, acceptor: str, position: int) -> None:
         """A coin falls; the acceptor counts it whether anybody listens or not."""
         self.fallen[acceptor].append(position)
-        self.world.note(f"guest: coin {position} into {acceptor}, its counter {len(self.fallen[acceptor])}")
+        self.world.note(f"coin {position} into {acceptor} of {self.name}, its counter {len(self.fallen[acceptor])}")
         if self.alive:
             self._read_acceptor(acceptor)
 
@@ -192,10 +207,12 @@ class Bridge:
                 return
             self._synced(self.desk.fact(fact))
 
-    def present_card(self, reader: str, uid: str) -> None:
-        """A card comes into a reader's field: a wish, told once."""
+    def present_card(self, reader: str, card: Card, *, tap: int) -> None:
+        """A card comes into a reader's field: a wish, told once. `tap` counts the taps of this card."""
         if not self.alive:
             return
         seq = self._wish_seq[reader] = self._wish_seq.get(reader, 0) + 1
-        event = make_event(CredentialPresented("ntag21x", uid, "C"), seq=seq, epoch=self._wish_epoch, age_ms=2)
-        self.world.deliver(lambda: self.hub.offer(FromDevice(reader, event, self.hub.boottime_ms())))
+        kind, uid = card.kind, card.uid.hex().upper()
+        ndef = sun_url(SUN_BASE, card.key, uid=card.uid, counter=tap) if kind.keyed else ""
+        body = CredentialPresented(kind.media, uid, kind.class_, ndef=ndef)
+        self._tell(reader, make_event(body, seq=seq, epoch=self._wish_epoch, age_ms=2))

@@ -1,88 +1,96 @@
-"""Guests and accidents: who taps, who inserts coins, who pays in, and what breaks, all thrown with the seeded dice."""
+"""What guests and staff do, by name: each is one row of the table from which a run's steps are drawn."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
-from venuehub.simulator.bridge import Bridge
-from venuehub.simulator.hub import Hub
-from venuehub.simulator.office import COINS, Office, lanes
-from venuehub.simulator.uplink import Uplink
-from venuehub.simulator.world import World
+import msgspec
 
-_UNKNOWN_UID: Final = "04FFFFFFFFFFFF"
+from back_office.members.cards import parse_card
+from venuehub.simulator.plan import COINS, lanes
+from venuehub.simulator.venue import Venue
+
+_UNKNOWN: Final = parse_card("ntag213:04FFFFFFFFFFFF")
+_AGAIN_MS: Final = (10, 200, 1_500)
+_SUMS: Final = (200, 500, 1_000)
+_LANES: Final = lanes()
+_STRANGE_COIN: Final = 9
 
 
-class Guests:
-    """`act()` does one thing."""
+class Wish(Protocol):
+    """Who does it, and where: an action of the run."""
 
-    def __init__(self, world: World, hub: Hub, bridge: Bridge, office: Office, uplink: Uplink) -> None:
-        self._world = world
-        self._hub = hub
-        self._bridge = bridge
-        self._office = office
-        self._uplink = uplink
-        self._lanes = lanes()
-        self._choices: tuple[tuple[int, Callable[[], None]], ...] = (
-            (50, self._tap),
-            (4, self._tap_twice),
-            (3, self._tap_unknown),
-            (25, self._coin),
-            (8, self._pay_in),
-            (2, self._kill_hub),
-            (3, self._kill_bridge),
-            (2, self._cut_line),
-            (3, self._mend_line),
-            (1, self._restart_worker),
-        )
+    @property
+    def hub(self) -> int:
+        """The hub at which the guest stands."""
+        ...
 
-    def act(self) -> None:
-        """Throw the dice and do it."""
-        weights = [weight for weight, _act in self._choices]
-        self._world.dice.choices(self._choices, weights)[0][1]()
+    @property
+    def account(self) -> int:
+        """Whose card it is."""
+        ...
 
-    def _member(self) -> int:
-        return self._world.dice.randrange(len(self._office.uids))
+    @property
+    def lane(self) -> int:
+        """Which lane of the hub."""
+        ...
 
-    def _tap(self) -> None:
-        lane, member = self._world.dice.choice(self._lanes), self._member()
-        self._world.note(f"guest: member {member} taps at {lane.id}")
-        self._bridge.present_card(lane.reader, self._office.uids[member])
+    @property
+    def luck(self) -> int:
+        """Sixteen bits of luck for everything else."""
+        ...
 
-    def _tap_twice(self) -> None:
-        lane, member = self._world.dice.choice(self._lanes), self._member()
-        self._world.note(f"guest: member {member} taps twice at {lane.id}")
-        self._bridge.present_card(lane.reader, self._office.uids[member])
-        again = self._world.dice.choice((10, 200, 1_500))
-        self._world.after(again, lambda: self._bridge.present_card(lane.reader, self._office.uids[member]))
 
-    def _tap_unknown(self) -> None:
-        self._world.note("guest: an unknown card taps")
-        self._bridge.present_card(self._world.dice.choice(self._lanes).reader, _UNKNOWN_UID)
+class Guest(msgspec.Struct, frozen=True):
+    """`act` does it; `weight` is how often, beside the others."""
 
-    def _coin(self) -> None:
-        position = 9 if self._world.chance(0.03) else self._world.dice.choice(tuple(COINS))
-        self._bridge.insert_coin(self._world.dice.choice(self._lanes).acceptor, position)
+    weight: int
+    act: Callable[[Venue, Wish], None]
 
-    def _pay_in(self) -> None:
-        dice = self._world.dice
-        # Members 0 and 1 never pay in: theirs are the empty accounts.
-        member = dice.randrange(2, len(self._office.uids))
-        self._office.pay_in(member, dice.choice((200, 500, 1_000)), lease=dice.random() < 0.5)  # noqa: PLR2004 - a coin
 
-    def _kill_hub(self) -> None:
-        self._hub.die(power_cut=self._world.dice.random() < 0.5)  # noqa: PLR2004 - a coin
+def _tap(venue: Venue, wish: Wish) -> None:
+    venue.tap(wish.hub, _LANES[wish.lane].reader, wish.account)
 
-    def _kill_bridge(self) -> None:
-        self._bridge.die()
 
-    def _cut_line(self) -> None:
-        self._world.note("line: cut")
-        self._uplink.cut = True
-        self._hub.lose_link()
+def _tap_twice(venue: Venue, wish: Wish) -> None:
+    _tap(venue, wish)
+    venue.world.after(_AGAIN_MS[wish.luck % 3], lambda: _tap(venue, wish))
 
-    def _mend_line(self) -> None:
-        self._world.note("line: mended")
-        self._uplink.cut = False
 
-    def _restart_worker(self) -> None:
-        self._uplink.down(self._office.restart())
+def _clone(venue: Venue, wish: Wish) -> None:
+    """A copy of the card taps at another hub at the same moment; of one that proves itself no copy works."""
+    _tap(venue, wish)
+    other = (wish.hub + 1 + wish.luck) % len(venue.hubs)
+    venue.bridges[other].present_card(
+        _LANES[wish.lane].reader, venue.stage.cards[wish.account], tap=venue.taps[wish.account]
+    )
+
+
+def _tap_unknown(venue: Venue, wish: Wish) -> None:
+    venue.bridges[wish.hub].present_card(_LANES[wish.lane].reader, _UNKNOWN, tap=1)
+
+
+def _coin(venue: Venue, wish: Wish) -> None:
+    position = tuple(COINS)[wish.luck % 2] if wish.luck % 64 else _STRANGE_COIN
+    venue.bridges[wish.hub].insert_coin(_LANES[wish.lane].acceptor, position)
+
+
+def _pay_in(venue: Venue, wish: Wish) -> None:
+    # Accounts 0 and 1 never pay in: theirs are the empty purses.
+    account = wish.account if wish.account > 1 else len(venue.office.accounts) - 1
+    hub = wish.hub if wish.luck & 1 else None
+    venue.office.pay_in(account, _SUMS[wish.luck % 3], hub=hub, twice=not wish.luck & 6)
+
+
+def _roam(venue: Venue, wish: Wish) -> None:
+    venue.world.note(f"account {wish.account} walks to hub {wish.hub}")
+
+
+GUESTS: Final[dict[str, Guest]] = {
+    "tap": Guest(48, _tap),
+    "tap-twice": Guest(3, _tap_twice),
+    "clone": Guest(3, _clone),
+    "tap-unknown": Guest(2, _tap_unknown),
+    "coin": Guest(16, _coin),
+    "pay-in": Guest(2, _pay_in),
+    "roam": Guest(14, _roam),
+}

@@ -5,22 +5,20 @@ from typing import Final
 
 import msgspec
 
-from cloud_sync.upload_effects import SealedBatch
-from edge_agent.messages import FromDevice, Input, ReceiptTaken
+from edge_agent.messages import BatchSealed, FromDevice, Input, ReceiptTaken
 from payment_core.bus import Booked
 from payment_core.commands import Command, PulseCredit, command_body
 from payment_core.events import is_value_event
 from venuehub.simulator.bridge import Bridge
 from venuehub.simulator.disk import Disk, DiskStore
 from venuehub.simulator.hub import Hub
-from venuehub.simulator.world import World
 
 
 class _LateStore(DiskStore):
     """Says that a step is committed, and commits it when the next one begins."""
 
-    def __init__(self, disk: Disk, world: World) -> None:
-        super().__init__(disk, world)
+    def __init__(self, disk: Disk) -> None:
+        super().__init__(disk)
         self._owes_commit = False
 
     def execute(self, sql: str, values: object = ()) -> int:
@@ -39,7 +37,7 @@ class _CommandsFirst(Hub):
     """Acts before the commit."""
 
     def _open_store(self) -> DiskStore:
-        return _LateStore(self.disk, self.world)
+        return _LateStore(self.disk)
 
 
 class _BooksFirst(Hub):
@@ -49,23 +47,24 @@ class _BooksFirst(Hub):
         """Confirm at once."""
         if self.alive and isinstance(fact, FromDevice) and is_value_event(fact.event.kind):
             booked = Booked(epoch=fact.event.epoch, seq=fact.event.seq, counter=0)
-            self.world.deliver(lambda: self.bridge.take_booked(fact.device, booked))
+            self.bus.carry(lambda: self.bridge.take_booked(fact.device, booked), up=False)
         super().offer(fact)
 
 
 class _PrunesEarly(Hub):
     """Takes a batch for acknowledged as soon as it is sealed: it is sent once and never again."""
 
-    def _store(self, batch: SealedBatch) -> None:
-        super()._store(batch)
-        self.offer(ReceiptTaken(batch.batch_seq, batch.last_record))
+    def store_batch(self, batch: BatchSealed) -> None:
+        """Store it, and believe in a receipt."""
+        super().store_batch(batch)
+        self.offer(ReceiptTaken(batch.batch_seq, batch.first_rec + batch.rec_count - 1))
 
 
 class _CreditsTwice(Bridge):
     """Acts on every copy of a command."""
 
-    def __init__(self, world: World, hub: Hub, folder: Path) -> None:
-        super().__init__(world, hub, folder)
+    def __init__(self, hub: Hub, folder: Path) -> None:
+        super().__init__(hub, folder)
         self._seen: set[str] = set()
 
     def take_command(self, device: str, command: Command) -> None:

@@ -1,60 +1,222 @@
-"""The office's broker between hub and worker: it loses, doubles and delays, and it can be cut."""
+"""A hub's way to the office: the real uploader and downlink, pumped as the agent pumps them, over a broker."""
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
+from cloud_sync.downlink import Accepted, Downlink, ListMismatch
 from cloud_sync.letters import Publish
-from venuehub.simulator.hub import Hub
-from venuehub.simulator.office import Office
-from venuehub.simulator.world import World
+from cloud_sync.protocol.messages import (
+    CredentialList,
+    Document,
+    DocumentVersion,
+    HelloRequest,
+    Lease,
+    LeaseRequest,
+    Receipt,
+    ResendRequest,
+    Trust,
+)
+from cloud_sync.protocol.topics import hub_topic
+from cloud_sync.upload_effects import Effect as UploadEffect
+from cloud_sync.upload_effects import Freeze, MoveCursor, ReadOutbox, Reconnect, SealedBatch, StoreSealed, UploadState
+from cloud_sync.upload_effects import Moment as UploadMoment
+from cloud_sync.uploader import Uploader
+from edge_agent import messages
+from venuehub.simulator.disk import DiskReader
+from venuehub.simulator.lines import Line
+from venuehub.simulator.seeded_sealing import Pen, SeededSealer
 
-TICK_MS: Final = 500
+if TYPE_CHECKING:
+    from venuehub.simulator.hub import Hub
+    from venuehub.simulator.office import Office
+
+TICK_MS: Final = 2_000
+"""How often rows are gathered into a batch: rarer than in the agent, for guests are quicker here."""
+ASK_AGAIN_MS: Final = 1_000
 
 
 class Uplink:
-    """Both directions. `refused` counts what the office threw away, by reason."""
+    """One hub's connection and what the broker keeps for it. The hub's process begins and ends it."""
 
-    def __init__(self, world: World, hub: Hub, office: Office) -> None:
-        self.cut = False
-        self.refused: dict[str, int] = {}
-        self._world = world
-        self._hub = hub
+    def __init__(self, hub: "Hub", office: "Office") -> None:
+        self.hub = hub
+        self.line = Line(hub.world, f"{hub.name} uplink", delay_ms=8)
+        self.connected = False
+        self.frozen = ""
         self._office = office
-        self._retained: dict[str, bytes] = {}
-        hub.uplink = self
-        world.after(TICK_MS, self._tick)
+        self._world = hub.world
+        self._retained: dict[str, Publish] = {}
+        self._asked_ms: dict[bytes, int] = {}
+        identity = hub.identity
+        self._own = hub_topic(identity.hub_id, "down", "")
+        self._pen = Pen(
+            identity.hub_id, identity.tenant_id, identity.signer,
+            SeededSealer(identity.office_receive, draw=hub.world.randbytes),
+        )  # fmt: skip
+        office.uplinks[identity.hub_id] = self
 
-    def up(self, topic: str, payload: bytes) -> None:
-        """Carry a message of the hub to the worker."""
-        if not self.cut:
-            self._world.deliver(lambda: self._arrive(topic, payload))
+    # ---- life ----
 
-    def _arrive(self, topic: str, payload: bytes) -> None:
-        handled = self._office.worker.on_message(topic, payload)
-        for refusal in handled.refusals:
-            self.refused[refusal.reason] = self.refused.get(refusal.reason, 0) + 1
-            self._world.note(f"office: refuses a message on {topic.rsplit('/', 1)[1]}: {refusal.reason}")
-        self.down(handled.letters)
+    def start(self, reader: DiskReader) -> None:
+        """Begin with the hub's process."""
+        identity, randbytes = self.hub.identity, self._world.randbytes
+        self.reader = reader
+        self.uploader = Uploader(self._pen, _upload_state(reader), boot_id=randbytes(16), draw=randbytes)
+        self._downlink = Downlink(
+            hub_id=identity.hub_id, tenant_id=identity.tenant_id, opener=identity.opener, trust=identity.trust,
+            versions=reader.versions(),
+        )  # fmt: skip
+        self._asked_ms.clear()
+        self.hub.later(TICK_MS, self._tick)
+        self.hub.later(20, self.connect)
 
-    def down(self, letters: Iterable[Publish]) -> None:
-        """Carry the office's letters to the hub; what it does not hear is lost unless retained."""
-        for letter in letters:
-            if letter.retain:
-                self._retained[letter.topic] = letter.payload
-            self._give(letter.topic, letter.payload)
+    def connect(self) -> None:
+        """Connect and greet; while the line is cut, try again later."""
+        if self.connected:
+            return
+        if self.line.cut:
+            self._world.happened[self.line.cut] += 1
+            self.hub.later(self._world.dice.randrange(300, 2_000), self.connect)
+            return
+        self.connected = True
+        versions = [DocumentVersion(name, version) for name, version in self.reader.versions().items()]
+        self._do(self.uploader.on_connected(self._now(), versions=versions))
+        for letter in self._retained.values():
+            self._give(letter)
 
-    def give_retained(self) -> None:
-        """The hub has subscribed."""
-        for topic, payload in self._retained.items():
-            self._give(topic, payload)
+    def lose_link(self) -> None:
+        """The connection is gone: note it, and come back."""
+        if self.hub.alive and self.connected:
+            self.connected = False
+            self.uploader.on_disconnected()
+            self.hub.offer(messages.OfficeLink(up=False))
+            self.hub.later(self._world.dice.randrange(200, 1_500), self.connect)
 
-    def _give(self, topic: str, payload: bytes) -> None:
+    # ---- the broker's side ----
+
+    def wants(self, topic: str) -> bool:
+        """Say whether this hub reads a topic."""
+        return topic.startswith(self._own)
+
+    def down(self, letter: Publish) -> None:
+        """Carry a letter of the office to the hub; what it does not hear is lost unless retained."""
+        if letter.retain:
+            self._retained[letter.topic] = letter
+        self._give(letter)
+
+    def _give(self, letter: Publish) -> None:
         def arrive() -> None:
-            if self._hub.connected and not self.cut:
-                self._hub.hear(topic, payload)
+            if self.connected and self.hub.alive:
+                self._hear(letter.topic, letter.payload)
 
-        self._world.deliver(arrive)
+        self.line.carry(arrive, up=False)
+
+    # ---- the hub's side ----
+
+    def on_effect(self, effect: messages.Effect) -> None:
+        """Take what the till asks of the office."""
+        match effect:
+            case messages.JournalGrew(seq=seq):
+                self.uploader.on_journal(seq)
+            case messages.BatchStored(batch_seq=batch_seq):
+                self._do(self.uploader.on_stored(self._now(), batch_seq))
+            case messages.AskLease(account_id=account_id):
+                self._ask_lease(account_id)
+            case messages.AskFullList(version=version):
+                self._downlink.only_has("list", version)
+                self._do(self.uploader.on_list_mismatch(self._now(), version))
+            case _:
+                pass
+
+    def _hear(self, topic: str, payload: bytes) -> None:
+        for event in self._downlink.on_message(topic, payload):
+            match event:
+                case Accepted(body=body):
+                    self._take(body)
+                case ListMismatch(have_version=version):
+                    self._do(self.uploader.on_list_mismatch(self._now(), version))
+                case rejected:
+                    self._world.note(f"{self.hub.name}: rejected a {topic.rsplit('/', 1)[1]}: {rejected.reason}")
+
+    def _take(self, body: Receipt | Lease | CredentialList | Document | Trust | ResendRequest | HelloRequest) -> None:
+        hub = self.hub
+        match body:
+            case Receipt():
+                hub.offer(messages.OfficeLink(up=True))
+                self._do(self.uploader.on_receipt(self._now(), body))
+            case Lease(grants=grants):
+                for grant in grants:
+                    hub.offer(
+                        messages.LeaseArrived(grant.account_id, grant.unit, grant.lease_epoch, grant.granted_total)
+                    )
+            case CredentialList():
+                hub.offer(messages.ListArrived(body.version, body.full, body.base_version, body.rows))
+                self._downlink.in_effect("list", body.version)
+                self.uploader.on_list_taken()
+            case Document():
+                hub.offer(messages.DocumentArrived(body.name, body.version, body.content))
+                self._downlink.in_effect(body.name, body.version)
+            case ResendRequest():
+                self._do(self.uploader.on_resend_request(epoch=body.epoch, from_seq=body.from_seq))
+            case HelloRequest():
+                self._do(self.uploader.on_hello_request(self._now()))
+            case Trust():
+                self.uploader.on_trust(body)
 
     def _tick(self) -> None:
-        self.down(self._office.worker.tick())
-        self._world.after(TICK_MS, self._tick)
+        self._do(self.uploader.on_tick(self._now()))
+        self.hub.later(TICK_MS, self._tick)
+
+    def _ask_lease(self, account_id: bytes) -> None:
+        now_ms = self._world.now_ms
+        if self.connected and now_ms - self._asked_ms.get(account_id, -ASK_AGAIN_MS) >= ASK_AGAIN_MS:
+            self._asked_ms[account_id] = now_ms
+            self._do([self.uploader.request(self._now(), LeaseRequest(account_id))])
+
+    def _do(self, effects: Sequence[UploadEffect]) -> None:
+        for effect in effects:
+            match effect:
+                case Publish():
+                    self._publish(effect)
+                case ReadOutbox(after_record=after, most=most):
+                    self._do(self.uploader.on_records(self._now(), self.reader.records(after, most)))
+                case StoreSealed(batch=batch):
+                    self._store(batch)
+                case MoveCursor(through_seq=batch_seq, through_record=seq):
+                    self._world.note(f"{self.hub.name}: receipt through batch {batch_seq}, entry {seq}")
+                    self.hub.offer(messages.ReceiptTaken(batch_seq, seq))
+                case Reconnect():
+                    self.lose_link()
+                case Freeze(reason=reason):
+                    self.frozen = reason
+                    self._world.note(f"{self.hub.name}: frozen, {reason}")
+                    self.hub.offer(messages.Frozen(reason))
+
+    def _publish(self, letter: Publish) -> None:
+        if self.connected:
+            self.line.carry(lambda: self._office.take(letter.topic, letter.payload), up=True)
+
+    def _store(self, batch: SealedBatch) -> None:
+        """Have the till keep a sealed batch."""
+        self.hub.store_batch(
+            messages.BatchSealed(batch.batch_seq, batch.first_record, batch.record_count, batch.digest, batch.data)
+        )
+
+    def _now(self) -> UploadMoment:
+        now = self.hub.now()
+        return UploadMoment(mono_ms=now.boottime_ms, wall_ms=now.wall_ms, quality=now.quality)
+
+
+def _upload_state(reader: DiskReader) -> UploadState:
+    facts = reader.upload_facts()
+    waiting = tuple(
+        SealedBatch(
+            batch_seq=kept.batch_seq, first_record=kept.first_rec, record_count=kept.rec_count, digest=kept.hash,
+            data=kept.sealed,
+        )
+        for kept in facts.waiting
+    )  # fmt: skip
+    return UploadState(
+        epoch=facts.epoch, acked_seq=facts.acked_batch, last_seq=facts.last_batch, last_hash=facts.last_hash,
+        last_record=facts.last_seq, tail_hash=facts.tail_hash, waiting=waiting,
+    )  # fmt: skip

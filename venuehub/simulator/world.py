@@ -3,11 +3,13 @@
 import hashlib
 import heapq
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
 START_WALL_MS: Final = 1_794_000_000_000
 """A day in November 2026: every run begins at the same moment."""
+_SEED_SHIFT: Final = 24
 
 
 class StormError(AssertionError):
@@ -15,14 +17,20 @@ class StormError(AssertionError):
 
 
 class World:
-    """Runs actions in order of time. Same seed, same dice, same trace. More than `most_actions` is a storm."""
+    """Runs actions in order of time. Same seed, same dice, same trace. More than `most_actions` is a storm.
 
-    def __init__(self, seed: int, *, most_actions: int) -> None:
+    The dice are thrown anew for every action of the guests: leaving one action out does not change the luck of the
+    others, so that a failing run can be made shorter.
+    """
+
+    def __init__(self, seed: int, *, most_actions: int, keep_trace: bool = True) -> None:
+        self.seed = seed
         self.dice = random.Random(seed)
         self.now_ms = 0
-        self.faults = True
-        """While True messages are lost and doubled, commits fail, and processes die."""
         self.trace: list[str] = []
+        self.happened: Counter[str] = Counter()
+        """How often each fault really took effect."""
+        self._keep = keep_trace
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
         self._done = 0
@@ -39,10 +47,19 @@ class World:
         """The hash of all lines so far, in hexadecimal."""
         return self._hash.hexdigest()
 
+    def begin_action(self, number: int) -> None:
+        """Throw the dice of one action of the guests."""
+        self.dice.seed(self.seed << _SEED_SHIFT | number)
+
+    def randbytes(self, count: int) -> bytes:
+        """Return `count` bytes of the dice."""
+        return self.dice.randbytes(count)
+
     def note(self, text: str) -> None:
         """Add a line to the trace."""
         line = f"{self.now_ms:>8} {text}"
-        self.trace.append(line)
+        if self._keep:
+            self.trace.append(line)
         self._hash.update(line.encode() + b"\n")
 
     def after(self, delay_ms: int, action: Callable[[], None]) -> None:
@@ -52,24 +69,12 @@ class World:
 
     def run(self, *, until_ms: int) -> None:
         """Do everything that is due until a moment."""
-        while self._queue and self._queue[0][0] <= until_ms:
-            self.now_ms, _count, action = heapq.heappop(self._queue)
+        queue = self._queue
+        while queue and queue[0][0] <= until_ms:
+            self.now_ms, _count, action = heapq.heappop(queue)
             self._done += 1
             if self._done > self._most:
                 message = f"no end of messages: {self._most} by {self.now_ms} ms"
                 raise StormError(message)
             action()
         self.now_ms = until_ms
-
-    def chance(self, share: float) -> bool:
-        """Throw the dice for a fault; never while the world is whole."""
-        return self.faults and self.dice.random() < share
-
-    def deliver(self, action: Callable[[], None], *, loss: float = 0.03) -> None:
-        """Carry a message: late, twice or not at all while there are faults; in order when there are none."""
-        if not self.faults:
-            self.after(2, action)
-            return
-        copies = 0 if self.dice.random() < loss else 1 + (self.dice.random() < 0.1)  # noqa: PLR2004 - a tenth twice
-        for _copy in range(copies):
-            self.after(self.dice.choice((1, 2, 3, 5, 20, 90)), action)

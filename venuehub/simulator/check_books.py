@@ -1,0 +1,50 @@
+"""The hubs' journals against the office's books, and the books against themselves."""
+
+from collections.abc import Iterator
+
+from back_office.ledger.verify import prove_books
+from back_office.store import grants
+from edge_agent.ledger.entries import check_chain
+from venuehub.simulator.evidence import Journal
+from venuehub.simulator.venue import Venue
+
+
+def journals_equal_books(_venue: Venue, journals: list[Journal]) -> Iterator[str]:
+    """The office has every entry of every hub, byte for byte, and every chain holds."""
+    for journal in journals:
+        hub = journal.hub
+        report = check_chain(hub.store)
+        if not report.ok:
+            yield f"the chain of {hub.name} breaks at entry {report.first_bad}: {report.reason}"
+        first = journal.rows[0][0] if journal.rows else 1  # what is older was acknowledged and pruned
+        theirs = journal.booked[first - 1 :]
+        if theirs != journal.rows:
+            pairs = enumerate(zip(journal.rows, theirs, strict=False), first)
+            differs = next((number for number, (ours, its) in pairs if ours != its), first + len(theirs))
+            yield (
+                f"the office has {len(theirs)} entries of {hub.name}, which has {len(journal.rows)}; "
+                f"entry {differs} is the first to differ"
+            )
+
+
+def books_prove(venue: Venue, _journals: list[Journal]) -> Iterator[str]:
+    """The double-entry books prove themselves: sums, postings, days, leases, what is impossible."""
+    with venue.office.store.reading() as tx:
+        yield from prove_books(tx, venue.office.keys.tenant_id).faults
+
+
+def leases_agree(venue: Venue, _journals: list[Journal]) -> Iterator[str]:
+    """Each lease is the same at the office and at its hub, and none is spent beyond what it is."""
+    with venue.office.store.reading() as tx:
+        rows = grants.leases(tx, venue.office.keys.tenant_id)
+    granted = {(place.hub_id, place.account_id, place.unit, place.epoch): row.granted for place, row in rows.items()}
+    sql = "SELECT account_id, unit, epoch, granted, granted - committed + released + refunded FROM leases"
+    for hub in venue.hubs:
+        kept = {(hub.identity.hub_id, *row[:3]): (row[3], row[4]) for row in hub.store.rows(sql)}
+        for place in {place for place in granted if place[0] == hub.identity.hub_id} | kept.keys():
+            total, (mine, allowance) = granted.get(place, 0), kept.get(place, (0, 0))
+            where = f"lease of {place[1].hex()} at {hub.name}"
+            if mine != total:
+                yield f"{where}: the office granted {total}, the hub knows {mine}"
+            if allowance < 0:
+                yield f"{where}: overspent by {-allowance}"

@@ -1,0 +1,78 @@
+"""The machines' own counts against the journals: plays, coins, and whatever still waits for an answer."""
+
+from collections.abc import Iterator
+
+from edge_agent.ledger.authorizations import STATES
+from payment_core.authorization import OPEN, State
+from payment_core.identifiers import uuid_text
+from payment_core.journal import Captured, Expired, InDoubt, Voided
+from venuehub.simulator.evidence import Journal, Story, total
+from venuehub.simulator.plan import CREDITS, PRICE
+from venuehub.simulator.venue import Venue
+
+
+def nothing_is_open(venue: Venue, _journals: list[Journal]) -> Iterator[str]:
+    """Every process is back, every batch has its receipt, every answer came or is a named doubt."""
+    for hub, bridge in zip(venue.hubs, venue.bridges, strict=True):
+        if hub.uplink.frozen:
+            yield f"{hub.name} is frozen: {hub.uplink.frozen}"
+        if not (hub.alive and bridge.alive):
+            yield f"{hub.name} or its bridge does not come back"
+            continue
+        if hub.till.outstanding:
+            yield f"{hub.till.outstanding} answers are still owed to {hub.name}"
+        if bridge.desk.values.pending():
+            yield f"{len(bridge.desk.values.pending())} value events of {bridge.name} are not booked"
+        if hub.uplink.uploader.state.waiting:
+            yield f"{len(hub.uplink.uploader.state.waiting)} batches of {hub.name} have no receipt"
+        states = [STATES[code] for (code,) in hub.store.rows("SELECT state FROM authorizations")]
+        stuck = sum(state in OPEN and state is not State.IN_DOUBT for state in states)
+        if stuck:
+            yield f"{stuck} authorizations of {hub.name} are still open"
+
+
+def machines_agree(venue: Venue, journals: list[Journal]) -> Iterator[str]:
+    """Compare each machine's own count with what became of the authorization that it was counted for."""
+    for journal, bridge in zip(journals, venue.bridges, strict=True):
+        stories = {uuid_text(authorization_id): story for authorization_id, story in journal.stories.items()}
+        for name, story in stories.items():
+            wrong = _compare(story, bridge.pulsed.get(name, 0))
+            if wrong:
+                yield f"{name}: {wrong}"
+        for name in bridge.pulsed:
+            if name not in stories:
+                yield f"{name}: a machine counted credits nobody paid for"
+
+
+def _compare(story: Story, counted: int) -> str:
+    amount = total(story.held.parts)
+    wanted = amount // PRICE * CREDITS
+    match story.end:
+        case Captured(parts=parts) if total(parts) != amount * counted // wanted:
+            return f"{total(parts)} captured, {amount} held, {counted} of {wanted} credits counted"
+        case Voided() | Expired() if counted:
+            return f"given back, but the machine counted {counted} credits"
+        case InDoubt() if counted > wanted:
+            return f"{wanted} credits in doubt, but the machine counted {counted}"
+        case None:
+            return "held, and nothing became of it"
+        case _:
+            return ""
+
+
+def coins_are_booked(venue: Venue, journals: list[Journal]) -> Iterator[str]:
+    """Every coin in a box is booked once or named as lost, and what it bought or left is there."""
+    for journal, bridge in zip(journals, venue.bridges, strict=True):
+        for acceptor, coins in bridge.fallen.items():
+            if journal.coins[acceptor] != len(coins):
+                yield (
+                    f"{acceptor} of {bridge.name}: {len(coins)} coins fell, {journal.coins[acceptor]} were booked or "
+                    "named as lost"
+                )
+        spent = sum(amount for (account_id, _unit), amount in journal.spent.items() if account_id is None)
+        credit = journal.hub.store.rows("SELECT coalesce(sum(amount), 0) FROM coin_credit")[0][0]
+        if journal.coin_value != spent + credit:
+            yield (
+                f"{journal.hub.name}: coins worth {journal.coin_value} were booked, {spent} is spent or in doubt, "
+                f"{credit} is credit"
+            )

@@ -1,0 +1,141 @@
+"""What can break, by name. A fault is struck by an action of the run; it is counted where it takes effect."""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from venuehub.simulator.clock_faults import jump_back, jump_forward, jump_to_1970
+from venuehub.simulator.lines import Line, Weather
+from venuehub.simulator.venue import Venue
+
+_SOON_MS: Final = (200, 6_000)
+_DAY_MS: Final = 24 * 3_600_000
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """`strike(venue, hub)` breaks something at or around a hub; `weight` is how often, beside the others."""
+
+    weight: int
+    strike: Callable[[Venue, int], None]
+    text: str
+
+
+def _for_ms(venue: Venue) -> int:
+    return venue.world.dice.randrange(*_SOON_MS)
+
+
+def _any_line(venue: Venue, hub: int) -> Line:
+    return venue.world.dice.choice((venue.hubs[hub].bus, venue.hubs[hub].uplink.line, venue.hubs[hub].uplink.line))
+
+
+def _weather(weather: Weather) -> Callable[[Venue, int], None]:
+    def strike(venue: Venue, hub: int) -> None:
+        _any_line(venue, hub).storm(weather, for_ms=_for_ms(venue))
+
+    return strike
+
+
+def _cut_uplink(venue: Venue, hub: int) -> None:
+    """Cut one hub, or the whole venue's internet."""
+    cut = [hub] if venue.world.dice.randrange(3) else range(len(venue.hubs))
+    for number in cut:
+        venue.hubs[number].uplink.line.cut = "uplink-partition"
+        if venue.world.dice.randrange(2):
+            venue.hubs[number].uplink.lose_link()
+    venue.world.after(_for_ms(venue), lambda: _mend_uplinks(venue, list(cut)))
+
+
+def _mend_uplinks(venue: Venue, cut: list[int]) -> None:
+    for number in cut:
+        venue.hubs[number].uplink.line.cut = ""
+
+
+def _half_open(venue: Venue, hub: int) -> None:
+    """One direction goes nowhere, and nobody is told."""
+    line = _any_line(venue, hub)
+    up = bool(venue.world.dice.randrange(2))
+    line.deaf_up, line.deaf_down = up, not up
+
+    def mend() -> None:
+        line.deaf_up = line.deaf_down = False
+
+    venue.world.after(_for_ms(venue), mend)
+
+
+def _kill_hub(venue: Venue, hub: int) -> None:
+    venue.hubs[hub].doom.arm()
+
+
+def _kill_bridge(venue: Venue, hub: int) -> None:
+    venue.bridges[hub].doom.arm()
+
+
+def _power_cut(venue: Venue, hub: int) -> None:
+    """Cut the power in the middle of one of the next commits, or between two."""
+    dice, disk = venue.world.dice, venue.hubs[hub].disk
+    fate = dice.choice(("power-cut-before", "power-cut-after", "now"))
+    if fate == "now":
+        venue.world.happened["power-cut"] += 1
+        venue.hubs[hub].die(power_cut=True)
+    else:
+        disk.armed = (dice.randrange(3), fate)  # type: ignore[assignment]
+
+
+def _fsync_lost(venue: Venue, hub: int) -> None:
+    venue.hubs[hub].disk.armed = (venue.world.dice.randrange(3), "fsync-lost")
+
+
+def _fsync_stored(venue: Venue, hub: int) -> None:
+    venue.hubs[hub].disk.armed = (venue.world.dice.randrange(3), "fsync-stored")
+
+
+def _disk_full(venue: Venue, hub: int) -> None:
+    disk = venue.hubs[hub].disk
+    disk.full = True
+
+    def mend() -> None:
+        disk.full = False
+
+    venue.world.after(_for_ms(venue), mend)
+
+
+def _jam(venue: Venue, hub: int) -> None:
+    """The next plays at this bridge fail, deliver a part, or end in a doubt."""
+    dice = venue.world.dice
+    venue.bridges[hub].jams += [dice.choice(("failed", "unknown", "partly")) for _jam in range(dice.randrange(1, 4))]
+
+
+def _worker(venue: Venue, _hub: int) -> None:
+    venue.world.happened["worker-restart"] += 1
+    venue.office.restart()
+
+
+def _broker(venue: Venue, _hub: int) -> None:
+    """The office's broker restarts: every connection is gone at once, and what it was carrying."""
+    venue.world.happened["broker-restart"] += 1
+    venue.world.note("office: broker restarts")
+    for hub in venue.hubs:
+        hub.uplink.lose_link()
+
+
+FAULTS: Final[dict[str, Fault]] = {
+    "uplink-partition": Fault(6, _cut_uplink, "a hub's, or the venue's, way to the office is cut"),
+    "half-open": Fault(4, _half_open, "one direction of a line goes nowhere, and nobody is told"),
+    "duplicate": Fault(5, _weather("duplicate"), "messages come twice"),
+    "reorder": Fault(5, _weather("reorder"), "messages overtake each other"),
+    "loss": Fault(5, _weather("loss"), "messages are lost"),
+    "kill-hub": Fault(6, _kill_hub, "the hub's process ends between writing and acting"),
+    "kill-bridge": Fault(4, _kill_bridge, "the bridge's process ends between writing and acting"),
+    "power-cut": Fault(3, _power_cut, "a hub's machine loses its power, also in the middle of a commit"),
+    "disk-full": Fault(2, _disk_full, "nothing more can be written for a while"),
+    "fsync-lost": Fault(2, _fsync_lost, "a commit fails and is not there"),
+    "fsync-stored": Fault(2, _fsync_stored, "a commit fails and yet is there"),
+    "clock-forward": Fault(2, jump_forward, "a hub's wall clock jumps ahead"),
+    "clock-back": Fault(2, jump_back, "a hub's wall clock jumps back"),
+    "clock-1970": Fault(1, jump_to_1970, "a hub wakes in 1970"),
+    "jam": Fault(6, _jam, "machines fail, deliver a part, or cannot say"),
+    "worker-restart": Fault(3, _worker, "the office's worker starts anew"),
+    "broker-restart": Fault(1, _broker, "the office's broker starts anew"),
+}
+"""Every fault kind, in the order in which `--list-faults` prints it."""

@@ -1,0 +1,56 @@
+"""The venue that is simulated: its hubs, lanes, prices, limits and accounts, as the office's own documents."""
+
+from typing import Final
+
+import msgspec
+
+from payment_core.credential import CredentialClass
+from payment_core.money import Money
+from payment_core.policy import ClassLimit, CoinValue, DevicesDocument, Lane, RiskDocument
+from payment_core.pricing import PriceList, PriceRule
+
+UNIT: Final = "CNY"
+PRICE: Final = 200
+CREDITS: Final = 2
+LANES: Final = 3
+COINS: Final = {1: 100, 2: 50}
+MOST_HUBS: Final = 20
+MOST_ACCOUNTS: Final = 200
+FIRST_MONEY: Final = 2_000
+"""What each account brings along, in minor units; the first two bring nothing."""
+
+
+class VenuePlan(msgspec.Struct, frozen=True):
+    """How many hubs and accounts there are. Everything else follows, and is written by `--write-config`."""
+
+    hubs: int = 6
+    accounts: int = 12
+
+    def class_of(self, account: int) -> CredentialClass:
+        """Return the class of an account's card: every third proves itself, the others are bare identifiers."""
+        return "A" if account % 3 == 0 else "C"
+
+    def documents(self) -> tuple[tuple[str, DevicesDocument | PriceList | RiskDocument], ...]:
+        """Return the documents of each hub, by name."""
+        coins = tuple(CoinValue(position, amount) for position, amount in COINS.items())
+        places = lanes()
+        rule = PriceRule(price=(Money(PRICE, UNIT),), credits=CREDITS)
+        return (
+            ("devices", DevicesDocument(0, places, {lane.acceptor: coins for lane in places})),
+            ("prices", PriceList(version=0, unit=UNIT, rules=(rule,))),
+            ("risk", self.risk()),
+        )
+
+    def risk(self) -> RiskDocument:
+        """Return the limits: a floor for cards that prove themselves, and caps that random guests rarely meet."""
+        return RiskDocument(
+            version=0, classes=(ClassLimit(class_="C", per_tap=2 * PRICE),), floor_per_credential=2 * PRICE,
+            floor_per_hub=6 * PRICE, answer_ms=3_000,
+        )  # fmt: skip
+
+
+def lanes() -> tuple[Lane, ...]:
+    """Return the lanes of one hub."""
+    return tuple(
+        Lane(f"lane-{n}", f"racer-{n}", "hall", f"reader-{n}", f"line-{n}", f"acceptor-{n}") for n in range(LANES)
+    )
