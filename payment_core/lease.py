@@ -3,12 +3,30 @@
 What can happen to a lease is a total table: every (state, step) is either a row of `LEASE_TABLE` or illegal.
 """
 
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Final
 
 import msgspec
 
 from payment_core.errors import IllegalStepError
+from payment_core.journal import (
+    BroughtIn,
+    Captured,
+    Entry,
+    Expired,
+    Held,
+    Increased,
+    LeasePassed,
+    LeaseReturned,
+    LeaseTaken,
+    PaidOutHere,
+    Part,
+    Refunded,
+    SlipTaken,
+    Voided,
+    VoucherTaken,
+)
 
 
 class LeaseState(StrEnum):
@@ -102,50 +120,61 @@ class Lease(msgspec.Struct, frozen=True):
         return self.committed - self.released - self.refunded
 
 
-class Overdrawn(msgspec.Struct, frozen=True):
-    """The refusal of a lease: `missing` minor units are not there."""
+class LeaseMove(msgspec.Struct, frozen=True):
+    """What an entry does to one lease of the hub that wrote it: `amount` minor units through `step`'s counter."""
 
-    missing: int
-
-
-def grant(lease: Lease, *, granted_total: int) -> Lease:
-    """Take over the office's total. Totals only rise: an older or repeated grant changes nothing."""
-    return msgspec.structs.replace(lease, granted=max(lease.granted, granted_total))
-
-
-def add(lease: Lease, amount: int) -> Lease:
-    """Take `amount` in: from a voucher or a slip, or brought in by the guest."""
-    _whole(amount)
-    return msgspec.structs.replace(lease, granted=lease.granted + amount)
+    account_id: bytes
+    unit: str
+    epoch: int
+    lot: bytes
+    step: LeaseStep
+    amount: int
 
 
-def commit(lease: Lease, amount: int) -> Lease | Overdrawn:
-    """Spend `amount` at HELD, or say how much is missing."""
-    _whole(amount)
-    if amount > lease.allowance:
-        return Overdrawn(missing=amount - lease.allowance)
-    return msgspec.structs.replace(lease, committed=lease.committed + amount)
+_COUNTER: Final = {
+    LeaseStep.GRANT: "granted", LeaseStep.TAKE: "granted", LeaseStep.BRING_IN: "granted",
+    LeaseStep.COMMIT: "committed", LeaseStep.RETURN: "committed", LeaseStep.PASS: "committed",
+    LeaseStep.PAY_OUT: "committed", LeaseStep.RELEASE: "released", LeaseStep.REFUND: "refunded",
+}  # fmt: skip
 
 
-def release(lease: Lease, amount: int) -> Lease:
-    """Give back what was held and not captured."""
-    _whole(amount)
-    if lease.released + lease.refunded + amount > lease.committed:
-        message = f"release of {amount} is more than is committed"
+_WithParts = (
+    VoucherTaken | SlipTaken | Held | Increased | Voided | Expired | Refunded | LeaseReturned | LeasePassed | PaidOutHere
+)
+_STEP: Final[dict[type, LeaseStep]] = {
+    VoucherTaken: LeaseStep.TAKE, SlipTaken: LeaseStep.TAKE, Held: LeaseStep.COMMIT, Increased: LeaseStep.COMMIT,
+    Voided: LeaseStep.RELEASE, Expired: LeaseStep.RELEASE, Refunded: LeaseStep.REFUND,
+    LeaseReturned: LeaseStep.RETURN, LeasePassed: LeaseStep.PASS, PaidOutHere: LeaseStep.PAY_OUT,
+}  # fmt: skip
+
+
+def lease_moves(entry: Entry) -> Iterator[LeaseMove]:
+    """Yield what an entry does to the leases of its hub; parts of the floor and of coins are of no lease."""
+    match entry:
+        case LeaseTaken():
+            lot = entry.lot.lot if entry.lot else b""
+            yield LeaseMove(entry.account_id, entry.unit, entry.lease_epoch, lot, LeaseStep.GRANT, entry.added)
+        case BroughtIn():
+            yield from _of(entry.account_id, entry.parts + entry.gifts, LeaseStep.BRING_IN)
+        case Captured():
+            yield from _of(entry.account_id, entry.released, LeaseStep.RELEASE)
+        case _ if isinstance(entry, _WithParts):
+            yield from _of(entry.account_id, entry.parts, _STEP[type(entry)])
+        case _:
+            return
+
+
+def _of(account_id: bytes | None, parts: Iterable[Part], step: LeaseStep) -> Iterator[LeaseMove]:
+    for part in parts:
+        if account_id is not None and part.lease_epoch:
+            yield LeaseMove(account_id, part.unit, part.lease_epoch, part.lot, step, part.amount)
+
+
+def moved(lease: Lease, move: LeaseMove) -> Lease:
+    """Return the lease after a move of its hub's journal. ValueError: the journal says what no lease can do."""
+    counter = _COUNTER[move.step]
+    after = msgspec.structs.replace(lease, **{counter: getattr(lease, counter) + move.amount})
+    if move.amount < 0 or after.allowance < 0 or after.released + after.refunded > after.committed:
+        message = f"a lease of {lease.unit} with {lease.allowance} left cannot {move.step.value} {move.amount}"
         raise ValueError(message)
-    return msgspec.structs.replace(lease, released=lease.released + amount)
-
-
-def refund(lease: Lease, amount: int) -> Lease:
-    """Give back what was captured."""
-    _whole(amount)
-    if lease.released + lease.refunded + amount > lease.committed:
-        message = f"refund of {amount} is more than was captured"
-        raise ValueError(message)
-    return msgspec.structs.replace(lease, refunded=lease.refunded + amount)
-
-
-def _whole(amount: int) -> None:
-    if amount < 0:
-        message = f"counters only rise: {amount}"
-        raise ValueError(message)
+    return after
