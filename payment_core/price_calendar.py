@@ -64,13 +64,24 @@ class Calendar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     version: int
-    days: dict[date, DayKind] = {}
+    days: dict[str, DayKind] = {}
     weekend: tuple[int, ...] = WEEKEND
 
     def __post_init__(self) -> None:
+        for day in self.days:
+            if not _is_date(day):
+                message = f"{day!r} is no date: days are written as 2026-10-01"
+                raise ValueError(message)
         if not set(self.weekend) <= set(EVERY_DAY):
             message = "weekend days are 1 (Monday) to 7 (Sunday)"
             raise ValueError(message)
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 NO_CALENDAR: Final = Calendar(0)
@@ -97,7 +108,7 @@ def day_kind(calendar: Calendar, local: LocalTime | None) -> DayKind | None:
     if local is None:
         return None
     usual: DayKind = "weekend" if local.weekday in calendar.weekend else "workday"
-    return calendar.days.get(as_date(local.date), usual) if local.date else usual
+    return calendar.days.get(date_text(local.date), usual) if local.date else usual
 
 
 def as_number(day: date) -> int:
@@ -105,9 +116,9 @@ def as_number(day: date) -> int:
     return day.year * 10_000 + day.month * 100 + day.day
 
 
-def as_date(number: int) -> date:
-    """Return the date behind yyyymmdd."""
-    return date(number // 10_000, number // 100 % 100, number % 100)
+def date_text(number: int) -> str:
+    """Return yyyymmdd as 2026-10-01, the way a calendar and a rule write it."""
+    return f"{number // 10_000:04}-{number // 100 % 100:02}-{number % 100:02}"
 
 
 def local_time(wall: datetime, *, cutoff_minute: int) -> LocalTime:

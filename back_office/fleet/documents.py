@@ -1,7 +1,6 @@
 """Documents for hubs: read strictly, with messages for a person, and kept under rising versions."""
 
 import hashlib
-import tomllib
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,13 +9,15 @@ import msgspec
 from back_office.store import papers
 from back_office.store.engine import Transaction
 from back_office.store.papers import Document
+from device_profiles.loading import SettingsError, convert_strictly, read_table
 from payment_core.errors import DECODE_FAULTS
 from payment_core.policy import DevicesDocument, RiskDocument
-from payment_core.pricing import PriceList
+from payment_core.pricing import Calendar, PriceList
 
 KINDS: Final[dict[str, type[Any]]] = {
     "devices": DevicesDocument,
     "prices": PriceList,
+    "calendar": Calendar,
     "risk": RiskDocument,
     "texts": dict[str, dict[str, str]],
 }
@@ -34,16 +35,13 @@ def read_document(name: str, file: Path) -> Any:  # noqa: ANN401 - one of KINDS
         message = f"there is no document {name!r}: choose one of {', '.join(sorted(KINDS))}"
         raise DocumentError(message)
     try:
-        text = file.read_text(encoding="utf-8")
-        raw = tomllib.loads(text) if file.suffix == ".toml" else msgspec.json.decode(text)
-        if isinstance(raw, dict) and kind is not KINDS["texts"]:
-            raw.setdefault("version", 0)
-        return msgspec.convert(raw, kind)
-    except OSError as error:
-        message = f"{file}: cannot be read ({error.strerror})"
-        raise DocumentError(message) from error
-    except (tomllib.TOMLDecodeError, *DECODE_FAULTS) as error:
-        message = f"{file}: as document {name!r}: {error}"
+        table = read_table(file)
+        if kind is KINDS["texts"]:
+            return msgspec.convert(table, kind)
+        return convert_strictly({"version": 0, **table}, kind, file=file.name)
+    except (SettingsError, *DECODE_FAULTS) as error:
+        wrong = str(error).removeprefix(f"{file}: ").removeprefix(f"{file.name}: ")
+        message = f"{file}: as document {name!r}: {wrong}"
         raise DocumentError(message) from error
 
 

@@ -119,7 +119,7 @@ OTHER = {
     "dates": {"local": LocalTime(4, 900, 20261008)},
     "quantity": {"quantity": 9},
 }
-HOLIDAYS = Calendar(1, {date(2026, 10, 1): "holiday"})
+HOLIDAYS = Calendar(1, {"2026-10-01": "holiday"})
 
 
 def priced(rules, **changed):
@@ -168,7 +168,7 @@ def test_without_a_known_date_or_clock_neither_dates_nor_kinds_of_day_count():
 def test_a_make_up_working_day_costs_what_a_working_day_costs():
     rules = (PriceRule(cny(300), days=("weekend", "holiday")), PriceRule(cny(200)))
     prices = PriceList(1, "CNY", rules)
-    calendar = Calendar(1, {date(2026, 10, 10): "workday", date(2026, 10, 1): "holiday"})
+    calendar = Calendar(1, {"2026-10-10": "workday", "2026-10-01": "holiday"})
     paid = {
         day: find_price(prices, machine="m", zone="z", local=local, calendar=calendar).price[0].minor
         for day, local in {

@@ -37,12 +37,22 @@ def test_toml_and_json(write):
 @pytest.mark.parametrize(
     ("name", "file", "text", "said"),
     [
-        ("device", "d.toml", DEVICES, "there is no document 'device': choose one of devices, prices, risk, texts"),
+        (
+            "device",
+            "d.toml",
+            DEVICES,
+            "there is no document 'device': choose one of calendar, devices, prices, risk, texts",
+        ),
         ("devices", "d.toml", DEVICES.replace("zone", "zome"), r"d\.toml: as document 'devices': .*zome"),
         ("devices", "d.toml", "[[lanes]", r"d\.toml: as document 'devices'"),
-        ("risk", "r.json", '{"hold_ms": "soon"}', r"r\.json: as document 'risk': .*\$\.hold_ms"),
+        (
+            "risk",
+            "r.json",
+            '{"hold_ms": "soon"}',
+            r"r\.json: as document 'risk': hold_ms = 'soon': write a whole number",
+        ),
         ("risk", "r.json", "[1]", r"r\.json: as document 'risk'"),
-        ("risk", "r.json", "[" * 6_000, r"r\.json: as document 'risk': .*recursion"),
+        ("risk", "r.json", "[" * 6_000, r"r\.json: as document 'risk': .*not a table in JSON"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(write, name, file, text, said):
@@ -51,8 +61,15 @@ def test_what_is_wrong_is_told_with_its_place(write, name, file, text, said):
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(DocumentError, match=r"none\.toml: cannot be read"):
+    with pytest.raises(DocumentError, match=r"none\.toml: as document 'risk': there is no such file"):
         read_document("risk", tmp_path / "none.toml")
+
+
+def test_a_calendar_is_kept_with_days_that_a_hub_can_read(office, write):
+    calendar = read_document("calendar", write("c.toml", '[days]\n2026-10-01 = "holiday"'))
+    with office.store.writing() as tx:
+        kept = keep_document(tx, TENANT, HUB, "calendar", calendar, now_ms=1)
+    assert b'"days":{"2026-10-01":"holiday"}' in kept.body
 
 
 def test_versions_rise_and_the_content_says_them(office):

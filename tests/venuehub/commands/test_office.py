@@ -150,7 +150,7 @@ def test_documents(folder, tmp_path, run):
     assert code == 2
     assert "hold" in said["error"]["message"]
     assert said["error"]["where"] == str(file)
-    assert "examples/" in said["error"]["hint"]
+    assert said["error"]["hint"] == "Did you mean hold_ms?"
 
 
 def test_the_documents_among_the_examples_can_be_set(folder, tmp_path, run):
