@@ -22,6 +22,8 @@ from payment_core.hub_entries import (
     CredentialBlocked,
     CredentialReplaced,
     Declined,
+    DepositReturned,
+    DepositTaken,
     EpochClosed,
     EpochOpened,
     Expired,
@@ -37,12 +39,16 @@ from payment_core.hub_entries import (
     Refunded,
     SlipTaken,
     Tampered,
+    TicketsKept,
+    TipGiven,
     Voided,
     VoucherTaken,
 )
 from payment_core.office_entries import (
     CashMoved,
     CredentialMoved,
+    HouseCharged,
+    HousePaid,
     LeaseClosed,
     LeaseGranted,
     LotExpired,
@@ -56,6 +62,7 @@ from payment_core.office_entries import (
     SlipReturned,
     ToppedUp,
     TopUpReversed,
+    VenuesCleared,
 )
 from payment_core.policy import RiskDocument
 
@@ -99,6 +106,10 @@ TERMS: Final[dict[type, frozenset[Term]]] = {
     SlipTaken: _LEASE,
     BoxCounted: _NONE,
     EpochClosed: _NONE,
+    DepositTaken: _NONE,
+    DepositReturned: _LEASE,
+    TipGiven: _NONE,
+    TicketsKept: _NONE,
     ToppedUp: _NONE,
     LeaseGranted: _LEASE,
     TopUpReversed: _NONE,
@@ -114,6 +125,9 @@ TERMS: Final[dict[type, frozenset[Term]]] = {
     ReceivablePaid: _NONE,
     OpenSettled: _NONE,
     CashMoved: _NONE,
+    HouseCharged: _NONE,
+    HousePaid: _NONE,
+    VenuesCleared: _NONE,
 }
 """Which terms an entry can raise at the hub it is about; a test fails on a type that is not here."""
 

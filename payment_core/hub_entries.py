@@ -190,6 +190,8 @@ class Source(IntEnum):
     """coins at a lane that had bought no play yet"""
     WON = 3
     """tickets from a machine"""
+    KEPT_TICKETS = 4
+    """tickets that had waited at a lane for their owner"""
 
 
 class BroughtIn(Record, tag=17, frozen=True, array_like=True):
@@ -298,3 +300,43 @@ class EpochClosed(Record, tag=26, frozen=True, array_like=True):
     epoch: int
     why: str
     staff: str = ""
+
+
+class DepositTaken(Record, tag=27, frozen=True, array_like=True):
+    """Leased money stands as a deposit: `of` is `room` or `card`, `for_id` says which one."""
+
+    account_id: bytes
+    parts: tuple[Part, ...]
+    of: str
+    for_id: str
+    deposit_id: bytes
+
+
+class DepositReturned(Record, tag=28, frozen=True, array_like=True):
+    """A deposit goes back to where it came from; what is `kept` of it is earned."""
+
+    account_id: bytes
+    parts: tuple[Part, ...]
+    kept: tuple[Part, ...]
+    of: str
+    for_id: str
+    deposit_id: bytes
+    staff: str
+
+
+class TipGiven(Record, tag=29, frozen=True, array_like=True):
+    """Leased money is owed to the staff member `to`."""
+
+    account_id: bytes
+    parts: tuple[Part, ...]
+    to: str
+
+
+class TicketsKept(Record, tag=30, frozen=True, array_like=True):
+    """Tickets came out at a lane where nobody was known: they wait there for their owner."""
+
+    device: str
+    event_epoch: int
+    event_seq: int
+    unit: str
+    amount: int

@@ -20,6 +20,8 @@ from payment_core.hub_entries import (
     CredentialBlocked,
     CredentialReplaced,
     Declined,
+    DepositReturned,
+    DepositTaken,
     EpochClosed,
     EpochOpened,
     Expired,
@@ -36,6 +38,8 @@ from payment_core.hub_entries import (
     SlipTaken,
     Source,
     Tampered,
+    TicketsKept,
+    TipGiven,
     Voided,
     VoucherTaken,
 )
@@ -43,6 +47,8 @@ from payment_core.office_entries import (
     CashMoved,
     CredentialMoved,
     Gift,
+    HouseCharged,
+    HousePaid,
     LeaseClosed,
     LeaseGranted,
     LotExpired,
@@ -57,6 +63,7 @@ from payment_core.office_entries import (
     SlipReturned,
     ToppedUp,
     TopUpReversed,
+    VenuesCleared,
 )
 from payment_core.records import PRICE_HASH_BYTES, Actor, Cause, Header, Lot, LotKind, Part, Tender, TimeQuality
 
@@ -79,6 +86,8 @@ __all__ = [
     "CredentialMoved",
     "CredentialReplaced",
     "Declined",
+    "DepositReturned",
+    "DepositTaken",
     "Entry",
     "EpochClosed",
     "EpochOpened",
@@ -86,6 +95,8 @@ __all__ = [
     "Gift",
     "Header",
     "Held",
+    "HouseCharged",
+    "HousePaid",
     "HubEntry",
     "InDoubt",
     "Increased",
@@ -116,9 +127,12 @@ __all__ = [
     "Source",
     "Tampered",
     "Tender",
+    "TicketsKept",
     "TimeQuality",
+    "TipGiven",
     "TopUpReversed",
     "ToppedUp",
+    "VenuesCleared",
     "Voided",
     "VoucherTaken",
     "chain_hash",
@@ -134,17 +148,19 @@ HubEntry = (
     EpochOpened | Held | Commanded | Captured | Voided | Expired | InDoubt | Refunded | Declined | CoinBooked |
     Tampered | LeaseTaken | LateEvidence | LeaseReturned | LeasePassed | VoucherTaken | BroughtIn | PaidOutHere |
     CardSold | CredentialReplaced | CredentialBlocked | ListConflict | SlipTaken | Increased | BoxCounted |
-    EpochClosed
+    EpochClosed | DepositTaken
+    | DepositReturned | TipGiven | TicketsKept
 )  # fmt: skip
 OfficeEntry = (
     ToppedUp | LeaseGranted | TopUpReversed | PaidOut | OpeningBooked | LeaseClosed | OverclaimWrittenOff |
     CredentialMoved | SlipIssued | SlipReturned | PassingReturned | LotExpired | ReceivablePaid | OpenSettled |
     CashMoved
+    | HouseCharged | HousePaid | VenuesCleared
 )  # fmt: skip
 Entry = HubEntry | OfficeEntry
 
 VERSIONS: Final[dict[type, int]] = dict.fromkeys(get_args(Entry), 1)
-KNOWN_TYPES: Final = frozenset({*range(1, 27), *range(64, 79)})
+KNOWN_TYPES: Final = frozenset({*range(1, 31), *range(64, 82)})
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final[msgspec.msgpack.Decoder[Entry]] = msgspec.msgpack.Decoder(Entry)

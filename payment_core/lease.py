@@ -13,6 +13,8 @@ from payment_core.errors import IllegalStepError
 from payment_core.journal import (
     BroughtIn,
     Captured,
+    DepositReturned,
+    DepositTaken,
     Entry,
     Expired,
     Held,
@@ -24,6 +26,7 @@ from payment_core.journal import (
     Part,
     Refunded,
     SlipTaken,
+    TipGiven,
     Voided,
     VoucherTaken,
 )
@@ -139,12 +142,14 @@ _COUNTER: Final = {
 
 
 _WithParts = (
-    VoucherTaken | SlipTaken | Held | Increased | Voided | Expired | Refunded | LeaseReturned | LeasePassed | PaidOutHere
-)
+    VoucherTaken | SlipTaken | Held | Increased | Voided | Expired | Refunded | LeaseReturned | LeasePassed
+    | PaidOutHere | DepositTaken | DepositReturned | TipGiven
+)  # fmt: skip
 _STEP: Final[dict[type, LeaseStep]] = {
     VoucherTaken: LeaseStep.TAKE, SlipTaken: LeaseStep.TAKE, Held: LeaseStep.COMMIT, Increased: LeaseStep.COMMIT,
     Voided: LeaseStep.RELEASE, Expired: LeaseStep.RELEASE, Refunded: LeaseStep.REFUND,
     LeaseReturned: LeaseStep.RETURN, LeasePassed: LeaseStep.PASS, PaidOutHere: LeaseStep.PAY_OUT,
+    DepositTaken: LeaseStep.COMMIT, DepositReturned: LeaseStep.RELEASE, TipGiven: LeaseStep.COMMIT,
 }  # fmt: skip
 
 

@@ -185,3 +185,34 @@ class CashMoved(Record, tag=78, frozen=True, array_like=True):
     counted: int
     booked: int
     by: str
+
+
+class HouseCharged(Record, tag=79, frozen=True, array_like=True):
+    """A customer who pays by invoice has money in his purse now and owes it. `customer`: his number in the books."""
+
+    account_id: bytes
+    unit: str
+    amount: int
+    customer: str
+    invoice: str
+    lot: Lot | None = None
+
+
+class HousePaid(Record, tag=80, frozen=True, array_like=True):
+    """A customer paid (a part of) what he owed by invoice, through a channel."""
+
+    customer: str
+    unit: str
+    amount: int
+    channel: str
+    payment_id: str
+
+
+class VenuesCleared(Record, tag=81, frozen=True, array_like=True):
+    """What one venue earned of money that was taken in at another: `debtor` owes it to `creditor`, both venue ids."""
+
+    debtor: bytes
+    creditor: bytes
+    unit: str
+    amount: int
+    business_date: int

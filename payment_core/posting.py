@@ -14,6 +14,8 @@ from payment_core.hub_entries import (
     CredentialBlocked,
     CredentialReplaced,
     Declined,
+    DepositReturned,
+    DepositTaken,
     EpochClosed,
     EpochOpened,
     Expired,
@@ -30,6 +32,8 @@ from payment_core.hub_entries import (
     SlipTaken,
     Source,
     Tampered,
+    TicketsKept,
+    TipGiven,
     Voided,
     VoucherTaken,
 )
@@ -37,6 +41,8 @@ from payment_core.journal import Entry
 from payment_core.office_entries import (
     CashMoved,
     CredentialMoved,
+    HouseCharged,
+    HousePaid,
     LeaseClosed,
     LeaseGranted,
     LotExpired,
@@ -50,6 +56,7 @@ from payment_core.office_entries import (
     SlipReturned,
     ToppedUp,
     TopUpReversed,
+    VenuesCleared,
 )
 from payment_core.records import Part
 
@@ -62,12 +69,13 @@ _OPENING: Final = Account(Kind.OPENING)
 _Authorized = Held | Increased | Captured | Voided | Expired | InDoubt | Refunded
 _Guest = (
     LeaseReturned | LeasePassed | VoucherTaken | BroughtIn | PaidOutHere | SlipTaken | LeaseGranted | LeaseClosed
-    | SlipIssued | SlipReturned | PassingReturned
+    | SlipIssued | SlipReturned | PassingReturned | DepositTaken | DepositReturned | TipGiven
 )  # fmt: skip
 _Money = (
     ToppedUp | TopUpReversed | PaidOut | OpeningBooked | OverclaimWrittenOff | LotExpired | ReceivablePaid | OpenSettled
+    | HouseCharged
 )  # fmt: skip
-_Cash = CoinBooked | CardSold | BoxCounted | CashMoved
+_Cash = CoinBooked | CardSold | BoxCounted | CashMoved | TicketsKept | HousePaid | VenuesCleared
 _Nothing = (
     EpochOpened | Commanded | Declined | Tampered | LeaseTaken | LateEvidence | CredentialReplaced | CredentialBlocked
     | ListConflict | EpochClosed | CredentialMoved
@@ -81,15 +89,18 @@ def postings(entry: Entry) -> tuple[Posting, ...]:
             rows = _authorization(entry)
         case (
             LeaseReturned() | LeasePassed() | VoucherTaken() | BroughtIn() | PaidOutHere() | SlipTaken()
-            | LeaseGranted() | LeaseClosed() | SlipIssued() | SlipReturned() | PassingReturned()
+            | LeaseGranted() | LeaseClosed() | SlipIssued() | SlipReturned() | PassingReturned() | DepositTaken()
+            | DepositReturned() | TipGiven()
         ):  # fmt: skip
             rows = _of_a_guest(entry)
         case (
             ToppedUp() | TopUpReversed() | PaidOut() | OpeningBooked() | OverclaimWrittenOff() | LotExpired()
-            | ReceivablePaid() | OpenSettled()
+            | ReceivablePaid() | OpenSettled() | HouseCharged()
         ):  # fmt: skip
             rows = _at_the_office(entry)
-        case CoinBooked() | CardSold() | BoxCounted() | CashMoved():
+        case (
+            CoinBooked() | CardSold() | BoxCounted() | CashMoved() | TicketsKept() | HousePaid() | VenuesCleared()
+        ):  # fmt: skip
             rows = _cash(entry)
         case (
             EpochOpened() | Commanded() | Declined() | Tampered() | LeaseTaken() | LateEvidence()
@@ -169,14 +180,32 @@ def _of_a_guest(entry: _Guest) -> list[Posting]:
             rows = _each(entry.parts, debit=lies_at, credit=lease) + given
         case PaidOutHere():
             rows = _each(entry.parts, debit=lease, credit=Account(Kind.DRAWER, entry.place))
+        case DepositTaken() | DepositReturned() | TipGiven():
+            rows = _set_aside(entry, lease)
         case _:
             assert_never(entry)
     return rows
 
 
+def _set_aside(entry: DepositTaken | DepositReturned | TipGiven, lease: Account) -> list[Posting]:
+    match entry:
+        case DepositTaken():
+            return _each(entry.parts, debit=lease, credit=_deposit(entry))
+        case DepositReturned():
+            earned = Account(Kind.REVENUE, entry.header.machine or "")
+            back = _each(entry.parts, debit=_deposit(entry), credit=lease)
+            return back + _each(entry.kept, debit=_deposit(entry), credit=earned)
+        case TipGiven():
+            return _each(entry.parts, debit=lease, credit=Account(Kind.TIPS, entry.to))
+
+
+def _deposit(entry: DepositTaken | DepositReturned) -> Account:
+    return Account(Kind.CARD_DEPOSIT) if entry.of == "card" else Account(Kind.ROOM_DEPOSIT, entry.for_id)
+
+
 _LIES_AT: Final = {
     Source.DRAWER: Kind.DRAWER, Source.CASH_BOX: Kind.CASH_BOX, Source.LANE_CREDIT: Kind.COIN_CREDIT,
-    Source.WON: Kind.PROMOTION_EXPENSE,
+    Source.WON: Kind.PROMOTION_EXPENSE, Source.KEPT_TICKETS: Kind.TICKETS,
 }  # fmt: skip
 
 
@@ -197,6 +226,8 @@ def _at_the_office(entry: _Money) -> list[Posting]:
             channel = Account(Kind.PSP_CLEARING, entry.channel)
             back = _each(entry.parts, debit=purse, credit=channel)
             rows = back + _each(entry.forfeited, debit=purse, credit=_GIFTS)
+        case HouseCharged():
+            rows = _pair(Account(Kind.HOUSE_ACCOUNT, entry.customer), purse, entry.unit, entry.amount)
         case OpeningBooked():
             rows = _pair(_OPENING, purse, entry.unit, entry.amount)
         case OverclaimWrittenOff():
@@ -224,15 +255,27 @@ def _cash(entry: _Cash) -> list[Posting]:
     match entry:
         case CoinBooked():
             box = Account(Kind.CASH_BOX, entry.header.machine or "")
-            return _pair(box, Account(Kind.COIN_CREDIT, entry.header.lane or ""), entry.unit, entry.amount)
+            rows = _pair(box, Account(Kind.COIN_CREDIT, entry.header.lane or ""), entry.unit, entry.amount)
         case CardSold():
-            return _pair(Account(Kind.DRAWER, entry.place), Account(Kind.CARD_DEPOSIT), entry.unit, entry.deposit)
+            rows = _pair(Account(Kind.DRAWER, entry.place), Account(Kind.CARD_DEPOSIT), entry.unit, entry.deposit)
         case BoxCounted():
             emptied = Account(Kind.CASH_BOX if entry.kind == "cash_box" else Kind.DRAWER, entry.box)
-            return _counted(emptied, _drawer_or_safe(entry.place), entry.unit, entry.booked, entry.counted)
+            rows = _counted(emptied, _drawer_or_safe(entry.place), entry.unit, entry.booked, entry.counted)
         case CashMoved():
             emptied, into = _drawer_or_safe(entry.from_drawer), _drawer_or_safe(entry.to_drawer)
-            return _counted(emptied, into, entry.unit, entry.booked, entry.counted)
+            rows = _counted(emptied, into, entry.unit, entry.booked, entry.counted)
+        case TicketsKept():
+            kept = Account(Kind.TICKETS, entry.header.lane or "")
+            rows = _pair(_GIFTS, kept, entry.unit, entry.amount)
+        case HousePaid():
+            owed = Account(Kind.HOUSE_ACCOUNT, entry.customer)
+            rows = _pair(Account(Kind.PSP_CLEARING, entry.channel), owed, entry.unit, entry.amount)
+        case VenuesCleared():
+            owes, earns = Account(Kind.CLEARING, entry.debtor.hex()), Account(Kind.CLEARING, entry.creditor.hex())
+            rows = _pair(owes, earns, entry.unit, entry.amount)
+        case _:
+            assert_never(entry)
+    return rows
 
 
 def _drawer_or_safe(name: str) -> Account:

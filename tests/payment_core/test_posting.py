@@ -1,29 +1,63 @@
 """Postings sum to zero per unit for every entry, and name the accounts a bookkeeper expects."""
 
+import json
+from pathlib import Path
+
+import msgspec
 import pytest
 from hypothesis import given
 
 from payment_core.accounts import CHART, Account, Kind, Posting
 from payment_core.journal import (
     Actor,
+    BoxCounted,
+    BroughtIn,
     Captured,
+    CardSold,
+    CashMoved,
     Cause,
     CoinBooked,
+    DepositReturned,
+    DepositTaken,
     Expired,
     Header,
     Held,
+    HouseCharged,
+    HousePaid,
+    Increased,
     InDoubt,
+    LeaseClosed,
     LeaseGranted,
+    LeasePassed,
+    LeaseReturned,
+    LotExpired,
+    OpenSettled,
+    OverclaimWrittenOff,
+    PaidOut,
+    PaidOutHere,
     Part,
+    PassingReturned,
+    ReceivablePaid,
     Refunded,
+    SlipIssued,
+    SlipReturned,
+    SlipTaken,
+    Source,
     Tender,
+    TicketsKept,
     TimeQuality,
+    TipGiven,
     ToppedUp,
+    TopUpReversed,
+    VenuesCleared,
     Voided,
+    VoucherTaken,
+    decode_entry,
 )
 from payment_core.posting import imbalance, postings
 from tests.support.strategies import ENTRIES
 
+VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "journal"
 ACC = bytes(range(16))
 HEX = ACC.hex()
 HEADER = Header(
@@ -90,6 +124,92 @@ def test_a_partial_capture_earns_and_gives_back():
 def test_an_imbalance_names_unit_and_sum():
     rows = (Posting(HELD, "CNY", 5), Posting(HELD, "bonus", 2), Posting(HELD, "bonus", -2))
     assert imbalance(rows) == {"CNY": 5}
+
+
+PURSE, PASSING, GIFTS = Account(Kind.PURSE, HEX), Account(Kind.PASSING, HEX), Account(Kind.PROMOTION_EXPENSE)
+BOX, KEPT = Account(Kind.CASH_BOX, "racer-2"), Account(Kind.TICKETS, "lane-2")
+ROOM, CARD = Account(Kind.ROOM_DEPOSIT, "r-1"), Account(Kind.CARD_DEPOSIT)
+DRAWER, CHANNEL = Account(Kind.DRAWER, "desk-1"), Account(Kind.PSP_CLEARING, "sandbox")
+HUB, ID = b"h" * 16, b"i" * 16
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        (LeaseReturned(1, HEADER, ACC, CNY, "idle"), move(LEASE, PURSE)),
+        (LeasePassed(1, HEADER, ACC, CNY, HUB), move(LEASE, PASSING)),
+        (VoucherTaken(1, HEADER, ACC, CNY, HUB, 1, 9), move(PASSING, LEASE)),
+        (SlipTaken(1, HEADER, ACC, CNY, ID), move(PASSING, LEASE)),
+        (SlipIssued(1, HEADER, ACC, CNY, ID, HUB, 0), move(PURSE, PASSING)),
+        (SlipReturned(1, HEADER, ACC, CNY, ID), move(PASSING, PURSE)),
+        (PassingReturned(1, HEADER, ACC, CNY, HUB, 1, 9, "ada"), move(PASSING, PURSE)),
+        (BroughtIn(1, HEADER, ACC, CNY, Source.DRAWER, "desk-1", ID), move(DRAWER, LEASE)),
+        (BroughtIn(1, HEADER, ACC, CNY, Source.CASH_BOX, "racer-2", ID), move(BOX, LEASE)),
+        (BroughtIn(1, HEADER, ACC, CNY, Source.LANE_CREDIT, "lane-2", ID), move(COINS, LEASE)),
+        (BroughtIn(1, HEADER, ACC, CNY, Source.KEPT_TICKETS, "lane-2", ID), move(KEPT, LEASE)),
+        (BroughtIn(1, HEADER, ACC, (), Source.DRAWER, "desk-1", ID, gifts=CNY), move(GIFTS, LEASE)),
+        (PaidOutHere(1, HEADER, ACC, CNY, "desk-1", ID, "ada"), move(LEASE, DRAWER)),
+        (CardSold(1, HEADER, ID, ACC, "C", "ntag213", "CNY", 200, "desk-1", "ada"), move(DRAWER, CARD)),
+        (Increased(1, HEADER, CNY, ACC), move(LEASE, HELD)),
+        (LeaseClosed(1, HEADER, ACC, "CNY", HUB, 1, b"", 200, "ada"), move(LEASE, PURSE)),
+        (OverclaimWrittenOff(1, HEADER, ACC, "CNY", HUB, 200, "ada"), move(Account(Kind.WRITE_OFF), FLOOR)),
+        (PaidOut(1, HEADER, ACC, CNY, (), "sandbox", "p", ID, "keep"), move(PURSE, CHANNEL)),
+        (PaidOut(1, HEADER, ACC, (), CNY, "sandbox", "p", ID, "forfeit"), move(PURSE, GIFTS)),
+        (TopUpReversed(1, HEADER, ACC, "CNY", CNY, 0, (), "sandbox", "p"), move(PURSE, CHANNEL)),
+        (
+            TopUpReversed(1, HEADER, ACC, "CNY", (), 200, (), "sandbox", "p"),
+            move(Account(Kind.GUEST_RECEIVABLE, HEX), CHANNEL),
+        ),
+        (ReceivablePaid(1, HEADER, ACC, CNY), move(PURSE, Account(Kind.GUEST_RECEIVABLE, HEX))),
+        (LotExpired(1, HEADER, ACC, CNY, gift=True), move(PURSE, GIFTS)),
+        (LotExpired(1, HEADER, ACC, CNY, gift=False), move(PURSE, Account(Kind.UNCLAIMED))),
+        (OpenSettled(1, HEADER, HUB, ID, ACC, CNY, True, True, "racer-2", "ada", ""), move(SUSPENSE, REVENUE)),
+        (OpenSettled(1, HEADER, HUB, ID, ACC, CNY, False, False, "racer-2", "ada", ""), move(HELD, PURSE)),
+        (
+            OpenSettled(1, HEADER, HUB, ID, None, CNY, False, True, "racer-2", "ada", ""),
+            move(SUSPENSE, Account(Kind.UNCLAIMED)),
+        ),
+        (CashMoved(1, HEADER, "desk-1", "safe", "CNY", 200, 200, "ada"), move(Account(Kind.SAFE), DRAWER)),
+        (TicketsKept(1, HEADER, "hopper-1", 1, 1, "CNY", 200), move(GIFTS, KEPT)),
+        (DepositTaken(1, HEADER, ACC, CNY, "room", "r-1", ID), move(LEASE, ROOM)),
+        (DepositReturned(1, HEADER, ACC, CNY, (), "room", "r-1", ID, "ada"), move(ROOM, LEASE)),
+        (DepositReturned(1, HEADER, ACC, (), CNY, "card", "", ID, "ada"), move(CARD, REVENUE)),
+        (TipGiven(1, HEADER, ACC, CNY, "ada"), move(LEASE, Account(Kind.TIPS, "ada"))),
+        (HouseCharged(1, HEADER, ACC, "CNY", 200, "acme", "i-1"), move(Account(Kind.HOUSE_ACCOUNT, "acme"), PURSE)),
+        (HousePaid(1, HEADER, "acme", "CNY", 200, "sandbox", "p"), move(CHANNEL, Account(Kind.HOUSE_ACCOUNT, "acme"))),
+        (
+            VenuesCleared(1, HEADER, HUB, ID, "CNY", 200, 20261122),
+            move(Account(Kind.CLEARING, HUB.hex()), Account(Kind.CLEARING, ID.hex())),
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_what_moves_between_purse_hub_and_house(entry, expected):
+    assert set(postings(entry)) == expected
+
+
+def test_an_emptied_box_is_booked_as_it_was_counted_and_the_difference_is_named():
+    entry = BoxCounted(1, HEADER, "racer-2", "cash_box", "CNY", 950, 1_000, "safe", "ada")
+    assert set(postings(entry)) == {
+        Posting(Account(Kind.CASH_BOX, "racer-2"), "CNY", -1_000), Posting(Account(Kind.SAFE), "CNY", 950),
+        Posting(Account(Kind.OVER_SHORT), "CNY", 50),
+    }  # fmt: skip
+
+
+def test_tax_is_part_of_what_was_earned_and_goes_back_with_it():
+    tax = Account(Kind.TAX, "vat6")
+    header = msgspec.structs.replace(HEADER, tax_code="vat6")
+    earned = Captured(1, header, CNY, ACC, Cause.DEVICE, taxed=(Part("CNY", 11),))
+    assert set(postings(earned)) == move(HELD, REVENUE) | move(REVENUE, tax, 11)
+    back = Refunded(1, header, CNY, ACC, Cause.STAFF, untaxed=(Part("CNY", 11),))
+    assert set(postings(back)) == move(REVENUE, LEASE) | move(tax, REVENUE, 11)
+
+
+def test_every_account_of_the_chart_is_one_that_some_entry_moves():
+    records = [json.loads(path.read_text("utf-8"))["record"] for path in VECTORS.glob("*.json")]
+    reached = {row.account.kind for record in records for row in postings(decode_entry(bytes.fromhex(record)))}
+    # The vectors count no box into the safe and let no paid lot run out; the tests above do.
+    assert reached | {Kind.SAFE, Kind.UNCLAIMED} == set(Kind)
 
 
 def test_the_chart_has_every_kind():
