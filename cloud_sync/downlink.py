@@ -10,11 +10,13 @@ import msgspec
 from cloud_sync.letters import read_message
 from cloud_sync.protocol import documents
 from cloud_sync.protocol.messages import (
+    CloseOrder,
     CredentialList,
     Document,
     HelloRequest,
     Lease,
     Message,
+    Recall,
     Receipt,
     Rejected,
     RejectReason,
@@ -42,11 +44,14 @@ class MessageRejected(msgspec.Struct, frozen=True):
     reason: RejectReason
 
 
+OfficeBody = Receipt | Lease | CredentialList | Document | Trust | ResendRequest | HelloRequest | Recall | CloseOrder
+
+
 class Accepted(msgspec.Struct, frozen=True):
     """A verified message of the office; the body says what it is. `number` as the office counted it."""
 
     number: int
-    body: Receipt | Lease | CredentialList | Document | Trust | ResendRequest | HelloRequest
+    body: OfficeBody
 
 
 Event = Accepted | ListMismatch | MessageRejected
@@ -86,7 +91,7 @@ class Downlink:
         if isinstance(message, Rejected):
             return [MessageRejected(topic, message.reason)]
         match message.body:
-            case Receipt() | Lease() | ResendRequest() | HelloRequest() as body:
+            case Receipt() | Lease() | ResendRequest() | HelloRequest() | Recall() | CloseOrder() as body:
                 return [Accepted(message.number, body)]
             case CredentialList() as update:
                 return self._on_list(topic, message.number, update)
@@ -115,7 +120,9 @@ class Downlink:
 
     def _on_trust(self, topic: str, number: int, trust: Trust) -> list[Event]:
         usable = is_receive_key(trust.receive_key, trust.receive_suite)
-        if not usable or not trust.sign_keys or any(is_weak_key(key) for key in trust.sign_keys):
+        keys = (*trust.sign_keys, *(peer.sign_public for peer in trust.peers))
+        usable = usable and all(is_receive_key(peer.receive_public, peer.receive_suite) for peer in trust.peers)
+        if not usable or not trust.sign_keys or any(is_weak_key(key) for key in keys):
             return [MessageRejected(topic, "content")]
         have = max(self._trust.version, self._versions.get(TRUST, 0))
         verdict = documents.judge_version(trust.version, have_version=have)

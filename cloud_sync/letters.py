@@ -24,8 +24,6 @@ def post_message(message: Message, *, signer: Signer, sealer: Sealer | None = No
     return messages.encode_wire(Sealed(sealer.suite, sealer.key_id, sealed))
 
 
-
-
 class Publish(msgspec.Struct, frozen=True):
     """An effect: give these bytes to the link, QoS 1."""
 
@@ -43,6 +41,19 @@ def read_message(data: bytes, *, signers_for: SignersFor, to: frozenset[bytes], 
 
     The order: length, outer form, seal, message form, address, seal required, signature. Never raises on bytes.
     """
+    letter = read_letter(data, signers_for=signers_for, to=to, opener=opener)
+    return letter if isinstance(letter, Rejected) else letter.message
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """A message with what its sender signed: the bytes of its plain form, which prove it to anybody later."""
+
+    message: Message
+    signed: bytes
+
+
+def read_letter(data: bytes, *, signers_for: SignersFor, to: frozenset[bytes], opener: Opener) -> Letter | Rejected:
+    """Do as read_message, and return the signed bytes too."""
     frame = messages.decode_wire(data)
     sealed = isinstance(frame, Sealed)
     if isinstance(frame, Sealed):
@@ -59,7 +70,7 @@ def read_message(data: bytes, *, signers_for: SignersFor, to: frozenset[bytes], 
     claim = messages.signed_bytes(message.kind, frame.message)
     if not any(verify(public, frame.signature, claim) for public in signers_for(message)):
         return Rejected("signature")
-    return message
+    return Letter(message, messages.encode_wire(frame))
 
 
 def _unseal(frame: Sealed, opener: Opener) -> Plain | Rejected:

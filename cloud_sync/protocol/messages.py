@@ -1,14 +1,30 @@
-"""ESM1: every message between hub and office that is no batch. Structs, canonical bytes, labels and framing.
+"""ESM1: every message between hub and office, or two hubs, that is no batch. Structs, canonical bytes, framing.
 
 A message is the MessagePack array `[kind, version, from, to, number, body]`, in canonical form: what decodes must
-encode to the same bytes. On the wire (docs/wire/esm1.md) it is `[0, message, signature]`, or sealed around those very
-bytes `[1, suite, key id, sealed]`. Signing and sealing themselves are cloud_sync.letters' and sealing's.
+encode to the same bytes, but for fields that were appended at the ends of its arrays since. On the wire
+(docs/wire/esm1.md) it is `[0, message, signature]`, or sealed around those very bytes `[1, suite, key id, sealed]`.
+Signing and sealing themselves are cloud_sync.letters' and sealing's.
 """
 
 from typing import Final, Literal
 
 import msgspec
 
+from cloud_sync.protocol.canonical import is_canonical
+from cloud_sync.protocol.peers import (
+    AskBody,
+    PeerAsk,
+    PeerBlocked,
+    PeerBody,
+    PeerCard,
+    PeerHeard,
+    PeerKey,
+    PeerNothing,
+    PeerRightUsed,
+    PeerTaken,
+    Voucher,
+    VoucherBody,
+)
 from payment_core.credential import ListRow
 from payment_core.money import MAX_MINOR, Whole
 from payment_core.records import Lot
@@ -18,7 +34,7 @@ MAX_MESSAGE_BYTES: Final = 1024 * 1024
 """The most an ESM1 message may have on the wire. A longer list goes as a full one and differentials behind it."""
 ID_BYTES: Final = 16
 NONCE_BYTES: Final = 16
-SEALED_KINDS: Final = frozenset({"lease", "list", "request"})
+SEALED_KINDS: Final = frozenset({"lease", "list", "request", "ask", "voucher"})
 """What names accounts or carries keys is sealed to its receiver; the rest is signed only, and may be retained."""
 
 PLAIN_FRAME: Final = 0
@@ -107,6 +123,20 @@ class HelloRequest(msgspec.Struct, tag=4, frozen=True, array_like=True):
     """Office: I have no hello of yours (a worker that started anew); without a nonce there is no receipt."""
 
 
+class Recall(msgspec.Struct, tag=5, frozen=True, array_like=True):
+    """Office: this account's money is wanted elsewhere; give back what lies idle at your hub."""
+
+    account_id: bytes
+
+
+class CloseOrder(msgspec.Struct, tag=6, frozen=True, array_like=True):
+    """Office: end epoch `epoch`: return everything, trade no more, and sign that nothing is left."""
+
+    epoch: Whole
+    why: str
+    staff: str = ""
+
+
 class CredentialList(msgspec.Struct, frozen=True, array_like=True):
     """Office: credentials. `full` replaces all rows; else the rows are put over those of exactly `base_version`."""
 
@@ -127,17 +157,21 @@ class Document(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Trust(msgspec.Struct, frozen=True, array_like=True):
-    """Office, signed by the trust key: the keys that sign everything else, and the one that batches are sealed to."""
+    """Office, signed by the trust key: the keys that sign everything else, and the one that batches are sealed to.
+
+    `peers`: the hubs of the addressed hub's venue, without itself; in a document to the tenant there are none.
+    """
 
     version: Whole
     sign_keys: tuple[bytes, ...]
     receive_key: bytes
     receive_suite: Whole = 1
+    peers: tuple[PeerKey, ...] = ()
 
 
-Request = LeaseRequest | ListRequest | ResendRequest | HelloRequest
-Body = Hello | Receipt | Lease | Request | CredentialList | Document | Trust
-Kind = Literal["hello", "receipt", "lease", "request", "list", "document", "trust"]
+Request = LeaseRequest | ListRequest | ResendRequest | HelloRequest | Recall | CloseOrder
+Body = Hello | Receipt | Lease | Request | CredentialList | Document | Trust | PeerBody
+Kind = Literal["hello", "receipt", "lease", "request", "list", "document", "trust", "ask", "voucher"]
 
 _DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Body]]] = {
     "hello": msgspec.msgpack.Decoder(Hello),
@@ -147,10 +181,15 @@ _DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Body]]] = {
     "list": msgspec.msgpack.Decoder(CredentialList),
     "document": msgspec.msgpack.Decoder(Document),
     "trust": msgspec.msgpack.Decoder(Trust),
+    "ask": msgspec.msgpack.Decoder(AskBody),
+    "voucher": msgspec.msgpack.Decoder(VoucherBody),
 }
 _KINDS: Final[dict[type, Kind]] = {
     Hello: "hello", Receipt: "receipt", Lease: "lease", LeaseRequest: "request", ListRequest: "request",
-    ResendRequest: "request", HelloRequest: "request", CredentialList: "list", Document: "document", Trust: "trust",
+    ResendRequest: "request", HelloRequest: "request", Recall: "request", CloseOrder: "request",
+    CredentialList: "list", Document: "document", Trust: "trust",
+    PeerAsk: "ask", PeerBlocked: "ask", PeerRightUsed: "ask", PeerHeard: "ask", PeerCard: "ask",
+    Voucher: "voucher", PeerNothing: "voucher", PeerTaken: "voucher",
 }  # fmt: skip
 KINDS: Final = tuple(_DECODERS)
 
@@ -227,7 +266,7 @@ def decode_message(data: bytes) -> Message | Rejected:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return Rejected("body")
     message = Message(sender=frame.sender, to=frame.to, number=frame.number, body=body)
-    return message if encode_message(message) == data else Rejected("canonical")
+    return message if is_canonical(data, encode_message(message)) else Rejected("canonical")
 
 
 def _decode_frame(data: bytes) -> _Frame | Rejected:

@@ -1,4 +1,4 @@
-"""Makes ehb1/full.json and esm1/messages.json from fixed test keys. Never overwrites: a released vector is kept.
+"""Makes ehb1/full.json, esm1/messages.json and esm1/money.json from fixed test keys; a released vector is kept.
 
     python tests/vectors/make_post_vectors.py
 
@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from cloud_sync.letters import post_message
-from cloud_sync.protocol import batcher
+from cloud_sync.protocol import batcher, peers
 from cloud_sync.protocol import messages as esm1
 from cloud_sync.protocol.envelope import NO_BATCH, Header, batch_hash
 from cloud_sync.sealing import HpkeSealer, receive_public, seal_batch
@@ -118,12 +118,35 @@ def bodies() -> list[tuple[bool, int, esm1.Body]]:
     ]
 
 
-def esm1_messages() -> dict[str, object]:
-    """One message of every kind, as it is signed and as it travels."""
+def later_bodies() -> list[tuple[bool, int, esm1.Body]]:
+    """(from the hub, number, body) of what came with the money core; `Trust` and `Lease` in their newer forms."""
+    seed = Ed25519Signer(HUB_SEED)
+    lot = j.Lot(bytes(range(16)), j.LotKind.GIFT, WALL_MS, WALL_MS + 9, "wechat", "wx-1", 3)
+    row = ListRow(CREDENTIAL, ACCOUNT, "B", "active", 4, "", "minor", "W**", "zh-Hant", None, 900, None, b"", 2)
+    parts = (j.Part("CNY", 300, None, lot.lot), j.Part("bonus", 20))
+    peer = peers.PeerKey(VENUE, "North hall", seed.public, receive_public(HUB_PRIVATE))
+    return [
+        (False, 12, esm1.Lease((esm1.Grant(ACCOUNT, "CNY", 1, 1300, lot),))),
+        (False, 0, esm1.Recall(ACCOUNT)),
+        (False, 0, esm1.CloseOrder(1, "spare", "ada")),
+        (False, 3, esm1.Trust(3, (Ed25519Signer(OFFICE_SEED).public,), receive_public(OFFICE_PRIVATE), 1, (peer,))),
+        (True, 40, peers.PeerAsk(ACCOUNT, "CNY", 5000)),
+        (True, 41, peers.PeerBlocked(9, CREDENTIAL, ACCOUNT, "lost", "ada", "lost at the bar")),
+        (True, 42, peers.PeerRightUsed(ACCOUNT, "pass:racers", WALL_MS, "lane-2")),
+        (True, 43, peers.PeerHeard(9)),
+        (True, 44, peers.PeerCard(10, row)),
+        (True, 45, peers.Voucher(ACCOUNT, 1, 77, 40, parts, (lot,), (row,))),
+        (True, 46, peers.PeerNothing(ACCOUNT, 40, moving=True)),
+        (True, 47, peers.PeerTaken(1, 77)),
+    ]
+
+
+def esm1_messages(rows_of: list[tuple[bool, int, esm1.Body]]) -> dict[str, object]:
+    """One message per row, as it is signed and as it travels."""
     hub, office = Ed25519Signer(HUB_SEED), Ed25519Signer(OFFICE_SEED)
     to_hub, to_office = HpkeSealer(receive_public(HUB_PRIVATE)), HpkeSealer(receive_public(OFFICE_PRIVATE))
     rows = []
-    for from_hub, number, body in bodies():
+    for from_hub, number, body in rows_of:
         sender, to = (HUB, TENANT) if from_hub else (TENANT, HUB)
         message = esm1.Message(sender=sender, to=to, number=number, body=body)
         wire = post_message(message, signer=hub if from_hub else office, sealer=to_office if from_hub else to_hub)
@@ -145,7 +168,11 @@ def esm1_messages() -> dict[str, object]:
 
 def main() -> None:
     """Write what is not there yet."""
-    for path, make in ((FOLDER / "ehb1" / "full.json", ehb1), (FOLDER / "esm1" / "messages.json", esm1_messages)):
+    for path, make in (
+        (FOLDER / "ehb1" / "full.json", ehb1),
+        (FOLDER / "esm1" / "messages.json", lambda: esm1_messages(bodies())),
+        (FOLDER / "esm1" / "money.json", lambda: esm1_messages(later_bodies())),
+    ):
         if path.exists():
             sys.stdout.write(f"{path.name}: kept\n")
         else:

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from cloud_sync.downlink import Accepted, Downlink, ListMismatch
+from cloud_sync.downlink import Accepted, Downlink, ListMismatch, OfficeBody
 from cloud_sync.letters import Publish
 from cloud_sync.protocol.messages import (
+    CloseOrder,
     CredentialList,
     Document,
     DocumentVersion,
     HelloRequest,
     Lease,
     LeaseRequest,
+    Recall,
     Receipt,
     ResendRequest,
     Trust,
@@ -138,7 +140,7 @@ class Uplink:
                 case rejected:
                     self._world.note(f"{self.hub.name}: rejected a {topic.rsplit('/', 1)[1]}: {rejected.reason}")
 
-    def _take(self, body: Receipt | Lease | CredentialList | Document | Trust | ResendRequest | HelloRequest) -> None:
+    def _take(self, body: OfficeBody) -> None:
         hub = self.hub
         match body:
             case Receipt():
@@ -162,6 +164,8 @@ class Uplink:
                 self._do(self.uploader.on_hello_request(self._now()))
             case Trust():
                 self.uploader.on_trust(body)
+            case Recall() | CloseOrder():
+                pass
 
     def _tick(self) -> None:
         self._do(self.uploader.on_tick(self._now()))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cloud_sync.letters import read_message
 from cloud_sync.protocol import messages
+from cloud_sync.protocol.canonical import is_canonical
 from cloud_sync.protocol.messages import (
     KINDS,
     DocumentVersion,
@@ -31,13 +32,16 @@ from cloud_sync.protocol.messages import (
 from cloud_sync.sealing import HpkeOpener
 from cloud_sync.signing import public_of
 
-VECTORS = json.loads((Path(__file__).resolve().parents[2] / "vectors" / "esm1" / "messages.json").read_text())
+FOLDER = Path(__file__).resolve().parents[2] / "vectors" / "esm1"
+VECTORS = json.loads((FOLDER / "messages.json").read_text())
+MONEY = json.loads((FOLDER / "money.json").read_text())
+ALL = [*VECTORS["messages"], *MONEY["messages"]]
 HUB = bytes.fromhex(VECTORS["hub_id"])
 TENANT = bytes.fromhex(VECTORS["tenant_id"])
 A_LEASE = Message(sender=TENANT, to=HUB, number=11, body=Lease((Grant(bytes(16), "CNY", 1, 1000),)))
 
 
-@pytest.mark.parametrize("vector", VECTORS["messages"], ids=lambda vector: vector["body"])
+@pytest.mark.parametrize("vector", ALL, ids=lambda vector: vector["body"])
 def test_every_vector_opens_and_encodes_to_the_same_bytes(vector):
     key, private = ("hub_sign_seed", "office_private") if vector["from_hub"] else ("office_sign_seed", "hub_private")
     public = public_of(bytes.fromhex(VECTORS[key]))
@@ -53,18 +57,34 @@ def test_every_vector_opens_and_encodes_to_the_same_bytes(vector):
         vector["kind"],
         vector["number"],
     )
-    assert encode_message(message).hex() == vector["message"]
+    again = encode_message(message)
+    assert is_canonical(bytes.fromhex(vector["message"]), again)
+    assert again.hex() == vector["message"] or vector in VECTORS["messages"]
+
+
+def test_the_older_form_of_a_lease_and_of_trust_is_read_and_a_changed_one_is_not():
+    for vector in VECTORS["messages"]:
+        old = bytes.fromhex(vector["message"])
+        message = decode_message(old)
+        assert isinstance(message, Message)
+        if encode_message(message) != old:
+            assert vector["body"] in {"Lease", "Trust", "CredentialList"}
+            assert decode_message(old + b"\xc0") == Rejected("framing")
+    one_less = msgpack.unpackb(encode_message(A_LEASE))
+    assert isinstance(decode_message(msgpack.packb(one_less)), Message)
+    longer_number = encode_message(A_LEASE).replace(b"\xcd\x03\xe8", b"\xce\x00\x00\x03\xe8")
+    assert decode_message(longer_number) == Rejected("canonical")
 
 
 def test_there_is_a_vector_for_every_body():
-    bodies = {vector["body"] for vector in VECTORS["messages"]}
+    bodies = {vector["body"] for vector in ALL}
     assert bodies == {body.__name__ for body in messages._KINDS}
-    assert {vector["kind"] for vector in VECTORS["messages"]} == set(KINDS)
+    assert {vector["kind"] for vector in ALL} == set(KINDS)
 
 
 def test_a_message_is_the_plain_messagepack_array_the_page_describes():
     unpacked = msgpack.unpackb(encode_message(A_LEASE))
-    assert unpacked == ["lease", 1, TENANT, HUB, 11, [[[bytes(16), "CNY", 1, 1000]]]]
+    assert unpacked == ["lease", 1, TENANT, HUB, 11, [[[bytes(16), "CNY", 1, 1000, None]]]]
     ask = Message(sender=HUB, to=TENANT, number=1, body=LeaseRequest(bytes(16), "CNY", 200))
     assert msgpack.unpackb(encode_message(ask))[5] == [1, bytes(16), "CNY", 200]
 

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 from cloud_sync.protocol import messages
 from payment_core import journal
@@ -21,10 +22,14 @@ def test_every_entry_type_is_listed_with_its_fields():
 
 
 def test_every_message_body_is_listed_with_its_fields():
-    for body in (messages.Receipt, messages.Document, messages.Trust, messages.CredentialList):
+    for body in (messages.Receipt, messages.Document, messages.CredentialList):
         assert ", ".join(body.__struct_fields__) in ESM1
     assert "[" + ", ".join(ListRow.__struct_fields__).replace("class_", "class") + "]" in ESM1
     hello = ", ".join(messages.Hello.__struct_fields__).replace("versions", "versions [[name, version]]")
     assert hello in ESM1
     assert "[[" + ", ".join(messages.Grant.__struct_fields__) + "]]" in ESM1
     assert "[1, " + ", ".join(messages.LeaseRequest.__struct_fields__) + "]" in ESM1
+    key = "[[" + ", ".join(messages.PeerKey.__struct_fields__) + "]]"
+    assert ", ".join(messages.Trust.__struct_fields__) + " " + key in ESM1
+    for body in (*get_args(messages.AskBody), *get_args(messages.VoucherBody), messages.Recall, messages.CloseOrder):
+        assert f"[{body.__struct_config__.tag}, " + ", ".join(body.__struct_fields__) + "]" in ESM1
