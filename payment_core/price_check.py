@@ -58,8 +58,10 @@ def _names(prices: PriceList) -> list[Problem]:
         if rule.band and rule.band not in bands:
             text = f"names the band {rule.band!r}, which the list does not have: the rule never counts"
             problems.append(Problem("unknown_name", key, text, f"add [[bands]] with name = {rule.band!r}"))
-        if rule.machine_group and rule.machine_group not in prices.machine_groups:
-            text = f"names the machine group {rule.machine_group!r}, which has no machines: the rule never counts"
+        if rule.machine_group and prices.machine_groups and rule.machine_group not in prices.machine_groups:
+            text = (
+                f"names the machine group {rule.machine_group!r}, which the list does not have: only lanes may name it"
+            )
             problems.append(Problem("unknown_name", key, text, f"add {rule.machine_group!r} to [machine_groups]"))
         if rule.tax_code and prices.taxes and rule.tax_code not in prices.taxes:
             text = f"names the tax code {rule.tax_code!r}, which has no rate: its tax is not known"

@@ -18,15 +18,19 @@ ANSWERS_KEPT: Final = 4_096
 _NO_END: Final = 99_999_999
 
 Answer = TypeVar("Answer")
-Key = tuple[str, str, str, str, str, str, int]
-"""What was asked: machine, zone, item, venue, tier, group, quantity."""
+Key = tuple[str, str, str, str, str, str, str, int]
+"""What was asked: machine, zone, machine_group, item, venue, tier, group, quantity."""
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What a price is asked for. Empty: not known, or does not apply; only rules that do not name it count."""
+    """What a price is asked for. Empty: not known, or does not apply; only rules that do not name it count.
+
+    machine_group: the one that the lane names; the list may know more.
+    """
 
     machine: str
     zone: str
+    machine_group: str
     item: str
     venue: str
     tier: str
@@ -77,7 +81,7 @@ class PriceIndex(Generic[Answer]):
         for group, machines in machine_groups.items():
             for machine in machines:
                 self._groups_of.setdefault(machine, set()).add(group)
-        self._places: dict[tuple[str, str, str, str], tuple[Ranked, ...]] = {}
+        self._places: dict[tuple[str, ...], tuple[Ranked, ...]] = {}
         self._bands = tuple(bands)
         self._no_clock_band = no_clock_band
         self._dates = sorted({ranked.first_day for ranked in self.ranked} | {one.last_day + 1 for one in self.ranked})
@@ -119,7 +123,7 @@ class PriceIndex(Generic[Answer]):
         ]
 
     def _at_place(self, asked: Asked) -> tuple[Ranked, ...]:
-        key = (asked.machine, asked.zone, asked.item, asked.venue)
+        key = (asked.machine, asked.zone, asked.machine_group, asked.item, asked.venue)
         found = self._places.get(key)
         if found is None:
             if len(self._places) >= ANSWERS_KEPT:
@@ -128,7 +132,7 @@ class PriceIndex(Generic[Answer]):
         return found
 
     def _look_up(self, asked: Asked) -> tuple[Ranked, ...]:
-        groups = self._groups_of.get(asked.machine, set())
+        groups = self._groups_of.get(asked.machine, set()) | {asked.machine_group} - {""}
         keys = {("machine", asked.machine), ("item", asked.item), ("zone", asked.zone), ("", "")}
         keys |= {("machine_group", group) for group in groups}
         positions = sorted(position for key in keys for position in self._by_place.get(key, ()))

@@ -121,6 +121,7 @@ def find_price(  # noqa: PLR0913 - each is a fact of the sale, and most have a d
     machine: str,
     zone: str,
     local: LocalTime | None,
+    machine_group: str = "",
     item: str = "",
     venue: str = "",
     tier: str = "",
@@ -130,15 +131,16 @@ def find_price(  # noqa: PLR0913 - each is a fact of the sale, and most have a d
 ) -> Price | None:
     """Return the price by the most specific rule (price_rule.DIMENSIONS), of equals the first in the list, or None.
 
-    tier, group: the guest's. `local` None: the hub does not know the time; then only `no_clock_band` counts, and no
-    rule that names a kind of day or a date. `calendar` None: a day is what its weekday says.
+    machine_group: what the lane says; the list's own `machine_groups` count too. tier, group: the guest's. `local`
+    None: the hub does not know the time; then only `no_clock_band` counts, and no rule that names a kind of day or a
+    date. `calendar` None: a day is what its weekday says.
     """
     answers = prices.index.answers(local, calendar or NO_CALENDAR)
-    key = (machine, zone, item, venue, tier, group, quantity)
+    key = (machine, zone, machine_group, item, venue, tier, group, quantity)
     known = answers.get(key)
     if known is None:
         assert 1 <= quantity <= MAX_QUANTITY
-        asked = Asked(machine, zone, item, venue, tier, group, quantity)
+        asked = Asked(machine, zone, machine_group, item, venue, tier, group, quantity)
         found = prices.index.find(asked, local)
         known = answers[key] = (_price_by(prices, found, quantity, clock=local is not None) if found else None,)
     return known[0]

@@ -26,6 +26,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
     machine: str
     zone: str = ""
+    machine_group: str = ""
     item: str = ""
     venue: str = ""
     tier: str = ""

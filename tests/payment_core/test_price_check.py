@@ -78,7 +78,7 @@ def test_a_rule_that_counts_without_a_clock_is_not_covered_by_another_band():
 def test_names_that_nothing_has():
     found = checked(
         rule(band="dya"), rule(machine_group="racer"), rule(zone="z", tax_code="vat"), rule(zone="y"),
-        taxes={"ent": Tax(6_000)}, no_clock_band="nigth",
+        taxes={"ent": Tax(6_000)}, no_clock_band="nigth", machine_groups={"racers": ("racer-1",)},
     )  # fmt: skip
     assert found == [("unknown_name", f"rule {n}") for n in (1, 2, 3)] + [("unknown_name", "no_clock_band")]
     assert checked(rule(band="only-blind"), rule(), no_clock_band="only-blind") == []

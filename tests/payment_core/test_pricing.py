@@ -147,6 +147,12 @@ def test_one_stronger_name_beats_all_weaker_ones_together():
     assert priced([everything_else, NAMED["machine"]]).price == cny(100)
 
 
+def test_a_lane_may_name_its_group_itself():
+    found = priced([NAMED["machine_group"]], machine="racer-9", machine_group="racers")
+    assert found.why == "machine group racers"
+    assert priced([NAMED["machine_group"]], machine="racer-9", machine_group="balls") is None
+
+
 def test_of_two_dated_rules_the_later_start_counts_and_both_ends_are_included():
     rules = [
         PriceRule(cny(1), valid_to=date(2027, 1, 1)),

@@ -58,6 +58,7 @@ def test_a_price_by_place_time_and_quantity(capsys, words, at, minor):
 def test_machines_of_a_group_and_dates(capsys):
     assert ask(capsys, machine="flight-2")["price"][0]["minor"] == 1_000
     assert ask(capsys, machine="flight-2", at="2026-08-31 14:30")["price"][0]["minor"] == 900
+    assert ask(capsys, "--machine-group", "simulators", machine="flight-9")["price"][0]["minor"] == 1_000
     assert ask(capsys, "--tier", "gold", machine="flight-2")["price"][0]["minor"] == 800
 
 

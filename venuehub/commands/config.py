@@ -126,6 +126,7 @@ def price(
     at: Annotated[str, typer.Option(help="'2026-10-01 14:30' by the venue's wall clock; unknown: without a clock.")],
     calendar: Annotated[Path | None, typer.Option(help="The calendar of holidays and make-up working days.")] = None,
     zone: Annotated[str, typer.Option(help="The machine's zone.")] = "",
+    machine_group: Annotated[str, typer.Option(help="The machine's group, as its lane names it.")] = "",
     item: Annotated[str, typer.Option(help="What is sold there.")] = "",
     venue: Annotated[str, typer.Option(help="The venue, as rules name it.")] = "",
     tier: Annotated[str, typer.Option(help="The guest's tier.")] = "",
@@ -148,8 +149,9 @@ def price(
         with told_as("settings", SettingsError, where=str(calendar), exit_code=ExitCode.USAGE):
             days = price_tools.read_document(calendar, Calendar)
     question = price_tools.Question(
-        machine=machine, zone=zone, item=item, venue=venue, tier=tier, group=group, quantity=quantity
-    )
+        machine=machine, zone=zone, machine_group=machine_group, item=item, venue=venue, tier=tier, group=group,
+        quantity=quantity,
+    )  # fmt: skip
     local = price_tools.read_moment(at, timezone=timezone, day_starts=day_starts)
     found = price_tools.ask(prices, question, local, days)
     problems = check_prices(prices, cutoff_minute=price_tools.minute_of_day(day_starts))
