@@ -158,6 +158,8 @@ def _authorization(entry: _Authorized) -> list[Posting]:
 def _of_a_guest(entry: _Guest) -> list[Posting]:
     """Move a guest's money between its places: purse, lease at a hub, on its way, brought in, paid out."""
     key = entry.account_id.hex()
+    if isinstance(entry, DepositTaken | DepositReturned | TipGiven):
+        return _set_aside(entry, Account(Kind.LEASE, key))
     purse, lease, passing = Account(Kind.PURSE, key), Account(Kind.LEASE, key), Account(Kind.PASSING, key)
     match entry:
         case LeaseGranted():
@@ -180,8 +182,6 @@ def _of_a_guest(entry: _Guest) -> list[Posting]:
             rows = _each(entry.parts, debit=lies_at, credit=lease) + given
         case PaidOutHere():
             rows = _each(entry.parts, debit=lease, credit=Account(Kind.DRAWER, entry.place))
-        case DepositTaken() | DepositReturned() | TipGiven():
-            rows = _set_aside(entry, lease)
         case _:
             assert_never(entry)
     return rows
