@@ -155,35 +155,35 @@ def _authorization(entry: _Authorized) -> list[Posting]:
             return _back(entry.parts, out_of=revenue, entry=entry) + _each(entry.untaxed, debit=tax, credit=revenue)
 
 
+_WAYS: Final[dict[type, tuple[Kind, Kind]]] = {
+    LeaseReturned: (Kind.LEASE, Kind.PURSE), LeasePassed: (Kind.LEASE, Kind.PASSING),
+    VoucherTaken: (Kind.PASSING, Kind.LEASE), SlipTaken: (Kind.PASSING, Kind.LEASE),
+    SlipIssued: (Kind.PURSE, Kind.PASSING), SlipReturned: (Kind.PASSING, Kind.PURSE),
+    PassingReturned: (Kind.PASSING, Kind.PURSE),
+}  # fmt: skip
+"""What moves a guest's money from one of his places to another: (out of, into)."""
+
+
 def _of_a_guest(entry: _Guest) -> list[Posting]:
     """Move a guest's money between its places: purse, lease at a hub, on its way, brought in, paid out."""
     key = entry.account_id.hex()
-    if isinstance(entry, DepositTaken | DepositReturned | TipGiven):
-        return _set_aside(entry, Account(Kind.LEASE, key))
-    purse, lease, passing = Account(Kind.PURSE, key), Account(Kind.LEASE, key), Account(Kind.PASSING, key)
+    purse, lease = Account(Kind.PURSE, key), Account(Kind.LEASE, key)
     match entry:
         case LeaseGranted():
             rows = _pair(purse, lease, entry.unit, entry.added)
         case LeaseClosed():
             rows = _pair(lease, purse, entry.unit, entry.amount)
-        case LeaseReturned():
-            rows = _each(entry.parts, debit=lease, credit=purse)
-        case LeasePassed():
-            rows = _each(entry.parts, debit=lease, credit=passing)
-        case VoucherTaken() | SlipTaken():
-            rows = _each(entry.parts, debit=passing, credit=lease)
-        case SlipIssued():
-            rows = _each(entry.parts, debit=purse, credit=passing)
-        case SlipReturned() | PassingReturned():
-            rows = _each(entry.parts, debit=passing, credit=purse)
         case BroughtIn():
             lies_at = Account(_LIES_AT[entry.source], entry.place)
             given = _each(entry.gifts, debit=_GIFTS, credit=lease)
             rows = _each(entry.parts, debit=lies_at, credit=lease) + given
         case PaidOutHere():
             rows = _each(entry.parts, debit=lease, credit=Account(Kind.DRAWER, entry.place))
+        case DepositTaken() | DepositReturned() | TipGiven():
+            rows = _set_aside(entry, lease)
         case _:
-            assert_never(entry)
+            out_of, into = _WAYS[type(entry)]
+            rows = _each(entry.parts, debit=Account(out_of, key), credit=Account(into, key))
     return rows
 
 
