@@ -1,0 +1,1 @@
+"""Money in through payment channels: orders, the port of a channel, a sandbox. Imports store, ledger, payment_core."""
