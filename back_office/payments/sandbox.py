@@ -185,6 +185,14 @@ class Sandbox:
         self._notify(order_id, order.paid)
         return True
 
+    def say_again(self, order_id: bytes) -> bool:
+        """Send a new notice of a payment that was told before, as a channel does when somebody presses its button."""
+        order = self.orders.get(order_id)
+        if order is None or order.paid is None:
+            return False
+        self._notify(order_id, order.paid)
+        return True
+
     def taken(self, *, unit: str) -> int:
         """Return what guests have paid here and not got back."""
         return sum(order.left for order in self.orders.values() if order.paid and order.paid.unit == unit)

@@ -45,6 +45,7 @@ def storm(counter, dice):
                 counter.sandbox.fail(order_id)
             case 11:
                 settle_play(counter, dice, order_id)
+                counter.sandbox.say_again(order_id)
             case _:
                 counter.pump.carry_out(counter.desk.on_submit(counter.now_ms, order_id))
         counter.pass_time(dice.choice((0, 0, 1_000, 30_000, MINUTE_MS, 5 * MINUTE_MS)))
