@@ -1,7 +1,7 @@
 """The hub's composition root: one till in one thread, the device bus and the uplink around it, one TaskGroup.
 
 `python -m edge_agent.app --config hub.toml`. Any fault of the ledger ends the process at once: the supervisor starts it
-again, and the start reconciles.
+again, and the start reconciles. A ledger that cannot be used then keeps the hub up behind a closed door (opening.py).
 """
 
 import argparse
@@ -9,29 +9,41 @@ import asyncio
 import os
 import signal
 import sys
+import threading
+import time
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
+
+import msgspec
 
 from cloud_sync.identity import HubIdentity, IdentityError, load_identity
 from device_profiles.loading import SettingsError
 from edge_agent.clock import Clock
+from edge_agent.closed_door import SAID_AGAIN_S, ClosedDesk, ClosedDoor, known_lanes
 from edge_agent.device_bus import DeviceBus
-from edge_agent.ledger.entries import verify_tail
-from edge_agent.ledger.migrations import adopt_epoch, migrate
+from edge_agent.inspection import Inspection
+from edge_agent.ledger.integrity import full_check
 from edge_agent.ledger.reader import LedgerReader
-from edge_agent.ledger.store import LedgerError, SqliteStore
+from edge_agent.ledger.rescue import Rescue
+from edge_agent.ledger.store import LedgerDamagedError, LedgerError
 from edge_agent.log_lines import log
 from edge_agent.messages import AskFullList, AskLease, BatchStored, Effect, JournalGrew, Log
+from edge_agent.opening import Opened, Place, Shut, after_fault, open_ledger
 from edge_agent.settings import Broker, HubSettings, mqtt_settings, read_settings
 from edge_agent.till import Till
 from edge_agent.till_thread import TillThread
-from edge_agent.uplink import Uplink
+from edge_agent.uplink import ONLINE, Uplink
 from payment_core.identifiers import uuid_text
 
-LEDGER_FILE: Final = "ledger.sqlite3"
 RESTART_S: Final = 5.0
-CHECKED_AT_START: Final = 1_000
-"""Entries whose chain is followed at every start."""
+LOOK_S: Final = 2.0
+"""How often a closed hub looks whether its disk is back."""
+PATIENCE_S: Final = 60.0
+"""The longest it waits between two looks, where a disk that seems well fails again each time."""
+LAST_WORDS_S: Final = 0.3
+"""How long a hub whose ledger failed still talks: what was committed goes out, then the closed sign."""
+DEAD_S: Final = 0.8
+"""After this it is over, whatever may hang."""
 _FAILED: Final = 1
 _USAGE: Final = 2
 _NOT_PROVISIONED: Final = 4
@@ -42,61 +54,173 @@ class LedgerStoppedError(Exception):
 
 
 class Hub:
-    """All parts of one hub, joined."""
+    """All parts of one hub, joined. `damage`: what is known to be wrong with the ledger; `tries`: closed starts."""
 
-    def __init__(self, settings: HubSettings, folder: Path, identity: HubIdentity) -> None:
-        state = folder / settings.state
-        try:
-            state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            message = f"{state}: cannot be made ({error.strerror}). Check `state`, the folder's owner and its mode."
-            raise LedgerError(message) from error
-        path = state / LEDGER_FILE
-        store = SqliteStore(path)
-        migrate(store, str(path))
-        adopt_epoch(store, identity.epoch)
-        verify_tail(store, str(path), last=CHECKED_AT_START)
-        self._reader = LedgerReader(path)
+    def __init__(
+        self, settings: HubSettings, folder: Path, identity: HubIdentity, *, damage: str = "", tries: int = 0
+    ) -> None:
+        self.damage = ""
+        """What was found wrong with the ledger while this hub ran."""
+        self._settings, self._folder, self._identity, self._tries = settings, folder, identity, tries
         self._loop = asyncio.get_running_loop()
-        self._ended: asyncio.Future[None] = self._loop.create_future()
-        till = Till(
-            store, hub_id=identity.hub_id, venue_id=identity.venue_id, pepper=identity.pepper, dice=os.urandom
-        )
-        floor_ms = self._reader.newest_wall_ms()
-        till_clock, uplink_clock = (
-            Clock(timezone=settings.timezone, cutoff_minute=settings.cutoff_minute, floor_ms=floor_ms) for _ in range(2)
-        )
-        self._thread = TillThread(till, store, clock=till_clock.now, deliver=self._deliver, failed=self._failed)
-        hub = uuid_text(identity.hub_id)
-        offer = self._thread.offer
+        self._ended: asyncio.Future[bool] = self._loop.create_future()
+        self._place = Place(folder / settings.state)
+        self._place.make()
+        self._opened = self._open_ledger(damage)
+        self._reader = self._open_reader()
+        self._floor_ms = self._reader.newest_wall_ms() if self._reader and not self.is_shut else 0
+        self._door = ClosedDoor(known_lanes(self._reader) if self._reader else (), wall_ms=_wall_ms)
+        self._inspection: Inspection | None = None
+        self._desk = self._open_desk()
         # A name of its own: where one broker serves bus and office, two clients of one name throw each other out.
+        hub = uuid_text(identity.hub_id)
         bus = mqtt_settings(settings.device_bus, folder, client_id=f"{hub}-bus")
-        self._bus = DeviceBus(bus, hub=hub, offer=offer)
-        office = settings.uplink or Broker(host=identity.broker_host, port=identity.broker_port)
-        self._uplink = Uplink(
-            mqtt_settings(office, folder, client_id=hub),
-            identity,
+        self._bus = DeviceBus(bus, hub=hub, offer=self._desk.offer)
+        self._uplink = self._make_uplink(hub)
+
+    @property
+    def is_shut(self) -> bool:
+        """Say whether the ledger cannot be used."""
+        return isinstance(self._opened, Shut)
+
+    def _open_ledger(self, damage: str) -> Opened | Shut:
+        """Open what is there; whatever a ledger that was used before raises, but for its own faults, is damage."""
+        try:
+            return open_ledger(self._place, epoch=self._identity.epoch, damage=damage)
+        except LedgerError:
+            raise
+        except Exception as error:
+            if damage or not self._place.was_used:
+                raise
+            message = f"{self._place.ledger}: {type(error).__name__}: {error}"
+            raise LedgerDamagedError(message) from error
+
+    def _open_reader(self) -> LedgerReader | None:
+        """Open the ledger for reading, a damaged one as far as it is intact; None where nothing can be read."""
+        try:
+            if isinstance(self._opened, Shut) and self._opened.fault == "damaged":
+                return Rescue(self._place.ledger)
+            return LedgerReader(self._place.ledger)
+        except Exception as error:  # noqa: BLE001 - a damaged file may raise anything; the hub stays up all the same
+            log("ledger.unreadable", why=f"{type(error).__name__}: {error}")
+            return None
+
+    def _open_desk(self) -> TillThread | ClosedDesk:
+        if isinstance(self._opened, Shut):
+            rescue = self._reader if isinstance(self._reader, Rescue) else None
+            return ClosedDesk(self._door, rescue=rescue, deliver=self._deliver)
+        store, identity = self._opened.store, self._identity
+        try:
+            till = Till(
+                store, hub_id=identity.hub_id, venue_id=identity.venue_id, pepper=identity.pepper, dice=os.urandom
+            )
+        except Exception:
+            try:
+                for _ in full_check(store, store.sums, self._place.ledger):
+                    pass  # where the file is damaged, that is what is wrong, and LedgerDamagedError says it
+            finally:
+                store.abandon()
+            raise
+        calendar = self._clock()
+        self._inspection = Inspection(
+            self._place.ledger,
+            store.sums,
+            business_date=lambda: calendar.now().business_date,
+            damaged=self._found_damage,
+        )
+        return TillThread(
+            till, store, clock=self._clock().now, deliver=self._deliver, failed=self._failed, mark=self._opened.mark,
+            door=self._door if self._opened.short else None,
+        )  # fmt: skip
+
+    def _make_uplink(self, hub: str) -> Uplink | None:
+        if self._reader is None:
+            return None
+        office = self._settings.uplink or Broker(host=self._identity.broker_host, port=self._identity.broker_port)
+        return Uplink(
+            mqtt_settings(office, self._folder, client_id=hub),
+            self._identity,
             self._reader,
-            offer=offer,
-            offer_together=self._thread.offer_together,
-            clock=uplink_clock.now,
+            offer=self._desk.offer,
+            offer_together=self._desk.offer_together,
+            clock=self._clock().now,
+            state=self._state(),
         )
 
-    async def run(self) -> None:
-        """Run until a signal, or until the till stops."""
+    def _clock(self) -> Clock:
+        """Return a clock of its own: each thread has one."""
+        settings = self._settings
+        return Clock(timezone=settings.timezone, cutoff_minute=settings.cutoff_minute, floor_ms=self._floor_ms)
+
+    def _state(self) -> bytes:
+        """Return what the office reads of this hub."""
+        match self._opened:
+            case Shut(fault=fault, why=why):
+                state = "safe_mode" if fault == "damaged" else "closed"
+                return msgspec.json.encode({"state": state, "fault": fault, "why": why})
+            case Opened(short=True):
+                return msgspec.json.encode({"state": "no_new_money", "fault": "full"})
+            case Opened():
+                return ONLINE
+
+    async def run(self) -> bool:
+        """Run until a signal, until the till stops, or until the ledger must be opened anew: then True."""
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, self._end, None)
-        self._thread.start()
+        self._desk.start()
+        if self._inspection is not None:
+            self._inspection.start()
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(_keep(part)) for part in (self._bus, self._uplink)]
+                tasks = [group.create_task(_keep(part)) for part in (self._bus, self._uplink) if part is not None]
+                tasks.append(group.create_task(self._watch()))
                 try:
-                    await self._ended
+                    return await self._ended
+                except LedgerStoppedError:
+                    self._carry_out(self._door.say())
+                    await asyncio.sleep(LAST_WORDS_S)
+                    raise
                 finally:
                     await _end(tasks)
         finally:
-            self._thread.stop()
+            self._close()
+
+    def _close(self) -> None:
+        if self._inspection is not None:
+            self._inspection.stop()
+        self._desk.stop(as_it_is=bool(self.damage))
+        if isinstance(self._opened, Opened):
+            self._opened.mark.close()
+        if self._reader is not None:
             self._reader.close()
+
+    async def _watch(self) -> None:
+        """Behind a closed door: keep the sign up, and look whether the disk is back."""
+        opened = self._opened
+        if isinstance(opened, Opened) and not opened.short:
+            return
+        why = opened.why if isinstance(opened, Shut) else "the disk is full: only what is under way is finished"
+        log("hub.closed", fault=opened.fault if isinstance(opened, Shut) else "full", why=why)
+        look_s = min(LOOK_S * 2**self._tries, PATIENCE_S)
+        since_s = said_s = time.monotonic()
+        self._carry_out(self._door.say())
+        while not (time.monotonic() - since_s >= look_s and self._is_back()):
+            await asyncio.sleep(LOOK_S)
+            if time.monotonic() - said_s >= SAID_AGAIN_S:
+                said_s = time.monotonic()
+                self._carry_out(self._door.say())
+        log("hub.opens_again")
+        self._open_anew()
+
+    def _is_back(self) -> bool:
+        """Say whether it is worth opening the ledger anew. What was damaged stays so."""
+        match self._opened:
+            case Shut(fault="damaged"):
+                return False
+            case Shut(fault="full") | Opened():
+                return self._place.ballast.hold() and self._place.is_writable()
+            case Shut():
+                return self._place.is_writable()
 
     def _deliver(self, effects: list[Effect]) -> None:
         self._loop.call_soon_threadsafe(self._carry_out, effects)
@@ -113,18 +237,35 @@ class Hub:
 
     def _tell_uplink(self, effect: Effect) -> None:
         try:
-            self._uplink.on_effect(effect)
+            if self._uplink is not None:
+                self._uplink.on_effect(effect)
         except Exception as error:  # noqa: BLE001 - a fault of the uplink never stands before a tap
             log("uplink.fault", why=f"{type(error).__name__}: {error}")
 
     def _failed(self, error: Exception) -> None:
+        """Take the till's fault, in its thread: from here on this process touches the ledger no more, and ends."""
+        undertaker = threading.Timer(DEAD_S, os._exit, (_FAILED,))
+        undertaker.daemon = True
+        undertaker.start()
+        log("agent.stopped", why=str(error) or type(error).__name__)
+        after_fault(self._place, error)
         self._loop.call_soon_threadsafe(self._end, error)
+
+    def _found_damage(self, error: LedgerDamagedError) -> None:
+        """Take what the inspection found, in its thread: no sale after this one."""
+        log("ledger.damaged", why=str(error))
+        self.damage = str(error)
+        self._loop.call_soon_threadsafe(self._open_anew)
+
+    def _open_anew(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(True)
 
     def _end(self, error: Exception | None) -> None:
         if self._ended.done():
             return
         if error is None:
-            self._ended.set_result(None)
+            self._ended.set_result(False)
         else:
             self._ended.set_exception(LedgerStoppedError(str(error)))
 
@@ -147,10 +288,26 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
         await asyncio.wait(tasks, timeout=1.0)
 
 
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 async def _main(config: Path) -> None:
     settings = read_settings(config)
     identity = load_identity(config.parent / settings.identity)
-    await Hub(settings, config.parent, identity).run()
+    damage, tries = "", 0
+    while True:
+        try:
+            hub = Hub(settings, config.parent, identity, damage=damage, tries=tries)
+        except LedgerDamagedError as error:
+            if damage:
+                raise
+            damage = str(error)
+            continue
+        tries = min(tries + 1, 8) if hub.is_shut else 0
+        if not await hub.run():
+            return
+        damage = hub.damage
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -173,9 +330,14 @@ def main(arguments: list[str] | None = None) -> int:
         stopped, rest = group.split(LedgerStoppedError)
         if stopped is None or rest is not None:
             raise
-        log("agent.stopped", why=str(stopped.exceptions[0]))
-        return _FAILED
+        _die()
     return 0
+
+
+def _die() -> NoReturn:
+    """End without the usual farewells: they would close the ledger, which writes to it."""
+    sys.stderr.flush()
+    os._exit(_FAILED)
 
 
 if __name__ == "__main__":

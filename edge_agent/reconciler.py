@@ -9,7 +9,10 @@ from payment_core.recovery import AT_START, AtStart
 
 
 def at_start(draft: Draft) -> None:
-    """Give back what was never sent; ask the bridges about the rest, once they have introduced themselves."""
+    """Give back what was never sent; ask the bridges about the rest, once they have introduced themselves.
+
+    What the broker kept of the last run's views is over: each lane shows its price again.
+    """
     rows = authorizations.open_ones(draft.store)
     for row in rows:
         match AT_START[row.state]:
@@ -19,6 +22,7 @@ def at_start(draft: Draft) -> None:
                 draft.site.wait_for(row.id, draft.now.boottime_ms + draft.site.risk.answer_ms)
             case AtStart.ASK:
                 draft.site.ask_again(row.id, draft.now.boottime_ms + draft.site.risk.answer_ms)
+    plays.show_idle(draft)
     if rows:
         draft.effect(Log("till.reconciling", {"open": len(rows)}))
 

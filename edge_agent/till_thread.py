@@ -5,8 +5,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from edge_agent.closed_door import ClosedDoor
 from edge_agent.ledger.store import PAGE_BYTES, WAL_LIMIT_BYTES, SqliteStore
-from edge_agent.messages import Answered, Born, DeviceIs, Effect, FromDevice, Input, Moment
+from edge_agent.ledger.tail_mark import TailMark
+from edge_agent.messages import Answered, BatchStored, Born, DeviceIs, Effect, FromDevice, Input, JournalGrew, Moment
 from edge_agent.till import Till
 
 QUEUE_LIMIT: Final = 4_096
@@ -51,7 +53,10 @@ class CheckpointPlan:
 
 
 class TillThread:
-    """Runs a till. `deliver(effects)` and `failed(error)` are called in the till's thread."""
+    """Runs a till. `deliver(effects)` and `failed(error)` are called in the till's thread.
+
+    `mark`: where to note how far the ledger has come. `door`: closed, so only what is under way is finished.
+    """
 
     def __init__(
         self,
@@ -61,6 +66,8 @@ class TillThread:
         clock: Callable[[], Moment],
         deliver: Callable[[list[Effect]], None],
         failed: Callable[[Exception], None],
+        mark: TailMark | None = None,
+        door: ClosedDoor | None = None,
     ) -> None:
         self.dropped = 0
         """Facts that did not fit into the queue."""
@@ -69,9 +76,12 @@ class TillThread:
         self._clock = clock
         self._deliver = deliver
         self._failed = failed
+        self._mark = mark
+        self._door = door
         self._queue: deque[Input] = deque()
         self._wake = threading.Event()
         self._stop = False
+        self._as_it_is = False
         self._plan = CheckpointPlan()
         self._thread = threading.Thread(target=self._run, name="till", daemon=True)
 
@@ -81,11 +91,16 @@ class TillThread:
 
     def offer_together(self, facts: Sequence[Input]) -> None:
         """Queue facts that belong together, so that no step sees a part of them alone."""
+        if self._door is not None:
+            facts = [fact for fact in facts if self._door.admits(fact)]
         self._queue.extend(facts)
         self._wake.set()
 
     def offer(self, fact: Input) -> None:
         """Queue a fact from any thread."""
+        if self._door is not None and not self._door.admits(fact):
+            self._deliver(self._door.answer(fact))
+            return
         if len(self._queue) >= QUEUE_LIMIT and isinstance(fact, FromDevice | Answered | Born | DeviceIs):
             self.dropped += 1
             return
@@ -93,8 +108,12 @@ class TillThread:
         if not self._wake.is_set():
             self._wake.set()
 
-    def stop(self) -> None:
-        """Finish the step under way and end; what is queued is not lost, for nobody was told it was taken."""
+    def stop(self, *, as_it_is: bool = False) -> None:
+        """Finish the step under way and end; what is queued is not lost, for nobody was told it was taken.
+
+        `as_it_is`: the ledger is damaged, leave the file without a further checkpoint.
+        """
+        self._as_it_is = as_it_is
         self._stop = True
         self._wake.set()
         self._thread.join(timeout=5)
@@ -102,6 +121,8 @@ class TillThread:
     def _run(self) -> None:
         try:
             self._step([])
+            if self._door is not None:
+                self._deliver(self._door.say())
             while not self._stop:
                 self._wait()
                 self._wake.clear()
@@ -109,7 +130,13 @@ class TillThread:
                 self._checkpoint()
         except Exception as error:  # noqa: BLE001 - the supervisor of the till: any fault ends the process
             self._failed(error)
-        finally:
+        else:  # after a fault the file stays as it is: closing it would write, and nobody knows what to
+            self._end()
+
+    def _end(self) -> None:
+        if self._as_it_is:
+            self._store.abandon()
+        else:
             self._store.close()
 
     def _wait(self) -> None:
@@ -125,6 +152,8 @@ class TillThread:
     def _step(self, facts: list[Input]) -> None:
         effects = self._till.step(self._clock(), facts)
         self._plan.note(len(facts))
+        if self._mark is not None and any(isinstance(effect, JournalGrew | BatchStored) for effect in effects):
+            self._mark.note(self._store)
         if effects:
             self._deliver(effects)
 

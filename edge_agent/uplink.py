@@ -9,17 +9,19 @@ from typing import Final
 
 import msgspec
 
-from cloud_sync.downlink import Accepted, Downlink, ListMismatch, MessageRejected
+from cloud_sync.downlink import Accepted, Downlink, ListMismatch, MessageRejected, OfficeBody
 from cloud_sync.identity import HubIdentity
 from cloud_sync.letters import Publish
 from cloud_sync.mqtt_link import BrokerUnavailableError, Inbound, MqttLink, MqttLinkError, MqttSettings
 from cloud_sync.protocol.messages import (
+    CloseOrder,
     CredentialList,
     Document,
     DocumentVersion,
     HelloRequest,
     Lease,
     LeaseRequest,
+    Recall,
     Receipt,
     ResendRequest,
     Trust,
@@ -63,7 +65,7 @@ ASK_AGAIN_MS: Final = 1_000
 """The same account's money is not asked for more often than this."""
 
 
-_ONLINE: Final = b'{"state":"online"}'
+ONLINE: Final = b'{"state":"online"}'
 _OFFLINE: Final = b'{"state":"offline"}'
 
 
@@ -72,7 +74,10 @@ class UplinkLostError(Exception):
 
 
 class Uplink:
-    """Pumps until cancelled. `offer` hands facts to the till, `on_effect` takes its effects, in the loop's thread."""
+    """Pumps until cancelled. `offer` hands facts to the till, `on_effect` takes its effects, in the loop's thread.
+
+    `state`: what the office reads of this hub while it is connected.
+    """
 
     def __init__(
         self,
@@ -83,6 +88,7 @@ class Uplink:
         offer: Callable[[Input], None],
         offer_together: Callable[[Sequence[Input]], None],
         clock: Callable[[], VenueMoment],
+        state: bytes = ONLINE,
     ) -> None:
         self._state_topic = hub_topic(identity.hub_id, "up", "state")
         self._settings = msgspec.structs.replace(settings, will_topic=self._state_topic, will_payload=_OFFLINE)
@@ -91,7 +97,8 @@ class Uplink:
         self._offer = offer
         self._offer_together = offer_together
         self._clock = clock
-        self._uploader = Uploader(identity, _state(reader), boot_id=os.urandom(16), draw=os.urandom)
+        self._state = state
+        self._uploader = Uploader(identity, _upload_state(reader), boot_id=os.urandom(16), draw=os.urandom)
         self._downlink = Downlink(
             hub_id=identity.hub_id,
             tenant_id=identity.tenant_id,
@@ -142,7 +149,7 @@ class Uplink:
     async def _pump(self, link: MqttLink) -> None:
         self._link = link
         self._lost.clear()
-        await link.publish_soon(self._state_topic, _ONLINE, retain=True)
+        await link.publish_soon(self._state_topic, self._state, retain=True)
         age_ms = self._reader.outbox_age_ms()
         self._do(self._uploader.on_connected(self._now(), versions=self._versions(), outbox_age_ms=age_ms))
         ticker = asyncio.create_task(self._tick())
@@ -180,7 +187,7 @@ class Uplink:
                 case MessageRejected(topic=topic, reason=reason):
                     log("uplink.rejected", topic=topic, reason=reason)
 
-    def _take(self, body: Receipt | Lease | CredentialList | Document | Trust | ResendRequest | HelloRequest) -> None:
+    def _take(self, body: OfficeBody) -> None:
         match body:
             case Receipt():
                 self._offer(OfficeLink(up=True))
@@ -206,6 +213,8 @@ class Uplink:
             case Trust():
                 self._uploader.on_trust(body)
                 log("trust.taken", version=body.version)
+            case Recall() | CloseOrder():
+                pass
 
     def _ask_lease(self, account_id: bytes) -> None:
         now = self._now()
@@ -259,7 +268,7 @@ async def _send(link: MqttLink, letter: Publish) -> None:
         return  # the listener sees the same loss; what was not sent is sent again after the next hello
 
 
-def _state(reader: LedgerReader) -> UploadState:
+def _upload_state(reader: LedgerReader) -> UploadState:
     facts = reader.upload_facts()
     waiting = tuple(
         SealedBatch(

@@ -1,15 +1,15 @@
 """The journal: append-only records with their hash chain, `seq` given inside the commit."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from edge_agent.ledger.store import LedgerError, Reads, Store
+from edge_agent.ledger.store import LedgerDamagedError, Reads, Store
 from payment_core.errors import VaultError
 from payment_core.journal import CHAIN_START, Entry, chain_hash, decode_entry, encode_entry
 
 
-class Tail(msgspec.Struct, frozen=True):
+class Tail(msgspec.Struct, frozen=True, array_like=True):
     """The last entry's seq and chain hash; (0, zeros) for an empty journal."""
 
     seq: int
@@ -54,24 +54,36 @@ class ChainReport(msgspec.Struct, frozen=True):
 
 def check_chain(store: Reads, *, last: int | None = None) -> ChainReport:
     """Follow the chain over all entries, or over the last `last` ones."""
-    anchor = store.rows("SELECT value FROM meta WHERE key = 'anchor'")
-    seq, link = msgspec.msgpack.decode(anchor[0][0], type=tuple[int, bytes]) if anchor else (0, CHAIN_START)
-    start = read_tail(store).seq - last if last is not None else seq
-    if start > seq:
+    known = chain_start(store)
+    start = read_tail(store).seq - last if last is not None else known.seq
+    if start > known.seq:
         at_start = store.rows("SELECT hash FROM entries WHERE seq = ?", (start,))
         if not at_start:
             return ChainReport(ok=False, entries=0, head="", first_bad=start, reason="missing")
-        seq, link = start, at_start[0][0]
-    count = 0
-    while True:
-        rows = read_records(store, after_seq=seq, limit=500)
-        if not rows:
-            return ChainReport(ok=True, entries=count, head=link.hex(), first_bad=None)
-        for found, record, stored in rows:
+        known = Tail(start, at_start[0][0])
+    report = ChainReport(ok=True, entries=0, head=known.hash.hex(), first_bad=None)
+    for piece in follow_chain(store, known):
+        report = msgspec.structs.replace(piece, entries=report.entries + piece.entries)
+    return report
+
+
+def chain_start(store: Reads) -> Tail:
+    """Return where the chain begins: before the first entry, or where the journal was pruned."""
+    anchor = store.rows("SELECT value FROM meta WHERE key = 'anchor'")
+    return msgspec.msgpack.decode(anchor[0][0], type=Tail) if anchor else Tail(0, CHAIN_START)
+
+
+def follow_chain(store: Reads, known: Tail, *, piece: int = 500) -> Iterator[ChainReport]:
+    """Follow the chain behind an entry in pieces, one report each; the one that is not ok is the last."""
+    seq, link = known.seq, known.hash
+    while rows := read_records(store, after_seq=seq, limit=piece):
+        for count, (found, record, stored) in enumerate(rows):
             reason = _fault_of(found, record, stored, expected=seq + 1, previous=link)
             if reason:
-                return ChainReport(ok=False, entries=count, head=link.hex(), first_bad=seq + 1, reason=reason)
-            seq, link, count = found, stored, count + 1
+                yield ChainReport(ok=False, entries=count, head=link.hex(), first_bad=seq + 1, reason=reason)
+                return
+            seq, link = found, stored
+        yield ChainReport(ok=True, entries=len(rows), head=link.hex(), first_bad=None)
 
 
 def _fault_of(found: int, record: bytes, stored: bytes, *, expected: int, previous: bytes) -> str:
@@ -87,11 +99,11 @@ def _fault_of(found: int, record: bytes, stored: bytes, *, expected: int, previo
 
 
 def verify_tail(store: Reads, where: str, *, last: int) -> None:
-    """Check the newest `last` entries at start; LedgerError names the first bad one."""
+    """Check the newest `last` entries at start; LedgerDamagedError names the first bad one."""
     report = check_chain(store, last=last)
     if not report.ok:
         message = (
             f"{where}: journal entry {report.first_bad} does not fit its chain ({report.reason}). The hub will not "
             "spend. Keep the file, and set up the hub again: it opens a new epoch with what is known."
         )
-        raise LedgerError(message)
+        raise LedgerDamagedError(message)

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from edge_agent.ledger.store import Store
+from edge_agent.ledger.store import Reads, Store
 from payment_core.credential import ListRow
 
 _ROW: Final = msgspec.msgpack.Decoder(ListRow)
@@ -33,7 +33,7 @@ def take_list(store: Store, version: int, rows: tuple[ListRow, ...], *, full: bo
     store.execute("UPDATE meta SET value = ? WHERE key = 'list_version'", (version,))
 
 
-def document(store: Store, name: str) -> tuple[int, bytes] | None:
+def document(store: Reads, name: str) -> tuple[int, bytes] | None:
     """Return (version, content) of a document, or None before the first."""
     rows = store.rows("SELECT version, content FROM documents WHERE name = ?", (name,))
     return (rows[0][0], rows[0][1]) if rows else None

@@ -8,7 +8,7 @@ import msgspec
 
 from edge_agent.ledger import outbox
 from edge_agent.ledger.outbox import SealedBatch
-from edge_agent.ledger.store import LedgerError, Row
+from edge_agent.ledger.store import LedgerDamagedError, LedgerError, Row, fault_of
 from payment_core.journal import CHAIN_START, decode_own
 
 NO_HASH = bytes(32)
@@ -38,12 +38,13 @@ class LedgerReader:
             raise LedgerError(message) from error
 
     def rows(self, sql: str, values: tuple[object, ...] = ()) -> list[Row]:
-        """Return all rows of a query; LedgerError where the file cannot be read."""
+        """Return all rows of a query; LedgerError where the file cannot be read, LedgerDamagedError for good."""
         try:
             return self._connection.execute(sql, values).fetchall()
         except sqlite3.Error as error:
             message = f"{self._path}: cannot be read: {error}"
-            raise LedgerError(message) from error
+            lost = fault_of(getattr(error, "sqlite_errorname", "")) in ("damaged", "io")
+            raise (LedgerDamagedError if lost else LedgerError)(message) from error
 
     def records(self, after_seq: int, most: int) -> list[bytes]:
         """Return up to `most` records behind `after_seq`."""

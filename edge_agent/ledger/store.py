@@ -5,8 +5,11 @@ Crash-only: any error of SQLite while writing means the outcome is UNKNOWN; the 
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
+
+from edge_agent.ledger.page_sums import PageSums
 
 PAGE_BYTES: Final = 1024
 WAL_LIMIT_BYTES: Final = 4 * 1024 * 1024
@@ -17,8 +20,28 @@ class LedgerError(Exception):
     """The ledger cannot be used; the text names the file and the remedy."""
 
 
+Fault = Literal["full", "read_only", "damaged", "io"]
+"""What a disk does to a ledger."""
+
+
+REMEDIES: Final[dict[Fault, str]] = {
+    "full": "The disk is full: free some space; the hub goes on by itself.",
+    "read_only": "The disk is read-only: the card may be worn out; replace it.",
+    "damaged": "The disk changed the file: keep it, and set up the hub again on another disk.",
+    "io": "Check the disk's free space and health; the hub stops, reopens its ledger and reconciles.",
+}
+
+
 class CommitUnknownError(LedgerError):
     """A write or commit failed: nobody knows what is on the disk. Stop, reopen, reconcile."""
+
+    def __init__(self, message: str, fault: Fault = "io") -> None:
+        super().__init__(message)
+        self.fault: Fault = fault
+
+
+class LedgerDamagedError(LedgerError):
+    """The ledger is not what was written to it. It is kept as it is; the hub may not spend by it."""
 
 
 class LedgerRefusedError(LedgerError):
@@ -84,6 +107,8 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.sums = PageSums(path, page_bytes=PAGE_BYTES)
+        self._open = True
         try:
             self._connection = sqlite3.connect(
                 path, isolation_level=None, check_same_thread=False, cached_statements=256
@@ -94,10 +119,10 @@ class SqliteStore:
         try:
             apply_pragmas(self, str(path))
         except CommitUnknownError as error:
-            self.close()
+            self._connection.close()
             raise _not_a_ledger(path, error.__cause__ or error) from error
         except LedgerError:
-            self.close()
+            self._connection.close()
             raise
 
     def execute(self, sql: str, values: Sequence[object] = ()) -> int:
@@ -130,25 +155,63 @@ class SqliteStore:
 
     def checkpoint(self) -> int:
         """Copy the WAL into the database (PASSIVE: never waits), so that it starts over; return its frames."""
-        return int(self.rows("PRAGMA wal_checkpoint(PASSIVE)")[0][1])
+        with self.sums.checkpoint():
+            return int(self.rows("PRAGMA wal_checkpoint(PASSIVE)")[0][1])
 
     def close(self) -> None:
-        """Close the database without a checkpoint of our own."""
+        """Close the database; the last connection of a file makes a checkpoint, unless its checksums cannot be kept."""
+        if not self._open:
+            return
+        try:
+            with self.sums.checkpoint():
+                self._open = False
+                self._connection.close()
+        except OSError:
+            self.abandon()
+
+
+    def abandon(self) -> None:
+        """Close a file that must stay as it is: no checkpoint is made while another connection has it open."""
+        self._open = False
+        other = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)
+        with suppress(sqlite3.Error):
+            other.execute("PRAGMA user_version").fetchall()
         self._connection.close()
+        other.close()
 
 
-def _not_a_ledger(path: Path, error: BaseException) -> LedgerError:
-    return LedgerError(
-        f"{path}: cannot be opened as a ledger: {error}. Check the path, its permissions and free space."
+class NotOpenedError(LedgerError):
+    """A file that SQLite will not open as a ledger; `fault`: what is wrong with the disk, None: with the file."""
+
+    def __init__(self, message: str, fault: Fault | None) -> None:
+        super().__init__(message)
+        self.fault: Fault | None = fault
+
+
+def _not_a_ledger(path: Path, error: BaseException) -> NotOpenedError:
+    return NotOpenedError(
+        f"{path}: cannot be opened as a ledger: {error}. Check the path, its permissions and free space.",
+        fault_of(getattr(error, "sqlite_errorname", "")),
     )
+
+
+def fault_of(name: str) -> Fault | None:
+    """Return what an error name of SQLite says about the disk, None: nothing."""
+    kinds: tuple[tuple[str, Fault], ...] = (
+        ("SQLITE_FULL", "full"),
+        ("SQLITE_IOERR_SHMSIZE", "full"),
+        ("SQLITE_READONLY", "read_only"),
+        ("SQLITE_CORRUPT", "damaged"),
+        ("SQLITE_NOTADB", "damaged"),
+        ("SQLITE_IOERR", "io"),
+        ("SQLITE_CANTOPEN", "io"),
+    )
+    return next((fault for begins, fault in kinds if name.startswith(begins)), None)
 
 
 def _fault(path: Path, error: sqlite3.Error) -> LedgerError:
     if isinstance(error, sqlite3.IntegrityError):
         return LedgerRefusedError(f"{path}: the ledger's rules refused a write: {error}")
     name = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
-    remedy = {
-        "SQLITE_FULL": "The disk is full: free some space; the hub goes on by itself.",
-        "SQLITE_READONLY": "The disk is read-only: the card may be worn out; replace it.",
-    }.get(name, "Check the disk's free space and health; the hub stops, reopens its ledger and reconciles.")
-    return CommitUnknownError(f"{path}: {error} ({name}). {remedy}")
+    fault = fault_of(name) or "io"
+    return CommitUnknownError(f"{path}: {error} ({name}). {REMEDIES[fault]}", fault)
