@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from payment_core.journal import Header
 from payment_core.policy import Lane
 from payment_core.price_calendar import Calendar
 from payment_core.pricing import LocalTime, Price, PriceList, find_price
@@ -22,6 +23,13 @@ class ListStamp(msgspec.Struct, frozen=True):
 
     version: int
     hash: bytes
+
+
+def stamp_of(header: Header) -> ListStamp | None:
+    """Return the price list that an entry names, with as much of the hash as it keeps."""
+    if header.price_list_version is None or header.price_list_hash is None:
+        return None
+    return ListStamp(header.price_list_version, header.price_list_hash)
 
 
 class Quote(msgspec.Struct, frozen=True):
