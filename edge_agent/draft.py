@@ -1,6 +1,7 @@
 """One step of the till while it is being written: entries and effects gather here, the commit makes them true."""
 
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -9,10 +10,32 @@ from edge_agent.ledger.authorizations import Authorization, AuthorizationRow
 from edge_agent.ledger.entries import Tail, append_entries
 from edge_agent.ledger.store import Store
 from edge_agent.messages import Effect, Moment
+from edge_agent.quotes import ListStamp
 from edge_agent.site import Site
 from payment_core.identifiers import uuid7
-from payment_core.journal import PRICE_HASH_BYTES, Actor, Entry, Header, Tender, TimeQuality
+from payment_core.journal import (
+    PRICE_HASH_BYTES,
+    Actor,
+    BroughtIn,
+    Captured,
+    CoinBooked,
+    Entry,
+    Expired,
+    Header,
+    LeaseTaken,
+    Refunded,
+    SlipTaken,
+    Tender,
+    TimeQuality,
+    Voided,
+    VoucherTaken,
+)
 from payment_core.policy import Lane
+
+RAISING: Final = frozenset(
+    {LeaseTaken, VoucherTaken, SlipTaken, BroughtIn, CoinBooked, Captured, Voided, Expired, Refunded}
+)
+"""Entries that may raise what lies at this hub: the caps are looked at once more behind a step with one of them."""
 
 
 class Spot(msgspec.Struct, frozen=True):
@@ -24,12 +47,14 @@ class Spot(msgspec.Struct, frozen=True):
     authorization_id: bytes | None = None
     tax_code: str | None = None
     reasons: str | None = None
+    stamp: ListStamp | None = None
+    """the price list it was priced by, where that is not simply the one in force"""
 
 
 class Draft:
     """Everything one step has read and decided so far. `seq` is that of the last entry written or drafted."""
 
-    __slots__ = ("_dice", "_entries", "_open", "effects", "now", "seq", "site", "store", "tail")
+    __slots__ = ("_dice", "_entries", "_open", "effects", "now", "raising", "seq", "site", "store", "tail")
 
     def __init__(self, *, store: Store, site: Site, now: Moment, tail: Tail, dice: Callable[[int], bytes]) -> None:
         self.store = store
@@ -40,6 +65,7 @@ class Draft:
         self._entries: list[Entry] = []
         self._open: list[Authorization] | None = None
         self.effects: list[Effect] = []
+        self.raising: list[Entry] = []
         self._dice = dice
 
     @property
@@ -55,6 +81,7 @@ class Draft:
         """Take the next seq and return the header of the entry that is to be written with it."""
         self.seq += 1
         now, lane, site = self.now, spot.lane, self.site
+        stamp = spot.stamp or site.stamp
         return Header(
             self.seq,
             now.wall_ms,
@@ -69,8 +96,8 @@ class Draft:
             lane.machine if lane else None,
             lane.id if lane else None,
             spot.authorization_id,
-            site.price_version,
-            site.price_hash[:PRICE_HASH_BYTES] if site.price_hash else None,
+            stamp.version if stamp else None,
+            stamp.hash[:PRICE_HASH_BYTES] if stamp else None,
             spot.tax_code,
             spot.reasons,
             site.devices_version,
@@ -78,7 +105,7 @@ class Draft:
 
     def load(self, row: AuthorizationRow) -> Authorization:
         """Return an authorization with what was held, also one of this very step."""
-        if row.held_seq > self.tail.seq:
+        if max(row.held_seq, row.ended_seq) > self.tail.seq:
             self.flush()
         return authorizations.load(self.store, row)
 
@@ -92,6 +119,8 @@ class Draft:
     def journal(self, entry: Entry) -> None:
         """Add an entry whose header came from `header`."""
         self._entries.append(entry)
+        if type(entry) in RAISING:
+            self.raising.append(entry)
 
     def flush(self) -> None:
         """Write the entries drafted so far into the open database transaction."""

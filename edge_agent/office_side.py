@@ -25,6 +25,7 @@ def load_documents(store: Store, site: Site) -> None:
     LedgerError: a document is there that this release cannot read; without it nobody knows what may be sold.
     """
     site.frozen = outbox.frozen_reason(store)
+    site.list_age.load(store)
     for name in office_facts.document_versions(store):
         held = office_facts.document(store, name)
         assert held is not None
@@ -51,16 +52,20 @@ def take_lease(draft: Draft, fact: LeaseArrived) -> None:
         draft.journal(LeaseTaken(1, header, fact.account_id, fact.unit, fact.epoch, fact.granted, added, fact.lot))
 
 
-def take_list(draft: Draft, fact: ListArrived) -> None:
-    """Take over a list that is newer and fits; ask for a full one where it does not fit."""
+def take_list(draft: Draft, fact: ListArrived) -> bool:
+    """Take over a list that is newer and fits; ask for a full one where it does not fit. True: taken."""
     held = office_facts.list_version(draft.store)
+    if fact.version == held:
+        draft.site.list_age.renew(draft.store, draft.now)
     if fact.version <= held:
-        return
+        return False
     if not fact.full and fact.base_version != held:
         draft.effect(AskFullList(held))
-        return
+        return False
     office_facts.take_list(draft.store, fact.version, fact.rows, full=fact.full)
+    draft.site.list_age.renew(draft.store, draft.now)
     draft.effect(Log("list.taken", {"version": fact.version, "rows": len(fact.rows)}))
+    return True
 
 
 def take_document(draft: Draft, fact: DocumentArrived) -> None:
@@ -88,5 +93,7 @@ def take_receipt(draft: Draft, fact: ReceiptTaken) -> None:
     """Move the cursor; a receipt for a batch that is not waiting, or that ends elsewhere, moves nothing."""
     if not outbox.take_receipt(draft.store, fact.batch_seq, fact.seq):
         draft.effect(Log("receipt.ignored", {"batch": fact.batch_seq}))
-    elif draft.now.quality <= TimeQuality.HELD:
+        return
+    draft.site.list_age.renew(draft.store, draft.now)  # the office was heard: its newer list would have come with it
+    if draft.now.quality <= TimeQuality.HELD:
         outbox.prune_old(draft.store, draft.now.wall_ms)

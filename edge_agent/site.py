@@ -5,11 +5,21 @@ from typing import Final
 
 import msgspec
 
+from cloud_sync.protocol.messages import Trust
+from edge_agent.ledger.cache import CacheIndex
+from edge_agent.list_age import ListAge
+from edge_agent.quotes import ListStamp, Quote, ShownPrices, Tariff
+from edge_agent.step_up import StepUps
 from payment_core.bus import Birth, DeviceState
 from payment_core.errors import DECODE_FAULTS
+from payment_core.identifiers import uuid_text
 from payment_core.policy import DevicesDocument, Lane, RiskDocument
+from payment_core.price_calendar import NO_CALENDAR, Calendar
 from payment_core.pricing import LocalTime, PriceList
+from payment_core.staff_policy import Desk, StaffDocument
 
+CLOSED: Final = "closed"
+"""Why a hub is frozen that has signed its epoch off."""
 SALES_KEPT: Final = 512
 """One for every lane a bounce can come from, and some."""
 
@@ -35,11 +45,15 @@ class Site:
         self.hub_id = hub_id
         self.epoch = epoch
         self.venue_id = venue_id
+        self._venue = uuid_text(venue_id)
         self.pepper = pepper
         self.risk = RiskDocument(version=0)
-        self.prices: PriceList | None = None
-        self.price_version: int | None = None
-        self.price_hash: bytes | None = None
+        self.known_ms = 0
+        """Wall time when the clock was last to be trusted: what lies before it has certainly been."""
+        self.next_switch_ms: int | None = None
+        """When the next document comes into force that waits for its moment (UTC ms)."""
+        self.tariff: Tariff | None = None
+        self.calendar: Calendar = NO_CALENDAR
         self.devices_version: int | None = None
         self.lanes: dict[str, Lane] = {}
         self.lane_of_device: dict[str, Lane] = {}
@@ -48,13 +62,29 @@ class Site:
         self.states: dict[str, DeviceState] = {}
         self.unbooked: dict[str, Heard] = {}
         self.office_up = False
+        self.shown = ShownPrices()
+        self.list_age = ListAge()
+        self.step_ups = StepUps()
+        self.lanes_of_step_up: dict[str, tuple[Lane, ...]] = {}
+        """Lanes by the reader where their second factors are shown, where that is another than their own."""
+        self._staff_cards: tuple[StaffDocument, frozenset[bytes]] | None = None
         self.prices_shown: dict[str, int] = {}
         self.shown_at: LocalTime | None = None
         self.frozen = ""
+        self.peers: dict[bytes, str] = {}
+        self.lan_up = False
+        self.cache = CacheIndex()
+        self.most_outstanding: int | None = None
+        """What may be spent of the currency here, at most; None: not looked at yet (edge_agent.lease_keeper)."""
         self._waiting: dict[bytes, int] = {}
         self._doubts: dict[bytes, int] = {}
         self.sold_ms: dict[bytes, int] = {}
-        self._evidence: set[tuple[bytes, str]] = set()
+        self.staff = StaffDocument(version=0)
+        self.desk_of_reader: dict[str, Desk] = {}
+        self.doubt_due: dict[bytes, int] = {}
+        """Doubts, and when (boottime) policy looks at each; staff's own are not in it any more."""
+        self.cannot_tell: set[bytes] = set()
+        """Open authorizations whose device was asked and said it does not know."""
 
     def wait_for(self, authorization_id: bytes, until_ms: int) -> None:
         """Remember by when (boottime) a device owes an answer; the newest wait stands last."""
@@ -84,14 +114,59 @@ class Site:
         return late
 
     @property
+    def closed(self) -> bool:
+        """Say whether this epoch has its last record: nothing may be written behind it."""
+        return self.frozen == CLOSED
+
+    @property
     def waiting(self) -> int:
         """How many answers devices owe."""
         return len(self._waiting)
 
     @property
+    def prices(self) -> PriceList | None:
+        """The price list in force."""
+        return self.tariff.prices if self.tariff else None
+
+    @property
+    def stamp(self) -> ListStamp | None:
+        """Which price list is in force."""
+        return self.tariff.stamp if self.tariff else None
+
+    @property
+    def price_version(self) -> int | None:
+        """The version of the price list in force."""
+        return self.tariff.stamp.version if self.tariff else None
+
+    @property
+    def price_hash(self) -> bytes | None:
+        """The SHA-256 of the price list in force."""
+        return self.tariff.stamp.hash if self.tariff else None
+
+    @property
     def currency(self) -> str:
         """The venue's currency, known from its price list."""
-        return self.prices.unit if self.prices else ""
+        return self.tariff.prices.unit if self.tariff else ""
+
+    def quote(self, lane: Lane, local: LocalTime | None, *, tier: str = "", group: str = "") -> Quote | None:
+        """Return what a play at a lane costs a guest of this tier and group by the list in force, or None."""
+        if self.tariff is None:
+            return None
+        return self.tariff.quote(lane, local, calendar=self.calendar, venue=self._venue, tier=tier, group=group)
+
+    def quote_to_pay(
+        self, lane: Lane, local: LocalTime | None, *, boottime_ms: int, tier: str = "", group: str = ""
+    ) -> Quote | None:
+        """Return what a tap pays now: never more than its page showed within the last 30 s."""
+        return self.shown.best(lane.id, self.quote(lane, local, tier=tier, group=group), boottime_ms)
+
+    @property
+    def staff_cards(self) -> frozenset[bytes]:
+        """The credential ids of the staff."""
+        if self._staff_cards is None or self._staff_cards[0] is not self.staff:
+            ids = frozenset(bytes.fromhex(card) for person in self.staff.people for card in person.credentials)
+            self._staff_cards = (self.staff, ids)
+        return self._staff_cards[1]
 
     def note_sale(self, authorization_id: bytes, boottime_ms: int) -> None:
         """Remember when a sale was made by the clock that does not jump; the oldest is forgotten."""
@@ -99,13 +174,11 @@ class Site:
         if len(self.sold_ms) > SALES_KEPT:
             del self.sold_ms[next(iter(self.sold_ms))]
 
-    def is_news(self, authorization_id: bytes, outcome: str) -> bool:
-        """Say whether this evidence is the first of its kind since the start; a device may say it again and again."""
-        known = (authorization_id, outcome) in self._evidence
-        if len(self._evidence) >= SALES_KEPT:
-            self._evidence.clear()
-        self._evidence.add((authorization_id, outcome))
-        return not known
+    def settled(self, authorization_id: bytes) -> None:
+        """Forget an authorization that ended."""
+        self.stop_waiting(authorization_id)
+        self.doubt_due.pop(authorization_id, None)
+        self.cannot_tell.discard(authorization_id)
 
     def ready(self, device: str) -> bool:
         """Say whether a device has introduced itself and is online, and so is its bridge.
@@ -120,30 +193,55 @@ class Site:
 
     def apply(self, name: str, content: bytes) -> DocumentRefused | None:
         """Put a document in force, or say why not; an unknown name is kept and ignored."""
-        try:
-            match name:
-                case "devices":
-                    self._devices(msgspec.json.decode(content, type=DevicesDocument))
-                case "prices":
-                    self.prices = msgspec.json.decode(content, type=PriceList)
-                    self.price_version = self.prices.version
-                    self.price_hash = hashlib.sha256(content).digest()
-                case "risk":
-                    self.risk = msgspec.json.decode(content, type=RiskDocument)
-                case _:
-                    pass
-        except DECODE_FAULTS as error:
-            return DocumentRefused(reason=f"document {name}: {error}")
+        document = read_document(name, content)
+        match document:
+            case DocumentRefused():
+                return document
+            case DevicesDocument():
+                self._devices(document)
+            case PriceList():
+                self.tariff = Tariff(document, ListStamp(document.version, hashlib.sha256(content).digest()))
+            case RiskDocument():
+                self.risk = document
+            case Calendar():
+                self.calendar = document
+            case None:
+                pass
         return None
 
     def _devices(self, document: DevicesDocument) -> None:
         self.devices_version = document.version
+        self.shown.forget()
         self.lanes = {lane.id: lane for lane in document.lanes}
         self.lane_of_device = {}
+        self.lanes_of_step_up = {}
         for lane in document.lanes:
+            if lane.step_up_reader not in ("", lane.reader):
+                known = self.lanes_of_step_up.get(lane.step_up_reader, ())
+                self.lanes_of_step_up[lane.step_up_reader] = (*known, lane)
             for device in (lane.reader, lane.output, lane.acceptor):
                 if device:
                     self.lane_of_device[device] = lane
         self.coins = {
             device: {coin.position: coin.amount for coin in coins} for device, coins in document.coins.items()
         }
+
+
+Read = DevicesDocument | PriceList | RiskDocument | Calendar
+_SHAPES: Final[dict[str, type[Read]]] = {
+    "devices": DevicesDocument,
+    "prices": PriceList,
+    "risk": RiskDocument,
+    "calendar": Calendar,
+}
+
+
+def read_document(name: str, content: bytes) -> Read | DocumentRefused | None:
+    """Return a document's content, None for a name that this hub does not know, or why it cannot be read."""
+    shape = _SHAPES.get(name)
+    if shape is None:
+        return None
+    try:
+        return msgspec.json.decode(content, type=shape)
+    except DECODE_FAULTS as error:
+        return DocumentRefused(reason=f"document {name}: {error}")

@@ -15,10 +15,20 @@ AgeBand = Literal["adult", "minor", "unknown"]
 CLASSES: Final[tuple[CredentialClass, ...]] = ("A", "B", "C")
 
 
+class Right(msgspec.Struct, frozen=True, array_like=True):
+    """A pass: plays on the machines of `group` without money until `until_ms` (UTC), `cool_down_ms` apart."""
+
+    group: str
+    until_ms: Whole
+    cool_down_ms: Whole = 0
+
+
 class ListRow(msgspec.Struct, frozen=True, array_like=True):
     """One credential as the office tells it to hubs. Limits are minor units of the venue's currency; None: the class's.
 
     `valid_until_ms` None: no end. `token_key`: 16 bytes for class A, else empty. `life` grows when it is reissued.
+    `zones`, `venues`: where alone it counts; empty: everywhere. `step_up`: every tap needs a second factor.
+    `group`: the guest's, for prices.
     """
 
     credential_id: bytes
@@ -35,3 +45,8 @@ class ListRow(msgspec.Struct, frozen=True, array_like=True):
     valid_until_ms: Whole | None = None
     token_key: bytes = b""
     life: Whole = 1
+    rights: tuple[Right, ...] = ()
+    zones: tuple[str, ...] = ()
+    venues: tuple[bytes, ...] = ()
+    step_up: bool = False
+    group: str = ""

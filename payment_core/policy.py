@@ -4,8 +4,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from payment_core.credential import CredentialClass
+from payment_core.credential import AgeBand, CredentialClass
 from payment_core.lots import LotOrder
+from payment_core.price_calendar import DAY_MINUTES, EVERY_DAY, DayKind, LocalTime
 
 DAY_MS: Final = 24 * 3_600_000
 
@@ -47,11 +48,50 @@ class DevicesDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ClassLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Caps of one credential class in minor units of the venue's currency; None: no cap of its own."""
+    """Caps of one credential class in minor units of the venue's currency; None: no cap of its own.
+
+    `per_day`: for each card, also where several share an account. `zones`: where alone the class pays; empty: all.
+    """
 
     class_: CredentialClass = msgspec.field(name="class")
     per_tap: int | None = None
     per_day: int | None = None
+    zones: tuple[str, ...] = ()
+
+
+class Hours(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Minutes of the venue's day by its wall clock; `from_minute` >= `to_minute` runs across midnight.
+
+    `weekdays` (1 Monday) and `days` are those of the business date: a Friday from 22:00 to 02:00 ends on Saturday
+    morning. `days` empty: every kind of day.
+    """
+
+    from_minute: int = 0
+    to_minute: int = DAY_MINUTES
+    weekdays: tuple[int, ...] = EVERY_DAY
+    days: tuple[DayKind, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.from_minute < DAY_MINUTES and 0 <= self.to_minute <= DAY_MINUTES):
+            message = "from_minute is 0 to 1439 and to_minute 0 to 1440: minutes after midnight, 840 is 14:00"
+            raise ValueError(message)
+        if not self.weekdays or not set(self.weekdays) <= set(EVERY_DAY):
+            message = "weekdays are 1 (Monday) to 7 (Sunday), at least one"
+            raise ValueError(message)
+
+    def contain(self, local: LocalTime, kind: DayKind | None) -> bool:
+        """Say whether a moment lies in them; `kind`: what kind of day its business date is."""
+        if local.weekday not in self.weekdays or (self.days and kind not in self.days):
+            return False
+        if self.from_minute < self.to_minute:
+            return self.from_minute <= local.minute < self.to_minute
+        return local.minute >= self.from_minute or local.minute < self.to_minute
+
+
+class Curfew(Hours, frozen=True, forbid_unknown_fields=True):
+    """Hours in which guests of these ages may not play."""
+
+    ages: tuple[AgeBand, ...] = ("minor",)
 
 
 class Velocity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,8 +114,12 @@ class RiskDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     The bound: `lease_cap` X_h, `top_up_cap` T_h, `doubt_cap_per_day` D_h beside `floor_per_hub` C_h, all in minor units
     of the venue's currency; None: no cap, and the bound says so. `doubt_after_ms`: when policy decides a doubt that no
     read-back has settled. `idle_return_ms`: leases nobody used for so long go back; at `closing_minute` all do.
-    `list_age_…`: an older list than that and `stale_list` counts. `clock_unknown`: age and hour rules while the hub
-    does not know the time. `velocities`: further windows beside `velocity`.
+    `list_age_…`: an older list than that and `stale_list` counts: halved caps, or `stop`, which is no floor at all
+    either; leases stay good. `velocities`: further windows beside `velocity`.
+
+    `opening`: when guests may play, by any of them; empty: always. `curfews`: who may not when. A guest listed as
+    minor may not from `minor_closing_minute` to `minor_opening_minute`. `clock_unknown`: what these rules say, and
+    whether passes count, while the hub does not know the time.
     """
 
     version: int
@@ -106,6 +150,14 @@ class RiskDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clock_unknown: Literal["allow", "refuse"] = "refuse"
     lot_order: LotOrder = "gift_first"
     step_up_life_ms: int = 30_000
+    minor_opening_minute: int = 6 * 60
+    opening: tuple[Hours, ...] = ()
+    curfews: tuple[Curfew, ...] = ()
+
+    @property
+    def windows(self) -> tuple[Velocity, ...]:
+        """All velocity windows, in a fixed order."""
+        return (*(() if self.velocity is None else (self.velocity,)), *self.velocities)
 
     def limit_of(self, class_: CredentialClass) -> ClassLimit:
         """Return the caps of a class; a class the document does not name has none."""

@@ -1,4 +1,4 @@
-"""Lease rows: the guest's money at this hub, and the account's use of today and of the velocity window beside it."""
+"""Lease rows: the guest's money at this hub, and the account's use that caps look at beside it."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -12,17 +12,13 @@ from payment_core.lots import LotShare, is_expired
 
 _SELECT: Final = (
     "SELECT unit, epoch, granted, committed, released, refunded, lot, kind, opened_ms, expires_ms, closed, touched_ms, "
-    "day, day_amount, window_start_ms, window_count, window_amount, windows FROM leases WHERE account_id = ? "
-    "ORDER BY unit, epoch, lot"
+    "used FROM leases WHERE account_id = ? ORDER BY unit, epoch, lot"
 )
 _AT: Final = "WHERE account_id = ? AND unit = ? AND epoch = ? AND lot = ?"
 
 
 class LeaseRow(msgspec.Struct, frozen=True):
-    """A lease of one lot with the use counted on it: amounts of use in minor units of the venue's currency.
-
-    `touched_ms`: UTC ms of the last change; `windows`: use in the further velocity windows, packed by who counts them.
-    """
+    """A lease of one lot. `touched_ms`: UTC ms of the last change; `used`: use counted here (payment_core.usage)."""
 
     lease: Lease
     kind: LotKind
@@ -30,12 +26,7 @@ class LeaseRow(msgspec.Struct, frozen=True):
     expires_ms: int | None
     closed: bool
     touched_ms: int
-    day: int
-    day_amount: int
-    window_start_ms: int
-    window_count: int
-    window_amount: int
-    windows: bytes
+    used: bytes
 
     @property
     def share(self) -> LotShare:
@@ -83,41 +74,17 @@ class LeasePlace(msgspec.Struct, frozen=True):
         return self.account_id, self.unit, self.epoch, self.lot.lot if self.lot else b""
 
 
-class Use(msgspec.Struct, frozen=True):
-    """What a tap counts as for the account's day and velocity window: `cost` in the venue's currency."""
-
-    cost: int
-    day: int
-    now_ms: int
-    window_ms: int
-    windows: bytes = b""
-
-
-def commit_part(store: Store, row: LeaseRow, amount: int, use: Use | None, *, now_ms: int) -> None:
+def commit_part(store: Store, row: LeaseRow, amount: int, *, now_ms: int, used: bytes | None = None) -> None:
     """Spend `amount` at HELD; the database refuses to go below zero.
 
-    The first part of a tap carries its `use`, whichever purse pays it: a tap counts once, on one of the account's rows.
+    The first part of a tap carries the account's use (`used`), whichever purse pays it: a tap counts once, on one row.
     """
-    if use is None:
+    if used is None:
         sql = f"UPDATE leases SET committed = committed + ?, touched_ms = ? {_AT}"
         store.execute(sql, (amount, now_ms, *row.place))
         return
-    same_day, same_window = row.day >= use.day, use.now_ms - row.window_start_ms < use.window_ms
-    store.execute(
-        "UPDATE leases SET committed = committed + ?, touched_ms = ?, day = ?, day_amount = ?, window_start_ms = ?, "
-        f"window_count = ?, window_amount = ?, windows = ? {_AT}",
-        (
-            amount,
-            now_ms,
-            max(row.day, use.day),  # a clock that goes back opens no day anew
-            row.day_amount * same_day + use.cost,
-            row.window_start_ms if same_window else use.now_ms,
-            row.window_count * same_window + 1,
-            row.window_amount * same_window + use.cost,
-            use.windows,
-            *row.place,
-        ),
-    )
+    sql = f"UPDATE leases SET committed = committed + ?, touched_ms = ?, used = ? {_AT}"
+    store.execute(sql, (amount, now_ms, used, *row.place))
 
 
 def release_parts(store: Store, account_id: bytes, parts: Iterable[Part]) -> None:

@@ -110,20 +110,15 @@ VERSION_2: Final = (
         released INTEGER NOT NULL DEFAULT 0 CHECK(released >= 0),
         refunded INTEGER NOT NULL DEFAULT 0 CHECK(refunded >= 0),
         touched_ms INTEGER NOT NULL DEFAULT 0,
-        day INTEGER NOT NULL DEFAULT 0,
-        day_amount INTEGER NOT NULL DEFAULT 0,
-        window_start_ms INTEGER NOT NULL DEFAULT 0,
-        window_count INTEGER NOT NULL DEFAULT 0,
-        window_amount INTEGER NOT NULL DEFAULT 0,
-        windows BLOB NOT NULL DEFAULT x'',
+        used BLOB NOT NULL DEFAULT x'',
         PRIMARY KEY(account_id, unit, epoch, lot),
         CHECK(released + refunded <= committed),
         CHECK(granted - committed + released + refunded >= 0),
         CHECK(closed = 0 OR granted - committed + released + refunded = 0)) STRICT, WITHOUT ROWID""",
-    """INSERT INTO leases(account_id, unit, epoch, lot, granted, from_office, committed, released, refunded, day,
-        day_amount, window_start_ms, window_count, window_amount)
-        SELECT account_id, unit, epoch, x'', granted, granted, committed, released, refunded, day, day_amount,
-        window_start_ms, window_count, window_amount FROM leases_1""",
+    """INSERT INTO leases(account_id, unit, epoch, lot, granted, from_office, committed, released, refunded, used)
+        SELECT account_id, unit, epoch, x'', granted, granted, committed, released, refunded,
+        iif(day_amount > 0, CAST(json_array(json_array(json_array('', day, day_amount)), json_array()) AS BLOB), x'')
+        FROM leases_1""",
     "DROP TABLE leases_1",
     """CREATE TRIGGER leases_only_rise BEFORE UPDATE ON leases
         WHEN NEW.granted < OLD.granted OR NEW.committed < OLD.committed OR NEW.from_office < OLD.from_office
@@ -142,16 +137,36 @@ VERSION_2: Final = (
     """CREATE TRIGGER refund_sums_only_rise BEFORE UPDATE ON refund_sums
         WHEN NEW.refunded < OLD.refunded OR NEW.captured <> OLD.captured
         BEGIN SELECT RAISE(ABORT, 'what was refunded stays refunded'); END""",
-    """CREATE TABLE requests(
-        id BLOB PRIMARY KEY CHECK(length(id) = 16), content BLOB NOT NULL, seq INTEGER NOT NULL)
+    """CREATE TABLE increases(
+        authorization_id BLOB NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY(authorization_id, seq))
         STRICT, WITHOUT ROWID""",
+    """CREATE TABLE late_evidence(
+        authorization_id BLOB NOT NULL, outcome TEXT NOT NULL, seq INTEGER NOT NULL,
+        PRIMARY KEY(authorization_id, outcome)) STRICT, WITHOUT ROWID""",
+    """CREATE TRIGGER authorizations_gone AFTER DELETE ON authorizations BEGIN
+        DELETE FROM refund_sums WHERE authorization_id = OLD.id;
+        DELETE FROM increases WHERE authorization_id = OLD.id;
+        DELETE FROM late_evidence WHERE authorization_id = OLD.id; END""",
+    """CREATE TABLE requests(
+        id BLOB PRIMARY KEY CHECK(length(id) = 16), content BLOB NOT NULL, answer BLOB NOT NULL, seq INTEGER NOT NULL)
+        STRICT, WITHOUT ROWID""",
+    """CREATE TABLE staff_use(
+        day INTEGER NOT NULL, staff TEXT NOT NULL, act TEXT NOT NULL, count INTEGER NOT NULL, amount INTEGER NOT NULL,
+        PRIMARY KEY(day, staff, act)) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE pin_faults(
+        staff TEXT PRIMARY KEY, count INTEGER NOT NULL, until_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID""",
     """CREATE TRIGGER requests_fixed BEFORE UPDATE ON requests
         BEGIN SELECT RAISE(ABORT, 'what was asked for under an id does not change'); END""",
     """CREATE TABLE vouchers_given(
-        seq INTEGER PRIMARY KEY, to_hub BLOB NOT NULL, taken INTEGER NOT NULL DEFAULT 0) STRICT""",
+        seq INTEGER PRIMARY KEY, to_hub BLOB NOT NULL, account_id BLOB NOT NULL, amount INTEGER NOT NULL,
+        body BLOB NOT NULL, taken INTEGER NOT NULL DEFAULT 0) STRICT""",
     """CREATE TABLE vouchers_taken(
         from_hub BLOB NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, at_seq INTEGER NOT NULL,
-        PRIMARY KEY(from_hub, epoch, seq)) STRICT, WITHOUT ROWID""",
+        amount INTEGER NOT NULL, PRIMARY KEY(from_hub, epoch, seq)) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX vouchers_taken_at ON vouchers_taken(at_seq)",
+    """CREATE TABLE peer_news(
+        number INTEGER NOT NULL, to_hub BLOB NOT NULL, body BLOB NOT NULL, PRIMARY KEY(number, to_hub))
+        STRICT, WITHOUT ROWID""",
     """CREATE TRIGGER vouchers_taken_stay BEFORE DELETE ON vouchers_taken
         BEGIN SELECT RAISE(ABORT, 'a voucher is taken once, for ever'); END""",
     """CREATE TABLE slips_taken(
@@ -172,8 +187,19 @@ VERSION_2: Final = (
     """CREATE TABLE boxes(
         box TEXT NOT NULL, kind TEXT NOT NULL, unit TEXT NOT NULL, booked INTEGER NOT NULL,
         PRIMARY KEY(box, kind, unit)) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE lots_made(
+        lot BLOB PRIMARY KEY CHECK(length(lot) = 16), account_id BLOB NOT NULL, unit TEXT NOT NULL,
+        amount INTEGER NOT NULL, gift_of BLOB NOT NULL) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE won_credit(
+        lane TEXT NOT NULL, unit TEXT NOT NULL, amount INTEGER NOT NULL CHECK(amount >= 0), since_ms INTEGER NOT NULL,
+        PRIMARY KEY(lane, unit)) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE claimed(
+        day INTEGER NOT NULL, account_id BLOB NOT NULL, unit TEXT NOT NULL, amount INTEGER NOT NULL,
+        PRIMARY KEY(day, account_id, unit)) STRICT, WITHOUT ROWID""",
+    "CREATE TABLE uses(account_id BLOB PRIMARY KEY, used BLOB NOT NULL) STRICT, WITHOUT ROWID",
     """CREATE TABLE right_uses(
         account_id BLOB NOT NULL, right TEXT NOT NULL, at_ms INTEGER NOT NULL, lane TEXT NOT NULL,
+        authorization_id BLOB NOT NULL DEFAULT x'',
         PRIMARY KEY(account_id, right)) STRICT, WITHOUT ROWID""",
     """CREATE TABLE document_archive(
         name TEXT NOT NULL, version INTEGER NOT NULL, effective_ms INTEGER NOT NULL DEFAULT 0, content BLOB NOT NULL,
