@@ -3,16 +3,27 @@
 from typing import Final
 
 from edge_agent.draft import Draft, Spot
+from edge_agent.intake import Intake, bring_in
 from edge_agent.ledger.authorizations import Authorization
 from edge_agent.messages import Show
 from edge_agent.plays import hold_and_command, view_of
-from payment_core.journal import Actor, Held, Part, Tender
+from payment_core.journal import Actor, Held, Part, Source, Tender
 from payment_core.money import Money
 from payment_core.policy import Lane
 from payment_core.pricing import find_price
 
 MAX_CREDITS: Final = 100
 """Credits of one command, as the coin line takes them; what is left plays after it."""
+
+
+_LYING_AT: Final = {
+    True: "SELECT amount FROM coin_credit WHERE lane = ? AND unit = ?",
+    False: "SELECT amount FROM won_credit WHERE lane = ? AND unit = ?",
+}
+_TAKE_FROM: Final = {
+    True: "UPDATE coin_credit SET amount = amount - ? WHERE lane = ? AND unit = ?",
+    False: "UPDATE won_credit SET amount = amount - ? WHERE lane = ? AND unit = ?",
+}
 
 
 def add(draft: Draft, lane: Lane, amount: int) -> None:
@@ -47,6 +58,48 @@ def _hold(draft: Draft, lane: Lane, paid: Money, credits: int, tax_code: str | N
     held = Held(1, header, (part,), None, None, None, lane.output, draft.site.epoch, header.seq, expires_ms)
     hold_and_command(draft, held, spot, credits=credits)
     draft.effect(Show(lane.id, view_of(draft, lane, "held", paid)))
+
+
+def lying_at(draft: Draft, lane: Lane, unit: str) -> int:
+    """Return what lies at a lane unplayed (coins, in the currency) or unclaimed (what was won there)."""
+    rows = draft.store.rows(_LYING_AT[unit == draft.site.currency], (lane.id, unit))
+    return int(rows[0][0]) if rows else 0
+
+
+def may_claim(draft: Draft, account_id: bytes, unit: str, amount: int) -> bool:
+    """Say whether so much more may come from machines to an account today; the default is nothing at all."""
+    cap = draft.site.staff.credit_to_account
+    return cap > 0 and _claimed(draft, account_id, unit) + amount <= cap
+
+
+def claim(
+    draft: Draft, lane: Lane, account_id: bytes, unit: str, amount: int, *, intake_id: bytes, staff: str = ""
+) -> None:
+    """Move what lies at a lane to an account; the caller has looked at the cap."""
+    money = unit == draft.site.currency
+    draft.store.execute(_TAKE_FROM[money], (amount, lane.id, unit))
+    source, place = (Source.LANE_CREDIT, lane.id) if money else (Source.WON, lane.machine)
+    what = Intake(account_id, unit, amount, source, place, intake_id, staff=staff)
+    bring_in(draft, what, lane=lane)
+    day = _this_day(draft)
+    draft.store.execute("DELETE FROM claimed WHERE day < ?", (day,))
+    draft.store.execute(
+        "INSERT INTO claimed(day, account_id, unit, amount) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
+        (day, account_id, unit, amount),
+    )
+
+
+def _claimed(draft: Draft, account_id: bytes, unit: str) -> int:
+    sql = "SELECT amount FROM claimed WHERE day = ? AND account_id = ? AND unit = ?"
+    rows = draft.store.rows(sql, (_this_day(draft), account_id, unit))
+    return int(rows[0][0]) if rows else 0
+
+
+def _this_day(draft: Draft) -> int:
+    """Return the business date that counts: a clock that goes back opens no day anew."""
+    latest = draft.store.rows("SELECT coalesce(max(day), 0) FROM claimed")[0][0]
+    return max(draft.now.business_date, int(latest))
 
 
 def on_device(draft: Draft, device: str) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from edge_agent.draft import Draft, Spot
-from edge_agent.ledger import authorizations, leases
+from edge_agent.ledger import authorizations, leases, notices
 from edge_agent.ledger.authorizations import Authorization, AuthorizationRow
 from edge_agent.messages import Answered, Log, Send, Show
 from payment_core.authorization import FINAL, State, Step
@@ -19,6 +19,7 @@ from payment_core.journal import (
     Commanded,
     Expired,
     Held,
+    Increased,
     InDoubt,
     LateEvidence,
     Part,
@@ -27,8 +28,8 @@ from payment_core.journal import (
 )
 from payment_core.money import Money
 from payment_core.policy import Lane
-from payment_core.pricing import find_price
-from payment_core.recovery import STEP_OF_OUTCOME
+from payment_core.pricing import find_price, tax_in
+from payment_core.recovery import STEP_OF_OUTCOME, can_tell
 
 ASK_AGAIN_MS: Final = 60_000
 """A doubt is asked about again and again: a question or its answer may have been lost."""
@@ -71,23 +72,61 @@ def ask(draft: Draft, row: Authorization) -> None:
         draft.site.ask_again(row.id, draft.now.boottime_ms + ASK_AGAIN_MS)
 
 
+class Why(msgspec.Struct, frozen=True):
+    """Why an authorization ends: the cause, and with `STAFF` who says so and what he noted."""
+
+    cause: Cause
+    staff: str = ""
+    note: str = ""
+
+    @property
+    def decided(self) -> bool:
+        """Whether somebody decided a doubt, and not the device by its answer."""
+        return self.cause in (Cause.STAFF, Cause.POLICY, Cause.READ_BACK)
+
+    @property
+    def actor(self) -> Actor:
+        """Who made it happen."""
+        return {Cause.STAFF: Actor.STAFF, Cause.POLICY: Actor.HUB}.get(self.cause, Actor.DEVICE)
+
+
 def spot_of(draft: Draft, row: Authorization, actor: Actor) -> Spot:
     """Return the header facts of a step that an authorization takes later."""
     tender = Tender.PURSE if row.account_id is not None else Tender.CASH
     lane = draft.site.lanes.get(row.lane) if row.lane else None
-    return Spot(actor, tender, lane, row.id)
+    return Spot(actor, tender, lane, row.id, row.tax_code)
 
 
-def deliver(draft: Draft, row: Authorization, credits: int, cause: Cause) -> None:
+def increase(draft: Draft, row: Authorization, parts: tuple[Part, ...]) -> None:
+    """Put more aside under an authorization that is still open; the caller has the money's leases spent."""
+    header = draft.header(spot_of(draft, row, Actor.GUEST))
+    authorizations.increase(draft.store, row, seq=header.seq)
+    draft.journal(Increased(1, header, parts, row.account_id))
+
+
+def deliver(draft: Draft, row: Authorization, credits: int, why: Why) -> None:
     """Capture what was delivered; what was not goes back in the same entry."""
-    step = Step.CONFIRM if cause in (Cause.STAFF, Cause.POLICY, Cause.READ_BACK) else Step.DELIVER
-    captured, released = split_parts(row, credits)
+    earned, released = split_parts(row, credits)
     doubt = row.state is State.IN_DOUBT
-    authorizations.move(draft.store, row, step)
-    header = draft.header(spot_of(draft, row, Actor.DEVICE))
-    draft.journal(Captured(1, header, captured, row.account_id, cause, released, doubt))
-    give_back(draft, row, released)
-    show_end(draft, row, "approved")
+    header = draft.header(spot_of(draft, row, why.actor))
+    authorizations.move(
+        draft.store, row, Step.CONFIRM if why.decided else Step.DELIVER, ended_seq=header.seq
+    )
+    taxed = tax_of(draft, row, earned)
+    draft.journal(
+        Captured(1, header, earned, row.account_id, why.cause, released, doubt, taxed, why.staff, why.note)
+    )
+    give_back(draft, row, released, told=not doubt)
+    _show_how(draft, row, why, "approved")
+
+
+def tax_of(draft: Draft, row: Authorization, earned: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Return the tax that is part of what was earned in the venue's currency."""
+    prices = draft.site.prices
+    tax = prices.taxes.get(row.tax_code) if prices and row.tax_code else None
+    gross = sum(part.amount for part in earned if part.unit == draft.site.currency)
+    amount = tax_in(gross, tax.milli_percent) if tax else 0
+    return (Part(draft.site.currency, amount),) if amount else ()
 
 
 def split_parts(row: Authorization, credits: int) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
@@ -102,21 +141,30 @@ def split_parts(row: Authorization, credits: int) -> tuple[tuple[Part, ...], tup
     return captured, tuple(part for part in released if part.amount)
 
 
-def fail(draft: Draft, row: Authorization, cause: Cause) -> None:
-    """Give all of it back: the device certainly did not act."""
+def fail(draft: Draft, row: Authorization, why: Why) -> None:
+    """Give all of it back: the device certainly did not act, or somebody decided that it did not."""
     doubt = row.state is State.IN_DOUBT
-    authorizations.move(draft.store, row, Step.FAIL)
-    header = draft.header(spot_of(draft, row, Actor.DEVICE))
-    draft.journal(Voided(1, header, row.parts, row.account_id, cause, doubt))
-    give_back(draft, row, row.parts)
-    show_end(draft, row, "voided")
+    header = draft.header(spot_of(draft, row, why.actor))
+    authorizations.move(draft.store, row, Step.DENY if why.decided else Step.FAIL, ended_seq=header.seq)
+    draft.journal(Voided(1, header, row.parts, row.account_id, why.cause, doubt, why.staff, why.note))
+    give_back(draft, row, row.parts, told=not doubt)
+    _show_how(draft, row, why, "voided")
+
+
+def cancel(draft: Draft, row: Authorization, why: Why) -> None:
+    """Give a hold back that no device was told of: somebody gave it up."""
+    header = draft.header(spot_of(draft, row, why.actor))
+    authorizations.move(draft.store, row, Step.CANCEL, ended_seq=header.seq)
+    draft.journal(Voided(1, header, row.parts, row.account_id, why.cause, staff=why.staff, note=why.note))
+    give_back(draft, row, row.parts, told=False)
 
 
 def lapse(draft: Draft, row: Authorization) -> None:
     """Give a hold back that was never sent."""
-    authorizations.move(draft.store, row, Step.LAPSE)
-    draft.journal(Expired(1, draft.header(spot_of(draft, row, Actor.HUB)), row.parts, row.account_id))
-    give_back(draft, row, row.parts)
+    header = draft.header(spot_of(draft, row, Actor.HUB))
+    authorizations.move(draft.store, row, Step.LAPSE, ended_seq=header.seq)
+    draft.journal(Expired(1, header, row.parts, row.account_id))
+    give_back(draft, row, row.parts, told=False)
 
 
 def doubt(draft: Draft, row: Authorization, cause: Cause) -> None:
@@ -126,14 +174,25 @@ def doubt(draft: Draft, row: Authorization, cause: Cause) -> None:
     authorizations.move(draft.store, row, Step.NO_ANSWER)
     draft.journal(InDoubt(1, draft.header(spot_of(draft, row, Actor.HUB)), row.parts, row.account_id, cause))
     draft.effect(Log("authorization.in_doubt", {"id": uuid_text(row.id), "amount": row.amount}))
+    draft.site.doubt_due[row.id] = draft.now.boottime_ms + draft.site.risk.doubt_after_ms
     show_end(draft, row, "in_doubt")
 
 
-def give_back(draft: Draft, row: Authorization, parts: tuple[Part, ...]) -> None:
-    """Return parts to the leases they came from, or to the lane's coin credit."""
+def give_back(draft: Draft, row: Authorization, parts: tuple[Part, ...], *, told: bool) -> None:
+    """Return parts to the leases they came from, or to the lane's coin credit.
+
+    told: the guest stands there and sees it; else his next tap tells him.
+    """
     if row.account_id is not None:
         leases.release_parts(draft.store, row.account_id, parts)
+        if not told:
+            notices.note(draft.store, row.account_id, parts)
         return
+    to_lane(draft, row, parts)
+
+
+def to_lane(draft: Draft, row: Authorization, parts: tuple[Part, ...]) -> None:
+    """Return a coin play's parts to the credit of its lane."""
     for part in parts:
         draft.store.execute("UPDATE coin_credit SET amount = amount + ? WHERE lane = ?", (part.amount, row.lane))
 
@@ -149,26 +208,45 @@ def on_answer(draft: Draft, fact: Answered, row: Authorization | None) -> None:
         draft.site.stop_waiting(row.id)
     else:
         draft.site.ask_again(row.id, draft.now.boottime_ms + ASK_AGAIN_MS)
+        draft.site.cannot_tell.add(row.id)
     if row.state in FINAL:
         agrees = (outcome == "done") == (row.state in (State.CAPTURED, State.REFUNDED))
         if not agrees and outcome != "unknown":
             late_evidence(draft, row, outcome, fact.device)
     elif step is Step.DELIVER:
         amount = fact.result.amount
-        deliver(draft, row, row.credits if amount is None else amount, Cause.DEVICE)
+        deliver(draft, row, row.credits if amount is None else amount, _heard(draft, row))
     elif step is Step.FAIL:
-        fail(draft, row, Cause.DEVICE)
+        fail(draft, row, _heard(draft, row))
     else:
         doubt(draft, row, Cause.DEVICE)
 
 
+def _heard(draft: Draft, row: Authorization) -> Why:
+    """Return the cause of an answer: in doubt, a device that can look it up was read back."""
+    birth = draft.site.births.get(row.device)
+    read_back = row.state is State.IN_DOUBT and birth is not None and can_tell(birth.capabilities)
+    return Why(Cause.READ_BACK if read_back else Cause.DEVICE)
+
+
 def late_evidence(draft: Draft, row: Authorization, outcome: str, device: str) -> None:
-    """Keep what came after the end for staff, once."""
-    if not draft.site.is_news(row.id, outcome):
+    """Keep what came after the end for staff, once; it changes nothing."""
+    if not authorizations.note_evidence(draft.store, row.id, outcome, seq=draft.seq + 1):
         return
     header = draft.header(spot_of(draft, row, Actor.DEVICE))
     draft.journal(LateEvidence(1, header, row.state.value, outcome, device))
     draft.effect(Log("authorization.late_evidence", {"id": uuid_text(row.id), "outcome": outcome}))
+
+
+def _show_how(draft: Draft, row: Authorization, why: Why, state: str) -> None:
+    """Show the end to who stands there; what staff or policy decide later is for the guest's next tap."""
+    draft.site.settled(row.id)
+    if why.cause in (Cause.STAFF, Cause.POLICY):
+        lane = draft.site.lanes.get(row.lane) if row.lane else None
+        if lane is not None and all(other.lane != row.lane or other.id == row.id for other in draft.open_ones()):
+            draft.effect(Show(lane.id, idle_view(draft, lane)))
+    else:
+        show_end(draft, row, state)
 
 
 def show_end(draft: Draft, row: Authorization, state: str) -> None:

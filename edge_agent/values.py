@@ -8,7 +8,7 @@ from edge_agent import coins
 from edge_agent.draft import Draft, Spot
 from edge_agent.ledger import authorizations
 from edge_agent.messages import FromDevice, Log, SayBooked
-from edge_agent.plays import deliver, late_evidence
+from edge_agent.plays import Why, deliver, late_evidence
 from edge_agent.site import Heard
 from payment_core.authorization import State
 from payment_core.bus import Booked
@@ -36,7 +36,7 @@ def on_credit(draft: Draft, fact: FromDevice, body: CreditDelivered) -> None:
         draft.effect(Log("credit.unknown_command", {"device": fact.device}))
     elif authorization.state in (State.COMMANDED, State.IN_DOUBT):
         draft.site.stop_waiting(authorization.id)
-        deliver(draft, authorization, body.credits, Cause.DEVICE)
+        deliver(draft, authorization, body.credits, Why(Cause.DEVICE))
         if body.credits >= authorization.credits:  # a machine that gave a part is not asked again by itself
             coins.after(draft, authorization)
     elif authorization.state in (State.VOIDED, State.EXPIRED) and _mark(draft, fact, counter=0):

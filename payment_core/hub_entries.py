@@ -87,7 +87,8 @@ class Refunded(Record, tag=8, frozen=True, array_like=True):
     """Captured money goes back to the guest, at this hub at once."""
 
     parts: tuple[Part, ...]
-    account_id: bytes
+    account_id: bytes | None
+    """None: to the credit of the lane whose coins paid"""
     cause: Cause
     refund_id: bytes = b""
     """16 bytes, made by who asked: the same refund asked for twice is one"""

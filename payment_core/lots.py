@@ -86,3 +86,23 @@ def forfeited(rule: GiftRule, *, paid_back: int, paid: int, gift: int, gift_left
             return gift_left
         case "pro_rata":
             return min(gift_left, gift * paid_back // paid) if paid else 0
+
+
+def tax_back(
+    taxed: Sequence[Part], captured: Sequence[Part], before: Sequence[Part], parts: Sequence[Part]
+) -> tuple[Part, ...]:
+    """Return the tax that goes back with a refund of `parts` after refunds of `before`.
+
+    By the share refunded so far, rounded down each time: whoever gets the whole back in parts gets the whole tax back.
+    """
+    back = []
+    for tax in taxed:
+        whole, then, more = (_of_unit(each, tax.unit) for each in (captured, before, parts))
+        amount = tax.amount * (then + more) // whole - tax.amount * then // whole if whole else 0
+        if amount:
+            back.append(Part(tax.unit, amount))
+    return tuple(back)
+
+
+def _of_unit(parts: Sequence[Part], unit: str) -> int:
+    return sum(part.amount for part in parts if part.unit == unit)

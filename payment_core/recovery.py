@@ -1,5 +1,6 @@
 """What a hub does with each open authorization after a start, and with each answer to a question asked then."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -28,5 +29,14 @@ STEP_OF_OUTCOME: Final[dict[str, Step]] = {
     "unknown": Step.NO_ANSWER,
 }
 """A bridge's outcome as a step; silence is NO_ANSWER too."""
+
+READ_BACKS: Final = frozenset({"read_back:hopper_status", "read_back:vend_result", "read_back:counter"})
+"""Capabilities of a device that can be asked later what it gave: ccTalk hopper status, MDB result, its own counter."""
+
+
+def can_tell(capabilities: Iterable[str]) -> bool:
+    """Say whether a device of these capabilities can tell by itself what it gave; a bare pulse cannot."""
+    return not READ_BACKS.isdisjoint(capabilities)
+
 
 assert set(AT_START) == OPEN

@@ -2,6 +2,7 @@
 
 A row is small and its state has a fixed size, so that a step rewrites one page in place. Parts, account, lane and
 device are not stored twice: they are in the entry at `held_seq` and in the COMMANDED entry right behind it.
+`ended_seq` is that of the entry that ended it (or increased it last); until then it is `held_seq`, of the same size.
 """
 
 from typing import Final
@@ -9,9 +10,10 @@ from typing import Final
 import msgspec
 
 from edge_agent.ledger.store import LedgerError, Row, Store
+from edge_agent.quotes import ListStamp, stamp_of
 from payment_core.authorization import OPEN, State, Step, advance
 from payment_core.identifiers import uuid7
-from payment_core.journal import Commanded, Declined, Held, Part, decode_own
+from payment_core.journal import Captured, Commanded, Declined, Held, Increased, Part, decode_own
 
 CODES: Final[dict[State, int]] = {
     State.HELD: 2, State.COMMANDED: 3, State.CAPTURED: 4, State.VOIDED: 5, State.EXPIRED: 6, State.IN_DOUBT: 7,
@@ -20,8 +22,8 @@ CODES: Final[dict[State, int]] = {
 """State as the database keeps it: one byte each (SQLite stores 0 and 1 in none), so an update stays in place."""
 STATES: Final = {code: state for state, code in CODES.items()}
 
-_COLUMNS: Final = "id, state, reader, event_epoch, event_seq, at_ms, held_seq"
-_INSERT: Final = f"INSERT INTO authorizations({_COLUMNS}) VALUES (?,?,?,?,?,?,?)"
+_COLUMNS: Final = "id, state, reader, event_epoch, event_seq, at_ms, held_seq, ended_seq"
+_INSERT: Final = f"INSERT INTO authorizations({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)"
 _BY_ID: Final = f"SELECT {_COLUMNS} FROM authorizations WHERE id = ?"
 _RECENT: Final = (
     f"SELECT {_COLUMNS} FROM authorizations WHERE id >= ? AND reader = ? AND event_epoch = ? AND event_seq = ? LIMIT 1"
@@ -34,10 +36,14 @@ _OPEN: Final = (
 )
 _RECORDS: Final = "SELECT record FROM entries WHERE seq IN (?, ?) ORDER BY seq"
 _UPDATE: Final = "UPDATE authorizations SET state = ? WHERE id = ?"
+_END: Final = "UPDATE authorizations SET state = ?, ended_seq = ? WHERE id = ?"
 
 
 class AuthorizationRow(msgspec.Struct, frozen=True):
-    """Where one stands. The event that asked for it is (reader, event_epoch, event_seq); at_ms: UTC."""
+    """Where one stands. The event that asked for it is (reader, event_epoch, event_seq); at_ms: UTC.
+
+    `ended_seq`: the entry that ended or last increased it; 0 or `held_seq`: there is none yet.
+    """
 
     id: bytes
     state: State
@@ -46,6 +52,7 @@ class AuthorizationRow(msgspec.Struct, frozen=True):
     event_seq: int
     at_ms: int
     held_seq: int
+    ended_seq: int = 0
 
 
 class Authorization(msgspec.Struct, frozen=True):
@@ -63,6 +70,12 @@ class Authorization(msgspec.Struct, frozen=True):
     credits: int = 0
     boot_id: str = ""
     reason: str = ""
+    ended_seq: int = 0
+    tax_code: str | None = None
+    at_ms: int = 0
+    right: str = ""
+    stamp: ListStamp | None = None
+    """the price list it began with, and ends with"""
 
     @property
     def amount(self) -> int:
@@ -71,7 +84,7 @@ class Authorization(msgspec.Struct, frozen=True):
 
 
 def _read(row: Row) -> AuthorizationRow:
-    return AuthorizationRow(row[0], STATES[row[1]], row[2], row[3], row[4], row[5], row[6])
+    return AuthorizationRow(row[0], STATES[row[1]], row[2], row[3], row[4], row[5], row[6], row[7])
 
 
 def _first(rows: list[Row]) -> AuthorizationRow | None:
@@ -80,9 +93,11 @@ def _first(rows: list[Row]) -> AuthorizationRow | None:
 
 def insert(store: Store, row: AuthorizationRow) -> None:
     """Write a new authorization (or a decline); its entries belong to the same commit."""
-    store.execute(
-        _INSERT, (row.id, CODES[row.state], row.reader, row.event_epoch, row.event_seq, row.at_ms, row.held_seq)
-    )
+    values = (
+        row.id, CODES[row.state], row.reader, row.event_epoch, row.event_seq, row.at_ms, row.held_seq,
+        row.ended_seq or row.held_seq,
+    )  # fmt: skip
+    store.execute(_INSERT, values)
 
 
 def by_id(store: Store, authorization_id: bytes) -> AuthorizationRow | None:
@@ -130,27 +145,74 @@ def load(store: Store, row: AuthorizationRow) -> Authorization:
     entries = [decode_own(record) for (record,) in store.rows(_RECORDS, (row.held_seq, row.held_seq + 1))]
     match entries:
         case [Held() as held, Commanded() as told, *_] if told.header.authorization_id == row.id:
-            return Authorization(
-                row.id, row.state, row.held_seq, held.header.lane, held.credential_id, held.account_id, held.parts,
-                told.device, told.command_seq, told.credits, told.boot_id,
-            )  # fmt: skip
-        case [Held() as held, *_]:
-            return Authorization(
-                row.id, row.state, row.held_seq, held.header.lane, held.credential_id, held.account_id, held.parts
+            found = _of(row, held)
+            found = msgspec.structs.replace(
+                found, device=told.device, command_seq=told.command_seq, credits=told.credits, boot_id=told.boot_id
             )
+        case [Held() as held, *_]:
+            found = _of(row, held)
         case [Declined() as declined, *_]:
             return Authorization(
                 row.id, row.state, row.held_seq, declined.header.lane, declined.credential_id, declined.account_id, (),
-                reason=declined.reason,
+                reason=declined.reason, at_ms=row.at_ms,
             )  # fmt: skip
         case _:
             message = f"journal entry {row.held_seq} is not the hold of authorization {row.id.hex()}"
             raise LedgerError(message)
+    if row.ended_seq > row.held_seq:  # most taps never come here: nothing was put on top of an open hold
+        more = [part for entry in _increases(store, row.id) for part in entry.parts]
+        found = msgspec.structs.replace(found, parts=merged((*found.parts, *more))) if more else found
+    return found
 
 
-def move(store: Store, row: Authorization, step: Step) -> State:
-    """Take a step of the table and write the new state."""
+def _of(row: AuthorizationRow, held: Held) -> Authorization:
+    return Authorization(
+        row.id, row.state, row.held_seq, held.header.lane, held.credential_id, held.account_id, held.parts,
+        ended_seq=row.ended_seq, tax_code=held.header.tax_code, at_ms=row.at_ms, right=held.right,
+        stamp=stamp_of(held.header),
+    )  # fmt: skip
+
+
+def _increases(store: Store, authorization_id: bytes) -> list[Increased]:
+    sql = "SELECT record FROM increases JOIN entries USING (seq) WHERE authorization_id = ? ORDER BY seq"
+    found = [decode_own(record) for (record,) in store.rows(sql, (authorization_id,))]
+    return [entry for entry in found if isinstance(entry, Increased)]
+
+
+def merged(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Return parts with one for each lease and lot, in the order they came."""
+    sums: dict[tuple[str, int | None, bytes], int] = {}
+    for part in parts:
+        key = (part.unit, part.lease_epoch, part.lot)
+        sums[key] = sums.get(key, 0) + part.amount
+    return tuple(Part(unit, amount, epoch, lot) for (unit, epoch, lot), amount in sums.items())
+
+
+def captured(store: Store, row: Authorization) -> Captured | None:
+    """Return the entry that captured an authorization, or None."""
+    rows = store.rows("SELECT record FROM entries WHERE seq = ?", (row.ended_seq,))
+    entry = decode_own(rows[0][0]) if rows else None
+    return entry if isinstance(entry, Captured) and entry.header.authorization_id == row.id else None
+
+
+def move(store: Store, row: Authorization, step: Step, *, ended_seq: int = 0) -> State:
+    """Take a step of the table and write the new state; `ended_seq`: the entry that ends it."""
     state = advance(row.state, step)
-    if state is not row.state:
+    if ended_seq:
+        store.execute(_END, (CODES[state], ended_seq, row.id))
+    elif state is not row.state:
         store.execute(_UPDATE, (CODES[state], row.id))
     return state
+
+
+def increase(store: Store, row: Authorization, *, seq: int) -> None:
+    """Remember that the entry `seq` put more on top of an open authorization."""
+    advance(row.state, Step.INCREASE)
+    store.execute("UPDATE authorizations SET ended_seq = ? WHERE id = ?", (seq, row.id))
+    store.execute("INSERT INTO increases(authorization_id, seq) VALUES (?, ?)", (row.id, seq))
+
+
+def note_evidence(store: Store, authorization_id: bytes, outcome: str, *, seq: int) -> bool:
+    """Remember what came after the end; False where the same was said before, a device may say it again and again."""
+    sql = "INSERT INTO late_evidence(authorization_id, outcome, seq) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+    return store.execute(sql, (authorization_id, outcome, seq)) > 0

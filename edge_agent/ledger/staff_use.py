@@ -1,0 +1,65 @@
+"""What each of the staff did today, for the quotas, and wrong PINs, which a restart does not forget."""
+
+import msgspec
+
+from edge_agent.ledger.store import Store
+
+
+class Used(msgspec.Struct, frozen=True):
+    """How often, and for how much in minor units of the venue's currency."""
+
+    count: int = 0
+    amount: int = 0
+
+
+def used(store: Store, staff: str, act: str, *, day: int) -> Used:
+    """Return what somebody did of an act on a business date."""
+    sql = "SELECT count, amount FROM staff_use WHERE day = ? AND staff = ? AND act = ?"
+    rows = store.rows(sql, (this_day(store, day), staff, act))
+    return Used(*rows[0]) if rows else Used()
+
+
+def note(store: Store, staff: str, act: str, amount: int, *, day: int) -> None:
+    """Count an act, and let go of earlier days."""
+    day = this_day(store, day)
+    store.execute("DELETE FROM staff_use WHERE day < ?", (day,))
+    store.execute(
+        "INSERT INTO staff_use(day, staff, act, count, amount) VALUES (?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET "
+        "count = count + 1, amount = amount + excluded.amount",
+        (day, staff, act, amount),
+    )
+
+
+def this_day(store: Store, day: int) -> int:
+    """Return the business date that counts: a clock that goes back opens no day anew."""
+    return max(day, int(store.rows("SELECT coalesce(max(day), 0) FROM staff_use")[0][0]))
+
+
+class PinFaults(msgspec.Struct, frozen=True):
+    """Wrong PINs in a row, and until when (UTC ms) nobody may try."""
+
+    count: int = 0
+    until_ms: int = 0
+
+
+def pin_faults(store: Store, staff: str) -> PinFaults:
+    """Return the wrong PINs of one person."""
+    rows = store.rows("SELECT count, until_ms FROM pin_faults WHERE staff = ?", (staff,))
+    return PinFaults(*rows[0]) if rows else PinFaults()
+
+
+def set_pin_faults(store: Store, staff: str, faults: PinFaults) -> None:
+    """Keep the wrong PINs of one person; none: forget them."""
+    if faults.count:
+        store.execute(
+            "INSERT INTO pin_faults(staff, count, until_ms) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "count = excluded.count, until_ms = excluded.until_ms",
+            (staff, faults.count, faults.until_ms),
+        )
+    else:
+        store.execute("DELETE FROM pin_faults WHERE staff = ?", (staff,))
+
+
+def all_pin_faults(store: Store) -> dict[str, PinFaults]:
+    """Return everybody's wrong PINs."""
+    return {row[0]: PinFaults(row[1], row[2]) for row in store.rows("SELECT staff, count, until_ms FROM pin_faults")}

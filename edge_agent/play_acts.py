@@ -1,0 +1,104 @@
+"""What acts of staff do to plays: doubts settled, refunds, holds given up."""
+
+from typing import assert_never
+
+from edge_agent import plays, refunds
+from edge_agent.acts import Moved, Refused
+from edge_agent.draft import Draft
+from edge_agent.ledger import authorizations, refund_sums
+from edge_agent.ledger.authorizations import Authorization
+from edge_agent.plays import Why
+from edge_agent.refunds import RefundRefused
+from edge_agent.staff_messages import StaffActed
+from payment_core.authorization import State
+from payment_core.desk import Act, Cancel, PayOut, Refund, SettleDoubt, TopUp
+from payment_core.identifiers import uuid_bytes
+from payment_core.journal import Cause
+
+
+def carry_out(draft: Draft, act: SettleDoubt | Refund | Cancel, fact: StaffActed) -> Moved | Refused:
+    """Do what is asked with a play."""
+    match act:
+        case SettleDoubt():
+            return settle_doubt(draft, act, fact.staff)
+        case Refund():
+            return refund(draft, act, fact)
+        case Cancel():
+            return cancel(draft, act, fact.staff)
+        case _:
+            assert_never(act)
+
+
+def wanted(draft: Draft, act: Act) -> int:
+    """Return what an act would move in the venue's currency, for the quota of who asks."""
+    match act:
+        case TopUp() | PayOut():
+            return act.amount
+        case Refund(amount=int(amount)):
+            return amount
+        case Refund() | SettleDoubt(delivered=False):
+            row = _find(draft, act.authorization)
+            return _left(draft, row) if row else 0
+        case _:
+            return 0
+
+
+def _find(draft: Draft, authorization: str) -> Authorization | None:
+    try:
+        row = authorizations.by_id(draft.store, uuid_bytes(authorization))
+    except ValueError:
+        return None
+    return draft.load(row) if row and row.state is not State.DECLINED else None
+
+
+def _left(draft: Draft, row: Authorization) -> int:
+    """Return what of an authorization is still the venue's or waits, in the currency."""
+    ended = authorizations.captured(draft.store, row)
+    parts = ended.parts if ended else row.parts
+    gone = refund_sums.refunded(draft.store, row.id, parts) if ended else ()
+    unit = draft.site.currency
+    return sum(part.amount for part in parts if part.unit == unit) - sum(
+        part.amount for part in gone if part.unit == unit
+    )
+
+
+def settle_doubt(draft: Draft, act: SettleDoubt, staff: str) -> Moved | Refused:
+    """Let staff say what a machine did; a note is needed. What is settled stays so."""
+    row = _find(draft, act.authorization)
+    if row is None:
+        return Refused("unknown_authorization")
+    if row.state is not State.IN_DOUBT:
+        return Refused("not_in_doubt")
+    if not act.note.strip():
+        return Refused("note_needed")
+    why = Why(Cause.STAFF, staff, act.note)
+    if act.delivered:
+        plays.deliver(draft, row, row.credits, why)
+        return Moved()
+    amount = _left(draft, row)
+    plays.fail(draft, row, why)
+    return Moved(amount, draft.site.currency)
+
+
+def refund(draft: Draft, act: Refund, fact: StaffActed) -> Moved | Refused:
+    """Give captured money back, whole or in part."""
+    row = _find(draft, act.authorization)
+    if row is None:
+        return Refused("unknown_authorization")
+    why = Why(Cause.STAFF, fact.staff, act.note)
+    done = refunds.refund(draft, row, act.amount, why, unit=act.unit, refund_id=fact.request_id)
+    if isinstance(done, RefundRefused):
+        return Refused(done.reason)
+    unit = act.unit or draft.site.currency
+    return Moved(sum(part.amount for part in done.parts if part.unit == unit), unit)
+
+
+def cancel(draft: Draft, act: Cancel, staff: str) -> Moved | Refused:
+    """Give up a hold that no device was told of."""
+    row = _find(draft, act.authorization)
+    if row is None:
+        return Refused("unknown_authorization")
+    if row.state is not State.HELD:
+        return Refused("not_held")
+    plays.cancel(draft, row, Why(Cause.STAFF, staff, act.note))
+    return Moved(row.amount, draft.site.currency)

@@ -1,0 +1,228 @@
+"""What an attendant asks a hub for, and what it answers, as they travel on the device bus (JSON).
+
+Ids are text: an authorization as 36 characters, a credential as 32 hexadecimal digits. Amounts are minor units.
+"""
+
+from typing import Annotated, Final, Literal, get_args
+
+import msgspec
+
+from payment_core.credential import CredentialClass, Status
+from payment_core.money import Whole
+
+NOTE_CHARACTERS: Final = 200
+Uuid = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+CredentialText = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
+Unit = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9:_-]{0,40}$")]
+Note = Annotated[str, msgspec.Meta(max_length=NOTE_CHARACTERS)]
+Amount = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+
+
+class _Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="act"):
+    pass
+
+
+class SettleDoubt(_Act, frozen=True, tag="settle_doubt"):
+    """Say whether a machine gave what it was told to give. `note`: why, needed."""
+
+    authorization: Uuid
+    delivered: bool
+    note: Note
+
+
+class Refund(_Act, frozen=True, tag="refund"):
+    """Give back `amount` of `unit`, empty: of the venue's currency; None: all that is left of every unit."""
+
+    authorization: Uuid
+    amount: Amount | None = None
+    note: Note = ""
+    unit: Unit = ""
+
+
+class Cancel(_Act, frozen=True, tag="cancel"):
+    """Give a hold back that no device was told of."""
+
+    authorization: Uuid
+    note: Note = ""
+
+
+class TopUp(_Act, frozen=True, tag="top_up"):
+    """Cash at a counter becomes the guest's money. `place`: the drawer; unit empty: the venue's currency."""
+
+    credential: CredentialText
+    amount: Amount
+    place: Name
+    unit: Unit = ""
+
+
+class TakeWon(_Act, frozen=True, tag="take_won"):
+    """Tickets that a guest won, counted by hand, go to his account. `place`: the machine or counter."""
+
+    credential: CredentialText
+    amount: Amount
+    place: Name
+    unit: Unit = "ticket"
+
+
+class ClaimCredit(_Act, frozen=True, tag="claim_credit"):
+    """What lies at a lane unplayed, or was won there and not claimed, goes to a guest's account."""
+
+    credential: CredentialText
+    lane: Name
+    unit: Unit = ""
+
+
+class PayOut(_Act, frozen=True, tag="pay_out"):
+    """Pay out in cash from the drawer `place`, at most what was brought in at this hub and lies here."""
+
+    credential: CredentialText
+    amount: Amount
+    place: Name
+    note: Note = ""
+
+
+class SellCard(_Act, frozen=True, tag="sell_card"):
+    """A card that nobody owns becomes a guest's, with `deposit` in the drawer `place`."""
+
+    credential: CredentialText
+    place: Name
+    deposit: Whole = 0
+    class_: CredentialClass = msgspec.field(default="C", name="class")
+    media: str = "ntag21x"
+
+
+class ReplaceCard(_Act, frozen=True, tag="replace_card"):
+    """A lost card's account goes on under another card; the old one pays nothing from this moment."""
+
+    old: CredentialText
+    new: CredentialText
+    note: Note = ""
+    class_: CredentialClass = msgspec.field(default="C", name="class")
+    media: str = "ntag21x"
+
+
+class BlockCard(_Act, frozen=True, tag="block_card"):
+    """Take a card out of use here and, over the LAN, at the venue's other hubs."""
+
+    credential: CredentialText
+    status: Literal["blocked", "lost"] = "blocked"
+    note: Note = ""
+
+
+class CountBox(_Act, frozen=True, tag="count_box"):
+    """A box was emptied into `place` (a drawer, or `safe`), and `counted` by hand. unit empty: the currency."""
+
+    box: Name
+    counted: Whole
+    place: Name
+    kind: Literal["cash_box", "drawer"] = "cash_box"
+    unit: Unit = ""
+
+
+class TestPlay(_Act, frozen=True, tag="test_play"):
+    """Let a machine give one credit at nobody's cost: held, captured and taken back under tender `test`."""
+
+    lane: Name
+    note: Note = ""
+
+
+class Look(_Act, frozen=True, tag="look"):
+    """Ask for a list; moves nothing."""
+
+    what: Literal["open", "late", "credit", "boxes", "card", "machine"]
+    credential: CredentialText | Literal[""] = ""
+    machine: Name | Literal[""] = ""
+
+
+Act = (
+    SettleDoubt | Refund | Cancel | TopUp | TakeWon | ClaimCredit | PayOut | SellCard | ReplaceCard | BlockCard
+    | CountBox | TestPlay | Look
+)  # fmt: skip
+ActName = Literal[
+    "settle_doubt", "refund", "cancel", "top_up", "take_won", "claim_credit", "pay_out", "sell_card", "replace_card",
+    "block_card", "count_box", "test_play", "look",
+]  # fmt: skip
+ACT_NAMES: Final[dict[type[Act], ActName]] = dict(zip(get_args(Act), get_args(ActName), strict=True))
+assert all(kind.__struct_config__.tag == name for kind, name in ACT_NAMES.items())
+
+
+class DeskRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One act of one person. `id`: a UUID made by the page; the same one with the same content is one act.
+
+    `pin` empty: the staff card last shown at the terminal's reader counts. `staff`: the person's id.
+    """
+
+    id: Uuid
+    staff: str
+    act: Act
+    pin: Annotated[str, msgspec.Meta(max_length=16)] = ""
+
+
+class OpenRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An authorization that owes an answer, or (state `captured`, `refunded`, …) one that was asked for by machine.
+
+    `amount` of `unit`, minor units; `age_ms`: since it was held; `by`: who decides a doubt (`staff`, `favour_guest`,
+    `favour_venue`, `device`: it can still tell).
+    """
+
+    authorization: str
+    state: str
+    machine: str
+    lane: str
+    unit: str
+    amount: int
+    age_ms: int
+    by: str = ""
+    refunded: int = 0
+
+
+class LateRow(msgspec.Struct, frozen=True):
+    """An answer that came after the end of an authorization; it changed nothing. `at_ms`: UTC ms."""
+
+    authorization: str
+    state: str
+    outcome: str
+    device: str
+    machine: str
+    unit: str
+    amount: int
+    at_ms: int
+
+
+class SumRow(msgspec.Struct, frozen=True):
+    """What lies somewhere: coins or tickets at a lane, booked money in a box, value on a card."""
+
+    place: str
+    unit: str
+    amount: int
+    kind: str = ""
+
+
+class DeskReply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer to a request. again: the same request was answered before, with the same result.
+
+    `reason`: one word where it is refused. `amount` of `unit`: what moved.
+    """
+
+    id: str
+    outcome: Literal["done", "again", "refused"]
+    reason: str = ""
+    amount: int = 0
+    unit: str = ""
+    open: tuple[OpenRow, ...] = ()
+    late: tuple[LateRow, ...] = ()
+    sums: tuple[SumRow, ...] = ()
+    note: str = ""
+
+
+class CardShown(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A card was shown at a terminal's reader: whose it is here. `staff`: a staff card, and its person's id."""
+
+    credential: str
+    status: Status | Literal["unknown"]
+    masked_name: str = ""
+    unit: str = ""
+    balance: int = 0
+    staff: str = ""
+    at_ms: int = 0
