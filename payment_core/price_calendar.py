@@ -6,7 +6,7 @@ day with 23 hours they do not come: a happy hour ends when the clock on the wall
 
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -16,6 +16,8 @@ WEEKEND: Final = (6, 7)
 
 DayKind = Literal["workday", "weekend", "holiday"]
 """workday: also a make-up working day on a Saturday. holiday: a statutory day off, whatever its weekday."""
+EffectiveAt = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A moment with its UTC offset: from when on a document counts."""
 DAY_KINDS: Final[tuple[DayKind, ...]] = ("workday", "weekend", "holiday")
 
 
@@ -60,12 +62,14 @@ class Band(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Calendar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The office's document `calendar`: business dates that are not what their weekday says. `weekend`: ISO weekdays.
 
-    China's week of the National Day: 2026-10-01 is a `holiday`, the Saturday that makes up for it a `workday`.
+    effective_at: from when on it counts. China's week of the National Day: 2026-10-01 is a `holiday`, the Saturday that
+    makes up for it a `workday`.
     """
 
     version: int
     days: dict[str, DayKind] = {}
     weekend: tuple[int, ...] = WEEKEND
+    effective_at: EffectiveAt | None = None
 
     def __post_init__(self) -> None:
         for day in self.days:

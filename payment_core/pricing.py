@@ -16,6 +16,7 @@ from payment_core.price_calendar import (
     Band,
     Calendar,
     DayKind,
+    EffectiveAt,
     LocalTime,
     in_band,
     local_time,
@@ -24,8 +25,8 @@ from payment_core.price_index import Asked, PriceIndex, Ranked
 from payment_core.price_rule import MAX_QUANTITY, PriceRule, claim_over, words_of
 
 __all__ = [
-    "DAY_MINUTES", "EVERY_DAY", "Band", "Calendar", "DayKind", "LocalTime", "Price", "PriceList", "PriceRule",
-    "Rounding", "Tax", "find_price", "in_band", "local_time", "price_of_rule", "tax_in",
+    "DAY_MINUTES", "EVERY_DAY", "Band", "Calendar", "DayKind", "EffectiveAt", "LocalTime", "Price", "PriceList",
+    "PriceRule", "Rounding", "Tax", "find_price", "in_band", "local_time", "price_of_rule", "tax_in",
 ]  # fmt: skip
 
 REASONS_KEPT: Final = 8
@@ -69,6 +70,7 @@ class PriceList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
 
     machine_groups: name -> machines. taxes: tax code -> what is in the price. cash: how the currency is rounded in
     cash. `unit`: the venue's currency; some have no minor units, and 20000 VND is written 20000.
+    effective_at: from when on it counts; who sends it puts that on the letter.
     """
 
     version: int
@@ -79,6 +81,7 @@ class PriceList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
     machine_groups: dict[str, tuple[str, ...]] = {}
     taxes: dict[str, Tax] = {}
     cash: Rounding | None = None
+    effective_at: EffectiveAt | None = None
 
     @cached_property
     def index(self) -> "PriceIndex[Price]":

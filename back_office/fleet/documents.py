@@ -12,7 +12,7 @@ from back_office.store.papers import Document
 from device_profiles.loading import SettingsError, convert_strictly, read_table
 from payment_core.errors import DECODE_FAULTS
 from payment_core.policy import DevicesDocument, RiskDocument
-from payment_core.pricing import Calendar, PriceList
+from payment_core.pricing import Calendar, EffectiveAt, PriceList
 
 KINDS: Final[dict[str, type[Any]]] = {
     "devices": DevicesDocument,
@@ -73,3 +73,25 @@ def _body(content: Any, version: int) -> bytes:  # noqa: ANN401 - one of KINDS
 def fingerprint(body: bytes) -> bytes:
     """Return the SHA-256 by which hubs check a document."""
     return hashlib.sha256(body).digest()
+
+
+class _Head(msgspec.Struct):
+    effective_at: EffectiveAt | None = None
+
+
+_HEAD: Final = msgspec.json.Decoder(_Head)
+
+
+def effective_ms(body: bytes) -> int:
+    """Return from when on a document counts by what it says itself (UTC ms); 0: at once."""
+    at = _HEAD.decode(body).effective_at
+    return max(int(at.timestamp() * 1000), 0) if at is not None else 0
+
+
+def before_and_with(versions: list[Document]) -> list[Document]:
+    """Return the versions that still count or will: each that begins before all later ones; `versions` oldest first."""
+    standing: list[Document] = []
+    for version in reversed(versions):
+        if not standing or effective_ms(version.body) < effective_ms(standing[-1].body):
+            standing.append(version)
+    return standing[::-1]

@@ -2,7 +2,14 @@
 
 import pytest
 
-from back_office.fleet.documents import DocumentError, fingerprint, keep_document, read_document
+from back_office.fleet.documents import (
+    DocumentError,
+    before_and_with,
+    effective_ms,
+    fingerprint,
+    keep_document,
+    read_document,
+)
 from back_office.store import papers
 from payment_core.policy import DevicesDocument, Lane, RiskDocument
 from tests.back_office.world import HUB, TENANT
@@ -86,3 +93,43 @@ def test_versions_rise_and_the_content_says_them(office):
     assert len(fingerprint(back.body)) == 32
     with office.store.reading() as tx:
         assert [(held.name, held.version) for held in papers.documents(tx, TENANT, HUB)] == [("risk", 3)]
+
+
+PRICES = 'unit = "CNY"\neffective_at = {}\n[[rules]]\nprice = [[{}, "CNY"]]'
+
+
+@pytest.mark.parametrize(
+    ("when", "ms"),
+    [("2026-12-01T06:00:00+08:00", 1_796_076_000_000), ("2026-11-30T22:00:00Z", 1_796_076_000_000)],
+)
+def test_a_document_says_from_when_on_it_counts(office, write, when, ms):
+    content = read_document("prices", write("p.toml", PRICES.format(when, 200)))
+    with office.store.writing() as tx:
+        kept = keep_document(tx, TENANT, HUB, "prices", content, now_ms=1)
+    assert effective_ms(kept.body) == ms
+    assert effective_ms(b'{"version": 3}') == 0
+
+
+def test_a_moment_without_an_offset_is_refused(write):
+    with pytest.raises(DocumentError, match="effective_at"):
+        read_document("prices", write("p.toml", PRICES.format("2026-12-01T06:00:00", 200)))
+
+
+@pytest.mark.parametrize(
+    ("days", "stand"),
+    [
+        ([0], [1]),
+        ([0, 0], [2]),
+        ([0, 2], [1, 2]),
+        ([0, 2, 1], [1, 3]),  # the third overtakes the second
+        ([0, 1, 2], [1, 2, 3]),
+        ([0, 2, 0], [3]),
+        ([1, 1], [2]),
+    ],
+)
+def test_what_counts_until_the_newest_does_goes_before_it(days, stand):
+    versions = [
+        papers.Document(HUB, "prices", number, b'{"effective_at":"2026-12-%02dT06:00:00Z"}' % day if day else b"{}", 0)
+        for number, day in enumerate(days, start=1)
+    ]
+    assert [version.version for version in before_and_with(versions)] == stand
