@@ -9,6 +9,8 @@ from back_office.store.engine import Transaction
 from back_office.store.tables import CREDENTIALS, GUEST_ACCOUNTS
 from payment_core.credential import AgeBand, CredentialClass, ListRow, Status
 
+_VERSION = sa.select(sa.func.max(CREDENTIALS.c.version)).where(CREDENTIALS.c.tenant_id == sa.bindparam("tenant"))
+
 
 class GuestAccount(msgspec.Struct, frozen=True, kw_only=True):
     """Who owns purses. `masked_name`: what a page may show; full names live nowhere yet."""
@@ -53,8 +55,7 @@ def account(tx: Transaction, tenant_id: bytes, account_id: bytes) -> GuestAccoun
 
 def list_version(tx: Transaction, tenant_id: bytes) -> int:
     """Return the version of the list: that of its newest row, 0 while it is empty."""
-    query = sa.select(sa.func.max(CREDENTIALS.c.version)).where(CREDENTIALS.c.tenant_id == tenant_id)
-    return tx.execute(query).scalar() or 0
+    return tx.execute(_VERSION, {"tenant": tenant_id}).scalar() or 0
 
 
 def add_credential(tx: Transaction, tenant_id: bytes, credential: Credential) -> None:
