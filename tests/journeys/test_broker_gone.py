@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.support.venue import Venue, broken_promises_of, open_venue
+from tests.support.venue import HALL, Venue, broken_promises_of, open_venue
 
 pytestmark = pytest.mark.slow
 SEED = 815
@@ -14,7 +14,7 @@ SEED = 815
 async def identified(venue: Venue, device: str) -> tuple[int | None, str]:
     """What an installer is told who asks a device to blink."""
     port = venue.stage.addresses["device_bus"]
-    password = venue.stage.folder.hub / "hub.password"
+    password = venue.stage.folder.hall(HALL).hub / "hub.password"
     words = ["device", "identify", device, "--broker", port, "--username", "hub", "--password-file", str(password)]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "venuehub", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
@@ -74,7 +74,7 @@ def test_readers_and_acceptors_unplugged_and_plugged_in_again_serve_on(tmp_path)
             for wall in walls:
                 await wall.start()
             await venue.devices_online()
-            assert venue.stage.bridge.restarts == 0
+            assert venue.bridge.restarts == 0
             await a_coin_in_every_box(venue)
             await venue.until(lambda: venue.read().coins == 2 * len(machines), "the coins are booked")
             await venue.tap(machines[0], members[0])

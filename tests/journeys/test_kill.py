@@ -38,11 +38,11 @@ async def act(venue: Venue, what: str, dice: random.Random) -> None:
     elif what == "coin":
         guests.insert_coins(place, 1)
     else:
-        await venue.killed_and_back(getattr(venue.stage, what), UP[what])
+        await venue.killed_and_back(getattr(venue, what), UP[what])
 
 
 def books_of(venue: Venue):
-    return read_books(venue.stage.arcade.tenant_id, venue.stage.arcade.hub_id, venue.stage.folder)
+    return read_books(venue.stage.arcade, venue.stage.folder)
 
 
 def test_killed_in_turn_while_guests_play_every_debit_has_a_name_and_no_coin_is_lost(tmp_path):
@@ -61,8 +61,8 @@ def test_killed_in_turn_while_guests_play_every_debit_has_a_name_and_no_coin_is_
             assert len(ledger.plays) >= count(TAPS) // 5
             assert (books.faults, books.balanced, books.office_equals_hubs) == ([], True, True)
             assert (books.booked, books.gaps, books.duplicates) == (ledger.entries, 0, 0)
-            assert venue.stage.hub.restarts > 0
-            assert venue.stage.bridge.restarts > 0
+            assert venue.hub.restarts > 0
+            assert venue.bridge.restarts > 0
 
     asyncio.run(play())
 
@@ -88,7 +88,7 @@ def test_a_program_that_ends_in_its_worst_moment_keeps_its_promises_and_a_mutant
     async def play(folder: Path) -> list[str]:
         async with open_venue(folder, SEED, replace=doomed(program, at, mutant)) as venue:
             place = venue.stage.plan.places[0]
-            child = getattr(venue.stage, program)
+            child = getattr(venue, program)
             if at == "first-coin":
                 venue.stage.guests.insert_coins(place, 1)
             else:

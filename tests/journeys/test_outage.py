@@ -19,8 +19,7 @@ FEW = 6
 async def everything_is_right(venue: Venue) -> None:
     assert await broken_promises_of(venue) == []
     ledger = venue.read()
-    arcade = venue.stage.arcade
-    books = read_books(arcade.tenant_id, arcade.hub_id, venue.stage.folder)
+    books = read_books(venue.stage.arcade, venue.stage.folder)
     assert (books.faults, books.balanced, books.office_equals_hubs) == ([], True, True)
     assert (books.booked, books.gaps, books.duplicates) == (ledger.entries, 0, 0)
 
@@ -42,7 +41,7 @@ def test_guests_play_on_without_an_office_and_the_books_have_it_all_in_the_end(t
             await venue.until(lambda: venue.unsynced() == 0, "the office has everything")
             venue.stage.relay.pull()
             await some_guests(venue, FEW)
-            await venue.killed_and_back(venue.stage.hub, "bus.up")
+            await venue.killed_and_back(venue.hub, "bus.up")
             await some_guests(venue, 2 * FEW)
             assert venue.unsynced() > FEW
             assert sum(play.state == "captured" for play in venue.read().plays.values()) > 2 * FEW
@@ -81,7 +80,7 @@ def frozen_at_office(venue: Venue) -> str:
     store = open_store(sqlite_url(database_file(venue.stage.folder.office)))
     try:
         with store.reading() as tx:
-            hub = places.hub(tx, venue.stage.arcade.tenant_id, venue.stage.arcade.hub_id)
+            hub = places.hub(tx, venue.stage.arcade.tenant_id, venue.hub_id)
             return hub.frozen if hub else ""
     finally:
         store.close()

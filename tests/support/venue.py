@@ -12,10 +12,11 @@ import msgspec
 from edge_agent.ledger.reader import LedgerReader
 from tests.support.venue_audit import Ledger, broken_promises, read_ledger
 from venuehub.demo.audit import OutsideFigures, read_devices
-from venuehub.demo.plan import ArcadePlan, Folder, Member, Place, make_plan
+from venuehub.demo.plan import ArcadePlan, Folder, Member, Place, make_hall, make_plan
 from venuehub.demo.processes import Child
 from venuehub.demo.stage import Stage
 
+HALL = "hall"
 MACHINES = 4
 ANSWER_MS = 4_000
 DEADLINE_S = 60.0
@@ -29,16 +30,10 @@ OPEN_ONES = "SELECT count(*) FROM authorizations WHERE state IN (2, 3)"
 def small_plan(seed: int) -> ArcadePlan:
     """The demo's arcade of a seed with its first machines only, all members rich enough to go on playing."""
     plan = make_plan(seed)
-    places = plan.places[:MACHINES]
-    acceptors = {place.lane.acceptor for place in places}
-    devices = msgspec.structs.replace(
-        plan.devices,
-        lanes=tuple(place.lane for place in places),
-        coins={device: coins for device, coins in plan.devices.coins.items() if device in acceptors},
-    )
+    first = sorted(plan.places, key=lambda place: place.number)[:MACHINES]
     members = tuple(msgspec.structs.replace(member, balance=50_000) for member in plan.members[:20])
     risk = msgspec.structs.replace(plan.risk, answer_ms=ANSWER_MS)
-    return msgspec.structs.replace(plan, places=places, devices=devices, members=members, risk=risk)
+    return msgspec.structs.replace(plan, halls=(make_hall(HALL, first),), members=members, risk=risk)
 
 
 class Venue:
@@ -49,7 +44,19 @@ class Venue:
 
     @property
     def ledger(self) -> Path:
-        return self.stage.folder.ledger
+        return self.stage.folder.hall(HALL).ledger
+
+    @property
+    def hub(self) -> Child:
+        return self.stage.hubs[HALL]
+
+    @property
+    def bridge(self) -> Child:
+        return self.stage.bridges[HALL]
+
+    @property
+    def hub_id(self) -> bytes:
+        return self.stage.arcade.hall(HALL).hub_id
 
     def child(self, name: str) -> Child:
         """A process of the stage by its name: `office`, `venue-broker`, `readers`, ..."""
@@ -78,7 +85,7 @@ class Venue:
 
     async def back(self, child: Child, up: str, *, before: int) -> None:
         """Wait until a killed program's next one says `up` for the first time, and its devices are online again."""
-        if child is self.stage.bridge:
+        if child is self.bridge:
             self.stage.observer.online.clear()  # what the killed one said last; the next takes a while to start
         await self.until(lambda: self.said(child.name, up) > before, f"{child.name} is back")
         await self.devices_online()
@@ -90,14 +97,14 @@ class Venue:
 
     async def end_hub(self) -> None:
         """End the hub; nobody starts it again."""
-        await self.stage.hub.stop()
+        await self.hub.stop()
 
     async def start_hub(self) -> None:
         """Start the hub that was ended, and wait until it serves its devices."""
         before = self.said("hub", "bus.up")
-        old = self.stage.hub
-        self.stage.hub = Child(old.name, old.command, log=self.stage.folder.logs / "hub.log", restart=True)
-        await self.stage._add(self.stage.hub)
+        old = self.hub
+        self.stage.hubs[HALL] = Child(old.name, old.command, log=self.stage.folder.logs / "hub.log", restart=True)
+        await self.stage._add(self.hub)
         await self.until(lambda: self.said("hub", "bus.up") > before, "the hub is back")
 
     async def tap(self, place: Place, member: Member) -> None:
@@ -126,7 +133,7 @@ class Venue:
         """What each machine counted by itself, by its coin line's name."""
         seen = {}
         for place in self.stage.plan.places:
-            one = msgspec.structs.replace(self.stage.plan, places=(place,))
+            one = msgspec.structs.replace(self.stage.plan, halls=(make_hall(HALL, [place]),))
             seen[place.lane.output] = (await read_devices(one, self.stage.folder)).credits_seen
         return seen
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -83,7 +84,7 @@ class Actions:
         before = self._coins_at(place)
         stage.guests.insert_coins(place, COINS)
         await asyncio.sleep(0.15)
-        stage.hub.kill()
+        stage.hub_at(place).kill()
         await eventually(lambda: self._coins_at(place) >= before + COINS)
         booked = self._coins_at(place) - before
         stage.guests.closed.discard(place.number)
@@ -148,7 +149,7 @@ class Actions:
 
     def _coins_at(self, place: Place) -> int:
         """Return how many value events of a machine's acceptor are booked."""
-        reader = LedgerReader(self._stage.folder.ledger)
+        reader = LedgerReader(self._stage.ledger_at(place))
         try:
             rows = reader.rows("SELECT sum(seq) FROM value_marks WHERE device = ?", (place.lane.acceptor,))
         finally:
@@ -156,9 +157,14 @@ class Actions:
         return int(rows[0][0] or 0)
 
     def _unsynced(self) -> int:
-        reader = LedgerReader(self._stage.folder.ledger)
-        try:
-            sql = "SELECT (SELECT max(seq) FROM entries) - (SELECT value FROM meta WHERE key = 'acked_seq')"
-            return int(reader.rows(sql)[0][0])
-        finally:
-            reader.close()
+        return sum(unsynced(ledger) for ledger in self._stage.ledgers)
+
+
+def unsynced(ledger: Path) -> int:
+    """Return how many entries of a hub's journal the office has not confirmed."""
+    reader = LedgerReader(ledger)
+    try:
+        sql = "SELECT (SELECT max(seq) FROM entries) - (SELECT value FROM meta WHERE key = 'acked_seq')"
+        return int(reader.rows(sql)[0][0])
+    finally:
+        reader.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -28,6 +29,7 @@ from payment_core.journal import (
     decode_entry,
 )
 from venuehub.demo.plan import ArcadePlan, Folder
+from venuehub.demo.venue import Arcade
 
 
 class HubFigures(msgspec.Struct):
@@ -47,21 +49,22 @@ class HubFigures(msgspec.Struct):
     entries: int = 0
 
 
-def read_hub(ledger: Path) -> HubFigures:
-    """Fold the whole journal."""
-    reader = LedgerReader(ledger)
+def read_hubs(ledgers: Iterable[Path]) -> HubFigures:
+    """Fold the whole journals of some hubs into one."""
     figures = HubFigures()
-    credits: dict[bytes, int] = {}
     doubts: set[bytes] = set()
-    after = 0
-    try:
-        while records := reader.records(after, 1_000):
-            for record in records:
-                _fold(decode_entry(record), figures, credits, doubts)
-            after += len(records)
-    finally:
-        reader.close()
-    figures.entries = after
+    credits: dict[bytes, int] = {}
+    for ledger in ledgers:
+        reader = LedgerReader(ledger)
+        after = 0
+        try:
+            while records := reader.records(after, 1_000):
+                for record in records:
+                    _fold(decode_entry(record), figures, credits, doubts)
+                after += len(records)
+        finally:
+            reader.close()
+        figures.entries += after
     figures.in_doubt = len(doubts)
     figures.credits_in_doubt = sum(credits[authorization_id] for authorization_id in doubts)
     return figures
@@ -156,7 +159,7 @@ async def _ask_machine(socket: Path) -> dict[str, int]:
 
 
 class BooksFigures(msgspec.Struct):
-    """What the office's books prove about themselves and about the hub; `booked`: the hub's entries they have."""
+    """What the office's books prove about themselves and about the hubs; `booked`: the hubs' entries they have."""
 
     balanced: bool
     entries: int
@@ -167,14 +170,18 @@ class BooksFigures(msgspec.Struct):
     faults: list[str]
 
 
-def read_books(tenant_id: bytes, hub_id: bytes, folder: Folder) -> BooksFigures:
-    """Prove the books, and compare the hub's journal with them record by record, to its last entry."""
+def read_books(arcade: Arcade, folder: Folder) -> BooksFigures:
+    """Prove the books, and compare each hub's journal with them record by record, to its last entry."""
+    tenant_id, same = arcade.tenant_id, True
+    hubs = {hall.hub_id for hall in arcade.halls}
     store = open_store(sqlite_url(database_file(folder.office)))
     try:
         with store.reading() as tx:
             proof = prove_books(tx, tenant_id)
-            compare_ledger(tx, tenant_id, folder.ledger, proof)
-            booked = sum(chain.rec_seq for chain in chains.chains(tx, tenant_id) if chain.hub_id == hub_id)
+            for hall in arcade.halls:
+                compare_ledger(tx, tenant_id, folder.hall(hall.name).ledger, proof)
+                same = same and bool(proof.office_equals_hubs)
+            booked = sum(chain.rec_seq for chain in chains.chains(tx, tenant_id) if chain.hub_id in hubs)
     finally:
         store.close()
     return BooksFigures(
@@ -183,6 +190,6 @@ def read_books(tenant_id: bytes, hub_id: bytes, folder: Folder) -> BooksFigures:
         booked=booked,
         gaps=proof.gaps,
         duplicates=proof.duplicates,
-        office_equals_hubs=bool(proof.office_equals_hubs),
+        office_equals_hubs=same,
         faults=proof.faults,
     )

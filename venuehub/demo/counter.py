@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import time
+from collections import Counter
 from typing import Final
 
 from back_office.ledger.desk import Desk, TopUp
@@ -20,22 +21,25 @@ AMOUNT: Final = 5_000
 
 
 async def keep_topping_up(arcade: Arcade, folder: Folder, accounts: frozenset[bytes]) -> None:
-    """Top up whoever of these accounts has little left at the hub, and lease it to the hub at once."""
+    """Top up whoever of these accounts has little left at the hubs, and lease it to one of them at once."""
     for number in itertools.count(1):
         await asyncio.sleep(EVERY_S)
-        poor = await asyncio.to_thread(_poor, folder, accounts)
+        poor = await asyncio.to_thread(_poor, arcade, folder, accounts)
         if poor:
             with contextlib.suppress(OSError):
                 await asyncio.to_thread(_top_up, arcade, folder, poor, number)
 
 
-def _poor(folder: Folder, accounts: frozenset[bytes]) -> list[bytes]:
-    reader = LedgerReader(folder.ledger)
-    try:
-        sql = "SELECT account_id, sum(granted - committed + released + refunded) FROM leases GROUP BY account_id"
-        return [account for account, left in reader.rows(sql) if left < LOW and account in accounts]
-    finally:
-        reader.close()
+def _poor(arcade: Arcade, folder: Folder, accounts: frozenset[bytes]) -> list[bytes]:
+    left: Counter[bytes] = Counter()
+    for hall in arcade.halls:
+        reader = LedgerReader(folder.hall(hall.name).ledger)
+        try:
+            sql = "SELECT account_id, sum(granted - committed + released + refunded) FROM leases GROUP BY account_id"
+            left.update(dict(reader.rows(sql)))
+        finally:
+            reader.close()
+    return [account for account, amount in left.items() if amount < LOW and account in accounts]
 
 
 def _top_up(arcade: Arcade, folder: Folder, poor: list[bytes], number: int) -> None:
@@ -43,7 +47,7 @@ def _top_up(arcade: Arcade, folder: Folder, poor: list[bytes], number: int) -> N
     try:
         with store.writing() as tx:
             venue = venues(tx, arcade.tenant_id)[0]
-            own = hub(tx, arcade.tenant_id, arcade.hub_id)
+            own = hub(tx, arcade.tenant_id, arcade.halls[number % len(arcade.halls)].hub_id)
             assert own is not None
             desk = Desk(tx, arcade.tenant_id, venue, now_ms=time.time_ns() // 1_000_000)
             for account in poor:

@@ -15,9 +15,9 @@ ANSWERS: Final = frozenset({"held", "declined", "repeated"})
 
 
 class Observer:
-    """Watches one hub's bus."""
+    """Watches the bus of all halls; lanes and devices have names of their own in the whole arcade."""
 
-    def __init__(self, settings: MqttSettings, hub: str, *, lane_of_reader: dict[str, str]) -> None:
+    def __init__(self, settings: MqttSettings, *, lane_of_reader: dict[str, str]) -> None:
         self.taps = 0
         self.answers: Counter[str] = Counter()
         self.declined: Counter[str] = Counter()
@@ -25,7 +25,6 @@ class Observer:
         self.command_ms: list[float] = []
         self.credit_ms: list[float] = []
         self._settings = settings
-        self._hub = hub
         self._lane_of_reader = lane_of_reader
         self._tapped: dict[str, float] = {}
         self._commanded: dict[str, float] = {}
@@ -37,7 +36,7 @@ class Observer:
         while True:
             with contextlib.suppress(BrokerUnavailableError):
                 async with MqttLink(self._settings) as link:
-                    await link.subscribe(f"vd/1/{self._hub}/#")
+                    await link.subscribe("vd/1/#")
                     async for message in link.messages():
                         self._see(message.topic, message.payload, retained=message.retained)
             await asyncio.sleep(0.2)

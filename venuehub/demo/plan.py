@@ -1,6 +1,7 @@
-"""What the demo arcade is: its machines, devices, members and prices, all from one seed. Plain data."""
+"""What the demo arcade is: its halls, machines, devices, members and prices, all from one seed. Plain data."""
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,8 @@ from payment_core.pricing import Band, PriceList, PriceRule
 
 MACHINES: Final = 12
 MEMBERS: Final = 40
+ZONES: Final = ("hall", "stage")
+"""Each is a hall with a hub of its own; the two hubs are neighbours on one LAN."""
 UNIT: Final = "CNY"
 COIN_POSITION: Final = 3
 COIN_VALUE: Final = 100
@@ -50,26 +53,38 @@ class Place(msgspec.Struct, frozen=True):
         return f"machine-{self.number:02d}"
 
 
+class HallPlan(msgspec.Struct, frozen=True):
+    """One hall: what its hub serves. `name` is the hub's name at the office and in file names."""
+
+    name: str
+    places: tuple[Place, ...]
+    devices: DevicesDocument
+
+
 class ArcadePlan(msgspec.Struct, frozen=True):
     """The whole arcade."""
 
     seed: int
-    places: tuple[Place, ...]
+    halls: tuple[HallPlan, ...]
     members: tuple[Member, ...]
     prices: PriceList
-    devices: DevicesDocument
     risk: RiskDocument
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """All machines of all halls."""
+        return tuple(place for hall in self.halls for place in hall.places)
+
+    def hall_of(self, place: Place) -> HallPlan:
+        """Return the hall a machine stands in."""
+        return next(hall for hall in self.halls if place in hall.places)
 
 
 def make_plan(seed: int) -> ArcadePlan:
     """Return the arcade of a seed."""
     dice = random.Random(seed)  # noqa: S311 - a demo's guests, not a secret
-    places = tuple(_place(number) for number in range(1, MACHINES + 1))
-    devices = DevicesDocument(
-        version=0,
-        lanes=tuple(place.lane for place in places),
-        coins={place.lane.acceptor: (CoinValue(COIN_POSITION, COIN_VALUE), CoinValue(2, 50)) for place in places},
-    )
+    places = [_place(number) for number in range(1, MACHINES + 1)]
+    halls = tuple(make_hall(zone, [place for place in places if place.lane.zone == zone]) for zone in ZONES)
     prices = PriceList(
         version=0,
         unit=UNIT,
@@ -84,7 +99,18 @@ def make_plan(seed: int) -> ArcadePlan:
         version=0, classes=(ClassLimit("C", per_tap=1_000, per_day=20_000), ClassLimit("A", per_tap=5_000))
     )
     members = tuple(_member(number, dice) for number in range(1, MEMBERS + 1))
-    return ArcadePlan(seed, places, members, prices, devices, risk)
+    return ArcadePlan(seed, halls, members, prices, risk)
+
+
+def make_hall(name: str, places: Sequence[Place]) -> HallPlan:
+    """Return a hall with these machines, each with its own reader, coin line and acceptor."""
+    coins = (CoinValue(COIN_POSITION, COIN_VALUE), CoinValue(2, 50))
+    devices = DevicesDocument(
+        version=0,
+        lanes=tuple(place.lane for place in places),
+        coins={place.lane.acceptor: coins for place in places},
+    )
+    return HallPlan(name, tuple(places), devices)
 
 
 def _place(number: int) -> Place:
@@ -92,7 +118,7 @@ def _place(number: int) -> Place:
     lane = Lane(
         id=f"lane-{number:02d}",
         machine=f"{name}-{number:02d}",
-        zone="stage" if name in ("dance", "drums") else "hall",
+        zone=ZONES[name in ("dance", "drums")],
         reader=f"reader-{number:02d}",
         output=f"coin-line-{number:02d}",
         acceptor=f"acceptor-{number:02d}",
@@ -111,20 +137,20 @@ def _member(number: int, dice: random.Random) -> Member:
     return Member(f"{surname}**", f"ntag424:{uid}:{dice.randbytes(16).hex().upper()}", balance)
 
 
-class Folder(msgspec.Struct, frozen=True):
-    """Where the demo keeps everything."""
+class HallFolder(msgspec.Struct, frozen=True):
+    """Where one hall's hub and bridge keep everything. The first hall's folders are `hub` and `bridge`."""
 
     root: Path
+    name: str
 
     @property
-    def office(self) -> Path:
-        """Keys and books of the office."""
-        return self.root / "office"
+    def _suffix(self) -> str:
+        return "" if self.name == ZONES[0] else f"-{self.name}"
 
     @property
     def hub(self) -> Path:
         """hub.toml, identity and ledger of the hub."""
-        return self.root / "hub"
+        return self.root / f"hub{self._suffix}"
 
     @property
     def ledger(self) -> Path:
@@ -134,7 +160,22 @@ class Folder(msgspec.Struct, frozen=True):
     @property
     def bridge(self) -> Path:
         """bridge.toml and the bridge's logs."""
-        return self.root / "bridge"
+        return self.root / f"bridge{self._suffix}"
+
+
+class Folder(msgspec.Struct, frozen=True):
+    """Where the demo keeps everything."""
+
+    root: Path
+
+    def hall(self, name: str) -> HallFolder:
+        """Return the folders of one hall."""
+        return HallFolder(self.root, name)
+
+    @property
+    def office(self) -> Path:
+        """Keys and books of the office."""
+        return self.root / "office"
 
     @property
     def dev(self) -> Path:
@@ -146,7 +187,8 @@ class Folder(msgspec.Struct, frozen=True):
         """What every process said on stderr."""
         return self.root / "logs"
 
-    def make(self) -> None:
+    def make(self, halls: Sequence[HallPlan]) -> None:
         """Make the folders."""
-        for folder in (self.root, self.hub, self.bridge, self.dev, self.logs):
+        own = [place for hall in halls for place in (self.hall(hall.name).hub, self.hall(hall.name).bridge)]
+        for folder in (self.root, *own, self.dev, self.logs):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -13,8 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from edge_agent.ledger.reader import LedgerReader
-from venuehub.demo.actions import Actions
-from venuehub.demo.audit import BooksFigures, HubFigures, OutsideFigures, read_books, read_devices, read_hub
+from venuehub.demo.actions import Actions, unsynced
+from venuehub.demo.audit import BooksFigures, HubFigures, OutsideFigures, read_books, read_devices, read_hubs
 from venuehub.demo.control import Control
 from venuehub.demo.counter import keep_topping_up
 from venuehub.demo.observer import Observer, percentiles
@@ -55,7 +55,7 @@ async def run_demo(options: DemoOptions, *, say: Callable[[str], None]) -> dict[
     folder = Folder(root.absolute())
     stage = Stage(make_plan(options.seed), folder)
     actions = Actions(stage)
-    folder.make()
+    folder.make(stage.plan.halls)
     # Whoever ends the demo while it opens ends all of it: SIGTERM does what Ctrl-C does.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
     control = Control(folder.root / "control", actions.do)
@@ -147,31 +147,33 @@ async def _tour(actions: Actions, say: Callable[[str], None]) -> None:
 async def _is_quiet(stage: Stage) -> bool:
     """Say whether no device owes an answer, every coin is booked and the office has everything."""
     observer, guests = stage.observer, stage.guests
-    unanswered = observer.taps > observer.answers.total() + _stale_taps(stage) and not stage.hub.restarts
+    unanswered = observer.taps > observer.answers.total() + _stale_taps(stage) and not stage.restarts
     if observer.taps < guests.taps or unanswered:
         return False
     outside = await read_devices(stage.plan, stage.folder)
-    if outside.coins_fallen < guests.coins or outside.coins_inserted != read_hub(stage.folder.ledger).coins_booked:
+    if outside.coins_fallen < guests.coins or outside.coins_inserted != read_hubs(stage.ledgers).coins_booked:
         return False
-    reader = LedgerReader(stage.folder.ledger)
+    return not any(_open_ones(ledger) or unsynced(ledger) for ledger in stage.ledgers)
+
+
+def _open_ones(ledger: Path) -> int:
+    """Return how many answers devices still owe a hub."""
+    reader = LedgerReader(ledger)
     try:
-        open_ones = reader.rows("SELECT count(*) FROM authorizations WHERE state IN (2, 3)")[0][0]
-        acked = reader.rows("SELECT value FROM meta WHERE key = 'acked_seq'")[0][0]
-        last = reader.rows("SELECT max(seq) FROM entries")[0][0]
+        return int(reader.rows("SELECT count(*) FROM authorizations WHERE state IN (2, 3)")[0][0])
     finally:
         reader.close()
-    return bool(open_ones == 0 and acked == last)
 
 
 async def _report(stage: Stage, outage: OutageFigures) -> dict[str, object]:
-    hub = read_hub(stage.folder.ledger)
+    hub = read_hubs(stage.ledgers)
     outside = await read_devices(stage.plan, stage.folder)
-    books = read_books(stage.arcade.tenant_id, stage.arcade.hub_id, stage.folder)
+    books = read_books(stage.arcade, stage.folder)
     outage.lost = hub.entries - books.booked
     observer = stage.observer
     report = _document(stage, observer, hub, outside, books, outage)
     unanswered = observer.taps - hub.approved - hub.declined.total() - observer.answers["repeated"]
-    told = unanswered if stage.hub.restarts else min(unanswered, _stale_taps(stage))
+    told = unanswered if stage.restarts else min(unanswered, _stale_taps(stage))
     if told:  # a wish made while the hub was dead, or that came too late, is worth nothing, and told
         report["unanswered"] = told
     wrong = equations_that_fail(report)
@@ -203,7 +205,7 @@ def _document(
         "credits_in_doubt": hub.credits_in_doubt,
         "coins_inserted": outside.coins_inserted,
         "coins_booked": hub.coins_booked,
-        "hubs": 1,
+        "hubs": len(stage.hubs),
         "addresses": stage.addresses,
         "tap_to_command_ms": percentiles(observer.command_ms),
         "tap_to_credit_ms": percentiles(observer.credit_ms),
@@ -220,7 +222,8 @@ def _document(
 
 def _stale_taps(stage: Stage) -> int:
     """Return how many taps the hub dropped as too old: on a machine that is too busy for its guests."""
-    return (stage.folder.logs / "hub.log").read_text(errors="replace").count('"event":"tap.stale"')
+    logs = [stage.folder.logs / f"{hub.name}.log" for hub in stage.hubs.values()]
+    return sum(log.read_text(errors="replace").count('"event":"tap.stale"') for log in logs)
 
 
 def equations_that_fail(report: dict[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from pathlib import Path
 from typing import Final
 
 from cloud_sync.mqtt_link import MqttSettings
@@ -10,7 +11,7 @@ from payment_core.identifiers import uuid_text
 from venuehub.demo.brokers import User, find_mosquitto, free_port, make_broker
 from venuehub.demo.guests import Guests
 from venuehub.demo.observer import Observer
-from venuehub.demo.plan import ArcadePlan, Folder
+from venuehub.demo.plan import ArcadePlan, Folder, HallPlan, Place
 from venuehub.demo.processes import Child, python_module
 from venuehub.demo.relay import Relay
 from venuehub.demo.venue import LOOPBACK, Arcade, found_arcade, write_settings
@@ -32,15 +33,34 @@ class Stage:
         self.observer: Observer
         self.guests: Guests
         self.relay: Relay
-        self.hub: Child
-        self.bridge: Child
+        self.hubs: dict[str, Child] = {}
+        """By hall."""
+        self.bridges: dict[str, Child] = {}
         self.machines: Child
         self._children: list[Child] = []
         self._tasks: list[asyncio.Task[None]] = []
 
+    @property
+    def ledgers(self) -> list[Path]:
+        """The ledger files of all hubs."""
+        return [self.folder.hall(hall.name).ledger for hall in self.plan.halls]
+
+    @property
+    def restarts(self) -> int:
+        """How often hubs were started again."""
+        return sum(hub.restarts for hub in self.hubs.values())
+
+    def hub_at(self, place: Place) -> Child:
+        """Return the hub that serves a machine."""
+        return self.hubs[self.plan.hall_of(place).name]
+
+    def ledger_at(self, place: Place) -> Path:
+        """Return the ledger of the hub that serves a machine."""
+        return self.folder.hall(self.plan.hall_of(place).name).ledger
+
     async def start(self, *, demo_control: str) -> None:
         """Start everything and wait until every device is online; CliError says what did not come up."""
-        self.folder.make()
+        self.folder.make(self.plan.halls)
         bus_port, office_port = free_port(), free_port()
         self.relay = Relay(office_port)
         await self.relay.start()
@@ -56,7 +76,7 @@ class Stage:
     async def _start_brokers(self, bus_port: int, office_port: int) -> None:
         bus = make_broker(
             "venue-broker", self.folder.root / "venue-broker", self.folder.logs / "venue-broker.log",
-            port=bus_port, users=self.arcade.users.all,
+            port=bus_port, users=self.arcade.bus_users,
         )  # fmt: skip
         office = make_broker(
             "office-broker", self.folder.root / "office-broker", self.folder.logs / "office-broker.log",
@@ -83,42 +103,45 @@ class Stage:
 
     async def _start_programs(self, bus_port: int, office_port: int, demo_control: str) -> None:
         scheme = "mqtts" if find_mosquitto() else "mqtt"
-        office_http, guest_http = free_port(), free_port()
+        office_http = free_port()
         office = [
             "office", "run", "--dir", str(self.folder.office), "--broker", f"{scheme}://{LOOPBACK}:{office_port}",
             "--http", f"{LOOPBACK}:{office_http}", "--demo-control", demo_control,
         ]  # fmt: skip
+        await self._add(self._child("office", python_module("venuehub", *office)))
+        self.addresses["office"] = f"http://{LOOPBACK}:{office_http}/"
+        for hall in self.plan.halls:
+            await self._start_hall(hall, bus_port)
+        self.addresses["machine"] = f"{self.addresses['machines']}lane/{self.plan.places[0].lane.id}"
+        self.addresses["device_bus"] = f"mqtt://{LOOPBACK}:{bus_port}"
+
+    async def _start_hall(self, hall: HallPlan, bus_port: int) -> None:
+        """Start a hall's hub, bridge and guest pages."""
+        own, place = self.arcade.hall(hall.name), self.folder.hall(hall.name)
+        first = hall is self.plan.halls[0]
+        suffix = "" if first else f"-{hall.name}"
+        guest_http = free_port()
+        terminal = own.users.terminal.name
         guest = [
-            "terminal", "run", "--hub", self.arcade.hub, "--broker", f"mqtt://{LOOPBACK}:{bus_port}",
-            "--http", f"{LOOPBACK}:{guest_http}", "--username", "terminal",
-            "--password-file", str(self.folder.root / "terminal.password"),
+            "terminal", "run", "--hub", own.hub, "--broker", f"mqtt://{LOOPBACK}:{bus_port}",
+            "--http", f"{LOOPBACK}:{guest_http}", "--username", terminal,
+            "--password-file", str(self.folder.root / f"{terminal}.password"),
         ]  # fmt: skip
-        hub_toml, bridge_toml = self.folder.hub / "hub.toml", self.folder.bridge / "bridge.toml"
-        self.hub = self._child("hub", python_module("edge_agent.app", "--config", str(hub_toml)), restart=True)
-        self.bridge = self._child(
-            "bridge", python_module("firmware_bridge.app", "--config", str(bridge_toml)), restart=True
-        )
-        programs = (
-            self._child("office", python_module("venuehub", *office)),
-            self.hub,
-            self.bridge,
-            self._child("terminal", python_module("venuehub", *guest)),
-        )
-        for child in programs:
+        hub = python_module("edge_agent.app", "--config", str(place.hub / "hub.toml"))
+        bridge = python_module("firmware_bridge.app", "--config", str(place.bridge / "bridge.toml"))
+        self.hubs[hall.name] = self._child(f"hub{suffix}", hub, restart=True)
+        self.bridges[hall.name] = self._child(f"bridge{suffix}", bridge, restart=True)
+        pages = self._child(f"terminal{suffix}", python_module("venuehub", *guest))
+        for child in (self.hubs[hall.name], self.bridges[hall.name], pages):
             await self._add(child)
-        self.addresses = {
-            "office": f"http://{LOOPBACK}:{office_http}/",
-            "machines": f"http://{LOOPBACK}:{guest_http}/",
-            "machine": f"http://{LOOPBACK}:{guest_http}/lane/{self.plan.places[0].lane.id}",
-            "device_bus": f"mqtt://{LOOPBACK}:{bus_port}",
-        }
+        self.addresses["machines" if first else f"machines_{hall.name}"] = f"http://{LOOPBACK}:{guest_http}/"
 
     def _observe(self, bus_port: int) -> None:
-        user = self.arcade.users.observer
+        user = self.arcade.observer
         settings = MqttSettings(host=LOOPBACK, port=bus_port, username=user.name, password=user.password)
         lanes = {place.lane.reader: place.lane.id for place in self.plan.places}
         lanes |= {place.lane.output: place.lane.id for place in self.plan.places}
-        self.observer = Observer(settings, self.arcade.hub, lane_of_reader=lanes)
+        self.observer = Observer(settings, lane_of_reader=lanes)
         self._tasks.append(asyncio.create_task(self.observer.run(), name="observer"))
 
     async def _wait_until_ready(self) -> None:
@@ -129,10 +152,13 @@ class Stage:
         }
         missing = await self.observer.wait_until_online(wanted, READY_S)
         self._refuse_dead(missing)
-        hub_log = self.folder.logs / "hub.log"
-        await eventually(lambda: _has_event(hub_log.read_text(), "list.taken"), seconds=READY_S)
-        for address in ("office", "machines"):
-            port = int(self.addresses[address].rstrip("/").rpartition(":")[2])
+        for hub in self.hubs.values():
+            log = self.folder.logs / f"{hub.name}.log"
+            await eventually(lambda log=log: _has_event(log.read_text(), "list.taken"), seconds=READY_S)  # type: ignore[misc]
+        for name, address in self.addresses.items():
+            if not name.startswith(("office", "machines")):
+                continue
+            port = int(address.rstrip("/").rpartition(":")[2])
             await _wait_for_port(self._children[-1], port)
 
     def _refuse_dead(self, missing: set[str]) -> None:
@@ -142,7 +168,7 @@ class Stage:
         if missing:
             raise CliError(
                 "devices_silent", f"not online: {', '.join(sorted(missing))}", where=str(self.folder.logs),
-                hint="run again with --keep DIR: DIR/logs/bridge.log", exit_code=ExitCode.DEVICE_SILENT,
+                hint="run again with --keep DIR: DIR/logs", exit_code=ExitCode.DEVICE_SILENT,
             )  # fmt: skip
 
     def _child(self, name: str, command: list[str], *, restart: bool = False) -> Child:

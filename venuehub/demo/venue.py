@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,7 @@ from payment_core.identifiers import uuid7, uuid_text
 from provisioning.certificates import issue_hub, issue_server, make_authority, write_credentials
 from provisioning.identity import enroll_hub, make_office, pinned
 from venuehub.demo.brokers import User, find_mosquitto
-from venuehub.demo.plan import COIN_POSITION, COIN_VALUE, UNIT, ArcadePlan, Folder, Member
+from venuehub.demo.plan import COIN_POSITION, COIN_VALUE, UNIT, ArcadePlan, Folder, HallPlan, Member
 
 TIMEZONE: Final = "Asia/Shanghai"
 LOOPBACK: Final = "127.0.0.1"
@@ -29,34 +30,46 @@ _UPLINK_TLS: Final = 'ca_file = "ca.crt"\ncert_file = "hub.crt"\nkey_file = "hub
 """The wheel that stands in for mosquitto speaks plain MQTT only."""
 
 
-class BusUsers(msgspec.Struct, frozen=True):
-    """The device bus's users: hub, bridge, terminal, and the demo's own eyes."""
+class HallUsers(msgspec.Struct, frozen=True):
+    """The device bus's users of one hall."""
 
     hub: User
     bridge: User
     terminal: User
-    observer: User
-
-    @property
-    def all(self) -> tuple[User, ...]:
-        """All of them."""
-        return (self.hub, self.bridge, self.terminal, self.observer)
 
 
-class Arcade(msgspec.Struct, frozen=True):
-    """Who is who after the set-up."""
+class Hall(msgspec.Struct, frozen=True):
+    """One hall's hub after the set-up."""
 
+    name: str
     hub_id: bytes
-    tenant_id: bytes
     identity: HubIdentity
-    users: BusUsers
-    regulars: frozenset[bytes]
-    """Accounts of members who top up when they have played their money away."""
+    users: HallUsers
 
     @property
     def hub(self) -> str:
         """The hub's id as topics say it."""
         return uuid_text(self.hub_id)
+
+
+class Arcade(msgspec.Struct, frozen=True):
+    """Who is who after the set-up. `observer`: the demo's own eyes on the device bus."""
+
+    tenant_id: bytes
+    halls: tuple[Hall, ...]
+    observer: User
+    regulars: frozenset[bytes]
+    """Accounts of members who top up when they have played their money away."""
+
+    @property
+    def bus_users(self) -> tuple[User, ...]:
+        """Everybody who may use the device bus."""
+        own = [user for hall in self.halls for user in (hall.users.hub, hall.users.bridge, hall.users.terminal)]
+        return (*own, self.observer)
+
+    def hall(self, name: str) -> Hall:
+        """Return a hall by its name."""
+        return next(hall for hall in self.halls if hall.name == name)
 
 
 def new_id() -> bytes:
@@ -65,41 +78,57 @@ def new_id() -> bytes:
 
 
 def found_arcade(plan: ArcadePlan, folder: Folder, *, uplink_port: int) -> Arcade:
-    """Make the office, enroll the hub, add the members with their money, lease it to the hub, publish documents."""
-    tenant_id, venue_id, hub_id = new_id(), new_id(), new_id()
+    """Make the office, enroll the hubs, add the members with their money, lease it to hubs, publish documents."""
+    tenant_id, venue_id = new_id(), new_id()
     keys = make_office(tenant_id)
     save_office(keys, folder.office)
-    identity = enroll_hub(
-        keys, hub_id=hub_id, venue_id=venue_id, epoch=1, broker_host=LOOPBACK, broker_port=uplink_port
-    )
-    save_identity(identity, folder.hub / "identity")
-    _write_certificates(identity, folder)
+    identities = [_enroll(keys, venue_id, uplink_port) for _hall in plan.halls]
+    for hall, identity in zip(plan.halls, identities, strict=True):
+        save_identity(identity, folder.hall(hall.name).hub / "identity")
+    _write_certificates(plan, identities, folder)
     now_ms = time.time_ns() // 1_000_000
     store = open_store(sqlite_url(database_file(folder.office)), create=True)
     try:
         tenant = Tenant(tenant_id, "Demo Arcades", now_ms)
         found_office(store, tenant, venue_id=venue_id, venue="星光游乐城 Starlight", timezone=TIMEZONE)
-        hub = pin_hub(store, tenant_id, pinned(identity), venue_id=venue_id, name="hall", now_ms=now_ms)
-        regulars = _fill_books(store, keys, hub, plan, now_ms)
+        hubs = [
+            pin_hub(store, tenant_id, pinned(identity), venue_id=venue_id, name=hall.name, now_ms=now_ms)
+            for hall, identity in zip(plan.halls, identities, strict=True)
+        ]
+        regulars = _fill_books(store, keys, hubs, plan, now_ms)
     finally:
         store.close()
-    users = _bus_users(uuid_text(hub_id))
-    return Arcade(hub_id, tenant_id, identity, users, regulars)
+    ids = [uuid_text(identity.hub_id) for identity in identities]
+    halls = tuple(
+        Hall(hall.name, identity.hub_id, identity, _users(number, ids))
+        for number, (hall, identity) in enumerate(zip(plan.halls, identities, strict=True))
+    )
+    return Arcade(tenant_id, halls, _user("observer", "topic read vd/1/#"), regulars)
 
 
-def _fill_books(store: Store, keys: OfficeKeys, hub: Hub, plan: ArcadePlan, now_ms: int) -> frozenset[bytes]:
+def _enroll(keys: OfficeKeys, venue_id: bytes, uplink_port: int) -> HubIdentity:
+    return enroll_hub(
+        keys, hub_id=new_id(), venue_id=venue_id, epoch=1, broker_host=LOOPBACK, broker_port=uplink_port
+    )
+
+
+def _fill_books(
+    store: Store, keys: OfficeKeys, hubs: Sequence[Hub], plan: ArcadePlan, now_ms: int
+) -> frozenset[bytes]:
+    """Publish documents, add the members; their money is leased to the halls in turn, and follows them from there."""
     regulars = set()
     with store.writing() as tx:
         venue = venues(tx, keys.tenant_id)[0]
-        for name, content in (("devices", plan.devices), ("prices", plan.prices), ("risk", plan.risk)):
-            keep_document(tx, keys.tenant_id, hub.hub_id, name, content, now_ms=now_ms)
+        for hub, hall in zip(hubs, plan.halls, strict=True):
+            for name, content in (("devices", hall.devices), ("prices", plan.prices), ("risk", plan.risk)):
+                keep_document(tx, keys.tenant_id, hub.hub_id, name, content, now_ms=now_ms)
         desk = Desk(tx, keys.tenant_id, venue, now_ms=now_ms)
         for number, member in enumerate(plan.members, start=1):
             account = GuestAccount(account_id=new_id(), masked_name=member.name, created_ms=now_ms)
             add_card(tx, keys.tenant_id, parse_card(member.card), pepper=keys.pepper, account=account)
             credited = desk.top_up(_top_up(account, member, number))
             assert not isinstance(credited, TopUpRefused), credited
-            desk.lease(hub, account.account_id)
+            desk.lease(hubs[number % len(hubs)], account.account_id)
             if not member.runs_out:
                 regulars.add(account.account_id)
     return frozenset(regulars)
@@ -111,32 +140,43 @@ def _top_up(account: GuestAccount, member: Member, number: int) -> TopUp:
     )
 
 
-def _write_certificates(identity: HubIdentity, folder: Folder) -> None:
+def _write_certificates(plan: ArcadePlan, identities: Sequence[HubIdentity], folder: Folder) -> None:
     now = dt.datetime.now(dt.UTC)
     authority = make_authority("Demo Arcades", now=now)
-    for place in (folder.office, folder.hub, folder.root / "office-broker"):
+    hubs = [folder.hall(hall.name).hub for hall in plan.halls]
+    for place in (folder.office, *hubs, folder.root / "office-broker"):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         (place / "ca.crt").write_bytes(authority.certificate)
-    write_credentials(issue_hub(authority, identity.hub_id, now=now), folder.hub, "hub")
-    write_credentials(issue_hub(authority, identity.tenant_id, now=now), folder.office, "office")
+    for place, identity in zip(hubs, identities, strict=True):
+        write_credentials(issue_hub(authority, identity.hub_id, now=now), place, "hub")
+    write_credentials(issue_hub(authority, identities[0].tenant_id, now=now), folder.office, "office")
     write_credentials(issue_server(authority, [LOOPBACK], now=now), folder.root / "office-broker", "server")
 
 
-def _bus_users(hub: str) -> BusUsers:
-    device = f"vd/1/{hub}/dev/+"
-    lane = f"vd/1/{hub}/lane/+/view"
+def _users(number: int, hubs: Sequence[str]) -> HallUsers:
+    """Return the users of one hall's programs: each may say and hear what its part of the tree is, and no more."""
+    hub = hubs[number]
+    suffix = f"-{number + 1}" if number else ""
+    device, lane = f"vd/1/{hub}/dev/+", f"vd/1/{hub}/lane/+/view"
     heard = tuple(f"topic read {device}/{leaf}" for leaf in ("birth", "state", "event", "result"))
     told = tuple(f"topic write {device}/{leaf}" for leaf in ("booked", "command"))
-    return BusUsers(
-        hub=_user("hub", *heard, *told, f"topic write {lane}"),
+    asked, answered = f"vd/1/{hub}/terminal/+/request", f"vd/1/{hub}/terminal/+/reply"
+    peers = tuple(f"topic write vd/1/{other}/peer/{hub}/+" for other in hubs if other != hub)
+    return HallUsers(
+        hub=_user(
+            f"hub{suffix}", *heard, *told, f"topic write {lane}", f"topic read {asked}", f"topic write {answered}",
+            f"topic read vd/1/{hub}/peer/+/+", *peers,
+        ),
         bridge=_user(
-            "bridge",
+            f"bridge{suffix}",
             *(rule.replace("read", "write") for rule in heard),
             *(rule.replace("write", "read") for rule in told),
         ),
-        terminal=_user("terminal", f"topic read {lane}", f"topic read {device}/birth", f"topic read {device}/state"),
-        observer=_user("observer", f"topic read vd/1/{hub}/#"),
-    )
+        terminal=_user(
+            f"terminal{suffix}", f"topic read {lane}", f"topic read {device}/birth", f"topic read {device}/state",
+            f"topic write {asked}", f"topic read {answered}", f"topic read vd/1/{hub}/terminal/+/view",
+        ),
+    )  # fmt: skip
 
 
 def _user(name: str, *rules: str) -> User:
@@ -145,32 +185,36 @@ def _user(name: str, *rules: str) -> User:
 
 def write_settings(arcade: Arcade, plan: ArcadePlan, folder: Folder, *, bus_port: int, uplink_port: int) -> None:
     """Write hub.toml and bridge.toml as an installer would find them, and the password files beside them."""
-    for user, place in ((arcade.users.hub, folder.hub), (arcade.users.bridge, folder.bridge),
-                        (arcade.users.terminal, folder.root)):  # fmt: skip
-        secret = place / f"{user.name}.password"
-        secret.touch(mode=0o600)
-        secret.write_text(user.password + "\n")
-    (folder.hub / "hub.toml").write_text(
-        f'identity = "identity"\nstate = "state"\ntimezone = "{TIMEZONE}"\n\n'
-        f'[device_bus]\nhost = "{LOOPBACK}"\nport = {bus_port}\nusername = "hub"\npassword_file = "hub.password"\n\n'
-        f'[uplink]\nhost = "{LOOPBACK}"\nport = {uplink_port}\n{_UPLINK_TLS if find_mosquitto() else ""}'
-    )
-    (folder.bridge / "bridge.toml").write_text(_bridge_toml(arcade, plan, folder, bus_port))
+    for hall in plan.halls:
+        own, place = arcade.hall(hall.name), folder.hall(hall.name)
+        for user, where in ((own.users.hub, place.hub), (own.users.bridge, place.bridge),
+                            (own.users.terminal, folder.root)):  # fmt: skip
+            secret = where / f"{user.name}.password"
+            secret.touch(mode=0o600)
+            secret.write_text(user.password + "\n")
+        name = own.users.hub.name
+        (place.hub / "hub.toml").write_text(
+            f'identity = "identity"\nstate = "state"\ntimezone = "{TIMEZONE}"\n\n'
+            f'[device_bus]\nhost = "{LOOPBACK}"\nport = {bus_port}\nusername = "{name}"\n'
+            f'password_file = "{name}.password"\n\n'
+            f'[uplink]\nhost = "{LOOPBACK}"\nport = {uplink_port}\n{_UPLINK_TLS if find_mosquitto() else ""}'
+        )
+        (place.bridge / "bridge.toml").write_text(_bridge_toml(own, hall, folder, bus_port))
 
 
-def _bridge_toml(arcade: Arcade, plan: ArcadePlan, folder: Folder, bus_port: int) -> str:
+def _bridge_toml(own: Hall, hall: HallPlan, folder: Folder, bus_port: int) -> str:
     lines = [
-        'bridge = "hall"',
-        f'hub = "{arcade.hub}"',
-        f'state_dir = "{folder.bridge / "state"}"',
+        f'bridge = "{hall.name}"',
+        f'hub = "{own.hub}"',
+        f'state_dir = "{folder.hall(hall.name).bridge / "state"}"',
         "",
         "[broker]",
         f'host = "{LOOPBACK}"',
         f"port = {bus_port}",
-        'username = "bridge"',
-        'password_file = "bridge.password"',
+        f'username = "{own.users.bridge.name}"',
+        f'password_file = "{own.users.bridge.name}.password"',
     ]
-    for place in plan.places:
+    for place in hall.places:
         lane = place.lane
         lines += _device(lane.reader, "pn532-uart", f'port = "{_tty(folder, lane.reader)}"')
         lines += _device(
