@@ -17,7 +17,7 @@ MOST_SPREAD = 2.0
 class Row(msgspec.Struct, frozen=True):
     """`limit` and `ours` are medians in `unit`; `ratio` is the median over the pairs, `spread` their widest quotient.
 
-    goal: `at least 0.60` or `at most 1.60`, of the ratio.
+    goal: `>=0.6` or `<=1.6`, of the ratio.
     """
 
     name: str
@@ -45,7 +45,7 @@ def judge(
     ratio, spread = statistics.median(ratios), max(ratios) / max(min(ratios), 1e-9)
     holds = ratio >= at_least if at_least else ratio <= at_most
     limits, ours = (statistics.median(side) for side in zip(*pairs, strict=True))
-    goal = f"at least {at_least:g}" if at_least else f"at most {at_most:g}"
+    goal = f">={at_least:g}" if at_least else f"<={at_most:g}"
     return Row(
         name, unit, round(limits, 3), round(ours, 3), round(ratio, 3), round(spread, 2), goal,
         None if spread > MOST_SPREAD else holds,
