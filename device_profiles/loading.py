@@ -4,6 +4,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -204,7 +205,10 @@ def _explain(text: str, table: Mapping[str, Any], shape: type[msgspec.Struct]) -
     value: Any = table
     for step in steps:
         value = _child(value, step)
-    said = f"{place_of(table, steps)} = {value!r}" if steps else "the file"
+    text = value.isoformat() if isinstance(value, date) else repr(value)
+    said = f"{place_of(table, steps)} = {text}" if steps else "the file"
+    if "timezone component" in problem:
+        return f"{said}: write it with its offset from UTC, as in 2026-12-01T06:00:00+08:00."
     if wrong := _WRONG_TYPE.search(problem):
         wanted = " or ".join(_PLAIN_WORDS.get(word, word) for word in wrong[1].split(" | ") if word != "null")
         return f"{said}: write {wanted}."

@@ -13,7 +13,7 @@ MAX_PRICE: Final = MAX_MINOR // MAX_QUANTITY
 """The most one rule may ask for, so that no quantity of it is beyond what an amount holds."""
 
 
-class PriceRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PriceRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`price` in the order it is taken, for `quantity` pieces; `credits` for each piece. What is empty means any.
 
     machine, item, zone, venue: where. machine_group: a name of the list's `machine_groups`. tier, group: the guest's.

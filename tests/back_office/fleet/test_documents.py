@@ -111,7 +111,7 @@ def test_a_document_says_from_when_on_it_counts(office, write, when, ms):
 
 
 def test_a_moment_without_an_offset_is_refused(write):
-    with pytest.raises(DocumentError, match="effective_at"):
+    with pytest.raises(DocumentError, match=r"effective_at = 2026-12-01T06:00:00: write it with its offset from UTC"):
         read_document("prices", write("p.toml", PRICES.format("2026-12-01T06:00:00", 200)))
 
 
