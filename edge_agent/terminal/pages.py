@@ -20,7 +20,7 @@ from edge_agent.terminal.board import Screen
 from edge_agent.terminal.guard import LOCAL_NAME, Guard
 from edge_agent.terminal.hall import Hall, LaneFeed
 from edge_agent.terminal.static_files import StaticTree
-from edge_agent.terminal.wording import LANGUAGES, Words, spoken_first
+from edge_agent.terminal.wording import LANGUAGES, Words, next_language, spoken_first
 
 BEAT_MS: Final = 2_000
 """A stream says something at least this often; the page counts itself disconnected after three missed beats."""
@@ -63,7 +63,7 @@ class Pages:
         """Show all machines of the hub, for whoever sets up a screen."""
         asked = request.query_params.get("lang", "")
         words = self._words.get(asked) or self._reader(request)
-        other = next(name for name in LANGUAGES if name != words.language)
+        other = next_language(words.language)
         devices = sorted(self._hall.devices.items(), key=lambda each: (each[1].state == "online", each[0]))
         page = self._templates.get_template("lanes.html")
         html = page.render(
@@ -150,7 +150,7 @@ class Pages:
         )
 
     def _fragment(self, screen: Screen) -> str:
-        other = next(name for name in LANGUAGES if name != screen.language)
+        other = next_language(screen.language)
         page = self._templates.get_template("screen.html")
         return page.render(words=self._words[screen.language], screen=screen, other=other)
 

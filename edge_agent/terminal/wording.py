@@ -7,8 +7,10 @@ from typing import Final
 
 from payment_core.money import SYMBOLS, Money, money_text
 
-LANGUAGES: Final = ("zh-Hans", "en")
-_FILES: Final = {"zh-Hans": "zh_hans.toml", "en": "en.toml"}
+LANGUAGES: Final = ("zh-Hans", "zh-Hant", "en")
+"""In the order in which the page's switch goes through them."""
+_FILES: Final = {"zh-Hans": "zh_hans.toml", "zh-Hant": "zh_hant.toml", "en": "en.toml"}
+_HANT_PLACES: Final = frozenset({"hant", "tw", "hk", "mo"})
 
 
 class UnknownLanguageError(Exception):
@@ -21,11 +23,17 @@ class UnknownLanguageError(Exception):
 def spoken_first(accept_language: str) -> str:
     """Return the first language of an Accept-Language header that we speak; ours where it names none."""
     for wish in accept_language.lower().split(","):
-        tag = wish.partition(";")[0].strip()
-        for language in LANGUAGES:
-            if tag.partition("-")[0] == language.partition("-")[0]:
-                return language
+        base, *parts = wish.partition(";")[0].strip().split("-")
+        if base == "zh":
+            return "zh-Hant" if _HANT_PLACES & set(parts) and "hans" not in parts else "zh-Hans"
+        if base in LANGUAGES:
+            return base
     return LANGUAGES[0]
+
+
+def next_language(language: str) -> str:
+    """Return the language that the page's switch goes to."""
+    return LANGUAGES[(LANGUAGES.index(language) + 1) % len(LANGUAGES)]
 
 
 def load(language: str) -> dict[str, str]:

@@ -1,11 +1,11 @@
-"""Both languages say everything, with the same placeholders."""
+"""All languages say everything, with the same placeholders."""
 
 from string import Formatter
 from typing import get_args
 
 import pytest
 
-from edge_agent.terminal.wording import LANGUAGES, UnknownLanguageError, Words, load
+from edge_agent.terminal.wording import LANGUAGES, UnknownLanguageError, Words, load, next_language, spoken_first
 from payment_core.bus import DeviceState, View
 from payment_core.decision import DECLINE_REASONS
 
@@ -14,13 +14,29 @@ def placeholders(text):
     return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
 
 
-def test_the_languages_have_the_same_keys():
-    assert set(load("zh-Hans")) == set(load("en"))
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_languages_have_the_same_keys_and_placeholders(language):
+    other, english = load(language), load("en")
+    assert set(other) == set(english)
+    assert [key for key in english if placeholders(other[key]) != placeholders(english[key])] == []
 
 
-def test_the_languages_have_the_same_placeholders():
-    chinese, english = load("zh-Hans"), load("en")
-    assert [key for key in english if placeholders(chinese[key]) != placeholders(english[key])] == []
+def test_the_switch_goes_through_all_languages_and_names_the_next():
+    names = {language: load(language)["name.own"] for language in LANGUAGES}
+    assert [load(language)["name.other"] for language in LANGUAGES] == [
+        names[next_language(language)] for language in LANGUAGES
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wish", "language"),
+    [
+        ("zh-TW,zh;q=0.9", "zh-Hant"), ("zh-Hant-HK", "zh-Hant"), ("zh-MO;q=0.8, en", "zh-Hant"), ("zh", "zh-Hans"),
+        ("zh-CN", "zh-Hans"), ("zh-Hans-HK", "zh-Hans"), ("en-GB", "en"), ("th, en;q=0.1", "en"), ("", "zh-Hans"),
+    ],
+)  # fmt: skip
+def test_a_browser_gets_the_language_it_speaks(wish, language):
+    assert spoken_first(wish) == language
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -66,5 +82,5 @@ def test_sums_are_written_as_the_language_does(language, minor, unit, expected):
 
 
 def test_a_language_without_texts_is_refused_by_name():
-    with pytest.raises(UnknownLanguageError, match="language 'th': this page speaks zh-Hans, en"):
+    with pytest.raises(UnknownLanguageError, match="language 'th': this page speaks zh-Hans, zh-Hant, en"):
         load("th")
