@@ -54,8 +54,8 @@ def look_up(draft: Draft, tap: Tap) -> Case:
     site, now, row, lane = draft.site, draft.now, tap.row, tap.lane
     risk, known = site.risk, draft.known_ms is not None
     rows = leases.of_account(draft.store, row.account_id) if row else []
-    own = site.quote(lane, now.local, tier=row.tier if row else "") if lane else None
-    quote = site.shown.best(lane.id, own, now.boottime_ms) if lane else None
+    guest = {"tier": row.tier, "group": row.group} if row else {}
+    quote = site.quote_to_pay(lane, now.local, boottime_ms=now.boottime_ms, **guest) if lane else None
     counts = counts_cards(risk, row) or bool(risk.windows)
     elsewhere = usage.read_usage(uses.used_elsewhere(draft.store, row.account_id)) if row and counts else NO_USE
     case = Case(tap, _NO_FACTS, quote, rows, elsewhere)
@@ -92,7 +92,7 @@ def look_up(draft: Draft, tap: Tap) -> Case:
         right_busy=used is not None and _is_busy(draft, used),
         stepped_up=_stepped_up(draft, tap),
         calendar=site.calendar.version,
-        honoured=quote is not None and quote is not own,
+        honoured=quote is not None and quote.honoured,
     )
     return msgspec.structs.replace(case, facts=facts)
 

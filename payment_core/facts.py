@@ -110,6 +110,11 @@ class Packed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
         """Say whether the credential was known."""
         return bool(self.flags >> 2 & 1)
 
+    @property
+    def moment(self) -> LocalTime | None:
+        """The venue's wall clock, None where nobody knew it."""
+        return moment_of(self.local)
+
 
 _ENCODER: Final = msgspec.msgpack.Encoder(order="deterministic")
 _DECODER: Final = msgspec.msgpack.Decoder(Packed)
@@ -186,7 +191,7 @@ def unpack_facts(packed: Packed, around: Around) -> Facts:
         )  # fmt: skip
     return Facts(
         trading=bool(flags & 1), lane=around.lane, output_ready=bool(flags >> 1 & 1), row=row,
-        proof=_PROOFS[flags >> 3 & 3], now_ms=around.now_ms, local=moment_of(packed.local), price=around.price,
+        proof=_PROOFS[flags >> 3 & 3], now_ms=around.now_ms, local=packed.moment, price=around.price,
         allowances=packed.allowances, currency=around.currency, risk=around.risk, known=around.known,
         day=DAY_KINDS[packed.day - 1] if packed.day else None, venue=around.venue, spent_today=packed.spent_today,
         recent=packed.recent, floor_spent=packed.floor_spent, hub_floor_spent=packed.hub_floor_spent,

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from edge_agent.ledger import office_facts
-from edge_agent.ledger.store import Store
+from edge_agent.ledger.store import Reads, Store
 
 ARCHIVE_KEPT: Final = 256
 """Versions of one document; entries stay 30 days after their receipt, and nobody changes prices eight times a day."""
@@ -37,6 +37,12 @@ def newest_version(store: Store, name: str) -> int | None:
     sql = "SELECT max(version) FROM (SELECT version FROM documents WHERE name = ? UNION ALL {})"
     rows = store.rows(sql.format("SELECT version FROM document_archive WHERE name = ?"), (name, name))
     return rows[0][0] if rows else None
+
+
+def archived(store: Reads, name: str, version: int) -> bytes | None:
+    """Return the content of one version, or None where it is not kept."""
+    rows = store.rows("SELECT content FROM document_archive WHERE name = ? AND version = ?", (name, version))
+    return bytes(rows[0][0]) if rows else None
 
 
 def keep_waiting(store: Store, document: Waiting) -> None:
