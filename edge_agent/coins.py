@@ -7,10 +7,10 @@ from edge_agent.intake import Intake, bring_in
 from edge_agent.ledger.authorizations import Authorization
 from edge_agent.messages import Show
 from edge_agent.plays import hold_and_command, view_of
+from edge_agent.quotes import Quote
 from payment_core.journal import Actor, Held, Part, Source, Tender
 from payment_core.money import Money
 from payment_core.policy import Lane
-from payment_core.pricing import find_price
 
 MAX_CREDITS: Final = 100
 """Credits of one command, as the coin line takes them; what is left plays after it."""
@@ -37,22 +37,25 @@ def add(draft: Draft, lane: Lane, amount: int) -> None:
 
 def play(draft: Draft, lane: Lane) -> None:
     """Let a lane's credit play what it covers, where the machine takes it and the hub may trade."""
-    site, local = draft.site, draft.now.local
-    price = find_price(site.prices, machine=lane.machine, zone=lane.zone, local=local) if site.prices else None
-    cost = price.in_unit(site.currency) if price else 0
-    if price is None or not cost or site.frozen or not site.ready(lane.output):
+    site, now = draft.site, draft.now
+    quote = site.quote_to_pay(lane, now.local, boottime_ms=now.boottime_ms)
+    if quote is None or quote.price.cash is None:
+        return
+    price, cost = quote.price, quote.price.cash.minor
+    if not cost or site.frozen or not site.ready(lane.output):
         return
     rows = draft.store.rows("SELECT amount FROM coin_credit WHERE lane = ?", (lane.id,))
     plays = min(rows[0][0] // cost if rows else 0, max(MAX_CREDITS // price.credits, 1))
     if plays:
-        _hold(draft, lane, Money(cost * plays, site.currency), price.credits * plays, price.tax_code or None)
+        _hold(draft, lane, Money(cost * plays, site.currency), price.credits * plays, quote)
 
 
-def _hold(draft: Draft, lane: Lane, paid: Money, credits: int, tax_code: str | None) -> None:
+def _hold(draft: Draft, lane: Lane, paid: Money, credits: int, quote: Quote) -> None:
     """Hold coin credit. Its event is the journal entry itself: one coin may be what several plays waited for."""
     part = Part(paid.unit, paid.minor)
     draft.store.execute("UPDATE coin_credit SET amount = amount - ? WHERE lane = ?", (part.amount, lane.id))
-    spot = Spot(Actor.GUEST, Tender.CASH, lane, draft.new_id(), tax_code)
+    tax_code = quote.price.tax_code or None
+    spot = Spot(Actor.GUEST, Tender.CASH, lane, draft.new_id(), tax_code, stamp=quote.stamp)
     header = draft.header(spot)
     expires_ms = draft.now.wall_ms + draft.site.risk.hold_ms
     held = Held(1, header, (part,), None, None, None, lane.output, draft.site.epoch, header.seq, expires_ms)

@@ -40,7 +40,8 @@ def look(draft: Draft, act: Look) -> Moved | Refused:
 def _credit(draft: Draft) -> tuple[SumRow, ...]:
     coins = draft.store.rows("SELECT lane, unit, amount FROM coin_credit WHERE amount > 0 ORDER BY lane")
     won = draft.store.rows("SELECT lane, unit, amount FROM won_credit WHERE amount > 0 ORDER BY lane, unit")
-    return tuple(SumRow(row[0], row[1], row[2], kind) for kind, rows in (("coins", coins), ("won", won)) for row in rows)
+    both = (("coins", coins), ("won", won))
+    return tuple(SumRow(lane, unit, amount, kind) for kind, rows in both for lane, unit, amount in rows)
 
 
 def _card(draft: Draft, credential: str) -> Moved | Refused:

@@ -5,9 +5,10 @@ from typing import Final
 import msgspec
 
 from edge_agent.draft import Draft, Spot
-from edge_agent.ledger import authorizations, leases, notices
+from edge_agent.ledger import authorizations, documents, leases, notices
 from edge_agent.ledger.authorizations import Authorization, AuthorizationRow
 from edge_agent.messages import Answered, Log, Send, Show
+from edge_agent.site import read_document
 from payment_core.authorization import FINAL, State, Step
 from payment_core.bus import View
 from payment_core.commands import PulseCredit, make_command
@@ -28,7 +29,7 @@ from payment_core.journal import (
 )
 from payment_core.money import Money
 from payment_core.policy import Lane
-from payment_core.pricing import find_price, tax_in
+from payment_core.pricing import PriceList, tax_in
 from payment_core.recovery import STEP_OF_OUTCOME, can_tell
 
 ASK_AGAIN_MS: Final = 60_000
@@ -94,7 +95,7 @@ def spot_of(draft: Draft, row: Authorization, actor: Actor) -> Spot:
     """Return the header facts of a step that an authorization takes later."""
     tender = Tender.PURSE if row.account_id is not None else Tender.CASH
     lane = draft.site.lanes.get(row.lane) if row.lane else None
-    return Spot(actor, tender, lane, row.id, row.tax_code)
+    return Spot(actor, tender, lane, row.id, row.tax_code, stamp=row.stamp)
 
 
 def increase(draft: Draft, row: Authorization, parts: tuple[Part, ...]) -> None:
@@ -122,11 +123,20 @@ def deliver(draft: Draft, row: Authorization, credits: int, why: Why) -> None:
 
 def tax_of(draft: Draft, row: Authorization, earned: tuple[Part, ...]) -> tuple[Part, ...]:
     """Return the tax that is part of what was earned in the venue's currency."""
-    prices = draft.site.prices
+    prices = _list_of(draft, row)
     tax = prices.taxes.get(row.tax_code) if prices and row.tax_code else None
     gross = sum(part.amount for part in earned if part.unit == draft.site.currency)
     amount = tax_in(gross, tax.milli_percent) if tax else 0
     return (Part(draft.site.currency, amount),) if amount else ()
+
+
+def _list_of(draft: Draft, row: Authorization) -> PriceList | None:
+    """Return the price list that a sale began with."""
+    if row.stamp is None or row.stamp.version == draft.site.price_version:
+        return draft.site.prices
+    content = documents.archived(draft.store, "prices", row.stamp.version)
+    read = read_document("prices", content) if content is not None else None
+    return read if isinstance(read, PriceList) else None
 
 
 def split_parts(row: Authorization, credits: int) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
@@ -280,13 +290,14 @@ def view_of(draft: Draft, lane: Lane, state: str, cost: Money | None, *, reason:
 
 
 def show_idle(draft: Draft, *, only_new_prices: bool = False) -> None:
-    """Show every lane where nothing is under way what the next tap costs."""
+    """Show every lane where nothing is under way what the next tap costs; a busy one keeps what it shows."""
     busy = {authorization.lane for authorization in draft.open_ones()}
     for lane in draft.site.lanes.values():
+        if lane.id in busy:
+            continue
+        known = draft.site.shown.price(lane.id)
         view = idle_view(draft, lane)
-        known = draft.site.prices_shown.get(lane.id)
-        draft.site.prices_shown[lane.id] = view.price
-        if lane.id not in busy and not (only_new_prices and known in (None, view.price)):
+        if not (only_new_prices and known in (None, view.price)):
             draft.effect(Show(lane.id, view))
 
 
@@ -298,7 +309,7 @@ def follow_the_clock(draft: Draft) -> None:
 
 
 def idle_view(draft: Draft, lane: Lane) -> View:
-    """Return what a lane shows while nobody plays: the price of the next tap."""
-    prices = draft.site.prices
-    price = find_price(prices, machine=lane.machine, zone=lane.zone, local=draft.now.local) if prices else None
-    return view_of(draft, lane, "idle", price.shown if price else None)
+    """Return what a lane shows while nobody plays: the price of the next tap, which is honoured from now on."""
+    quote = draft.site.quote(lane, draft.now.local)
+    draft.site.shown.note(lane.id, quote, draft.now.boottime_ms)
+    return view_of(draft, lane, "idle", quote.price.shown if quote else None)

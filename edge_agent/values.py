@@ -6,7 +6,8 @@ import msgspec
 
 from edge_agent import coins
 from edge_agent.draft import Draft, Spot
-from edge_agent.ledger import authorizations
+from edge_agent.ledger import authorizations, boxes
+from edge_agent.ledger.boxes import Box
 from edge_agent.messages import FromDevice, Log, SayBooked
 from edge_agent.plays import Why, deliver, late_evidence
 from edge_agent.site import Heard
@@ -63,6 +64,7 @@ def on_coin(draft: Draft, fact: FromDevice, body: CoinInserted) -> None:
             )
         )  # fmt: skip
         coins.add(draft, lane, amount)
+        boxes.add(draft.store, Box(lane.machine, "cash_box", draft.site.currency, amount))
         coins.play(draft, lane)
     _mark(draft, fact, counter=body.counter)
     draft.effect(SayBooked(fact.device, _booked(fact, body.counter)))

@@ -1,6 +1,7 @@
 """What must be true of any ledger at any moment, worked out from the journal alone and compared with the tables."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 
 from edge_agent.ledger.authorizations import STATES
 from edge_agent.ledger.entries import check_chain, read_records
@@ -8,6 +9,7 @@ from edge_agent.ledger.store import Reads
 from payment_core.accounts import Account, Kind
 from payment_core.authorization import State, Step, advance
 from payment_core.journal import (
+    BroughtIn,
     Captured,
     Cause,
     Commanded,
@@ -15,12 +17,18 @@ from payment_core.journal import (
     Entry,
     Expired,
     Held,
+    Increased,
     InDoubt,
     LateEvidence,
+    LeasePassed,
+    LeaseReturned,
     LeaseTaken,
+    PaidOutHere,
     Part,
     Refunded,
+    SlipTaken,
     Voided,
+    VoucherTaken,
     decode_entry,
 )
 from payment_core.posting import imbalance, postings
@@ -57,12 +65,16 @@ def states(store: Reads) -> dict[bytes, State]:
     return {row[0]: STATES[row[1]] for row in store.rows("SELECT id, state FROM authorizations ORDER BY id")}
 
 
-def _step_of(entry: Entry) -> Step | None:  # noqa: PLR0911 - one row per entry type
+def _step_of(entry: Entry, state: State) -> Step | None:  # noqa: PLR0911 - one row per entry type
     match entry:
         case Commanded():
             return Step.COMMAND
         case Captured():
             return Step.CONFIRM if entry.cause in _CONFIRMED else Step.DELIVER
+        case Increased():
+            return Step.INCREASE
+        case Voided() if state is State.HELD:
+            return Step.CANCEL
         case Voided():
             return Step.DENY if entry.cause in _CONFIRMED else Step.FAIL
         case Expired():
@@ -88,31 +100,38 @@ def replayed(journal: list[Entry]) -> dict[bytes, State]:
             assert key not in found, "an authorization begins once"
             found[key] = State.HELD if isinstance(entry, Held) else State.DECLINED
             continue
-        step = _step_of(entry)
+        step = _step_of(entry, found[key])
         assert step is not None, entry
         found[key] = advance(found[key], step)
     return found
 
 
-def _lease_figures(journal: list[Entry]) -> dict[tuple[bytes, str, int], list[int]]:
-    """Return (granted, committed, released) of each lease as the journal tells them."""
-    figures: defaultdict[tuple[bytes, str, int], list[int]] = defaultdict(lambda: [0, 0, 0])
+def _lease_figures(journal: list[Entry]) -> dict[tuple[bytes, str, int, bytes], list[int]]:  # noqa: C901 - one row each
+    """Return (granted, committed, released, refunded) of each lease as the journal tells them."""
+    figures: defaultdict[tuple[bytes, str, int, bytes], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
 
-    def count(account_id: bytes | None, parts: tuple[Part, ...], column: int) -> None:
+    def count(account_id: bytes | None, parts: Iterable[Part], column: int) -> None:
         for part in parts:
             if account_id is not None and part.lease_epoch:
-                figures[account_id, part.unit, part.lease_epoch][column] += part.amount
+                figures[account_id, part.unit, part.lease_epoch, part.lot][column] += part.amount
 
     for entry in journal:
         match entry:
             case LeaseTaken():
-                figures[entry.account_id, entry.unit, entry.lease_epoch][0] += entry.added
-            case Held():
+                lot = entry.lot.lot if entry.lot else b""
+                figures[entry.account_id, entry.unit, entry.lease_epoch, lot][0] += entry.added
+            case VoucherTaken() | SlipTaken():
+                count(entry.account_id, entry.parts, 0)
+            case BroughtIn():
+                count(entry.account_id, (*entry.parts, *entry.gifts), 0)
+            case Held() | Increased() | LeaseReturned() | LeasePassed() | PaidOutHere():
                 count(entry.account_id, entry.parts, 1)
             case Captured():
                 count(entry.account_id, entry.released, 2)
             case Voided() | Expired():
                 count(entry.account_id, entry.parts, 2)
+            case Refunded():
+                count(entry.account_id, entry.parts, 3)
             case _:
                 pass
     return dict(figures)
@@ -130,12 +149,14 @@ def faults_of(store: Reads) -> list[str]:
     if told != kept:
         faults.append(f"authorizations: journal {told} table {kept}")
     leases = {
-        (row[0], row[1], row[2]): [row[3], row[4], row[5]]
-        for row in store.rows("SELECT account_id, unit, epoch, granted, committed, released FROM leases")
+        (row[0], row[1], row[2], row[3]): list(row[4:])
+        for row in store.rows(
+            "SELECT account_id, unit, epoch, lot, granted, committed, released, refunded FROM leases"
+        )
     }
     if leases != _lease_figures(journal):
         faults.append(f"leases: journal {_lease_figures(journal)} table {leases}")
-    faults += [f"lease {key} is overdrawn" for key, row in leases.items() if row[0] - row[1] + row[2] < 0]
+    faults += [f"lease {key} is overdrawn" for key, row in leases.items() if row[0] - row[1] + row[2] + row[3] < 0]
     return faults + _waiting_faults(journal, told) + _coin_faults(store, journal)
 
 
@@ -143,7 +164,7 @@ def _waiting_faults(journal: list[Entry], told: dict[bytes, State]) -> list[str]
     """HELD and SUSPENSE hold exactly the parts of the authorizations that are open."""
     waiting = {Kind.HELD: 0, Kind.SUSPENSE: 0}
     for entry in journal:
-        if isinstance(entry, Held) and entry.header.authorization_id is not None:
+        if isinstance(entry, Held | Increased) and entry.header.authorization_id is not None:
             state = told[entry.header.authorization_id]
             if state in (State.HELD, State.COMMANDED):
                 waiting[Kind.HELD] += sum(part.amount for part in entry.parts)

@@ -1,0 +1,252 @@
+"""Acts of staff: who may, how often, once each; money in and out, prizes, cards, boxes."""
+
+import pytest
+
+from edge_agent.ledger.entries import read_tail
+from edge_agent.messages import BatchSealed, ReceiptTaken
+from edge_agent.staff_messages import PinRefused, StaffLocked
+from payment_core.accounts import Kind
+from payment_core.desk import (
+    BlockCard,
+    Cancel,
+    ClaimCredit,
+    CountBox,
+    Look,
+    PayOut,
+    ReplaceCard,
+    SellCard,
+    TakeWon,
+    TopUp,
+)
+from payment_core.journal import BoxCounted, BroughtIn, CardSold, CredentialReplaced, LotKind, PaidOutHere, Source
+from payment_core.staff_policy import Quota, TopUpGift
+from tests.support.desk import DRAWER, DeskHall, card_text, staff_document
+from tests.support.hall import commands, logged, the_command, the_view
+from tests.support.ledger_truth import balance_of, entries, faults_of, kinds
+
+
+@pytest.fixture
+def hall(tmp_path):
+    hall = DeskHall(tmp_path / "ledger.db", risk={"top_up_cap": 1_000})
+    hall.enroll("card-7")
+    yield hall
+    hall.store.close()
+
+
+def top_up(amount=500, card="card-7"):
+    return TopUp(card_text(card), amount, DRAWER)
+
+
+def receipt(hall, batch=1):
+    last = read_tail(hall.store).seq
+    hall.step(BatchSealed(batch, 1, last, bytes(32), b"s"), ReceiptTaken(batch, last))
+
+
+def drawer(hall):
+    return -balance_of(hall.store, Kind.DRAWER, DRAWER)
+
+
+def test_cash_at_a_counter_is_the_guests_money_at_once(hall):
+    assert hall.act(top_up()).outcome == "done"
+    assert (hall.balance("card-7"), drawer(hall)) == (500, 500)
+    entry = entries(hall.store)[-1]
+    assert isinstance(entry, BroughtIn)
+    assert (entry.source, entry.place, entry.staff) == (Source.DRAWER, DRAWER, "lin")
+    assert [lot.kind for lot in entry.lots] == [LotKind.PAID]
+    assert the_view(hall.wait(1_000, hall.tap("card-7"))).state == "held"
+    assert faults_of(hall.store) == []
+
+
+def test_the_hub_takes_no_more_in_than_its_cap_until_a_receipt(hall):
+    assert hall.act(top_up(900)).outcome == "done"
+    assert hall.act(top_up(200)).reason == "intake_limit"
+    receipt(hall)
+    assert hall.act(top_up(200)).outcome == "done"
+
+
+def test_the_same_top_up_twice_is_one_and_another_under_its_id_is_alarmed(hall):
+    assert hall.act(top_up(), request=3).outcome == "done"
+    assert hall.act(top_up(), request=3).outcome == "again"
+    assert hall.act(top_up(600), request=3).reason == "other_content"
+    assert hall.act(top_up(), request=3, staff="chen").reason == "other_content"
+    hall.restart()
+    hall.step(*hall.arrivals())
+    assert hall.act(top_up(), request=3).outcome == "again"
+    assert (hall.balance("card-7"), kinds(hall.store).count("BroughtIn")) == (500, 1)
+
+
+def test_a_gift_comes_with_it_by_rule_in_a_lot_of_its_own(hall):
+    gifts = (TopUpGift(100, "bonus", 10), TopUpGift(500, "bonus", 80, life_ms=1_000))
+    hall.step(staff_document(2, gifts=gifts))
+    hall.act(top_up(500))
+    assert (hall.balance("card-7"), hall.balance("card-7", "bonus")) == (500, 80)
+    entry = entries(hall.store)[-1]
+    assert isinstance(entry, BroughtIn)
+    paid, gift = entry.lots
+    assert (gift.kind, gift.payment_id, gift.expires_ms) == (LotKind.GIFT, paid.payment_id, hall.wall_ms + 1_000)
+    hall.pass_ms(2_000)
+    assert hall.act(Look("card", credential=card_text("card-7"))).sums[0].amount == 500
+    assert faults_of(hall.store) == []
+
+
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        (TopUp(card_text("card-99"), 100, DRAWER), "unknown_card"),
+        (TopUp(card_text("card-7"), 100, DRAWER, unit="bonus"), "unit"),
+        (TopUp(card_text("card-7"), 0, DRAWER), "malformed"),
+        (TopUp("no hex", 100, DRAWER), "malformed"),
+        (TakeWon(card_text("card-7"), 5, "counter", unit="CNY"), "unit"),
+        (ClaimCredit(card_text("card-7"), "lane-1"), "nothing_left"),
+        (ClaimCredit(card_text("card-7"), "lane-9"), "unknown_lane"),
+        (PayOut(card_text("card-7"), 1, DRAWER), "not_collected_here"),
+        (Cancel("0198a000-0000-7000-8000-000000000001"), "unknown_authorization"),
+        (Look("card", credential=card_text("card-99")), "unknown_card"),
+    ],
+)
+def test_what_cannot_be_done_says_why(hall, act, reason):
+    reply = hall.act(act)
+    assert (reply.outcome, reply.reason) == ("refused", reason)
+    assert "staff.refused" in logged(hall.effects)
+
+
+def test_a_blocked_card_takes_no_money(hall):
+    hall.step(hall.member("card-7", status="blocked"))
+    assert hall.act(top_up()).reason == "card_blocked"
+
+
+def test_nobody_acts_who_is_not_of_the_staff_or_whose_role_does_not_say_so(hall):
+    assert hall.act(top_up(), staff="stranger").reason == "unknown_staff"
+    hall.step(staff_document(2, may={"look": Quota()}))
+    assert hall.act(top_up()).reason == "not_allowed"
+    assert hall.act(Look("open")).outcome == "done"
+
+
+def test_a_quota_counts_acts_and_money_of_a_day_and_a_restart_does_not_forget(hall):
+    hall.step(staff_document(2, may={"top_up": Quota(count=3, amount=400)}))
+    assert hall.act(top_up(300)).outcome == "done"
+    hall.restart()
+    hall.step(*hall.arrivals())
+    assert hall.act(top_up(200)).reason == "quota"
+    assert [hall.act(top_up(50)).outcome for _ in range(2)] == ["done", "done"]
+    assert hall.act(top_up(1)).reason == "quota", "the third was the last"
+    hall.business_date += 1
+    assert hall.act(top_up(1)).outcome == "done"
+
+
+def test_a_frozen_hub_moves_nothing_but_shows_everything(hall):
+    hall.store.execute("BEGIN")
+    hall.store.execute("INSERT INTO meta(key, value) VALUES ('frozen', 'fork')")
+    hall.store.commit()
+    hall.restart()
+    hall.step(*hall.arrivals())
+    assert hall.act(top_up()).reason == "frozen"
+    assert hall.act(Look("open")).outcome == "done"
+
+
+def test_cash_goes_out_only_as_far_as_it_came_in_here(hall):
+    hall.step(hall.lease("card-7", 700))
+    hall.act(top_up(500))
+    assert hall.act(PayOut(card_text("card-7"), 501, DRAWER)).reason == "not_collected_here"
+    assert hall.act(PayOut(card_text("card-7"), 300, DRAWER, "leaves town"), request=8).outcome == "done"
+    assert hall.act(PayOut(card_text("card-7"), 300, DRAWER, "leaves town"), request=8).outcome == "again"
+    assert hall.act(PayOut(card_text("card-7"), 201, DRAWER)).reason == "not_collected_here"
+    entry = next(entry for entry in entries(hall.store) if isinstance(entry, PaidOutHere))
+    assert (entry.note, entry.staff, drawer(hall), hall.balance("card-7")) == ("leaves town", "lin", 200, 900)
+    assert faults_of(hall.store) == []
+
+
+def test_a_payment_that_came_with_a_gift_is_paid_back_at_the_office_only(hall):
+    hall.step(staff_document(2, gifts=(TopUpGift(100, "bonus", 10),)))
+    hall.act(top_up(500))
+    assert hall.act(PayOut(card_text("card-7"), 100, DRAWER)).reason == "not_collected_here"
+
+
+def test_tickets_are_won_not_paid_and_never_cash(hall):
+    assert hall.act(TakeWon(card_text("card-7"), 120, "counter")).outcome == "done"
+    assert hall.balance("card-7", "ticket") == 120
+    assert hall.act(PayOut(card_text("card-7"), 1, DRAWER)).reason == "not_collected_here"
+    assert hall.act(top_up(1_000)).outcome == "done", "tickets are no money and count on no cap"
+    assert faults_of(hall.store) == []
+
+
+def test_coins_at_a_lane_become_an_accounts_only_where_the_venue_allows_it(hall):
+    hall.step(hall.coin())
+    claim = ClaimCredit(card_text("card-7"), "lane-1")
+    assert hall.act(claim).reason == "credit_to_account", "off by default"
+    hall.step(staff_document(2, credit_to_account=150))
+    assert hall.act(claim).amount == 100
+    assert (hall.balance("card-7"), balance_of(hall.store, Kind.COIN_CREDIT, "lane-1")) == (100, 0)
+    hall.step(hall.coin())
+    assert hall.act(claim).reason == "credit_to_account", "100 more would be 200 of 150 today"
+    hall.business_date += 1
+    assert hall.act(claim).outcome == "done"
+    assert faults_of(hall.store) == []
+
+
+def test_a_card_is_sold_with_its_deposit_and_topped_up(hall):
+    new = card_text("card-new")
+    assert hall.act(SellCard(new, DRAWER, 1_500)).amount == 1_500
+    assert hall.act(SellCard(new, DRAWER)).reason == "known_card"
+    sold = next(entry for entry in entries(hall.store) if isinstance(entry, CardSold))
+    assert (sold.deposit, balance_of(hall.store, Kind.CARD_DEPOSIT)) == (1_500, 1_500)
+    assert hall.act(top_up(400, "card-new")).outcome == "done"
+    assert the_view(hall.wait(1_000, hall.tap("card-new"))).state == "held"
+    assert hall.till.balance(sold.account_id) == {"CNY": 200}
+    assert faults_of(hall.store) == []
+
+
+def test_a_lost_cards_money_and_history_go_on_under_a_new_one(hall):
+    hall.act(top_up(600))
+    old, new = card_text("card-7"), card_text("card-new")
+    assert hall.act(ReplaceCard(old, new, "lost in the hall")).outcome == "done"
+    assert the_view(hall.wait(1_000, hall.tap("card-7"))).reason == "card_lost"
+    assert the_view(hall.wait(1_000, hall.tap("card-new", 2))).state == "held"
+    entry = next(entry for entry in entries(hall.store) if isinstance(entry, CredentialReplaced))
+    assert entry.life == 2
+    assert hall.act(ReplaceCard(new, old)).reason == "known_card"
+    assert faults_of(hall.store) == []
+
+
+def test_a_card_taken_out_of_use_pays_nothing_from_that_moment(hall):
+    hall.act(top_up(600))
+    assert hall.act(BlockCard(card_text("card-7"), "lost", "phoned")).outcome == "done"
+    assert the_view(hall.wait(1_000, hall.tap("card-7"))).reason == "card_lost"
+    hall.step(hall.member("card-7", version=1))
+    assert the_view(hall.wait(1_000, hall.tap("card-7", 2))).reason == "card_lost", "a list lifts no block"
+
+
+def test_a_box_is_counted_against_what_was_booked(hall):
+    command = the_command(hall.step(hall.coin(position=6)))
+    hall.step(hall.delivered(command))
+    hall.act(top_up(300))
+    assert [(row.place, row.amount) for row in hall.act(Look("boxes")).sums] == [("racer-1", 500), (DRAWER, 300)]
+    assert hall.act(CountBox("racer-1", 480, DRAWER)).amount == -20
+    entry = entries(hall.store)[-1]
+    assert isinstance(entry, BoxCounted)
+    assert (entry.booked, entry.counted) == (500, 480)
+    assert hall.act(CountBox(DRAWER, 780, "safe", "drawer")).amount == 0
+    assert hall.act(CountBox("racer-1", 0, "safe")).amount == 0
+    assert -balance_of(hall.store, Kind.OVER_SHORT) == 20
+    assert faults_of(hall.store) == []
+
+
+def test_wrong_pins_are_counted_over_a_restart_and_lock_longer_each_time(hall):
+    for _ in range(4):
+        hall.step(PinRefused("desk-1", "lin"))
+    hall.restart()
+    hall.step(*hall.arrivals())
+    first = hall.step(PinRefused("desk-1", "lin"))
+    assert StaffLocked("lin", hall.wall_ms + 60_000) in first
+    assert "staff.locked" in logged(first)
+    assert StaffLocked("lin", hall.wall_ms + 120_000) in hall.step(PinRefused("desk-1", "lin"))
+    hall.act(Look("open"))
+    assert StaffLocked("lin", 0) in hall.step(PinRefused("desk-1", "lin")), "a right one forgets the wrong ones"
+    assert StaffLocked("stranger", 0) not in hall.step(PinRefused("desk-1", "stranger"))
+
+
+def test_no_act_ever_tells_a_device_anything(hall):
+    hall.step(hall.lease("card-7", 700))
+    hall.wait(1_000, hall.tap("card-7"))
+    hall.act(top_up())
+    assert commands(hall.effects) == []
