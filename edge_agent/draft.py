@@ -18,7 +18,10 @@ from payment_core.journal import (
     Actor,
     BroughtIn,
     Captured,
+    CardSold,
     CoinBooked,
+    CredentialBlocked,
+    CredentialReplaced,
     Entry,
     Expired,
     Header,
@@ -32,10 +35,13 @@ from payment_core.journal import (
 )
 from payment_core.policy import Lane
 
-RAISING: Final = frozenset(
-    {LeaseTaken, VoucherTaken, SlipTaken, BroughtIn, CoinBooked, Captured, Voided, Expired, Refunded}
-)
-"""Entries that may raise what lies at this hub: the caps are looked at once more behind a step with one of them."""
+WATCHED: Final = frozenset(
+    {
+        LeaseTaken, VoucherTaken, SlipTaken, BroughtIn, CoinBooked, Captured, Voided, Expired, Refunded,
+        CredentialBlocked, CardSold, CredentialReplaced,
+    }
+)  # fmt: skip
+"""Entries that may raise what lies at this hub, or that neighbours must hear of: a step looks at them at its end."""
 
 
 class Spot(msgspec.Struct, frozen=True):
@@ -54,7 +60,7 @@ class Spot(msgspec.Struct, frozen=True):
 class Draft:
     """Everything one step has read and decided so far. `seq` is that of the last entry written or drafted."""
 
-    __slots__ = ("_dice", "_entries", "_open", "effects", "now", "raising", "seq", "site", "store", "tail")
+    __slots__ = ("_dice", "_entries", "_open", "effects", "now", "seq", "site", "store", "tail", "watched")
 
     def __init__(self, *, store: Store, site: Site, now: Moment, tail: Tail, dice: Callable[[int], bytes]) -> None:
         self.store = store
@@ -65,7 +71,7 @@ class Draft:
         self._entries: list[Entry] = []
         self._open: list[Authorization] | None = None
         self.effects: list[Effect] = []
-        self.raising: list[Entry] = []
+        self.watched: list[Entry] = []
         self._dice = dice
 
     @property
@@ -119,8 +125,8 @@ class Draft:
     def journal(self, entry: Entry) -> None:
         """Add an entry whose header came from `header`."""
         self._entries.append(entry)
-        if type(entry) in RAISING:
-            self.raising.append(entry)
+        if type(entry) in WATCHED:
+            self.watched.append(entry)
 
     def flush(self) -> None:
         """Write the entries drafted so far into the open database transaction."""

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from edge_agent.peer_messages import PeerFact, ToPeer
+from edge_agent.staff_messages import StaffEffect, StaffFact
 from payment_core.bus import Birth, Booked, DeviceState, View
 from payment_core.commands import Command, Result
 from payment_core.credential import ListRow
@@ -70,11 +72,15 @@ class ListArrived(msgspec.Struct, frozen=True):
 
 
 class DocumentArrived(msgspec.Struct, frozen=True):
-    """A document (`devices`, `prices`, `risk`), verified: JSON bytes under a rising version."""
+    """A document (`devices`, `prices`, `risk`, …), verified: JSON bytes under a rising version.
+
+    effective_at_ms: from when on it counts (UTC ms); 0: at once.
+    """
 
     name: str
     version: int
     content: bytes
+    effective_at_ms: int = 0
 
 
 class BatchSealed(msgspec.Struct, frozen=True):
@@ -107,7 +113,7 @@ class OfficeLink(msgspec.Struct, frozen=True):
 
 
 OfficeFact = LeaseArrived | ListArrived | DocumentArrived | BatchSealed | ReceiptTaken | OfficeLink | Frozen
-Input = FromDevice | Born | DeviceIs | Answered | OfficeFact
+Input = FromDevice | Born | DeviceIs | Answered | OfficeFact | PeerFact | StaffFact
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -162,4 +168,4 @@ class Log(msgspec.Struct, frozen=True):
     fields: dict[str, str | int]
 
 
-Effect = Send | Show | SayBooked | AskLease | AskFullList | JournalGrew | BatchStored | Log
+Effect = Send | Show | SayBooked | AskLease | AskFullList | JournalGrew | BatchStored | ToPeer | StaffEffect | Log

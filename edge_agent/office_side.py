@@ -1,5 +1,6 @@
 """What the office says, as the till takes it: grants, the list, documents, receipts, and sealed batches to keep."""
 
+from edge_agent import in_force
 from edge_agent.draft import Draft, Spot
 from edge_agent.ledger import leases, office_facts, outbox
 from edge_agent.ledger.store import LedgerError, Store
@@ -14,13 +15,12 @@ from edge_agent.messages import (
     Log,
     ReceiptTaken,
 )
-from edge_agent.plays import show_idle
-from edge_agent.site import DocumentRefused, Site
+from edge_agent.site import Site
 from payment_core.journal import Actor, LeaseTaken, Tender, TimeQuality
 
 
 def load_documents(store: Store, site: Site) -> None:
-    """Put in force what the ledger holds: documents, and whether the hub is frozen.
+    """Put in force what the ledger holds: documents, what waits for its moment, and whether the hub is frozen.
 
     LedgerError: a document is there that this release cannot read; without it nobody knows what may be sold.
     """
@@ -34,6 +34,7 @@ def load_documents(store: Store, site: Site) -> None:
             place = store.rows("PRAGMA database_list")[0][2]
             message = f"{place}: {refused.reason} (version {held[0]}). Start the release that wrote it, or a newer one."
             raise LedgerError(message)
+    in_force.load(store, site)
 
 
 def freeze(draft: Draft, fact: Frozen) -> None:
@@ -69,17 +70,8 @@ def take_list(draft: Draft, fact: ListArrived) -> bool:
 
 
 def take_document(draft: Draft, fact: DocumentArrived) -> None:
-    """Put a newer document in force and keep it; one that cannot be read changes nothing."""
-    held = office_facts.document(draft.store, fact.name)
-    if held is not None and fact.version <= held[0]:
-        return
-    refused = draft.site.apply(fact.name, fact.content)
-    if isinstance(refused, DocumentRefused):
-        draft.effect(Log("document.refused", {"name": fact.name, "why": refused.reason}))
-        return
-    office_facts.take_document(draft.store, fact.name, fact.version, fact.content)
-    draft.effect(Log("document.taken", {"name": fact.name, "version": fact.version}))
-    show_idle(draft)
+    """Put a newer document in force or keep it until its moment; one that cannot be read changes nothing."""
+    in_force.take(draft, fact)
 
 
 def store_batch(draft: Draft, fact: BatchSealed) -> None:

@@ -6,7 +6,6 @@ from typing import Final
 import msgspec
 
 from cloud_sync.protocol.messages import Trust
-from edge_agent.ledger.cache import CacheIndex
 from edge_agent.list_age import ListAge
 from edge_agent.quotes import ListStamp, Quote, ShownPrices, Tariff
 from edge_agent.step_up import StepUps
@@ -68,12 +67,10 @@ class Site:
         self.lanes_of_step_up: dict[str, tuple[Lane, ...]] = {}
         """Lanes by the reader where their second factors are shown, where that is another than their own."""
         self._staff_cards: tuple[StaffDocument, frozenset[bytes]] | None = None
-        self.prices_shown: dict[str, int] = {}
         self.shown_at: LocalTime | None = None
         self.frozen = ""
         self.peers: dict[bytes, str] = {}
         self.lan_up = False
-        self.cache = CacheIndex()
         self.most_outstanding: int | None = None
         """What may be spent of the currency here, at most; None: not looked at yet (edge_agent.lease_keeper)."""
         self._waiting: dict[bytes, int] = {}
@@ -205,6 +202,11 @@ class Site:
                 self.risk = document
             case Calendar():
                 self.calendar = document
+            case Trust():
+                self.peers = {peer.hub_id: peer.name for peer in document.peers if peer.hub_id != self.hub_id}
+            case StaffDocument():
+                self.staff = document
+                self.desk_of_reader = {desk.reader: desk for desk in document.desks if desk.reader}
             case None:
                 pass
         return None
@@ -227,12 +229,14 @@ class Site:
         }
 
 
-Read = DevicesDocument | PriceList | RiskDocument | Calendar
+Read = DevicesDocument | PriceList | RiskDocument | Calendar | StaffDocument | Trust
 _SHAPES: Final[dict[str, type[Read]]] = {
     "devices": DevicesDocument,
     "prices": PriceList,
     "risk": RiskDocument,
     "calendar": Calendar,
+    "staff": StaffDocument,
+    "trust": Trust,
 }
 
 

@@ -4,9 +4,8 @@ from typing import Final
 
 import msgspec
 
-from edge_agent import blocks
 from edge_agent.draft import Draft
-from edge_agent.ledger import authorizations
+from edge_agent.ledger import authorizations, cache
 from edge_agent.ledger.authorizations import AuthorizationRow, WishMark
 from edge_agent.messages import AskLease, FromDevice, Log, Show
 from edge_agent.plays import idle_view, view_of
@@ -44,7 +43,7 @@ def read_tap(draft: Draft, fact: FromDevice, body: CredentialPresented) -> Tap |
         authorizations.mark_wish(draft.store, fact.device, event.epoch, event.seq, latest.id)
         _show(draft, lane, "repeated", latest)
         return None
-    row = blocks.known_row(draft, credential_id)
+    row = cache.card(draft.store, credential_id)
     proof = prove(draft, row, credential_id, body)
     deadline_ms = now.boottime_ms + draft.site.risk.ask_ms
     tap = Tap(fact.device, event.epoch, event.seq, lane, credential_id, row, proof, deadline_ms)
@@ -53,7 +52,7 @@ def read_tap(draft: Draft, fact: FromDevice, body: CredentialPresented) -> Tap |
 
 def with_fresh_row(draft: Draft, tap: Tap) -> Tap:
     """Return a tap that waited, with what the list says now: its card may have been blocked meanwhile."""
-    return msgspec.structs.replace(tap, row=blocks.known_row(draft, tap.credential_id))
+    return msgspec.structs.replace(tap, row=cache.card(draft.store, tap.credential_id))
 
 
 def _is_bounce(draft: Draft, latest: AuthorizationRow, credential_id: bytes) -> bool:

@@ -53,10 +53,11 @@ class View(msgspec.Struct, frozen=True, omit_defaults=True):
     state: `idle`, `held` (money put aside, machine told), `approved` (credit delivered), `declined`, `in_doubt`,
     `voided` (put back), `repeated` (same card again: nothing charged). `reason`: a decline reason's name.
     `at_ms`: UTC ms of the view; `offline`: the office has not been heard for a while; `put_back`: minor units returned
-    since the guest's last tap. `price` alone, with state idle, is what the next tap costs.
+    since the guest's last tap. `price` alone, with state idle, is what the next tap costs. `fetching`: the guest's
+    money is on its way from another hall (`where`, if known); it goes on by itself, and is decided by `until_ms` (UTC).
     """
 
-    state: Literal["idle", "held", "approved", "declined", "in_doubt", "voided", "repeated"]
+    state: Literal["idle", "held", "approved", "declined", "in_doubt", "voided", "repeated", "fetching"]
     at_ms: int
     unit: str
     price: int
@@ -68,6 +69,8 @@ class View(msgspec.Struct, frozen=True, omit_defaults=True):
     language: str = ""
     offline: bool = False
     put_back: int = 0
+    where: str = ""
+    until_ms: int = 0
 
 
 DeviceMessage = Birth | DeviceState | Event | Booked | Command | Result | View

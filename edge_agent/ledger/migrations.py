@@ -179,8 +179,9 @@ VERSION_2: Final = (
         day INTEGER NOT NULL, credential_id BLOB NOT NULL, amount INTEGER NOT NULL CHECK(amount >= 0),
         PRIMARY KEY(day, credential_id)) STRICT, WITHOUT ROWID""",
     """CREATE TABLE cache(
-        credential_id BLOB PRIMARY KEY, row BLOB NOT NULL, blocked INTEGER NOT NULL, seq INTEGER NOT NULL)
-        STRICT, WITHOUT ROWID""",
+        credential_id BLOB PRIMARY KEY, account_id BLOB NOT NULL, row BLOB NOT NULL, blocked INTEGER NOT NULL,
+        seq INTEGER NOT NULL) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX cache_accounts ON cache(account_id)",
     """CREATE TABLE notices(
         account_id BLOB NOT NULL, unit TEXT NOT NULL, amount INTEGER NOT NULL, PRIMARY KEY(account_id, unit))
         STRICT, WITHOUT ROWID""",

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from edge_agent.ledger import vouchers
 from edge_agent.ledger.store import Store
 
 THE_HUB = b""
@@ -39,3 +40,5 @@ def on_floor(store: Store) -> Since:
 def forget(store: Store, *, acked_seq: int) -> None:
     """Let go of what a receipt covers whole; a row with a newer approval stays as it is, the safer side."""
     store.execute("DELETE FROM since_receipt WHERE last_seq <= ?", (acked_seq,))
+    store.execute("DELETE FROM brought_in WHERE seq <= ?", (acked_seq,))
+    vouchers.forget(store, acked_seq=acked_seq)

@@ -86,7 +86,8 @@ def test_a_partial_delivery_gives_the_rest_back(tmp_path):
 def test_not_enough_is_asked_once_and_then_declined(hall):
     hall.enroll("card-7", 150)
     effects = hall.step(hall.tap("card-7"))
-    assert effects == [AskLease(account_of("card-7"))]
+    assert AskLease(account_of("card-7")) in effects
+    assert (the_view(effects).state, the_view(effects).until_ms) == ("fetching", hall.wall_ms + 300)
     assert hall.till.outstanding == 1
     assert hall.wait(299) == []
     effects = hall.wait(1)
@@ -103,7 +104,7 @@ def test_after_a_deadline_nobody_waits_until_the_office_is_heard(hall):
     hall.wait(300)
     assert the_view(hall.step(hall.tap("card-8", 2))).state == "declined"
     hall.step(hall.lease("card-9", 5))
-    assert views(hall.wait(1_000, hall.tap("card-8", 2))) == []
+    assert the_view(hall.wait(1_000, hall.tap("card-8", 2))).state == "fetching"
     assert hall.till.outstanding == 1
     hall.wait(300)
 

@@ -109,8 +109,9 @@ class Hall:
         open_store: Callable[[Path], Store] = SqliteStore,
         till: Callable[..., TillLike] = Till,
         seed: int = 7,
+        hub_id: bytes = HUB_ID,
     ) -> None:
-        self.path, self.lanes = path, lanes
+        self.path, self.lanes, self.hub_id = path, lanes, hub_id
         self._open_store, self._make_till = open_store, till
         self._dice = random.Random(seed)
         self.wall_ms, self.boottime_ms, self.boot_id = START_MS, 1_000_000, b"boot-1"
@@ -137,7 +138,7 @@ class Hall:
 
     def _start_till(self) -> TillLike:
         return self._make_till(
-            self.store, hub_id=HUB_ID, venue_id=VENUE_ID, pepper=PEPPER, dice=self._dice.randbytes
+            self.store, hub_id=self.hub_id, venue_id=VENUE_ID, pepper=PEPPER, dice=self._dice.randbytes
         )
 
     def arrivals(self) -> list[Input]:

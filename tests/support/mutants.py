@@ -59,10 +59,13 @@ class BouncyTill(Till):
     """Takes a card that waits for its money for a new guest each time it bounces."""
 
     def _presented(self, draft: Draft, fact: FromDevice, body: CredentialPresented) -> None:
-        waiting, self._parked = self._parked, {}
+        parking, waits = self._parking, self._parking.waits
+        parking.waits = {}
         super()._presented(draft, fact, body)
-        for account_id, parked in waiting.items():
-            self._parked[account_id] = [*parked, *self._parked.get(account_id, [])]
+        for account_id, waiting in waits.items():
+            more = parking.waits.pop(account_id, None)
+            parking.waits[account_id] = waiting
+            waiting.taps += more.taps if more else []
 
 
 class Mutant(msgspec.Struct, frozen=True):

@@ -1,0 +1,99 @@
+"""Vouchers between the hubs of a venue: what was given and is not yet taken, what was taken, and news still unheard."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from cloud_sync.protocol.peers import PeerBlocked, PeerCard, Voucher
+from edge_agent.ledger.store import Store
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_VOUCHER: Final = msgspec.msgpack.Decoder(Voucher)
+_NEWS: Final = msgspec.msgpack.Decoder(PeerBlocked | PeerCard)
+
+
+class Given(msgspec.Struct, frozen=True):
+    """A voucher that its taker has not confirmed."""
+
+    to_hub: bytes
+    voucher: Voucher
+
+
+def give(store: Store, to_hub: bytes, voucher: Voucher, *, amount: int) -> None:
+    """Keep a voucher until it is taken. `amount`: what of it is in the venue's currency."""
+    store.execute(
+        "INSERT INTO vouchers_given(seq, to_hub, account_id, amount, body) VALUES (?, ?, ?, ?, ?)",
+        (voucher.seq, to_hub, voucher.account_id, amount, _ENCODER.encode(voucher)),
+    )
+
+
+def untaken(store: Store, to_hub: bytes, *, limit: int) -> list[Voucher]:
+    """Return vouchers for a hub that it has not confirmed, the oldest first."""
+    sql = "SELECT body FROM vouchers_given WHERE taken = 0 AND to_hub = ? ORDER BY seq LIMIT ?"
+    return [_VOUCHER.decode(body) for (body,) in store.rows(sql, (to_hub, limit))]
+
+
+def untaken_of(store: Store, account_id: bytes) -> list[Given]:
+    """Return an account's vouchers nobody has confirmed: the table holds only what no receipt covers."""
+    sql = "SELECT to_hub, body FROM vouchers_given WHERE taken = 0 AND account_id = ? ORDER BY seq"
+    return [Given(to_hub, _VOUCHER.decode(body)) for to_hub, body in store.rows(sql, (account_id,))]
+
+
+def confirm(store: Store, seq: int, to_hub: bytes) -> bool:
+    """Note that its taker has a voucher; False where none of that number waits for that hub."""
+    sql = "UPDATE vouchers_given SET taken = 1 WHERE seq = ? AND to_hub = ? AND taken = 0"
+    return store.execute(sql, (seq, to_hub)) > 0
+
+
+def taken_at(store: Store, from_hub: bytes, epoch: int, seq: int) -> int | None:
+    """Return the seq of the entry that took a voucher here, or None where it was not taken."""
+    sql = "SELECT at_seq FROM vouchers_taken WHERE from_hub = ? AND epoch = ? AND seq = ?"
+    rows = store.rows(sql, (from_hub, epoch, seq))
+    return int(rows[0][0]) if rows else None
+
+
+def take(store: Store, from_hub: bytes, voucher: Voucher, *, at_seq: int, amount: int) -> None:
+    """Take a voucher, once for ever: the database refuses a second time."""
+    store.execute(
+        "INSERT INTO vouchers_taken(from_hub, epoch, seq, at_seq, amount) VALUES (?, ?, ?, ?, ?)",
+        (from_hub, voucher.epoch, voucher.seq, at_seq, amount),
+    )
+
+
+def on_trust_alone(store: Store, hub: bytes, *, acked_seq: int) -> int:
+    """Return what came from a hub, less what went to it, that no receipt of the office covers yet."""
+    came = "SELECT coalesce(sum(amount), 0) FROM vouchers_taken WHERE at_seq > ? AND from_hub = ?"
+    went = "SELECT coalesce(sum(amount), 0) FROM vouchers_given WHERE seq > ? AND to_hub = ?"
+    return int(store.rows(came, (acked_seq, hub))[0][0]) - int(store.rows(went, (acked_seq, hub))[0][0])
+
+
+def forget(store: Store, *, acked_seq: int) -> None:
+    """Let go of vouchers that are taken and that a receipt covers."""
+    store.execute("DELETE FROM vouchers_given WHERE taken = 1 AND seq <= ?", (acked_seq,))
+
+
+class News(msgspec.Struct, frozen=True):
+    """Something a neighbour has not confirmed to know."""
+
+    number: int
+    body: PeerBlocked | PeerCard
+
+
+def keep_news(store: Store, to_hubs: Iterable[bytes], body: PeerBlocked | PeerCard) -> None:
+    """Keep news for neighbours until each has heard it."""
+    store.executemany(
+        "INSERT INTO peer_news(number, to_hub, body) VALUES (?, ?, ?)",
+        [(body.news, hub, _ENCODER.encode(body)) for hub in to_hubs],
+    )
+
+
+def unheard(store: Store, to_hub: bytes, *, limit: int) -> list[News]:
+    """Return news that a neighbour has not heard, the oldest first."""
+    sql = "SELECT number, body FROM peer_news WHERE to_hub = ? ORDER BY number LIMIT ?"
+    return [News(number, _NEWS.decode(body)) for number, body in store.rows(sql, (to_hub, limit))]
+
+
+def heard(store: Store, number: int, to_hub: bytes) -> None:
+    """Note that a neighbour knows."""
+    store.execute("DELETE FROM peer_news WHERE number = ? AND to_hub = ?", (number, to_hub))
