@@ -96,6 +96,8 @@ def list_rows(tx: Transaction, tenant_id: bytes, *, after_version: int = 0, limi
         .order_by(CREDENTIALS.c.version, CREDENTIALS.c.credential_id)
         .limit(limit)
     )
-    names = [name for name in ListRow.__struct_fields__ if name not in {"class_", "rights"}]  # passes are not kept here yet
+    # A field of the rows that has no column here yet keeps its default.
+    columns = {*CREDENTIALS.c.keys(), "masked_name", "language", "tier", "age_band"} - {"class"}
+    names = [name for name in ListRow.__struct_fields__ if name in columns]
     rows = tx.execute(query).mappings()
     return [ListRow(class_=row["class"], **{name: row[name] for name in names}) for row in rows]
