@@ -80,6 +80,13 @@ class ShownPrices:
         shown.append(_Shown(quote))
         del shown[:-SHOWN_KEPT]
 
+    def price(self, lane: str) -> int | None:
+        """Return what stands on a lane's page (minor units, 0: no price), None where nothing does yet."""
+        shown = self._lanes.get(lane)
+        if not shown:
+            return None
+        return shown[-1].quote.price.shown.minor if shown[-1].quote else 0
+
     def forget(self) -> None:
         """The lanes have changed."""
         self._lanes.clear()

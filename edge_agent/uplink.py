@@ -204,7 +204,7 @@ class Uplink:
                 self._downlink.in_effect("list", body.version)
                 self._uploader.on_list_taken()
             case Document():
-                self._offer(DocumentArrived(body.name, body.version, body.content))
+                self._offer(DocumentArrived(body.name, body.version, body.content, body.effective_at_ms))
                 self._downlink.in_effect(body.name, body.version)
             case ResendRequest():
                 self._do(self._uploader.on_resend_request(epoch=body.epoch, from_seq=body.from_seq))

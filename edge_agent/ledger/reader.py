@@ -52,8 +52,9 @@ class LedgerReader:
         return [record for (record,) in self.rows(sql, (after_seq, most))]
 
     def versions(self) -> dict[str, int]:
-        """Return the version in force of each document, and of the list."""
-        held: dict[str, int] = dict(self.rows("SELECT name, version FROM documents"))
+        """Return the newest version had of each document, in force or waiting for its moment, and of the list."""
+        had = "SELECT name, version FROM documents UNION ALL SELECT name, version FROM document_archive"
+        held: dict[str, int] = dict(self.rows(f"SELECT name, max(version) FROM ({had}) GROUP BY name"))
         held["list"] = self.rows("SELECT value FROM meta WHERE key = 'list_version'")[0][0]
         return held
 
