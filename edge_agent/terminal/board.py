@@ -7,6 +7,7 @@ import msgspec
 from payment_core.bus import View
 
 SHOWN_MS: Final[dict[str, int]] = {
+    "fetching": 5_000,
     "held": 30_000,
     "approved": 8_000,
     "declined": 12_000,
@@ -25,6 +26,7 @@ ENDS_OF_A_HOLD: Final = frozenset({"approved", "in_doubt", "voided"})
 
 ScreenState = Literal[
     "reconnecting", "waiting", "idle", "held", "approved", "declined", "in_doubt", "voided", "repeated",
+    "fetching",
 ]  # fmt: skip
 
 
@@ -32,7 +34,7 @@ class Screen(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the templates need. `waiting`: connected, but the hub has said nothing about this lane yet.
 
     `language` is empty where nobody has chosen one. `price` is what was charged or, while idle, what the next play
-    costs. Balances are None where they may not be shown.
+    costs. Balances are None where they may not be shown. `where`: the hall the guest's money is coming from, if known.
     """
 
     state: ScreenState
@@ -48,6 +50,7 @@ class Screen(msgspec.Struct, frozen=True, kw_only=True):
     masked_name: str = ""
     offline: bool = False
     put_back: int = 0
+    where: str = ""
 
 
 class Board:
@@ -160,6 +163,7 @@ class Board:
             masked_name="" if covered else result.masked_name,
             offline=result.offline,
             put_back=result.put_back,
+            where=result.where,
         )
 
 

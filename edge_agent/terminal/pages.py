@@ -167,6 +167,9 @@ class Pages:
             case "approved":
                 said = words("spoken.approved", amount=words.amount(screen.price or 0, screen.unit))
                 return said + self._spoken_balance(screen, words)
+            case "fetching":
+                place = words("state.fetching_from", where=screen.where) if screen.where else ""
+                return f"{words('state.fetching')}. {place or words('state.fetching_advice')}"
             case "in_doubt" | "voided" | "repeated":
                 return f"{words(f'state.{screen.state}')}. {words(f'state.{screen.state}_advice')}"
 

@@ -32,7 +32,7 @@ def test_idle_shows_the_price_of_the_next_play(board):
     assert (screen.state, screen.price, screen.balance_after) == ("idle", 300, None)
 
 
-@pytest.mark.parametrize("state", ["held", "approved", "declined", "in_doubt", "voided", "repeated"])
+@pytest.mark.parametrize("state", ["fetching", "held", "approved", "declined", "in_doubt", "voided", "repeated"])
 def test_a_result_stands_its_time_and_the_price_comes_back(board, state):
     board.on_view(view("idle", price=300), START_MS)
     board.on_view(view(state), START_MS)
