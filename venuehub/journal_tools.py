@@ -18,6 +18,7 @@ from payment_core.errors import VaultError
 from payment_core.journal import Entry, decode_entry
 from payment_core.posting import postings
 from venuehub.errors import CliError, ExitCode, told_as
+from venuehub.journal_explain import Explained
 
 HINT: Final = "name a hub's ledger file, e.g. --ledger /var/lib/venuehub/ledger.sqlite3"
 COLUMNS: Final = (
@@ -114,3 +115,16 @@ def csv_lines(rows: Iterable[dict[str, object]]) -> Iterator[str]:
         entry = msgspec.json.encode(row["entry"]).decode() if row["entry"] else ""
         csv.DictWriter(line, COLUMNS, lineterminator="").writerow({**row, "entry": entry})
         yield line.getvalue()
+
+
+def explained_lines(told: Explained) -> Iterator[str]:
+    """Yield a decision and why, as a person reads it."""
+    yield f"entry {told.seq}, authorization {told.authorization}"
+    yield f"{told.at}, lane {told.lane or '-'}, machine {told.machine or '-'}: {told.outcome} {told.reason}".rstrip()
+    for number, check in enumerate(told.checks, 1):
+        yield f"  {number:2} {check.outcome:9} {check.name}" + (f": {check.looked_at}" if check.looked_at else "")
+    if told.price:
+        yield f"price {told.price}, price list {told.price_list}"
+        yield from (f"  {reason}" for reason in told.price_reasons)
+    yield from (f"paid {paid.text} from {paid.source}" for paid in told.paid)
+    yield from (line for line in (told.today, told.note) if line)

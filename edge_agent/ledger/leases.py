@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from edge_agent.ledger.store import Store
+from edge_agent.ledger.store import Reads, Store
 from payment_core.journal import Lot, LotKind, Part
 from payment_core.lease import Lease
 from payment_core.lots import LotShare, is_expired
@@ -140,7 +140,7 @@ def add_to(store: Store, place: LeasePlace, amount: int, *, now_ms: int) -> None
         store.execute("INSERT INTO lots(lot, facts) VALUES (?, ?) ON CONFLICT DO NOTHING", (lot.lot, facts))
 
 
-def lot_of(store: Store, lot: bytes) -> Lot | None:
+def lot_of(store: Reads, lot: bytes) -> Lot | None:
     """Return what is known of a lot."""
     rows = store.rows("SELECT facts FROM lots WHERE lot = ?", (lot,))
     return msgspec.msgpack.decode(rows[0][0], type=Lot) if rows else None

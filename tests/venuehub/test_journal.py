@@ -5,8 +5,10 @@ import io
 import json
 import sqlite3
 
+import msgspec
 import pytest
 
+from payment_core.journal import Lot, LotKind, decode_entry, encode_entry
 from tests.support.hall import Hall, the_command
 from venuehub.cli import main
 
@@ -80,7 +82,7 @@ def test_export_as_lines_of_json(ledger, capsys):
     assert [row["amount"] for row in rows] == [None, None, 200, None, 200]
     assert [row["unit"] for row in rows] == [None, None, "CNY", None, "CNY"]
     assert rows[2]["entry"]["header"]["machine"] == "racer-1"
-    assert rows[2]["entry"]["parts"] == [{"unit": "CNY", "amount": 200, "lease_epoch": 1}]
+    assert rows[2]["entry"]["parts"] == [{"unit": "CNY", "amount": 200, "lease_epoch": 1, "lot": ""}]
 
 
 def test_export_as_one_document(ledger, capsys):
@@ -109,3 +111,107 @@ def test_a_folder_is_called_one_and_its_ledger_named(tmp_path, capsys):
     said = capsys.readouterr().err
     assert f"{tmp_path}: this is a folder" in said
     assert f"--ledger {tmp_path}/ledger.sqlite3" in said
+
+
+def decided(tmp_path):
+    """Return a ledger in which a card was approved, was refused, and paid with a lot that has a name."""
+    risk = {"classes": [{"class": "C", "per_tap": 500, "per_day": 300}], "velocity": VELOCITY, "step_up_over": 400}
+    hall = Hall(tmp_path / "ledger.sqlite3", risk=risk)
+    lot = Lot(bytes(15) + b"\7", LotKind.GIFT, 1_763_000_000_000, None, "counter", "no. 12")
+    hall.step(hall.member("card-7"), msgspec.structs.replace(hall.lease("card-7", 1_000), lot=lot))
+    first = the_command(hall.step(hall.tap("card-7")))
+    hall.step(hall.delivered(first))
+    hall.pass_ms(5_000)
+    hall.step(hall.tap("card-7"))
+    hall.step(hall.coin())
+    hall.store.close()
+    return hall.path, first.id
+
+
+VELOCITY = {"window_ms": 60_000, "count": 9, "amount": 9_000}
+
+
+def test_an_approval_is_explained_by_any_of_its_names(tmp_path, capsys):
+    path, authorization = decided(tmp_path)
+    code, out = run(capsys, "explain", authorization, "--ledger", path, "--json")
+    told = json.loads(out)
+    assert (code, told["outcome"], told["authorization"], told["price"]) == (
+        0, "approved", authorization, "¥2.00 for 1 credits"
+    )  # fmt: skip
+    assert [check["outcome"] for check in told["checks"]] == ["passed"] * 12
+    caps = "costs 200 CNY; per tap: card no cap, class 500; per day: card no cap, class 300; spent today 0"
+    assert told["checks"][7]["looked_at"] == caps
+    assert told["price_reasons"] == ["rule 1: venue"]
+    (paid,) = told["paid"]
+    assert paid["source"].endswith("a gift by counter no. 12 on 2025-11-13 02:13:20 UTC")
+    for name in (told["seq"], told["seq"] + 1, told["seq"] + 2):  # HELD, COMMANDED, CAPTURED: all one authorization
+        assert json.loads(run(capsys, "explain", name, "--ledger", path, "--json")[1]) == told
+
+
+def test_a_refusal_is_explained_in_plain_words(tmp_path, capsys):
+    path, _ = decided(tmp_path)
+    code, out = run(capsys, "explain", 6, "--ledger", path)
+    assert code == 0
+    assert out.splitlines()[1].endswith("lane lane-1, machine racer-1: declined over_day_limit")
+    failed = (
+        "   8 failed    class cap: costs 200 CNY; per tap: card no cap, class 500; per day: card no cap, class 300; "
+    )
+    assert failed + "spent today 200" in out
+    assert "   9 not asked lease or floor covers\n" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("99", "no entry 99"),
+        ("1", "entry 1 is EpochOpened: nobody decided about a tap there"),
+        ("twelve", "'twelve' is neither the number of an entry nor an authorization id"),
+        ("0198a000-0000-7000-8000-00000000dead", "no tap was decided under 0198a000"),
+    ],
+)
+def test_what_is_no_decision_is_said_so(tmp_path, capsys, name, words):
+    path, _ = decided(tmp_path)
+    code, out = run(capsys, "explain", name, "--ledger", path, "--json")
+    assert code == 1
+    assert words in json.loads(out)["error"]["message"]
+
+
+def test_a_coin_play_is_no_decision(tmp_path, capsys):
+    hall = Hall(tmp_path / "ledger.sqlite3", rules=[{"price": [[100, "CNY"]]}])
+    hall.step(hall.coin())
+    hall.store.close()
+    code, out = run(capsys, "explain", 3, "--ledger", hall.path, "--json")
+    assert (code, "entry 3 is Held" in json.loads(out)["error"]["message"]) == (1, True)
+
+
+def test_a_journal_is_decided_again(tmp_path, capsys):
+    path, _ = decided(tmp_path)
+    code, out = run(capsys, "replay", "--ledger", path, "--json")
+    assert (code, json.loads(out)) == (
+        0, {"ok": True, "decided": 2, "without_facts": 0, "without_documents": 0, "differences": []}
+    )  # fmt: skip
+    spoil(
+        path, "UPDATE document_archive SET content = CAST(replace(content, '300', '900') AS BLOB) WHERE name = 'risk'"
+    )
+    code, out = run(capsys, "replay", "--ledger", path)
+    assert code == 1
+    assert "  was declined over_day_limit" in out
+    assert "2 decisions taken again, 1 come out otherwise" in out
+
+
+def test_entries_without_facts_are_counted(tmp_path, capsys):
+    path, authorization = decided(tmp_path)
+    connection = sqlite3.connect(path)
+    (record,) = connection.execute("SELECT record FROM entries WHERE seq = 3").fetchone()
+    held = msgspec.structs.replace(decode_entry(record), facts=b"")
+    connection.execute("DROP TRIGGER entries_only_append")
+    connection.execute("UPDATE entries SET record = ? WHERE seq = 3", (encode_entry(held),))
+    connection.commit()
+    connection.close()
+    assert (
+        "1 decisions taken again, 0 come out otherwise; left out: 1 without facts"
+        in run(capsys, "replay", "--ledger", path)[1]
+    )
+    told = json.loads(run(capsys, "explain", authorization, "--ledger", path, "--json")[1])
+    assert told["note"] == "written before decisions kept what they looked at"
+    assert {check["looked_at"] for check in told["checks"]} == {""}

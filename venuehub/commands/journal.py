@@ -1,12 +1,13 @@
-"""`venuehub journal`: is a ledger's chain whole, and what is written in it."""
+"""`venuehub journal`: is a ledger's chain whole, what is written in it, why, and would it be decided so today."""
 
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import to_builtins
 
-from venuehub.errors import ExitCode
+from venuehub.errors import ExitCode, told_as
 from venuehub.output import AsJson, print_json, print_line
 
 app = typer.Typer(name="journal", no_args_is_help=True)
@@ -59,3 +60,47 @@ def export(
             return
         for line in csv_lines(rows) if format_ is Format.CSV else json_lines(rows):
             print_line(line)
+
+
+@app.command("explain", epilog="Example: venuehub journal explain 1204 --ledger /var/lib/venuehub/ledger.sqlite3")
+def explain(
+    entry: Annotated[str, typer.Argument(metavar="ENTRY", help="The number of an entry, or an authorization id.")],
+    ledger: Ledger,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a tap was approved or refused: check by check, the price's reasons, and the purses and lots that paid."""
+    from venuehub.journal_explain import NoDecisionError, explain, find
+    from venuehub.journal_tools import explained_lines, open_ledger
+
+    hint = "venuehub journal export lists the entries; Held and Declined are decisions"
+    with open_ledger(ledger) as reader, told_as("entry", NoDecisionError, where=str(ledger), hint=hint):
+        told = explain(reader, find(reader, entry))
+    if as_json:
+        print_json(told)
+        return
+    for line in explained_lines(told):
+        print_line(line)
+
+
+@app.command("replay", epilog="Example: venuehub journal replay --ledger /var/lib/venuehub/ledger.sqlite3 --json")
+def replay(ledger: Ledger, *, as_json: AsJson = False) -> None:
+    """Decide every tap of a journal again with today's code. Exit code 1 where anything comes out otherwise."""
+    from edge_agent.replay import replay as decide_again
+    from venuehub.journal_tools import open_ledger
+
+    with open_ledger(ledger) as reader:
+        report = decide_again(reader)
+    if as_json:
+        print_json({"ok": report.ok, **to_builtins(report)})
+    else:
+        for difference in report.differences:
+            print_line(f"entry {difference.seq} {difference.authorization}")
+            print_line(f"  was {difference.was}")
+            print_line(f"  now {difference.now}")
+        print_line(
+            f"{report.decided} decisions taken again, {len(report.differences)} come out otherwise; left out: "
+            f"{report.without_facts} without facts, {report.without_documents} whose documents are gone"
+        )
+    if not report.ok:
+        raise typer.Exit(ExitCode.FAILED)
