@@ -3,6 +3,7 @@
 import msgspec
 
 from edge_agent.peer_messages import PeerFact, ToPeer
+from edge_agent.slip_messages import SlipShown
 from edge_agent.staff_messages import StaffEffect, StaffFact
 from payment_core.bus import Birth, Booked, DeviceState, View
 from payment_core.commands import Command, Result
@@ -113,7 +114,7 @@ class OfficeLink(msgspec.Struct, frozen=True):
 
 
 OfficeFact = LeaseArrived | ListArrived | DocumentArrived | BatchSealed | ReceiptTaken | OfficeLink | Frozen
-Input = FromDevice | Born | DeviceIs | Answered | OfficeFact | PeerFact | StaffFact
+Input = FromDevice | Born | DeviceIs | Answered | OfficeFact | PeerFact | StaffFact | SlipShown
 
 
 class Send(msgspec.Struct, frozen=True):

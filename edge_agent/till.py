@@ -12,12 +12,14 @@ from edge_agent import (
     blocks,
     coins,
     counter_acts,
+    desk_reader,
     doubts,
     in_force,
     lease_keeper,
     office_side,
     plays,
     reconciler,
+    slips,
     taps,
     values,
 )
@@ -49,6 +51,7 @@ from edge_agent.neighbours import Neighbours
 from edge_agent.parking import Parking
 from edge_agent.peer_messages import FromPeer, LanLink
 from edge_agent.site import Site
+from edge_agent.slip_messages import SlipShown
 from edge_agent.staff_messages import PinRefused, StaffActed
 from payment_core.authorization import State
 from payment_core.errors import MalformedMessageError
@@ -95,6 +98,7 @@ class Till:
             self._take(draft, fact)
         self._parking.settle(draft)
         self._pass_time(draft)
+        slips.give_back_unplayed(draft)
         lease_keeper.keep_caps(draft)
         blocks.tell_neighbours(draft)
         draft.flush()
@@ -129,6 +133,8 @@ class Till:
                 self._neighbours.on_link(draft, fact)
             case FromPeer():
                 self._neighbours.on_message(draft, fact)
+            case SlipShown():
+                slips.take(draft, fact)
             case StaffActed() | PinRefused():
                 counter_acts.take(draft, fact)
             case _:
@@ -164,7 +170,8 @@ class Till:
             body = event_body(fact.event)
             match body:
                 case CredentialPresented():
-                    self._presented(draft, fact, body)
+                    if not desk_reader.presented(draft, fact, body):
+                        self._presented(draft, fact, body)
                 case CoinInserted():
                     values.on_coin(draft, fact, body)
                 case EventsLost():
@@ -200,6 +207,7 @@ class Till:
         self._parking.pass_time(draft)
         self._neighbours.pass_time(draft, before_seq=self._tail.seq)
         doubts.pass_time(draft)
+        counter_acts.pass_time(draft)
         for authorization_id in self._site.overdue(now_ms):
             row = authorizations.by_id(self._store, authorization_id)
             if row is not None and row.state in (State.COMMANDED, State.IN_DOUBT):
