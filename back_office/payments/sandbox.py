@@ -150,6 +150,14 @@ class Sandbox:
         outbox, self._outbox = self._outbox, []
         return outbox
 
+    def keep(self) -> bytes:
+        """Return what the channel knows, for `restore`; what is on its way just then is lost, as on a real network."""
+        return msgspec.msgpack.encode((self._count, self.orders))
+
+    def restore(self, kept: bytes) -> None:
+        """Take up what `keep` returned."""
+        self._count, self.orders = msgspec.msgpack.decode(kept, type=tuple[int, dict[bytes, Account]])
+
     @property
     def quiet(self) -> bool:
         """Say whether nothing is on its way any more."""

@@ -30,12 +30,8 @@ ORDER_NOTICES: Final = Table(
 )  # fmt: skip
 SLIPS: Final = Table(
     "slips", METADATA, key("tenant_id", RAW), key("slip_id", RAW), value("venue_id", RAW), value("account_id", RAW),
-    value("unit", TEXT), value("amount", WHOLE), value("state", TEXT), value("issued_ms", WHOLE),
+    value("unit", TEXT), value("amount", WHOLE), value("lot", RAW), value("lane", TEXT), value("issued_ms", WHOLE),
     value("valid_until_ms", WHOLE), value("text", TEXT),
-)  # fmt: skip
-SLIP_TAKES: Final = Table(
-    "slip_takes", METADATA, key("tenant_id", RAW), key("slip_id", RAW), key("hub_id", RAW), key("epoch", WHOLE),
-    key("seq", WHOLE), value("amount", WHOLE), value("verdict", TEXT), value("at_ms", WHOLE),
 )  # fmt: skip
 SLIP_REPORTS: Final = Table(
     "slip_reports", METADATA, key("tenant_id", RAW), key("hub_id", RAW), value("clear_ms", WHOLE),

@@ -1,4 +1,4 @@
-"""Payment orders, their steps, their refunds, the channels' notices; the paid slips and who took them."""
+"""Payment orders, their steps, their refunds, the channels' notices; the paid slips, and how far hubs reported."""
 
 from typing import Final
 
@@ -20,7 +20,7 @@ _MOVES: Final = (
     "closed>reversing", "reversing>reversed", "refunding>refunded", "refunding>paid",
 )  # fmt: skip
 """Every legal change of an order's state; a test compares it with payment_core.orders."""
-_APPEND_ONLY: Final = ("order_steps", "order_notices", "slip_takes")
+_APPEND_ONLY: Final = ("order_steps", "order_notices", "slips")
 
 
 def upgrade() -> None:
@@ -103,26 +103,15 @@ def _orders() -> None:
 
 
 def _slips() -> None:
+    """The slips that were issued, and how far hubs have reported; what became of a slip's money stands in the books."""
     _table(
         "slips", key("tenant_id", RAW), key("slip_id", RAW), value("venue_id", RAW), value("account_id", RAW),
-        value("unit", TEXT), value("amount", WHOLE), value("state", TEXT), value("issued_ms", WHOLE),
+        value("unit", TEXT), value("amount", WHOLE), value("lot", RAW), value("lane", TEXT), value("issued_ms", WHOLE),
         value("valid_until_ms", WHOLE), value("text", TEXT),
         sa.CheckConstraint("length(slip_id) = 16"), *_at_least(1, "amount"),
-        _one_of("state", "outstanding", "taken", "returned"), _points_to(["tenant_id", "venue_id"], "venues"),
-        _points_to(["tenant_id", "account_id"], "guest_accounts"),
+        _points_to(["tenant_id", "venue_id"], "venues"), _points_to(["tenant_id", "account_id"], "guest_accounts"),
     )  # fmt: skip
-    op.create_index("slips_outstanding", "slips", ["tenant_id", "state", "valid_until_ms"])
-    op.create_index("slips_of_an_account", "slips", ["tenant_id", "account_id"])
-    _table(
-        "slip_takes", key("tenant_id", RAW), key("slip_id", RAW), key("hub_id", RAW), key("epoch", WHOLE),
-        key("seq", WHOLE), value("amount", WHOLE), value("verdict", TEXT), value("at_ms", WHOLE),
-        _one_of("verdict", "taken", "overclaim"),
-    )  # fmt: skip
-    # The first take of a slip is the one that counts, and there is one first.
-    op.create_index(
-        "a_slip_is_taken_once", "slip_takes", ["tenant_id", "slip_id"], unique=True,
-        sqlite_where=sa.text("verdict = 'taken'"), postgresql_where=sa.text("verdict = 'taken'"),
-    )  # fmt: skip
+    op.create_index("slips_by_time", "slips", ["tenant_id", "issued_ms"])
     _table(
         "slip_reports", key("tenant_id", RAW), key("hub_id", RAW), value("clear_ms", WHOLE),
         _points_to(["tenant_id", "hub_id"], "hubs"),
