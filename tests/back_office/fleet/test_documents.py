@@ -10,9 +10,11 @@ from back_office.fleet.documents import (
     keep_document,
     read_document,
 )
-from back_office.store import papers
+from back_office.fleet.mail import Mail
+from back_office.store import papers, places
+from cloud_sync.downlink import Downlink
 from payment_core.policy import DevicesDocument, Lane, RiskDocument
-from tests.back_office.world import HUB, TENANT
+from tests.back_office.world import HUB, KEYS, TENANT
 
 DEVICES = """
 [[lanes]]
@@ -92,7 +94,7 @@ def test_versions_rise_and_the_content_says_them(office):
     assert (back.version, b'"version":3' in back.body) == (3, True)
     assert len(fingerprint(back.body)) == 32
     with office.store.reading() as tx:
-        assert [(held.name, held.version) for held in papers.documents(tx, TENANT, HUB)] == [("risk", 3)]
+        assert {held.name: held.version for held in papers.documents(tx, TENANT, HUB)}["risk"] == 3
 
 
 PRICES = 'unit = "CNY"\neffective_at = {}\n[[rules]]\nprice = [[{}, "CNY"]]'
@@ -133,3 +135,24 @@ def test_what_counts_until_the_newest_does_goes_before_it(days, stand):
         for number, day in enumerate(days, start=1)
     ]
     assert [version.version for version in before_and_with(versions)] == stand
+
+
+def test_a_hub_that_was_away_gets_what_counts_until_the_newest_does(office, write):
+    moments = ("2026-01-01T06:00:00Z", "2026-12-02T06:00:00Z", "2026-12-01T06:00:00Z", "2026-12-03T06:00:00Z")
+    for minor, when in enumerate(moments, start=1):
+        content = read_document("prices", write("p.toml", PRICES.format(when, minor)))
+        with office.store.writing() as tx:
+            keep_document(tx, TENANT, HUB, "prices", content, now_ms=1)
+    identity = office.hub.identity
+    with office.store.reading() as tx:
+        hub = next(hub for hub in places.hubs(tx, TENANT) if hub.hub_id == HUB)
+        letters = [letter for letter in Mail(KEYS).documents(tx, hub, have={}) if letter.topic.endswith("/prices")]
+        assert len(list(Mail(KEYS).documents(tx, hub, have={"prices": 4, "trust": 99}))) == 0
+    downlink = Downlink(hub_id=HUB, tenant_id=TENANT, opener=identity.opener, trust=identity.trust, versions={})
+    got = []
+    for letter in letters:
+        (event,) = downlink.on_message(letter.topic, letter.payload)
+        downlink.in_effect(event.body.name, event.body.version)
+        got.append((event.body.version, event.body.effective_at_ms))
+    assert got == [(1, 1_767_247_200_000), (3, 1_796_104_800_000), (4, 1_796_277_600_000)]
+    assert letters[-1].retain
