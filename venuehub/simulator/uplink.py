@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from cloud_sync.downlink import Accepted, Downlink, ListMismatch, OfficeBody
 from cloud_sync.letters import Publish
 from cloud_sync.protocol.messages import (
@@ -149,21 +151,24 @@ class Uplink:
             case Lease(grants=grants):
                 for grant in grants:
                     hub.offer(
-                        messages.LeaseArrived(grant.account_id, grant.unit, grant.lease_epoch, grant.granted_total)
+                        messages.LeaseArrived(
+                            grant.account_id, grant.unit, grant.lease_epoch, grant.granted_total, grant.lot
+                        )
                     )
             case CredentialList():
                 hub.offer(messages.ListArrived(body.version, body.full, body.base_version, body.rows))
                 self._downlink.in_effect("list", body.version)
                 self.uploader.on_list_taken()
             case Document():
-                hub.offer(messages.DocumentArrived(body.name, body.version, body.content))
+                hub.offer(messages.DocumentArrived(body.name, body.version, body.content, body.effective_at_ms))
                 self._downlink.in_effect(body.name, body.version)
             case ResendRequest():
                 self._do(self.uploader.on_resend_request(epoch=body.epoch, from_seq=body.from_seq))
             case HelloRequest():
                 self._do(self.uploader.on_hello_request(self._now()))
             case Trust():
-                self.uploader.on_trust(body)
+                # The uploader keeps the seeded sealer it began with: no key is ever changed here.
+                hub.offer(messages.DocumentArrived("trust", body.version, msgspec.json.encode(body)))
             case Recall() | CloseOrder():
                 pass
 
