@@ -5,7 +5,7 @@ day with 23 hours they do not come: a happy hour ends when the clock on the wall
 """
 
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -126,8 +126,13 @@ def date_text(number: int) -> str:
 
 
 def local_time(wall: datetime, *, cutoff_minute: int) -> LocalTime:
-    """Return the venue's time from its wall clock. Before the cut-off the business date is still the day before."""
-    business = (wall - timedelta(minutes=cutoff_minute)).date()  # wall clock less wall clock: no hour is lost or won
+    """Return the venue's time from its wall clock. Before the cut-off the business date is still the day before.
+
+    In an hour that comes twice the business date changes at the first cut-off, and does not go back at the second.
+    """
+    start = wall.replace(hour=cutoff_minute // 60, minute=cutoff_minute % 60, second=0, microsecond=0, fold=0)
+    begun = start.astimezone(UTC) <= wall.astimezone(UTC) if wall.fold else start <= wall
+    business = wall.date() if begun else wall.date() - timedelta(days=1)
     return LocalTime(business.isoweekday(), wall.hour * 60 + wall.minute, as_number(business))
 
 
