@@ -66,7 +66,7 @@ class Hub:
         self._ended: asyncio.Future[bool] = self._loop.create_future()
         self._place = Place(folder / settings.state)
         self._place.make()
-        self._opened = self._open_ledger(damage)
+        self._opened = open_ledger(self._place, epoch=identity.epoch, damage=damage)
         self._reader = self._open_reader()
         self._floor_ms = self._reader.newest_wall_ms() if self._reader and not self.is_shut else 0
         self._door = ClosedDoor(known_lanes(self._reader) if self._reader else (), wall_ms=_wall_ms)
@@ -83,23 +83,11 @@ class Hub:
         """Say whether the ledger cannot be used."""
         return isinstance(self._opened, Shut)
 
-    def _open_ledger(self, damage: str) -> Opened | Shut:
-        """Open what is there; whatever a ledger that was used before raises, but for its own faults, is damage."""
-        try:
-            return open_ledger(self._place, epoch=self._identity.epoch, damage=damage)
-        except LedgerError:
-            raise
-        except Exception as error:
-            if damage or not self._place.was_used:
-                raise
-            message = f"{self._place.ledger}: {type(error).__name__}: {error}"
-            raise LedgerDamagedError(message) from error
-
     def _open_reader(self) -> LedgerReader | None:
         """Open the ledger for reading, a damaged one as far as it is intact; None where nothing can be read."""
         try:
             if isinstance(self._opened, Shut) and self._opened.fault == "damaged":
-                return Rescue(self._place.ledger)
+                return Rescue(self._place.ledger, epoch=self._identity.epoch)
             return LedgerReader(self._place.ledger)
         except Exception as error:  # noqa: BLE001 - a damaged file may raise anything; the hub stays up all the same
             log("ledger.unreadable", why=f"{type(error).__name__}: {error}")

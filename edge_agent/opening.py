@@ -17,6 +17,7 @@ from edge_agent.ledger.entries import verify_tail
 from edge_agent.ledger.integrity import full_check
 from edge_agent.ledger.migrations import adopt_epoch, migrate
 from edge_agent.ledger.store import (
+    UNREADABLE,
     CommitUnknownError,
     Fault,
     LedgerDamagedError,
@@ -158,7 +159,11 @@ def _try(place: Place, *, epoch: int, used: bool, short: bool) -> Opened | Shut:
     except (CommitUnknownError, NotOpenedError) as error:
         if not used or error.fault is None:
             raise
-        return Shut(error.fault, str(error))
+        return Shut("damaged" if error.fault == "unclear" else error.fault, str(error))
+    except UNREADABLE as error:
+        if not used:
+            raise
+        return Shut("damaged", f"{place.ledger}: {type(error).__name__}: {error}")
     except OSError as error:
         why = f"{place.folder}: {error.strerror}. Check the folder's owner, its mode and free space."
         if not used:
@@ -208,7 +213,7 @@ def after_fault(place: Place, error: Exception) -> None:
             place.ballast.release()
         case CommitUnknownError(fault="damaged") | LedgerDamagedError():
             place.note_damage(str(error))
-        case CommitUnknownError():
+        case CommitUnknownError(fault="io" | "read_only"):
             return
         case _:
             place.note_suspicion(f"{type(error).__name__}: {error}")

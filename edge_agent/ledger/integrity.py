@@ -10,7 +10,7 @@ from typing import Final
 
 from edge_agent.ledger.entries import chain_start, follow_chain
 from edge_agent.ledger.page_sums import PageSums
-from edge_agent.ledger.store import LedgerDamagedError, Reads
+from edge_agent.ledger.store import UNREADABLE, CommitUnknownError, LedgerDamagedError, Reads
 
 PAGES_AT_ONCE: Final = 128
 ENTRIES_AT_ONCE: Final = 64
@@ -18,6 +18,15 @@ ENTRIES_AT_ONCE: Final = 64
 
 def full_check(store: Reads, sums: PageSums, path: Path) -> Iterator[None]:
     """Check everything, yielding after each piece; LedgerDamagedError says what is wrong and where."""
+    try:
+        yield from _everything(store, sums, path)
+    except CommitUnknownError as error:
+        raise _damaged(path, str(error)) from error
+    except UNREADABLE as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+
+
+def _everything(store: Reads, sums: PageSums, path: Path) -> Iterator[None]:
     yield from _pages(sums, path)
     for piece in follow_chain(store, chain_start(store), piece=ENTRIES_AT_ONCE):
         if not piece.ok:

@@ -11,26 +11,46 @@ from typing import Any, Final
 from cloud_sync.protocol.envelope import batch_hash, tail_hash_of
 from edge_agent.ledger import outbox
 from edge_agent.ledger.entries import Tail, follow_chain
-from edge_agent.ledger.migrations import migrate
+from edge_agent.ledger.migrations import adopt_epoch, migrate
 from edge_agent.ledger.outbox import SealedBatch
 from edge_agent.ledger.reader import LedgerReader, UploadFacts
-from edge_agent.ledger.store import LedgerDamagedError, SqliteStore
+from edge_agent.ledger.store import UNREADABLE, LedgerDamagedError, LedgerError, LedgerRefusedError, Row, SqliteStore
 from payment_core.journal import CHAIN_START
 
 COPIED: Final = ("epoch", "acked_batch", "acked_seq", "acked_hash")
 
 
 class Rescue(LedgerReader):
-    """Reads what is intact for an uploader, and keeps what the uploader seals. LedgerError: nothing can be read."""
+    """Reads what is intact for an uploader, and keeps what the uploader seals; LedgerError where that cannot be kept.
 
-    def __init__(self, damaged: Path) -> None:
-        super().__init__(damaged)
+    Of a ledger that is gone, or unreadable from its first page on, nothing goes up but the hello: the office then sees
+    that the journal is behind its books.
+    """
+
+    def __init__(self, damaged: Path, *, epoch: int) -> None:
+        self._is_lost = not damaged.exists()
+        if not self._is_lost:
+            super().__init__(damaged)
         path = damaged.with_name(damaged.name + ".rescue")
-        is_new = not path.exists()
         self._kept = SqliteStore(path)
         migrate(self._kept, str(path))
-        if is_new or not self._kept.rows("SELECT 1 FROM meta WHERE key = 'tail'"):
+        if self._kept.rows("SELECT 1 FROM meta WHERE key = 'tail'"):
+            return
+        try:
             self._begin()
+        except (LedgerDamagedError, *UNREADABLE):
+            adopt_epoch(self._kept, epoch)
+            self._kept.execute("INSERT INTO meta(key, value) VALUES ('tail', ?)", (CHAIN_START,))
+
+    def rows(self, sql: str, values: tuple[object, ...] = ()) -> list[Row]:
+        """Return all rows of a query on the damaged ledger; LedgerDamagedError where it cannot be read."""
+        if self._is_lost:
+            message = "the ledger is gone"
+            raise LedgerDamagedError(message)
+        try:
+            return super().rows(sql, values)
+        except (LedgerError, *UNREADABLE) as error:
+            raise LedgerDamagedError(str(error)) from error
 
     def _begin(self) -> None:
         """Take over the cursor, the batches that wait, and the chain where the next batch goes on."""
@@ -38,12 +58,16 @@ class Rescue(LedgerReader):
         waiting = list(takewhile(_is_whole, outbox.waiting_batches(self)))
         last = waiting[-1].first_rec + waiting[-1].rec_count - 1 if waiting else meta["acked_seq"]
         tail = self._tail_at(waiting, last)
+        cursor = [(meta[key], key) for key in COPIED]
         self._kept.execute("BEGIN IMMEDIATE")
-        for key in COPIED:
-            self._kept.execute("UPDATE meta SET value = ? WHERE key = ?", (meta[key], key))
-        for batch in waiting:
-            outbox.store_batch(self._kept, batch)
-        self._kept.execute("INSERT INTO meta(key, value) VALUES ('tail', ?)", (tail,))
+        try:
+            self._kept.executemany("UPDATE meta SET value = ? WHERE key = ?", cursor)
+            for batch in waiting:
+                outbox.store_batch(self._kept, batch)
+            self._kept.execute("INSERT INTO meta(key, value) VALUES ('tail', ?)", (tail,))
+        except LedgerRefusedError as error:
+            self._kept.execute("ROLLBACK")
+            raise LedgerDamagedError(str(error)) from error
         self._kept.commit()
 
     def _tail_at(self, waiting: list[SealedBatch], seq: int) -> bytes:
@@ -63,11 +87,13 @@ class Rescue(LedgerReader):
         """Return up to `most` records behind `after_seq`, none from the first on that does not fit its chain."""
         known, _waiting = self._known()
         assert known.seq == after_seq, "an uploader asks for what comes behind its last batch"
-        try:
-            piece = next(follow_chain(self, known, piece=most), None)
-            return super().records(after_seq, min(most, piece.entries)) if piece else []
-        except LedgerDamagedError:
-            return []
+        while most:
+            try:
+                piece = next(follow_chain(self, known, piece=most), None)
+                return super().records(after_seq, min(most, piece.entries)) if piece else []
+            except LedgerDamagedError:
+                most //= 2  # the page that cannot be read may lie further on
+        return []
 
     def versions(self) -> dict[str, int]:
         """Return nothing: no document is in force here."""
@@ -118,7 +144,8 @@ class Rescue(LedgerReader):
     def close(self) -> None:
         """Close both files."""
         self._kept.close()
-        super().close()
+        if not self._is_lost:
+            super().close()
 
 
 

@@ -9,7 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
+import msgspec
+
 from edge_agent.ledger.page_sums import PageSums
+from payment_core.errors import VaultError
 
 PAGE_BYTES: Final = 1024
 WAL_LIMIT_BYTES: Final = 4 * 1024 * 1024
@@ -20,14 +23,15 @@ class LedgerError(Exception):
     """The ledger cannot be used; the text names the file and the remedy."""
 
 
-Fault = Literal["full", "read_only", "damaged", "io"]
-"""What a disk does to a ledger."""
+Fault = Literal["full", "read_only", "damaged", "io", "unclear"]
+"""What a disk does to a ledger; unclear: an error that a ledger in order does not raise."""
 
 
 REMEDIES: Final[dict[Fault, str]] = {
     "full": "The disk is full: free some space; the hub goes on by itself.",
     "read_only": "The disk is read-only: the card may be worn out; replace it.",
     "damaged": "The disk changed the file: keep it, and set up the hub again on another disk.",
+    "unclear": "The hub stops, checks the whole file and goes on, if it is in order.",
     "io": "Check the disk's free space and health; the hub stops, reopens its ledger and reconciles.",
 }
 
@@ -42,6 +46,10 @@ class CommitUnknownError(LedgerError):
 
 class LedgerDamagedError(LedgerError):
     """The ledger is not what was written to it. It is kept as it is; the hub may not spend by it."""
+
+
+UNREADABLE: Final = (TypeError, ValueError, LookupError, OverflowError, msgspec.MsgspecError, VaultError)
+"""What reading a damaged file may raise besides SQLite's own errors."""
 
 
 class LedgerRefusedError(LedgerError):
@@ -213,5 +221,5 @@ def _fault(path: Path, error: sqlite3.Error) -> LedgerError:
     if isinstance(error, sqlite3.IntegrityError):
         return LedgerRefusedError(f"{path}: the ledger's rules refused a write: {error}")
     name = getattr(error, "sqlite_errorname", "SQLITE_ERROR")
-    fault = fault_of(name) or "io"
+    fault = fault_of(name) or "unclear"
     return CommitUnknownError(f"{path}: {error} ({name}). {REMEDIES[fault]}", fault)
