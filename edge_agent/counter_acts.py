@@ -10,7 +10,7 @@ from edge_agent.draft import Draft
 from edge_agent.ledger import requests, staff_use
 from edge_agent.ledger.requests import Request
 from edge_agent.messages import Log
-from edge_agent.staff_messages import PinRefused, Reply, StaffActed, StaffFact, StaffLocked
+from edge_agent.staff_messages import PinRefused, Reply, StaffActed, StaffFact, StaffKnown, StaffLocked
 from payment_core.desk import (
     ACT_NAMES,
     BlockCard,
@@ -46,6 +46,14 @@ def take(draft: Draft, fact: StaffFact) -> None:
             _pin_refused(draft, fact)
         case _:
             assert_never(fact)
+
+
+def pass_time(draft: Draft) -> None:
+    """Tell the desks who the staff are, at the start and when the document changes."""
+    if draft.site.staff_told is not draft.site.staff:
+        draft.site.staff_told = draft.site.staff
+        faults = staff_use.all_pin_faults(draft.store)
+        draft.effect(StaffKnown(draft.site.staff, {staff: one.until_ms for staff, one in faults.items()}))
 
 
 def _acted(draft: Draft, fact: StaffActed) -> None:

@@ -1,7 +1,9 @@
 """The hub's end of the device bus: messages in become facts for the till, the till's effects become messages."""
 
 import asyncio
+import os
 import random
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -10,8 +12,20 @@ from cloud_sync.protocol.retry import reconnect_delay_ms
 from edge_agent.clock import boottime_ms
 from edge_agent.log_lines import log
 from edge_agent.messages import Answered, Born, DeviceIs, Effect, FromDevice, Input, SayBooked, Send, Show
-from payment_core.bus import Birth, DeviceState, decode, device_topic, encode, parse_topic, view_topic
+from edge_agent.staff_desk import SALT_BYTES, StaffDesk
+from edge_agent.staff_messages import Reply, StaffKnown, StaffLocked, TellCard
+from payment_core.bus import (
+    Birth,
+    DeviceState,
+    decode,
+    device_topic,
+    encode,
+    parse_topic,
+    terminal_topic,
+    view_topic,
+)
 from payment_core.commands import Command, Result
+from payment_core.desk import DeskRequest
 from payment_core.errors import MalformedMessageError
 from payment_core.events import Event
 
@@ -21,26 +35,42 @@ OUTBOUND_LIMIT: Final = 8_192
 
 
 class DeviceBus:
-    """Pumps the bus until cancelled; reconnects by itself."""
+    """Pumps the bus until cancelled; reconnects by itself. What staff ask for goes by the desk, who checks them."""
 
     def __init__(self, settings: MqttSettings, *, hub: str, offer: Callable[[Input], None]) -> None:
         self._settings = settings
         self._hub = hub
         self._offer = offer
+        self._staff = StaffDesk(
+            offer=offer,
+            answer=lambda terminal, reply: self.carry_out(Reply(terminal, reply)),
+            now_ms=lambda: time.time_ns() // 1_000_000,
+            salt=os.urandom(SALT_BYTES),
+        )
         self._outbound: asyncio.Queue[tuple[Effect, int]] = asyncio.Queue(OUTBOUND_LIMIT)
 
     def carry_out(self, effect: Effect) -> None:
         """Queue an effect for the bus; called in the loop's thread."""
+        if isinstance(effect, StaffKnown | StaffLocked | TellCard):
+            self._staff.on_effect(effect)
         if not self._outbound.full():
             self._outbound.put_nowait((effect, boottime_ms()))
 
     async def run(self) -> None:
         """Connect, subscribe, pump; again after every loss with full jitter."""
+        checking = asyncio.create_task(self._staff.run())
+        try:
+            await self._stay_connected()
+        finally:
+            checking.cancel()
+
+    async def _stay_connected(self) -> None:
         attempt = 0
         while True:
             try:
                 async with MqttLink(self._settings) as link:
-                    await link.subscribe(*(device_topic(self._hub, "+", leaf) for leaf in HEARD))
+                    wanted = [device_topic(self._hub, "+", leaf) for leaf in HEARD]
+                    await link.subscribe(*wanted, terminal_topic(self._hub, "+", "request"))
                     log("bus.up", where=f"{self._settings.host}:{self._settings.port}")
                     attempt = 0
                     await self._pump(link)
@@ -70,6 +100,10 @@ class DeviceBus:
                     await link.publish_soon(device_topic(self._hub, device, "command"), encode(command))
                 case SayBooked(device=device, booked=booked):
                     await link.publish_soon(device_topic(self._hub, device, "booked"), encode(booked), retain=True)
+                case Reply(terminal=terminal, reply=reply):
+                    await link.publish_soon(terminal_topic(self._hub, terminal, "reply"), encode(reply))
+                case TellCard(terminal=terminal, card=card):
+                    await link.publish_soon(terminal_topic(self._hub, terminal, "card"), encode(card))
                 case Show(lane=lane, view=view):
                     await link.publish_soon(view_topic(self._hub, lane), encode(view), qos=0, retain=True)
                 case _:
@@ -77,7 +111,7 @@ class DeviceBus:
 
     def _hear(self, message: Inbound) -> None:
         address = parse_topic(message.topic)
-        if address is None or (message.retained and address.leaf in ("event", "result")):
+        if address is None or (message.retained and address.leaf in ("event", "result", "request")):
             return  # retained is for state: an event that a broker kept has happened long ago
         try:
             body = decode(address.leaf, message.payload)
@@ -93,6 +127,8 @@ class DeviceBus:
                 self._offer(Born(address.name, body))
             case DeviceState():
                 self._offer(DeviceIs(address.name, body))
+            case DeskRequest():
+                self._staff.hear(address.name, body)
             case _:
                 pass
 

@@ -17,6 +17,8 @@ from payment_core.price_calendar import NO_CALENDAR, Calendar
 from payment_core.pricing import LocalTime, PriceList
 from payment_core.staff_policy import Desk, StaffDocument
 
+CLOSING: Final = "closing"
+"""Why a hub is frozen that is about to sign its epoch off."""
 CLOSED: Final = "closed"
 """Why a hub is frozen that has signed its epoch off."""
 SALES_KEPT: Final = 512
@@ -77,6 +79,7 @@ class Site:
         self._doubts: dict[bytes, int] = {}
         self.sold_ms: dict[bytes, int] = {}
         self.staff = StaffDocument(version=0)
+        self.staff_told = self.staff
         self.desk_of_reader: dict[str, Desk] = {}
         self.doubt_due: dict[bytes, int] = {}
         """Doubts, and when (boottime) policy looks at each; staff's own are not in it any more."""

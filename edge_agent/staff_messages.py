@@ -3,6 +3,7 @@
 import msgspec
 
 from payment_core.desk import Act, CardShown, DeskReply
+from payment_core.staff_policy import StaffDocument
 
 
 class StaffActed(msgspec.Struct, frozen=True):
@@ -45,4 +46,11 @@ class StaffLocked(msgspec.Struct, frozen=True):
     until_ms: int
 
 
-StaffEffect = Reply | TellCard | StaffLocked
+class StaffKnown(msgspec.Struct, frozen=True):
+    """Who the staff are by the document in force, and until when (UTC ms) nobody may try as somebody of them."""
+
+    document: StaffDocument
+    locked: dict[str, int]
+
+
+StaffEffect = Reply | TellCard | StaffLocked | StaffKnown

@@ -3,6 +3,8 @@
 Topic tree (docs/asyncapi.yaml is made from this file and the structs it names):
     vd/1/{hub}/dev/{device}/birth|state|event|booked|command|result
     vd/1/{hub}/lane/{lane}/view
+    vd/1/{hub}/terminal/{terminal}/request|reply|card
+    vd/1/{hub}/peer/{from}/ask|voucher      between hubs: ESM1 letters, no JSON (docs/wire/esm1.md)
 """
 
 from typing import Annotated, Any, Final, Literal
@@ -10,12 +12,15 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from payment_core.commands import Command, Result
+from payment_core.desk import CardShown, DeskReply, DeskRequest
 from payment_core.errors import DECODE_FAULTS, MalformedMessageError
 from payment_core.events import Count, Event
 
 ROOT: Final = "vd/1"
 RETAINED_LEAVES: Final = frozenset({"birth", "state", "booked"})
 DEVICE_LEAVES: Final = ("birth", "state", "event", "booked", "command", "result")
+PEER_LEAVES: Final = ("ask", "voucher")
+TERMINAL_LEAVES: Final = ("request", "reply", "card")
 
 
 class Birth(msgspec.Struct, frozen=True):
@@ -73,7 +78,7 @@ class View(msgspec.Struct, frozen=True, omit_defaults=True):
     until_ms: int = 0
 
 
-DeviceMessage = Birth | DeviceState | Event | Booked | Command | Result | View
+DeviceMessage = Birth | DeviceState | Event | Booked | Command | Result | View | DeskRequest | DeskReply | CardShown
 _DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     "birth": msgspec.json.Decoder(Birth),
     "state": msgspec.json.Decoder(DeviceState),
@@ -82,6 +87,9 @@ _DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     "command": msgspec.json.Decoder(Command),
     "result": msgspec.json.Decoder(Result),
     "view": msgspec.json.Decoder(View),
+    "request": msgspec.json.Decoder(DeskRequest),
+    "reply": msgspec.json.Decoder(DeskReply),
+    "card": msgspec.json.Decoder(CardShown),
 }
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -96,12 +104,25 @@ def view_topic(hub: str, lane: str) -> str:
     return f"{ROOT}/{hub}/lane/{lane}/view"
 
 
+def terminal_topic(hub: str, terminal: str, leaf: str) -> str:
+    """Return `vd/1/{hub}/terminal/{terminal}/{leaf}`."""
+    return f"{ROOT}/{hub}/terminal/{terminal}/{leaf}"
+
+
+def peer_topic(hub: str, sender: str, leaf: str) -> str:
+    """Return `vd/1/{hub}/peer/{sender}/{leaf}`: ESM1 letters between the hubs of a venue, `ask` and `voucher`."""
+    return f"{ROOT}/{hub}/peer/{sender}/{leaf}"
+
+
 class Address(msgspec.Struct, frozen=True):
-    """A parsed topic: `name` is a device or lane id, `leaf` the last part."""
+    """A parsed topic: `name` is a device, lane or terminal id, or the sending hub's; `leaf` the last part."""
 
     hub: str
     name: str
     leaf: str
+
+
+_LEAVES: Final = {"dev": DEVICE_LEAVES, "lane": ("view",), "terminal": TERMINAL_LEAVES, "peer": PEER_LEAVES}
 
 
 def parse_topic(topic: str) -> Address | None:
@@ -109,9 +130,7 @@ def parse_topic(topic: str) -> Address | None:
     parts = topic.split("/")
     if len(parts) != 6 or parts[0] != "vd" or parts[1] != "1":  # noqa: PLR2004 - the six levels of the tree above
         return None
-    if (parts[3] == "dev" and parts[5] in DEVICE_LEAVES) or (parts[3] == "lane" and parts[5] == "view"):
-        return Address(hub=parts[2], name=parts[4], leaf=parts[5])
-    return None
+    return Address(hub=parts[2], name=parts[4], leaf=parts[5]) if parts[5] in _LEAVES.get(parts[3], ()) else None
 
 
 def encode(message: DeviceMessage) -> bytes:

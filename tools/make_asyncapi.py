@@ -12,8 +12,18 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from payment_core.bus import Birth, Booked, DeviceState, View, device_topic, view_topic
+from payment_core.bus import (
+    TERMINAL_LEAVES,
+    Birth,
+    Booked,
+    DeviceState,
+    View,
+    device_topic,
+    terminal_topic,
+    view_topic,
+)
 from payment_core.commands import Command, CommandBody, Result
+from payment_core.desk import CardShown, DeskReply, DeskRequest
 from payment_core.events import Body, Event, is_value_event
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -22,13 +32,14 @@ Node = dict[str, Any]
 
 EVENTS: Final[tuple[type[msgspec.Struct], ...]] = get_args(Body)
 COMMANDS: Final[tuple[type[msgspec.Struct], ...]] = get_args(CommandBody)
-PLAIN: Final = (Birth, DeviceState, Booked, Result, View)
+PLAIN: Final = (Birth, DeviceState, Booked, Result, View, DeskRequest, DeskReply, CardShown)
 PLAIN_KEY: Final = re.compile(r"[A-Za-z$][\w$-]*")
 HUB: Final = {"description": "The hub's id, a UUID as 36 characters."}
 DEVICE: Final = {"description": "The device's name in bridge.toml; the bridge itself has a birth and a state too."}
+TERMINAL: Final = {"description": "The terminal's name in the staff document: one place where staff act."}
 LANE: Final = {"description": "The lane's name in the devices document: one place where a guest pays."}
 
-HUB_SENDS: Final = frozenset({"booked", "command", "view"})
+HUB_SENDS: Final = frozenset({"booked", "command", "view", "reply", "card"})
 RETAINED: Final = frozenset({"birth", "state", "booked", "view"})
 CHANNELS: Final = {
     "birth": (("Birth",), "A device introduces itself, whenever its bridge starts or reconnects."),
@@ -41,6 +52,9 @@ CHANNELS: Final = {
     "command": (tuple(command.__name__ for command in COMMANDS), "Wishes to a device, acted on at most once."),
     "result": (("Result",), "How a command ended that was not answered by a CreditDelivered."),
     "view": (("View",), "What the guest at a lane sees."),
+    "request": (("DeskRequest",), "One act of one of the staff at a terminal; the same id is the same act."),
+    "reply": (("DeskReply",), "What came of a request."),
+    "card": (("CardShown",), "A card was shown at a terminal's reader."),
 }
 
 
@@ -48,6 +62,7 @@ def make_document() -> Node:
     """Return the whole document, as the hub sees the bus."""
     structs = (*PLAIN, Event, Command, *EVENTS, *COMMANDS)
     _, schemas = msgspec.json.schema_components(structs, ref_template="#/components/schemas/{name}")
+    del schemas["DeskRequest"]["properties"]["act"]["discriminator"]  # AsyncAPI has another; each act's own tag says it
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -65,11 +80,15 @@ def make_document() -> Node:
 
 
 def _channel(leaf: str, names: tuple[str, ...], text: str) -> Node:
-    lane = leaf == "view"
+    address, place = device_topic("{hub}", "{device}", leaf), {"device": DEVICE}
+    if leaf == "view":
+        address, place = view_topic("{hub}", "{lane}"), {"lane": LANE}
+    elif leaf in TERMINAL_LEAVES:
+        address, place = terminal_topic("{hub}", "{terminal}", leaf), {"terminal": TERMINAL}
     return {
-        "address": view_topic("{hub}", "{lane}") if lane else device_topic("{hub}", "{device}", leaf),
+        "address": address,
         "description": text,
-        "parameters": {"hub": HUB, **({"lane": LANE} if lane else {"device": DEVICE})},
+        "parameters": {"hub": HUB, **place},
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in names},
     }
 

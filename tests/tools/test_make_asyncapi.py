@@ -9,6 +9,7 @@ import pytest
 from payment_core.bus import (
     DEVICE_LEAVES,
     RETAINED_LEAVES,
+    TERMINAL_LEAVES,
     Birth,
     Booked,
     DeviceState,
@@ -18,6 +19,7 @@ from payment_core.bus import (
     parse_topic,
 )
 from payment_core.commands import COMMAND_KINDS, Identify, PulseCredit, Result, make_command
+from payment_core.desk import CardShown, DeskReply, DeskRequest, OpenRow, SettleDoubt
 from payment_core.errors import MalformedMessageError
 from payment_core.events import (
     EVENT_KINDS,
@@ -40,7 +42,11 @@ EVENTS = [
     EventsLost(count=2),
     CreditDelivered(id="0" * 36, credits=1),
 ]
+ID = "0198a000-0000-7000-8000-000000000001"
 MESSAGES = [
+    DeskRequest(id=ID, staff="lin", act=SettleDoubt(ID, delivered=True, note="saw it"), pin="2580"),
+    DeskReply(id=ID, outcome="done", open=(OpenRow(ID, "in_doubt", "racer-1", "lane-1", "CNY", 200, 5_000, "staff"),)),
+    CardShown(credential="0" * 32, status="active", staff="lin"),
     Birth(profile="pn532-uart", version=1, boot_id="b", bridge="hall"),
     DeviceState(state="online", since_ms=1),
     Booked(epoch=1, seq=2, counter=-1),
@@ -76,7 +82,7 @@ def test_it_is_asyncapi_3():
 
 
 def test_every_leaf_kind_and_retained_topic_of_the_bus_is_there():
-    assert set(DOCUMENT["channels"]) == {*DEVICE_LEAVES, "view"}
+    assert set(DOCUMENT["channels"]) == {*DEVICE_LEAVES, *TERMINAL_LEAVES, "view"}
     assert tuple(DOCUMENT["channels"]["event"]["messages"]) == EVENT_KINDS
     assert tuple(DOCUMENT["channels"]["command"]["messages"]) == COMMAND_KINDS
     for leaf, channel in DOCUMENT["channels"].items():

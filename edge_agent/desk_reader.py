@@ -1,0 +1,40 @@
+"""Cards shown at a desk: a staff card that proves itself is as good as a PIN, a guest's is named on the page."""
+
+from edge_agent import blocks, doubts
+from edge_agent.draft import Draft
+from edge_agent.ledger import authorizations
+from edge_agent.messages import FromDevice, Log
+from edge_agent.staff_messages import TellCard
+from edge_agent.tap_proof import known_id, prove
+from edge_agent.taps import NO_ANSWER
+from payment_core.desk import CardShown
+from payment_core.events import WISH_LIFE_MS, CredentialPresented
+
+
+def presented(draft: Draft, fact: FromDevice, body: CredentialPresented) -> bool:
+    """Take a card at a desk's reader and tell the terminal whose it is; False: it is no desk's reader."""
+    desk = draft.site.desk_of_reader.get(fact.device)
+    if desk is None:
+        return False
+    event, now = fact.event, draft.now
+    mark = authorizations.wish_mark(draft.store, fact.device, event.epoch)
+    age_ms = event.age_ms + max(now.boottime_ms - fact.received_ms, 0)
+    if age_ms > WISH_LIFE_MS or (mark is not None and event.seq <= mark.seq):
+        draft.effect(Log("desk.stale_card", {"reader": fact.device}))
+        return True
+    authorizations.mark_wish(draft.store, fact.device, event.epoch, event.seq, NO_ANSWER)
+    credential_id = known_id(draft, body)
+    row = blocks.known_row(draft, credential_id)
+    proof = prove(draft, row, credential_id, body)
+    if row is None:
+        shown = CardShown(credential_id.hex(), "unknown", at_ms=now.wall_ms)
+    else:
+        good = row.status == "active" and proof != "refused" and row.class_ != "C"
+        staff = next((one.id for one in draft.site.staff.people if credential_id.hex() in one.credentials), "")
+        unit = draft.site.currency
+        shown = CardShown(
+            credential_id.hex(), row.status, row.masked_name, unit,
+            doubts.balance(draft, row.account_id).get(unit, 0), staff if good else "", now.wall_ms,
+        )  # fmt: skip
+    draft.effect(TellCard(desk.terminal, shown))
+    return True
