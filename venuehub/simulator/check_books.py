@@ -1,12 +1,17 @@
 """The hubs' journals against the office's books, and the books against themselves."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from back_office.ledger.verify import prove_books
 from back_office.store import grants
 from edge_agent.ledger.entries import check_chain
 from venuehub.simulator.evidence import Journal
 from venuehub.simulator.venue import Venue
+
+_LEASES: Final = (
+    "SELECT account_id, unit, epoch, lot, from_office, granted - committed + released + refunded FROM leases"
+)
 
 
 def journals_equal_books(_venue: Venue, journals: list[Journal]) -> Iterator[str]:
@@ -37,14 +42,22 @@ def leases_agree(venue: Venue, _journals: list[Journal]) -> Iterator[str]:
     """Each lease is the same at the office and at its hub, and none is spent beyond what it is."""
     with venue.office.store.reading() as tx:
         rows = grants.leases(tx, venue.office.keys.tenant_id)
-    granted = {(place.hub_id, place.account_id, place.unit, place.epoch): row.granted for place, row in rows.items()}
-    sql = "SELECT account_id, unit, epoch, granted, granted - committed + released + refunded FROM leases"
     for hub in venue.hubs:
-        kept = {(hub.identity.hub_id, *row[:3]): (row[3], row[4]) for row in hub.store.rows(sql)}
-        for place in {place for place in granted if place[0] == hub.identity.hub_id} | kept.keys():
-            total, (mine, allowance) = granted.get(place, 0), kept.get(place, (0, 0))
-            where = f"lease of {place[1].hex()} at {hub.name}"
-            if mine != total:
-                yield f"{where}: the office granted {total}, the hub knows {mine}"
-            if allowance < 0:
-                yield f"{where}: overspent by {-allowance}"
+        own = hub.identity.hub_id
+        booked = {
+            (place.account_id, place.unit, place.epoch, place.lot): (row.granted, row.left)
+            for place, row in rows.items()
+            if place.hub_id == own
+        }
+        kept = {tuple(row[:4]): tuple(row[4:]) for row in hub.store.rows(_LEASES)}
+        for place in booked.keys() | kept.keys():
+            granted, left = booked.get(place, (0, 0))
+            taken, allowance = kept.get(place, (0, 0))
+            where = f"lease of {place[0].hex()} {place[1]} at {hub.name}"
+            if granted != taken:
+                yield f"{where}: the office granted {granted}, the hub took {taken}"
+            if left != allowance:
+                yield f"{where}: the office says {left} are left, the hub {allowance}"
+    for key, row in rows.items():
+        if row.overclaimed:
+            yield f"lease of {key.account_id.hex()}: {row.overclaimed} claimed beyond it"

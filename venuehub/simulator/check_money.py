@@ -1,22 +1,78 @@
-"""Each guest's money, followed from the counter to wherever it is."""
+"""Each guest's money, followed from the counters to wherever it is; and what staff did, each act once."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from back_office.store import books
-from venuehub.simulator.evidence import Journal
+from payment_core.desk import PayOut, TopUp
+from payment_core.identifiers import uuid_bytes, uuid_text
+from venuehub.simulator.evidence import Journal, total
 from venuehub.simulator.plan import UNIT
 from venuehub.simulator.venue import Venue
 
 
 def money_is_conserved(venue: Venue, journals: list[Journal]) -> Iterator[str]:
-    """Each account's money: paid in = at the office + at the hubs + spent or in doubt."""
+    """Each account's money: paid in - paid out = at the office + at the hubs + on its way + spent or in doubt."""
     office = venue.office
     with office.store.reading() as tx:
         purses = books.guest_balances(tx, office.keys.tenant_id, office.accounts).purses
+    passing = _on_its_way(journals)
     for number, account_id in enumerate(office.accounts):
-        paid = office.paid_in.get(account_id, 0)
+        cash = sum(journal.brought[account_id] - journal.paid_out[account_id] for journal in journals)
+        paid = office.paid_in.get(account_id, 0) + cash
         there = -purses.get((account_id, UNIT), 0)
         here = sum(hub.till.balance(account_id).get(UNIT, 0) for hub in venue.hubs if hub.alive)
         spent = sum(journal.spent[account_id, UNIT] for journal in journals)
-        if paid != there + here + spent:
-            yield f"account {number}: paid {paid}, office {there}, hubs {here}, spent {spent}"
+        moving = passing[account_id]
+        if paid != there + here + moving + spent:
+            yield (
+                f"account {number}: paid {paid}, office {there}, hubs {here}, on its way {moving}, spent {spent}"
+            )
+
+
+def _on_its_way(journals: list[Journal]) -> defaultdict[bytes, int]:
+    """Return what was passed on and not taken, by account."""
+    moving: defaultdict[bytes, int] = defaultdict(int)
+    for journal in journals:
+        for entry in journal.passed:
+            moving[entry.account_id] += total(entry.parts)
+        for taken in journal.taken:
+            moving[taken.account_id] -= total(taken.parts)
+    return moving
+
+
+def vouchers_are_taken(venue: Venue, journals: list[Journal]) -> Iterator[str]:
+    """Each voucher is taken once, by whom it was for, for what was given; and by now all are."""
+    given = {
+        (journal.hub.identity.hub_id, entry.header.seq): (entry.to_hub, entry.account_id, total(entry.parts))
+        for journal in journals
+        for entry in journal.passed
+    }
+    taken: Counter[tuple[bytes, int]] = Counter()
+    for journal in journals:
+        for entry in journal.taken:
+            place = (entry.from_hub, entry.from_seq)
+            taken[place] += 1
+            if given.get(place) != (journal.hub.identity.hub_id, entry.account_id, total(entry.parts)):
+                yield f"voucher {place[1]} of {place[0].hex()} is not what was given, or for another hub"
+    names = {hub.identity.hub_id: hub.name for hub in venue.hubs}
+    for place in given:
+        if taken[place] != 1:
+            yield f"voucher {place[1]} of {names[place[0]]} was taken {taken[place]} times"
+
+
+def acts_are_done_once(venue: Venue, journals: list[Journal]) -> Iterator[str]:
+    """What staff were told is done is in the journal, once and as it was asked for."""
+    for hub, journal in zip(venue.hubs, journals, strict=True):
+        for kind, found in (("top-up", journal.intakes), ("pay-out", journal.payouts), ("refund", journal.refunds)):
+            for act_id, times in Counter(act_id for act_id, _amount in found).items():
+                if times > 1:
+                    yield f"{kind} {uuid_text(act_id)} at {hub.name} is booked {times} times"
+        cash = dict([*journal.intakes, *journal.payouts])
+        for name in hub.counter.done:
+            act, booked = hub.counter.wanted[name].act, cash.get(uuid_bytes(name))
+            if isinstance(act, TopUp | PayOut) and booked != act.amount:
+                yield f"{hub.name} said it did {name} over {act.amount}: {booked} is booked"
+        for name, story in ((uuid_text(key), value) for key, value in journal.stories.items()):
+            if story.refunded > story.captured:
+                yield f"{name}: {story.captured} captured, {story.refunded} refunded"

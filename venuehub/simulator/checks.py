@@ -8,7 +8,7 @@ from typing import Final
 
 from venuehub.simulator.check_books import books_prove, journals_equal_books, leases_agree
 from venuehub.simulator.check_machines import coins_are_booked, machines_agree, nothing_is_open
-from venuehub.simulator.check_money import money_is_conserved
+from venuehub.simulator.check_money import acts_are_done_once, money_is_conserved, vouchers_are_taken
 from venuehub.simulator.evidence import Journal, journals
 from venuehub.simulator.venue import Venue
 
@@ -20,6 +20,8 @@ CHECKS: Final[dict[str, Callable[[Venue, list[Journal]], Iterator[str]]]] = {
     "each coin is booked once": coins_are_booked,
     "money is conserved": money_is_conserved,
     "leases agree": leases_agree,
+    "each voucher is taken once": vouchers_are_taken,
+    "each act of staff is done once": acts_are_done_once,
 }
 """The invariants, by name."""
 

@@ -9,16 +9,21 @@ from back_office.store import chains
 from cloud_sync.protocol.envelope import STREAM_LEDGER
 from edge_agent.ledger.store import Row
 from payment_core.journal import (
+    BroughtIn,
     Captured,
     CoinBooked,
     Entry,
     Expired,
     Held,
+    Increased,
     InDoubt,
+    LeasePassed,
+    PaidOutHere,
     Part,
     Refunded,
     Tampered,
     Voided,
+    VoucherTaken,
     decode_entry,
 )
 from venuehub.simulator.hub import Hub
@@ -32,6 +37,8 @@ class Story(msgspec.Struct):
 
     held: Held
     end: End | None = None
+    captured: int = 0
+    refunded: int = 0
 
 
 class Journal:
@@ -53,6 +60,13 @@ class Journal:
         self.floor: defaultdict[bytes | None, int] = defaultdict(int)
         self.coins: Counter[str] = Counter()
         self.coin_value = 0
+        self.brought: defaultdict[bytes, int] = defaultdict(int)
+        self.paid_out: defaultdict[bytes, int] = defaultdict(int)
+        self.passed: list[LeasePassed] = []
+        self.taken: list[VoucherTaken] = []
+        self.intakes: list[tuple[bytes, int]] = []
+        self.payouts: list[tuple[bytes, int]] = []
+        self.refunds: list[tuple[bytes, int]] = []
         for entry in self.entries:
             self._take(entry)
 
@@ -61,6 +75,8 @@ class Journal:
             case Held(account_id=account_id, parts=parts):
                 assert entry.header.authorization_id is not None
                 self.stories[entry.header.authorization_id] = Story(entry)
+                self._spend(account_id, parts, entry.header.authorization_id, sign=1)
+            case Increased(account_id=account_id, parts=parts):
                 self._spend(account_id, parts, entry.header.authorization_id, sign=1)
             case Captured(account_id=account_id, released=parts):
                 self._end(entry)
@@ -72,6 +88,23 @@ class Journal:
                 self._end(entry)
             case Refunded(account_id=account_id, parts=parts):
                 self._spend(account_id, parts, entry.header.authorization_id, sign=-1)
+                self.refunds.append((entry.refund_id, total(parts)))
+                self.stories[entry.header.authorization_id or b""].refunded += total(parts)
+            case _:
+                self._take_other(entry)
+
+    def _take_other(self, entry: Entry) -> None:
+        match entry:
+            case LeasePassed():
+                self.passed.append(entry)
+            case VoucherTaken():
+                self.taken.append(entry)
+            case BroughtIn(account_id=account_id, parts=parts):
+                self.brought[account_id] += total(parts)
+                self.intakes.append((entry.intake_id, total(parts)))
+            case PaidOutHere(account_id=account_id, parts=parts):
+                self.paid_out[account_id] += total(parts)
+                self.payouts.append((entry.payout_id, total(parts)))
             case CoinBooked(device=device, amount=amount):
                 self.coins[device] += 1
                 self.coin_value += amount
@@ -84,6 +117,7 @@ class Journal:
         story = self.stories.get(entry.header.authorization_id or b"")
         if story is not None:
             story.end = entry
+            story.captured = total(entry.parts) if isinstance(entry, Captured) else 0
 
     def _spend(
         self, account_id: bytes | None, parts: Iterable[Part], authorization_id: bytes | None, *, sign: int

@@ -26,7 +26,8 @@ def _for_ms(venue: Venue) -> int:
 
 
 def _any_line(venue: Venue, hub: int) -> Line:
-    return venue.world.dice.choice((venue.hubs[hub].bus, venue.hubs[hub].uplink.line, venue.hubs[hub].uplink.line))
+    struck = venue.hubs[hub]
+    return venue.world.dice.choice((struck.bus, struck.uplink.line, struck.uplink.line, struck.port.line))
 
 
 def _weather(weather: Weather) -> Callable[[Venue, int], None]:
@@ -59,6 +60,23 @@ def _half_open(venue: Venue, hub: int) -> None:
 
     def mend() -> None:
         line.deaf_up = line.deaf_down = False
+
+    venue.world.after(_for_ms(venue), mend)
+
+
+def _cut_lan(venue: Venue, hub: int) -> None:
+    """Part of the hubs no longer reach the LAN's broker; some are told, some are not."""
+    dice = venue.world.dice
+    cut = [hub] if dice.randrange(3) else dice.sample(range(len(venue.hubs)), k=max(1, len(venue.hubs) // 2))
+    for number in cut:
+        venue.hubs[number].port.line.cut = "lan-partition"
+        if dice.randrange(2):
+            venue.hubs[number].port.link()
+
+    def mend() -> None:
+        for number in cut:
+            venue.hubs[number].port.line.cut = ""
+            venue.hubs[number].port.link()
 
     venue.world.after(_for_ms(venue), mend)
 
@@ -121,6 +139,7 @@ def _broker(venue: Venue, _hub: int) -> None:
 
 FAULTS: Final[dict[str, Fault]] = {
     "uplink-partition": Fault(6, _cut_uplink, "a hub's, or the venue's, way to the office is cut"),
+    "lan-partition": Fault(6, _cut_lan, "hubs cannot reach each other"),
     "half-open": Fault(4, _half_open, "one direction of a line goes nowhere, and nobody is told"),
     "duplicate": Fault(5, _weather("duplicate"), "messages come twice"),
     "reorder": Fault(5, _weather("reorder"), "messages overtake each other"),

@@ -81,6 +81,40 @@ def _pay_in(venue: Venue, wish: Wish) -> None:
     venue.office.pay_in(account, _SUMS[wish.luck % 3], hub=hub, twice=not wish.luck & 6)
 
 
+def _again(wish: Wish) -> int | None:
+    return (5, 60, 700)[wish.luck % 3] if wish.luck & 8 else None
+
+
+def _credential(venue: Venue, wish: Wish) -> bytes:
+    return venue.stage.cards[wish.account].credential_id(venue.office.keys.pepper)
+
+
+def _cash(venue: Venue, wish: Wish) -> None:
+    """Cash at the hub's own counter: money at once, also while the office is away."""
+    if wish.account > 1:
+        amount = _SUMS[wish.luck % 3]
+        venue.hubs[wish.hub].counter.top_up(
+            _credential(venue, wish), amount, account=wish.account, again_ms=_again(wish)
+        )
+
+
+def _pay_out(venue: Venue, wish: Wish) -> None:
+    venue.hubs[wish.hub].counter.pay_out(_credential(venue, wish), _SUMS[wish.luck % 3], account=wish.account)
+
+
+def _refund(venue: Venue, wish: Wish) -> None:
+    venue.hubs[wish.hub].counter.refund(50 if wish.luck & 1 else None, luck=wish.luck >> 1)
+
+
+def _settle(venue: Venue, wish: Wish) -> None:
+    """An attendant looks at a machine and says what it did: what its counter says, for he can read it."""
+    counter = venue.hubs[wish.hub].counter
+    doubts = counter.doubts()
+    if doubts:
+        doubt = doubts[wish.luck % len(doubts)]
+        counter.settle(doubt, delivered=venue.bridges[wish.hub].pulsed.get(doubt, 0) > 0, again_ms=_again(wish))
+
+
 def _roam(venue: Venue, wish: Wish) -> None:
     venue.world.note(f"account {wish.account} walks to hub {wish.hub}")
 
@@ -91,6 +125,10 @@ GUESTS: Final[dict[str, Guest]] = {
     "clone": Guest(3, _clone),
     "tap-unknown": Guest(2, _tap_unknown),
     "coin": Guest(16, _coin),
-    "pay-in": Guest(2, _pay_in),
+    "pay-in": Guest(1, _pay_in),
+    "cash": Guest(4, _cash),
+    "pay-out": Guest(1, _pay_out),
+    "refund": Guest(3, _refund),
+    "settle": Guest(2, _settle),
     "roam": Guest(14, _roam),
 }

@@ -8,18 +8,24 @@ from edge_agent import messages
 from edge_agent.ledger.entries import read_tail
 from edge_agent.ledger.store import CommitUnknownError
 from edge_agent.messages import Effect, Input, Moment
+from edge_agent.peer_messages import ToPeer
+from edge_agent.staff_messages import Reply
 from edge_agent.till import Till
+from edge_agent.till_thread import IDLE_S
 from venuehub.simulator.clock import HubClock
 from venuehub.simulator.disk import Disk, DiskReader, DiskStore, PowerCutError
 from venuehub.simulator.doom import Doom
 from venuehub.simulator.lines import Line
+from venuehub.simulator.staff import Counter
 from venuehub.simulator.world import World
 
 if TYPE_CHECKING:
     from venuehub.simulator.bridge import Bridge
+    from venuehub.simulator.lan import Port
     from venuehub.simulator.uplink import Uplink
 
 STEP_MS: Final = 50
+IDLE_MS: Final = int(IDLE_S * 1_000)
 START_AGAIN_MS: Final = (100, 2_500)
 
 
@@ -38,6 +44,8 @@ class Hub:
         self.alive = False
         self.bridge: Bridge
         self.uplink: Uplink
+        self.port: Port
+        self.counter = Counter(self)
         self._life = 0
         self._woken = False
         self._timed = False
@@ -56,6 +64,8 @@ class Hub:
         self._woken = self._timed = False
         self.world.note(f"{self.name}: starts, journal ends at {read_tail(self.store).seq}")
         self._wake()
+        self.port.link()
+        self.later(IDLE_MS, self._idle)
         self.uplink.start(reader)
         self.bridge.introduce()
 
@@ -116,6 +126,11 @@ class Hub:
             self._woken = True
             self.later(1, self._step)
 
+    def _idle(self) -> None:
+        """Step at least once a second, as the agent's thread does: timers are facts too."""
+        self._wake()
+        self.later(IDLE_MS, self._idle)
+
     def _wake_in_time(self) -> None:
         self._timed = False
         self._wake()
@@ -151,6 +166,10 @@ class Hub:
                 self.bus.carry(lambda: self.bridge.take_booked(device, booked), up=False)
             case messages.Log(name=name):
                 self.world.note(f"{self.name}: {name}")
+            case ToPeer():
+                self.port.send(effect)
+            case Reply():
+                self.counter.take(effect)
             case messages.Show(lane=lane, view=view):
                 if view.reason:
                     self.world.note(f"{self.name}: {lane} {view.state} {view.reason}")

@@ -6,16 +6,23 @@ import msgspec
 
 from payment_core.credential import CredentialClass
 from payment_core.money import Money
-from payment_core.policy import ClassLimit, CoinValue, DevicesDocument, Lane, RiskDocument
+from payment_core.policy import ClassLimit, CoinValue, DevicesDocument, DoubtPolicy, Lane, RiskDocument
 from payment_core.pricing import PriceList, PriceRule
+from payment_core.staff_policy import StaffDocument
+from venuehub.simulator.staff import staff_document
 
 UNIT: Final = "CNY"
 PRICE: Final = 200
 CREDITS: Final = 2
 LANES: Final = 3
+_ON_DOUBT: Final[tuple[DoubtPolicy, ...]] = ("favour_guest", "favour_venue", "staff")
 COINS: Final = {1: 100, 2: 50}
 MOST_HUBS: Final = 20
 MOST_ACCOUNTS: Final = 200
+LEASE_CAP: Final = 60_000
+"""X_h: twelve guests' money may all lie at one hub, nearly."""
+TOP_UP_CAP: Final = 20_000
+"""T_h."""
 FIRST_MONEY: Final = 2_000
 """What each account brings along, in minor units; the first two bring nothing."""
 
@@ -30,7 +37,7 @@ class VenuePlan(msgspec.Struct, frozen=True):
         """Return the class of an account's card: every third proves itself, the others are bare identifiers."""
         return "A" if account % 3 == 0 else "C"
 
-    def documents(self) -> tuple[tuple[str, DevicesDocument | PriceList | RiskDocument], ...]:
+    def documents(self) -> tuple[tuple[str, DevicesDocument | PriceList | RiskDocument | StaffDocument], ...]:
         """Return the documents of each hub, by name."""
         coins = tuple(CoinValue(position, amount) for position, amount in COINS.items())
         places = lanes()
@@ -39,18 +46,23 @@ class VenuePlan(msgspec.Struct, frozen=True):
             ("devices", DevicesDocument(0, places, {lane.acceptor: coins for lane in places})),
             ("prices", PriceList(version=0, unit=UNIT, rules=(rule,))),
             ("risk", self.risk()),
+            ("staff", staff_document()),
         )
 
     def risk(self) -> RiskDocument:
         """Return the limits: a floor for cards that prove themselves, and caps that random guests rarely meet."""
         return RiskDocument(
             version=0, classes=(ClassLimit(class_="C", per_tap=2 * PRICE),), floor_per_credential=2 * PRICE,
-            floor_per_hub=6 * PRICE, answer_ms=3_000,
+            floor_per_hub=6 * PRICE, answer_ms=3_000, lease_cap=LEASE_CAP, top_up_cap=TOP_UP_CAP,
+            doubt_cap_per_credential=2 * PRICE, doubt_cap_per_day=6 * PRICE, doubt_after_ms=4_000,
         )  # fmt: skip
 
 
 def lanes() -> tuple[Lane, ...]:
     """Return the lanes of one hub."""
     return tuple(
-        Lane(f"lane-{n}", f"racer-{n}", "hall", f"reader-{n}", f"line-{n}", f"acceptor-{n}") for n in range(LANES)
-    )
+        Lane(
+            f"lane-{n}", f"racer-{n}", "hall", f"reader-{n}", f"line-{n}", f"acceptor-{n}", on_doubt=_ON_DOUBT[n]
+        )
+        for n in range(LANES)
+    )  # fmt: skip

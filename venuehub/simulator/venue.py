@@ -5,6 +5,7 @@ from pathlib import Path
 
 from venuehub.simulator.bridge import Bridge
 from venuehub.simulator.hub import Hub
+from venuehub.simulator.lan import Lan
 from venuehub.simulator.lines import Line
 from venuehub.simulator.mutants import PRODUCT, Build
 from venuehub.simulator.office import Office
@@ -21,11 +22,13 @@ class Venue:
         self.world = world
         self.stage = stage
         self.office = Office(world, folder, stage)
+        self.lan = Lan()
         self.hubs: list[Hub] = []
         self.bridges: list[Bridge] = []
         for number, identity in enumerate(stage.identities):
             hub = build.hub(world, identity, number=number, ledger=stage.ledger)
             hub.uplink = Uplink(hub, self.office)
+            hub.port = self.lan.plug_in(hub)
             self.hubs.append(hub)
             self.bridges.append(build.bridge(hub, folder / f"bridge-{number}"))
         self.taps = [0] * len(stage.cards)
@@ -45,6 +48,7 @@ class Venue:
         for hub in self.hubs:
             yield hub.bus
             yield hub.uplink.line
+            yield hub.port.line
 
     def tap(self, hub: int, reader: str, account: int) -> None:
         """Hold an account's card to a reader."""
@@ -62,6 +66,7 @@ class Venue:
             bridge.jams.clear()
             hub.disk.armed, hub.disk.full = None, False
             hub.clock.mend()
+            hub.port.link()
             hub.uplink.lose_link()
 
     def close(self) -> None:
