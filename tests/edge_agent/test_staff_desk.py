@@ -24,6 +24,7 @@ class Room:
 
     def __init__(self):
         self.offered, self.replies, self.now_ms = [], [], 1_000_000
+        self.runner = asyncio.Runner()
         self.desk = StaffDesk(
             offer=self.offered.append,
             answer=lambda terminal, reply: self.replies.append((terminal, reply.reason)),
@@ -42,13 +43,15 @@ class Room:
 
         self.offered.clear()
         self.replies.clear()
-        asyncio.run(run())
+        self.runner.run(run())
         return self.offered, self.replies
 
 
 @pytest.fixture
 def room():
-    return Room()
+    room = Room()
+    with room.runner:
+        yield room
 
 
 def test_a_right_pin_reaches_the_till_without_it(room):
