@@ -1,7 +1,7 @@
 """How old the office's list is, in time that was really spent: a clock that is set back makes it no younger.
 
 Counted by the boot clock while the hub runs, and by the wall clock over a power cut if both ends knew the time. It is
-written down at most once a minute, and only when something else is written anyway.
+written down every five minutes and once after each start, so that pieces of days add up.
 """
 
 from typing import Final
@@ -13,6 +13,7 @@ from edge_agent.messages import Moment
 from payment_core.facts import MINUTE_MS
 from payment_core.journal import TimeQuality
 
+KEEP_MS: Final = 5 * MINUTE_MS
 _READ: Final = "SELECT value FROM meta WHERE key = 'list_age'"
 _WRITE: Final = "INSERT INTO meta(key, value) VALUES ('list_age', ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 
@@ -47,10 +48,10 @@ class ListAge:
         self._keep(store, _mark_at(now, 0))
 
     def keep(self, store: Store, now: Moment) -> None:
-        """Write the age down where the last mark is a minute old."""
+        """Write the age down where the last mark is old, or of another boot."""
         if self._mark is not None:
             age_ms = _age_ms(self._mark, now)
-            if age_ms - self._mark.age_ms >= MINUTE_MS or self._mark.boot_id != now.boot_id:
+            if age_ms - self._mark.age_ms >= KEEP_MS or self._mark.boot_id != now.boot_id:
                 self._keep(store, _mark_at(now, age_ms))
 
     def _keep(self, store: Store, mark: _Mark) -> None:

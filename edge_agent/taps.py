@@ -92,7 +92,6 @@ def _is_second_factor(draft: Draft, tap: Tap) -> bool:
 
 def answer_tap(draft: Draft, tap: Tap, *, may_ask: bool) -> bool:
     """Decide a tap and write it down. False: money may be elsewhere; the caller asks and comes back with it."""
-    draft.site.list_age.keep(draft.store, draft.now)
     case = look_up(draft, tap)
     decision = decide(case.facts)
     match decision:

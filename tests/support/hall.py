@@ -117,6 +117,7 @@ class Hall:
         self.wall_ms, self.boottime_ms, self.boot_id = START_MS, 1_000_000, b"boot-1"
         self.local: LocalTime | None = LocalTime(weekday=6, minute=600)
         self.business_date = 20251122
+        self.quality = TimeQuality.SYNCED
         self._seqs: dict[str, int] = {}
         self.list_version = 0
         self.effects: list[Effect] = []
@@ -156,7 +157,7 @@ class Hall:
     def moment(self) -> Moment:
         """Read the clocks."""
         return Moment(
-            self.wall_ms, self.boot_id, self.boottime_ms, TimeQuality.SYNCED, self.business_date, self.local
+            self.wall_ms, self.boot_id, self.boottime_ms, self.quality, self.business_date, self.local
         )
 
     def step(self, *facts: Input) -> list[Effect]:

@@ -68,6 +68,14 @@ class BouncyTill(Till):
             waiting.taps += more.taps if more else []
 
 
+class HastyTill(Till):
+    """Takes every read of a card for a tap."""
+
+    def _presented(self, draft: Draft, fact: FromDevice, body: CredentialPresented) -> None:
+        draft.site.risk = msgspec.structs.replace(draft.site.risk, repeat_after_ms=0)
+        super()._presented(draft, fact, body)
+
+
 class Mutant(msgspec.Struct, frozen=True):
     """`breaks`: what is broken, in words; `proof`: the test that shows it is noticed."""
 
@@ -100,5 +108,10 @@ MUTANTS: Final = {
     ),
     "bounce-while-parked": Mutant(
         "a bouncing card pays twice", f"{_TILL}::test_a_second_sale_is_caught", till=BouncyTill
+    ),
+    "bounce-sells": Mutant(
+        "a card that never left the field pays again",
+        "tests/edge_agent/test_taps.py::test_a_build_that_sells_a_bounce_is_caught",
+        till=HastyTill,
     ),
 }
