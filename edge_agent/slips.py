@@ -81,6 +81,11 @@ def is_taken(store: Store, slip_id: bytes) -> bool:
     return bool(store.rows("SELECT 1 FROM slips_taken WHERE slip_id = ?", (slip_id,)))
 
 
+def remember(store: Store, slip_id: bytes, seq: int) -> None:
+    """Remember for ever that a slip was taken; the table refuses it twice."""
+    store.execute("INSERT INTO slips_taken(slip_id, at_seq) VALUES (?, ?)", (slip_id, seq))
+
+
 def _may_not(draft: Draft, slip: Slip, lane: str | None) -> Refused | None:
     site, now = draft.site, draft.now
     if site.frozen:
@@ -112,7 +117,7 @@ def _book(draft: Draft, slip: Slip, lane: Lane | None) -> None:
     header = draft.header(Spot(Actor.GUEST, Tender.PAYMENT_ORDER, lane))
     parts = (Part(slip.unit, slip.amount, epoch, lot.lot),)
     draft.journal(SlipTaken(1, header, slip.account, parts, slip.slip_id, (lot,)))
-    draft.store.execute("INSERT INTO slips_taken(slip_id, at_seq) VALUES (?, ?)", (slip.slip_id, header.seq))
+    remember(draft.store, slip.slip_id, header.seq)
     place = LeasePlace(slip.account, slip.unit, epoch, lot)
     leases.add_to(draft.store, place, slip.amount, now_ms=draft.now.wall_ms)
     draft.effect(Log("slip.taken", {"slip": uuid_text(slip.slip_id), "amount": slip.amount, "unit": slip.unit}))

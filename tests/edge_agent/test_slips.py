@@ -5,6 +5,8 @@ import pytest
 
 from cloud_sync.protocol.slips import VALID_MS, Slip, encode_slip, join_slip, signed_bytes, slip_text
 from cloud_sync.signing import Ed25519Signer
+from edge_agent import slips
+from edge_agent.ledger.store import LedgerError
 from edge_agent.messages import DeviceIs, Frozen
 from edge_agent.slip_messages import SlipShown
 from edge_agent.slips import Refused, prove
@@ -73,6 +75,25 @@ def test_it_is_taken_once_in_one_step_later_and_behind_a_restart(hall):
     show(hall, a_slip())
     assert hall.till.balance(GUEST) == {"CNY": 1_000}
     assert kinds(hall.store).count("SlipTaken") == 1
+
+
+def once(hall):
+    """Show one slip three times, behind a restart too; it is worth what it is worth once."""
+    hall.step(SlipShown(a_slip(), None))
+    hall.step(SlipShown(a_slip(), None))
+    hall.restart()
+    show(hall, a_slip())
+    assert hall.till.balance(GUEST) == {"CNY": 1_000}
+
+
+def test_a_build_that_takes_a_slip_twice_is_noticed(hall, monkeypatch):
+    monkeypatch.setattr(slips, "is_taken", lambda _store, _slip_id: False)
+    with pytest.raises(LedgerError, match="UNIQUE"):  # the table itself refuses it
+        once(hall)
+    monkeypatch.setattr(slips, "remember", lambda _store, _slip_id, _seq: None)
+    hall.restart()
+    with pytest.raises(AssertionError, match="4000"):
+        once(hall)
 
 
 @pytest.mark.parametrize(
