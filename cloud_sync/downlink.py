@@ -96,9 +96,7 @@ class Downlink:
             case CredentialList() as update:
                 return self._on_list(topic, message.number, update)
             case Document() as document:
-                have = self._versions.get(document.name, 0)
-                verdict = documents.judge_document(document, have_version=have)
-                return self._by_verdict(topic, verdict, Accepted(message.number, document))
+                return self._on_document(topic, message.number, document)
             case Trust() as trust:
                 return self._on_trust(topic, message.number, trust)
             case _:
@@ -110,6 +108,13 @@ class Downlink:
         if isinstance(message.body, Trust):
             return (self._trust.trust_public,)
         return self._trust.sign_publics
+
+    def _on_document(self, topic: str, number: int, document: Document) -> list[Event]:
+        if document.name in (LIST, TRUST):  # they come in messages of their own, one of them under its own key
+            return [MessageRejected(topic, "content")]
+        have = self._versions.get(document.name, 0)
+        verdict = documents.judge_document(document, have_version=have)
+        return self._by_verdict(topic, verdict, Accepted(number, document))
 
     def _on_list(self, topic: str, number: int, update: CredentialList) -> list[Event]:
         have = self._versions.get(LIST, 0)

@@ -29,10 +29,12 @@ from edge_agent.ledger.store import LedgerDamagedError, LedgerError
 from edge_agent.log_lines import log
 from edge_agent.messages import AskFullList, AskLease, BatchStored, Effect, JournalGrew, Log
 from edge_agent.opening import Opened, Place, Shut, after_fault, open_ledger
+from edge_agent.peer_link import PeerLink
+from edge_agent.peer_messages import ToPeer
 from edge_agent.settings import Broker, HubSettings, mqtt_settings, read_settings
 from edge_agent.till import Till
 from edge_agent.till_thread import TillThread
-from edge_agent.uplink import ONLINE, Uplink
+from edge_agent.uplink import ONLINE, Uplink, kept_trust
 from payment_core.identifiers import uuid_text
 
 RESTART_S: Final = 5.0
@@ -76,6 +78,7 @@ class Hub:
         hub = uuid_text(identity.hub_id)
         bus = mqtt_settings(settings.device_bus, folder, client_id=f"{hub}-bus")
         self._bus = DeviceBus(bus, hub=hub, offer=self._desk.offer)
+        self._lan = self._make_lan(hub)
         self._uplink = self._make_uplink(hub)
 
     @property
@@ -121,6 +124,13 @@ class Hub:
             door=self._door if self._opened.short else None,
         )  # fmt: skip
 
+    def _make_lan(self, hub: str) -> PeerLink | None:
+        """Return the way to the venue's other hubs; a hub whose ledger cannot be used passes nothing on."""
+        if self._reader is None or self.is_shut:
+            return None
+        lan = mqtt_settings(self._settings.lan or self._settings.device_bus, self._folder, client_id=f"{hub}-lan")
+        return PeerLink(lan, self._identity, trust=kept_trust(self._reader), offer=self._desk.offer)
+
     def _make_uplink(self, hub: str) -> Uplink | None:
         if self._reader is None:
             return None
@@ -133,6 +143,7 @@ class Hub:
             offer_together=self._desk.offer_together,
             clock=self._clock().now,
             state=self._state(),
+            on_trust=self._lan.on_trust if self._lan is not None else lambda _trust: None,
         )
 
     def _clock(self) -> Clock:
@@ -160,7 +171,7 @@ class Hub:
             self._inspection.start()
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(_keep(part)) for part in (self._bus, self._uplink) if part is not None]
+                tasks = [group.create_task(_keep(part)) for part in (self._bus, self._lan, self._uplink) if part]
                 tasks.append(group.create_task(self._watch()))
                 try:
                     return await self._ended
@@ -218,6 +229,9 @@ class Hub:
             match effect:
                 case Log(name=name, fields=fields):
                     log(name, **fields)
+                case ToPeer():
+                    if self._lan is not None:
+                        self._lan.carry_out(effect)
                 case JournalGrew() | BatchStored() | AskLease() | AskFullList():
                     self._tell_uplink(effect)
                 case _:
@@ -258,7 +272,7 @@ class Hub:
             self._ended.set_exception(LedgerStoppedError(str(error)))
 
 
-async def _keep(part: DeviceBus | Uplink) -> None:
+async def _keep(part: DeviceBus | PeerLink | Uplink) -> None:
     """Run a part for ever: what it did not foresee is told, and it starts again; the till goes on meanwhile."""
     while True:
         try:

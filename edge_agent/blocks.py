@@ -120,7 +120,7 @@ def on_list(draft: Draft, fact: ListArrived) -> None:
     A block is lifted by a list that knew of it: one that says so after the office has booked the block's entry and
     has changed the card twice since, once to block it and once to lift it.
     """
-    if cache.is_empty(draft.store):
+    if draft.site.closed or cache.is_empty(draft.store):
         return
     acked = outbox.read_cursor(draft.store).seq
     for row in fact.rows:

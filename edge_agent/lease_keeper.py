@@ -49,6 +49,21 @@ def keep_caps(draft: Draft) -> None:
             site.most_outstanding -= give_back(draft, account, "over_cap", most=excess)
 
 
+def shed(draft: Draft) -> None:
+    """Return what lies above an X_h that has just been set or lowered, from the accounts that were not here longest."""
+    cap, unit = draft.site.risk.lease_cap, draft.site.currency
+    if cap is None or draft.site.frozen:
+        return
+    draft.site.most_outstanding = leases.outstanding(draft.store, unit)
+    while (excess := draft.site.most_outstanding - cap) > 0:
+        sql = (
+            "SELECT account_id FROM leases WHERE unit = ? AND granted - committed + released + refunded > 0 "
+            "ORDER BY touched_ms LIMIT 1"
+        )
+        (row,) = draft.store.rows(sql, (unit,))
+        draft.site.most_outstanding -= give_back(draft, row[0], "over_cap", most=excess)
+
+
 def _raised(entry: Entry, unit: str) -> tuple[bytes, int] | None:
     """Return whose lease an entry raised, and by how much of a unit."""
     account_id: bytes | None = getattr(entry, "account_id", None)

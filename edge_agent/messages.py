@@ -113,7 +113,24 @@ class OfficeLink(msgspec.Struct, frozen=True):
     up: bool
 
 
-OfficeFact = LeaseArrived | ListArrived | DocumentArrived | BatchSealed | ReceiptTaken | OfficeLink | Frozen
+class Recalled(msgspec.Struct, frozen=True):
+    """The office wants an account's money back that lies idle here: somebody stands at another hub with it."""
+
+    account_id: bytes
+
+
+class CloseOrdered(msgspec.Struct, frozen=True):
+    """The office, or somebody at the hub, ends epoch `epoch`: return everything, then sign that nothing is left."""
+
+    epoch: int
+    why: str
+    staff: str = ""
+
+
+OfficeFact = (
+    LeaseArrived | ListArrived | DocumentArrived | BatchSealed | ReceiptTaken | OfficeLink | Frozen | Recalled |
+    CloseOrdered
+)  # fmt: skip
 Input = FromDevice | Born | DeviceIs | Answered | OfficeFact | PeerFact | StaffFact | SlipShown
 
 

@@ -22,12 +22,16 @@ class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HubSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Paths are relative to the settings file. `uplink` absent: the address in the identity folder."""
+    """Paths are relative to the settings file. `uplink` absent: the address in the identity folder.
+
+    `lan`: the broker that the hubs of the venue share; absent: the device bus is that broker.
+    """
 
     identity: str
     state: str
     device_bus: Broker
     uplink: Broker | None = None
+    lan: Broker | None = None
     timezone: str = "Asia/Shanghai"
     business_day_starts: str = "06:00"
 

@@ -4,7 +4,7 @@ Nothing else writes the ledger. There is no cached balance: every decision reads
 """
 
 from collections.abc import Callable, Sequence
-from typing import assert_never
+from typing import Final, assert_never
 
 import msgspec
 
@@ -14,6 +14,7 @@ from edge_agent import (
     counter_acts,
     desk_reader,
     doubts,
+    homecoming,
     in_force,
     lease_keeper,
     office_side,
@@ -24,6 +25,7 @@ from edge_agent import (
     values,
 )
 from edge_agent.draft import Draft, Spot
+from edge_agent.homecoming import Homecoming
 from edge_agent.ledger import authorizations, leases
 from edge_agent.ledger.entries import read_tail
 from edge_agent.ledger.outbox import read_epoch
@@ -32,6 +34,7 @@ from edge_agent.messages import (
     Answered,
     BatchSealed,
     Born,
+    CloseOrdered,
     DeviceIs,
     DocumentArrived,
     Effect,
@@ -45,6 +48,7 @@ from edge_agent.messages import (
     Moment,
     OfficeFact,
     OfficeLink,
+    Recalled,
     ReceiptTaken,
 )
 from edge_agent.neighbours import Neighbours
@@ -66,6 +70,9 @@ from payment_core.events import (
 from payment_core.identifiers import uuid_bytes
 from payment_core.journal import Actor, Cause, EpochOpened, Tender
 
+WRITING: Final = (FromDevice, Answered, LeaseArrived, SlipShown, StaffActed, PinRefused)
+"""Facts that would be written down; a hub that signed its epoch off takes them no more."""
+
 
 class Till:
     """The hub's one writer. Time comes with each step; dice and the store through the constructor."""
@@ -79,6 +86,7 @@ class Till:
         self._tail = read_tail(store)
         self._parking = Parking()
         self._neighbours = Neighbours(self._parking)
+        self._homecoming = Homecoming(self._parking)
         self._started = False
         office_side.load_documents(store, self._site)
 
@@ -100,6 +108,7 @@ class Till:
         self._pass_time(draft)
         slips.give_back_unplayed(draft)
         lease_keeper.keep_caps(draft)
+        self._homecoming.pass_time(draft)
         blocks.tell_neighbours(draft)
         draft.flush()
         # At the start too: what the last run wrote and never sealed goes up although nothing new is written.
@@ -118,6 +127,8 @@ class Till:
         doubts.at_start(draft)
 
     def _take(self, draft: Draft, fact: Input) -> None:
+        if self._site.closed and isinstance(fact, WRITING):
+            return  # the last record of this epoch is written
         match fact:
             case FromDevice():
                 self._from_device(draft, fact)
@@ -140,7 +151,7 @@ class Till:
             case _:
                 self._from_office(draft, fact)
 
-    def _from_office(self, draft: Draft, fact: OfficeFact) -> None:
+    def _from_office(self, draft: Draft, fact: OfficeFact) -> None:  # noqa: C901 - one case per fact
         match fact:
             case LeaseArrived():
                 office_side.take_lease(draft, fact)
@@ -158,6 +169,10 @@ class Till:
                 self._parking.heard_office()
             case Frozen():
                 office_side.freeze(draft, fact)
+            case Recalled():
+                homecoming.recall(draft, fact.account_id)
+            case CloseOrdered():
+                homecoming.order_close(draft, fact)
             case OfficeLink():
                 if fact.up != self._site.office_up:
                     self._site.office_up = fact.up
@@ -203,6 +218,7 @@ class Till:
 
     def _pass_time(self, draft: Draft) -> None:
         now_ms = draft.now.boottime_ms
+        self._site.list_age.keep(self._store, draft.now)
         plays.follow_the_clock(draft)
         self._parking.pass_time(draft)
         self._neighbours.pass_time(draft, before_seq=self._tail.seq)

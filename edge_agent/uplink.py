@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from cloud_sync.downlink import Accepted, Downlink, ListMismatch, MessageRejected, OfficeBody
+from cloud_sync.downlink import TRUST, Accepted, Downlink, ListMismatch, MessageRejected, OfficeBody, TrustState
 from cloud_sync.identity import HubIdentity
 from cloud_sync.letters import Publish
 from cloud_sync.mqtt_link import BrokerUnavailableError, Inbound, MqttLink, MqttLinkError, MqttSettings
@@ -47,6 +47,7 @@ from edge_agent.messages import (
     AskLease,
     BatchSealed,
     BatchStored,
+    CloseOrdered,
     DocumentArrived,
     Effect,
     Frozen,
@@ -55,6 +56,7 @@ from edge_agent.messages import (
     LeaseArrived,
     ListArrived,
     OfficeLink,
+    Recalled,
     ReceiptTaken,
 )
 from edge_agent.messages import Moment as VenueMoment
@@ -89,6 +91,7 @@ class Uplink:
         offer_together: Callable[[Sequence[Input]], None],
         clock: Callable[[], VenueMoment],
         state: bytes = ONLINE,
+        on_trust: Callable[[Trust], None] = lambda _trust: None,
     ) -> None:
         self._state_topic = hub_topic(identity.hub_id, "up", "state")
         self._settings = msgspec.structs.replace(settings, will_topic=self._state_topic, will_payload=_OFFLINE)
@@ -98,12 +101,16 @@ class Uplink:
         self._offer_together = offer_together
         self._clock = clock
         self._state = state
+        self._on_trust = on_trust
         self._uploader = Uploader(identity, _upload_state(reader), boot_id=os.urandom(16), draw=os.urandom)
+        kept = kept_trust(reader)
+        if kept is not None:
+            self._uploader.on_trust(kept)
         self._downlink = Downlink(
             hub_id=identity.hub_id,
             tenant_id=identity.tenant_id,
             opener=identity.opener,
-            trust=identity.trust,
+            trust=_trust_state(identity, kept),
             versions=reader.versions(),
         )
         self._link: MqttLink | None = None
@@ -212,9 +219,13 @@ class Uplink:
                 self._do(self._uploader.on_hello_request(self._now(), versions=self._versions()))
             case Trust():
                 self._uploader.on_trust(body)
+                self._on_trust(body)
+                self._offer(DocumentArrived(TRUST, body.version, msgspec.json.encode(body)))
                 log("trust.taken", version=body.version)
-            case Recall() | CloseOrder():
-                pass
+            case Recall(account_id=account_id):
+                self._offer(Recalled(account_id))
+            case CloseOrder(epoch=epoch, why=why, staff=staff):
+                self._offer(CloseOrdered(epoch, why, staff))
 
     def _ask_lease(self, account_id: bytes) -> None:
         now = self._now()
@@ -266,6 +277,19 @@ async def _send(link: MqttLink, letter: Publish) -> None:
         await link.publish_soon(letter.topic, letter.payload, retain=letter.retain)
     except BrokerUnavailableError:
         return  # the listener sees the same loss; what was not sent is sent again after the next hello
+
+
+def kept_trust(reader: LedgerReader) -> Trust | None:
+    """Return the newest trust document that the ledger keeps, verified when it came; None before the first."""
+    rows = reader.rows("SELECT content FROM documents WHERE name = ?", (TRUST,))
+    return msgspec.json.decode(rows[0][0], type=Trust) if rows else None
+
+
+def _trust_state(identity: HubIdentity, kept: Trust | None) -> TrustState:
+    """Return which office keys count: those of the enrolment, or those of a document that came since."""
+    if kept is None:
+        return identity.trust
+    return msgspec.structs.replace(identity.trust, sign_publics=kept.sign_keys, version=kept.version)
 
 
 def _upload_state(reader: LedgerReader) -> UploadState:

@@ -1,4 +1,4 @@
-"""Two or more halls on one LAN, joined in one process: what a till sends to a neighbour reaches that neighbour's till."""
+"""Halls on one LAN, joined in one process: what a till sends to a neighbour reaches that neighbour's till."""
 
 import random
 from collections import deque
@@ -46,6 +46,9 @@ class Lan:
         risk: dict[str, Any] | None = None,
         tills: Sequence[Callable[..., TillLike]] = (),
         seed: int = 1,
+        hall: type[Hall] = Hall,
+        lanes: int = 2,
+        rules: Sequence[dict[str, Any]] = ({"price": [[PRICE, "CNY"]]},),
     ) -> None:
         self.dice = random.Random(seed)
         self.lose = 0
@@ -53,9 +56,9 @@ class Lan:
         self.wire: deque[tuple[int, int, ToPeer]] = deque()
         makers = [*tills, *[Till] * (halls - len(tills))]
         self.halls = [
-            Hall(
+            hall(
                 folder / f"hall-{n}.sqlite3", risk=risk, seed=seed * 100 + n, till=maker, hub_id=hub_id_of(n),
-                lanes=2, rules=({"price": [[PRICE, "CNY"]]},),
+                lanes=lanes, rules=rules,
             )
             for n, maker in enumerate(makers, start=1)
         ]  # fmt: skip

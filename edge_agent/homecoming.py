@@ -1,0 +1,133 @@
+"""What goes back to the office by itself: idle leases, all at closing, what is recalled, and at the epoch's end.
+
+A hub gives; nobody takes. So nothing here happens while the office cannot be reached, but for the end of an epoch.
+"""
+
+from typing import Final
+
+import msgspec
+
+from edge_agent.draft import Draft, Spot
+from edge_agent.lease_keeper import give_back, shed
+from edge_agent.ledger import leases, outbox
+from edge_agent.messages import CloseOrdered, Log
+from edge_agent.parking import Parking
+from edge_agent.site import CLOSED, CLOSING
+from payment_core.journal import Actor, EpochClosed, Tender
+
+LOOK_MS: Final = 1_000
+"""How often a slice of the leases is looked at."""
+SLICE: Final = 500
+"""Rows of one look: a hub with 100,000 leases has gone through them in a few minutes, a millisecond at a time."""
+AT_ONCE: Final = 64
+"""Accounts returned in one commit."""
+
+
+class Homecoming:
+    """Walks through the leases again and again. Volatile: after a restart it begins anew."""
+
+    def __init__(self, parking: Parking) -> None:
+        self._parking = parking
+        self._next_ms = 0
+        self._after = b""
+        self._minute: int | None = None
+        self._closing_date: int | None = None
+        self._risk_version = 0
+
+    def pass_time(self, draft: Draft) -> None:
+        """Return what is due; called at the end of every step, and nearly always done at once."""
+        site, now = draft.site, draft.now
+        if site.risk.version != self._risk_version:
+            self._risk_version = site.risk.version
+            shed(draft)
+        if site.frozen == CLOSING:
+            _close(draft)
+        if site.frozen or now.boottime_ms < self._next_ms:
+            return
+        self._next_ms = now.boottime_ms + LOOK_MS
+        self._follow_the_day(draft)
+        if site.office_up:
+            self._walk(draft)
+
+    def _follow_the_day(self, draft: Draft) -> None:
+        """Notice the closing minute when it passes; what it began ends with the business day."""
+        local, closing = draft.now.local, draft.site.risk.closing_minute
+        if self._closing_date is not None and draft.now.business_date != self._closing_date:
+            self._closing_date = None
+        if local is None or closing is None:
+            self._minute = None
+            return
+        before, self._minute = self._minute, local.minute
+        if before is not None and before < closing <= local.minute:
+            self._closing_date, self._after = draft.now.business_date, b""
+
+    def _walk(self, draft: Draft) -> None:
+        sql = (
+            "SELECT account_id, granted - committed + released + refunded, touched_ms FROM leases "
+            "WHERE account_id > ? ORDER BY account_id LIMIT ?"
+        )
+        rows = draft.store.rows(sql, (self._after, SLICE))
+        closing = self._closing_date is not None
+        limit_ms = None if draft.known_ms is None else draft.known_ms - draft.site.risk.idle_return_ms
+        due = dict.fromkeys(
+            account for account, allowance, touched_ms in rows
+            if allowance and (closing or (limit_ms is not None and touched_ms <= limit_ms))
+        )  # fmt: skip
+        done = 0
+        for account in due:
+            if done == AT_ONCE:
+                break
+            if not self._parking.waits_for(account) and (closing or _is_idle(draft, account, limit_ms)):
+                done += 1
+                give_back(draft, account, "closing" if closing else "idle")
+        else:
+            self._after = rows[-1][0] if len(rows) == SLICE else b""
+
+
+def _is_idle(draft: Draft, account: bytes, limit_ms: int | None) -> bool:
+    rows = leases.of_account(draft.store, account)
+    return limit_ms is not None and all(row.touched_ms <= limit_ms for row in rows)
+
+
+def recall(draft: Draft, account_id: bytes) -> None:
+    """Give back what the office wants: all of it that no play holds."""
+    if not draft.site.frozen:
+        give_back(draft, account_id, "recall")
+
+
+class _Order(msgspec.Struct, frozen=True, array_like=True):
+    why: str
+    staff: str
+
+
+def order_close(draft: Draft, fact: CloseOrdered) -> None:
+    """Begin to end this epoch: no new sale from here on, also after a restart."""
+    if fact.epoch != draft.site.epoch or draft.site.frozen in (CLOSING, CLOSED):
+        draft.effect(Log("close.ignored", {"epoch": fact.epoch}))
+        return
+    order = msgspec.msgpack.encode(_Order(fact.why, fact.staff))
+    draft.store.execute("INSERT OR REPLACE INTO meta(key, value) VALUES ('close_order', ?)", (order,))
+    _freeze(draft, CLOSING)
+
+
+def _freeze(draft: Draft, reason: str) -> None:
+    outbox.freeze(draft.store, reason)
+    draft.site.frozen = reason
+    draft.effect(Log("till.frozen", {"reason": reason}))
+
+
+def _close(draft: Draft) -> None:
+    """Go on with an end that was begun: once nothing is open, everything goes back, and then the last record."""
+    if draft.open_ones():
+        return
+    sql = "SELECT DISTINCT account_id FROM leases WHERE granted - committed + released + refunded > 0 LIMIT ?"
+    accounts = draft.store.rows(sql, (AT_ONCE,))
+    for (account_id,) in accounts:
+        give_back(draft, account_id, "hub_closed")
+    if len(accounts) == AT_ONCE:
+        return
+    rows = draft.store.rows("SELECT value FROM meta WHERE key = 'close_order'")
+    order = msgspec.msgpack.decode(rows[0][0], type=_Order)
+    header = draft.header(Spot(Actor.HUB, Tender.NONE))
+    draft.journal(EpochClosed(1, header, draft.site.epoch, order.why, order.staff))
+    _freeze(draft, CLOSED)

@@ -1,0 +1,205 @@
+"""How much may lie at a hub, what goes back by itself and when, and how an epoch ends."""
+
+import pytest
+
+from cloud_sync.protocol.peers import PeerAsk, PeerNothing, Voucher
+from edge_agent.messages import CloseOrdered, DocumentArrived, OfficeLink, Recalled
+from edge_agent.peer_messages import FromPeer
+from payment_core.journal import EpochClosed, LeaseReturned, Part
+from payment_core.pricing import LocalTime
+from tests.support.hall import Hall, account_of, commands, logged, the_command
+from tests.support.lan import Lan, hub_id_of, journal_of
+from tests.support.ledger_truth import faults_of
+from tests.support.sizes import count
+
+HALF_AN_HOUR_MS = 30 * 60_000
+YEAR_AND_MORE_MS = 400 * 24 * 3_600_000
+
+
+@pytest.fixture
+def hall(tmp_path):
+    hall = Hall(tmp_path / "ledger.sqlite3")
+    hall.step(OfficeLink(up=True))
+    yield hall
+    assert faults_of(hall.store) == []
+    hall.store.close()
+
+
+def returned(hall):
+    return [
+        (entry.why, sum(part.amount for part in entry.parts))
+        for entry in journal_of(hall)
+        if isinstance(entry, LeaseReturned)
+    ]
+
+
+def test_money_nobody_used_for_half_an_hour_goes_back(hall):
+    hall.enroll("card-7", 1_000)
+    hall.enroll("card-8", 500)
+    hall.wait(HALF_AN_HOUR_MS - 2_000)
+    hall.step(hall.tap("card-8"))
+    hall.wait(2_000)
+    assert hall.balance("card-7") == 0
+    assert hall.balance("card-8") == 300
+    assert returned(hall) == [("idle", 1_000)]
+
+
+def test_nothing_goes_back_while_the_office_cannot_be_reached(hall):
+    hall.enroll("card-7", 1_000)
+    hall.step(OfficeLink(up=False))
+    for _ in range(5):
+        hall.wait(HALF_AN_HOUR_MS)
+    assert hall.balance("card-7") == 1_000
+    hall.step(OfficeLink(up=True))
+    hall.wait(1_000)
+    assert returned(hall) == [("idle", 1_000)]
+
+
+def test_no_lease_is_reclaimed_by_time_on_either_side(tmp_path):
+    """LSE-3: 400 days later everything that was outstanding is, and a voucher under way arrives as ever."""
+    lan = Lan(tmp_path)
+    lan.enroll("card-7", 1_000)
+    lan.enroll("card-8", 700)
+    lan.step(2, lan.hall(2).tap("card-8"))
+    lan.deliver_one()
+    lan.wire.clear()
+    for _ in range(4):
+        lan.wait(YEAR_AND_MORE_MS // 4)
+        lan.wire.clear()
+    assert lan.balances("card-7") == [1_000, 0]
+    assert (lan.passing(), lan.total()) == (700, 1_700)
+    lan.wait(10_000)
+    lan.run()
+    assert lan.balances("card-8") == [0, 700]
+    lan.close()
+
+
+def test_a_clock_that_jumps_back_returns_nothing(hall):
+    hall.enroll("card-7", 1_000)
+    hall.wall_ms -= YEAR_AND_MORE_MS
+    hall.wait(HALF_AN_HOUR_MS)
+    assert hall.balance("card-7") == 1_000
+
+
+def test_at_closing_everything_goes_back_but_what_a_play_holds(tmp_path):
+    hall = Hall(tmp_path / "ledger.sqlite3", risk={"closing_minute": 1_320})
+    hall.step(OfficeLink(up=True))
+    for n in range(200):
+        hall.step(hall.member(f"card-{n}"), hall.lease(f"card-{n}", 500))
+    hall.local = LocalTime(weekday=6, minute=1_319)
+    command = the_command(hall.wait(1_000, hall.tap("card-7")))
+    assert returned(hall) == []
+    hall.local = LocalTime(weekday=6, minute=1_320)
+    for _ in range(6):
+        hall.wait(1_000)
+    assert sum(amount for _why, amount in returned(hall)) == 200 * 500 - 200
+    assert {why for why, _amount in returned(hall)} == {"closing"}
+    hall.step(hall.delivered(command))
+    assert faults_of(hall.store) == []
+    hall.store.close()
+
+
+def test_a_recall_gives_back_what_no_play_holds(hall):
+    hall.enroll("card-7", 1_000)
+    hall.step(hall.tap("card-7"))
+    hall.step(Recalled(account_of("card-7")), Recalled(account_of("card-7")))
+    assert returned(hall) == [("recall", 800)]
+    assert hall.balance("card-7") == 0
+
+
+def test_a_grant_beyond_the_cap_is_taken_and_the_excess_returned_in_the_same_commit(tmp_path):
+    hall = Hall(tmp_path / "ledger.sqlite3", risk={"lease_cap": 1_000})
+    hall.enroll("card-7", 700)
+    hall.enroll("card-8", 700)
+    assert (hall.balance("card-7"), hall.balance("card-8")) == (700, 300)
+    assert returned(hall) == [("over_cap", 400)]
+    hall.step(hall.lease("card-8", 700))
+    assert hall.balance("card-8") == 300
+    hall.store.close()
+
+
+def test_what_is_put_back_may_not_pass_the_cap_either(tmp_path):
+    hall = Hall(tmp_path / "ledger.sqlite3", risk={"lease_cap": 1_000})
+    hall.enroll("card-7", 1_000)
+    command = the_command(hall.step(hall.tap("card-7")))
+    hall.enroll("card-8", 200)
+    hall.step(hall.answer(command, "failed"))
+    assert hall.balance("card-7") + hall.balance("card-8") == 1_000
+    assert returned(hall) == [("over_cap", 200)]
+    hall.store.close()
+
+
+def test_a_cap_that_is_lowered_is_kept_at_once(hall):
+    hall.enroll("card-7", 700)
+    hall.enroll("card-8", 700)
+    hall.step(DocumentArrived("risk", 5, b'{"version":5,"lease_cap":500}'))
+    assert hall.balance("card-7") + hall.balance("card-8") == 500
+
+
+def test_coins_count_towards_what_was_brought_in_until_a_receipt_covers_them(hall):
+    hall.step(hall.coin(), hall.coin(position=6))
+    assert hall.store.rows("SELECT sum(amount) FROM brought_in") == [(600,)]
+    hall.restart()
+    hall.step()
+    assert hall.store.rows("SELECT sum(amount) FROM brought_in") == [(600,)]
+
+
+def test_an_epoch_ends_when_nothing_is_open_and_everything_went_back(hall):
+    hall.enroll("card-7", 1_000)
+    for n in range(150):
+        hall.step(hall.lease(f"other-{n}", 10))
+    command = the_command(hall.step(hall.tap("card-7")))
+    assert logged(hall.step(CloseOrdered(9, "spare"))) == ["close.ignored"]
+    assert logged(hall.step(CloseOrdered(1, "spare", "ada"))) == ["till.frozen"]
+    hall.wait(1_000, hall.tap("card-7"))
+    assert returned(hall) == []
+    hall.restart()
+    hall.step(*hall.arrivals())
+    hall.step(hall.delivered(command))
+    for _ in range(4):
+        hall.wait(1_000)
+    last = journal_of(hall)[-1]
+    assert isinstance(last, EpochClosed)
+    assert (last.epoch, last.why, last.staff) == (1, "spare", "ada")
+    assert sum(amount for _why, amount in returned(hall)) == 800 + 1_500
+
+
+def test_behind_the_last_record_nothing_is_written(tmp_path):
+    lan = Lan(tmp_path)
+    hall = lan.hall(1)
+    lan.enroll("card-7", 1_000)
+    lan.step(1, CloseOrdered(1, "spare"))
+    lan.step(1)
+    assert isinstance(journal_of(hall)[-1], EpochClosed)
+    before = len(journal_of(hall))
+    lan.step(1, hall.tap("card-7"), hall.coin(), hall.lease("card-7", 2_000), CloseOrdered(1, "again"))
+    effects = lan.step(1, FromPeer(hub_id_of(2), 5, PeerAsk(account_of("card-7"), "CNY")))
+    assert PeerNothing(account_of("card-7"), 5) in [getattr(effect, "body", None) for effect in effects]
+    lan.step(1, FromPeer(hub_id_of(2), 9, Voucher(account_of("card-7"), 1, 9, 1, (Part("CNY", 50),))))
+    hall.restart()
+    hall.step(*hall.arrivals(), hall.tap("card-7"))
+    hall.wait(60_000)
+    assert len(journal_of(hall)) == before
+    lan.close()
+
+
+def test_floors_survive_every_restart_and_only_a_receipt_resets_them(tmp_path):
+    """LSE-4: kills between floor sales; the sum of the floors never passes C_h."""
+    risk = {"floor_per_credential": 400, "floor_per_hub": 1_000, "ask_ms": 0}
+    hall = Hall(tmp_path / "ledger.sqlite3", risk=risk)
+    for n in range(6):
+        hall.step(hall.member(f"card-{n}", class_="B"))
+    sql = "SELECT coalesce(sum(amount), 0), coalesce(max(amount), 0) FROM since_receipt WHERE credential_id <> x''"
+    for number in range(count(200)):
+        lane = 1 + number % 2
+        effects = hall.wait(2_000, hall.tap(f"card-{number % 6}", lane=lane))
+        hall.restart()
+        hall.step(*hall.arrivals())
+        for command in commands(effects):
+            hall.step(hall.delivered(command, lane=lane))
+        ((sold, by_one),) = hall.store.rows(sql)
+        assert sold <= 1_000
+        assert by_one <= 400
+    assert sold == min(1_000, 200 * count(200))
+    assert faults_of(hall.store) == []
+    hall.store.close()
