@@ -32,6 +32,8 @@ class Tap(msgspec.Struct, frozen=True):
     row: ListRow | None
     proof: Proof
     deadline_ms: int
+    token_counter: int | None = None
+    """what a token of class A counted at this tap"""
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -93,6 +95,7 @@ def look_up(draft: Draft, tap: Tap) -> Case:
         stepped_up=_stepped_up(draft, tap),
         calendar=site.calendar.version,
         honoured=quote is not None and quote.honoured,
+        token_counter=tap.token_counter,
     )
     return msgspec.structs.replace(case, facts=facts)
 

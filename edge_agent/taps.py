@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from edge_agent.draft import Draft
-from edge_agent.ledger import authorizations, cache
+from edge_agent.ledger import authorizations, cache, office_facts
 from edge_agent.ledger.authorizations import AuthorizationRow, WishMark
 from edge_agent.messages import AskLease, FromDevice, Log, Show
 from edge_agent.plays import idle_view, view_of
@@ -46,7 +46,8 @@ def read_tap(draft: Draft, fact: FromDevice, body: CredentialPresented) -> Tap |
     row = cache.card(draft.store, credential_id)
     proof = prove(draft, row, credential_id, body)
     deadline_ms = now.boottime_ms + draft.site.risk.ask_ms
-    tap = Tap(fact.device, event.epoch, event.seq, lane, credential_id, row, proof, deadline_ms)
+    counter = office_facts.token_counter(draft.store, credential_id) if proof == "proven" else None
+    tap = Tap(fact.device, event.epoch, event.seq, lane, credential_id, row, proof, deadline_ms, counter)
     return None if _is_second_factor(draft, tap) else tap
 
 

@@ -40,8 +40,9 @@ class Facts(msgspec.Struct, frozen=True):
     that the business date is. `allowances`: what the leases of its account still allow, by unit. `spent_today`: by this
     credential. `recent`: of its account, for each of `risk.windows`. `floor_*` and `hub_*`: since the last receipt.
     `right_used_ms`, `right_busy`: when its pass was last used, and whether that play is still under way.
-    `stepped_up`: a second factor was shown. `calendar` (its version) and `honoured` (an earlier price, still good,
-    because the page showed it) say how the price was found; no check asks.
+    `stepped_up`: a second factor was shown. No check asks the rest: `calendar` (its version) and `honoured` (the page
+    had shown this price, so it is good still) say how the price was found; `token_counter`, what a token of class A
+    counted at this tap, is for whoever looks for clones over all hubs.
     """
 
     trading: bool
@@ -70,6 +71,7 @@ class Facts(msgspec.Struct, frozen=True):
     stepped_up: bool = False
     calendar: int = 0
     honoured: bool = False
+    token_counter: int | None = None
 
 
 class Packed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -88,6 +90,7 @@ class Packed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     spent_today: int = 0
     recent: tuple[Recent, ...] = ()
     list_age_minutes: int = 0
+    token_counter: int | None = None
     tier: str = ""
     tap_limit: int | None = None
     day_limit: int | None = None
@@ -119,7 +122,7 @@ class Packed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 _ENCODER: Final = msgspec.msgpack.Encoder(order="deterministic")
 _DECODER: Final = msgspec.msgpack.Decoder(Packed)
 _DEFAULTS: Final[tuple[object, ...]] = (
-    None, None, None, None, {}, 0, (), 0, "", None, None, None, 0, 0, 0, 0, (), None, (), (), "", 0, 0, 0,
+    None, None, None, None, {}, 0, (), 0, None, "", None, None, None, 0, 0, 0, 0, (), None, (), (), "", 0, 0, 0,
 )  # fmt: skip
 """What a place is when it is left out; the first three never are."""
 _ALWAYS: Final = 3
@@ -132,7 +135,7 @@ def pack_facts(facts: Facts) -> bytes:
     flags |= facts.stepped_up << 12 | facts.right_busy << 13
     places: list[object] = [
         PACKED_VERSION, flags, facts.risk.version, _moment(facts.local), dict(facts.allowances), facts.spent_today,
-        facts.recent, facts.list_age_minutes,
+        facts.recent, facts.list_age_minutes, facts.token_counter,
     ]  # fmt: skip
     if row is not None:
         places[1] = flags | (
@@ -197,7 +200,7 @@ def unpack_facts(packed: Packed, around: Around) -> Facts:
         recent=packed.recent, floor_spent=packed.floor_spent, hub_floor_spent=packed.hub_floor_spent,
         hub_count=packed.hub_count, hub_amount=packed.hub_amount, list_age_minutes=packed.list_age_minutes,
         right_used_ms=packed.right_used_ms, right_busy=bool(flags >> 13 & 1), stepped_up=bool(flags >> 12 & 1),
-        calendar=packed.calendar, honoured=packed.honoured > 0,
+        calendar=packed.calendar, honoured=packed.honoured > 0, token_counter=packed.token_counter,
     )  # fmt: skip
 
 

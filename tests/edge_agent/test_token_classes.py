@@ -1,0 +1,89 @@
+"""TOK-1: what each class of credential may do: with and without lease and floor, with the office near or far."""
+
+import itertools
+
+import pytest
+
+from payment_core.facts import read_packed
+from payment_core.journal import Held
+from tests.support.hall import Hall, commands, the_view, views
+from tests.support.ledger_truth import entries
+from tests.support.tokens import CARD_KEY, sun_tap
+
+FLOOR = {"floor_per_credential": 200, "floor_per_hub": 400}
+CAPS = {"classes": [{"class": "C", "per_tap": 250, "per_day": 400}]}
+
+
+def expected(class_, *, proven, lease, floor, near):
+    """Say in one place what security.md promises: A proves itself, floors serve A and B, C needs a lease."""
+    if class_ == "A" and not proven:
+        return "card_not_proven"
+    if lease or near:
+        return "sold"
+    return "sold" if floor and class_ in "AB" else "offline_limit"
+
+
+@pytest.mark.parametrize(
+    ("class_", "proven", "lease", "floor", "near"),
+    [
+        (class_, proven, lease, floor, near)
+        for class_, proven, lease, floor, near in itertools.product(
+            "ABC", (True, False), (True, False), (True, False), (True, False)
+        )
+        if class_ == "A" or not proven
+    ],
+)
+def test_the_matrix(tmp_path, class_, proven, lease, floor, near):
+    hall = Hall(tmp_path / "l.db", risk=FLOOR if floor else {})
+    media, key = ("ntag424", CARD_KEY) if class_ == "A" else ("ntag21x", b"")
+    hall.step(hall.member("card", class_=class_, media=media, token_key=key))
+    if lease:
+        hall.step(hall.lease("card", 1_000))
+    tap = sun_tap(hall, "card", counter=5) if class_ == "A" and proven else hall.tap("card")
+    if class_ == "A" and not proven:
+        tap = sun_tap(hall, "card", counter=5, key=bytes(16))
+    effects = hall.step(tap)
+    if near and not commands(effects) and not (class_ == "A" and not proven):
+        effects = hall.wait(100, hall.lease("card", 1_000))
+    if not commands(effects) and [view.state for view in views(effects)] != ["declined"]:
+        effects = hall.wait(300)
+    came = "sold" if commands(effects) else the_view(effects).reason
+    assert came == expected(class_, proven=proven, lease=lease, floor=floor, near=near)
+    hall.store.close()
+
+
+def test_class_c_with_a_lease_has_the_venues_cap_per_card_and_day(tmp_path):
+    hall = Hall(tmp_path / "l.db", risk=CAPS)
+    hall.enroll("card", 10_000)
+    came = []
+    for _tap in range(4):
+        hall.pass_ms(1_000)
+        effects = hall.step(hall.tap("card"))
+        came.append("sold" if commands(effects) else the_view(effects).reason)
+    assert came == ["sold", "sold", "over_day_limit", "over_day_limit"]
+    hall.store.close()
+
+
+def test_a_counter_never_goes_back_here_also_after_a_restart(tmp_path):
+    """TOK-4 at one hub; at the office back_office looks over all hubs."""
+    hall = Hall(tmp_path / "l.db")
+    hall.step(hall.member("card", class_="A", media="ntag424", token_key=CARD_KEY), hall.lease("card", 10_000))
+    came = []
+    for number, counter in enumerate((5, 5, 4, 6, 6)):
+        hall.pass_ms(1_000)
+        if number == 2:
+            hall.restart()
+            hall.step(*hall.arrivals())
+        effects = hall.step(sun_tap(hall, "card", counter=counter))
+        came.append("sold" if commands(effects) else the_view(effects).reason)
+    assert came == ["sold", "card_not_proven", "card_not_proven", "sold", "card_not_proven"]
+    hall.store.close()
+
+
+def test_what_a_token_counted_is_in_its_entry_for_whoever_looks_for_clones(tmp_path):
+    hall = Hall(tmp_path / "l.db")
+    hall.step(hall.member("card", class_="A", media="ntag424", token_key=CARD_KEY), hall.lease("card", 10_000))
+    hall.step(sun_tap(hall, "card", counter=5))
+    held = next(entry for entry in entries(hall.store) if isinstance(entry, Held))
+    assert read_packed(held.facts).token_counter == 5
+    hall.store.close()
