@@ -6,7 +6,8 @@ import msgspec
 
 from cloud_sync.protocol.peers import PeerBlocked, PeerCard, PeerHeard, PeerRightUsed
 from edge_agent.draft import Draft, Spot
-from edge_agent.ledger import cache, outbox, vouchers
+from edge_agent.ledger import cache, outbox, uses, vouchers
+from edge_agent.ledger.uses import RightUse
 from edge_agent.messages import ListArrived, Log
 from edge_agent.peer_messages import FromPeer, ToPeer
 from payment_core.credential import ListRow
@@ -106,12 +107,9 @@ def tell_right_used(draft: Draft, *, account_id: bytes, right: str, lane: str) -
 
 
 def on_right_used(draft: Draft, used: PeerRightUsed) -> None:
-    """A pass was used at a neighbour: the later use counts for the cool-down."""
-    draft.store.execute(
-        "INSERT INTO right_uses(account_id, right, at_ms, lane) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-        "at_ms = excluded.at_ms, lane = excluded.lane WHERE excluded.at_ms > at_ms",
-        (used.account_id, used.right, used.at_ms, used.lane),
-    )
+    """A pass was used at a neighbour: the later use counts for the cool-down, and none is later than now."""
+    at_ms = min(used.at_ms, draft.now.wall_ms)
+    uses.note_right_use(draft.store, used.account_id, used.right, RightUse(at_ms, used.lane, b""))
 
 
 def on_list(draft: Draft, fact: ListArrived) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from edge_agent import blocks
 from edge_agent.draft import Draft, Spot
 from edge_agent.ledger import authorizations, leases, notices, since_receipt, uses
 from edge_agent.ledger.authorizations import AuthorizationRow
@@ -68,6 +69,7 @@ def _note_approval(draft: Draft, case: Case, decision: Approved, held: Held) -> 
         assert held.header.authorization_id is not None
         use = RightUse(draft.now.wall_ms, held.header.lane or "", held.header.authorization_id)
         uses.note_right_use(draft.store, tap.row.account_id, decision.right, use)
+        blocks.tell_right_used(draft, account_id=tap.row.account_id, right=decision.right, lane=use.lane)
 
 
 def _take_parts(draft: Draft, case: Case, decision: Approved) -> tuple[Part, ...]:
