@@ -72,6 +72,8 @@ class Site:
         self.shown_at: LocalTime | None = None
         self.frozen = ""
         self.peers: dict[bytes, str] = {}
+        self.office_keys: tuple[bytes, ...] = ()
+        """The office's keys of the newest trust document: they sign paid slips."""
         self.lan_up = False
         self.most_outstanding: int | None = None
         """What may be spent of the currency here, at most; None: not looked at yet (edge_agent.lease_keeper)."""
@@ -206,6 +208,7 @@ class Site:
             case Calendar():
                 self.calendar = document
             case Trust():
+                self.office_keys = document.sign_keys
                 self.peers = {peer.hub_id: peer.name for peer in document.peers if peer.hub_id != self.hub_id}
             case StaffDocument():
                 self.staff = document
@@ -224,7 +227,7 @@ class Site:
             if lane.step_up_reader not in ("", lane.reader):
                 known = self.lanes_of_step_up.get(lane.step_up_reader, ())
                 self.lanes_of_step_up[lane.step_up_reader] = (*known, lane)
-            for device in (lane.reader, lane.output, lane.acceptor):
+            for device in (lane.reader, lane.output, lane.acceptor, lane.scanner):
                 if device:
                     self.lane_of_device[device] = lane
         self.coins = {

@@ -16,10 +16,11 @@ from edge_agent.draft import Draft, Spot
 from edge_agent.ledger import leases
 from edge_agent.ledger.leases import LeasePlace
 from edge_agent.ledger.store import Store
-from edge_agent.messages import Log, Show
+from edge_agent.messages import FromDevice, Log, Show
 from edge_agent.plays import hold_and_command, view_of
 from edge_agent.quotes import Quote
 from edge_agent.slip_messages import SlipShown
+from payment_core.events import WISH_LIFE_MS, CodeScanned
 from payment_core.identifiers import uuid_text
 from payment_core.journal import Actor, Captured, Expired, Held, Part, SlipTaken, Tender, Voided
 from payment_core.money import Money
@@ -29,13 +30,17 @@ UNDELIVERED: Final = "undelivered"
 """Why the money of a play that was not given is returned."""
 
 
+UNREADABLE: Final = "slip_unreadable"
+"""What a page says of a code that is no slip; the log has the reason."""
+
+
 class Refused(msgspec.Struct, frozen=True):
     """A slip was not taken, and the guest keeps it; `reason` is what the page says."""
 
     reason: str
 
 
-def prove(text: str, *, lane: str | None, tenant_id: bytes, office_keys: Iterable[bytes]) -> SlipShown | Refused:
+def prove(text: str, *, lane: str | None, office_keys: Iterable[bytes]) -> SlipShown | Refused:
     """Return the slip in what a scanner read, once one of the keys of the hub's own office has signed it."""
     found = read_slip(text)
     if isinstance(found, NoSlip):
@@ -43,9 +48,24 @@ def prove(text: str, *, lane: str | None, tenant_id: bytes, office_keys: Iterabl
     claim = signed_bytes(found.message)
     if not any(verify(public, found.signature, claim) for public in office_keys):
         return Refused("slip_signature")
-    if found.slip.tenant_id != tenant_id:
-        return Refused("slip_venue")
     return SlipShown(found.slip, lane)
+
+
+def on_code(draft: Draft, fact: FromDevice, body: CodeScanned) -> None:
+    """Take a code that a scanner read, where it is a slip. It is a wish: one that comes late is dropped."""
+    lane = draft.site.lane_of_device.get(fact.device)
+    age_ms = fact.event.age_ms + max(draft.now.boottime_ms - fact.received_ms, 0)
+    if age_ms > WISH_LIFE_MS:
+        draft.effect(Log("code.stale", {"scanner": fact.device, "age_ms": age_ms}))
+        return
+    shown = prove(body.text, lane=lane.id if lane else None, office_keys=draft.site.office_keys)
+    if isinstance(shown, SlipShown):
+        take(draft, shown)
+        return
+    draft.effect(Log("slip.refused", {"scanner": fact.device, "reason": shown.reason}))
+    if lane is not None:
+        reason = shown.reason if shown.reason == "slip_signature" else UNREADABLE
+        draft.effect(Show(lane.id, view_of(draft, lane, "declined", None, reason=reason)))
 
 
 def take(draft: Draft, fact: SlipShown) -> Refused | None:
@@ -89,7 +109,7 @@ def remember(store: Store, slip_id: bytes, seq: int) -> None:
 def _may_not(draft: Draft, slip: Slip, lane: str | None) -> Refused | None:
     site, now = draft.site, draft.now
     if site.frozen:
-        return Refused("hub_frozen")
+        return Refused("hub_closed")
     used = {slip.slip_id} if is_taken(draft.store, slip.slip_id) else frozenset[bytes]()
     why = judge_slip(
         slip, tenant_id=slip.tenant_id, venue_id=site.venue_id, lane=lane, now_ms=now.wall_ms, quality=now.quality,
@@ -106,7 +126,7 @@ def _play_for(draft: Draft, slip: Slip, lane: Lane | None) -> Quote | Refused:
     if quote is None:
         return Refused("no_price")
     if not draft.site.ready(lane.output):
-        return Refused("machine_busy")
+        return Refused("machine_off")
     cost = quote.price.in_unit(slip.unit)
     return quote if 0 < cost <= slip.amount else Refused("not_enough")
 

@@ -60,6 +60,7 @@ from edge_agent.staff_messages import PinRefused, StaffActed
 from payment_core.authorization import State
 from payment_core.errors import MalformedMessageError
 from payment_core.events import (
+    CodeScanned,
     CoinInserted,
     CredentialPresented,
     CredentialRemoved,
@@ -193,6 +194,8 @@ class Till:
                     values.on_events_lost(draft, fact, body)
                 case CreditDelivered():
                     values.on_credit(draft, fact, body)
+                case CodeScanned():
+                    slips.on_code(draft, fact, body)
                 case CredentialRemoved():
                     pass
                 case _:

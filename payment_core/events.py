@@ -19,6 +19,10 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 """What is counted never falls below zero, and every JSON reader and the ledger hold it exactly."""
 
 
+CodeText = Annotated[str, msgspec.Meta(max_length=512)]
+"""What a code of a phone's size holds; a longer one is none of ours."""
+
+
 class Event(msgspec.Struct, frozen=True):
     """One event of one device. `age_ms`: time since the fact, at the moment of publishing."""
 
@@ -49,6 +53,12 @@ class CredentialRemoved(msgspec.Struct, frozen=True):
     uid: str
 
 
+class CodeScanned(msgspec.Struct, frozen=True):
+    """A scanner read a code from a phone or from paper. text: what stands in it; a paid slip begins with `VH1:`."""
+
+    text: CodeText
+
+
 class CoinInserted(msgspec.Struct, frozen=True):
     """A coin was accepted. position: ccTalk coin position 1..16 or pulse channel; counter: the device's own."""
 
@@ -71,11 +81,12 @@ class CreditDelivered(msgspec.Struct, frozen=True):
 
 VALUE_EVENTS: Final = frozenset({"CoinInserted", "EventsLost", "CreditDelivered"})
 
-Body = CredentialPresented | CredentialRemoved | CoinInserted | EventsLost | CreditDelivered
+Body = CredentialPresented | CredentialRemoved | CodeScanned | CoinInserted | EventsLost | CreditDelivered
 
 _BODIES: Final[dict[str, type[Body]]] = {
     "CredentialPresented": CredentialPresented,
     "CredentialRemoved": CredentialRemoved,
+    "CodeScanned": CodeScanned,
     "CoinInserted": CoinInserted,
     "EventsLost": EventsLost,
     "CreditDelivered": CreditDelivered,

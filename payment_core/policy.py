@@ -30,6 +30,8 @@ class Lane(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on_doubt: DoubtPolicy = "staff"
     step_up_reader: str = ""
     """where a second factor is shown (finger, face); empty: at the reader itself"""
+    scanner: str = ""
+    """where codes on phones are read; empty: none here"""
 
 
 class CoinValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

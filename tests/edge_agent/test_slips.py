@@ -3,16 +3,27 @@
 import msgspec
 import pytest
 
+from cloud_sync.protocol.messages import Trust
 from cloud_sync.protocol.slips import VALID_MS, Slip, encode_slip, join_slip, signed_bytes, slip_text
 from cloud_sync.signing import Ed25519Signer
 from edge_agent import slips
 from edge_agent.ledger.store import LedgerError
-from edge_agent.messages import DeviceIs, Frozen
+from edge_agent.messages import DeviceIs, DocumentArrived, Frozen
 from edge_agent.slip_messages import SlipShown
 from edge_agent.slips import Refused, prove
 from payment_core.bus import DeviceState
+from payment_core.events import CodeScanned
 from payment_core.journal import LeaseReturned, LotKind, SlipTaken, TimeQuality, decode_entry
-from tests.support.hall import START_MS, VENUE_ID, Hall, account_of, commands, the_view
+from tests.support.hall import (
+    START_MS,
+    VENUE_ID,
+    Hall,
+    account_of,
+    commands,
+    devices_document,
+    logged,
+    the_view,
+)
 from tests.support.ledger_truth import faults_of, kinds
 
 OFFICE = Ed25519Signer(bytes(range(32, 64)))
@@ -41,7 +52,7 @@ def text_of(slip: Slip, signer=OFFICE) -> str:
 
 def show(hall, slip, *, lane=None):
     """Show a slip to the hub as a scanner does: its text, proven by the keys the hub was enrolled with."""
-    shown = prove(text_of(slip), lane=lane, tenant_id=TENANT, office_keys=[OFFICE.public])
+    shown = prove(text_of(slip), lane=lane, office_keys=[OFFICE.public])
     assert isinstance(shown, SlipShown)
     return hall.step(shown)
 
@@ -138,13 +149,46 @@ def test_a_frozen_hub_takes_none(hall):
     ("text", "reason"),
     [
         (text_of(a_slip(), OTHER), "slip_signature"),
-        (text_of(a_slip(tenant_id=VENUE_ID)), "slip_venue"),
         ("https://example.com", "slip_framing"),
         ("VH1:" + "0" * 300, "slip_body"),
     ],
 )
 def test_only_what_this_office_signed_is_a_slip(text, reason):
-    assert prove(text, lane=None, tenant_id=TENANT, office_keys=[OFFICE.public]) == Refused(reason)
+    assert prove(text, lane=None, office_keys=[OFFICE.public]) == Refused(reason)
+
+
+@pytest.fixture
+def scanned(tmp_path):
+    """Return a hall whose lane 1 has a scanner, with the office's keys in its trust document."""
+    hall = Hall(tmp_path / "scanned.db")
+    devices = msgspec.json.decode(devices_document(2, version=2))
+    devices["lanes"][0]["scanner"] = "scanner-1"
+    trust = msgspec.json.encode(Trust(1, (OFFICE.public,), bytes(32)))
+    hall.step(DocumentArrived("devices", 2, msgspec.json.encode(devices)), DocumentArrived("trust", 1, trust))
+    yield hall
+    assert faults_of(hall.store) == []
+    hall.store.close()
+
+
+def test_a_scanner_at_a_lane_brings_a_slip(scanned):
+    effects = scanned.step(scanned.event("scanner-1", CodeScanned(text_of(play()))))
+    assert len(commands(effects)) == 1
+    scanned.step(scanned.event("scanner-2", CodeScanned(text_of(a_slip(2)))))
+    assert scanned.till.balance(GUEST) == {"CNY": 1_000}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [(text_of(play(), OTHER), "slip_signature"), ("4710000000000", "slip_unreadable"), ("", "slip_unreadable")],
+)
+def test_a_code_that_is_no_slip_of_ours_is_shown_as_such(scanned, text, reason):
+    view = the_view(scanned.step(scanned.event("scanner-1", CodeScanned(text))))
+    assert (view.state, view.reason) == ("declined", reason)
+
+
+def test_a_code_that_comes_late_is_dropped(scanned):
+    effects = scanned.step(scanned.event("scanner-1", CodeScanned(text_of(play())), age_ms=2_001))
+    assert (commands(effects), logged(effects)) == ([], ["code.stale"])
 
 
 def test_a_slip_for_a_lane_plays_there_in_the_same_commit(hall):
@@ -176,7 +220,7 @@ def test_an_accounts_slip_stays_its_lease_when_a_play_fails(hall):
 
 def test_nothing_is_taken_for_a_machine_that_is_not_there(hall):
     hall.step(DeviceIs("coin-1", DeviceState("offline", START_MS)))
-    assert the_view(show(hall, play(), lane="lane-1")).reason == "machine_busy"
+    assert the_view(show(hall, play(), lane="lane-1")).reason == "machine_off"
     assert hall.till.balance(play().account) == {}
 
 

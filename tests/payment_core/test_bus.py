@@ -22,6 +22,7 @@ from payment_core.commands import COMMAND_KINDS, Command, Identify, PulseCredit,
 from payment_core.errors import MalformedMessageError
 from payment_core.events import (
     EVENT_KINDS,
+    CodeScanned,
     CoinInserted,
     CredentialPresented,
     CredentialRemoved,
@@ -41,6 +42,7 @@ BODIES = [
     ),
     (CredentialPresented("ntag21x", "04A1", "C"), b'{"media":"ntag21x","uid":"04A1","class":"C"}'),
     (CredentialRemoved("04A1"), b'{"uid":"04A1"}'),
+    (CodeScanned("VH1:0"), b'{"text":"VH1:0"}'),
     (CoinInserted(5, 7), b'{"position":5,"counter":7}'),
     (EventsLost(2), b'{"count":2}'),
     (CreditDelivered(ID, 1), b'{"id":"%s","credits":1}' % ID.encode()),
