@@ -6,6 +6,8 @@ from typing import Final
 import msgspec
 
 from back_office.fleet.mail import Mail, Position, news
+from back_office.fleet.trust import keep_trust
+from back_office.fleet.wishes import Wishes
 from back_office.ingest.hub_books import HubBooks
 from back_office.ingest.presence import Presence
 from back_office.ledger.desk import OFFICE_EPOCH, OFFICE_STREAM, Desk, venue_of
@@ -39,6 +41,7 @@ class Worker:
         self._tenant_id = keys.tenant_id
         self._clock = clock
         self._mail = Mail(keys)
+        self._wishes = Wishes(keys.tenant_id, self._mail)
         self._greeted: list[tuple[bytes, Hello]] = []
         self._told: dict[bytes, Position] = {}
         self._mark: tuple[int, int, int] | None = None
@@ -47,7 +50,9 @@ class Worker:
 
     def start(self) -> list[Publish]:
         """Ask every hub that was ever heard for a new hello: where it stands is known to it alone."""
-        with self._store.reading() as tx:
+        with self._store.writing() as tx:
+            for venue in places.venues(tx, self._tenant_id):
+                keep_trust(tx, self._tenant_id, venue.venue_id, now_ms=self._clock())
             return [self._mail.ask_hello(hub) for hub in places.hubs(tx, self._tenant_id) if hub.nonce]
 
     def on_message(self, topic: str, payload: bytes) -> Handled:
@@ -84,6 +89,8 @@ class Worker:
         for hub_id, hello in self._greeted:
             letters += self._welcome(hub_id, hello)
         self._greeted.clear()
+        if moved and self._wishes:
+            letters += self._serve_wishes()
         return Handled(tuple(letters), moved, tuple(refusals))
 
     def tick(self) -> list[Publish]:
@@ -126,17 +133,36 @@ class Worker:
                     return [] if hub is None else list(self._mail.list(tx, hub, have_version=request.have_version))
 
     def _lease(self, hub_id: bytes, request: LeaseRequest) -> list[Publish]:
-        """Lease what there is, and answer with it; a grant that is new goes out with the news, once."""
+        """Lease what there is, and answer with it; what lies at other hubs is recalled for it."""
+        now_ms = self._clock()
         with self._store.writing() as tx:
             hub = places.hub(tx, self._tenant_id, hub_id)
             if hub is None or len(request.account_id) != UUID_BYTES:
                 return []
             venue = venue_of(tx, self._tenant_id, hub.venue_id)
-            rows = Desk(tx, self._tenant_id, venue, now_ms=self._clock()).lease(hub, request.account_id)
+            rows = Desk(tx, self._tenant_id, venue, now_ms=now_ms).lease(hub, request.account_id)
+            told = self._told.get(hub_id)
+            fresh = sum(row.left for row in rows.values() if told is None or row.granted_seq > told.grant_seq)
+            enough = fresh >= max(request.wanted, 1)
+            recalls = [] if enough else self._wishes.recall(tx, hub, request.account_id, now_ms=now_ms)
+            again = list(self._mail.leases(tx, hub, {place: row for place, row in rows.items() if row.left}))
+        if told is None or not fresh:
+            return [*again, *recalls]
+        return [*self._tell(hub_id), *recalls]
+
+    def _serve_wishes(self) -> list[Publish]:
+        """Lease what came back to the hubs that were waiting for it, and tell them."""
+        with self._store.writing() as tx:
+            served = self._wishes.serve(tx, now_ms=self._clock())
+        return [letter for hub_id in served for letter in self._tell(hub_id)]
+
+    def _tell(self, hub_id: bytes) -> list[Publish]:
         told = self._told.get(hub_id)
-        if told is None or all(row.granted_seq <= told.grant_seq for row in rows.values()):
-            return list(self._mail.leases(hub, rows))
+        if told is None:
+            return []
         with self._store.reading() as tx:
+            hub = places.hub(tx, self._tenant_id, hub_id)
+            assert hub is not None, "who was told before is enrolled"
             letters, self._told[hub_id] = news(tx, self._mail, hub, told)
         return letters
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from back_office.fleet.trust import keep_trust
 from back_office.ledger.desk import Desk, venue_of
 from back_office.store import places
 from back_office.store.engine import Store
@@ -71,4 +72,5 @@ def pin_hub(store: Store, tenant_id: bytes, record: HubRecord, *, venue_id: byte
             message = f"there is a hub {name!r} already: choose another --name"
             raise FoundingError(message)
         places.add_hub(tx, hub)
+        keep_trust(tx, tenant_id, venue_id, now_ms=now_ms)
     return hub

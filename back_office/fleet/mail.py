@@ -5,15 +5,28 @@ from typing import Final
 
 import msgspec
 
-from back_office.fleet.documents import fingerprint
-from back_office.store import grants, papers, people
+from back_office.fleet.documents import before_and_with, effective_ms, fingerprint
+from back_office.fleet.trust import TRUST, peers_of
+from back_office.store import grants, lots, papers, people
 from back_office.store.engine import Transaction
 from back_office.store.grants import LeaseKey, LeaseRow
+from back_office.store.lots import LotKey, LotRow
 from back_office.store.places import Hub
 from cloud_sync.identity import OfficeKeys
 from cloud_sync.letters import Publish, post_message
 from cloud_sync.protocol import topics
-from cloud_sync.protocol.messages import Body, CredentialList, Document, Grant, HelloRequest, Lease, Message
+from cloud_sync.protocol.messages import (
+    Body,
+    CloseOrder,
+    CredentialList,
+    Document,
+    Grant,
+    HelloRequest,
+    Lease,
+    Message,
+    Recall,
+    Trust,
+)
 from cloud_sync.sealing import HpkeSealer
 
 GRANTS_AT_ONCE: Final = 4_000
@@ -28,18 +41,21 @@ class Mail:
         """Take the keys."""
         self._tenant_id = keys.tenant_id
         self._signer = keys.signer
+        self._keys = keys
 
-    def leases(self, hub: Hub, rows: Mapping[LeaseKey, LeaseRow]) -> Iterator[Publish]:
+    def leases(self, tx: Transaction, hub: Hub, rows: Mapping[LeaseKey, LeaseRow]) -> Iterator[Publish]:
         """Yield totals of leases; a duplicate or an old one changes nothing at the hub.
 
-        A frozen hub is told none, and no hub one of an epoch it has left: what it held there may have been spent.
+        A frozen or closed hub is told none, and no hub one of an epoch it has left: what it held there may have been
+        spent.
         """
         epoch = max(hub.epoch, 1)
-        held = [
-            (row.granted_seq, Grant(place.account_id, place.unit, place.epoch, row.granted))
-            for place, row in sorted(rows.items())
-            if row.granted and place.epoch == epoch and not hub.frozen
-        ]
+        if hub.frozen or hub.closed_ms is not None or hub.closed_epoch >= epoch:
+            return
+        live = {place: row for place, row in rows.items() if row.granted and place.epoch == epoch}
+        named = {place.account_id for place in live if place.lot}
+        known = lots.lots_of_accounts(tx, self._tenant_id, named) if named else {}
+        held = [(row.granted_seq, _grant(place, row, known)) for place, row in sorted(live.items())]
         for start in range(0, len(held), GRANTS_AT_ONCE):
             part = held[start : start + GRANTS_AT_ONCE]
             number = max(seq for seq, _ in part)
@@ -56,16 +72,45 @@ class Mail:
             base = update.version
 
     def documents(self, tx: Transaction, hub: Hub, *, have: Mapping[str, int]) -> Iterator[Publish]:
-        """Yield the newest of each document where it is newer than what the hub has in effect; retained."""
-        for kept in papers.documents(tx, self._tenant_id, hub.hub_id):
+        """Yield the newest of each document where it is newer than what the hub had; retained.
+
+        Where the newest counts later only, what counts until then goes before it.
+        """
+        for kept in self._standing(tx, hub):
+            if kept.name == TRUST:
+                if kept.version > have.get(TRUST, 0):
+                    yield self._trust(hub, kept)
+                continue
             if kept.version > have.get(kept.name, 0):
-                body = Document(kept.name, kept.version, fingerprint(kept.body), kept.body, 0)
+                body = Document(kept.name, kept.version, fingerprint(kept.body), kept.body, effective_ms(kept.body))
                 letter = self._to(hub, body, f"document/{kept.name}", kept.version)
                 yield msgspec.structs.replace(letter, retain=True)
+
+    def _standing(self, tx: Transaction, hub: Hub) -> Iterator[papers.Document]:
+        for newest in papers.documents(tx, self._tenant_id, hub.hub_id):
+            if newest.name != TRUST and effective_ms(newest.body):
+                yield from before_and_with(papers.versions(tx, self._tenant_id, hub.hub_id, newest.name))
+            else:
+                yield newest
 
     def ask_hello(self, hub: Hub) -> Publish:
         """Return the question for a new hello: a worker that has just started knows nobody's position."""
         return self._to(hub, HelloRequest(), "command", 0)
+
+    def recall(self, hub: Hub, account_id: bytes) -> Publish:
+        """Return the wish that a hub gives an account's idle money back."""
+        return self._to(hub, Recall(account_id), "command", 0)
+
+    def close_order(self, hub: Hub, *, epoch: int, why: str, staff: str) -> Publish:
+        """Return the order that a hub ends its epoch: return everything, trade no more, and sign that."""
+        return self._to(hub, CloseOrder(epoch, why, staff), "command", 0)
+
+    def _trust(self, hub: Hub, kept: papers.Document) -> Publish:
+        keys, peers = self._keys, peers_of(kept)
+        body = Trust(peers.version, (keys.sign_public,), keys.receive_public, peers=peers.peers)
+        message = Message(sender=self._tenant_id, to=hub.hub_id, number=peers.version, body=body)
+        payload = post_message(message, signer=keys.trust_signer, sealer=HpkeSealer(hub.seal_key))
+        return Publish(topics.hub_topic(hub.hub_id, "down", f"document/{TRUST}"), payload, retain=True)
 
     def _to(self, hub: Hub, body: Body, leaf: str, number: int) -> Publish:
         message = Message(sender=self._tenant_id, to=hub.hub_id, number=number, body=body)
@@ -84,13 +129,17 @@ class Position(msgspec.Struct, frozen=True):
 def news(tx: Transaction, mail: Mail, hub: Hub, told: Position) -> tuple[list[Publish], Position]:
     """Return what a hub has not been told yet, and its position afterwards."""
     rows = grants.leases_of_hub(tx, hub.tenant_id, hub.hub_id, granted_after=told.grant_seq)
+    now_seq = max(_seqs(rows.values()), default=told.grant_seq)
+    if not told.grant_seq:
+        # Who has spent or returned all of a lease has had its grant: only the others are told again.
+        rows = {place: row for place, row in rows.items() if row.left}
     letters = [
-        *mail.leases(hub, rows),
+        *mail.leases(tx, hub, rows),
         *mail.list(tx, hub, have_version=told.list_version),
         *mail.documents(tx, hub, have=told.documents),
     ]
     now = Position(
-        grant_seq=max(_seqs(rows.values()), default=told.grant_seq),
+        grant_seq=now_seq,
         list_version=max(people.list_version(tx, hub.tenant_id), told.list_version),
         documents={**told.documents, **{d.name: d.version for d in papers.documents(tx, hub.tenant_id, hub.hub_id)}},
     )
@@ -99,3 +148,9 @@ def news(tx: Transaction, mail: Mail, hub: Hub, told: Position) -> tuple[list[Pu
 
 def _seqs(rows: Iterable[LeaseRow]) -> Iterator[int]:
     return (row.granted_seq for row in rows)
+
+
+def _grant(place: LeaseKey, row: LeaseRow, known: Mapping[LotKey, LotRow]) -> Grant:
+    lot = known.get(LotKey(place.account_id, place.unit, place.lot), LotRow())
+    facts = lot.facts(place.lot) if place.lot else None
+    return Grant(place.account_id, place.unit, place.epoch, row.granted, facts)

@@ -1,11 +1,16 @@
 """What cloud_sync's receiver asks of the books, answered by the store: one transaction per question."""
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from back_office.ledger.booking import MAX_WHOLE, Arrived, Booking, Finding, Writer
+from back_office.fleet.trust import keep_trust
+from back_office.ingest.vouchers import reader
+from back_office.ledger.booking import MAX_WHOLE, Arrived, Booking, Writer
 from back_office.ledger.faults import LedgerError
+from back_office.ledger.findings import Finding
 from back_office.ledger.floor import beyond_floor
+from back_office.ledger.list_changes import change_list
 from back_office.store import chains, papers, places
 from back_office.store.chains import Batch, Chain, Evidence
 from back_office.store.engine import Store, Transaction
@@ -95,7 +100,8 @@ class HubBooks:
             booking = self._book(tx, hub, batch, now_ms)
             self._move_on(tx, batch, now_ms)
             floor = beyond_floor(tx, self._tenant_id, batch.hub_id, batch.entries)
-            self._judge(tx, hub, [*booking.findings, *floor], now_ms)
+            people = change_list(tx, self._tenant_id, hub, batch.entries, now_ms=now_ms)
+            self._judge(tx, hub, [*booking.findings, *floor, *people], now_ms)
         return "applied"
 
     def greeted(self, hub_id: bytes, hello: Hello, *, number: int, now_ms: int) -> None:
@@ -116,7 +122,7 @@ class HubBooks:
         with self._store.writing() as tx:
             for data in evidence:
                 self._keep(tx, hub_id, "fork", reason, data)
-            places.freeze(tx, self._tenant_id, hub_id, why=reason)
+            self._freeze(tx, hub_id, reason, self._clock())
             self._alarm(tx, hub_id, reason, f"the hub is frozen: {reason}; both sides are kept as evidence")
 
     def park(self, hub_id: bytes, why: str, data: bytes) -> None:
@@ -170,7 +176,8 @@ class HubBooks:
         )
         chains.add_batch(tx, self._tenant_id, dedupe)
         writer = Writer(hub_id=hub.hub_id, venue_id=hub.venue_id, stream=STREAM_LEDGER, epoch=header.epoch)
-        booking = Booking(tx, self._tenant_id, writer, now_ms=now_ms)
+        vouchers = reader(tx, self._tenant_id)
+        booking = Booking(tx, self._tenant_id, writer, now_ms=now_ms, read_voucher=vouchers)
         tail = batch.before.tail_hash
         for entry, record in zip(batch.entries, batch.records, strict=True):
             tail = chain_hash(tail, record)
@@ -193,13 +200,25 @@ class HubBooks:
         places.booked(tx, self._tenant_id, batch.hub_id, epoch=after.epoch, now_ms=now_ms)
 
     def _judge(self, tx: Transaction, hub: Hub, findings: Sequence[Finding], now_ms: int) -> None:
-        """Raise one alarm per kind and batch: the first finding, and how many there are."""
-        for kind in sorted({finding.kind for finding in findings}):
-            texts = [finding.text for finding in findings if finding.kind == kind]
+        """Raise one alarm per hub, kind and batch: the first finding, and how many there are.
+
+        What a hub says that an operator has closed is late, whatever it is: that freezes nothing any more.
+        """
+        groups: dict[tuple[bytes, str], list[str]] = defaultdict(list)
+        for finding in findings:
+            kind = "late" if hub.closed_ms is not None and not finding.hub_id else finding.kind
+            groups[finding.hub_id or hub.hub_id, kind].append(finding.text)
+        for (hub_id, kind), texts in sorted(groups.items()):
             more = f", and {len(texts) - 1} more in this batch" if len(texts) > 1 else ""
-            papers.raise_alarm(tx, self._tenant_id, Alarm(kind, hub.hub_id, texts[0] + more, now_ms))
+            papers.raise_alarm(tx, self._tenant_id, Alarm(kind, hub_id, texts[0] + more, now_ms))
             if kind in FREEZING:
-                places.freeze(tx, self._tenant_id, hub.hub_id, why=kind)
+                self._freeze(tx, hub_id, kind, now_ms)
+
+    def _freeze(self, tx: Transaction, hub_id: bytes, why: str, now_ms: int) -> None:
+        places.freeze(tx, self._tenant_id, hub_id, why=why)
+        hub = places.hub(tx, self._tenant_id, hub_id)
+        assert hub is not None, "only enrolled hubs are found out"
+        keep_trust(tx, self._tenant_id, hub.venue_id, now_ms=now_ms)
 
     def _keep(self, tx: Transaction, hub_id: bytes, kind: str, why: str, data: bytes) -> bool:
         parsed = parse_envelope(data)

@@ -12,6 +12,7 @@ from payment_core.journal import (
     Entry,
     Expired,
     Held,
+    Increased,
     InDoubt,
     LeaseTaken,
     Part,
@@ -20,7 +21,7 @@ from payment_core.journal import (
 )
 
 End = Captured | Voided | Expired
-Later = End | InDoubt | Refunded
+Later = End | InDoubt | Refunded | Increased
 
 _HELD: Final = "held"
 _DOUBT: Final = "in suspense"
@@ -28,10 +29,10 @@ _EARNED: Final = "earned"
 
 
 class _Standing(msgspec.Struct):
-    """What of one authorization is where: {(place, unit, lease epoch): amount}."""
+    """What of one authorization is where: {(place, unit, lease epoch, lot): amount}."""
 
     account_id: bytes | None
-    amounts: dict[tuple[str, str, int | None], int]
+    amounts: dict[tuple[str, str, int | None, bytes], int]
     ended: bool = False
 
     def put(self, place: str, parts: Sequence[Part]) -> None:
@@ -73,7 +74,7 @@ class Authorizations:
         if standing is None:
             return "nothing was put aside under its authorization"
         wrong = _move(standing, entry)
-        return wrong or ("it is of another account than its hold" if standing.account_id != entry.account_id else "")
+        return "it is of another account than its hold" if standing.account_id != entry.account_id else wrong
 
     def _begin(self, entry: Held, authorization_id: bytes | None) -> str:
         if authorization_id is None:
@@ -92,6 +93,9 @@ def _move(standing: _Standing, entry: Later) -> str:
         return standing.take(_EARNED, entry.parts)
     if standing.ended:
         return "its authorization had ended before"
+    if isinstance(entry, Increased):
+        standing.put(_HELD, entry.parts)
+        return ""
     if isinstance(entry, InDoubt):
         wrong = standing.take(_HELD, entry.parts)
         standing.put(_DOUBT, entry.parts)
@@ -105,16 +109,16 @@ def _move(standing: _Standing, entry: Later) -> str:
     return wrong
 
 
-def _where(place: str, part: Part) -> tuple[str, str, int | None]:
-    """Return where a part stands; what is earned does not remember its lease."""
-    return place, part.unit, None if place == _EARNED else part.lease_epoch
+def _where(place: str, part: Part) -> tuple[str, str, int | None, bytes]:
+    """Return where a part stands; what is earned does not remember its lease, only its lot."""
+    return place, part.unit, None if place == _EARNED else part.lease_epoch, part.lot
 
 
 def _amounts(entry: Entry) -> Iterator[int]:
     match entry:
         case Captured():
             yield from (part.amount for part in (*entry.parts, *entry.released))
-        case Held() | Voided() | Expired() | InDoubt() | Refunded():
+        case Held() | Increased() | Voided() | Expired() | InDoubt() | Refunded():
             yield from (part.amount for part in entry.parts)
         case Declined():
             yield from (part.amount for part in entry.price)

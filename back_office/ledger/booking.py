@@ -1,32 +1,42 @@
 """One posting transaction: entries go in, and out come rows, postings, balances, days and leases that agree."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, get_args
 
 import msgspec
 import msgspec.inspect
 
 from back_office.ledger.authorizations import Authorizations
 from back_office.ledger.faults import BooksBrokenError, UnbookableError
-from back_office.ledger.lease_book import LeaseMove, give_back, lease_moves, spend
-from back_office.store import books, chains, grants
-from back_office.store.books import AccountName, PostingRow
+from back_office.ledger.findings import Finding, Line, Writer
+from back_office.ledger.guest_book import GuestBook
+from back_office.ledger.passing import VoucherReader
+from back_office.store import books, chains
+from back_office.store.books import PostingRow
 from back_office.store.chains import EntryRow
 from back_office.store.engine import Transaction
-from back_office.store.grants import LeaseKey, LeaseRow
-from payment_core.accounts import CHART, Account, Kind, Posting
-from payment_core.journal import VERSIONS, Entry, LeaseGranted, LeaseTaken, ToppedUp, decode_entry
+from payment_core.accounts import Kind, Posting
+from payment_core.journal import (
+    VERSIONS,
+    Captured,
+    CoinBooked,
+    Declined,
+    Entry,
+    EpochOpened,
+    Expired,
+    Held,
+    HubEntry,
+    Increased,
+    InDoubt,
+    LeaseTaken,
+    Refunded,
+    Voided,
+    decode_entry,
+)
 from payment_core.posting import imbalance, postings
 
-
-class Writer(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose journal the entries are of: a hub at its venue, or the tenant itself for the office's own stream."""
-
-    hub_id: bytes
-    venue_id: bytes
-    stream: int
-    epoch: int
+__all__ = ["OWED", "TYPE_NUMBERS", "Arrived", "Booking", "Finding", "Writer"]
 
 
 class Arrived(msgspec.Struct, frozen=True):
@@ -37,137 +47,68 @@ class Arrived(msgspec.Struct, frozen=True):
     hash: bytes
 
 
-class Finding(msgspec.Struct, frozen=True):
-    """Something an entry says that cannot be right: it is booked all the same.
-
-    kind: `overclaim` and `foreign_grant` are about leases; `impossible`: money that was never put aside, or twice, or
-    below nothing.
-    """
-
-    kind: str
-    text: str
-
-
 MAX_WHOLE: Final = 2**53 - 1
 """Numbers beyond it fit no column and no reader: an entry that has one is not booked, its batch is parked."""
-Line = tuple[AccountName, str, int]
 OWED: Final = frozenset({Kind.HELD, Kind.SUSPENSE, Kind.COIN_CREDIT})
 """What a hub holds for others: it may fall to nothing, and below it is an impossible claim."""
-
-
-def full_name(account: Account, writer: Writer, entry: Entry) -> AccountName:
-    """Return an account with its scope completed; a lease granted by the office is at the hub it was granted to."""
-    scopes = {
-        "tenant": b"",
-        "venue": entry.header.venue or writer.venue_id,
-        "hub": entry.hub if isinstance(entry, LeaseGranted) else writer.hub_id,
-    }
-    return AccountName(account.kind, account.key, scopes[CHART[account.kind].scope])
+_OF_HUBS: Final = get_args(HubEntry)
+_JUDGED: Final = (Held, Increased, Captured, Voided, Expired, InDoubt, Refunded, Declined, CoinBooked, LeaseTaken)
+"""An amount below nothing in one of these is booked and a finding; in all others it is not booked."""
 
 
 class Booking:
     """Books entries of one writer inside the caller's transaction. `add` in order, then `finish` once."""
 
-    def __init__(self, tx: Transaction, tenant_id: bytes, writer: Writer, *, now_ms: int) -> None:
-        """Begin; nothing is written before `finish`."""
+    def __init__(
+        self, tx: Transaction, tenant_id: bytes, writer: Writer, *, now_ms: int,
+        read_voucher: VoucherReader | None = None,
+    ) -> None:  # fmt: skip
+        """Begin; nothing is written before `finish`. Without `read_voucher` every voucher is taken for forged."""
         self.findings: list[Finding] = []
         self._tx = tx
         self._tenant_id = tenant_id
         self._writer = writer
         self._now_ms = now_ms
+        self._read_voucher = read_voucher
         self._arrived: list[Arrived] = []
-        self._leases: dict[LeaseKey, LeaseRow] = {}
-        self._known: frozenset[LeaseKey] = frozenset()
+        self._posted: list[tuple[Posting, ...]] = []
 
     def add(self, arrived: Arrived) -> None:
         """Take the next entry; UnbookableError where a number in it is beyond what books can hold."""
-        header = arrived.entry.header
-        numbers = [header.wall_ms, header.business_date, *(row.amount for row in postings(arrived.entry))]
-        if isinstance(arrived.entry, LeaseTaken):
-            numbers.append(arrived.entry.lease_epoch)
-        numbers += [move.epoch or 0 for move in lease_moves(arrived.entry)]
-        if any(abs(number) > MAX_WHOLE for number in numbers):
-            message = f"record {header.seq}: {type(arrived.entry).__name__} holds a number beyond {MAX_WHOLE}"
+        entry = arrived.entry
+        if isinstance(entry, _OF_HUBS) is (self._writer.hub_id == self._tenant_id) and type(entry) is not EpochOpened:
+            message = f"record {entry.header.seq}: {type(entry).__name__} is not this writer's to say"
+            raise UnbookableError(message)
+        rows = postings(entry)
+        uneven = imbalance(rows)
+        if uneven:
+            message = f"entry {type(entry).__name__} seq {entry.header.seq} does not balance: {uneven}"
+            raise BooksBrokenError(message)
+        least = -MAX_WHOLE if isinstance(entry, _JUDGED) else 0
+        if any(not least <= number <= MAX_WHOLE for number in _numbers(entry)):
+            message = f"record {entry.header.seq}: {type(entry).__name__} holds a number beyond {MAX_WHOLE}"
             raise UnbookableError(message)
         self._arrived.append(arrived)
+        self._posted.append(rows)
 
     def finish(self) -> None:
         """Write everything and prove the money formula for every account that was touched.
 
         BooksBrokenError: the books would not balance; the caller's transaction must not commit.
         """
-        touched = {move.account_id for a in self._arrived for move in lease_moves(a.entry)}
-        named = (ToppedUp, LeaseGranted, LeaseTaken)
-        touched |= {a.entry.account_id for a in self._arrived if isinstance(a.entry, named)}
-        self._leases = grants.leases_of_accounts(self._tx, self._tenant_id, touched)
-        self._known = frozenset(self._leases)
-        before = dict(self._leases)
-        lines = [self._lines(arrived) for arrived in self._arrived]
+        guests = GuestBook(
+            self._tx, self._tenant_id, self._writer, [arrived.entry for arrived in self._arrived],
+            now_ms=self._now_ms, read_voucher=self._read_voucher,
+        )  # fmt: skip
+        taken = zip(self._arrived, self._posted, strict=True)
+        lines = [guests.take(arrived.entry, rows) for arrived, rows in taken]
+        self.findings += guests.findings
         self._judge_authorizations()
         self._write(lines)
-        changed = [(place, row) for place, row in self._leases.items() if before.get(place) != row]
-        grants.write_leases(self._tx, self._tenant_id, changed, known=self._known)
-        prove_accounts(self._tx, self._tenant_id, touched)
+        guests.prove()
+        guests.write()
 
     # ---- inside ----
-
-    def _lines(self, arrived: Arrived) -> list[Line]:
-        entry = arrived.entry
-        rows: Iterable[Posting] = postings(entry)
-        uneven = imbalance(rows)
-        if uneven:
-            message = f"entry {type(entry).__name__} seq {entry.header.seq} does not balance: {uneven}"
-            raise BooksBrokenError(message)
-        if isinstance(entry, LeaseGranted):
-            self._grant(entry)
-        elif isinstance(entry, LeaseTaken):
-            self._compare_grant(entry)
-        else:
-            rows = self._split(entry, rows)
-        return [(full_name(row.account, self._writer, entry), row.unit, row.amount) for row in rows]
-
-    def _grant(self, entry: LeaseGranted) -> None:
-        place = LeaseKey(entry.account_id, entry.unit, entry.hub, entry.lease_epoch)
-        row = self._leases.get(place, LeaseRow())
-        if row.granted + entry.added != entry.granted:
-            message = f"grant {entry.header.seq}: {row.granted} + {entry.added} is not {entry.granted}"
-            raise BooksBrokenError(message)
-        self._leases[place] = msgspec.structs.replace(row, granted=entry.granted, granted_seq=entry.header.seq)
-
-    def _compare_grant(self, entry: LeaseTaken) -> None:
-        place = LeaseKey(entry.account_id, entry.unit, self._writer.hub_id, entry.lease_epoch)
-        granted = self._leases.get(place, LeaseRow()).granted
-        if entry.granted > granted:
-            text = f"entry {entry.header.seq}: it took a lease of {entry.granted} {entry.unit}, it was given {granted}"
-            self.findings.append(Finding("foreign_grant", text))
-
-    def _split(self, entry: Entry, rows: Iterable[Posting]) -> list[Posting]:
-        """Return the postings with what goes beyond a lease on the over-claim account instead."""
-        kept = [row for row in rows if row.account.kind is not Kind.LEASE]
-        parts: dict[tuple[bytes, str], list[int]] = defaultdict(lambda: [0, 0])
-        for move in lease_moves(entry):
-            settled, overclaimed = self._step(entry, move)
-            parts[move.account_id, move.unit][0] += settled
-            parts[move.account_id, move.unit][1] += overclaimed
-        for (account_id, unit), (settled, overclaimed) in parts.items():
-            key = account_id.hex()
-            kept.append(Posting(Account(Kind.LEASE, key), unit, settled))
-            kept.append(Posting(Account(Kind.OVERCLAIM, key), unit, overclaimed))
-        return [row for row in kept if row.amount]
-
-    def _step(self, entry: Entry, move: LeaseMove) -> tuple[int, int]:
-        if move.epoch == 0:
-            return 0, move.amount
-        epoch = self._writer.epoch if move.epoch is None else move.epoch
-        place = LeaseKey(move.account_id, move.unit, self._writer.hub_id, epoch)
-        row = self._leases.get(place, LeaseRow())
-        step = spend(row, move.amount) if move.amount >= 0 else give_back(row, -move.amount)
-        self._leases[place] = step.row
-        if abs(step.row.overclaimed) > abs(row.overclaimed):
-            verb = "claimed" if move.amount > 0 else "gave back"
-            text = f"entry {entry.header.seq}: it {verb} {abs(step.overclaimed)} {move.unit} beyond the lease"
-            self.findings.append(Finding("overclaim", text))
-        return step.settled, step.overclaimed
 
     def _judge_authorizations(self) -> None:
         writer, judge = self._writer, Authorizations()
@@ -244,43 +185,13 @@ TYPE_NUMBERS: Final = {kind: _number(kind) for kind in VERSIONS}
 """The number by which each type of entry is known in its record."""
 
 
-def prove_accounts(tx: Transaction, tenant_id: bytes, account_ids: Iterable[bytes]) -> None:
-    """Prove `deposits − paid out = available + Σ(granted − settled) + settled` for some guests' accounts.
-
-    Each term comes from a place of its own: deposits from the payments, available and what hubs hold from the balances,
-    granted and settled from the leases. Nothing is paid out to guests yet, so that term is nothing.
-    """
-    wanted = set(account_ids)
-    terms: dict[tuple[bytes, str], list[int]] = defaultdict(lambda: [0, 0, 0])
-    left: dict[tuple[bytes, str, bytes], int] = defaultdict(int)
-    for (account_id, unit), amount in grants.deposits(tx, tenant_id, wanted).items():
-        terms[account_id, unit][0] += amount
-    for place, row in grants.leases_of_accounts(tx, tenant_id, wanted).items():
-        terms[place.account_id, place.unit][1] += row.granted
-        left[place.account_id, place.unit, place.hub_id] += row.left
-    held = books.guest_balances(tx, tenant_id, wanted)
-    for (account_id, unit), amount in held.purses.items():
-        terms[account_id, unit][2] -= amount
-    _compare(terms, left, {place: -amount for place, amount in held.leases.items()})
-
-
-def _compare(
-    terms: Mapping[tuple[bytes, str], list[int]],
-    left: Mapping[tuple[bytes, str, bytes], int],
-    booked: Mapping[tuple[bytes, str, bytes], int],
-) -> None:
-    for (account_id, unit), (deposited, granted, available) in terms.items():
-        if deposited != available + granted or available < 0:
-            message = (
-                f"account {account_id.hex()} {unit}: {deposited} came in, but {available} is available and {granted} "
-                "was granted to hubs"
-            )
-            raise BooksBrokenError(message)
-    for place in left.keys() | booked.keys():
-        if left.get(place, 0) != booked.get(place, 0):
-            account_id, unit, hub_id = place
-            message = (
-                f"account {account_id.hex()} {unit}: the lease at hub {hub_id.hex()} has {left.get(place, 0)} left, "
-                f"its balance says {booked.get(place, 0)}"
-            )
-            raise BooksBrokenError(message)
+def _numbers(value: object) -> Iterator[int]:
+    """Yield every whole number in an entry."""
+    if isinstance(value, int):
+        yield value
+    elif isinstance(value, tuple):
+        for one in value:
+            yield from _numbers(one)
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            yield from _numbers(getattr(value, name))

@@ -1,32 +1,45 @@
 """The office's own entries: money in and leases out, appended to the office's chain and posted in one transaction."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 
 from back_office.business_day import business_date
 from back_office.ledger.booking import Arrived, Booking, Writer
-from back_office.store import books, chains, grants, papers, places
+from back_office.ledger.terms import DAY_MS, TopUpTerms, gifts_for
+from back_office.store import books, chains, grants, lots, papers, places
 from back_office.store.chains import Chain
 from back_office.store.engine import Transaction
 from back_office.store.grants import LeaseKey, LeaseRow, Payment
+from back_office.store.lots import LotKey, LotRow
 from back_office.store.papers import Alarm
 from back_office.store.places import Hub, Venue
+from payment_core.accounts import Kind
+from payment_core.identifiers import uuid7
 from payment_core.journal import (
     Actor,
     Entry,
     EpochOpened,
+    Gift,
     Header,
     LeaseGranted,
+    Lot,
+    LotKind,
+    Part,
+    ReceivablePaid,
     Tender,
     TimeQuality,
     ToppedUp,
     chain_hash,
     encode_entry,
 )
+from payment_core.lots import LotOrder, spend_order
 
 OFFICE_STREAM = 0
 OFFICE_EPOCH = 1
+_DICE: Final = 10
 
 
 class TopUp(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,37 +65,122 @@ class TopUpRefused(msgspec.Struct, frozen=True):
     why: str
 
 
+class _Risk(msgspec.Struct, frozen=True):
+    """What a hub's risk document says of its leases; its other fields may be another release's."""
+
+    lease_cap: int | None = None
+    lot_order: LotOrder = "gift_first"
+
+
 class Desk:
     """One office transaction at one moment, for one venue's business day."""
 
     def __init__(self, tx: Transaction, tenant_id: bytes, venue: Venue, *, now_ms: int) -> None:
         """Take the transaction; the caller commits."""
-        self._tx = tx
-        self._tenant_id = tenant_id
-        self._venue = venue
-        self._now_ms = now_ms
+        self.tx = tx
+        self.tenant_id = tenant_id
+        self.venue = venue
+        self.now_ms = now_ms
 
     def open_books(self) -> None:
         """Begin the office's own chain; once per tenant."""
-        start = Chain(hub_id=self._tenant_id, stream=OFFICE_STREAM, epoch=OFFICE_EPOCH)
-        chains.add_chain(self._tx, self._tenant_id, start)
-        self._append(lambda header: EpochOpened(1, header, epoch=OFFICE_EPOCH), Tender.NONE)
+        start = Chain(hub_id=self.tenant_id, stream=OFFICE_STREAM, epoch=OFFICE_EPOCH)
+        chains.add_chain(self.tx, self.tenant_id, start)
+        self.append(lambda header: EpochOpened(1, header, epoch=OFFICE_EPOCH))
 
     def top_up(self, wish: TopUp) -> Credited | TopUpRefused:
-        """Credit a purse once per (channel, payment id). The same again is answered, another content is alarmed."""
+        """Credit a purse once per (channel, payment id), with the gifts of the terms, as lots of their own.
+
+        The same again is answered, another content is refused and alarmed. What the guest owes is settled first.
+        """
         if wish.amount < 1:
             return TopUpRefused(f"a top-up of {wish.amount} {wish.unit} is no money")
-        known = grants.payment(self._tx, self._tenant_id, channel=wish.channel, payment_id=wish.payment_id)
+        known = grants.payment(self.tx, self.tenant_id, channel=wish.channel, payment_id=wish.payment_id)
         if known is not None:
             return self._answer_again(wish, known)
-        seq = self._append(
-            lambda header: ToppedUp(1, header, wish.account_id, wish.unit, wish.amount, wish.channel, wish.payment_id),
-            Tender.PAYMENT_ORDER,
-            before=lambda seq: grants.add_payment(
-                self._tx, self._tenant_id, Payment(**msgspec.structs.asdict(wish), office_seq=seq)
-            ),
+        terms = TopUpTerms.newest(self.tx, self.tenant_id)
+        lot = self._lot(wish, 0, LotKind.PAID, terms, days=terms.expires_days)
+        gifts = tuple(
+            Gift(gift.gives, gift.amount, self._lot(wish, number, LotKind.GIFT, terms, days=gift.expires_days))
+            for number, gift in enumerate(gifts_for(terms, wish.unit, wish.amount), start=1)
         )
+
+        def entry(header: Header) -> ToppedUp:
+            return ToppedUp(
+                1, header, wish.account_id, wish.unit, wish.amount, wish.channel, wish.payment_id, lot, gifts
+            )
+
+        seq = self.append(entry, Tender.PAYMENT_ORDER)
+        payment = Payment(**msgspec.structs.asdict(wish), office_seq=seq)
+        grants.add_payment(self.tx, self.tenant_id, payment)
+        self.settle_debt(wish.account_id, wish.unit)
         return Credited(seq, again=False)
+
+    def settle_debt(self, account_id: bytes, unit: str) -> int:
+        """Pay what the guest owes in a unit out of the paid lots of the purse; return how much was paid."""
+        owed = books.balance(self.tx, self.tenant_id, Kind.GUEST_RECEIVABLE, account_id.hex(), unit)
+        if owed <= 0:
+            return 0
+        held = lots.live_lots(self.tx, self.tenant_id, [account_id], [])
+        shares = [row.share(key.lot) for key, row in held.items() if key.unit == unit and row.kind == LotKind.PAID]
+        parts: list[Part] = []
+        for share in spend_order(shares, "paid_first", now_ms=self.now_ms):
+            amount = min(share.amount, owed - sum(part.amount for part in parts))
+            if amount:
+                parts.append(Part(unit, amount, None, share.lot))
+        if parts:
+            self.append(lambda header: ReceivablePaid(1, header, account_id, tuple(parts)))
+        return sum(part.amount for part in parts)
+
+    def lease(self, hub: Hub, account_id: bytes) -> dict[LeaseKey, LeaseRow]:
+        """Lease everything an account has available to a hub, up to the hub's cap; return its leases there.
+
+        A frozen or closed hub is given nothing; the leases it holds already are returned all the same.
+        """
+        epoch = max(hub.epoch, 1)
+        if not hub.frozen and hub.closed_ms is None and hub.closed_epoch < epoch:
+            held = lots.live_lots(self.tx, self.tenant_id, [account_id], [])
+            makes = [
+                make
+                for unit in sorted({key.unit for key, row in held.items() if row.available > 0})
+                for make in self._grants(hub, epoch, account_id, {k: row for k, row in held.items() if k.unit == unit})
+            ]
+            if makes:
+                self.append_all(makes)
+        leased = grants.leases_of_accounts(self.tx, self.tenant_id, [account_id])
+        return {place: row for place, row in leased.items() if place.hub_id == hub.hub_id}
+
+    def append(self, make: Callable[[Header], Entry], tender: Tender = Tender.NONE) -> int:
+        """Append one entry to the office's chain and post it; return its seq."""
+        return self.append_all([make], tender)
+
+    def append_all(self, makes: Sequence[Callable[[Header], Entry]], tender: Tender = Tender.NONE) -> int:
+        """Append entries in order and post them together; return the last one's seq."""
+        tx, tenant_id = self.tx, self.tenant_id
+        chain = chains.chain(tx, tenant_id, tenant_id, stream=OFFICE_STREAM, epoch=OFFICE_EPOCH)
+        assert chain is not None, "open_books comes first"
+        writer = Writer(hub_id=tenant_id, venue_id=self.venue.venue_id, stream=OFFICE_STREAM, epoch=OFFICE_EPOCH)
+        booking = Booking(tx, tenant_id, writer, now_ms=self.now_ms)
+        seq, tail = chain.rec_seq, chain.tail_hash
+        for make in makes:
+            seq += 1
+            entry = make(self._header(seq, tender))
+            record = encode_entry(entry)
+            tail = chain_hash(tail, record)
+            booking.add(Arrived(entry, record, tail))
+        booking.finish()
+        chains.move_chain(tx, tenant_id, msgspec.structs.replace(chain, rec_seq=seq, tail_hash=tail))
+        return seq
+
+    # ---- inside ----
+
+    def _lot(self, wish: TopUp, number: int, kind: LotKind, terms: TopUpTerms, *, days: int | None) -> Lot:
+        """Return the facts of a lot; its id follows from the payment, so that nobody need roll dice."""
+        said = f"{wish.channel}\0{wish.payment_id}\0{number}".encode()
+        dice = hashlib.sha256(b"venuehub/lot/v1\0" + self.tenant_id + said).digest()[:_DICE]
+        lot = uuid7(unix_ms=self.now_ms, dice=dice)
+        expires_ms = None if days is None else self.now_ms + days * DAY_MS
+        return Lot(lot, kind, self.now_ms, expires_ms, wish.channel, wish.payment_id, terms.version)
 
     def _answer_again(self, wish: TopUp, known: Payment) -> Credited | TopUpRefused:
         if (known.account_id, known.unit, known.amount) == (wish.account_id, wish.unit, wish.amount):
@@ -91,60 +189,37 @@ class Desk:
             f"payment {wish.payment_id} of {wish.channel} is booked as {known.amount} {known.unit} "
             f"for account {known.account_id.hex()}, now it claims {wish.amount} {wish.unit}"
         )
-        papers.raise_alarm(self._tx, self._tenant_id, Alarm("payment_conflict", wish.account_id, why, self._now_ms))
+        papers.raise_alarm(self.tx, self.tenant_id, Alarm("payment_conflict", wish.account_id, why, self.now_ms))
         return TopUpRefused(why)
 
-    def lease(self, hub: Hub, account_id: bytes) -> dict[LeaseKey, LeaseRow]:
-        """Lease everything an account has available to a hub, up to the venue's cap; return its leases there.
-
-        A frozen hub is given nothing; the leases it holds already are returned all the same.
-        """
-        if not hub.frozen:
-            purses = books.guest_balances(self._tx, self._tenant_id, [account_id]).purses
-            for (_, unit), amount in sorted(purses.items()):
-                self._lease_unit(hub, account_id, unit, available=-amount)
-        held = grants.leases_of_accounts(self._tx, self._tenant_id, [account_id])
-        return {place: row for place, row in held.items() if place.hub_id == hub.hub_id}
-
-    def _lease_unit(self, hub: Hub, account_id: bytes, unit: str, *, available: int) -> None:
-        out = grants.outstanding(self._tx, self._tenant_id, hub.hub_id, unit=unit)
-        added = min(available, self._venue.hub_lease_cap - out)
-        if added < 1:
-            return
-        epoch = max(hub.epoch, 1)
-        place = LeaseKey(account_id, unit, hub.hub_id, epoch)
-        held = grants.leases_of_accounts(self._tx, self._tenant_id, [account_id]).get(place, LeaseRow())
-        granted = held.granted + added
-        self._append(
-            lambda header: LeaseGranted(1, header, account_id, unit, hub.hub_id, epoch, granted, added), Tender.NONE
-        )
-
-    def _append(
-        self, make: Callable[[Header], Entry], tender: Tender, *, before: Callable[[int], None] | None = None
-    ) -> int:
-        """Append one entry to the office's chain and post it; return its seq. `before` writes what belongs to it."""
-        tx, tenant_id = self._tx, self._tenant_id
-        chain = chains.chain(tx, tenant_id, tenant_id, stream=OFFICE_STREAM, epoch=OFFICE_EPOCH)
-        assert chain is not None, "open_books comes first"
-        seq = chain.rec_seq + 1
-        entry = make(self._header(seq, tender))
-        record = encode_entry(entry)
-        tail = chain_hash(chain.tail_hash, record)
-        if before is not None:
-            before(seq)
-        writer = Writer(hub_id=tenant_id, venue_id=self._venue.venue_id, stream=OFFICE_STREAM, epoch=OFFICE_EPOCH)
-        booking = Booking(tx, tenant_id, writer, now_ms=self._now_ms)
-        booking.add(Arrived(entry, record, tail))
-        booking.finish()
-        chains.move_chain(tx, tenant_id, msgspec.structs.replace(chain, rec_seq=seq, tail_hash=tail))
-        return seq
+    def _grants(
+        self, hub: Hub, epoch: int, account_id: bytes, held: dict[LotKey, LotRow]
+    ) -> list[Callable[[Header], Entry]]:
+        """Return the grants of one unit, in the order in which its lots are spent, up to the hub's cap."""
+        document = papers.newest(self.tx, self.tenant_id, hub.hub_id, "risk")
+        risk = _Risk() if document is None else msgspec.json.decode(document.body, type=_Risk)
+        cap = self.venue.hub_lease_cap if risk.lease_cap is None else risk.lease_cap
+        unit = next(iter(held)).unit
+        room = cap - grants.outstanding(self.tx, self.tenant_id, hub.hub_id, unit=unit)
+        granted = grants.live_leases(self.tx, self.tenant_id, [account_id], [key.lot for key in held])
+        makes: list[Callable[[Header], Entry]] = []
+        shares = [row.share(key.lot) for key, row in held.items()]
+        for share in spend_order(shares, risk.lot_order, now_ms=self.now_ms):
+            added = min(share.amount, room)
+            if added < 1:
+                break
+            room -= added
+            before = granted.get(LeaseKey(account_id, unit, hub.hub_id, epoch, share.lot), LeaseRow()).granted
+            facts = held[LotKey(account_id, unit, share.lot)].facts(share.lot) if share.lot else None
+            makes.append(_grant(hub, epoch, account_id, unit, before + added, added, facts))
+        return makes
 
     def _header(self, seq: int, tender: Tender) -> Header:
-        venue = self._venue
-        day = business_date(self._now_ms, timezone=venue.timezone, day_begins_minute=venue.day_begins_minute)
+        venue = self.venue
+        day = business_date(self.now_ms, timezone=venue.timezone, day_begins_minute=venue.day_begins_minute)
         return Header(
             seq=seq,
-            wall_ms=self._now_ms,
+            wall_ms=self.now_ms,
             boot_id=bytes(16),
             boottime_ms=0,
             quality=TimeQuality.SYNCED,
@@ -153,6 +228,12 @@ class Desk:
             tender=tender,
             venue=venue.venue_id,
         )
+
+
+def _grant(
+    hub: Hub, epoch: int, account_id: bytes, unit: str, granted: int, added: int, lot: Lot | None
+) -> Callable[[Header], Entry]:
+    return lambda header: LeaseGranted(1, header, account_id, unit, hub.hub_id, epoch, granted, added, lot)
 
 
 def venue_of(tx: Transaction, tenant_id: bytes, venue_id: bytes) -> Venue:

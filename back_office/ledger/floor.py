@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from back_office.ledger.booking import Finding
+from back_office.ledger.findings import Finding
 from back_office.store import papers
 from back_office.store.engine import Transaction
 from payment_core.journal import Entry, Held

@@ -7,16 +7,27 @@ from typing import Final
 import msgspec
 
 from back_office.ledger.authorizations import Authorizations
-from back_office.ledger.booking import OWED, Writer, full_name, prove_accounts
+from back_office.ledger.booking import OWED
 from back_office.ledger.faults import BooksBrokenError
-from back_office.ledger.lease_book import lease_moves
-from back_office.store import books, chains, grants, places
+from back_office.ledger.findings import Writer, full_name
+from back_office.ledger.proof import prove_accounts
+from back_office.ledger.recount import GUEST_KINDS, Recount
+from back_office.store import books, chains, places
 from back_office.store.books import AccountName, Balance
 from back_office.store.chains import Chain, EntryRow
 from back_office.store.engine import Transaction
-from payment_core.accounts import Kind
 from payment_core.errors import VaultError
-from payment_core.journal import CoinBooked, Declined, Entry, Held, LeaseGranted, ToppedUp, chain_hash, decode_entry
+from payment_core.journal import (
+    BroughtIn,
+    CoinBooked,
+    Declined,
+    Entry,
+    Held,
+    PaidOutHere,
+    Refunded,
+    chain_hash,
+    decode_entry,
+)
 from payment_core.posting import postings
 
 _PAGE: Final = 1_000
@@ -48,9 +59,7 @@ class _Recomputed(msgspec.Struct):
 
     balances: Sums
     days: defaultdict[tuple[int, int, int, AccountName, str], int]
-    granted: defaultdict[grants.LeaseKey, int]
-    claimed: defaultdict[grants.LeaseKey, int]
-    deposits: defaultdict[tuple[bytes, str], int]
+    guests: Recount
     events: Counter[tuple[object, ...]]
     authorizations: Authorizations = msgspec.field(default_factory=Authorizations)
     impossible: list[str] = msgspec.field(default_factory=list)
@@ -60,16 +69,14 @@ def prove_books(tx: Transaction, tenant_id: bytes) -> Proof:
     """Recompute postings, balances, days, leases and chains from the entries and compare each with what is kept."""
     proof = Proof()
     venue_of = {hub.hub_id: hub.venue_id for hub in places.hubs(tx, tenant_id)}
-    found = _Recomputed(
-        defaultdict(int), defaultdict(int), defaultdict(int), defaultdict(int), defaultdict(int), Counter()
-    )
+    found = _Recomputed(defaultdict(int), defaultdict(int), Recount(), Counter())
     first_venue = places.venues(tx, tenant_id)[0].venue_id
     for chain in chains.chains(tx, tenant_id):
         venue_id = venue_of.get(chain.hub_id, first_venue)
         writer = Writer(hub_id=chain.hub_id, venue_id=venue_id, stream=chain.stream, epoch=chain.epoch)
         _prove_chain(tx, tenant_id, chain, writer, proof, found)
     _prove_sums(tx, tenant_id, proof, found)
-    _prove_leases(tx, tenant_id, proof, found)
+    _prove_guests(tx, tenant_id, proof, found)
     proof.duplicates = sum(count - 1 for count in found.events.values())
     if proof.duplicates:
         proof.fault(f"{proof.duplicates} events are booked more than once")
@@ -122,43 +129,46 @@ def _prove_entry(row: EntryRow, writer: Writer, stored: list[Balance], proof: Pr
     for posting in stored:
         found.balances[posting.account, posting.unit] += posting.amount
         found.days[row.business_date, row.type, entry.header.tender, posting.account, posting.unit] += posting.amount
-    if _folded(stored) != _folded(
-        Balance(full_name(posting.account, writer, entry), posting.unit, posting.amount) for posting in postings(entry)
-    ):
+    said = [Balance(full_name(row.account, writer, entry), row.unit, row.amount) for row in postings(entry)]
+    if not _agree(stored, said):
         proof.fault(f"entry {row.seq} of {row.hub_id.hex()}: its postings are not what the entry says")
-    _count(entry, writer, found)
+    _count(entry, writer, stored, found)
     wrong = found.authorizations.take(entry)
     if wrong and len(found.impossible) < _MOST_FAULTS:
         what = f"entry {row.seq} of {row.hub_id.hex()}: {type(entry).__name__}"
         found.impossible.append(f"{what} is impossible: {wrong}")
 
 
-def _folded(rows: "Iterator[Balance] | list[Balance]") -> dict[tuple[AccountName, str], int]:
-    """Add postings up, an over-claim with the lease it went beyond: how the two share is the leases' proof."""
+def _agree(stored: list[Balance], said: list[Balance]) -> bool:
+    """Say whether stored postings are what the entry says, but for what a hub had no right to.
+
+    That is booked beside the guests: so the two may differ in guests' accounts and over-claims, by nothing in sum.
+    Which of these it was to be is proven by the leases, the lots and what is on its way.
+    """
     sums: Sums = defaultdict(int)
-    for row in rows:
-        name = row.account
-        kind = Kind.LEASE if name.kind is Kind.OVERCLAIM else name.kind
-        sums[AccountName(kind, name.key, name.scope_id), row.unit] += row.amount
-    return {place: amount for place, amount in sums.items() if amount}
+    units: defaultdict[str, int] = defaultdict(int)
+    for row, sign in (*((row, 1) for row in stored), *((row, -1) for row in said)):
+        sums[row.account, row.unit] += sign * row.amount
+        units[row.unit] += sign * row.amount
+    beside = all(name.kind in GUEST_KINDS for (name, _), amount in sums.items() if amount)
+    return beside and not any(units.values())
 
 
-def _count(entry: Entry, writer: Writer, found: _Recomputed) -> None:
+def _count(entry: Entry, writer: Writer, stored: list[Balance], found: _Recomputed) -> None:
     match entry:
-        case ToppedUp():
-            found.deposits[entry.account_id, entry.unit] += entry.amount
-        case LeaseGranted():
-            found.granted[grants.LeaseKey(entry.account_id, entry.unit, entry.hub, entry.lease_epoch)] += entry.added
         case Held() | Declined():
             found.events[writer.hub_id, "tap", entry.reader, entry.event_epoch, entry.event_seq] += 1
         case CoinBooked():
             found.events[writer.hub_id, "coin", entry.device, entry.event_epoch, entry.event_seq] += 1
+        case BroughtIn():
+            found.events["intake", entry.intake_id] += 1
+        case PaidOutHere():
+            found.events["payout", entry.payout_id] += 1
+        case Refunded() if entry.refund_id:
+            found.events["refund", entry.refund_id] += 1
         case _:
             pass
-    for move in lease_moves(entry):
-        if move.epoch != 0:
-            epoch = writer.epoch if move.epoch is None else move.epoch
-            found.claimed[grants.LeaseKey(move.account_id, move.unit, writer.hub_id, epoch)] += move.amount
+    found.guests.take(entry, writer, stored)
 
 
 def _prove_sums(tx: Transaction, tenant_id: bytes, proof: Proof, found: _Recomputed) -> None:
@@ -192,20 +202,10 @@ def _prove_sums(tx: Transaction, tenant_id: bytes, proof: Proof, found: _Recompu
             proof.fault(f"the books do not balance: {unit} is off by {amount}")
 
 
-def _prove_leases(tx: Transaction, tenant_id: bytes, proof: Proof, found: _Recomputed) -> None:
-    kept = grants.leases(tx, tenant_id)
-    for place in kept.keys() | found.granted.keys() | found.claimed.keys():
-        row = kept.get(place, grants.LeaseRow())
-        kept_as = (row.granted, row.settled + row.overclaimed)
-        entries_say = (found.granted.get(place, 0), found.claimed.get(place, 0))
-        if kept_as != entries_say:
-            where = f"lease of {place.account_id.hex()} {place.unit} at {place.hub_id.hex()}"
-            proof.fault(f"{where}: granted and claimed are {kept_as}, the entries say {entries_say}")
-    accounts = {place.account_id for place in kept} | {account_id for account_id, _ in found.deposits}
-    booked = grants.deposits(tx, tenant_id, accounts)
-    if booked != dict(found.deposits):
-        proof.fault("the payments are not what the top-up entries say")
+def _prove_guests(tx: Transaction, tenant_id: bytes, proof: Proof, found: _Recomputed) -> None:
+    for text in found.guests.compare(tx, tenant_id):
+        proof.fault(text)
     try:
-        prove_accounts(tx, tenant_id, accounts)
+        prove_accounts(tx, tenant_id, found.guests.accounts)
     except BooksBrokenError as error:
         proof.fault(str(error))

@@ -48,10 +48,11 @@ class DayPlace(msgspec.Struct, frozen=True):
 
 
 class GuestBalances(msgspec.Struct, frozen=True):
-    """Guests' balances as the ledger signs them: purses by (account, unit), leases by (account, unit, hub)."""
+    """Guests' balances as the ledger signs them: purses and passing by (account, unit), leases by (…, hub)."""
 
     purses: dict[tuple[bytes, str], int]
     leases: dict[tuple[bytes, str, bytes], int]
+    passing: dict[tuple[bytes, str], int]
 
 
 class Balance(msgspec.Struct, frozen=True):
@@ -201,22 +202,38 @@ def balances_by_kind(tx: Transaction, tenant_id: bytes) -> list[tuple[Kind, str,
     return [(Kind(kind), unit, int(amount)) for kind, unit, amount in tx.execute(query)]
 
 
+_OF_GUESTS = _BALANCE_ROWS.where(
+    ACCOUNTS.c.tenant_id == sa.bindparam("tenant"),
+    ACCOUNTS.c.kind.in_([Kind.PURSE.value, Kind.LEASE.value, Kind.PASSING.value]),
+    ACCOUNTS.c.key.in_(sa.bindparam("keys", expanding=True)),
+)
+
+
 def guest_balances(tx: Transaction, tenant_id: bytes, account_ids: Iterable[bytes]) -> GuestBalances:
-    """Return what the books say some guests have, at the office and at hubs."""
-    found = GuestBalances({}, {})
+    """Return what the books say some guests have: at the office, at hubs, and on its way."""
+    found = GuestBalances({}, {}, {})
     for keys in chunks(account_id.hex() for account_id in account_ids):
-        query = _BALANCE_ROWS.where(
-            ACCOUNTS.c.tenant_id == tenant_id,
-            ACCOUNTS.c.kind.in_([Kind.PURSE.value, Kind.LEASE.value]),
-            ACCOUNTS.c.key.in_(keys),
-        )
-        for row in tx.execute(query).mappings():
-            account_id = bytes.fromhex(row["key"])
-            if row["kind"] == Kind.PURSE:
-                found.purses[account_id, row["unit"]] = row["amount"]
+        for kind, key, scope_id, unit, amount in tx.execute(_OF_GUESTS, {"tenant": tenant_id, "keys": keys}):
+            account_id = bytes.fromhex(key)
+            if kind == Kind.LEASE:
+                found.leases[account_id, unit, scope_id] = amount
             else:
-                found.leases[account_id, row["unit"], row["scope_id"]] = row["amount"]
+                (found.purses if kind == Kind.PURSE else found.passing)[account_id, unit] = amount
     return found
+
+
+def balance(
+    tx: Transaction, tenant_id: bytes, kind: Kind, key: str, unit: str, *, scope_id: bytes = b""
+) -> int:
+    """Return what one account holds of a unit."""
+    query = _BALANCE_ROWS.with_only_columns(BALANCES.c.amount).where(
+        ACCOUNTS.c.tenant_id == tenant_id,
+        ACCOUNTS.c.kind == kind.value,
+        ACCOUNTS.c.key == key,
+        ACCOUNTS.c.scope_id == scope_id,
+        BALANCES.c.unit == unit,
+    )
+    return int(tx.execute(query).scalar() or 0)
 
 
 class DayRow(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """Leases as the office knows them, and the payments that put money into purses."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -12,30 +12,35 @@ from back_office.store.tables import LEASES, PAYMENTS
 
 
 class LeaseKey(msgspec.Struct, frozen=True, order=True):
-    """One lease: an account's money in one unit at one hub, under the hub's epoch."""
+    """One lease: an account's money in one unit and lot at one hub, under the hub's epoch. lot empty: none is named."""
 
     account_id: bytes
     unit: str
     hub_id: bytes
     epoch: int
+    lot: bytes = b""
 
 
 class LeaseRow(msgspec.Struct, frozen=True):
-    """What was given to the hub (`granted`), what of it is spent (`settled`), and what was claimed beyond.
+    """What the office gave to the hub (`granted`), what of it is spent (`settled`), and what was claimed beyond.
 
     `overclaimed` is negative where a hub gave back more than it had claimed. `granted_seq`: the office's entry of the
-    last grant, 0 where there was none.
+    last grant, 0 where there was none. `taken`: came by voucher or slip, or was brought in. `moved`: returned, passed
+    on, paid out. `beyond`: what a hub wanted to return and never had; nobody was credited.
     """
 
     granted: int = 0
     settled: int = 0
     overclaimed: int = 0
     granted_seq: int = 0
+    taken: int = 0
+    moved: int = 0
+    beyond: int = 0
 
     @property
     def left(self) -> int:
         """What the hub may still spend, as far as the office has heard."""
-        return self.granted - self.settled
+        return self.granted + self.taken - self.settled - self.moved
 
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,17 +54,47 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
     office_seq: int
 
 
-def _lease(row: sa.RowMapping) -> tuple[LeaseKey, LeaseRow]:
-    place = LeaseKey(row["account_id"], row["unit"], row["hub_id"], row["epoch"])
-    return place, LeaseRow(row["granted"], row["settled"], row["overclaimed"], row["granted_seq"])
+_KEY: Final = LeaseKey.__struct_fields__
+_COUNTERS: Final = LeaseRow.__struct_fields__
+_LEFT: Final = LEASES.c.granted + LEASES.c.taken - LEASES.c.settled - LEASES.c.moved
+_ROWS: Final = sa.select(*(LEASES.c[name] for name in (*_KEY, *_COUNTERS))).where(
+    LEASES.c.tenant_id == sa.bindparam("tenant")
+)
+_OF_ACCOUNTS: Final = _ROWS.where(LEASES.c.account_id.in_(sa.bindparam("accounts", expanding=True)))
+_LIVE: Final = _OF_ACCOUNTS.where((_LEFT > 0) | LEASES.c.lot.in_(sa.bindparam("lots", expanding=True)))
+_OF_HUB: Final = _ROWS.where(
+    LEASES.c.hub_id == sa.bindparam("hub"), LEASES.c.granted_seq > sa.bindparam("after")
+)
+_INSERT: Final = sa.insert(LEASES)
+_UPDATE: Final = (
+    sa.update(LEASES)
+    .where(LEASES.c.tenant_id == sa.bindparam("b_tenant"))
+    .where(*(LEASES.c[name] == sa.bindparam(f"b_{name}") for name in _KEY))
+    .values({name: sa.bindparam(f"b_{name}") for name in _COUNTERS})
+)
+
+
+def _lease(row: sa.Row[Any]) -> tuple[LeaseKey, LeaseRow]:
+    keys = len(_KEY)
+    return LeaseKey(*row[:keys]), LeaseRow(*row[keys:])
 
 
 def leases_of_accounts(tx: Transaction, tenant_id: bytes, account_ids: Iterable[bytes]) -> dict[LeaseKey, LeaseRow]:
     """Return all leases of some accounts, at whatever hub."""
     found: dict[LeaseKey, LeaseRow] = {}
     for ids in chunks(account_ids):
-        query = sa.select(LEASES).where(LEASES.c.tenant_id == tenant_id, LEASES.c.account_id.in_(ids))
-        found.update(_lease(row) for row in tx.execute(query).mappings())
+        found.update(map(_lease, tx.execute(_OF_ACCOUNTS, {"tenant": tenant_id, "accounts": ids})))
+    return found
+
+
+def live_leases(
+    tx: Transaction, tenant_id: bytes, account_ids: Iterable[bytes], lots: Iterable[bytes]
+) -> dict[LeaseKey, LeaseRow]:
+    """Return the leases of some accounts that have anything left, and those of some lots."""
+    found: dict[LeaseKey, LeaseRow] = {}
+    named = list(lots)
+    for ids in chunks(account_ids):
+        found.update(map(_lease, tx.execute(_LIVE, {"tenant": tenant_id, "accounts": ids, "lots": named})))
     return found
 
 
@@ -67,24 +102,27 @@ def leases_of_hub(
     tx: Transaction, tenant_id: bytes, hub_id: bytes, *, granted_after: int = -1
 ) -> dict[LeaseKey, LeaseRow]:
     """Return a hub's leases, or those whose last grant stands behind the office's entry `granted_after`."""
-    query = sa.select(LEASES).where(
-        LEASES.c.tenant_id == tenant_id, LEASES.c.hub_id == hub_id, LEASES.c.granted_seq > granted_after
-    )
-    return dict(_lease(row) for row in tx.execute(query).mappings())
+    return dict(map(_lease, tx.execute(_OF_HUB, {"tenant": tenant_id, "hub": hub_id, "after": granted_after})))
 
 
 def leases(tx: Transaction, tenant_id: bytes) -> dict[LeaseKey, LeaseRow]:
     """Return every lease of a tenant."""
-    query = sa.select(LEASES).where(LEASES.c.tenant_id == tenant_id)
-    return dict(_lease(row) for row in tx.execute(query).mappings())
+    return dict(map(_lease, tx.execute(_ROWS, {"tenant": tenant_id})))
 
 
 def outstanding(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, unit: str) -> int:
     """Return how much of a unit one hub may still spend over all its leases."""
-    query = sa.select(sa.func.sum(LEASES.c.granted - LEASES.c.settled)).where(
+    query = sa.select(sa.func.sum(_LEFT)).where(
         LEASES.c.tenant_id == tenant_id, LEASES.c.hub_id == hub_id, LEASES.c.unit == unit
     )
     return int(tx.execute(query).scalar() or 0)
+
+
+def left_at_hubs(tx: Transaction, tenant_id: bytes) -> list[tuple[bytes, str, int]]:
+    """Return what each hub may still spend, as (hub, unit, amount)."""
+    query = sa.select(LEASES.c.hub_id, LEASES.c.unit, sa.func.sum(_LEFT)).where(LEASES.c.tenant_id == tenant_id)
+    rows = tx.execute(query.group_by(LEASES.c.hub_id, LEASES.c.unit).order_by(LEASES.c.hub_id, LEASES.c.unit))
+    return [(hub_id, unit, int(amount)) for hub_id, unit, amount in rows if amount]
 
 
 def write_leases(
@@ -97,9 +135,10 @@ def write_leases(
         if place not in known
     ]
     if fresh:
-        tx.execute(sa.insert(LEASES), fresh)
+        tx.execute(_INSERT, fresh)
     moved = [
         {
+            "b_tenant": tenant_id,
             **{f"b_{name}": value for name, value in msgspec.structs.asdict(place).items()},
             **{f"b_{name}": value for name, value in msgspec.structs.asdict(row).items()},
         }
@@ -107,10 +146,7 @@ def write_leases(
         if place in known
     ]
     if moved:
-        names = LeaseKey.__struct_fields__
-        where = [LEASES.c.tenant_id == tenant_id, *(LEASES.c[name] == sa.bindparam(f"b_{name}") for name in names)]
-        values: dict[str, Any] = {name: sa.bindparam(f"b_{name}") for name in LeaseRow.__struct_fields__}
-        tx.execute(sa.update(LEASES).where(*where).values(values), moved)
+        tx.execute(_UPDATE, moved)
 
 
 def payment(tx: Transaction, tenant_id: bytes, *, channel: str, payment_id: str) -> Payment | None:
@@ -122,18 +158,13 @@ def payment(tx: Transaction, tenant_id: bytes, *, channel: str, payment_id: str)
     return None if row is None else Payment(**{name: row[name] for name in Payment.__struct_fields__})
 
 
+def payments(tx: Transaction, tenant_id: bytes) -> list[Payment]:
+    """Return every payment of a tenant."""
+    query = sa.select(PAYMENTS).where(PAYMENTS.c.tenant_id == tenant_id)
+    names = Payment.__struct_fields__
+    return [Payment(**{name: row[name] for name in names}) for row in tx.execute(query).mappings()]
+
+
 def add_payment(tx: Transaction, tenant_id: bytes, booked: Payment) -> None:
     """Write a booked payment down; the primary key refuses the same id twice."""
     tx.execute(sa.insert(PAYMENTS), [{"tenant_id": tenant_id, **msgspec.structs.asdict(booked)}])
-
-
-def deposits(tx: Transaction, tenant_id: bytes, account_ids: Iterable[bytes]) -> dict[tuple[bytes, str], int]:
-    """Return what came in for some accounts, by (account, unit)."""
-    found: dict[tuple[bytes, str], int] = {}
-    for ids in chunks(account_ids):
-        query = sa.select(PAYMENTS.c.account_id, PAYMENTS.c.unit, sa.func.sum(PAYMENTS.c.amount)).where(
-            PAYMENTS.c.tenant_id == tenant_id, PAYMENTS.c.account_id.in_(ids)
-        )
-        for account_id, unit, amount in tx.execute(query.group_by(PAYMENTS.c.account_id, PAYMENTS.c.unit)):
-            found[account_id, unit] = int(amount)
-    return found

@@ -24,7 +24,8 @@ HUBS: Final = Table(
     value("sign_key", RAW), value("seal_key", RAW), value("enrolled_ms", WHOLE), value("epoch", WHOLE),
     value("allowed_epoch", WHOLE), value("frozen", TEXT), value("hello_number", WHOLE), value("nonce", RAW),
     value("last_seen_ms", WHOLE, optional=True), value("sealed_seq", WHOLE),
-    value("outbox_entries", WHOLE), value("outbox_age_ms", WHOLE),
+    value("outbox_entries", WHOLE), value("outbox_age_ms", WHOLE), value("closed_ms", WHOLE, optional=True),
+    value("closed_epoch", WHOLE),
 )  # fmt: skip
 CHAINS: Final = Table(
     "chains", METADATA, key("tenant_id", RAW), key("hub_id", RAW), key("stream", WHOLE), key("epoch", WHOLE),
@@ -64,8 +65,32 @@ DAYS: Final = Table(
 )  # fmt: skip
 LEASES: Final = Table(
     "leases", METADATA, key("tenant_id", RAW), key("account_id", RAW), key("unit", TEXT), key("hub_id", RAW),
-    key("epoch", WHOLE), value("granted", WHOLE), value("settled", WHOLE), value("overclaimed", WHOLE),
-    value("granted_seq", WHOLE),
+    key("epoch", WHOLE), key("lot", RAW), value("granted", WHOLE), value("settled", WHOLE),
+    value("overclaimed", WHOLE), value("granted_seq", WHOLE), value("taken", WHOLE), value("moved", WHOLE),
+    value("beyond", WHOLE),
+)  # fmt: skip
+LOTS: Final = Table(
+    "lots", METADATA, key("tenant_id", RAW), key("account_id", RAW), key("unit", TEXT), key("lot", RAW),
+    value("kind", WHOLE), value("opened_ms", WHOLE), value("expires_ms", WHOLE, optional=True),
+    value("channel", TEXT), value("payment_id", TEXT), value("terms", WHOLE), value("deposited", WHOLE),
+    value("covered", WHOLE), value("paid_out", WHOLE), value("available", WHOLE),
+)  # fmt: skip
+PASSING: Final = Table(
+    "passing", METADATA, key("tenant_id", RAW), key("pass_id", RAW), key("to_hub", RAW), key("unit", TEXT),
+    key("lot", RAW), value("account_id", RAW), value("from_hub", RAW), value("given", WHOLE), value("taken", WHOLE),
+    value("returned", WHOLE), value("risked", WHOLE), value("given_ms", WHOLE, optional=True),
+    value("taken_ms", WHOLE, optional=True), value("taker", RAW),
+)  # fmt: skip
+ACTS: Final = Table(
+    "acts", METADATA, key("tenant_id", RAW), key("kind", TEXT), key("act_id", RAW), value("content", RAW),
+    value("office_seq", WHOLE), value("at_ms", WHOLE),
+)  # fmt: skip
+AUDIT: Final = Table(
+    "audit", METADATA, key("tenant_id", RAW), key("audit_no", WHOLE), value("at_ms", WHOLE), value("who", TEXT),
+    value("what", TEXT), value("subject_id", RAW), value("note", TEXT),
+)  # fmt: skip
+TERMS: Final = Table(
+    "terms", METADATA, key("tenant_id", RAW), key("version", WHOLE), value("body", RAW), value("created_ms", WHOLE),
 )  # fmt: skip
 PAYMENTS: Final = Table(
     "payments", METADATA, key("tenant_id", RAW), key("channel", TEXT), key("payment_id", TEXT),

@@ -10,7 +10,7 @@ import msgspec
 from back_office.fleet.founding import HUB_LEASE_CAP, found_office, pin_hub
 from back_office.ledger.desk import Desk, TopUp
 from back_office.ledger.verify import Proof, prove_books
-from back_office.store import people, places
+from back_office.store import lots, people, places
 from back_office.store.engine import Store, open_store, sqlite_url
 from back_office.store.people import GuestAccount
 from back_office.store.places import Tenant
@@ -69,6 +69,7 @@ class HubPen:
         self.tail = CHAIN_START
         self.hellos = 0
         self.records: list[tuple[bytes, bytes]] = []
+        self.lots: dict[tuple[bytes | None, str], bytes] = {}
         self.write(lambda header: EpochOpened(1, header, epoch))
 
     def header(self, *, authorization: int = 0, tender: Tender = Tender.PURSE) -> EntryHeader:
@@ -88,12 +89,23 @@ class HubPen:
         )
 
     def write(self, make, *, authorization: int = 0) -> Entry:
-        entry = make(self.header(authorization=authorization))
+        entry = self._with_lots(make(self.header(authorization=authorization)))
         record = encode_entry(entry)
         head = chain_hash(self.records[-1][1] if self.records else CHAIN_START, record)
         self.records.append((record, head))
         self.seq += 1
         return entry
+
+    def _with_lots(self, entry: Entry) -> Entry:
+        """Name the account's first lot in parts of leases that name none, as a hub does."""
+        account_id = getattr(entry, "account_id", None)
+
+        def named(part: Part) -> Part:
+            lot = self.lots.get((account_id, part.unit), b"") if part.lease_epoch and not part.lot else part.lot
+            return msgspec.structs.replace(part, lot=lot)
+
+        fields = [name for name in ("parts", "released") if isinstance(getattr(entry, name, None), tuple)]
+        return msgspec.structs.replace(entry, **{name: tuple(map(named, getattr(entry, name))) for name in fields})
 
     def held(self, amount: int, *, account: bytes = GUEST, unit: str = "CNY", authorization: int = 1, epoch=1) -> Entry:
         parts = (Part(unit, amount, epoch),)
@@ -187,6 +199,7 @@ class Office:
         self.file = folder / "office.sqlite"
         self.now_ms = WALL_MS
         self.file.write_bytes(founded())
+        self.lots: dict[tuple[bytes | None, str], bytes] = {}
         self.store: Store = open_store(sqlite_url(self.file))
         self.hub = self.enroll(HUB, "hall")
         self.start()
@@ -198,7 +211,9 @@ class Office:
     def enroll(self, hub_id: bytes, name: str) -> HubPen:
         identity = enroll_hub(KEYS, hub_id=hub_id, venue_id=VENUE, epoch=1, broker_host="127.0.0.1", broker_port=1883)
         pin_hub(self.store, TENANT, pinned(identity), venue_id=VENUE, name=name, now_ms=WALL_MS)
-        return HubPen(identity)
+        pen = HubPen(identity)
+        pen.lots = self.lots
+        return pen
 
     def desk(self, tx) -> Desk:
         return Desk(tx, TENANT, places.venues(tx, TENANT)[0], now_ms=self.now_ms)
@@ -206,7 +221,10 @@ class Office:
     def top_up(self, amount: int, *, account: bytes = GUEST, unit: str = "CNY", payment: str = "p1"):
         wish = TopUp(account_id=account, unit=unit, amount=amount, channel="counter", payment_id=payment)
         with self.store.writing() as tx:
-            return self.desk(tx).top_up(wish)
+            outcome = self.desk(tx).top_up(wish)
+            for key in lots.lots_of_payment(tx, TENANT, channel="counter", payment_id=payment):
+                self.lots.setdefault((key.account_id, key.unit), key.lot)
+            return outcome
 
     def lease(self, *, account: bytes = GUEST, hub_id: bytes = HUB) -> int:
         """Lease all of an account's money to a hub; return the sum of its granted totals there."""

@@ -4,11 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from back_office.ledger.lease_book import LeaseMove, give_back, lease_moves, spend
+from back_office.ledger.lease_book import give_back, spend
 from back_office.store.grants import LeaseRow
-from payment_core.accounts import Kind
-from payment_core.posting import postings
-from tests.support.strategies import entries
 
 
 @pytest.mark.parametrize(
@@ -50,23 +47,3 @@ def test_a_lease_never_leaves_its_bounds_and_nothing_is_lost(granted, steps):
         row = step.row
         assert 0 <= row.settled <= row.granted == granted
         assert row.settled + row.overclaimed == net
-
-
-@given(entries)
-def test_lease_moves_are_the_postings_on_leases_and_on_the_floor(entry):
-    from payment_core.journal import LeaseGranted  # noqa: PLC0415 - the office's own grants are no move of a hub
-
-    if isinstance(entry, LeaseGranted):
-        assert list(lease_moves(entry)) == []
-        return
-    moved, posted = {}, {}
-    for move in lease_moves(entry):
-        assert isinstance(move, LeaseMove)
-        if move.epoch != 0:
-            moved[move.unit] = moved.get(move.unit, 0) + move.amount
-    for row in postings(entry):
-        if row.account.kind is Kind.LEASE:
-            posted[row.unit] = posted.get(row.unit, 0) + row.amount
-    assert {unit: amount for unit, amount in moved.items() if amount} == {
-        unit: amount for unit, amount in posted.items() if amount
-    }

@@ -1,0 +1,180 @@
+"""What each entry of a hub does to guests' money: spent, given back, returned, passed on, taken in, brought in."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from back_office.ledger.findings import Finding
+from back_office.ledger.guest_sheet import Sheet
+from back_office.ledger.lease_book import arrive, give_back, hand_back, pass_on, spend
+from back_office.ledger.passing import Judgement, SignedVoucher, judge_slip, judge_voucher
+from back_office.store import places
+from back_office.store.grants import LeaseKey
+from back_office.store.lots import LotKey, LotRow, PassKey, PassRow, pass_id
+from payment_core.accounts import Kind
+from payment_core.journal import (
+    BroughtIn,
+    Captured,
+    DepositReturned,
+    DepositTaken,
+    Entry,
+    Expired,
+    Held,
+    Increased,
+    LeasePassed,
+    LeaseReturned,
+    LeaseTaken,
+    PaidOutHere,
+    Part,
+    Refunded,
+    SlipTaken,
+    TipGiven,
+    Voided,
+    VoucherTaken,
+)
+
+
+def held(sheet: Sheet, entry: Held | Increased | DepositTaken | TipGiven) -> None:
+    """Spend."""
+    for key, amount in sheet.leased(entry.account_id, entry.parts):
+        row = sheet.leases.get(key)
+        sheet.move(key, spend(row, amount) if amount >= 0 else give_back(row, -amount), entry)
+
+
+def given_back(sheet: Sheet, entry: Voided | Expired | Refunded | DepositReturned) -> None:
+    """Undo spending."""
+    _give_back(sheet, entry, entry.account_id, entry.parts)
+
+
+def captured(sheet: Sheet, entry: Captured) -> None:
+    """Undo the part that was not captured."""
+    _give_back(sheet, entry, entry.account_id, entry.released)
+
+
+def lease_taken(sheet: Sheet, entry: LeaseTaken) -> None:
+    """Compare what a hub says it was given."""
+    lot = entry.lot.lot if entry.lot else b""
+    place = LeaseKey(entry.account_id, entry.unit, sheet.writer.hub_id, entry.lease_epoch, lot)
+    given = sheet.leases.get(place).granted
+    if entry.granted > given:
+        text = f"entry {entry.header.seq}: it took a lease of {entry.granted} {entry.unit}, it was given {given}"
+        sheet.findings.append(Finding("foreign_grant", text))
+
+
+def returned(sheet: Sheet, entry: LeaseReturned) -> None:
+    """Bring leased money back into the purse: what the lease has, and nothing beyond."""
+    for part in entry.parts:
+        key = sheet.lease_of(entry.account_id, part)
+        step = hand_back(sheet.leases.get(key), part.amount)
+        sheet.leases.now[key] = step.row
+        sheet.available(LotKey(entry.account_id, part.unit, part.lot), step.settled)
+        if step.overclaimed:
+            sheet.post(Kind.LEASE, key, -step.overclaimed)
+            sheet.post(Kind.PURSE, key, step.overclaimed)
+            sheet.find(entry, f"it returned {step.overclaimed} {part.unit} beyond the lease")
+
+
+def passed(sheet: Sheet, entry: LeasePassed) -> None:
+    """Put leased money on its way to another hub."""
+    number = pass_id(sheet.writer.hub_id, sheet.writer.epoch, entry.header.seq)
+    for part in entry.parts:
+        key = sheet.lease_of(entry.account_id, part)
+        step = pass_on(sheet.leases.get(key), part.amount)
+        sheet.move(key, step, entry)
+        sheet.cover(key, step.overclaimed)
+        way = PassKey(number, entry.to_hub, part.unit, part.lot)
+        sheet.give(way, entry.account_id, sheet.writer.hub_id, part.amount)
+    told = [row for key, row in sheet.passing.now.items() if key.pass_id == number and row.taken]
+    if told and any(row.waiting for key, row in sheet.passing.now.items() if key.pass_id == number):
+        sheet.find(entry, "it signed this voucher for something else too")
+
+
+def paid_out_here(sheet: Sheet, entry: PaidOutHere) -> None:
+    """Let leased money go into the guest's hand."""
+    for part in entry.parts:
+        key = sheet.lease_of(entry.account_id, part)
+        step = pass_on(sheet.leases.get(key), part.amount)
+        sheet.move(key, step, entry)
+        sheet.pay_out(LotKey(entry.account_id, part.unit, part.lot), step.settled)
+
+
+def brought_in(sheet: Sheet, entry: BroughtIn) -> None:
+    """Deposit what a guest brought in at a hub: it is leased there at once."""
+    facts = {lot.lot: lot for lot in entry.lots}
+    for part in (*entry.parts, *entry.gifts):
+        key = sheet.lease_of(entry.account_id, part)
+        sheet.leases.now[key] = arrive(sheet.leases.get(key), part.amount)
+        sheet.deposit(LotKey(entry.account_id, part.unit, part.lot), part.amount, facts.get(part.lot))
+
+
+def voucher_taken(sheet: Sheet, entry: VoucherTaken) -> None:
+    """Take a voucher in, after its giver's signature and all that is known of its number."""
+    number = pass_id(entry.from_hub, entry.from_epoch, entry.from_seq)
+    rows = {key: row for key, row in sheet.passing.now.items() if key.pass_id == number}
+    giver = places.hub(sheet.tx, sheet.tenant_id, entry.from_hub)
+    signed: SignedVoucher | None = None
+    if giver is not None and sheet.read_voucher is not None:
+        signed = sheet.read_voucher(entry.from_hub, entry.voucher)
+    closed = giver is not None and giver.closed_ms is not None
+    verdict = judge_voucher(entry, sheet.writer.hub_id, signed, rows, giver_closed=closed)
+    _take_in(sheet, entry, verdict, number, sheet.writer.hub_id, entry.from_hub)
+
+
+def slip_taken(sheet: Sheet, entry: SlipTaken) -> None:
+    """Take a slip in, once."""
+    rows = {key: row for key, row in sheet.passing.now.items() if key.pass_id == entry.slip_id}
+    verdict = judge_slip(entry, sheet.writer.hub_id, rows)
+    _take_in(sheet, entry, verdict, entry.slip_id, b"", sheet.writer.hub_id)
+
+
+def _give_back(sheet: Sheet, entry: Entry, account_id: bytes | None, parts: Iterable[Part]) -> None:
+    for key, amount in sheet.leased(account_id, parts):
+        row = sheet.leases.get(key)
+        sheet.move(key, give_back(row, amount) if amount >= 0 else spend(row, -amount), entry)
+
+
+def _take_in(
+    sheet: Sheet, entry: VoucherTaken | SlipTaken, verdict: Judgement, number: bytes, to_hub: bytes, at_risk: bytes
+) -> None:
+    if verdict.why:
+        text = f"entry {entry.header.seq}: {verdict.why}"
+        sheet.findings.append(Finding(verdict.kind, text, verdict.blamed))
+    facts = {lot.lot: lot for lot in entry.lots}
+    for part in entry.parts:
+        key, lot = sheet.lease_of(entry.account_id, part), LotKey(entry.account_id, part.unit, part.lot)
+        if verdict.verdict == "refused":
+            sheet.post(Kind.LEASE, key, part.amount)
+            sheet.post(Kind.PASSING, key, -part.amount)
+            continue
+        sheet.leases.now[key] = arrive(sheet.leases.get(key), part.amount)
+        if lot not in sheet.lots.now and part.lot in facts:
+            sheet.lots.now[lot] = LotRow.of(facts[part.lot])
+        _note_taken(sheet, PassKey(number, to_hub, part.unit, part.lot), entry, part.amount, verdict, at_risk)
+
+
+def _note_taken(
+    sheet: Sheet, way: PassKey, entry: VoucherTaken | SlipTaken, amount: int, verdict: Judgement, at_risk: bytes
+) -> None:
+    giver = entry.from_hub if isinstance(entry, VoucherTaken) else sheet.tenant_id
+    row = sheet.passing.now.get(way, PassRow(entry.account_id, giver))
+    if verdict.verdict == "taken":
+        row = replace(row, taken=row.taken + amount)
+    else:
+        row = replace(row, risked=row.risked + amount)
+        key = LeaseKey(entry.account_id, way.unit, at_risk, 0, way.lot)
+        sheet.post(Kind.PASSING, key, -amount)
+        sheet.post(Kind.OVERCLAIM, key, amount)
+        sheet.cover(key, amount)
+    keep = way.to_hub == b"" and row.taken_ms is not None
+    taker = row.taker if keep else sheet.writer.hub_id
+    sheet.passing.now[way] = replace(row, taken_ms=row.taken_ms if keep else sheet.now_ms, taker=taker)
+
+
+HUB_STEPS: Final[dict[type, Callable[[Sheet, Any], None]]] = {
+    Held: held, Increased: held, Voided: given_back, Expired: given_back, Refunded: given_back, Captured: captured,
+    LeaseTaken: lease_taken, LeaseReturned: returned, LeasePassed: passed, PaidOutHere: paid_out_here,
+    DepositTaken: held, TipGiven: held, DepositReturned: given_back,
+    BroughtIn: brought_in, VoucherTaken: voucher_taken, SlipTaken: slip_taken,
+}  # fmt: skip
+"""What is done for each entry a hub writes; an entry that is not here moves no guest's money."""

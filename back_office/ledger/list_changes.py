@@ -1,0 +1,110 @@
+"""What hubs say about cards becomes the office's list: sold, replaced and blocked while the office was away."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from back_office.ledger.findings import Finding
+from back_office.store import people, places
+from back_office.store.engine import Transaction
+from back_office.store.people import Credential, GuestAccount
+from back_office.store.places import Hub
+from payment_core.credential import CLASSES, CredentialClass, Status
+from payment_core.identifiers import UUID_BYTES
+from payment_core.journal import CardSold, CredentialBlocked, CredentialReplaced, Entry, EpochClosed
+
+
+def change_list(
+    tx: Transaction, tenant_id: bytes, hub: Hub, entries: Iterable[Entry], *, now_ms: int
+) -> list[Finding]:
+    """Take the list's changes out of a hub's entries, in order; each raises the list's version.
+
+    A card that the office knows as something else stays what it is here, and is a finding (`list_conflict`).
+    """
+    findings: list[Finding] = []
+    for entry in entries:
+        match entry:
+            case CardSold():
+                why = _sold(tx, tenant_id, entry, now_ms)
+            case CredentialReplaced():
+                why = _replaced(tx, tenant_id, entry, now_ms)
+            case CredentialBlocked():
+                why = _blocked(tx, tenant_id, entry)
+            case EpochClosed():
+                why = ""
+                places.close_epoch(tx, tenant_id, hub.hub_id, epoch=entry.epoch)
+            case _:
+                continue
+        if why:
+            findings.append(Finding("list_conflict", f"entry {entry.header.seq}: {why}"))
+    return findings
+
+
+def _sold(tx: Transaction, tenant_id: bytes, entry: CardSold, now_ms: int) -> str:
+    known = people.credential(tx, tenant_id, entry.credential_id)
+    if known is not None:
+        return "" if known.account_id == entry.account_id else "it sold a card that is another account's"
+    class_ = _class(entry.credential_class)
+    if class_ is None or len(entry.account_id) != UUID_BYTES or len(entry.credential_id) != UUID_BYTES:
+        return f"it sold a card of class {entry.credential_class!r}"
+    _open_account(tx, tenant_id, entry.account_id, now_ms)
+    fresh = Credential(
+        credential_id=entry.credential_id, account_id=entry.account_id, media=entry.media, class_=class_,
+        version=people.list_version(tx, tenant_id) + 1,
+    )  # fmt: skip
+    people.add_credential(tx, tenant_id, fresh)
+    return ""
+
+
+def _replaced(tx: Transaction, tenant_id: bytes, entry: CredentialReplaced, now_ms: int) -> str:
+    known = people.credential(tx, tenant_id, entry.new_id)
+    class_ = _class(entry.credential_class)
+    if known is not None and known.account_id != entry.account_id:
+        return "it gave an account a card that is another account's"
+    if class_ is None or len(entry.account_id) != UUID_BYTES or len(entry.new_id) != UUID_BYTES:
+        return f"it gave an account a card of class {entry.credential_class!r}"
+    old = people.credential(tx, tenant_id, entry.old_id)
+    if old is not None and old.account_id != entry.account_id:
+        return "it replaced a card that is another account's"
+    if old is not None:
+        _set_status(tx, tenant_id, old, "lost")
+    if known is None:
+        _open_account(tx, tenant_id, entry.account_id, now_ms)
+        pattern = old or Credential(
+            credential_id=entry.old_id, account_id=entry.account_id, media=entry.media, class_=class_, version=1
+        )
+        people.add_credential(tx, tenant_id, successor(pattern, entry.new_id, entry.media, class_, life=entry.life,
+                                                       version=people.list_version(tx, tenant_id) + 1))  # fmt: skip
+    return ""
+
+
+def successor(
+    old: Credential, new_id: bytes, media: str, class_: CredentialClass, *, life: int, version: int,
+    token_key: bytes = b"",
+) -> Credential:  # fmt: skip
+    """Return the card that goes on for another: the same account and limits, a life later."""
+    return msgspec.structs.replace(
+        old, credential_id=new_id, media=media, class_=class_, status="active", version=version, life=max(life, 1),
+        token_key=token_key,
+    )  # fmt: skip
+
+
+def _blocked(tx: Transaction, tenant_id: bytes, entry: CredentialBlocked) -> str:
+    known = people.credential(tx, tenant_id, entry.credential_id)
+    if known is not None and known.status == "active":
+        _set_status(tx, tenant_id, known, "lost" if entry.status == "lost" else "blocked")
+    return ""
+
+
+def _set_status(tx: Transaction, tenant_id: bytes, known: Credential, status: Status) -> None:
+    version = people.list_version(tx, tenant_id) + 1
+    people.set_status(tx, tenant_id, known.credential_id, status=status, version=version)
+
+
+def _open_account(tx: Transaction, tenant_id: bytes, account_id: bytes, now_ms: int) -> None:
+    if people.account(tx, tenant_id, account_id) is None:
+        people.add_account(tx, tenant_id, GuestAccount(account_id=account_id, created_ms=now_ms))
+
+
+def _class(text: str) -> CredentialClass | None:
+    return next((class_ for class_ in CLASSES if class_ == text), None)

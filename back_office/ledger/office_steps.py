@@ -1,0 +1,138 @@
+"""What each entry of the office does to guests' money: deposits, grants, slips, refunds, and the end of a dead hub."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from back_office.ledger.faults import BooksBrokenError
+from back_office.ledger.guest_sheet import Sheet
+from back_office.ledger.lease_book import give_back
+from back_office.store.grants import LeaseKey
+from back_office.store.lots import LotKey, PassKey, pass_id
+from payment_core.accounts import Kind
+from payment_core.journal import (
+    HouseCharged,
+    LeaseClosed,
+    LeaseGranted,
+    LotExpired,
+    OpeningBooked,
+    OpenSettled,
+    PaidOut,
+    Part,
+    PassingReturned,
+    ReceivablePaid,
+    SlipIssued,
+    SlipReturned,
+    ToppedUp,
+    TopUpReversed,
+)
+
+
+def granted(sheet: Sheet, entry: LeaseGranted) -> None:
+    """Let the office's own grant out of the purse."""
+    lot = entry.lot.lot if entry.lot else b""
+    place = LeaseKey(entry.account_id, entry.unit, entry.hub, entry.lease_epoch, lot)
+    row = sheet.leases.get(place)
+    if row.granted + entry.added != entry.granted:
+        message = f"grant {entry.header.seq}: {row.granted} + {entry.added} is not {entry.granted}"
+        raise BooksBrokenError(message)
+    sheet.leases.now[place] = replace(row, granted=entry.granted, granted_seq=entry.header.seq)
+    sheet.available(LotKey(entry.account_id, entry.unit, lot), -entry.added)
+
+
+def slip_issued(sheet: Sheet, entry: SlipIssued) -> None:
+    """Put money of the purse on its way to whatever hub takes the slip."""
+    for part in entry.parts:
+        sheet.available(LotKey(entry.account_id, part.unit, part.lot), -part.amount)
+        way = PassKey(entry.slip_id, b"", part.unit, part.lot)
+        sheet.give(way, entry.account_id, sheet.tenant_id, part.amount)
+
+
+def slip_returned(sheet: Sheet, entry: SlipReturned) -> None:
+    """Bring a slip that nobody took back into the purse."""
+    _bring_back(sheet, entry.account_id, entry.parts, entry.slip_id)
+
+
+def passing_returned(sheet: Sheet, entry: PassingReturned) -> None:
+    """Bring a voucher for a closed hub back into the purse."""
+    number = pass_id(entry.from_hub, entry.from_epoch, entry.from_seq)
+    _bring_back(sheet, entry.account_id, entry.parts, number)
+
+
+def topped_up(sheet: Sheet, entry: ToppedUp) -> None:
+    """Deposit a payment and its gifts."""
+    paid = (entry.unit, entry.amount, entry.lot)
+    for unit, amount, lot in (paid, *((gift.unit, gift.amount, gift.lot) for gift in entry.gifts)):
+        key = LotKey(entry.account_id, unit, lot.lot if lot is not None else b"")
+        sheet.deposit(key, amount, lot)
+        sheet.available(key, amount)
+
+
+def opening(sheet: Sheet, entry: OpeningBooked | HouseCharged) -> None:
+    """Deposit a balance of an older system, or what a customer owes by invoice."""
+    key = LotKey(entry.account_id, entry.unit, entry.lot.lot if entry.lot is not None else b"")
+    sheet.deposit(key, entry.amount, entry.lot)
+    sheet.available(key, entry.amount)
+
+
+def left_the_purse(sheet: Sheet, entry: TopUpReversed | PaidOut | LotExpired | ReceivablePaid) -> None:
+    """Let money of the purse go for good: back through its channel, to the house, or against a debt."""
+    forfeited = entry.forfeited if isinstance(entry, TopUpReversed | PaidOut) else ()
+    for part in (*entry.parts, *forfeited):
+        key = LotKey(entry.account_id, part.unit, part.lot)
+        sheet.available(key, -part.amount)
+        sheet.pay_out(key, part.amount)
+
+
+def lease_closed(sheet: Sheet, entry: LeaseClosed) -> None:
+    """Bring what a dead hub held back into the purse."""
+    place = LeaseKey(entry.account_id, entry.unit, entry.hub, entry.lease_epoch, entry.lot)
+    row = sheet.leases.get(place)
+    if entry.amount > row.left:
+        message = f"entry {entry.header.seq}: a lease that has {row.left} left cannot give back {entry.amount}"
+        raise BooksBrokenError(message)
+    sheet.leases.now[place] = replace(row, moved=row.moved + entry.amount)
+    sheet.available(LotKey(entry.account_id, entry.unit, entry.lot), entry.amount)
+
+
+def open_settled(sheet: Sheet, entry: OpenSettled) -> None:
+    """Bring what a closed hub had put aside back into the purse, where staff decided so."""
+    if entry.captured or entry.account_id is None:
+        return
+    for part in entry.parts:
+        key = LeaseKey(entry.account_id, part.unit, entry.hub, part.lease_epoch or 0, part.lot)
+        lot = LotKey(entry.account_id, part.unit, part.lot)
+        if part.lease_epoch is None:
+            sheet.deposit(lot, part.amount, None)
+            sheet.available(lot, part.amount)
+            continue
+        step = give_back(sheet.leases.get(key), part.amount) if part.lease_epoch else None
+        back = -step.settled if step is not None else 0
+        if step is not None:
+            beyond = step.row.beyond + part.amount - back
+            sheet.leases.now[key] = replace(step.row, moved=step.row.moved + back, beyond=beyond)
+        sheet.available(lot, back)
+        sheet.post(Kind.PURSE, key, part.amount - back)
+        sheet.post(Kind.OVERCLAIM, key, back - part.amount)
+
+
+def _bring_back(sheet: Sheet, account_id: bytes, parts: Iterable[Part], number: bytes) -> None:
+    for part in parts:
+        found = [key for key in sheet.passing.now if (key.pass_id, key.unit, key.lot) == (number, part.unit, part.lot)]
+        way = max(found, key=lambda key: sheet.passing.now[key].waiting, default=None)
+        if way is None or sheet.passing.now[way].waiting < part.amount:
+            message = f"{part.amount} {part.unit} cannot come back from {number.hex()}: it does not wait there"
+            raise BooksBrokenError(message)
+        row = sheet.passing.now[way]
+        sheet.passing.now[way] = replace(row, returned=row.returned + part.amount)
+        sheet.available(LotKey(account_id, part.unit, part.lot), part.amount)
+
+
+OFFICE_STEPS: Final[dict[type, Callable[[Sheet, Any], None]]] = {
+    ToppedUp: topped_up, LeaseGranted: granted, OpeningBooked: opening, HouseCharged: opening,
+    TopUpReversed: left_the_purse,
+    PaidOut: left_the_purse, LotExpired: left_the_purse, ReceivablePaid: left_the_purse, LeaseClosed: lease_closed,
+    OpenSettled: open_settled, SlipIssued: slip_issued, SlipReturned: slip_returned, PassingReturned: passing_returned,
+}  # fmt: skip
+"""What is done for each entry the office writes; an entry that is not here moves no guest's money."""

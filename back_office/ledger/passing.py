@@ -1,0 +1,93 @@
+"""What may be said of a voucher: who took it, whether its giver really gave it, and once. Pure; keys stay outside."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
+
+import msgspec
+
+from back_office.store.lots import PassKey, PassRow
+from payment_core.journal import Part, SlipTaken, VoucherTaken
+
+Contents = dict[tuple[str, bytes], int]
+"""What a voucher or slip is worth, by (unit, lot)."""
+
+
+class SignedVoucher(msgspec.Struct, frozen=True, kw_only=True):
+    """What a hub signed over to another, after its signature was proven with the key that is pinned for it."""
+
+    from_hub: bytes
+    to_hub: bytes
+    epoch: int
+    seq: int
+    account_id: bytes
+    parts: tuple[Part, ...]
+
+
+VoucherReader = Callable[[bytes, bytes], SignedVoucher | None]
+"""Given a giver's hub id and the bytes of a voucher, return what it says, or None where the giver never signed it."""
+
+Verdict = Literal["taken", "risked", "refused"]
+"""taken: the lease rises by what is on its way. risked: it rises at the venue's risk. refused: it does not rise."""
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """What is done about a voucher or slip; `why` and `kind` make a finding about `blamed`, where there is one."""
+
+    verdict: Verdict
+    why: str = ""
+    kind: str = "overclaim"
+    blamed: bytes = b""
+
+
+def contents(parts: Iterable[Part]) -> Contents:
+    """Return what parts are worth, whatever leases they come from."""
+    sums: Contents = defaultdict(int)
+    for part in parts:
+        sums[part.unit, part.lot] += part.amount
+    return {place: amount for place, amount in sums.items() if amount}
+
+
+def judge_voucher(
+    entry: VoucherTaken, taker: bytes, signed: SignedVoucher | None, rows: Mapping[PassKey, PassRow],
+    *, giver_closed: bool,
+) -> Judgement:  # fmt: skip
+    """Judge what a hub says it took. `rows`: all that is known under the voucher's number."""
+    worth = contents(entry.parts)
+    own = {key: row for key, row in rows.items() if key.to_hub == taker}
+    forged = _forged(entry, taker, signed, worth)
+    if forged:
+        return Judgement("refused", forged)
+    if any(row.taken_ms is not None for row in own.values()):
+        return Judgement("refused", "it took this voucher before")
+    if any(row.returned for row in own.values()):
+        return Judgement("refused", "this voucher went back to the purse")
+    given = {(key.unit, key.lot): row.given for key, row in own.items()}
+    same_account = all(row.account_id == entry.account_id for row in own.values())
+    if (own and (given != worth or not same_account)) or len(own) < len(rows):
+        why = "its giver signed this number for something else too"
+        return Judgement("risked", why, blamed=entry.from_hub)
+    if not own and giver_closed:
+        return Judgement("risked", "its giver was closed before it told of it", "late", entry.from_hub)
+    return Judgement("taken")
+
+
+def _forged(entry: VoucherTaken, taker: bytes, signed: SignedVoucher | None, worth: Contents) -> str:
+    if signed is None:
+        return "the hub it names never signed its voucher"
+    says = (entry.from_hub, taker, entry.from_epoch, entry.from_seq, entry.account_id, worth)
+    named = (signed.from_hub, signed.to_hub, signed.epoch, signed.seq, signed.account_id, contents(signed.parts))
+    return "its voucher says something else" if says != named or entry.from_hub == taker else ""
+
+
+def judge_slip(entry: SlipTaken, taker: bytes, rows: Mapping[PassKey, PassRow]) -> Judgement:
+    """Judge what a hub says about a slip. `rows`: all that is known of it."""
+    worth = contents(entry.parts)
+    given = {(key.unit, key.lot): row.given for key, row in rows.items()}
+    if given != worth or any(row.account_id != entry.account_id for row in rows.values()):
+        return Judgement("refused", "the office never signed such a slip")
+    if any(row.taker == taker for row in rows.values()):
+        return Judgement("refused", "it took this slip before")
+    if any(row.taken_ms is not None or row.returned for row in rows.values()):
+        return Judgement("risked", "another hub took this slip before, or it went back to the purse", "slip_twice")
+    return Judgement("taken")

@@ -1,0 +1,209 @@
+"""Guests' money counted anew from the entries and their stored postings, to compare with leases, lots and vouchers.
+
+How much of an entry a hub had a right to depends on the order in which the hubs were heard; so the split is read off
+the stored postings, and only sums that do not depend on any order are compared.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from back_office.ledger.findings import Writer
+from back_office.store import grants, lots
+from back_office.store.books import Balance
+from back_office.store.engine import Transaction
+from back_office.store.grants import LeaseKey
+from back_office.store.lots import LotKey, pass_id
+from payment_core.accounts import Kind
+from payment_core.journal import (
+    BroughtIn,
+    Entry,
+    HouseCharged,
+    LeaseClosed,
+    LeaseGranted,
+    LeasePassed,
+    LeaseReturned,
+    LotExpired,
+    OpeningBooked,
+    OpenSettled,
+    PaidOut,
+    PaidOutHere,
+    Part,
+    PassingReturned,
+    ReceivablePaid,
+    SlipIssued,
+    SlipReturned,
+    SlipTaken,
+    ToppedUp,
+    TopUpReversed,
+    VoucherTaken,
+)
+from payment_core.lease import LeaseStep, lease_moves
+
+GUEST_KINDS: Final = frozenset({Kind.PURSE, Kind.LEASE, Kind.PASSING, Kind.OVERCLAIM})
+_COVERS: Final = (LeasePassed, VoucherTaken, SlipTaken)
+"""What may hand a guest more than was there: the venue stands for it."""
+_BACK: Final = frozenset({LeaseStep.RELEASE, LeaseStep.REFUND})
+_OUT: Final = frozenset({LeaseStep.COMMIT})
+
+
+class Recount:
+    """Sums over all entries: what the office granted, what hubs claim and took, what came in, what is on its way."""
+
+    def __init__(self) -> None:
+        """Nothing is counted yet."""
+        self.accounts: set[bytes] = set()
+        self.granted: defaultdict[LeaseKey, int] = defaultdict(int)
+        self.claimed: defaultdict[LeaseKey, int] = defaultdict(int)
+        self.taken: defaultdict[LeaseKey, int] = defaultdict(int)
+        self.deposited: defaultdict[LotKey, int] = defaultdict(int)
+        self.given: defaultdict[tuple[bytes, str, bytes], int] = defaultdict(int)
+        self.received: defaultdict[tuple[bytes, str, bytes], int] = defaultdict(int)
+        self.covered: defaultdict[tuple[bytes, str], int] = defaultdict(int)
+        self.paid_out: defaultdict[tuple[bytes, str], int] = defaultdict(int)
+        self.payments: dict[tuple[str, str], tuple[bytes, str, int]] = {}
+
+    def take(self, entry: Entry, writer: Writer, stored: list[Balance]) -> None:
+        """Count one entry."""
+        account_id = getattr(entry, "account_id", None)
+        if account_id is not None and any(row.account.kind in GUEST_KINDS for row in stored):
+            self.accounts.add(account_id)
+        for row in stored:
+            if isinstance(entry, _COVERS) and row.account.kind is Kind.OVERCLAIM:
+                self.covered[entry.account_id, row.unit] += row.amount
+            elif isinstance(entry, PaidOutHere) and row.account.kind is Kind.LEASE:
+                self.paid_out[entry.account_id, row.unit] += row.amount
+        for move in lease_moves(entry):
+            key = LeaseKey(move.account_id, move.unit, writer.hub_id, move.epoch, move.lot)
+            if move.step in _OUT:
+                self.claimed[key] += move.amount
+            elif move.step in _BACK:
+                self.claimed[key] -= move.amount
+        self._of_office(entry)
+        self._of_hub(entry, writer, stored)
+
+    def compare(self, tx: Transaction, tenant_id: bytes) -> Iterator[str]:
+        """Yield what the kept tables say otherwise."""
+        kept = grants.leases(tx, tenant_id)
+        for place in kept.keys() | self.granted.keys() | self.claimed.keys() | self.taken.keys():
+            row = kept.get(place, grants.LeaseRow())
+            kept_as = (row.granted, row.taken, row.settled + row.moved + row.overclaimed + row.beyond)
+            said = (self.granted[place], self.taken[place], self.claimed[place])
+            if kept_as != said:
+                where = f"lease of {place.account_id.hex()} {place.unit} at {place.hub_id.hex()}"
+                yield f"{where}: granted, taken and claimed are {kept_as}, the entries say {said}"
+        held = lots.lots(tx, tenant_id)
+        for lot in held.keys() | self.deposited.keys():
+            came = held[lot].deposited if lot in held else 0
+            if came != self.deposited[lot]:
+                where = f"lot {lot.lot.hex() or 'none'} of {lot.account_id.hex()} {lot.unit}"
+                yield f"{where}: {came} came in, the entries say {self.deposited[lot]}"
+        stands: defaultdict[tuple[bytes, str], list[int]] = defaultdict(lambda: [0, 0])
+        for lot, kept_lot in held.items():
+            stands[lot.account_id, lot.unit][0] += kept_lot.covered
+            stands[lot.account_id, lot.unit][1] += kept_lot.paid_out
+        for account in stands.keys() | self.covered.keys() | self.paid_out.keys():
+            if stands[account] != [self.covered[account], self.paid_out[account]]:
+                said_so = (self.covered[account], self.paid_out[account])
+                yield f"lots of {account[0].hex()} {account[1]}: covered and paid out are not {said_so}"
+        yield from self._compare_passing(tx, tenant_id)
+        booked = {
+            (row.channel, row.payment_id): (row.account_id, row.unit, row.amount)
+            for row in grants.payments(tx, tenant_id)
+        }
+        if booked != self.payments:
+            yield "the payments are not what the top-up entries say"
+
+    # ---- inside ----
+
+    def _compare_passing(self, tx: Transaction, tenant_id: bytes) -> Iterator[str]:
+        given: defaultdict[tuple[bytes, str, bytes], int] = defaultdict(int)
+        received: defaultdict[tuple[bytes, str, bytes], int] = defaultdict(int)
+        for key, row in lots.passing(tx, tenant_id).items():
+            given[key.pass_id, key.unit, key.lot] += row.given
+            received[key.pass_id, key.unit, key.lot] += row.taken + row.returned
+        for way in given.keys() | received.keys() | self.given.keys() | self.received.keys():
+            kept_as, said = (given[way], received[way]), (self.given[way], self.received[way])
+            if kept_as != said:
+                yield f"voucher or slip {way[0].hex()}: given and taken are {kept_as}, the entries say {said}"
+
+    def _of_office(self, entry: Entry) -> None:
+        match entry:
+            case ToppedUp():
+                lot = entry.lot.lot if entry.lot else b""
+                self.deposited[LotKey(entry.account_id, entry.unit, lot)] += entry.amount
+                for gift in entry.gifts:
+                    self.deposited[LotKey(entry.account_id, gift.unit, gift.lot.lot)] += gift.amount
+                self.payments[entry.channel, entry.payment_id] = (entry.account_id, entry.unit, entry.amount)
+            case OpeningBooked() | HouseCharged():
+                lot = entry.lot.lot if entry.lot else b""
+                self.deposited[LotKey(entry.account_id, entry.unit, lot)] += entry.amount
+            case LeaseGranted():
+                lot = entry.lot.lot if entry.lot else b""
+                self.granted[LeaseKey(entry.account_id, entry.unit, entry.hub, entry.lease_epoch, lot)] += entry.added
+            case LeaseClosed():
+                place = LeaseKey(entry.account_id, entry.unit, entry.hub, entry.lease_epoch, entry.lot)
+                self.claimed[place] += entry.amount
+            case OpenSettled() if not entry.captured and entry.account_id is not None:
+                for part in entry.parts:
+                    if part.lease_epoch is None:
+                        self.deposited[LotKey(entry.account_id, part.unit, part.lot)] += part.amount
+            case _:
+                self._out_of_purse(entry)
+
+    def _out_of_purse(self, entry: Entry) -> None:
+        match entry:
+            case SlipIssued():
+                for part in entry.parts:
+                    self.given[entry.slip_id, part.unit, part.lot] += part.amount
+            case SlipReturned():
+                self._received(entry.slip_id, entry.parts)
+            case PassingReturned():
+                self._received(pass_id(entry.from_hub, entry.from_epoch, entry.from_seq), entry.parts)
+            case TopUpReversed() | PaidOut() | LotExpired() | ReceivablePaid():
+                forfeited = entry.forfeited if isinstance(entry, TopUpReversed | PaidOut) else ()
+                for part in (*entry.parts, *forfeited):
+                    self.paid_out[entry.account_id, part.unit] += part.amount
+            case _:
+                pass
+
+    def _of_hub(self, entry: Entry, writer: Writer, stored: list[Balance]) -> None:
+        posted = {row.account.kind for row in stored}
+        match entry:
+            case LeaseReturned() | PaidOutHere():
+                self._left(entry.account_id, entry.parts, writer)
+            case LeasePassed():
+                self._left(entry.account_id, entry.parts, writer)
+                number = pass_id(writer.hub_id, writer.epoch, entry.header.seq)
+                for part in entry.parts:
+                    self.given[number, part.unit, part.lot] += part.amount
+            case BroughtIn():
+                parts = (*entry.parts, *entry.gifts)
+                self._arrived(entry.account_id, parts, writer)
+                for part in parts:
+                    self.deposited[LotKey(entry.account_id, part.unit, part.lot)] += part.amount
+            case VoucherTaken() if Kind.LEASE in posted:
+                self._arrived(entry.account_id, entry.parts, writer)
+                if Kind.PASSING in posted:
+                    number = pass_id(entry.from_hub, entry.from_epoch, entry.from_seq)
+                    self._received(number, entry.parts)
+            case SlipTaken() if Kind.LEASE in posted:
+                self._arrived(entry.account_id, entry.parts, writer)
+                if Kind.PASSING in posted:
+                    self._received(entry.slip_id, entry.parts)
+            case _:
+                pass
+
+    def _received(self, number: bytes, parts: Iterable[Part]) -> None:
+        for part in parts:
+            self.received[number, part.unit, part.lot] += part.amount
+
+    def _left(self, account_id: bytes, parts: Iterable[Part], writer: Writer) -> None:
+        for part in parts:
+            epoch = part.lease_epoch or writer.epoch
+            self.claimed[LeaseKey(account_id, part.unit, writer.hub_id, epoch, part.lot)] += part.amount
+
+    def _arrived(self, account_id: bytes, parts: Iterable[Part], writer: Writer) -> None:
+        for part in parts:
+            epoch = part.lease_epoch or writer.epoch
+            self.taken[LeaseKey(account_id, part.unit, writer.hub_id, epoch, part.lot)] += part.amount

@@ -1,0 +1,80 @@
+"""What staff did at the office: acts that are done once, the audit's lines, and the versions of the terms."""
+
+import msgspec
+import sqlalchemy as sa
+
+from back_office.store.engine import Transaction
+from back_office.store.tables import ACTS, AUDIT, TERMS
+
+
+class Act(msgspec.Struct, frozen=True):
+    """One act of the desk, named by who asked for it; `content` is a digest of all it said."""
+
+    kind: str
+    act_id: bytes
+    content: bytes
+    office_seq: int
+    at_ms: int
+
+
+class AuditLine(msgspec.Struct, frozen=True):
+    """Who did what about whom, and why."""
+
+    at_ms: int
+    who: str
+    what: str
+    subject_id: bytes
+    note: str
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """One version of the terms of top-ups; `body` is their JSON."""
+
+    version: int
+    body: bytes
+    created_ms: int
+
+
+def act(tx: Transaction, tenant_id: bytes, kind: str, act_id: bytes) -> Act | None:
+    """Return an act that was done under this id."""
+    query = sa.select(ACTS).where(ACTS.c.tenant_id == tenant_id, ACTS.c.kind == kind, ACTS.c.act_id == act_id)
+    row = tx.execute(query).mappings().first()
+    return None if row is None else Act(**{name: row[name] for name in Act.__struct_fields__})
+
+
+def acts(tx: Transaction, tenant_id: bytes, kind: str) -> list[Act]:
+    """Return every act of a kind."""
+    query = sa.select(ACTS).where(ACTS.c.tenant_id == tenant_id, ACTS.c.kind == kind).order_by(ACTS.c.office_seq)
+    return [Act(**{name: row[name] for name in Act.__struct_fields__}) for row in tx.execute(query).mappings()]
+
+
+def add_act(tx: Transaction, tenant_id: bytes, done: Act) -> None:
+    """Write an act down; the primary key refuses the same id twice."""
+    tx.execute(sa.insert(ACTS), [{"tenant_id": tenant_id, **msgspec.structs.asdict(done)}])
+
+
+def audit(tx: Transaction, tenant_id: bytes, line: AuditLine) -> None:
+    """Write a line of the audit."""
+    top = sa.select(sa.func.max(AUDIT.c.audit_no)).where(AUDIT.c.tenant_id == tenant_id)
+    number = (tx.execute(top).scalar() or 0) + 1
+    tx.execute(sa.insert(AUDIT), [{"tenant_id": tenant_id, "audit_no": number, **msgspec.structs.asdict(line)}])
+
+
+def audit_lines(tx: Transaction, tenant_id: bytes, *, limit: int = 100) -> list[AuditLine]:
+    """Return the newest lines of the audit, newest first."""
+    columns = [AUDIT.c[name] for name in AuditLine.__struct_fields__]
+    query = sa.select(*columns).where(AUDIT.c.tenant_id == tenant_id).order_by(AUDIT.c.audit_no.desc()).limit(limit)
+    return [AuditLine(*row) for row in tx.execute(query)]
+
+
+def newest_terms(tx: Transaction, tenant_id: bytes) -> Terms | None:
+    """Return the newest version of the terms."""
+    columns = [TERMS.c[name] for name in Terms.__struct_fields__]
+    query = sa.select(*columns).where(TERMS.c.tenant_id == tenant_id).order_by(TERMS.c.version.desc()).limit(1)
+    row = tx.execute(query).first()
+    return None if row is None else Terms(*row)
+
+
+def add_terms(tx: Transaction, tenant_id: bytes, terms: Terms) -> None:
+    """Write a version of the terms down."""
+    tx.execute(sa.insert(TERMS), [{"tenant_id": tenant_id, **msgspec.structs.asdict(terms)}])
