@@ -21,6 +21,8 @@ class Bench(StrEnum):
     AUTHORIZE = "authorize"
     TAP = "tap"
     FOOTPRINT = "footprint"
+    DECIDE = "decide"
+    START = "start"
 
 
 @app.command("bench", epilog="Example: venuehub bench authorize --json")
@@ -30,7 +32,8 @@ def bench(
         Bench,
         typer.Argument(
             help="authorize: time and bytes of one authorization; tap: event to command "
-            "over a broker; footprint: memory, threads and idle CPU."
+            "over a broker; footprint: memory, threads and idle CPU; decide: a tap in a large hall beside a tiny one; "
+            "start: to the first authorization with a full ledger."
         ),
     ],
     as_json: AsJson = False,
