@@ -5,6 +5,8 @@ from typing import get_args
 
 import pytest
 
+from cloud_sync.protocol.slips import SlipRefusal
+from edge_agent.slips import UNREADABLE
 from edge_agent.terminal.wording import LANGUAGES, UnknownLanguageError, Words, load, next_language, spoken_first
 from payment_core.bus import DeviceState, View
 from payment_core.decision import DECLINE_REASONS
@@ -12,6 +14,10 @@ from payment_core.decision import DECLINE_REASONS
 
 def placeholders(text):
     return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+
+
+REASONS = (*DECLINE_REASONS, *get_args(SlipRefusal), UNREADABLE, "other")
+"""What a view may name: a tap's refusals and a slip's."""
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -42,7 +48,7 @@ def test_a_browser_gets_the_language_it_speaks(wish, language):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_refusal_has_a_word_and_tells_what_to_do(language):
     texts = load(language)
-    for reason in (*DECLINE_REASONS, "other"):
+    for reason in REASONS:
         assert texts[f"reason.{reason}.word"]
         assert len(texts[f"reason.{reason}.advice"]) > len(texts[f"reason.{reason}.word"]) / 2
 
@@ -50,7 +56,7 @@ def test_every_refusal_has_a_word_and_tells_what_to_do(language):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_reason_is_left_over(language):
     named = {key.split(".")[1] for key in load(language) if key.startswith("reason.")}
-    assert named == {*DECLINE_REASONS, "other"}
+    assert named == set(REASONS)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
