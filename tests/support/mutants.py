@@ -10,7 +10,8 @@ from edge_agent.ledger.store import CommitUnknownError
 from edge_agent.messages import Effect, FromDevice, Input, Moment
 from edge_agent.till import Till
 from payment_core.events import CredentialPresented
-from tests.support.desk_mutants import CredulousTill, ForgetfulDeskTill, GenerousTill, TwiceSettlingTill
+from tests.support.desk_mutants import CredulousTill, ForgetfulDeskTill, LavishTill, TwiceSettlingTill
+from tests.support.lan_mutants import GreedyTill, SpendthriftTill
 
 
 class EarlyTill(Till):
@@ -77,33 +78,6 @@ class HastyTill(Till):
         super()._presented(draft, fact, body)
 
 
-class GreedyTill(Till):
-    """Books a voucher as often as it comes."""
-
-    _times = 0
-
-    def _take(self, draft: Draft, fact: Input) -> None:
-        if isinstance(fact, FromPeer) and isinstance(fact.body, Voucher):
-            self._times += 1
-            again = msgspec.structs.replace(fact.body, seq=fact.body.seq + 1_000 * self._times)
-            fact = msgspec.structs.replace(fact, body=again)
-        super()._take(draft, fact)
-
-
-class GenerousTill(Till):
-    """Hands a voucher over before it has written the decrease down, and loses power in between."""
-
-    def step(self, now: Moment, inputs: Sequence[Input]) -> list[Effect]:
-        effects = super().step(now, [])
-        self._store.execute("BEGIN IMMEDIATE")
-        draft = Draft(store=self._store, site=self._site, now=now, tail=self._tail, dice=self._dice)
-        lost = [fact for fact in inputs if isinstance(fact, FromPeer) and isinstance(fact.body, PeerAsk)]
-        for fact in lost:
-            self._take(draft, fact)
-        self._store.execute("ROLLBACK")
-        return effects + draft.effects + super().step(now, [fact for fact in inputs if fact not in lost])
-
-
 class Mutant(msgspec.Struct, frozen=True):
     """`breaks`: what is broken, in words; `proof`: the test that shows it is noticed."""
 
@@ -138,7 +112,7 @@ MUTANTS: Final = {
     ),
     "voucher-booked-twice": Mutant("a voucher is booked as often as it comes", _PASSING, till=GreedyTill),
     "voucher-without-decrease": Mutant(
-        "a voucher is handed over before the decrease is on the disk", _PASSING, till=GenerousTill
+        "a voucher is handed over before the decrease is on the disk", _PASSING, till=SpendthriftTill
     ),
     "bounce-while-parked": Mutant(
         "a bouncing card pays twice", f"{_TILL}::test_a_second_sale_is_caught", till=BouncyTill
@@ -151,5 +125,5 @@ MUTANTS: Final = {
     "refund-twice": Mutant("a refund asked for twice is paid twice", _DOUBTS, till=ForgetfulDeskTill),
     "settle-twice": Mutant("what staff settled can be settled again", _DOUBTS, till=TwiceSettlingTill),
     "late-evidence-applied": Mutant("an answer after the end moves money", _DOUBTS, till=CredulousTill),
-    "policy-without-caps": Mutant("policy gives back without end", _DOUBTS, till=GenerousTill),
+    "policy-without-caps": Mutant("policy gives back without end", _DOUBTS, till=LavishTill),
 }
