@@ -46,7 +46,7 @@ class CredulousTill(Till):
         super()._answered(draft, fact)
 
 
-class GenerousTill(Till):
+class LavishTill(Till):
     """Gives back by policy without end."""
 
     def _pass_time(self, draft: Draft) -> None:
