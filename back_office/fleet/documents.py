@@ -13,12 +13,14 @@ from device_profiles.loading import SettingsError, convert_strictly, read_table
 from payment_core.errors import DECODE_FAULTS
 from payment_core.policy import DevicesDocument, RiskDocument
 from payment_core.pricing import Calendar, EffectiveAt, PriceList
+from payment_core.staff_policy import StaffDocument
 
 KINDS: Final[dict[str, type[Any]]] = {
     "devices": DevicesDocument,
     "prices": PriceList,
     "calendar": Calendar,
     "risk": RiskDocument,
+    "staff": StaffDocument,
     "texts": dict[str, dict[str, str]],
 }
 """The documents a hub reads, and the struct each must fit. texts: language -> name -> text."""

@@ -50,7 +50,7 @@ def test_toml_and_json(write):
             "device",
             "d.toml",
             DEVICES,
-            "there is no document 'device': choose one of calendar, devices, prices, risk, texts",
+            "there is no document 'device': choose one of calendar, devices, prices, risk, staff, texts",
         ),
         ("devices", "d.toml", DEVICES.replace("zone", "zome"), r"d\.toml: as document 'devices': .*zome"),
         ("devices", "d.toml", "[[lanes]", r"d\.toml: as document 'devices'"),
