@@ -265,7 +265,7 @@ def document_set(
     *,
     folder: Folder,
     hub: Annotated[str, typer.Option(help="The hub's name or id.")],
-    name: Annotated[str, typer.Argument(help="devices, prices, risk or texts")],
+    name: Annotated[str, typer.Argument(help="devices, prices, calendar, risk, staff or texts")],
     file: Annotated[Path, typer.Argument(help="TOML or JSON.")],
     as_json: AsJson = False,
 ) -> None:
