@@ -7,11 +7,13 @@ from typing import Final
 from back_office.fleet.trust import keep_trust
 from back_office.ingest.vouchers import reader
 from back_office.ledger.booking import MAX_WHOLE, Arrived, Booking, Writer
+from back_office.ledger.desk import Desk, venue_of
 from back_office.ledger.faults import LedgerError
 from back_office.ledger.findings import Finding
 from back_office.ledger.floor import beyond_floor
 from back_office.ledger.list_changes import change_list
-from back_office.store import chains, papers, places
+from back_office.payments.slips import return_slips
+from back_office.store import chains, papers, places, slips
 from back_office.store.chains import Batch, Chain, Evidence
 from back_office.store.engine import Store, Transaction
 from back_office.store.faults import StoreRefusedError
@@ -115,6 +117,7 @@ class HubBooks:
         )
         with self._store.writing() as tx:
             places.greeted(tx, self._tenant_id, hub_id, greeting, now_ms=now_ms)
+            self._let_slips_go(tx, hub_id, hello, min(number, now_ms))
         self._on_hello(hub_id, hello)
 
     def freeze(self, hub_id: bytes, reason: str, evidence: Sequence[bytes]) -> None:
@@ -132,6 +135,19 @@ class HubBooks:
                 self._alarm(tx, hub_id, "parked", f"a batch is kept and not booked: {why}")
 
     # ---- inside ----
+
+    def _let_slips_go(self, tx: Transaction, hub_id: bytes, hello: Hello, said_ms: int) -> None:
+        """Hear that a hub holds nothing back: slips that no hub can have taken go back into their purses.
+
+        `said_ms`: when it said so, by its own clock where that is earlier: a hello may have waited at the broker.
+        """
+        hub = places.hub(tx, self._tenant_id, hub_id)
+        booked = self._watermark(tx, hub_id, hello.epoch)
+        if hub is None or hello.outbox_entries or hello.epoch < hub.epoch or hello.last_seq != booked.batch_seq:
+            return
+        slips.note_clear(tx, self._tenant_id, hub_id, now_ms=said_ms)
+        desk = Desk(tx, self._tenant_id, venue_of(tx, self._tenant_id, hub.venue_id), now_ms=self._clock())
+        return_slips(desk)
 
     def _watermark(self, tx: Transaction, hub_id: bytes, epoch: int) -> Watermark:
         chain = chains.chain(tx, self._tenant_id, hub_id, stream=STREAM_LEDGER, epoch=epoch)

@@ -1,0 +1,172 @@
+"""The books of payment orders: the port of books.py over the office's desk. Plays go onto a slip in the same commit."""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from back_office.ledger.desk import Desk, TopUp, TopUpRefused, venue_of
+from back_office.ledger.terms import TopUpTerms
+from back_office.payments.books import Whereabouts
+from back_office.payments.slips import SlipRefused, SlipWish, issue_slip
+from back_office.store import acts, books, grants, lots
+from back_office.store.acts import Act
+from back_office.store.engine import Transaction
+from back_office.store.grants import Payment
+from back_office.store.lots import LotKey, LotRow
+from back_office.store.orders import Order
+from cloud_sync.identity import OfficeKeys
+from payment_core.identifiers import uuid7
+from payment_core.journal import Gift, Lot, LotKind, PaidOut, Part, Tender, ToppedUp, TopUpReversed
+from payment_core.lots import forfeited, spend_order
+from payment_core.orders import Purpose
+
+TAKEN_OUT: Final = "order_refund"
+"""The kind under which it is kept what a refund took, so that it can be put back."""
+_DICE: Final = 10
+
+
+class LedgerBooks:
+    """Books orders in the office's own journal. `dice`: returns that many random bytes."""
+
+    def __init__(self, keys: OfficeKeys, *, dice: Callable[[int], bytes]) -> None:
+        """Take the office's keys: slips are signed with them."""
+        self._keys = keys
+        self._dice = dice
+
+    def credit(self, tx: Transaction, order: Order, *, now_ms: int) -> str:
+        """Credit what was paid, once per (channel, payment id), and issue the slip of a play; return why not, or ''."""
+        desk = self._desk(tx, order, now_ms)
+        if order.purpose is Purpose.PLAY:
+            return self._credit_play(desk, order)
+        wish = TopUp(
+            account_id=order.account_id, unit=order.unit, amount=order.paid, channel=order.channel,
+            payment_id=order.payment_id,
+        )  # fmt: skip
+        outcome = desk.top_up(wish)
+        return outcome.why if isinstance(outcome, TopUpRefused) else ""
+
+    def take_out(self, tx: Transaction, order: Order, *, refund_id: bytes, amount: int, now_ms: int) -> str:
+        """Take `amount` of this payment out of the purse, before the channel is asked; return why not, or ''."""
+        desk = self._desk(tx, order, now_ms)
+        paid, gifts = self._lots(tx, order)
+        parts = _parts(paid, order.unit, amount, now_ms=now_ms)
+        there = sum(part.amount for part in parts)
+        if there < amount:
+            return f"only {there} {order.unit} of this payment are in the purse: the rest is leased to a hub, or spent"
+        rule = TopUpTerms.newest(tx, self._keys.tenant_id).gift_rule
+        gone = tuple(
+            Part(key.unit, back, None, key.lot)
+            for key, row in sorted(gifts.items())
+            if (back := forfeited(rule, paid_back=amount, paid=order.paid, gift=row.deposited, gift_left=row.available))
+        )
+        seq = desk.append(
+            lambda header: PaidOut(
+                1, header, order.account_id, parts, gone, order.channel, order.payment_id, refund_id, rule
+            ),
+            Tender.PAYMENT_ORDER,
+        )
+        kept = Act(TAKEN_OUT, refund_id, msgspec.msgpack.encode(gone), seq, now_ms)
+        acts.add_act(tx, self._keys.tenant_id, kept)
+        return ""
+
+    def put_back(self, tx: Transaction, order: Order, *, refund_id: bytes, amount: int, now_ms: int) -> None:
+        """Put what `take_out` took into the purse again: the channel did not give it back."""
+        desk = self._desk(tx, order, now_ms)
+        taken = acts.act(tx, self._keys.tenant_id, TAKEN_OUT, refund_id)
+        gone = () if taken is None else msgspec.msgpack.decode(taken.content, type=tuple[Part, ...])
+        paid, known = self._lots(tx, order)
+        facts = {key.lot: row for key, row in (paid | known).items()}
+        lot = self._like(next(iter(paid.values())), now_ms)
+        gifts = tuple(Gift(part.unit, part.amount, self._like(facts[part.lot], now_ms)) for part in gone)
+        name = f"{order.payment_id}/{refund_id.hex()}"
+        seq = desk.append(
+            lambda header: ToppedUp(1, header, order.account_id, order.unit, amount, order.channel, name, lot, gifts),
+            Tender.PAYMENT_ORDER,
+        )
+        self._note_payment(desk, order, name, amount, seq)
+
+    def take_back(self, tx: Transaction, order: Order, *, amount: int, now_ms: int) -> None:
+        """Book that the channel took `amount` of this payment; what is not in the purse any more the guest owes."""
+        paid, gifts = self._lots(tx, order)
+        parts = _parts(paid, order.unit, amount, now_ms=None)
+        missing = amount - sum(part.amount for part in parts)
+        gone = tuple(
+            Part(key.unit, row.available, None, key.lot) for key, row in sorted(gifts.items()) if row.available
+        )
+        self._desk(tx, order, now_ms).append(
+            lambda header: TopUpReversed(
+                1, header, order.account_id, order.unit, parts, missing, gone, order.channel, order.payment_id
+            ),
+            Tender.PAYMENT_ORDER,
+        )
+
+    def whereabouts(self, tx: Transaction, order: Order) -> Whereabouts:
+        """Say where the unspent money of the order's account is."""
+        kept = books.guest_balances(tx, self._keys.tenant_id, [order.account_id])
+        purse = kept.purses.get((order.account_id, order.unit), 0)
+        way = kept.passing.get((order.account_id, order.unit), 0)
+        leased = sum(amount for (_, unit, _), amount in kept.leases.items() if unit == order.unit)
+        return Whereabouts(-purse, -way - leased)
+
+    # ---- inside ----
+
+    def _desk(self, tx: Transaction, order: Order, now_ms: int) -> Desk:
+        tenant_id = self._keys.tenant_id
+        return Desk(tx, tenant_id, venue_of(tx, tenant_id, order.venue_id), now_ms=now_ms)
+
+    def _lots(self, tx: Transaction, order: Order) -> tuple[dict[LotKey, LotRow], dict[LotKey, LotRow]]:
+        """Return the lots that the order's payment opened: what was paid, and what was given with it."""
+        found = lots.lots_of_payment(tx, self._keys.tenant_id, channel=order.channel, payment_id=order.payment_id)
+        own = {key: row for key, row in found.items() if key.account_id == order.account_id}
+        paid = {key: row for key, row in own.items() if row.kind == LotKind.PAID}
+        return paid, {key: row for key, row in own.items() if row.kind == LotKind.GIFT}
+
+    def _like(self, row: LotRow, now_ms: int) -> Lot:
+        """Return the facts of a new lot like one that was paid out."""
+        lot = uuid7(unix_ms=now_ms, dice=self._dice(_DICE))
+        return Lot(lot, LotKind(row.kind), row.opened_ms, row.expires_ms, row.channel, row.payment_id, row.terms)
+
+    def _credit_play(self, desk: Desk, order: Order) -> str:
+        """Put a play's money into its own purse, without gifts, and from there onto a slip for its lane."""
+        known = grants.payment(desk.tx, desk.tenant_id, channel=order.channel, payment_id=order.payment_id)
+        if known is not None:
+            return f"payment {order.payment_id} of {order.channel} is booked already"
+        lot_id = uuid7(unix_ms=desk.now_ms, dice=self._dice(_DICE))
+        lot = Lot(lot_id, LotKind.PAID, desk.now_ms, None, order.channel, order.payment_id)
+        seq = desk.append(
+            lambda header: ToppedUp(
+                1, header, order.account_id, order.unit, order.paid, order.channel, order.payment_id, lot
+            ),
+            Tender.PAYMENT_ORDER,
+        )
+        self._note_payment(desk, order, order.payment_id, order.paid, seq)
+        wish = SlipWish(
+            slip_id=order.order_id, account_id=order.account_id, unit=order.unit, amount=order.paid, lane=order.lane
+        )
+        issued = issue_slip(desk, self._keys.signer, wish)
+        assert not isinstance(issued, SlipRefused), issued.why  # its money was put there a moment ago
+        return ""
+
+    def _note_payment(self, desk: Desk, order: Order, name: str, amount: int, seq: int) -> None:
+        payment = Payment(
+            channel=order.channel, payment_id=name, account_id=order.account_id, unit=order.unit, amount=amount,
+            office_seq=seq,
+        )  # fmt: skip
+        grants.add_payment(desk.tx, desk.tenant_id, payment)
+
+
+def _parts(paid: dict[LotKey, LotRow], unit: str, amount: int, *, now_ms: int | None) -> tuple[Part, ...]:
+    """Return up to `amount` out of what is left of the payment's lots."""
+    parts: list[Part] = []
+    shares: Iterable[tuple[bytes, int]] = (
+        (share.lot, share.amount)
+        for share in spend_order(
+            [row.share(key.lot) for key, row in paid.items() if key.unit == unit], "paid_first", now_ms=now_ms
+        )
+    )
+    for lot, there in shares:
+        took = min(there, amount - sum(part.amount for part in parts))
+        if took:
+            parts.append(Part(unit, took, None, lot))
+    return tuple(parts)

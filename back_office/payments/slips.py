@@ -1,0 +1,146 @@
+"""Paid slips at the office: issued out of a purse, shown while outstanding, returned when no hub can have them."""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from back_office.ledger.desk import Desk
+from back_office.store import lots, places, slips
+from back_office.store.engine import Transaction
+from back_office.store.places import Hub
+from back_office.store.slips import SlipRow
+from cloud_sync.protocol.slips import (
+    MAX_SLIP_BYTES,
+    VALID_MS,
+    Slip,
+    encode_slip,
+    join_slip,
+    signed_bytes,
+    slip_text,
+)
+from cloud_sync.signing import Signer
+from payment_core.journal import Header, LotKind, Part, SlipIssued, SlipReturned
+from payment_core.lots import spend_order
+
+CLOCK_MARGIN_MS: Final = 3_600_000
+"""How wrong a hub's clock may be that it takes for known: longer before a slip is counted as over everywhere."""
+
+
+class SlipWish(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to go onto a slip. account_id equal to slip_id: whoever holds it. lane: empty for any."""
+
+    slip_id: bytes
+    account_id: bytes
+    unit: str
+    amount: int
+    lane: str = ""
+
+
+class SlipRefused(msgspec.Struct, frozen=True):
+    """No slip was issued; `why` says why not."""
+
+    why: str
+
+
+def issue_slip(desk: Desk, signer: Signer, wish: SlipWish) -> SlipRow | SlipRefused:
+    """Put money of a purse onto a slip for the desk's venue. The same slip id again is answered.
+
+    A slip holds one lot: it is the first in the order of spending that has enough.
+    """
+    known = slips.slip(desk.tx, desk.tenant_id, wish.slip_id)
+    if known is not None:
+        same = (wish.account_id, wish.unit, wish.amount, wish.lane)
+        if same == (known.account_id, known.unit, known.amount, known.lane):
+            return known
+        return SlipRefused(f"slip {wish.slip_id.hex()} is known with {known.amount} {known.unit}")
+    if wish.amount < 1:
+        return SlipRefused(f"{wish.amount} {wish.unit} is nothing to put on a slip")
+    held = {
+        key.lot: row
+        for key, row in lots.live_lots(desk.tx, desk.tenant_id, [wish.account_id], []).items()
+        if key.unit == wish.unit and key.lot
+    }
+    shares = [row.share(lot) for lot, row in held.items()]
+    fits = [share for share in spend_order(shares, "paid_first", now_ms=desk.now_ms) if share.amount >= wish.amount]
+    if not fits:
+        most = max((share.amount for share in shares), default=0)
+        return SlipRefused(f"no top-up in the purse has {wish.amount} {wish.unit} left; the most is {most}")
+    row = held[fits[0].lot]
+    slip = Slip(
+        tenant_id=desk.tenant_id,
+        venue_id=desk.venue.venue_id,
+        slip_id=wish.slip_id,
+        account_id=None if wish.account_id == wish.slip_id else wish.account_id,
+        unit=wish.unit,
+        amount=wish.amount,
+        lane=wish.lane,
+        valid_until_ms=desk.now_ms + VALID_MS,
+        lot_id=fits[0].lot,
+        lot_kind=LotKind(row.kind),
+        lot_opened_ms=row.opened_ms,
+        lot_expires_ms=row.expires_ms,
+        lot_terms=row.terms,
+    )
+    return _sign_and_book(desk, signer, slip)
+
+
+def _sign_and_book(desk: Desk, signer: Signer, slip: Slip) -> SlipRow | SlipRefused:
+    message = encode_slip(slip)
+    data = join_slip(message, signer.sign(signed_bytes(message)))
+    if len(data) > MAX_SLIP_BYTES:
+        return SlipRefused(f"the slip would have {len(data)} bytes, and no code holds more than {MAX_SLIP_BYTES}")
+    parts = (Part(slip.unit, slip.amount, None, slip.lot_id),)
+    desk.append(
+        lambda header: SlipIssued(1, header, slip.account, parts, slip.slip_id, slip.venue_id, slip.valid_until_ms)
+    )
+    row = SlipRow(
+        slip_id=slip.slip_id,
+        venue_id=slip.venue_id,
+        account_id=slip.account,
+        unit=slip.unit,
+        amount=slip.amount,
+        lot=slip.lot_id,
+        lane=slip.lane,
+        issued_ms=desk.now_ms,
+        valid_until_ms=slip.valid_until_ms,
+        text=slip_text(data),
+    )
+    slips.add_slip(desk.tx, desk.tenant_id, row)
+    return row
+
+
+def waits_for(tx: Transaction, tenant_id: bytes, slip: SlipRow, *, now_ms: int) -> list[Hub]:
+    """Return the hubs that may still have taken a slip without the office knowing it; none: it can go back.
+
+    A hub is out of the question once it has said, behind the slip's end and a margin for clocks, that it holds nothing
+    the office has not booked; or was enrolled behind it; or an operator has closed it. Time alone says nothing.
+    """
+    over_ms = slip.valid_until_ms + CLOCK_MARGIN_MS
+    reported = slips.clear_ms(tx, tenant_id)
+    return [
+        hub
+        for hub in places.hubs(tx, tenant_id)
+        if hub.venue_id == slip.venue_id
+        and hub.closed_ms is None
+        and hub.enrolled_ms <= over_ms
+        and (now_ms <= over_ms or reported.get(hub.hub_id, 0) <= over_ms)
+    ]
+
+
+def return_slips(desk: Desk) -> list[SlipRow]:
+    """Bring the money of slips back into their purses that no hub of the desk's venue can have; return them."""
+    done: list[SlipRow] = []
+    for slip in slips.outstanding(desk.tx, desk.tenant_id):
+        over = desk.now_ms > slip.valid_until_ms + CLOCK_MARGIN_MS
+        if slip.venue_id != desk.venue.venue_id or not over:
+            continue
+        if not waits_for(desk.tx, desk.tenant_id, slip, now_ms=desk.now_ms):
+            desk.append(_returned(slip))
+            done.append(slip)
+    return done
+
+
+def _returned(slip: SlipRow) -> Callable[[Header], SlipReturned]:
+    parts = (Part(slip.unit, slip.amount, None, slip.lot),)
+    return lambda header: SlipReturned(1, header, slip.account_id, parts, slip.slip_id)

@@ -1,0 +1,104 @@
+"""Paid slips as the office issued them, and until when each hub has reported that it holds nothing back."""
+
+import msgspec
+import sqlalchemy as sa
+
+from back_office.store.engine import Transaction
+from back_office.store.order_tables import SLIP_REPORTS, SLIPS
+from back_office.store.tables import PASSING
+
+
+class SlipRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One slip. `text`: what its QR code shows; times are UTC ms."""
+
+    slip_id: bytes
+    venue_id: bytes
+    account_id: bytes
+    unit: str
+    amount: int
+    lot: bytes
+    lane: str
+    issued_ms: int
+    valid_until_ms: int
+    text: str
+
+
+class Way(msgspec.Struct, frozen=True):
+    """Where a slip's money is, as the books have it: on its way, taken, back in the purse, taken once too often.
+
+    taker: the hub whose taking came first, or empty.
+    """
+
+    waiting: int = 0
+    taken: int = 0
+    returned: int = 0
+    risked: int = 0
+    taker: bytes = b""
+
+    @property
+    def state(self) -> str:
+        """One word for it."""
+        if self.taken:
+            return "taken"
+        return "returned" if self.returned else "outstanding"
+
+
+def _row(row: sa.RowMapping) -> SlipRow:
+    return SlipRow(**{name: row[name] for name in SlipRow.__struct_fields__})
+
+
+def add_slip(tx: Transaction, tenant_id: bytes, slip: SlipRow) -> None:
+    """Write an issued slip down."""
+    tx.execute(sa.insert(SLIPS), [{"tenant_id": tenant_id, **msgspec.structs.asdict(slip)}])
+
+
+def slip(tx: Transaction, tenant_id: bytes, slip_id: bytes) -> SlipRow | None:
+    """Return one slip."""
+    query = sa.select(SLIPS).where(SLIPS.c.tenant_id == tenant_id, SLIPS.c.slip_id == slip_id)
+    row = tx.execute(query).mappings().first()
+    return None if row is None else _row(row)
+
+
+def slips(tx: Transaction, tenant_id: bytes, *, limit: int = 100) -> list[SlipRow]:
+    """Return slips, newest first."""
+    query = sa.select(SLIPS).where(SLIPS.c.tenant_id == tenant_id).order_by(SLIPS.c.issued_ms.desc()).limit(limit)
+    return [_row(row) for row in tx.execute(query).mappings()]
+
+
+def outstanding(tx: Transaction, tenant_id: bytes) -> list[SlipRow]:
+    """Return the slips whose money is still on its way, oldest first."""
+    query = (
+        sa.select(SLIPS)
+        .join(PASSING, (PASSING.c.tenant_id == SLIPS.c.tenant_id) & (PASSING.c.pass_id == SLIPS.c.slip_id))
+        .where(SLIPS.c.tenant_id == tenant_id, PASSING.c.given > PASSING.c.taken + PASSING.c.returned)
+        .order_by(SLIPS.c.valid_until_ms, SLIPS.c.slip_id)
+    )
+    return [_row(row) for row in tx.execute(query).mappings()]
+
+
+def way(tx: Transaction, tenant_id: bytes, slip_id: bytes) -> Way:
+    """Return where a slip's money is."""
+    query = sa.select(PASSING.c.given, PASSING.c.taken, PASSING.c.returned, PASSING.c.risked, PASSING.c.taker).where(
+        PASSING.c.tenant_id == tenant_id, PASSING.c.pass_id == slip_id
+    )
+    row = tx.execute(query).first()
+    if row is None:
+        return Way()
+    given, taken, returned, risked, taker = row
+    return Way(given - taken - returned, taken, returned, risked, taker)
+
+
+def note_clear(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, now_ms: int) -> None:
+    """Note that a hub holds nothing now that the office has not booked; the moment only moves on."""
+    where = (SLIP_REPORTS.c.tenant_id == tenant_id, SLIP_REPORTS.c.hub_id == hub_id)
+    before = tx.execute(sa.select(SLIP_REPORTS.c.clear_ms).where(*where)).scalar()
+    if before is None:
+        tx.execute(sa.insert(SLIP_REPORTS), [{"tenant_id": tenant_id, "hub_id": hub_id, "clear_ms": now_ms}])
+    elif before < now_ms:
+        tx.execute(sa.update(SLIP_REPORTS).where(*where).values(clear_ms=now_ms))
+
+
+def clear_ms(tx: Transaction, tenant_id: bytes) -> dict[bytes, int]:
+    """Return by hub when it last reported that it holds nothing back."""
+    query = sa.select(SLIP_REPORTS.c.hub_id, SLIP_REPORTS.c.clear_ms).where(SLIP_REPORTS.c.tenant_id == tenant_id)
+    return {hub_id: int(moment) for hub_id, moment in tx.execute(query)}
