@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 import typer
 
 from venuehub.errors import CliError, ExitCode, told_as
+from venuehub.office_slips import slip_app
 from venuehub.output import AsJson, note, print_json, print_line
 
 app = typer.Typer(name="office", no_args_is_help=True, help="The back office: books, hubs, members' cards.")
@@ -15,6 +16,7 @@ card_app = typer.Typer(name="card", no_args_is_help=True, help="Members' cards."
 document_app = typer.Typer(name="document", no_args_is_help=True, help="What hubs are configured by.")
 app.add_typer(card_app)
 app.add_typer(document_app)
+app.add_typer(slip_app)
 
 Folder = Annotated[Path, typer.Option("--dir", help="The office's folder: keys and books.")]
 CardText = Annotated[str, typer.Option("--card", help="ntag213:UID or ntag424:UID:KEY, hexadecimal.")]

@@ -1,0 +1,127 @@
+"""The commands for payment orders and paid slips: what they print, what they refuse, and with which exit code."""
+
+import json
+
+import pytest
+
+from venuehub.cli import main
+
+CARD = "ntag213:04A1B2C3D4E580"
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*words):
+        code = main([*[str(word) for word in words], "--json"])
+        return code, json.loads(capsys.readouterr().out)
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path, run):
+    office = tmp_path / "office"
+    assert run("office", "init", "--dir", office, "--tenant", "Star Arcade", "--venue", "Hall")[0] == 0
+    assert run("office", "card", "add", "--dir", office, "--card", CARD)[0] == 0
+    return office
+
+
+@pytest.fixture
+def order(folder, run):
+    def call(verb, *words):
+        return run("order", verb, "--dir", folder, *words)
+
+    return call
+
+
+def test_a_top_up_from_the_wish_to_the_refund(order):
+    code, made = order("create", "--card", CARD, "--amount", 5_000)
+    assert (code, made["state"], made["purpose"]) == (0, "pending", "top_up")
+    assert made["code"].startswith("sandbox://pay/")
+    assert order("pay", made["order_id"])[1]["state"] == "paid"
+    part = order("refund", made["order_id"], "--amount", 2_000)[1]
+    assert (part["state"], part["refunded"]) == ("paid", 2_000)
+    assert order("refund", made["order_id"])[1]["state"] == "refunded"
+    shown = order("show", made["order_id"])[1]
+    assert [step["step"] for step in shown["steps"]][:2] == ["submit", "pay"]
+    listed = order("list", "--state", "refunded")[1]
+    assert [one["order_id"] for one in listed["orders"]] == [made["order_id"]]
+    assert listed["sums"] == [{"state": "refunded", "unit": "CNY", "orders": 1, "paid": 5_000, "refunded": 5_000}]
+
+
+def test_an_order_is_closed_and_then_cannot_be_paid(order):
+    made = order("create", "--card", CARD, "--amount", 100)[1]
+    assert order("close", made["order_id"])[1]["state"] == "closed"
+    code, said = order("pay", made["order_id"])
+    assert (code, said["error"]["code"]) == (1, "refused")
+
+
+def test_a_play_is_an_order_of_its_own_account(order, run, folder):
+    made = order("create", "--lane", "racer-2", "--amount", 200)[1]
+    assert (made["purpose"], made["account_id"]) == ("play", made["order_id"].replace("-", ""))
+    assert order("pay", made["order_id"])[1]["state"] == "paid"
+    (slip,) = run("office", "slip", "list", "--dir", folder)[1]["slips"]
+    assert (slip["slip_id"], slip["state"], slip["lane"]) == (made["order_id"], "outstanding", "racer-2")
+
+
+def test_the_same_id_is_the_same_order(order):
+    made = order("create", "--card", CARD, "--amount", 100)[1]
+    assert order("create", "--card", CARD, "--amount", 100, "--id", made["order_id"])[1] == made
+    code, said = order("create", "--card", CARD, "--amount", 101, "--id", made["order_id"])
+    assert (code, said["error"]["code"]) == (1, "refused")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "where"),
+    [
+        (("create", "--amount", 5), 2, "--card"),
+        (("create", "--card", CARD, "--lane", "l", "--amount", 5), 2, "--card"),
+        (("create", "--card", CARD, "--amount", 5, "--unit", "ZZZ"), 2, "--unit"),
+        (("show", "no-id"), 2, "ORDER"),
+        (("list", "--state", "gone"), 2, "--state"),
+        (("refund", "019399a0-c0de-7000-8000-000000000007"), 1, ""),
+        (("close", "019399a0-c0de-7000-8000-000000000007"), 1, ""),
+    ],
+)
+def test_what_makes_no_sense_is_told(order, words, code, where, folder):
+    found, said = order(*words)
+    assert (found, said["error"]["where"]) == (code, where or str(folder))
+    assert said["error"]["hint"]
+
+
+def test_a_slip_is_issued_listed_and_stays_while_a_hub_may_have_it(folder, run, tmp_path):
+    assert run("office", "enroll", "--dir", folder, "--hub", tmp_path / "hub-1")[0] == 0
+    run("office", "topup", "--dir", folder, "--card", CARD, "--amount", 1_000)
+    code, slip = run("office", "slip", "issue", "--dir", folder, "--card", CARD, "--amount", 600)
+    assert (code, slip["text"][:4], slip["amount"]) == (0, "VH1:", 600)
+    (listed,) = run("office", "slip", "list", "--dir", folder)[1]["slips"]
+    assert (listed["state"], listed["waits_for"]) == ("outstanding", ["hub-1"])
+    assert run("office", "slip", "return", "--dir", folder)[1] == {"returned": []}
+    code, said = run("office", "slip", "issue", "--dir", folder, "--card", CARD, "--amount", 600)
+    assert (code, said["error"]["code"]) == (1, "refused")
+
+
+def test_people_read_lines(folder, capsys, run):
+    run("office", "topup", "--dir", folder, "--card", CARD, "--amount", 1_000)
+    for words in (
+        ("office", "slip", "issue", "--dir", folder, "--card", CARD, "--amount", "500"),
+        ("office", "slip", "list", "--dir", folder),
+        ("office", "slip", "return", "--dir", folder),
+        ("order", "create", "--dir", folder, "--card", CARD, "--amount", "500"),
+        ("order", "list", "--dir", folder),
+    ):
+        assert main([str(word) for word in words]) == 0
+    said = capsys.readouterr().out
+    for words in ("VH1:", "outstanding", "0 slips returned", "pay with: sandbox://", "top_up", "¥5.00", "pending"):
+        assert words in said
+
+
+@pytest.mark.slow
+def test_the_sandbox_storms_and_both_books_agree(run):
+    code, said = run("order", "run-sandbox", "--seed", 7, "--orders", 12)
+    assert (code, said["ok"], said["faults"]) == (0, True, [])
+    assert said["channel_has"] == said["credited"]
+    assert run("order", "run-sandbox", "--seed", 7, "--orders", 12)[1] == said
+    calm = run("order", "run-sandbox", "--seed", 7, "--orders", 6, "--calm")[1]
+    assert calm["ok"]
+    assert "pending/mispay" not in calm["rows"]

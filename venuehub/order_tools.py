@@ -1,0 +1,110 @@
+"""What `venuehub order` works with: the office's desk of payment orders, and a sandbox channel kept in a file."""
+
+import random
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from back_office.payments.desk import Handled, PaymentDesk
+from back_office.payments.ledger_books import LedgerBooks
+from back_office.payments.pump import Pump
+from back_office.payments.sandbox import CHANNEL, Sandbox
+from back_office.store import orders
+from back_office.store.engine import Store
+from back_office.store.orders import Order
+from cloud_sync.identity import OfficeKeys
+from payment_core.identifiers import uuid7, uuid_bytes, uuid_text
+from payment_core.money import Money, money_text
+from venuehub.errors import CliError, ExitCode
+from venuehub.office_tools import open_office
+
+SANDBOX_FILE: Final = "sandbox.bin"
+
+
+def now_ms() -> int:
+    """Return UTC ms."""
+    return time.time_ns() // 1_000_000
+
+
+def new_id() -> bytes:
+    """Return a new UUIDv7."""
+    return uuid7(unix_ms=now_ms(), dice=secrets.token_bytes(10))
+
+
+class OrderDesk(msgspec.Struct, frozen=True):
+    """An office's payment orders with the sandbox as their channel."""
+
+    store: Store
+    keys: OfficeKeys
+    desk: PaymentDesk
+    sandbox: Sandbox
+    pump: Pump
+
+    def done(self, handled: Handled) -> Order:
+        """Carry out what a wish led to; CliError where it was refused."""
+        after = self.pump.carry_out(handled)
+        if handled.refused or after.order is None:
+            hint = "venuehub order list shows the orders"
+            raise CliError("refused", handled.refused or "there is no such order", hint=hint)
+        return after.order
+
+
+@contextmanager
+def open_orders(folder: Path) -> Iterator[OrderDesk]:
+    """Open an office's folder: its orders, its books and its sandbox. Notices that are waiting come in first."""
+    with open_office(folder) as (store, keys):
+        sandbox = Sandbox(dice=random.Random(secrets.randbits(64)), secret=keys.pepper)  # noqa: S311 - a toy channel's
+        file = folder / SANDBOX_FILE
+        if file.exists():
+            sandbox.restore(file.read_bytes())
+        sandbox.at(now_ms())
+        desk = PaymentDesk(store, keys.tenant_id, LedgerBooks(keys, dice=secrets.token_bytes), dice=secrets.token_bytes)
+        pump = Pump(desk, {CHANNEL: sandbox}, now_ms)
+        pump.tick()
+        yield OrderDesk(store, keys, desk, sandbox, pump)
+        deliver(pump, sandbox)
+        file.write_bytes(sandbox.keep())
+
+
+def deliver(pump: Pump, sandbox: Sandbox) -> None:
+    """Bring the sandbox's notices to the desk."""
+    for data in sandbox.at(now_ms()):
+        pump.notice(CHANNEL, data)
+
+
+def order_id_of(text: str) -> bytes:
+    """Return the id that a person wrote."""
+    try:
+        return uuid_bytes(text.lower())
+    except ValueError as error:
+        hint = "venuehub order list shows the ids"
+        raise CliError("settings", str(error), where="ORDER", hint=hint, exit_code=ExitCode.USAGE) from error
+
+
+def as_document(order: Order) -> dict[str, object]:
+    """Return an order for `--json`."""
+    return {
+        "order_id": uuid_text(order.order_id), "purpose": order.purpose, "channel": order.channel,
+        "state": order.state, "unit": order.unit, "amount": order.amount, "paid": order.paid,
+        "refunded": order.refunded, "account_id": order.account_id.hex(), "lane": order.lane, "code": order.code,
+        "payment_id": order.payment_id, "created_ms": order.created_ms, "expires_ms": order.expires_ms,
+        "due_ms": order.due_ms,
+    }  # fmt: skip
+
+
+def as_line(order: Order) -> str:
+    """Return an order for a person."""
+    back = f", {money_text(Money(order.refunded, order.unit))} back" if order.refunded else ""
+    sum_ = money_text(Money(order.amount, order.unit))
+    return f"{uuid_text(order.order_id)}  {order.purpose.value:6}  {sum_:>12}  {order.state.value}{back}"
+
+
+def steps_of(at: OrderDesk, order_id: bytes) -> list[dict[str, object]]:
+    """Return the steps an order took."""
+    with at.store.reading() as tx:
+        return [msgspec.structs.asdict(row) for row in orders.steps(tx, at.keys.tenant_id, order_id)]
