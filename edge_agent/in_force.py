@@ -17,7 +17,7 @@ from edge_agent.site import DocumentRefused, Site, read_document
 from payment_core.journal import TimeQuality
 
 WAITING_LIMIT: Final = 8
-"""Versions of one document that wait at one time; a further one is refused, and the office sends it again."""
+"""Versions of one document that wait at one time; a further one takes the place of the one before it."""
 
 
 def load(store: Store, site: Site) -> None:
@@ -79,12 +79,12 @@ def _switch(draft: Draft, document: Waiting) -> None:
 
 
 def _keep(draft: Draft, document: Waiting) -> None:
-    fields: dict[str, str | int] = {"name": document.name, "version": document.version}
-    held = [other for other in documents.waiting(draft.store) if other.name == document.name]
-    if len(held) >= WAITING_LIMIT:
-        why = f"{WAITING_LIMIT} versions wait for their moment already"
-        draft.effect(Log("document.refused", {"name": document.name, "why": why}))
-        return
     documents.keep_waiting(draft.store, document)
+    held = [other for other in documents.waiting(draft.store) if other.name == document.name]
+    if len(held) > WAITING_LIMIT:  # what comes next stays, and so does what counts in the end
+        too_many = held[-2]
+        documents.drop(draft.store, too_many)
+        draft.effect(Log("document.dropped", {"name": too_many.name, "version": too_many.version}))
     load(draft.store, draft.site)
+    fields: dict[str, str | int] = {"name": document.name, "version": document.version}
     draft.effect(Log("document.waits", {**fields, "effective_at_ms": document.effective_ms}))

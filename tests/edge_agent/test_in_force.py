@@ -121,9 +121,11 @@ def test_only_so_many_wait(hall):
     for n in range(WAITING_LIMIT):
         hall.step(prices(2 + n, 300, START_MS + (n + 1) * HOUR_MS))
     one_more = prices(2 + WAITING_LIMIT, 300, START_MS + 20 * HOUR_MS)
-    assert logged(hall.step(one_more)) == ["document.refused"]
-    hall.wait(HOUR_MS)
-    assert logged(hall.step(one_more)) == ["document.waits"]
+    assert logged(hall.step(one_more)) == ["document.dropped", "document.waits"]
+    waiting = [held.version for held in documents.waiting(hall.store)]
+    assert waiting == [*range(2, 1 + WAITING_LIMIT), 2 + WAITING_LIMIT]
+    hall.wait(21 * HOUR_MS)
+    assert in_force(hall) == 2 + WAITING_LIMIT
 
 
 def test_what_cannot_be_read_is_refused_when_it_comes_and_not_at_its_moment(hall):

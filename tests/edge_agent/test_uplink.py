@@ -1,0 +1,66 @@
+"""What the office writes reaches the till as it was signed."""
+
+import hashlib
+
+import pytest
+
+from cloud_sync.identity import OfficeKeys
+from cloud_sync.letters import post_message
+from cloud_sync.mqtt_link import Inbound, MqttSettings
+from cloud_sync.protocol.messages import Document, Message
+from cloud_sync.protocol.topics import hub_topic
+from cloud_sync.sealing import HpkeSealer
+from edge_agent.ledger.reader import LedgerReader
+from edge_agent.messages import DocumentArrived
+from edge_agent.uplink import Uplink
+from provisioning.identity import enroll_hub, pinned
+from tests.support.hall import HUB_ID, START_MS, VENUE_ID, Hall, logged, prices_document
+
+TENANT = bytes.fromhex("0198a000000070008000000000000009")
+KEYS = OfficeKeys(
+    tenant_id=TENANT,
+    trust_seed=bytes([1]) * 32,
+    sign_seed=bytes([2]) * 32,
+    receive_privates=(bytes([3]) * 32,),
+    pepper=bytes([4]) * 32,
+)
+
+
+@pytest.fixture
+def hall(tmp_path):
+    made = Hall(tmp_path / "ledger.sqlite3")
+    yield made
+    made.store.close()
+
+
+def start(hall, offered):
+    """Return an uplink that hands what it takes to a list, as a process that has just started."""
+    identity = enroll_hub(KEYS, hub_id=HUB_ID, venue_id=VENUE_ID, epoch=1, broker_host="127.0.0.1", broker_port=1883)
+    settings = MqttSettings(host="127.0.0.1", port=1883, client_id="hub")
+    reader = LedgerReader(hall.path)
+    uplink = Uplink(settings, identity, reader, offer=offered.append, offer_together=offered.extend, clock=hall.moment)
+    return uplink, reader, pinned(identity)
+
+
+def letter(content, version, at_ms, hub):
+    body = Document("prices", version, hashlib.sha256(content).digest(), content, at_ms)
+    message = Message(sender=TENANT, to=HUB_ID, number=version, body=body)
+    payload = post_message(message, signer=KEYS.signer, sealer=HpkeSealer(hub.receive_public))
+    return Inbound(hub_topic(HUB_ID, "down", "document/prices"), payload, retained=True)
+
+
+def test_a_documents_moment_reaches_the_till_and_it_is_taken_once_also_by_the_next_process(hall):
+    content, at_ms = prices_document([{"price": [[300, "CNY"]]}], 2), START_MS + 3_600_000
+    offered = []
+    uplink, reader, hub = start(hall, offered)
+    for _ in range(2):
+        uplink._hear(letter(content, 2, at_ms, hub))
+    assert offered == [DocumentArrived("prices", 2, content, at_ms)]
+    assert logged(hall.step(*offered)) == ["document.waits"]
+    reader.close()
+
+    again = []
+    uplink, reader, hub = start(hall, again)
+    uplink._hear(letter(content, 2, at_ms, hub))
+    assert again == []
+    reader.close()
