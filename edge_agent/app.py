@@ -187,11 +187,11 @@ class Hub:
     def _close(self) -> None:
         if self._inspection is not None:
             self._inspection.stop()
+        if self._reader is not None:
+            self._reader.close()  # before the till, whose connection is then the last and leaves no WAL behind
         self._desk.stop(as_it_is=bool(self.damage))
         if isinstance(self._opened, Opened):
             self._opened.mark.close()
-        if self._reader is not None:
-            self._reader.close()
 
     async def _watch(self) -> None:
         """Behind a closed door: keep the sign up, and look whether the disk is back."""

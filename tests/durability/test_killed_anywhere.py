@@ -2,9 +2,6 @@
 
 import random
 import shutil
-import subprocess
-import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,9 +9,9 @@ import pytest
 
 from tests.support.sale_child import furnish
 from tests.support.sale_judge import broken_promises_after
+from tests.support.sale_runs import sell_until_killed
 from tests.support.sizes import count
 from tests.support.straced import Run, require_strace, run_straced
-from tests.support.tree import ROOT
 
 pytestmark = pytest.mark.slow
 KILLS = 1_000
@@ -81,21 +78,6 @@ def test_a_build_that_commands_before_its_commit_is_caught(furnished):
     syncs = [place for place in every if place[0] in ("fdatasync", "pwrite64")][:8]
     broken = broken_by_kills(furnished, syncs, "command-before-commit")
     assert any("without a durable debit" in promise for promise in broken), broken
-
-
-def sell_until_killed(folder: Path, run: int, lines: int) -> tuple[list[str], float]:
-    """Sell until it has said so many lines, then kill; return all it said, and how long it took to be ready."""
-    words = [sys.executable, "-m", "tests.support.sale_child", str(folder), str(run), "0"]
-    since_s = time.monotonic()
-    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        said = [child.stdout.readline().strip()]
-        ready_s = time.monotonic() - since_s
-        said += [child.stdout.readline() for _ in range(lines)]
-        child.kill()
-        said += child.stdout.readlines()
-    assert said[0] == "ready"
-    return [line for line in said if line.endswith("\n")], ready_s
 
 
 def test_killed_at_random_again_and_again(tmp_path, furnished):
