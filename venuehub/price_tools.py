@@ -10,11 +10,13 @@ import msgspec
 from device_profiles.loading import convert_strictly, read_table
 from payment_core.money import Money, money_text
 from payment_core.price_calendar import NO_CALENDAR, day_kind, open_bands
-from payment_core.price_check import Problem
+from payment_core.price_check import Problem, check_prices
 from payment_core.price_rule import MAX_QUANTITY
 from payment_core.pricing import Calendar, LocalTime, Price, PriceList, find_price, local_time
 from venuehub.errors import CliError, ExitCode
 
+DAY_STARTS_MINUTE: Final = 6 * 60
+"""When a business day begins where nothing else is said, as in hub.toml."""
 UNKNOWN: Final = "unknown"
 """The word for a hub that does not know the time."""
 
@@ -100,7 +102,7 @@ def answer(prices: PriceList, price: Price, local: LocalTime | None, calendar: C
             "day": day_kind(calendar or NO_CALENDAR, local),
             "bands": sorted(bands),
         },
-        "list": {"version": prices.version, "unit": prices.unit},
+        "list": {"version": prices.version, "unit": prices.unit, "effective_at": prices.effective_at},
     }
 
 
@@ -118,6 +120,11 @@ def lines(prices: PriceList, price: Price) -> list[str]:
     elif price.tax_code:
         told.append(f"tax code: {price.tax_code}, without a rate in the list")
     return [*told, *price.reasons]
+
+
+def problems_of(content: object) -> tuple[Problem, ...]:
+    """Return what is odd about a document, where it is a price list and its venue's day begins as usual."""
+    return check_prices(content, cutoff_minute=DAY_STARTS_MINUTE) if isinstance(content, PriceList) else ()
 
 
 def problem_line(file: Path, problem: Problem) -> str:

@@ -29,7 +29,7 @@ def test_the_price_its_tax_rule_and_reasons(capsys):
         "why": "zone racing",
         "reasons": ["rule 2: zone racing", "before rule 1 (venue): it names the zone"],
         "time": {"business_date": 20261102, "weekday": 1, "minute": 870, "day": "workday", "bands": []},
-        "list": {"version": 0, "unit": "CNY"},
+        "list": {"version": 0, "unit": "CNY", "effective_at": None},
         "problems": [],
     }
 
@@ -125,12 +125,13 @@ def test_a_list_that_cannot_be_read_names_file_key_and_remedy(capsys, tmp_path, 
 
 def test_a_list_may_be_json(capsys, tmp_path):
     file = tmp_path / "prices.json"
-    file.write_text('{"version": 7, "unit": "VND", "rules": [{"price": [[20300, "VND"]]}], "cash": {"step": 500}}')
+    text = '{"version": 7, "unit": "VND", "rules": [{"price": [[20300, "VND"]]}], "cash": {"step": 500}'
+    file.write_text(text + ', "effective_at": "2026-12-01T06:00:00+07:00"}')
     said = ask(capsys, "--list", str(file))
     assert (said["price"], said["cash"], said["list"]) == (
         [{"minor": 20_300, "unit": "VND"}],
         20_000,
-        {"version": 7, "unit": "VND"},
+        {"version": 7, "unit": "VND", "effective_at": "2026-12-01T06:00:00+07:00"},
     )
     assert cli.main(["config", "price", "--list", str(file), "--machine", "m", "--at", "unknown"]) == 0
     assert capsys.readouterr().out.splitlines()[:2] == ["₫20,300", "in cash: ₫20,000"]

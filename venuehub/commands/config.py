@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -10,10 +10,6 @@ from venuehub.errors import ExitCode, told_as, writing_to
 from venuehub.output import AsJson, note, print_json, print_line
 
 app = typer.Typer(name="config", no_args_is_help=True)
-
-
-DAY_STARTS_MINUTE: Final = 6 * 60
-"""When a business day begins where nothing else is said, as in hub.toml."""
 
 
 class Kind(StrEnum):
@@ -43,9 +39,9 @@ def check(
     A price list is also looked through for rules that never count or meet another: exit code 3 where there are any.
     """
     from device_profiles.loading import SettingsError
-    from payment_core.price_check import Problem, check_prices
+    from payment_core.price_check import Problem
     from payment_core.pricing import Calendar, PriceList
-    from venuehub.price_tools import problem_line, read_document
+    from venuehub.price_tools import problem_line, problems_of, read_document
 
     problems: tuple[Problem, ...] = ()
     found = kind or _kind_of(file)
@@ -64,7 +60,7 @@ def check(
 
                 load_site(file, version=1)
             case Kind.PRICES:
-                problems = check_prices(read_document(file, PriceList), cutoff_minute=DAY_STARTS_MINUTE)
+                problems = problems_of(read_document(file, PriceList))
             case Kind.CALENDAR:
                 read_document(file, Calendar)
     if as_json:

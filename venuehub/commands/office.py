@@ -274,14 +274,18 @@ def document_set(
     """Give a hub a document; it gets the next version."""
     from back_office.fleet.documents import keep_document, read_document
     from back_office.fleet.founding import find_hub
+    from venuehub import price_tools
     from venuehub.office_tools import open_office
 
     with open_office(folder) as (store, keys):
         content = read_document(name, file)
+        odd = price_tools.problems_of(content)
         at = find_hub(store, keys.tenant_id, hub)
         with store.writing() as tx:
             kept = keep_document(tx, keys.tenant_id, at.hub_id, name, content, now_ms=_now_ms())
     if as_json:
-        print_json({"name": name, "version": kept.version})
-    else:
-        print_line(f"{name} version {kept.version} for {at.name}")
+        print_json({"name": name, "version": kept.version, **({"problems": odd} if odd else {})})
+        return
+    print_line(f"{name} version {kept.version} for {at.name}")
+    for problem in odd:
+        note(price_tools.problem_line(file, problem))

@@ -151,6 +151,10 @@ def test_documents(folder, tmp_path, run):
     assert "hold" in said["error"]["message"]
     assert said["error"]["where"] == str(file)
     assert said["error"]["hint"] == "Did you mean hold_ms?"
+    prices = tmp_path / "prices.toml"
+    prices.write_text('unit = "CNY"\n' + '[[rules]]\nprice = [[200, "CNY"]]\n' * 2)
+    code, said = run("document", "set", "--dir", folder, "--hub", "hub-1", "prices", prices)
+    assert (code, said["version"], [odd["key"] for odd in said["problems"]]) == (0, 1, ["rule 2"])
 
 
 def test_the_documents_among_the_examples_can_be_set(folder, tmp_path, run):
