@@ -13,12 +13,14 @@ from typing import Any, Final, get_args
 import msgspec
 
 from payment_core.bus import (
+    PEER_LEAVES,
     TERMINAL_LEAVES,
     Birth,
     Booked,
     DeviceState,
     View,
     device_topic,
+    peer_topic,
     terminal_topic,
     view_topic,
 )
@@ -55,6 +57,15 @@ CHANNELS: Final = {
     "request": (("DeskRequest",), "One act of one of the staff at a terminal; the same id is the same act."),
     "reply": (("DeskReply",), "What came of a request."),
     "card": (("CardShown",), "A card was shown at a terminal's reader."),
+    "ask": (("PeerLetter",), "A hub wants an account's money from a neighbour, or tells it something."),
+    "voucher": (("PeerLetter",), "A hub hands money over to a neighbour, says that it has none, or confirms."),
+}
+PEER: Final = {"description": "The sending hub's id, a UUID as 36 characters."}
+LETTER: Final[Node] = {
+    "name": "PeerLetter",
+    "summary": "A signed and sealed letter between the hubs of a venue, as docs/wire/esm1.md says; no JSON.",
+    "contentType": "application/octet-stream",
+    "payload": {"type": "string", "format": "binary"},
 }
 
 
@@ -74,7 +85,9 @@ def make_document() -> Node:
         },
         "defaultContentType": "application/json",
         "channels": {leaf: _channel(leaf, names, text) for leaf, (names, text) in CHANNELS.items()},
-        "operations": {_operation_name(leaf): _operation(leaf) for leaf in CHANNELS},
+        "operations": {
+            f"{action}{leaf.title()}": _operation(leaf, action) for leaf in CHANNELS for action in _actions(leaf)
+        },
         "components": {"messages": _messages(), "schemas": dict(sorted(schemas.items()))},
     }
 
@@ -85,6 +98,8 @@ def _channel(leaf: str, names: tuple[str, ...], text: str) -> Node:
         address, place = view_topic("{hub}", "{lane}"), {"lane": LANE}
     elif leaf in TERMINAL_LEAVES:
         address, place = terminal_topic("{hub}", "{terminal}", leaf), {"terminal": TERMINAL}
+    elif leaf in PEER_LEAVES:
+        address, place = peer_topic("{hub}", "{from}", leaf), {"from": PEER}
     return {
         "address": address,
         "description": text,
@@ -93,14 +108,16 @@ def _channel(leaf: str, names: tuple[str, ...], text: str) -> Node:
     }
 
 
-def _operation_name(leaf: str) -> str:
-    return f"{'send' if leaf in HUB_SENDS else 'receive'}{leaf.title()}"
+def _actions(leaf: str) -> tuple[str, ...]:
+    if leaf in PEER_LEAVES:
+        return ("send", "receive")
+    return ("send",) if leaf in HUB_SENDS else ("receive",)
 
 
-def _operation(leaf: str) -> Node:
+def _operation(leaf: str, action: str) -> Node:
     mqtt = {"qos": 0 if leaf == "view" else 1, "retain": leaf in RETAINED, "bindingVersion": "0.2.0"}
     return {
-        "action": "send" if leaf in HUB_SENDS else "receive",
+        "action": action,
         "channel": {"$ref": f"#/channels/{leaf}"},
         "bindings": {"mqtt": mqtt},
     }
@@ -113,7 +130,7 @@ def _messages() -> Node:
     for name, message in events.items():
         kept = "a value event: kept and resent until it is booked" if is_value_event(name) else "a wish: never resent"
         message["summary"] = f"{message['summary']} This is {kept}."
-    return plain | events | commands
+    return plain | events | commands | {"PeerLetter": LETTER}
 
 
 def _message(struct: type[msgspec.Struct], payload: Node) -> Node:

@@ -8,6 +8,7 @@ import pytest
 
 from payment_core.bus import (
     DEVICE_LEAVES,
+    PEER_LEAVES,
     RETAINED_LEAVES,
     TERMINAL_LEAVES,
     Birth,
@@ -82,7 +83,7 @@ def test_it_is_asyncapi_3():
 
 
 def test_every_leaf_kind_and_retained_topic_of_the_bus_is_there():
-    assert set(DOCUMENT["channels"]) == {*DEVICE_LEAVES, *TERMINAL_LEAVES, "view"}
+    assert set(DOCUMENT["channels"]) == {*DEVICE_LEAVES, *TERMINAL_LEAVES, *PEER_LEAVES, "view"}
     assert tuple(DOCUMENT["channels"]["event"]["messages"]) == EVENT_KINDS
     assert tuple(DOCUMENT["channels"]["command"]["messages"]) == COMMAND_KINDS
     for leaf, channel in DOCUMENT["channels"].items():
