@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from edge_agent.ledger.authorizations import by_id, load
-from edge_agent.messages import DocumentArrived, Effect, FromDevice, Input, ListArrived
+from edge_agent.messages import DocumentArrived, Effect, FromDevice, Input, ListArrived, OfficeLink
 from edge_agent.peer_messages import LanLink
 from edge_agent.staff_messages import Reply
 from edge_agent.token_proof import _sdm_mac
@@ -30,6 +30,7 @@ from tests.support.lan import Lan
 from tests.support.ledger_truth import entries, faults_of, states
 from tests.support.roll_desk import DeskVerbs
 from tests.support.roll_office import OfficeVerbs
+from tests.support.roll_prices import PriceVerbs
 from tests.support.roll_words import RollError, minor, money, sums_of
 
 CARD_KEY = bytes(range(16))
@@ -68,7 +69,7 @@ class RollScene(msgspec.Struct):
         return True
 
 
-class TillRoll(DeskVerbs, OfficeVerbs):
+class TillRoll(DeskVerbs, OfficeVerbs, PriceVerbs):
     """One story being told."""
 
     def __init__(self, folder: Path, scene: RollScene) -> None:
@@ -265,6 +266,11 @@ class TillRoll(DeskVerbs, OfficeVerbs):
         """`down`, `up`: the halls hear each other no more, or again."""
         for n in range(1, len(self.lan.halls) + 1):
             self.step(LanLink(up=what == "up"), at=n)
+
+    def _internet_line(self, what: str) -> None:
+        """`up`, `down`: whether the office is heard; leases go home only to somebody who hears it."""
+        for n in range(1, len(self.lan.halls) + 1):
+            self.step(OfficeLink(up=what == "up"), at=n)
 
     def _wire_line(self, *what: str) -> None:
         """`loses everything`, `is good`: what halls tell each other does not arrive, or does."""
