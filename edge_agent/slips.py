@@ -13,7 +13,7 @@ from cloud_sync.protocol.slips import NoSlip, Slip, judge_slip, read_slip, signe
 from cloud_sync.signing import verify
 from edge_agent import lease_keeper
 from edge_agent.draft import Draft, Spot
-from edge_agent.ledger import leases
+from edge_agent.ledger import leases, since_receipt
 from edge_agent.ledger.leases import LeasePlace
 from edge_agent.ledger.store import Store
 from edge_agent.messages import FromDevice, Log, Show
@@ -112,10 +112,25 @@ def _may_not(draft: Draft, slip: Slip, lane: str | None) -> Refused | None:
         return Refused("hub_closed")
     used = {slip.slip_id} if is_taken(draft.store, slip.slip_id) else frozenset[bytes]()
     why = judge_slip(
-        slip, tenant_id=slip.tenant_id, venue_id=site.venue_id, lane=lane, now_ms=now.wall_ms, quality=now.quality,
+        slip, venue_id=site.venue_id, hub_id=site.hub_id, lane=lane, now_ms=now.wall_ms, quality=now.quality,
         used=used,
     )  # fmt: skip
-    return Refused(why) if why is not None else None
+    if why is not None:
+        return Refused(why)
+    return None if _is_covered(draft, slip) else Refused("offline_limit")
+
+
+def _may_be_taken_twice(draft: Draft, slip: Slip) -> bool:
+    """Say whether another hub of the venue, which we may not hear now, could take this very slip too."""
+    return slip.hub_id is None and bool(draft.site.peers)
+
+
+def _is_covered(draft: Draft, slip: Slip) -> bool:
+    """Say whether the venue stands for this slip: what two hubs apart could both take counts into the floor (C_h)."""
+    if not _may_be_taken_twice(draft, slip):
+        return True
+    at_risk = since_receipt.on_floor(draft.store).amount
+    return slip.unit == draft.site.currency and at_risk + slip.amount <= draft.site.risk.floor_per_hub
 
 
 def _play_for(draft: Draft, slip: Slip, lane: Lane | None) -> Quote | Refused:
@@ -138,6 +153,8 @@ def _book(draft: Draft, slip: Slip, lane: Lane | None) -> None:
     parts = (Part(slip.unit, slip.amount, epoch, lot.lot),)
     draft.journal(SlipTaken(1, header, slip.account, parts, slip.slip_id, (lot,)))
     remember(draft.store, slip.slip_id, header.seq)
+    if _may_be_taken_twice(draft, slip):
+        since_receipt.note(draft.store, slip.slip_id, slip.amount, seq=header.seq)
     place = LeasePlace(slip.account, slip.unit, epoch, lot)
     leases.add_to(draft.store, place, slip.amount, now_ms=draft.now.wall_ms)
     draft.effect(Log("slip.taken", {"slip": uuid_text(slip.slip_id), "amount": slip.amount, "unit": slip.unit}))

@@ -21,10 +21,11 @@ def issue(
     amount: Annotated[int, typer.Option(help="Minor units: 1000 is 10.00 CNY.")] = 1_000,
     unit: Annotated[str, typer.Option(help="The purse.")] = "CNY",
     lane: Annotated[str, typer.Option(help="The one lane where it is good; any where not given.")] = "",
+    hub: Annotated[str, typer.Option(help="The one hub that takes it; any of the venue where not given.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Put money of a purse onto a slip that a hub takes, once, within ten minutes."""
-    from back_office.fleet.founding import only_venue
+    from back_office.fleet.founding import find_hub, only_venue
     from back_office.ledger.desk import Desk
     from back_office.members.cards import find_card, parse_card
     from back_office.payments.slips import SlipRefused, SlipWish, issue_slip
@@ -33,11 +34,15 @@ def issue(
     from venuehub.order_tools import new_id, now_ms
 
     with open_office(folder) as (store, keys):
+        at = find_hub(store, keys.tenant_id, hub) if hub else None
         venue = only_venue(store, keys.tenant_id)
         with store.writing() as tx:
             refuse_no_money(tx, keys.tenant_id, amount, unit)
             account_id = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper).account_id
-            wish = SlipWish(slip_id=new_id(), account_id=account_id, unit=unit, amount=amount, lane=lane)
+            wish = SlipWish(
+                slip_id=new_id(), account_id=account_id, unit=unit, amount=amount, lane=lane,
+                hub_id=at.hub_id if at else None,
+            )  # fmt: skip
             issued = issue_slip(Desk(tx, keys.tenant_id, venue, now_ms=now_ms()), keys.signer, wish)
     if isinstance(issued, SlipRefused):
         hint = "what a hub holds is not in the purse; a slip takes the money of one top-up"

@@ -8,7 +8,7 @@ import msgspec
 from back_office.ledger.desk import Desk, TopUp, TopUpRefused, venue_of
 from back_office.ledger.terms import TopUpTerms
 from back_office.payments.books import Whereabouts
-from back_office.payments.slips import SlipRefused, SlipWish, issue_slip
+from back_office.payments.slips import SlipRefused, SlipWish, hub_of_lane, issue_slip
 from back_office.store import acts, books, grants, lots
 from back_office.store.acts import Act
 from back_office.store.engine import Transaction
@@ -142,8 +142,9 @@ class LedgerBooks:
         )
         self._note_payment(desk, order, order.payment_id, order.paid, seq)
         wish = SlipWish(
-            slip_id=order.order_id, account_id=order.account_id, unit=order.unit, amount=order.paid, lane=order.lane
-        )
+            slip_id=order.order_id, account_id=order.account_id, unit=order.unit, amount=order.paid, lane=order.lane,
+            hub_id=hub_of_lane(desk, order.lane),
+        )  # fmt: skip
         issued = issue_slip(desk, self._keys.signer, wish)
         assert not isinstance(issued, SlipRefused), issued.why  # its money was put there a moment ago
         return ""

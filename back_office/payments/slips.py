@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from back_office.ledger.desk import Desk
-from back_office.store import lots, places, slips
+from back_office.store import lots, papers, places, slips
 from back_office.store.engine import Transaction
 from back_office.store.places import Hub
 from back_office.store.slips import SlipRow
@@ -22,19 +22,25 @@ from cloud_sync.protocol.slips import (
 from cloud_sync.signing import Signer
 from payment_core.journal import Header, LotKind, Part, SlipIssued, SlipReturned
 from payment_core.lots import spend_order
+from payment_core.policy import DevicesDocument
 
 CLOCK_MARGIN_MS: Final = 3_600_000
 """How wrong a hub's clock may be that it takes for known: longer before a slip is counted as over everywhere."""
 
 
 class SlipWish(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to go onto a slip. account_id equal to slip_id: whoever holds it. lane: empty for any."""
+    """What is to go onto a slip. account_id equal to slip_id: whoever holds it. lane: empty for any.
+
+    hub_id: the one hub that takes it. None: any of the venue; two that are apart could then both take it, so hubs count
+    such slips into their floors.
+    """
 
     slip_id: bytes
     account_id: bytes
     unit: str
     amount: int
     lane: str = ""
+    hub_id: bytes | None = None
 
 
 class SlipRefused(msgspec.Struct, frozen=True):
@@ -50,8 +56,8 @@ def issue_slip(desk: Desk, signer: Signer, wish: SlipWish) -> SlipRow | SlipRefu
     """
     known = slips.slip(desk.tx, desk.tenant_id, wish.slip_id)
     if known is not None:
-        same = (wish.account_id, wish.unit, wish.amount, wish.lane)
-        if same == (known.account_id, known.unit, known.amount, known.lane):
+        same = (wish.account_id, wish.unit, wish.amount, wish.lane, wish.hub_id)
+        if same == (known.account_id, known.unit, known.amount, known.lane, known.hub_id):
             return known
         return SlipRefused(f"slip {wish.slip_id.hex()} is known with {known.amount} {known.unit}")
     if wish.amount < 1:
@@ -70,6 +76,7 @@ def issue_slip(desk: Desk, signer: Signer, wish: SlipWish) -> SlipRow | SlipRefu
     slip = Slip(
         tenant_id=desk.tenant_id,
         venue_id=desk.venue.venue_id,
+        hub_id=wish.hub_id,
         slip_id=wish.slip_id,
         account_id=None if wish.account_id == wish.slip_id else wish.account_id,
         unit=wish.unit,
@@ -97,6 +104,7 @@ def _sign_and_book(desk: Desk, signer: Signer, slip: Slip) -> SlipRow | SlipRefu
     row = SlipRow(
         slip_id=slip.slip_id,
         venue_id=slip.venue_id,
+        hub_id=slip.hub_id,
         account_id=slip.account,
         unit=slip.unit,
         amount=slip.amount,
@@ -108,6 +116,18 @@ def _sign_and_book(desk: Desk, signer: Signer, slip: Slip) -> SlipRow | SlipRefu
     )
     slips.add_slip(desk.tx, desk.tenant_id, row)
     return row
+
+
+def hub_of_lane(desk: Desk, lane: str) -> bytes | None:
+    """Return the hub of the desk's venue that has this lane; None where none or several do."""
+    found = [
+        hub.hub_id
+        for hub in places.hubs(desk.tx, desk.tenant_id)
+        if hub.venue_id == desk.venue.venue_id and hub.closed_ms is None
+        if (kept := papers.newest(desk.tx, desk.tenant_id, hub.hub_id, "devices")) is not None
+        if any(known.id == lane for known in msgspec.json.decode(kept.body, type=DevicesDocument).lanes)
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def waits_for(tx: Transaction, tenant_id: bytes, slip: SlipRow, *, now_ms: int) -> list[Hub]:
@@ -122,6 +142,7 @@ def waits_for(tx: Transaction, tenant_id: bytes, slip: SlipRow, *, now_ms: int) 
         hub
         for hub in places.hubs(tx, tenant_id)
         if hub.venue_id == slip.venue_id
+        and slip.hub_id in (None, hub.hub_id)
         and hub.closed_ms is None
         and hub.enrolled_ms <= over_ms
         and (now_ms <= over_ms or reported.get(hub.hub_id, 0) <= over_ms)

@@ -30,6 +30,7 @@ ORDER_NOTICES: Final = Table(
 )  # fmt: skip
 SLIPS: Final = Table(
     "slips", METADATA, key("tenant_id", RAW), key("slip_id", RAW), value("venue_id", RAW), value("account_id", RAW),
+    value("hub_id", RAW, optional=True),
     value("unit", TEXT), value("amount", WHOLE), value("lot", RAW), value("lane", TEXT), value("issued_ms", WHOLE),
     value("valid_until_ms", WHOLE), value("text", TEXT),
 )  # fmt: skip

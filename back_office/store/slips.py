@@ -9,10 +9,11 @@ from back_office.store.tables import PASSING
 
 
 class SlipRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One slip. `text`: what its QR code shows; times are UTC ms."""
+    """One slip. `text`: what its QR code shows; times are UTC ms. hub_id None: any hub of the venue takes it."""
 
     slip_id: bytes
     venue_id: bytes
+    hub_id: bytes | None
     account_id: bytes
     unit: str
     amount: int

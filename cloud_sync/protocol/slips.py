@@ -31,6 +31,7 @@ _MAX_TEXT: Final = len(PREFIX) + MAX_SLIP_BYTES * 3 // 2 + 1
 class Slip(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """What a slip says: `amount` minor units of `unit`, out of one lot, for whoever shows it first at this venue.
 
+    hub_id: the one hub that takes it; None: any of the venue, and then two that are apart could both take it.
     account_id None: it belongs to whoever holds it, and its account is the slip itself. lane: empty for any.
     Times are UTC ms; `lot_*` are the facts of the lot, as in payment_core.records.Lot.
     """
@@ -38,6 +39,7 @@ class Slip(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     version: int = VERSION
     tenant_id: bytes
     venue_id: bytes
+    hub_id: bytes | None
     slip_id: bytes
     account_id: bytes | None
     unit: str
@@ -117,8 +119,10 @@ def split_slip(data: bytes) -> SignedSlip | NoSlip:
 
 
 def _is_sound(slip: Slip) -> bool:
-    ids = (slip.tenant_id, slip.venue_id, slip.slip_id, slip.lot_id, slip.account)
+    ids = (slip.tenant_id, slip.venue_id, slip.hub_id or slip.slip_id, slip.slip_id, slip.lot_id, slip.account)
     lane_fits = not slip.lane or is_short_id(slip.lane)
+    if slip.hub_id == b"":
+        return False
     return all(len(some) == UUID_BYTES for some in ids) and slip.amount > 0 and bool(slip.unit) and lane_fits
 
 
@@ -142,7 +146,7 @@ def read_slip(text: str) -> SignedSlip | NoSlip:
 
 
 def judge_slip(
-    slip: Slip, *, tenant_id: bytes, venue_id: bytes, lane: str | None, now_ms: int, quality: TimeQuality,
+    slip: Slip, *, venue_id: bytes, hub_id: bytes, lane: str | None, now_ms: int, quality: TimeQuality,
     used: Container[bytes],
 ) -> SlipRefusal | None:  # fmt: skip
     """Say why a hub does not take a proven slip now, or None where it takes it.
@@ -150,7 +154,7 @@ def judge_slip(
     lane None: a desk and no lane. A slip is good for minutes, so a hub that does not know the time better than `held`
     cannot tell: it refuses, and the guest keeps the money. `used`: ids of the slips this hub has taken.
     """
-    if (slip.tenant_id, slip.venue_id) != (tenant_id, venue_id):
+    if slip.venue_id != venue_id or slip.hub_id not in (None, hub_id):
         return "slip_venue"
     if slip.slip_id in used:
         return "slip_used"

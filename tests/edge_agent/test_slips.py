@@ -3,18 +3,19 @@
 import msgspec
 import pytest
 
-from cloud_sync.protocol.messages import Trust
+from cloud_sync.protocol.messages import PeerKey, Trust
 from cloud_sync.protocol.slips import VALID_MS, Slip, encode_slip, join_slip, signed_bytes, slip_text
 from cloud_sync.signing import Ed25519Signer
 from edge_agent import slips
 from edge_agent.ledger.store import LedgerError
-from edge_agent.messages import DeviceIs, DocumentArrived, Frozen
+from edge_agent.messages import BatchSealed, DeviceIs, DocumentArrived, Frozen, Log, ReceiptTaken
 from edge_agent.slip_messages import SlipShown
 from edge_agent.slips import Refused, prove
 from payment_core.bus import DeviceState
 from payment_core.events import CodeScanned
 from payment_core.journal import LeaseReturned, LotKind, SlipTaken, TimeQuality, decode_entry
 from tests.support.hall import (
+    HUB_ID,
     START_MS,
     VENUE_ID,
     Hall,
@@ -34,9 +35,10 @@ GUEST = account_of("card-7")
 
 def a_slip(number=1, **changes) -> Slip:
     fields = {
-        "tenant_id": TENANT, "venue_id": VENUE_ID, "slip_id": bytes([number]) * 16, "account_id": GUEST, "unit": "CNY",
-        "amount": 1_000, "lane": "", "valid_until_ms": START_MS + VALID_MS, "lot_id": bytes([0x40 + number]) * 16,
-        "lot_kind": LotKind.PAID, "lot_opened_ms": START_MS, "lot_expires_ms": None, "lot_terms": 0,
+        "tenant_id": TENANT, "venue_id": VENUE_ID, "hub_id": None, "slip_id": bytes([number]) * 16,
+        "account_id": GUEST, "unit": "CNY", "amount": 1_000, "lane": "", "valid_until_ms": START_MS + VALID_MS,
+        "lot_id": bytes([0x40 + number]) * 16, "lot_kind": LotKind.PAID, "lot_opened_ms": START_MS,
+        "lot_expires_ms": None, "lot_terms": 0,
     }  # fmt: skip
     return Slip(**{**fields, **changes})
 
@@ -155,6 +157,52 @@ def test_a_frozen_hub_takes_none(hall):
 )
 def test_only_what_this_office_signed_is_a_slip(text, reason):
     assert prove(text, lane=None, office_keys=[OFFICE.public]) == Refused(reason)
+
+
+@pytest.fixture
+def apart(tmp_path):
+    """Return a hub with a neighbour that it cannot ask just now, and floors of 1,500 in all."""
+    hall = Hall(tmp_path / "apart.db", risk={"floor_per_hub": 1_500, "floor_per_credential": 200})
+    peer = PeerKey(TENANT, "foyer", OTHER.public, bytes(32))
+    trust = msgspec.json.encode(Trust(1, (OFFICE.public,), bytes(32), peers=(peer,)))
+    hall.step(DocumentArrived("trust", 1, trust))
+    yield hall
+    assert faults_of(hall.store) == []
+    hall.store.close()
+
+
+def test_what_two_hubs_apart_could_both_take_counts_into_the_floor(apart):
+    show(apart, a_slip(1))
+    assert the_reason(show(apart, a_slip(2))) == "offline_limit"
+    show(apart, a_slip(3, amount=500))
+    assert apart.till.balance(GUEST) == {"CNY": 1_500}
+    assert the_reason(show(apart, a_slip(4, amount=1))) == "offline_limit"
+
+
+def test_a_slip_for_this_very_hub_is_no_risk(apart):
+    for number in (1, 2, 3):
+        show(apart, a_slip(number, hub_id=HUB_ID))
+    assert apart.till.balance(GUEST) == {"CNY": 3_000}
+    assert the_reason(show(apart, a_slip(4, hub_id=TENANT))) == "slip_venue"
+
+
+def test_a_receipt_that_covers_a_taking_lets_the_next_one_in(apart):
+    show(apart, a_slip(1))
+    seq = apart.store.rows("SELECT max(seq) FROM entries")[0][0]
+    apart.step(BatchSealed(1, 1, seq, bytes(32), b"sealed"))
+    apart.step(ReceiptTaken(1, seq))
+    show(apart, a_slip(2))
+    assert apart.till.balance(GUEST) == {"CNY": 2_000}
+
+
+def test_points_that_two_hubs_could_both_take_are_not_taken(apart):
+    assert the_reason(show(apart, a_slip(unit="point"))) == "offline_limit"
+
+
+def the_reason(effects):
+    """Return why a slip was refused, as the log says it."""
+    (line,) = [effect for effect in effects if isinstance(effect, Log)]
+    return line.fields["reason"]
 
 
 @pytest.fixture

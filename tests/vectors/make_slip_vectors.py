@@ -17,6 +17,7 @@ from payment_core.journal import LotKind
 FILE = Path(__file__).resolve().parent / "slip" / "slips.json"
 OFFICE_SEED = bytes(range(32, 64))
 TENANT = bytes.fromhex("019399a0c0de70008000000000000002")
+HUB = bytes.fromhex("019399a0c0de70008000000000000001")
 VENUE = bytes.fromhex("019399a0c0de70008000000000000005")
 ACCOUNT = bytes.fromhex("019399a0c0de70008000000000000003")
 SLIP = bytes.fromhex("019399a0c0de70008000000000000007")
@@ -25,18 +26,18 @@ WALL_MS = 1_795_300_000_000
 
 
 def wanted() -> list[Slip]:
-    """One slip of an account, one that is whoever's holds it at one lane, and the longest there is."""
+    """One slip of an account at any hub, one of whoever holds it at one lane, and the longest there is."""
     common = {
         "tenant_id": TENANT, "venue_id": VENUE, "slip_id": SLIP, "valid_until_ms": WALL_MS + slips.VALID_MS,
         "lot_id": LOT, "lot_opened_ms": WALL_MS,
     }  # fmt: skip
     return [
-        Slip(account_id=ACCOUNT, unit="CNY", amount=5_000, lane="", lot_kind=LotKind.PAID, lot_expires_ms=None,
-             lot_terms=3, **common),
-        Slip(account_id=None, unit="CNY", amount=200, lane="racer-2", lot_kind=LotKind.PAID, lot_expires_ms=None,
-             lot_terms=0, **common),
-        Slip(account_id=ACCOUNT, unit="play:" + "r" * 27, amount=2**53 - 1, lane="l" * 32, lot_kind=LotKind.GIFT,
-             lot_expires_ms=WALL_MS + 1, lot_terms=2**32, **common),
+        Slip(hub_id=None, account_id=ACCOUNT, unit="CNY", amount=5_000, lane="", lot_kind=LotKind.PAID,
+             lot_expires_ms=None, lot_terms=3, **common),
+        Slip(hub_id=HUB, account_id=None, unit="CNY", amount=200, lane="racer-2", lot_kind=LotKind.PAID,
+             lot_expires_ms=None, lot_terms=0, **common),
+        Slip(hub_id=HUB, account_id=ACCOUNT, unit="play:" + "r" * 27, amount=2**53 - 1, lane="l" * 32,
+             lot_kind=LotKind.GIFT, lot_expires_ms=WALL_MS + 1, lot_terms=2**32, **common),
     ]  # fmt: skip
 
 
@@ -49,7 +50,8 @@ def rows() -> list[dict[str, object]]:
         data = slips.join_slip(message, signer.sign(slips.signed_bytes(message)))
         made.append(
             {
-                "account": slip.account.hex(), "unit": slip.unit, "amount": slip.amount, "lane": slip.lane,
+                "account": slip.account.hex(), "hub": slip.hub_id and slip.hub_id.hex(),
+                "unit": slip.unit, "amount": slip.amount, "lane": slip.lane,
                 "lot_kind": slip.lot_kind, "lot_expires_ms": slip.lot_expires_ms, "lot_terms": slip.lot_terms,
                 "message": message.hex(), "slip": data.hex(), "text": slips.slip_text(data),
             }

@@ -4,7 +4,15 @@ import msgspec
 import pytest
 
 from back_office.ledger.desk import TopUp
-from back_office.payments.slips import CLOCK_MARGIN_MS, SlipRefused, SlipWish, issue_slip, return_slips, waits_for
+from back_office.payments.slips import (
+    CLOCK_MARGIN_MS,
+    SlipRefused,
+    SlipWish,
+    hub_of_lane,
+    issue_slip,
+    return_slips,
+    waits_for,
+)
 from back_office.store import books, papers, places, slips
 from cloud_sync.protocol.slips import VALID_MS, SignedSlip, read_slip, signed_bytes
 from cloud_sync.signing import verify
@@ -164,6 +172,39 @@ def test_it_goes_back_when_every_hub_of_the_venue_has_reported_behind_its_end(of
     assert give_back(office, OVER_MS + 10) == []
     assert office.lease() == 1_000
     assert office.prove().ok
+
+
+def lanes_at(office, hub_id, *lanes):
+    document = {
+        "version": 1,
+        "lanes": [
+            {"id": lane, "machine": lane, "zone": "hall", "reader": f"reader-{lane}", "output": f"coin-{lane}"}
+            for lane in lanes
+        ],
+    }
+    with office.store.writing() as tx:
+        body = msgspec.json.encode(document)
+        papers.add_document(tx, TENANT, papers.Document(hub_id, "devices", 1, body, WALL_MS))
+
+
+def test_a_lane_says_which_hub_takes_its_slips(office):
+    office.enroll(OTHER_HUB, "foyer")
+    lanes_at(office, HUB, "racer-1", "racer-2")
+    lanes_at(office, OTHER_HUB, "racer-2", "boat-1")
+    with office.store.reading() as tx:
+        found = [hub_of_lane(office.desk(tx), lane) for lane in ("racer-1", "boat-1", "racer-2", "none")]
+    assert found == [HUB, OTHER_HUB, None, None]
+
+
+def test_a_slip_for_one_hub_waits_for_that_one_only(office):
+    office.top_up(1_000)
+    office.enroll(OTHER_HUB, "foyer")
+    row = issue(office, hub_id=OTHER_HUB)
+    with office.store.reading() as tx:
+        assert [hub.name for hub in waits_for(tx, TENANT, row, now_ms=OVER_MS + 9)] == ["foyer"]
+    found = read_slip(row.text)
+    assert isinstance(found, SignedSlip)
+    assert found.slip.hub_id == OTHER_HUB
 
 
 def test_a_hub_that_was_enrolled_later_or_closed_is_not_waited_for(office):

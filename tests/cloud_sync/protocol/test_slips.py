@@ -31,6 +31,7 @@ from tests.support.tree import ROOT
 VECTORS = json.loads((ROOT / "tests" / "vectors" / "slip" / "slips.json").read_text())
 SIGNER = Ed25519Signer(bytes.fromhex(VECTORS["office_sign_seed"]))
 TENANT, VENUE, SLIP = (bytes.fromhex(VECTORS[name]) for name in ("tenant_id", "venue_id", "slip_id"))
+HUB = bytes.fromhex("019399a0c0de70008000000000000001")
 UNTIL_MS = VECTORS["valid_until_ms"]
 
 ids = st.binary(min_size=16, max_size=16)
@@ -39,6 +40,7 @@ any_slip = st.builds(
     Slip,
     tenant_id=ids,
     venue_id=ids,
+    hub_id=ids | st.none(),
     slip_id=ids,
     account_id=ids | st.none(),
     unit=st.text("abcCNY:", min_size=1, max_size=12),
@@ -70,6 +72,7 @@ def test_every_vector_is_read_and_made_to_the_same_bytes(vector):
     assert isinstance(found, SignedSlip)
     assert verify(SIGNER.public, found.signature, signed_bytes(found.message))
     slip = found.slip
+    assert (slip.hub_id and slip.hub_id.hex()) == vector["hub"]
     assert (slip.account.hex(), slip.unit, slip.amount, slip.lane, slip.valid_until_ms) == (
         vector["account"], vector["unit"], vector["amount"], vector["lane"], UNTIL_MS,
     )  # fmt: skip
@@ -83,14 +86,14 @@ def test_every_vector_is_read_and_made_to_the_same_bytes(vector):
 
 
 def test_a_slip_for_a_currency_is_small_enough_for_a_small_code():
-    assert [len(vector["slip"]) // 2 for vector in VECTORS["slips"]] == [185, 174, 270]
-    assert [len(vector["text"]) for vector in VECTORS["slips"][:2]] == [282, 265]
+    assert [len(vector["slip"]) // 2 for vector in VECTORS["slips"]] == [186, 192, 288]
+    assert [len(vector["text"]) for vector in VECTORS["slips"][:2]] == [283, 292]
 
 
 def test_it_is_the_plain_messagepack_array_the_page_describes():
     assert msgpack.unpackb(encode_slip(good())) == [
-        1, TENANT, VENUE, SLIP, good().account_id, "CNY", 5_000, "", UNTIL_MS, good().lot_id, 0, 1_795_300_000_000,
-        None, 3,
+        1, TENANT, VENUE, None, SLIP, good().account_id, "CNY", 5_000, "", UNTIL_MS, good().lot_id, 0,
+        1_795_300_000_000, None, 3,
     ]  # fmt: skip
     page = (ROOT / "docs" / "wire" / "slip.md").read_text(encoding="utf-8")
     fields = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| ")][1:]
@@ -127,7 +130,7 @@ def test_a_changed_slip_is_proven_by_nobody(at, change):
         assert not verify(SIGNER.public, found.signature, signed_bytes(found.message))
 
 
-@given(st.integers(0, 184))
+@given(st.integers(0, 185))
 def test_a_slip_that_is_cut_short_is_none(at):
     data = bytes.fromhex(VECTORS["slips"][0]["slip"])
     assert isinstance(split_slip(data[:at]), NoSlip)
@@ -142,9 +145,10 @@ def test_a_signature_for_another_purpose_is_none_for_a_slip():
 @pytest.mark.parametrize(
     ("at", "value", "reason"),
     [
-        (0, 2, "slip_version"), (1, b"x", "slip_body"), (3, bytes(15), "slip_body"), (4, bytes(17), "slip_body"),
-        (5, "", "slip_body"), (6, 0, "slip_body"), (6, -1, "slip_body"), (6, 2**53, "slip_body"), (6, 1.5, "slip_body"),
-        (7, "Lane 2", "slip_body"), (8, "x", "slip_body"), (10, 9, "slip_body"),
+        (0, 2, "slip_version"), (1, b"x", "slip_body"), (3, b"", "slip_body"), (3, bytes(15), "slip_body"),
+        (4, bytes(15), "slip_body"), (5, bytes(17), "slip_body"), (6, "", "slip_body"), (7, 0, "slip_body"),
+        (7, -1, "slip_body"), (7, 2**53, "slip_body"), (7, 1.5, "slip_body"), (8, "Lane 2", "slip_body"),
+        (9, "x", "slip_body"), (11, 9, "slip_body"),
     ],
 )  # fmt: skip
 def test_each_wrong_field_has_its_reason(at, value, reason):
@@ -184,7 +188,7 @@ def test_what_is_no_base45_is_none(text):
 
 def judged(slip, **changes):
     facts = {
-        "tenant_id": TENANT, "venue_id": VENUE, "lane": "racer-2", "now_ms": UNTIL_MS - 1, "quality": TimeQuality.HELD,
+        "venue_id": VENUE, "hub_id": HUB, "lane": "racer-2", "now_ms": UNTIL_MS - 1, "quality": TimeQuality.HELD,
         "used": frozenset(),
     }  # fmt: skip
     return judge_slip(slip, **{**facts, **changes})
@@ -196,7 +200,6 @@ def judged(slip, **changes):
         ({}, None),
         ({"now_ms": 0}, None),
         ({"quality": TimeQuality.SYNCED}, None),
-        ({"tenant_id": VENUE}, "slip_venue"),
         ({"venue_id": TENANT}, "slip_venue"),
         ({"used": frozenset({SLIP})}, "slip_used"),
         ({"used": frozenset({SLIP}), "now_ms": UNTIL_MS}, "slip_used"),
@@ -208,6 +211,11 @@ def judged(slip, **changes):
 )
 def test_when_a_hub_takes_a_slip(changes, refusal):
     assert judged(good(), **changes) == refusal
+
+
+def test_a_slip_for_one_hub_is_for_no_other():
+    assert judged(good(1), hub_id=VENUE) == "slip_venue"
+    assert judged(good(0), hub_id=VENUE) is None
 
 
 def test_a_slip_for_one_lane_is_for_no_other():

@@ -106,6 +106,7 @@ def _slips() -> None:
     """The slips that were issued, and how far hubs have reported; what became of a slip's money stands in the books."""
     _table(
         "slips", key("tenant_id", RAW), key("slip_id", RAW), value("venue_id", RAW), value("account_id", RAW),
+        value("hub_id", RAW, optional=True),
         value("unit", TEXT), value("amount", WHOLE), value("lot", RAW), value("lane", TEXT), value("issued_ms", WHOLE),
         value("valid_until_ms", WHOLE), value("text", TEXT),
         sa.CheckConstraint("length(slip_id) = 16"), *_at_least(1, "amount"),
