@@ -103,7 +103,7 @@ TERMS: Final[dict[type, frozenset[Term]]] = {
     CredentialReplaced: _NONE,
     CredentialBlocked: _NONE,
     ListConflict: _NONE,
-    SlipTaken: _LEASE,
+    SlipTaken: frozenset({Term.LEASE, Term.FLOOR}),
     BoxCounted: _NONE,
     EpochClosed: _NONE,
     DepositTaken: _NONE,
