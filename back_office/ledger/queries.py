@@ -26,7 +26,12 @@ T = TypeVar("T")
 _PER_TAP: Final = 8
 """Entries looked at per tap shown: held, commanded, captured, and room for leases and coins between them."""
 _DEVICES: Final = msgspec.json.Decoder(DevicesDocument)
-_CRITICAL: Final = frozenset({"fork", "rolled_back", "overclaim", "payment_conflict", "parked"})
+_CRITICAL: Final = frozenset(
+    {
+        "fork", "rolled_back", "overclaim", "payment_conflict", "refund_conflict", "refund_refused", "chargeback",
+        "slip_twice", "parked",
+    }
+)  # fmt: skip
 
 
 class Queries:
