@@ -20,8 +20,9 @@ SLOT_BYTES: Final = 4
 MARK: Final = b"VHS1"
 WAL_HEADER_BYTES: Final = 32
 FRAME_HEADER_BYTES: Final = 24
-_INDEX: Final = struct.Struct("=I12xI")
-"""The head of SQLite's wal-index: its version, and how many frames of the WAL are valid (sqlite.org/walformat.html)."""
+_INDEX: Final = struct.Struct("=I12xI76xI")
+"""The head of SQLite's wal-index: its version, how many frames of the WAL are valid, and how many of them the database
+file has already (sqlite.org/walformat.html)."""
 _INDEX_VERSION: Final = 3_007_000
 
 
@@ -87,13 +88,14 @@ class PageSums:
             os.close(file)
 
     def _pages_in_wal(self) -> dict[int, bytes]:
-        """Return the newest content of every page that has a committed frame in the WAL."""
+        """Return the newest content of every page that has a committed frame which no checkpoint has copied yet."""
         index = _read_at(self._database.with_name(self._database.name + "-shm"), 0, _INDEX.size)
-        version, frames = _INDEX.unpack(index) if len(index) == _INDEX.size else (0, 0)
-        if version != _INDEX_VERSION or not frames:
+        version, frames, copied = _INDEX.unpack(index) if len(index) == _INDEX.size else (0, 0, 0)
+        if version != _INDEX_VERSION or frames <= copied:
             return {}
         frame_bytes = FRAME_HEADER_BYTES + self._page_bytes
-        wal = _read_at(self._database.with_name(self._database.name + "-wal"), WAL_HEADER_BYTES, frames * frame_bytes)
+        start, count = WAL_HEADER_BYTES + copied * frame_bytes, (frames - copied) * frame_bytes
+        wal = _read_at(self._database.with_name(self._database.name + "-wal"), start, count)
         pages = {}
         for start in range(0, len(wal) - frame_bytes + 1, frame_bytes):
             content = start + FRAME_HEADER_BYTES

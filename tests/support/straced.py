@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.tree import ROOT
 
-DEADLINE_S = 30
+DEADLINE_S = 300
 WRITES = ("pwrite64", "fdatasync", "fsync")
 _LINE = re.compile(r"^\d+ +(\d+\.\d+) (\+\+\+|(\w+)\()")
 _INJECTED = "(INJECTED)"
