@@ -39,6 +39,13 @@ class Heard(msgspec.Struct, frozen=True):
     since_ms: int
 
 
+class Sold(msgspec.Struct, frozen=True):
+    """A sale of this run: to which credential, and when by the clock that does not jump (boottime ms)."""
+
+    credential_id: bytes
+    at_ms: int
+
+
 class Site:
     """Configuration and device state, never money. `apply` is the one function that puts a document in force."""
 
@@ -79,7 +86,7 @@ class Site:
         """What may be spent of the currency here, at most; None: not looked at yet (edge_agent.lease_keeper)."""
         self._waiting: dict[bytes, int] = {}
         self._doubts: dict[bytes, int] = {}
-        self.sold_ms: dict[bytes, int] = {}
+        self.sold: dict[bytes, Sold] = {}
         self.staff = StaffDocument(version=0)
         self.staff_told = self.staff
         self.desk_of_reader: dict[str, Desk] = {}
@@ -170,11 +177,11 @@ class Site:
             self._staff_cards = (self.staff, ids)
         return self._staff_cards[1]
 
-    def note_sale(self, authorization_id: bytes, boottime_ms: int) -> None:
+    def note_sale(self, authorization_id: bytes, sold: Sold) -> None:
         """Remember when a sale was made by the clock that does not jump; the oldest is forgotten."""
-        self.sold_ms[authorization_id] = boottime_ms
-        if len(self.sold_ms) > SALES_KEPT:
-            del self.sold_ms[next(iter(self.sold_ms))]
+        self.sold[authorization_id] = sold
+        if len(self.sold) > SALES_KEPT:
+            del self.sold[next(iter(self.sold))]
 
     def settled(self, authorization_id: bytes) -> None:
         """Forget an authorization that ended."""

@@ -1,6 +1,7 @@
 """What a tap's decision looks at, read from the ledger as it stands in this very step."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -15,7 +16,7 @@ from payment_core import usage
 from payment_core.authorization import OPEN
 from payment_core.checks import pass_for
 from payment_core.credential import ListRow, Right
-from payment_core.facts import Facts, Proof
+from payment_core.facts import MINUTE_MS, Facts, Proof, Recent
 from payment_core.policy import Lane, RiskDocument
 from payment_core.price_calendar import day_kind
 from payment_core.usage import NO_USE, Usage
@@ -45,31 +46,38 @@ class Case(msgspec.Struct, frozen=True):
     leases: Sequence[LeaseRow]
     elsewhere: Usage
 
-    @property
-    def places(self) -> list[Usage]:
-        """Where the account's use is counted."""
-        return [*(usage.read_usage(row.used) for row in self.leases if row.used), self.elsewhere]
+
+class _Use(msgspec.Struct, frozen=True):
+    """How much card, account and hub were used, as far as anybody asks."""
+
+    elsewhere: Usage = NO_USE
+    spent_today: int = 0
+    recent: tuple[Recent, ...] = ()
+    floor_spent: int = 0
+    hub_floor_spent: int = 0
+    hub: Since = Since()
+
+
+_NOBODY_ASKS: Final = _Use()
 
 
 def look_up(draft: Draft, tap: Tap) -> Case:
     """Read everything that counts for a tap now."""
     site, now, row, lane = draft.site, draft.now, tap.row, tap.lane
-    risk, known = site.risk, draft.known_ms is not None
+    risk, known_ms = site.risk, draft.known_ms
     rows = leases.of_account(draft.store, row.account_id) if row else []
-    guest = {"tier": row.tier, "group": row.group} if row else {}
-    quote = site.quote_to_pay(lane, now.local, boottime_ms=now.boottime_ms, **guest) if lane else None
-    counts = counts_cards(risk, row) or bool(risk.windows)
-    elsewhere = usage.read_usage(uses.used_elsewhere(draft.store, row.account_id)) if row and counts else NO_USE
-    case = Case(tap, _NO_FACTS, quote, rows, elsewhere)
-    places = case.places if counts else []
-    day = now.business_date if known else None
-    allowances = leases.allowances(rows, now_ms=draft.known_ms)
-    floors = risk.floor_per_hub > 0 and not allowances
-    approved = since_receipt.of(draft.store, since_receipt.THE_HUB) if has_hub_caps(risk) else Since()
-    right = pass_for(row, lane, now_ms=now.wall_ms, known=known, risk=risk) if row and row.rights and lane else None
+    quote = None
+    if lane is not None:
+        tier, group = (row.tier, row.group) if row else ("", "")
+        quote = site.quote_to_pay(lane, now.local, boottime_ms=now.boottime_ms, tier=tier, group=group)
+    allowances = leases.allowances(rows, now_ms=known_ms)
+    use = _use_of(draft, tap, rows, floor=not allowances)
+    right = None
+    if row is not None and row.rights and lane is not None:
+        right = pass_for(row, lane, now_ms=now.wall_ms, known=known_ms is not None, risk=risk)
     used = uses.right_use(draft.store, row.account_id, right_name(right)) if row and right else None
     facts = Facts(
-        trading=site.prices is not None and not site.frozen,
+        trading=site.tariff is not None and not site.frozen,
         lane=lane,
         output_ready=lane is not None and site.ready(lane.output),
         row=row,
@@ -80,16 +88,16 @@ def look_up(draft: Draft, tap: Tap) -> Case:
         allowances=allowances,
         currency=site.currency,
         risk=risk,
-        known=known,
-        day=day_kind(site.calendar, now.local),
+        known=known_ms is not None,
+        day=day_kind(site.calendar, now.local) if risk.opening or risk.curfews else None,
         venue=site.venue_id,
-        spent_today=usage.spent_today(places, tap.credential_id, day),
-        recent=usage.recent(places, risk.windows, now.wall_ms),
-        floor_spent=since_receipt.of(draft.store, tap.credential_id).amount if floors else 0,
-        hub_floor_spent=since_receipt.on_floor(draft.store).amount if floors else 0,
-        hub_count=approved.count,
-        hub_amount=approved.amount,
-        list_age_minutes=site.list_age.minutes(now),
+        spent_today=use.spent_today,
+        recent=use.recent,
+        floor_spent=use.floor_spent,
+        hub_floor_spent=use.hub_floor_spent,
+        hub_count=use.hub.count,
+        hub_amount=use.hub.amount,
+        list_age_minutes=_list_age(draft),
         right_used_ms=used.at_ms if used else None,
         right_busy=used is not None and _is_busy(draft, used),
         stepped_up=_stepped_up(draft, tap),
@@ -97,13 +105,33 @@ def look_up(draft: Draft, tap: Tap) -> Case:
         honoured=quote is not None and quote.honoured,
         token_counter=tap.token_counter,
     )
-    return msgspec.structs.replace(case, facts=facts)
+    return Case(tap, facts, quote, rows, use.elsewhere)
 
 
-_NO_FACTS: Facts = Facts(
-    trading=False, lane=None, output_ready=False, row=None, proof="identified", now_ms=0, local=None, price=None,
-    allowances={}, currency="", risk=RiskDocument(0),
-)  # fmt: skip
+def _use_of(draft: Draft, tap: Tap, rows: Sequence[LeaseRow], *, floor: bool) -> _Use:
+    """Read the use that a cap asks for. floor: no lease covers the tap, so the floor's counters are asked too."""
+    risk, store, row = draft.site.risk, draft.store, tap.row
+    counts = row is not None and (bool(risk.windows) or counts_cards(risk, row))
+    on_floor, hub_caps = floor and risk.floor_per_hub > 0, has_hub_caps(risk)
+    if row is None or not (counts or on_floor or hub_caps):
+        return _NOBODY_ASKS
+    elsewhere = usage.read_usage(uses.used_elsewhere(store, row.account_id)) if counts else NO_USE
+    places = [*(usage.read_usage(one.used) for one in rows if one.used), elsewhere] if counts else []
+    day = draft.now.business_date if draft.known_ms is not None else None
+    return _Use(
+        elsewhere,
+        usage.spent_today(places, tap.credential_id, day),
+        usage.recent(places, risk.windows, draft.now.wall_ms),
+        since_receipt.of(store, tap.credential_id).amount if on_floor else 0,
+        since_receipt.on_floor(store).amount if on_floor else 0,
+        since_receipt.of(store, since_receipt.THE_HUB) if hub_caps else Since(),
+    )
+
+
+def _list_age(draft: Draft) -> int:
+    """Return the list's age in minutes where it may matter; a young one is not written down with every tap."""
+    minutes, risk = draft.site.list_age.minutes(draft.now), draft.site.risk
+    return minutes if minutes * MINUTE_MS >= min(risk.list_age_a_ms, risk.list_age_bc_ms) else 0
 
 
 def counts_cards(risk: RiskDocument, row: ListRow | None) -> bool:

@@ -12,6 +12,7 @@ from edge_agent.ledger.leases import LeaseRow
 from edge_agent.ledger.uses import RightUse
 from edge_agent.messages import Show
 from edge_agent.plays import hold_and_command, view_of
+from edge_agent.site import Sold
 from edge_agent.step_up import Factor
 from edge_agent.tap_facts import Case, counts_cards, has_hub_caps
 from payment_core.authorization import State
@@ -48,7 +49,7 @@ def hold(draft: Draft, case: Case, decision: Approved) -> None:
     )  # fmt: skip
     hold_and_command(draft, held, spot, credits=price.credits)
     authorizations.mark_wish(draft.store, tap.reader, tap.event_epoch, tap.event_seq, spot.authorization_id)
-    draft.site.note_sale(spot.authorization_id, now.boottime_ms)
+    draft.site.note_sale(spot.authorization_id, Sold(tap.credential_id, now.boottime_ms))
     _note_approval(draft, case, decision, held)
     draft.site.step_ups.used(tap.lane.id, tap.row.account_id)
     before = facts.allowances.get(draft.site.currency, 0)

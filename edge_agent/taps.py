@@ -38,8 +38,8 @@ def read_tap(draft: Draft, fact: FromDevice, body: CredentialPresented) -> Tap |
         _answer_again(draft, fact, lane, mark)
         return None
     credential_id = known_id(draft, body)
-    latest = authorizations.by_id(draft.store, mark.answer) if mark else None
-    if latest is not None and _is_bounce(draft, latest, credential_id):
+    latest = _bounced_from(draft, mark, credential_id) if mark else None
+    if latest is not None:
         authorizations.mark_wish(draft.store, fact.device, event.epoch, event.seq, latest.id)
         _show(draft, lane, "repeated", latest)
         return None
@@ -56,14 +56,19 @@ def with_fresh_row(draft: Draft, tap: Tap) -> Tap:
     return msgspec.structs.replace(tap, row=cache.card(draft.store, tap.credential_id))
 
 
-def _is_bounce(draft: Draft, latest: AuthorizationRow, credential_id: bytes) -> bool:
-    """Say whether the same card comes back at once, by the clock that does not jump, or the wall's after a restart."""
-    if latest.state is State.DECLINED:
-        return False
-    repeat_ms, now = draft.site.risk.repeat_after_ms, draft.now
-    sold_ms = draft.site.sold_ms.get(latest.id)
-    since_ms = now.wall_ms - latest.at_ms if sold_ms is None else now.boottime_ms - sold_ms
-    return 0 <= since_ms < repeat_ms and draft.load(latest).credential_id == credential_id
+def _bounced_from(draft: Draft, mark: WishMark, credential_id: bytes) -> AuthorizationRow | None:
+    """Return the sale just made at this reader to this very card: what it says now is its bounce.
+
+    By the clock that does not jump where the sale is of this run, else by the wall's.
+    """
+    repeat_ms, now, sold = draft.site.risk.repeat_after_ms, draft.now, draft.site.sold.get(mark.answer)
+    if sold is not None:
+        bounced = 0 <= now.boottime_ms - sold.at_ms < repeat_ms and sold.credential_id == credential_id
+        return authorizations.by_id(draft.store, mark.answer) if bounced else None
+    latest = authorizations.by_id(draft.store, mark.answer)
+    if latest is None or latest.state is State.DECLINED or not 0 <= now.wall_ms - latest.at_ms < repeat_ms:
+        return None
+    return latest if draft.load(latest).credential_id == credential_id else None
 
 
 def _is_second_factor(draft: Draft, tap: Tap) -> bool:
@@ -96,6 +101,8 @@ def answer_tap(draft: Draft, tap: Tap, *, may_ask: bool) -> bool:
     case = look_up(draft, tap)
     decision = decide(case.facts)
     match decision:
+        case Approved(by_floor=True) if may_ask:
+            return False  # the guest's own money, wherever in the venue, goes before the venue's risk
         case Approved():
             hold(draft, case, decision)
         case Declined(reason="not_enough" | "offline_limit") if tap.row is not None:

@@ -95,7 +95,7 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 def _marked(draft: Draft, fact: FromDevice) -> Mark | None:
-    sql = "SELECT seq, counter FROM value_marks WHERE device = ? AND epoch = ?"
+    sql = "SELECT seq, told FROM device_marks WHERE device = ? AND epoch = ? AND kind = 2"
     rows = draft.store.rows(sql, (fact.device, fact.event.epoch))
     return Mark(*rows[0]) if rows else None
 
@@ -135,8 +135,8 @@ def _mark(draft: Draft, fact: FromDevice, *, counter: int) -> bool:
     if mark is not None and fact.event.seq <= mark.seq:
         return False
     draft.store.execute(
-        "INSERT INTO value_marks(device, epoch, seq, counter) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-        "seq = excluded.seq, counter = excluded.counter",
+        "INSERT INTO device_marks(device, epoch, kind, seq, told) VALUES (?, ?, 2, ?, ?) ON CONFLICT DO UPDATE SET "
+        "seq = excluded.seq, told = excluded.told",
         (fact.device, fact.event.epoch, fact.event.seq, counter),
     )
     return True

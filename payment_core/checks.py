@@ -99,6 +99,8 @@ def _place_time_age(facts: Facts) -> str | None:
 
 def _time_and_age(facts: Facts, row: ListRow) -> str | None:
     risk, local = facts.risk, facts.local
+    if not risk.opening and not risk.curfews and risk.minor_closing_minute is None:
+        return None
     curfews: list[Hours] = [curfew for curfew in risk.curfews if row.age_band in curfew.ages]
     if risk.minor_closing_minute is not None and row.age_band == "minor":
         # From the evening on and through the night: after midnight the venue's day is still the same one.

@@ -1,6 +1,5 @@
 """Names of things: UUIDv7 made from given time and dice, credential ids, and the short ids a venue chooses."""
 
-import hashlib
 import hmac
 import re
 from typing import Final
@@ -51,4 +50,4 @@ def credential_id(*, pepper: bytes, kind: str, raw_id: bytes) -> bytes:
     `kind` is the media name (`ntag21x`, `ntag424`); the zero byte keeps (`ab`, `c`) apart from (`a`, `bc`).
     The raw id never leaves the venue.
     """
-    return hmac.new(pepper, kind.encode() + b"\0" + raw_id, hashlib.sha256).digest()[:16]
+    return hmac.digest(pepper, kind.encode() + b"\0" + raw_id, "sha256")[:16]

@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from payment_core.credential import AgeBand, CredentialClass
+from payment_core.credential import CLASSES, AgeBand, CredentialClass
 from payment_core.lots import LotOrder
 from payment_core.price_calendar import DAY_MINUTES, EVERY_DAY, DayKind, LocalTime
 
@@ -104,6 +104,9 @@ class Velocity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     amount: int
 
 
+_NO_LIMITS: Final = {class_: ClassLimit(class_) for class_ in CLASSES}
+
+
 class RiskDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The office's document `risk`.
 
@@ -159,11 +162,11 @@ class RiskDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def windows(self) -> tuple[Velocity, ...]:
         """All velocity windows, in a fixed order."""
-        return (*(() if self.velocity is None else (self.velocity,)), *self.velocities)
+        return self.velocities if self.velocity is None else (self.velocity, *self.velocities)
 
     def limit_of(self, class_: CredentialClass) -> ClassLimit:
         """Return the caps of a class; a class the document does not name has none."""
         for limit in self.classes:
             if limit.class_ == class_:
                 return limit
-        return ClassLimit(class_=class_)
+        return _NO_LIMITS[class_]

@@ -11,6 +11,11 @@ def plan_payment(price: Sequence[Money], allowances: Mapping[str, int]) -> tuple
     `price` lists the full price in each unit it may be paid in: `[(200, bonus), (200, CNY)]`. A purse that covers a
     part leaves the same share to the next, rounded down: 1 of 3 bonus leaves 2/3 of 200 CNY = 133.
     """
+    if len(price) == 1:  # most prices have one unit: the same as below, and nothing is made anew
+        full = price[0]
+        if full.minor > max(allowances.get(full.unit, 0), 0):
+            return None
+        return (full,) if full.minor else ()
     left_numerator, left_denominator = 1, 1
     parts: list[Money] = []
     for full in price:

@@ -34,6 +34,11 @@ _OPEN: Final = (
     f"SELECT {_COLUMNS} FROM authorizations WHERE state IN ({', '.join(str(CODES[state]) for state in sorted(OPEN))}) "
     "ORDER BY id"
 )
+_WISH_MARK: Final = "SELECT seq, told FROM device_marks WHERE device = ? AND epoch = ? AND kind = 1"
+_MARK_WISH: Final = (
+    "INSERT INTO device_marks(device, epoch, kind, seq, told) VALUES (?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET "
+    "seq = max(seq, excluded.seq), told = excluded.told"
+)
 _RECORDS: Final = "SELECT record FROM entries WHERE seq IN (?, ?) ORDER BY seq"
 _UPDATE: Final = "UPDATE authorizations SET state = ? WHERE id = ?"
 _END: Final = "UPDATE authorizations SET state = ?, ended_seq = ? WHERE id = ?"
@@ -114,17 +119,13 @@ class WishMark(msgspec.Struct, frozen=True):
 
 def wish_mark(store: Store, reader: str, event_epoch: int) -> WishMark | None:
     """Return a reader's mark: an event at or below it never sells again. None before the first."""
-    rows = store.rows("SELECT seq, answer FROM wish_marks WHERE reader = ? AND epoch = ?", (reader, event_epoch))
+    rows = store.rows(_WISH_MARK, (reader, event_epoch))
     return WishMark(*rows[0]) if rows else None
 
 
 def mark_wish(store: Store, reader: str, event_epoch: int, seq: int, answer: bytes) -> None:
     """Remember that an event was answered; one that waited for money may come behind a later one."""
-    store.execute(
-        "INSERT INTO wish_marks(reader, epoch, seq, answer) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-        "seq = max(seq, excluded.seq), answer = excluded.answer",
-        (reader, event_epoch, seq, answer),
-    )
+    store.execute(_MARK_WISH, (reader, event_epoch, seq, answer))
 
 
 def recent_answer(

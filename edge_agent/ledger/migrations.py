@@ -129,6 +129,15 @@ VERSION_2: Final = (
     """CREATE TRIGGER leases_fixed BEFORE UPDATE OF account_id, unit, epoch, lot, kind, opened_ms, expires_ms ON leases
         BEGIN SELECT RAISE(ABORT, 'whose money a lease is does not change'); END""",
     """CREATE TABLE lots(lot BLOB PRIMARY KEY CHECK(length(lot) = 16), facts BLOB NOT NULL) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE device_marks(
+        device TEXT NOT NULL, epoch INTEGER NOT NULL, kind INTEGER NOT NULL CHECK(kind IN (1, 2)), seq INTEGER NOT NULL,
+        told ANY NOT NULL, PRIMARY KEY(device, epoch, kind)) STRICT, WITHOUT ROWID""",
+    "INSERT INTO device_marks SELECT reader, epoch, 1, seq, answer FROM wish_marks",
+    "INSERT INTO device_marks SELECT device, epoch, 2, seq, counter FROM value_marks",
+    "DROP TABLE wish_marks",
+    "DROP TABLE value_marks",
+    """CREATE TRIGGER device_marks_only_rise BEFORE UPDATE ON device_marks WHEN NEW.seq < OLD.seq
+        BEGIN SELECT RAISE(ABORT, 'a device never goes back to an earlier event'); END""",
     "ALTER TABLE authorizations ADD COLUMN ended_seq INTEGER NOT NULL DEFAULT 0",
     """CREATE TABLE refund_sums(
         authorization_id BLOB NOT NULL, part INTEGER NOT NULL, captured INTEGER NOT NULL,

@@ -39,7 +39,7 @@ def put_a_hold_without_a_command(hall: Hall) -> bytes:
     append_entries(store, tail, [held])
     authorizations.insert(store, AuthorizationRow(key, State.HELD, "reader-1", 1, 1, hall.wall_ms, tail.seq + 1))
     row = leases.of_account(store, account)[0]
-    leases.commit_part(store, row, 200, None, now_ms=0)
+    leases.commit_part(store, row, 200, now_ms=0)
     store.commit()
     return key
 

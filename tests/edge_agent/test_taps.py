@@ -88,12 +88,14 @@ def hall_with(tmp_path, **risk):
 def tap(hall, card, lane=1, *, ms=1_000):
     """Let a second pass, tap, and say what came of it."""
     hall.pass_ms(ms)
-    effects = hall.step(hall.tap(card, lane))
+    effects = [*hall.step(hall.tap(card, lane))]
+    if all(view.state == "fetching" for view in views(effects)):  # money may be elsewhere
+        effects += hall.wait(300)
     sold = commands(effects)
     if sold:
         hall.step(hall.delivered(sold[0], lane=lane))
         return "sold"
-    shown = [view for view in (*views(effects), *views(hall.wait(300))) if view.state != "fetching"]
+    shown = [view for view in views(effects) if view.state != "fetching"]
     return shown[0].reason or shown[0].state
 
 

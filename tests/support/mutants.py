@@ -45,7 +45,7 @@ class ForgetfulTill(Till):
 
     def _from_device(self, draft: Draft, fact: FromDevice) -> None:
         super()._from_device(draft, fact)
-        draft.store.execute("DELETE FROM value_marks WHERE device = ?", (fact.device,))
+        draft.store.execute("DELETE FROM device_marks WHERE kind = 2 AND device = ?", (fact.device,))
 
 
 class FickleTill(Till):
@@ -53,7 +53,7 @@ class FickleTill(Till):
 
     def _presented(self, draft: Draft, fact: FromDevice, body: CredentialPresented) -> None:
         draft.store.execute("DELETE FROM authorizations WHERE state = 9 AND reader = ?", (fact.device,))
-        draft.store.execute("DELETE FROM wish_marks WHERE reader = ?", (fact.device,))
+        draft.store.execute("DELETE FROM device_marks WHERE kind = 1 AND device = ?", (fact.device,))
         super()._presented(draft, fact, body)
 
 

@@ -151,7 +151,8 @@ class Actions:
         """Return how many value events of a machine's acceptor are booked."""
         reader = LedgerReader(self._stage.ledger_at(place))
         try:
-            rows = reader.rows("SELECT sum(seq) FROM value_marks WHERE device = ?", (place.lane.acceptor,))
+            sql = "SELECT sum(seq) FROM device_marks WHERE kind = 2 AND device = ?"
+            rows = reader.rows(sql, (place.lane.acceptor,))
         finally:
             reader.close()
         return int(rows[0][0] or 0)
