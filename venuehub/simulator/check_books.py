@@ -6,6 +6,7 @@ from typing import Final
 from back_office.ledger.verify import prove_books
 from back_office.store import grants
 from edge_agent.ledger.entries import check_chain
+from edge_agent.replay import replay
 from venuehub.simulator.evidence import Journal
 from venuehub.simulator.venue import Venue
 
@@ -61,3 +62,13 @@ def leases_agree(venue: Venue, _journals: list[Journal]) -> Iterator[str]:
     for key, row in rows.items():
         if row.overclaimed:
             yield f"lease of {key.account_id.hex()}: {row.overclaimed} claimed beyond it"
+
+
+def decisions_replay(venue: Venue, _journals: list[Journal]) -> Iterator[str]:
+    """Every decision of every journal, taken again from the facts it kept, comes out the same."""
+    for hub in venue.hubs:
+        report = replay(hub.store)
+        for difference in report.differences:
+            yield f"entry {difference.seq} of {hub.name} was {difference.was}, and would be {difference.now}"
+        if report.without_facts or report.without_documents:
+            yield f"{hub.name}: {report.without_facts + report.without_documents} decisions cannot be taken again"

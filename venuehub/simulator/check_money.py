@@ -7,6 +7,7 @@ from back_office.store import books
 from payment_core.desk import PayOut, TopUp
 from payment_core.identifiers import uuid_bytes, uuid_text
 from venuehub.simulator.evidence import Journal, total
+from venuehub.simulator.hub import Hub
 from venuehub.simulator.plan import UNIT
 from venuehub.simulator.venue import Venue
 
@@ -16,14 +17,14 @@ def money_is_conserved(venue: Venue, journals: list[Journal]) -> Iterator[str]:
     office = venue.office
     with office.store.reading() as tx:
         purses = books.guest_balances(tx, office.keys.tenant_id, office.accounts).purses
-    passing = _on_its_way(journals)
+    passing, slips = _on_its_way(journals), office.slips_outstanding()
     for number, account_id in enumerate(office.accounts):
         cash = sum(journal.brought[account_id] - journal.paid_out[account_id] for journal in journals)
         paid = office.paid_in.get(account_id, 0) + cash
         there = -purses.get((account_id, UNIT), 0)
         here = sum(hub.till.balance(account_id).get(UNIT, 0) for hub in venue.hubs if hub.alive)
         spent = sum(journal.spent[account_id, UNIT] for journal in journals)
-        moving = passing[account_id]
+        moving = passing[account_id] + slips.get(account_id, 0)
         if paid != there + here + moving + spent:
             yield (
                 f"account {number}: paid {paid}, office {there}, hubs {here}, on its way {moving}, spent {spent}"
@@ -68,11 +69,19 @@ def acts_are_done_once(venue: Venue, journals: list[Journal]) -> Iterator[str]:
             for act_id, times in Counter(act_id for act_id, _amount in found).items():
                 if times > 1:
                     yield f"{kind} {uuid_text(act_id)} at {hub.name} is booked {times} times"
-        cash = dict([*journal.intakes, *journal.payouts])
-        for name in hub.counter.done:
-            act, booked = hub.counter.wanted[name].act, cash.get(uuid_bytes(name))
-            if isinstance(act, TopUp | PayOut) and booked != act.amount:
-                yield f"{hub.name} said it did {name} over {act.amount}: {booked} is booked"
+        wanted = {uuid_bytes(name) for name in hub.counter.wanted}
+        for act_id, _amount in (*journal.intakes, *journal.payouts, *journal.refunds):
+            if act_id not in wanted:
+                yield f"{hub.name} did {uuid_text(act_id)}, which nobody asked for"
+        yield from _told_is_booked(hub, journal)
         for name, story in ((uuid_text(key), value) for key, value in journal.stories.items()):
             if story.refunded > story.captured:
                 yield f"{name}: {story.captured} captured, {story.refunded} refunded"
+
+
+def _told_is_booked(hub: Hub, journal: Journal) -> Iterator[str]:
+    cash = dict([*journal.intakes, *journal.payouts])
+    for name in hub.counter.done:
+        act, booked = hub.counter.wanted.get(name), cash.get(uuid_bytes(name))
+        if act is not None and isinstance(act.act, TopUp | PayOut) and booked != act.act.amount:
+            yield f"{hub.name} said it did {name} over {act.act.amount}: {booked} is booked"

@@ -6,7 +6,8 @@ Every finding is one sentence that begins with the name of the promise it breaks
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from venuehub.simulator.check_books import books_prove, journals_equal_books, leases_agree
+from venuehub.simulator.check_books import books_prove, decisions_replay, journals_equal_books, leases_agree
+from venuehub.simulator.check_limits import blocks_hold, floors_keep_caps
 from venuehub.simulator.check_machines import coins_are_booked, machines_agree, nothing_is_open
 from venuehub.simulator.check_money import acts_are_done_once, money_is_conserved, vouchers_are_taken
 from venuehub.simulator.evidence import Journal, journals
@@ -20,8 +21,11 @@ CHECKS: Final[dict[str, Callable[[Venue, list[Journal]], Iterator[str]]]] = {
     "each coin is booked once": coins_are_booked,
     "money is conserved": money_is_conserved,
     "leases agree": leases_agree,
+    "decisions replay": decisions_replay,
     "each voucher is taken once": vouchers_are_taken,
     "each act of staff is done once": acts_are_done_once,
+    "a blocked card pays nothing": blocks_hold,
+    "floors keep their caps": floors_keep_caps,
 }
 """The invariants, by name."""
 
@@ -29,4 +33,5 @@ CHECKS: Final[dict[str, Callable[[Venue, list[Journal]], Iterator[str]]]] = {
 def findings(venue: Venue) -> list[str]:
     """Return what is wrong, empty where every promise was kept."""
     evidence = journals(venue)
-    return [f"{name}: {text}" for name, check in CHECKS.items() for text in check(venue, evidence)]
+    wrong = [f"{name}: {text}" for name, check in CHECKS.items() for text in check(venue, evidence)]
+    return wrong + [f"nobody is refused while his money is in the venue: {text}" for text in venue.refusals.found]

@@ -10,7 +10,7 @@ from venuehub.simulator.lines import Line, Weather
 from venuehub.simulator.venue import Venue
 
 _SOON_MS: Final = (200, 6_000)
-_DAY_MS: Final = 24 * 3_600_000
+_LATE_MS: Final = (4_000, 9_000)
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -62,6 +62,17 @@ def _half_open(venue: Venue, hub: int) -> None:
         line.deaf_up = line.deaf_down = False
 
     venue.world.after(_for_ms(venue), mend)
+
+
+def _late_answer(venue: Venue, hub: int) -> None:
+    """Machines play, and their answers come behind the policy that has given the doubt back."""
+    bus = venue.hubs[hub].bus
+    bus.mute = "late-answer"
+
+    def mend() -> None:
+        bus.mute = ""
+
+    venue.world.after(venue.world.dice.randrange(*_LATE_MS), mend)
 
 
 def _cut_lan(venue: Venue, hub: int) -> None:
@@ -154,6 +165,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "clock-back": Fault(2, jump_back, "a hub's wall clock jumps back"),
     "clock-1970": Fault(1, jump_to_1970, "a hub wakes in 1970"),
     "jam": Fault(6, _jam, "machines fail, deliver a part, or cannot say"),
+    "late-answer": Fault(4, _late_answer, "what machines did is heard only much later"),
     "worker-restart": Fault(3, _worker, "the office's worker starts anew"),
     "broker-restart": Fault(1, _broker, "the office's broker starts anew"),
 }

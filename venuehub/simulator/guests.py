@@ -14,6 +14,7 @@ _AGAIN_MS: Final = (10, 200, 1_500)
 _SUMS: Final = (200, 500, 1_000)
 _LANES: Final = lanes()
 _STRANGE_COIN: Final = 9
+_LOSES: Final = 12
 
 
 class Wish(Protocol):
@@ -115,6 +116,20 @@ def _settle(venue: Venue, wish: Wish) -> None:
         counter.settle(doubt, delivered=venue.bridges[wish.hub].pulsed.get(doubt, 0) > 0, again_ms=_again(wish))
 
 
+def _block(venue: Venue, wish: Wish) -> None:
+    """A guest has lost his card: only ever the last account's, for it is blocked for good."""
+    if wish.luck % _LOSES == 0:
+        venue.hubs[wish.hub].counter.block(venue.stage.cards[-1].credential_id(venue.office.keys.pepper))
+
+
+def _slip(venue: Venue, wish: Wish) -> None:
+    """Money on a phone: paid and signed at the office, shown at the hub, and shown again."""
+    text = venue.office.issue_slip(max(wish.account, 2), _SUMS[wish.luck % 3])
+    hub = venue.hubs[wish.hub]
+    for again in range(1 + wish.luck % 2):
+        venue.world.after(40 + 200 * again, lambda: hub.show_slip(text))
+
+
 def _roam(venue: Venue, wish: Wish) -> None:
     venue.world.note(f"account {wish.account} walks to hub {wish.hub}")
 
@@ -130,5 +145,7 @@ GUESTS: Final[dict[str, Guest]] = {
     "pay-out": Guest(1, _pay_out),
     "refund": Guest(3, _refund),
     "settle": Guest(2, _settle),
+    "block": Guest(1, _block),
+    "slip": Guest(1, _slip),
     "roam": Guest(14, _roam),
 }

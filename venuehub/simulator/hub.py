@@ -4,18 +4,22 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from cloud_sync.identity import HubIdentity
-from edge_agent import messages
+from edge_agent import messages, slips
+from edge_agent.ledger import leases
 from edge_agent.ledger.entries import read_tail
 from edge_agent.ledger.store import CommitUnknownError
 from edge_agent.messages import Effect, Input, Moment
 from edge_agent.peer_messages import ToPeer
+from edge_agent.slip_messages import SlipShown
 from edge_agent.staff_messages import Reply
 from edge_agent.till import Till
 from edge_agent.till_thread import IDLE_S
+from payment_core.bus import View
 from venuehub.simulator.clock import HubClock
 from venuehub.simulator.disk import Disk, DiskReader, DiskStore, PowerCutError
 from venuehub.simulator.doom import Doom
 from venuehub.simulator.lines import Line
+from venuehub.simulator.plan import LEASE_CAP, UNIT
 from venuehub.simulator.staff import Counter
 from venuehub.simulator.world import World
 
@@ -46,6 +50,11 @@ class Hub:
         self.uplink: Uplink
         self.port: Port
         self.counter = Counter(self)
+        self.watch: Callable[[Hub, View], None] = lambda _hub, _view: None
+        """Sees what lanes show."""
+        self.started_ms = 0
+        self.receipts: list[tuple[int, int]] = []
+        """Where the journal ended when a receipt was taken, and through which entry that was."""
         self._life = 0
         self._woken = False
         self._timed = False
@@ -60,6 +69,7 @@ class Hub:
         self.till = self._new_till()
         self._life += 1
         self.alive = True
+        self.started_ms = self.world.now_ms
         self._queue.clear()
         self._woken = self._timed = False
         self.world.note(f"{self.name}: starts, journal ends at {read_tail(self.store).seq}")
@@ -117,6 +127,18 @@ class Hub:
         """Have the till keep a sealed batch."""
         self.offer(batch)
 
+    def show_slip(self, text: str) -> None:
+        """Hold a phone with a slip to a scanner."""
+        proven = slips.prove(text, lane=None, office_keys=self.identity.office_sign)
+        if isinstance(proven, SlipShown):
+            self.offer(proven)
+        else:
+            self.world.note(f"{self.name}: no slip, {proven.reason}")
+
+    def room(self) -> int:
+        """Return how much more of the currency may lie here."""
+        return LEASE_CAP - leases.outstanding(self.store, UNIT)
+
     def now(self) -> Moment:
         """Return one reading of the hub's clocks."""
         return self.clock.now()
@@ -171,6 +193,7 @@ class Hub:
             case Reply():
                 self.counter.take(effect)
             case messages.Show(lane=lane, view=view):
+                self.watch(self, view)
                 if view.reason:
                     self.world.note(f"{self.name}: {lane} {view.state} {view.reason}")
             case _:

@@ -18,20 +18,31 @@ class Line:
         self.name = name
         self.cut = ""
         """The fault that cut it, or nothing."""
+        self.mute = ""
+        """The fault that lets nothing up, or nothing."""
         self.deaf_up = False
         self.deaf_down = False
         self._world = world
         self._delay_ms = delay_ms
         self._storms: dict[Weather, int] = {}
+        self._troubled_ms = 0
+
+    def whole_for_ms(self) -> int:
+        """Return since when every message has come through, as far as anybody tried."""
+        if self.cut or self.deaf_up or self.deaf_down or self._storms:
+            return 0
+        return self._world.now_ms - self._troubled_ms
 
     def carry(self, action: Callable[[], None], *, up: bool) -> None:
         """Deliver a message, or not, or twice, or late."""
         world = self._world
         if self.cut:
+            self._troubled_ms = world.now_ms
             world.happened[self.cut] += 1
             return
-        if self.deaf_up if up else self.deaf_down:
-            world.happened["half-open"] += 1
+        if (self.deaf_up or self.mute) if up else self.deaf_down:
+            self._troubled_ms = world.now_ms
+            world.happened[self.mute or "half-open"] += 1
             return
         if self._storms:
             self._carry_in_storm(action)
@@ -40,6 +51,7 @@ class Line:
 
     def _carry_in_storm(self, action: Callable[[], None]) -> None:
         world, dice = self._world, self._world.dice
+        self._troubled_ms = world.now_ms
         if self._has("loss"):
             world.happened["loss"] += 1
             return
@@ -69,5 +81,6 @@ class Line:
 
     def clear_up(self) -> None:
         """Mend everything."""
-        self.cut, self.deaf_up, self.deaf_down = "", False, False
+        self._troubled_ms = self._world.now_ms
+        self.cut, self.mute, self.deaf_up, self.deaf_down = "", "", False, False
         self._storms.clear()

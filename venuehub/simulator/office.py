@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from back_office.ledger.desk import Desk, TopUp
+from back_office.payments.slips import SlipWish, issue_slip
 from back_office.store.engine import Store, open_store, sqlite_url
 from back_office.store.places import Hub, hubs
 from back_office.store.places import venues as venues_of
+from back_office.store.slips import SlipRow, outstanding
 from back_office.worker import Worker
 from cloud_sync.letters import Publish
 from venuehub.simulator.plan import UNIT
@@ -93,6 +95,32 @@ class Office:
                 desk.lease(self.hubs[hub], account_id)
         self.world.note(f"office: account {account} pays {amount}, lease to {hub}")
         self.changed()
+
+    def issue_slip(self, account: int, amount: int) -> str:
+        """Take money for an account and put it on a slip; return what its code says."""
+        account_id, now_ms = self.accounts[account], self.world.wall_ms
+        self.paid_in[account_id] = self.paid_in.get(account_id, 0) + amount
+        payment = f"p{next(self._payments)}"
+        with self.store.writing() as tx:
+            desk = Desk(tx, self.keys.tenant_id, self._venue, now_ms=now_ms)
+            desk.top_up(
+                TopUp(account_id=account_id, unit=UNIT, amount=amount, channel="phone", payment_id=payment)
+            )
+            slip = issue_slip(
+                desk, self.keys.signer,
+                SlipWish(slip_id=self.world.randbytes(16), account_id=account_id, unit=UNIT, amount=amount),
+            )  # fmt: skip
+        assert isinstance(slip, SlipRow), slip
+        self.world.note(f"office: account {account} has a slip over {amount}")
+        return slip.text
+
+    def slips_outstanding(self) -> dict[bytes, int]:
+        """Return what is on slips that no hub has reported, by account."""
+        sums: dict[bytes, int] = {}
+        with self.store.reading() as tx:
+            for slip in outstanding(tx, self.keys.tenant_id):
+                sums[slip.account_id] = sums.get(slip.account_id, 0) + slip.amount
+        return sums
 
     def close(self) -> None:
         """Close the books."""

@@ -53,8 +53,8 @@ class VenuePlan(msgspec.Struct, frozen=True):
         """Return the limits: a floor for cards that prove themselves, and caps that random guests rarely meet."""
         return RiskDocument(
             version=0, classes=(ClassLimit(class_="C", per_tap=2 * PRICE),), floor_per_credential=2 * PRICE,
-            floor_per_hub=6 * PRICE, answer_ms=3_000, lease_cap=LEASE_CAP, top_up_cap=TOP_UP_CAP,
-            doubt_cap_per_credential=2 * PRICE, doubt_cap_per_day=6 * PRICE, doubt_after_ms=4_000,
+            floor_per_hub=6 * PRICE, answer_ms=1_500, lease_cap=LEASE_CAP, top_up_cap=TOP_UP_CAP,
+            doubt_cap_per_credential=2 * PRICE, doubt_cap_per_day=6 * PRICE, doubt_after_ms=2_000,
         )  # fmt: skip
 
 

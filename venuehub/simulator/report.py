@@ -56,7 +56,7 @@ def _report(tally: Tally, orders: Orders, failed: list[Failure]) -> Report:
     return Report(
         ok=not failed, seeds=tally.seeds, steps=tally.steps, overspend=tally.overspend,
         floor_loss_max=tally.floor_loss_max, floor_bound=0, rollback_loss_max=0, rollback_bound=0,
-        refused_with_money_in_venue_lan_up=0, invariant_violations=violations,
+        refused_with_money_in_venue_lan_up=tally.refused, invariant_violations=violations,
         faults={name: tally.faults[name] for name in sorted({*orders.faults, *tally.faults})},
         coverage={name: tally.coverage[name] for name in all_rows()},
         entries=tally.entries, trace_hash=tally.trace_hash, failed=failed,

@@ -47,6 +47,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     coverage: dict[str, int] = {}
     overspend: int = 0
     floor_loss: int = 0
+    refused: int = 0
     trace: list[str] = []
 
 
@@ -66,7 +67,8 @@ def run_actions(seed: int, orders: Orders, actions: Sequence[Action], *, keep_tr
     build = MUTANTS[orders.mutant] if orders.mutant else PRODUCT
     world = World(seed, most_actions=_MOST_ACTIONS + _MOST_PER_STEP * orders.steps, keep_trace=keep_trace)
     rows: Counter[str] = Counter()
-    with ram_folder() as folder, counted(rows):
+    refused: list[str] = []
+    with ram_folder() as folder, counted(rows), build.broken():
         venue = Venue(world, stage, folder, build)
         try:
             venue.open()
@@ -77,6 +79,7 @@ def run_actions(seed: int, orders: Orders, actions: Sequence[Action], *, keep_tr
                 venue.heal()
                 world.run(until_ms=world.now_ms + HEAL_MS)
             wrong = findings(venue)
+            refused = venue.refusals.found
         except (AssertionError, LedgerError, VaultError) as fault:
             wrong = [f"no part breaks: {type(fault).__name__}: {fault}"]
         entries = sum(int(hub.store.rows("SELECT count(*) FROM entries")[0][0]) for hub in venue.hubs)
@@ -84,6 +87,7 @@ def run_actions(seed: int, orders: Orders, actions: Sequence[Action], *, keep_tr
     return Outcome(
         seed=seed, steps=len(actions), wrong=wrong, trace_hash=world.trace_hash, entries=entries,
         faults=dict(world.happened), coverage=dict(rows), trace=world.trace,
+        refused=len(refused),
     )  # fmt: skip
 
 
@@ -97,6 +101,7 @@ class Tally(msgspec.Struct, kw_only=True):
     coverage: Counter[str] = msgspec.field(default_factory=Counter)
     overspend: int = 0
     floor_loss_max: int = 0
+    refused: int = 0
     failed: list[Outcome] = []
     trace_hash: str = ""
 
@@ -119,6 +124,7 @@ def _tally(outcomes: Iterable[Outcome]) -> Tally:
         tally.faults.update(outcome.faults)
         tally.coverage.update(outcome.coverage)
         tally.overspend += outcome.overspend
+        tally.refused += outcome.refused
         tally.floor_loss_max = max(tally.floor_loss_max, outcome.floor_loss)
         hashes.update(outcome.trace_hash.encode())
         if outcome.wrong:

@@ -26,6 +26,7 @@ from cloud_sync.upload_effects import Freeze, MoveCursor, ReadOutbox, Reconnect,
 from cloud_sync.upload_effects import Moment as UploadMoment
 from cloud_sync.uploader import Uploader
 from edge_agent import messages
+from edge_agent.ledger.entries import read_tail
 from venuehub.simulator.disk import DiskReader
 from venuehub.simulator.lines import Line
 from venuehub.simulator.seeded_sealing import Pen, SeededSealer
@@ -142,7 +143,7 @@ class Uplink:
                 case rejected:
                     self._world.note(f"{self.hub.name}: rejected a {topic.rsplit('/', 1)[1]}: {rejected.reason}")
 
-    def _take(self, body: OfficeBody) -> None:
+    def _take(self, body: OfficeBody) -> None:  # noqa: C901 - one case per message
         hub = self.hub
         match body:
             case Receipt():
@@ -169,8 +170,10 @@ class Uplink:
             case Trust():
                 # The uploader keeps the seeded sealer it began with: no key is ever changed here.
                 hub.offer(messages.DocumentArrived("trust", body.version, msgspec.json.encode(body)))
-            case Recall() | CloseOrder():
-                pass
+            case Recall(account_id=account_id):
+                hub.offer(messages.Recalled(account_id))
+            case CloseOrder(epoch=epoch, why=why, staff=staff):
+                hub.offer(messages.CloseOrdered(epoch, why, staff))
 
     def _tick(self) -> None:
         self._do(self.uploader.on_tick(self._now()))
@@ -193,6 +196,7 @@ class Uplink:
                     self._store(batch)
                 case MoveCursor(through_seq=batch_seq, through_record=seq):
                     self._world.note(f"{self.hub.name}: receipt through batch {batch_seq}, entry {seq}")
+                    self.hub.receipts.append((read_tail(self.hub.store).seq, seq))
                     self.hub.offer(messages.ReceiptTaken(batch_seq, seq))
                 case Reconnect():
                     self.lose_link()

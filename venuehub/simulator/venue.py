@@ -10,8 +10,8 @@ from venuehub.simulator.lines import Line
 from venuehub.simulator.mutants import PRODUCT, Build
 from venuehub.simulator.office import Office
 from venuehub.simulator.plan import FIRST_MONEY
+from venuehub.simulator.refusals import Refusals
 from venuehub.simulator.stage import Stage
-from venuehub.simulator.uplink import Uplink
 from venuehub.simulator.world import World
 
 
@@ -27,11 +27,14 @@ class Venue:
         self.bridges: list[Bridge] = []
         for number, identity in enumerate(stage.identities):
             hub = build.hub(world, identity, number=number, ledger=stage.ledger)
-            hub.uplink = Uplink(hub, self.office)
+            hub.uplink = build.uplink(hub, self.office)
             hub.port = self.lan.plug_in(hub)
             self.hubs.append(hub)
             self.bridges.append(build.bridge(hub, folder / f"bridge-{number}"))
         self.taps = [0] * len(stage.cards)
+        self.refusals = Refusals(self)
+        for hub in self.hubs:
+            hub.watch = self.refusals.see
 
     def open(self) -> None:
         """Start everything, with money in all purses but the first two."""
@@ -42,6 +45,10 @@ class Venue:
         for hub in self.hubs:
             hub.start()
         self.world.run(until_ms=1_500)
+
+    def number_of(self, account_id: bytes) -> int:
+        """Return which account this is; -1 for none of ours."""
+        return self.stage.accounts.index(account_id) if account_id in self.stage.accounts else -1
 
     def lines(self) -> Iterator[Line]:
         """Yield every line."""

@@ -1,0 +1,69 @@
+"""Functions of the product, broken while a run lasts; mutants.py names them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from back_office.ledger.desk import Desk
+from back_office.store import grants
+from back_office.store.grants import LeaseKey
+from edge_agent import plays, slips, values
+from edge_agent.draft import Draft
+from edge_agent.ledger.authorizations import Authorization
+from payment_core.journal import Cause, Header, LeaseClosed
+
+
+@contextmanager
+def _replaced(owner: Any, name: str, broken: Callable[..., Any]) -> Iterator[None]:  # noqa: ANN401 - any part can break
+    kept = getattr(owner, name)
+    setattr(owner, name, broken)
+    try:
+        yield
+    finally:
+        setattr(owner, name, kept)
+
+
+def _closed(place: LeaseKey, amount: int) -> Callable[[Header], LeaseClosed]:
+    return lambda header: LeaseClosed(
+        1, header, place.account_id, place.unit, place.hub_id, place.epoch, place.lot, amount, "time"
+    )
+
+
+@contextmanager
+def late_evidence_applied() -> Iterator[None]:
+    """An answer after the end moves the money after all."""
+    keep = plays.late_evidence
+
+    def apply(draft: Draft, row: Authorization, outcome: str, device: str) -> None:
+        keep(draft, row, outcome, device)
+        if outcome == "done":
+            plays.deliver(draft, row, row.credits, plays.Why(Cause.DEVICE))
+
+    with ExitStack() as stack:
+        for owner in (plays, values):
+            stack.enter_context(_replaced(owner, "late_evidence", apply))
+        yield
+
+
+@contextmanager
+def slip_accepted_twice() -> Iterator[None]:
+    """A slip that was taken is taken again."""
+    with ExitStack() as stack:
+        stack.enter_context(_replaced(slips, "is_taken", lambda _store, _slip_id: False))
+        stack.enter_context(_replaced(slips, "remember", lambda _store, _slip_id, _seq: None))
+        yield
+
+
+@contextmanager
+def lease_reclaimed_by_time() -> Iterator[None]:
+    """The office takes back what a hub has not reported, as soon as somebody else asks for it."""
+    keep = Desk.lease
+
+    def lease(desk: Desk, hub: Any, account_id: bytes) -> Any:  # noqa: ANN401 - as the desk's own
+        for place, row in grants.live_leases(desk.tx, desk.tenant_id, [account_id], []).items():
+            if place.hub_id != hub.hub_id and row.left > 0:
+                desk.append(_closed(place, row.left))
+        return keep(desk, hub, account_id)
+
+    with _replaced(Desk, "lease", lease):
+        yield
