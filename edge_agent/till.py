@@ -24,6 +24,7 @@ from edge_agent import (
     taps,
     values,
 )
+from edge_agent.acceptors import Acceptors
 from edge_agent.draft import Draft, Spot
 from edge_agent.homecoming import Homecoming
 from edge_agent.ledger import authorizations, leases
@@ -88,6 +89,7 @@ class Till:
         self._parking = Parking()
         self._neighbours = Neighbours(self._parking)
         self._homecoming = Homecoming(self._parking)
+        self._acceptors = Acceptors()
         self._started = False
         office_side.load_documents(store, self._site)
 
@@ -110,6 +112,7 @@ class Till:
         slips.give_back_unplayed(draft)
         lease_keeper.keep_caps(draft)
         self._homecoming.pass_time(draft)
+        self._acceptors.pass_time(draft)
         blocks.tell_neighbours(draft)
         draft.flush()
         # At the start too: what the last run wrote and never sealed goes up although nothing new is written.
@@ -137,6 +140,7 @@ class Till:
                 self._answered(draft, fact)
             case Born():
                 self._site.births[fact.device] = fact.birth
+                self._acceptors.on_birth(fact.device)
                 reconciler.ask_device(draft, fact.device)
             case DeviceIs():
                 self._site.states[fact.device] = fact.state
@@ -167,6 +171,7 @@ class Till:
                 office_side.store_batch(draft, fact)
             case ReceiptTaken():
                 office_side.take_receipt(draft, fact)
+                self._acceptors.on_receipt()
                 self._parking.heard_office()
             case Frozen():
                 office_side.freeze(draft, fact)
@@ -212,6 +217,8 @@ class Till:
         self._parking.answer(draft, tap)
 
     def _answered(self, draft: Draft, fact: Answered) -> None:
+        if self._acceptors.has_answered(fact):
+            return
         try:
             row = authorizations.by_id(self._store, uuid_bytes(fact.result.id))
         except ValueError as error:

@@ -13,12 +13,12 @@ from firmware_bridge.actuation_log import Act, ActuationLog, Answered
 from firmware_bridge.drivers.interface import Answer
 from firmware_bridge.value_log import Fact, Kept, ValueLog
 from payment_core.bus import Booked
-from payment_core.commands import Command, Identify, Outcome, PulseCredit, Result
+from payment_core.commands import UNCOUNTED, Command, Outcome, PulseCredit, Result
 from payment_core.events import CreditDelivered, EventsLost
 
 WAITING_LIMIT: Final = 64
 """Commands that wait for the one before them on their device; the next is answered `failed`, reason `busy`."""
-IDENTIFIES_LIMIT: Final = 8
+UNCOUNTED_LIMIT: Final = 8
 """Wishes to blink that wait for one device; with one credit at its driver they always fit into its inbox."""
 MAX_SEQ: Final = 2**63 - 1
 MAX_COMMAND_ID: Final = 64
@@ -58,7 +58,7 @@ class _Line(msgspec.Struct):
 
     at_driver: Command | None = None
     waiting: deque[tuple[Command, int]] = msgspec.field(default_factory=deque)
-    identifies: list[Command] = msgspec.field(default_factory=list)
+    uncounted: list[Command] = msgspec.field(default_factory=list)
     attached: bool = False
 
 
@@ -109,19 +109,19 @@ class Desk:
             effects.append(self._end(device, command, "unknown", reason="driver_ended"))
         while line.waiting:
             effects.append(self._end(device, line.waiting.popleft()[0], "failed", reason="device_offline"))
-        effects += [_reply(device, command, "failed", "device_offline") for command in line.identifies]
-        line.identifies.clear()
+        effects += [_reply(device, command, "failed", "device_offline") for command in line.uncounted]
+        line.uncounted.clear()
         return effects
 
     def is_at_driver(self, device: str, command: Command) -> bool:
         """Say whether the driver that serves the device now has this command to do."""
         line = self._lines[device]
-        return line.at_driver is command or any(identify is command for identify in line.identifies)
+        return line.at_driver is command or any(identify is command for identify in line.uncounted)
 
     def command(self, device: str, command: Command, *, arrived_ms: int, now_ms: int) -> list[Effect]:
         """Admit a command or answer it; a command that is being carried out is answered when it ends."""
-        if command.kind == Identify.__name__ and command.seq == 0:
-            return self._identify(device, command)
+        if command.kind in UNCOUNTED and command.seq == 0:
+            return self._uncounted(device, command)
         if not (0 < command.seq <= MAX_SEQ and 0 < len(command.id) <= MAX_COMMAND_ID):
             return []
         admission = self._actuations.admit(command, device=device, arrived_ms=arrived_ms, now_ms=now_ms)
@@ -136,22 +136,22 @@ class Desk:
         line.waiting.append((command, arrived_ms))
         return self._next(device, now_ms=now_ms)
 
-    def _identify(self, device: str, command: Command) -> list[Effect]:
-        """Hand an installer's wish on. It moves no money and is no step of the hub's, so no log needs to know it."""
+    def _uncounted(self, device: str, command: Command) -> list[Effect]:
+        """Hand a wish on that gives no money: no log needs to know it."""
         line = self._lines[device]
         obstacle = "" if line.attached else "device_offline"
-        if len(line.identifies) >= IDENTIFIES_LIMIT:
+        if len(line.uncounted) >= UNCOUNTED_LIMIT:
             obstacle = "busy"
         if obstacle:
             return [_reply(device, command, "failed", obstacle)]
-        line.identifies.append(command)
+        line.uncounted.append(command)
         return [HandOver(device, command)]
 
-    def _identified(self, device: str, answer: Answer) -> list[Effect]:
+    def _uncounted_ended(self, device: str, answer: Answer) -> list[Effect]:
         line = self._lines[device]
-        for command in line.identifies:
+        for command in line.uncounted:
             if command.id == answer.command_id:
-                line.identifies.remove(command)
+                line.uncounted.remove(command)
                 return [_reply(device, command, answer.outcome, answer.reason)]
         return []
 
@@ -160,7 +160,7 @@ class Desk:
         line = self._lines[device]
         command = line.at_driver
         if command is None or command.id != answer.command_id:
-            return self._identified(device, answer)
+            return self._uncounted_ended(device, answer)
         line.at_driver = None
         effects: list[Effect] = []
         if answer.outcome == "done" and command.kind == PulseCredit.__name__:

@@ -36,6 +36,12 @@ class Identify(msgspec.Struct, frozen=True):
     seconds: int = 3
 
 
+class Accept(msgspec.Struct, frozen=True):
+    """Take money in, or give it back from now on. An acceptor takes money from its bridge's start until it is told."""
+
+    on: bool
+
+
 Outcome = Literal["done", "failed", "refused", "unknown"]
 
 
@@ -53,8 +59,10 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     counters: dict[str, int] = {}
 
 
-CommandBody = PulseCredit | Identify
-_BODIES: Final[dict[str, type[CommandBody]]] = {"PulseCredit": PulseCredit, "Identify": Identify}
+CommandBody = PulseCredit | Identify | Accept
+_BODIES: Final[dict[str, type[CommandBody]]] = {"PulseCredit": PulseCredit, "Identify": Identify, "Accept": Accept}
+UNCOUNTED: Final = frozenset({"Identify", "Accept"})
+"""Commands that give no money: their seq is 0, and doing one twice is doing it once."""
 _DECODERS: Final = {kind: msgspec.json.Decoder(body) for kind, body in _BODIES.items()}
 COMMAND_KINDS: Final = tuple(_BODIES)
 

@@ -25,6 +25,8 @@ from firmware_bridge.wire.cctalk_coins import (
     parse_number,
     parse_text,
 )
+from payment_core.commands import Accept, Command, command_body
+from payment_core.errors import MalformedMessageError
 from payment_core.events import CoinInserted, EventsLost
 
 POLL_LIMIT_S: Final = 1.0
@@ -58,6 +60,7 @@ class CctalkAcceptor:
         self._present = False
         self._heard_at = self._upkeep_at = self._clock()
         self._serial = self._firmware = self._fault = ""
+        self._open = True
         self._told: Condition | None = None
         self._told_at = self._clock()
 
@@ -66,7 +69,7 @@ class CctalkAcceptor:
         try:
             while True:
                 started = self._clock()
-                await self._refuse_commands(inbox, outbox)
+                await self._take_commands(inbox, outbox)
                 await self._poll(outbox)
                 await self._upkeep()
                 await self._tell_condition(outbox)
@@ -162,8 +165,15 @@ class CctalkAcceptor:
             self._fault = "" if not code or code[0] == 0 else self._fault  # no such check: no way to see it last
 
     async def _open_gate(self) -> None:
+        """Let it take coins, or none; shut it first, for a reset left its master gate open."""
+        if not self._open:
+            await self._set_gate()
         await self._line.ask(Header.MODIFY_INHIBITS, self._inhibits)
-        await self._line.ask(Header.MODIFY_MASTER_INHIBIT, b"\1")
+        if self._open:
+            await self._set_gate()
+
+    async def _set_gate(self) -> bool:
+        return await self._line.ask(Header.MODIFY_MASTER_INHIBIT, b"\1" if self._open else b"\0") is not None
 
     async def _buffered_credit(self) -> BufferedCredit | None:
         data = await self._line.ask(Header.BUFFERED_CREDIT)
@@ -180,10 +190,22 @@ class CctalkAcceptor:
             before = after
         return None
 
-    async def _refuse_commands(self, inbox: Inbox, outbox: Outbox) -> None:
+    async def _take_commands(self, inbox: Inbox, outbox: Outbox) -> None:
         while not inbox.empty():
             command = inbox.get_nowait()
-            await outbox.put(Answer(command.id, "refused", reason="takes_no_commands"))
+            await outbox.put(await self._answer(command))
+
+    async def _answer(self, command: Command) -> Answer:
+        """Open or shut the gate; the wish is kept for a device that is away or loses its settings."""
+        try:
+            body = command_body(command)
+        except MalformedMessageError:
+            return Answer(command.id, "refused", reason="not_understood")
+        if not isinstance(body, Accept):
+            return Answer(command.id, "refused", reason="not_supported")
+        self._open = body.on
+        done = not self._present or await self._set_gate()
+        return Answer(command.id, "done") if done else Answer(command.id, "failed", reason="no_answer")
 
     async def _tell_condition(self, outbox: Outbox) -> None:
         """Tell how the device is whenever that changes; more noise alone is told once per second."""

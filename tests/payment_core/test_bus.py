@@ -18,7 +18,7 @@ from payment_core.bus import (
     parse_topic,
     view_topic,
 )
-from payment_core.commands import COMMAND_KINDS, Command, Identify, PulseCredit, Result, command_body, make_command
+from payment_core.commands import COMMAND_KINDS, Accept, Command, Identify, PulseCredit, Result, command_body, make_command
 from payment_core.errors import MalformedMessageError
 from payment_core.events import (
     EVENT_KINDS,
@@ -67,11 +67,11 @@ def test_an_events_body_and_its_bytes(body, raw):
 
 def test_every_event_and_command_kind_has_a_row():
     assert {type(body).__name__ for body, _raw in BODIES} == set(EVENT_KINDS)
-    assert set(COMMAND_KINDS) == {"PulseCredit", "Identify"}
+    assert set(COMMAND_KINDS) == {"PulseCredit", "Identify", "Accept"}
     assert [kind for kind in EVENT_KINDS if is_value_event(kind)] == ["CoinInserted", "EventsLost", "CreditDelivered"]
 
 
-@pytest.mark.parametrize("body", [PulseCredit(3), Identify(), Identify(9)])
+@pytest.mark.parametrize("body", [PulseCredit(3), Identify(), Identify(9), Accept(on=False)])
 def test_a_commands_body(body):
     assert command_body(make_command(body, command_id=ID, seq=1, boot_id="b", ttl_ms=0)) == body
 

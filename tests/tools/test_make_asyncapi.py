@@ -19,7 +19,7 @@ from payment_core.bus import (
     encode,
     parse_topic,
 )
-from payment_core.commands import COMMAND_KINDS, Identify, PulseCredit, Result, make_command
+from payment_core.commands import COMMAND_KINDS, Accept, Identify, PulseCredit, Result, make_command
 from payment_core.desk import CardShown, DeskReply, DeskRequest, OpenRow, SettleDoubt
 from payment_core.errors import MalformedMessageError
 from payment_core.events import (
@@ -56,7 +56,7 @@ MESSAGES = [
     *(make_event(body, seq=1, epoch=2, age_ms=3) for body in EVENTS),
     *(
         make_command(body, command_id="0" * 36, seq=1, boot_id="b", ttl_ms=2_000)
-        for body in (PulseCredit(credits=1), Identify())
+        for body in (PulseCredit(credits=1), Identify(), Accept(on=True))
     ),
 ]
 

@@ -9,11 +9,11 @@ import pytest
 
 from device_profiles.schema import Acceptor
 from firmware_bridge.drivers.cctalk_acceptor import CctalkAcceptor
-from firmware_bridge.drivers.interface import Answer, Condition, Observation, ValueFact
+from firmware_bridge.drivers.interface import Answer, Condition, Counted, Observation, ValueFact
 from firmware_bridge.simulators.cctalk_acceptor import CctalkAcceptorSimulator
 from firmware_bridge.transports.interface import TransportClosedError
 from firmware_bridge.transports.serial_port import open_serial
-from payment_core.commands import Identify, make_command
+from payment_core.commands import Accept, Identify, make_command
 from payment_core.events import CoinInserted, EventsLost
 from tests.support.on_a_pty import RunningSimulator, on_a_pty
 
@@ -282,7 +282,34 @@ def test_a_command_is_refused(tmp_path):
             await driving.online()
             driving.inbox.put_nowait(make_command(Identify(), command_id="x", seq=1, boot_id="b", ttl_ms=1000))
             answer = await driving.until(lambda item: isinstance(item, Answer))
-            assert answer == Answer("x", "refused", reason="takes_no_commands")
+            assert answer == Answer("x", "refused", reason="not_supported")
 
     with on_a_pty(CctalkAcceptorSimulator(needs_polling=False), tmp_path / "acceptor") as running:
         asyncio.run(story(running))
+
+
+def test_a_shut_gate_gives_coins_back_and_stays_shut_over_a_reset(tmp_path):
+    async def story(running):
+        async with host(running) as driving:
+            await driving.online()
+            for number, on in enumerate((False, True)):
+                accept = make_command(Accept(on=on), command_id=f"a{number}", seq=0, boot_id="b", ttl_ms=1000)
+                driving.inbox.put_nowait(accept)
+                answer = await driving.until(lambda item: isinstance(item, Answer))
+                assert answer == Answer(f"a{number}", "done")
+                if not on:
+                    running.say("coin 3")
+                    await carried_out(running, lambda status: status["coins_given_back"] == 1)
+                    await driving.until(lambda item: item == Counted(1))
+                    running.say("reset")
+                    await driving.until(lambda item: item == Counted(0))
+                    running.say("coin 3")
+                    await carried_out(running, lambda status: status["coins_given_back"] == 2)
+            running.say("coin 3")
+            (coin,) = await driving.facts(1)
+            assert coin.position == 3
+
+    simulator = CctalkAcceptorSimulator()
+    with on_a_pty(simulator, tmp_path / "acceptor") as running:
+        asyncio.run(story(running))
+    assert simulator.status()["coins_by_position"] == {"3": 1}
