@@ -54,7 +54,7 @@ class Temper(msgspec.Struct, frozen=True, kw_only=True):
 
 CALM: Final = Temper()
 STORMY: Final = Temper(
-    loses_request=15, loses_answer=20, late_request=10, pays_after_close=30, wrong_amount=15, notice_twice=30,
+    loses_request=15, loses_answer=20, late_request=10, pays_after_close=40, wrong_amount=20, notice_twice=30,
     notice_never=25, notice_late=30, refund_slow=20, refund_refused=10,
 )  # fmt: skip
 
