@@ -34,6 +34,12 @@ class PageSums:
         self._page_bytes = page_bytes
         self._path = database.with_name(database.name + ".sums")
         self._lock = threading.Lock()
+        self._held = _Held()
+
+    def close(self) -> None:
+        """Let go of the files; only once SQLite has closed them."""
+        with self._lock:
+            self._held.close()
 
     @contextmanager
     def checkpoint(self) -> Iterator[None]:
@@ -66,13 +72,13 @@ class PageSums:
             return sorted(suspects - set(waiting))
 
     def _read(self, first: int, count: int) -> dict[int, int]:
-        raw = _read_at(self._path, first * SLOT_BYTES, count * SLOT_BYTES)
+        raw = self._held.read_at(self._path, first * SLOT_BYTES, count * SLOT_BYTES)
         raw += bytes(count * SLOT_BYTES - len(raw))
         return {first + place: value for place, value in enumerate(struct.unpack(f">{count}I", raw))}
 
     def _read_pages(self, first: int, count: int) -> dict[int, int]:
         size = self._page_bytes
-        raw = _read_at(self._database, (first - 1) * size, count * size)
+        raw = self._held.read_at(self._database, (first - 1) * size, count * size)
         whole = range(len(raw) // size)
         return {first + place: _sum(first + place, raw[place * size : (place + 1) * size]) for place in whole}
 
@@ -89,13 +95,13 @@ class PageSums:
 
     def _pages_in_wal(self) -> dict[int, bytes]:
         """Return the newest content of every page that has a committed frame which no checkpoint has copied yet."""
-        index = _read_at(self._database.with_name(self._database.name + "-shm"), 0, _INDEX.size)
+        index = self._held.read_at(self._database.with_name(self._database.name + "-shm"), 0, _INDEX.size)
         version, frames, copied = _INDEX.unpack(index) if len(index) == _INDEX.size else (0, 0, 0)
         if version != _INDEX_VERSION or frames <= copied:
             return {}
         frame_bytes = FRAME_HEADER_BYTES + self._page_bytes
         start, count = WAL_HEADER_BYTES + copied * frame_bytes, (frames - copied) * frame_bytes
-        wal = _read_at(self._database.with_name(self._database.name + "-wal"), start, count)
+        wal = self._held.read_at(self._database.with_name(self._database.name + "-wal"), start, count)
         pages = {}
         for start in range(0, len(wal) - frame_bytes + 1, frame_bytes):
             content = start + FRAME_HEADER_BYTES
@@ -108,13 +114,28 @@ def _sum(page: int, content: bytes) -> int:
     return zlib.crc32(content, page) or 1
 
 
-def _read_at(path: Path, offset: int, count: int) -> bytes:
-    """Return up to `count` bytes; none where there is no such file."""
-    try:
-        file = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return b""
-    try:
-        return os.pread(file, count, offset)
-    finally:
-        os.close(file)
+class _Held:
+    """Files that SQLite has open too, open from the first look until the ledger is closed.
+
+    Closing any descriptor of such a file drops all locks this process has on it, SQLite's too (section 2.2 of
+    sqlite.org/howtocorrupt.html): another process would then take itself for the only one, and truncate the wal-index
+    or delete the WAL under us.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[tuple[Path, int], int] = {}
+
+    def read_at(self, path: Path, offset: int, count: int) -> bytes:
+        """Return up to `count` bytes; none where there is no such file."""
+        try:
+            key = path, path.stat().st_ino
+            if key not in self._files:
+                self._files[key] = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            return b""
+        return os.pread(self._files[key], count, offset)
+
+    def close(self) -> None:
+        """Close them all."""
+        while self._files:
+            os.close(self._files.popitem()[1])

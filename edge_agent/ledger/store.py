@@ -176,6 +176,7 @@ class SqliteStore:
                 self._connection.close()
         except OSError:
             self.abandon()
+        self.sums.close()
 
 
     def abandon(self) -> None:
@@ -186,6 +187,7 @@ class SqliteStore:
             other.execute("PRAGMA user_version").fetchall()
         self._connection.close()
         other.close()
+        self.sums.close()
 
 
 class NotOpenedError(LedgerError):

@@ -1,7 +1,11 @@
 """Page checksums follow every checkpoint, excuse what is in the WAL, and know a page by its number."""
 
+import subprocess
+import sys
+
 import pytest
 
+from edge_agent.ledger.page_sums import _Held
 from edge_agent.ledger.store import PAGE_BYTES, SqliteStore
 
 ALL = 1_000
@@ -93,3 +97,35 @@ def test_without_its_checksums_nothing_is_copied(store, tmp_path):
     (tmp_path / "ledger.db.sums").mkdir()
     store.close()
     assert (tmp_path / "ledger.db-wal").exists()
+
+
+LOOKS_IN = """import sqlite3, sys
+ledger = sqlite3.connect(sys.argv[1])
+ledger.execute("SELECT count(*) FROM t").fetchall()
+ledger.close()"""
+
+
+class Careless(_Held):
+    """Closes what it read, as anybody would who does not know whose locks go with it."""
+
+    def read_at(self, path, offset, count):
+        found = super().read_at(path, offset, count)
+        self.close()
+        return found
+
+
+def looked_into(store, tmp_path):
+    """Let another process look into the ledger and leave: is the WAL still there, and the wal-index whole?"""
+    store.sums.damaged(1, ALL)
+    before = (tmp_path / "ledger.db-shm").stat().st_size
+    subprocess.run([sys.executable, "-c", LOOKS_IN, str(tmp_path / "ledger.db")], check=True)
+    return (tmp_path / "ledger.db-wal").exists() and (tmp_path / "ledger.db-shm").stat().st_size == before
+
+
+def test_who_looks_into_a_live_ledger_and_leaves_takes_nothing_away(store, tmp_path):
+    assert looked_into(store, tmp_path)
+
+
+def test_a_build_that_closes_what_sqlite_has_open_is_noticed(store, tmp_path):
+    store.sums._held = Careless()
+    assert not looked_into(store, tmp_path)
