@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 
 from cloud_sync.downlink import Accepted, Downlink, ListMismatch, MessageRejected
 from cloud_sync.letters import post_message
-from cloud_sync.protocol.messages import CredentialList, Document, Grant, Hello, Lease, Message, Trust
+from cloud_sync.protocol.messages import (
+    CloseOrder,
+    CredentialList,
+    Document,
+    Grant,
+    Hello,
+    Lease,
+    Message,
+    Recall,
+    Trust,
+)
+from cloud_sync.protocol.peers import PeerKey
 from cloud_sync.sealing import HpkeSealer, receive_public
 from cloud_sync.signing import Ed25519Signer
 from tests.cloud_sync.world import HUB, OFFICE, OTHER_HUB, TENANT, hub_identity
@@ -118,6 +129,33 @@ def test_trust_never_names_a_receive_key_that_cannot_be_sealed_to(key, suite):
     trust = Trust(2, (NEW_KEY.public,), key, suite)
     refused = ear().on_message("t", letter(trust, signer=OFFICE.trust_signer))
     assert refused == [MessageRejected("t", "content")]
+
+
+def peer(**more):
+    fields = {"name": "hall 2", "sign_public": NEW_KEY.public, "receive_public": OFFICE.receive_public} | more
+    return PeerKey(OTHER_HUB, fields["name"], fields["sign_public"], fields["receive_public"])
+
+
+def test_trust_names_the_neighbours_and_no_weak_key_of_them():
+    downlink = ear()
+    good = Trust(2, (OFFICE.sign_public,), OFFICE.receive_public, 1, (peer(),))
+    weak = Trust(3, (OFFICE.sign_public,), OFFICE.receive_public, 1, (peer(sign_public=bytes(32)),))
+    short = Trust(3, (OFFICE.sign_public,), OFFICE.receive_public, 1, (peer(receive_public=b"k"),))
+    assert downlink.on_message("t", letter(good, signer=OFFICE.trust_signer)) == [Accepted(3, good)]
+    for bad in (weak, short):
+        assert downlink.on_message("t", letter(bad, signer=OFFICE.trust_signer)) == [MessageRejected("t", "content")]
+
+
+def test_a_document_cannot_pass_for_trust_or_for_the_list():
+    content = b"{}"
+    for name in ("trust", "list"):
+        document = Document(name, 9, hashlib.sha256(content).digest(), content, 0)
+        assert ear().on_message("t", letter(document)) == [MessageRejected("t", "content")]
+
+
+@pytest.mark.parametrize("order", [Recall(bytes(16)), CloseOrder(1, "spare", "ada")])
+def test_orders_of_the_office_are_handed_over(order):
+    assert ear().on_message("t", letter(order)) == [Accepted(3, order)]
 
 
 def test_every_flipped_bit_of_a_sealed_lease_is_refused():
