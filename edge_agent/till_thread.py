@@ -152,10 +152,15 @@ class TillThread:
     def _step(self, facts: list[Input]) -> None:
         effects = self._till.step(self._clock(), facts)
         self._plan.note(len(facts))
-        if self._mark is not None and any(isinstance(effect, JournalGrew | BatchStored) for effect in effects):
-            self._mark.note(self._store)
+        if self._mark is not None:
+            self._note(self._mark, effects)
         if effects:
             self._deliver(effects)
+
+    def _note(self, mark: TailMark, effects: list[Effect]) -> None:
+        sealed = any(isinstance(effect, BatchStored) for effect in effects)
+        if sealed or any(isinstance(effect, JournalGrew) for effect in effects):
+            mark.note(self._store, sealed=sealed)
 
     def _checkpoint(self) -> None:
         if self._plan.due(idle=not self._queue):

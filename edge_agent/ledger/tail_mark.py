@@ -34,6 +34,7 @@ class TailMark:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._batch_seq: int | None = None
 
     def read(self) -> Mark | None:
         """Return what was marked, or None before the first time, and where the mark itself is damaged."""
@@ -43,10 +44,12 @@ class TailMark:
         magic, seq, batch_seq, link = _BODY.unpack(raw[: _BODY.size])
         return Mark(Tail(seq, link), batch_seq) if magic == _MAGIC else None
 
-    def note(self, store: Reads) -> None:
-        """Write down how far a ledger has come, all of it committed."""
+    def note(self, store: Reads, *, sealed: bool = True) -> None:
+        """Write down how far a ledger has come, all of it committed. `sealed`: there may be a new batch."""
+        if sealed or self._batch_seq is None:
+            self._batch_seq = newest_batch(store)
         tail = read_tail(store)
-        body = _BODY.pack(_MAGIC, tail.seq, newest_batch(store), tail.hash)
+        body = _BODY.pack(_MAGIC, tail.seq, self._batch_seq, tail.hash)
         os.pwrite(self._file, body + _SUM.pack(zlib.crc32(body)), 0)
 
     def missing(self, store: Reads) -> str:
