@@ -106,6 +106,10 @@ CREDENTIALS: Final = Table(
     value("tap_limit", WHOLE, optional=True), value("day_limit", WHOLE, optional=True),
     value("valid_until_ms", WHOLE, optional=True), value("token_key", RAW), value("life", WHOLE),
 )  # fmt: skip
+TOKEN_READINGS: Final = Table(
+    "token_readings", METADATA, key("tenant_id", RAW), key("credential_id", RAW), key("counter", WHOLE),
+    value("hub_id", RAW), value("epoch", WHOLE), value("seq", WHOLE), value("wall_ms", WHOLE), value("known", WHOLE),
+)  # fmt: skip
 DOCUMENTS: Final = Table(
     "documents", METADATA, key("tenant_id", RAW), key("hub_id", RAW), key("name", TEXT), key("version", WHOLE),
     value("body", RAW), value("created_ms", WHOLE),

@@ -1,0 +1,84 @@
+"""Clones of tokens that prove themselves: their counters must rise over all hubs together (TOK-4).
+
+A token counts each tap. Each hub keeps it from going back there; a copy, or a message taken down at one hub and said
+again at another, shows only where all hubs' entries meet: the same count twice, or a lower one later.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from back_office.ledger.findings import Finding
+from back_office.store import people, readings
+from back_office.store.engine import Transaction
+from back_office.store.readings import Reading
+from payment_core.errors import VaultError
+from payment_core.facts import read_packed
+from payment_core.journal import Declined, Entry, Held, TimeQuality
+
+CLOCKS_DIFFER_MS: Final = 10 * 60_000
+"""Two hubs' clocks may be so far apart; nearer than that, which tap came first is not known."""
+
+
+def find_clones(
+    tx: Transaction, tenant_id: bytes, hub_id: bytes, epoch: int, entries: Iterable[Entry]
+) -> list[Finding]:
+    """Keep what tokens counted, and return a finding (`clone`) for each count that cannot be one token's.
+
+    The card is blocked in the same transaction: the list's version rises, and every hub hears of it.
+    """
+    findings: list[Finding] = []
+    for entry in entries:
+        reading = _reading_of(entry, hub_id, epoch)
+        if reading is None:
+            continue
+        same, below, above = readings.around(tx, tenant_id, reading.credential_id, reading.counter)
+        if same is not None and _place(same) == _place(reading):
+            continue
+        if same is None:
+            readings.add_reading(tx, tenant_id, reading)
+        why = _wrong(reading, same, below, above)
+        if why:
+            _block(tx, tenant_id, reading.credential_id)
+            text = f"entry {reading.seq}: card {reading.credential_id.hex()} {why}; it is blocked"
+            findings.append(Finding("clone", text))
+    return findings
+
+
+def _reading_of(entry: Entry, hub_id: bytes, epoch: int) -> Reading | None:
+    if not isinstance(entry, Held | Declined) or not entry.facts or entry.credential_id is None:
+        return None
+    try:
+        counter = read_packed(entry.facts).token_counter
+    except VaultError:  # facts of a later release are for its own office
+        return None
+    header = entry.header
+    if counter is None or counter < 0:
+        return None
+    known = header.quality <= TimeQuality.HELD
+    return Reading(entry.credential_id, counter, hub_id, epoch, header.seq, header.wall_ms, known)
+
+
+def _place(reading: Reading) -> tuple[bytes, int, int]:
+    return reading.hub_id, reading.epoch, reading.seq
+
+
+def _wrong(reading: Reading, same: Reading | None, below: Reading | None, above: Reading | None) -> str:
+    if same is not None:
+        return f"counted {reading.counter} twice, at two places"
+    if below is not None and _later(below, reading):
+        return f"counted {reading.counter} after it had counted {below.counter} later than that by the clock"
+    if above is not None and _later(reading, above):
+        return f"counted {reading.counter} although it had counted {above.counter} before"
+    return ""
+
+
+def _later(one: Reading, other: Reading) -> bool:
+    """Say whether one tap certainly came after another, by clocks that were to be trusted."""
+    return one.known and other.known and one.wall_ms - other.wall_ms > CLOCKS_DIFFER_MS
+
+
+def _block(tx: Transaction, tenant_id: bytes, credential_id: bytes) -> None:
+    known = people.credential(tx, tenant_id, credential_id)
+    if known is not None and known.status == "active":
+        version = people.list_version(tx, tenant_id) + 1
+        people.set_status(tx, tenant_id, credential_id, status="blocked", version=version)
