@@ -29,7 +29,7 @@ def keep_trust(tx: Transaction, tenant_id: bytes, venue_id: bytes, *, now_ms: in
         peers = tuple(_peer(other) for other in hubs if other.hub_id != hub.hub_id and _may_be_trusted(other))
         held = papers.newest(tx, tenant_id, hub.hub_id, TRUST)
         version = held.version if held is not None else 0
-        if held is not None and peers_of(held).peers == peers:
+        if peers == (() if held is None else peers_of(held).peers):
             continue
         body = msgspec.json.encode(Peers(version + 1, peers))
         papers.add_document(tx, tenant_id, Document(hub.hub_id, TRUST, version + 1, body, now_ms))

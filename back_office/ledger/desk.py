@@ -99,11 +99,18 @@ class Desk:
         if known is not None:
             return self._answer_again(wish, known)
         terms = TopUpTerms.newest(self.tx, self.tenant_id)
-        lot = self._lot(wish, 0, LotKind.PAID, terms, days=terms.expires_days)
+        names = {"channel": wish.channel, "payment_id": wish.payment_id}
+        said = f"{wish.channel}\0{wish.payment_id}\0"
+        lot = self.new_lot(f"{said}0", LotKind.PAID, **names, days=terms.expires_days, terms=terms.version)
         gifts = tuple(
-            Gift(gift.gives, gift.amount, self._lot(wish, number, LotKind.GIFT, terms, days=gift.expires_days))
+            Gift(
+                gift.gives, gift.amount,
+                self.new_lot(
+                    f"{said}{number}", LotKind.GIFT, **names, days=gift.expires_days, terms=terms.version
+                ),
+            )
             for number, gift in enumerate(gifts_for(terms, wish.unit, wish.amount), start=1)
-        )
+        )  # fmt: skip
 
         def entry(header: Header) -> ToppedUp:
             return ToppedUp(
@@ -139,7 +146,7 @@ class Desk:
         """
         epoch = max(hub.epoch, 1)
         if not hub.frozen and hub.closed_ms is None and hub.closed_epoch < epoch:
-            held = lots.live_lots(self.tx, self.tenant_id, [account_id], [])
+            held = self._without_debts(account_id)
             makes = [
                 make
                 for unit in sorted({key.unit for key, row in held.items() if row.available > 0})
@@ -172,15 +179,24 @@ class Desk:
         chains.move_chain(tx, tenant_id, msgspec.structs.replace(chain, rec_seq=seq, tail_hash=tail))
         return seq
 
-    # ---- inside ----
-
-    def _lot(self, wish: TopUp, number: int, kind: LotKind, terms: TopUpTerms, *, days: int | None) -> Lot:
-        """Return the facts of a lot; its id follows from the payment, so that nobody need roll dice."""
-        said = f"{wish.channel}\0{wish.payment_id}\0{number}".encode()
-        dice = hashlib.sha256(b"venuehub/lot/v1\0" + self.tenant_id + said).digest()[:_DICE]
+    def new_lot(
+        self, said: str, kind: LotKind, *, channel: str, payment_id: str, days: int | None = None, terms: int = 0
+    ) -> Lot:
+        """Return the facts of a lot; its id follows from what is `said` of it, so that nobody need roll dice."""
+        dice = hashlib.sha256(b"venuehub/lot/v1\0" + self.tenant_id + said.encode()).digest()[:_DICE]
         lot = uuid7(unix_ms=self.now_ms, dice=dice)
         expires_ms = None if days is None else self.now_ms + days * DAY_MS
-        return Lot(lot, kind, self.now_ms, expires_ms, wish.channel, wish.payment_id, terms.version)
+        return Lot(lot, kind, self.now_ms, expires_ms, channel, payment_id, terms)
+
+    # ---- inside ----
+
+    def _without_debts(self, account_id: bytes) -> dict[LotKey, LotRow]:
+        """Return what is in the purse after what the guest owes was settled."""
+        held = lots.live_lots(self.tx, self.tenant_id, [account_id], [])
+        units = {key.unit for key, row in held.items() if row.available > 0}
+        if sum(self.settle_debt(account_id, unit) for unit in sorted(units)):
+            return lots.live_lots(self.tx, self.tenant_id, [account_id], [])
+        return held
 
     def _answer_again(self, wish: TopUp, known: Payment) -> Credited | TopUpRefused:
         if (known.account_id, known.unit, known.amount) == (wish.account_id, wish.unit, wish.amount):

@@ -11,12 +11,16 @@ Line = tuple[AccountName, str, int]
 
 
 class Writer(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose journal the entries are of: a hub at its venue, or the tenant itself for the office's own stream."""
+    """Whose journal the entries are of: a hub at its venue, or the tenant itself for the office's own stream.
+
+    closed: an operator has closed the hub, and all it says now is late.
+    """
 
     hub_id: bytes
     venue_id: bytes
     stream: int
     epoch: int
+    closed: bool = False
 
 
 class Finding(msgspec.Struct, frozen=True):

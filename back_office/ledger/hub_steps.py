@@ -35,14 +35,14 @@ from payment_core.journal import (
 )
 
 
-def held(sheet: Sheet, entry: Held | Increased | DepositTaken | TipGiven) -> None:
+def held(sheet: Sheet, entry: Held | Increased) -> None:
     """Spend."""
     for key, amount in sheet.leased(entry.account_id, entry.parts):
         row = sheet.leases.get(key)
         sheet.move(key, spend(row, amount) if amount >= 0 else give_back(row, -amount), entry)
 
 
-def given_back(sheet: Sheet, entry: Voided | Expired | Refunded | DepositReturned) -> None:
+def given_back(sheet: Sheet, entry: Voided | Expired | Refunded) -> None:
     """Undo spending."""
     _give_back(sheet, entry, entry.account_id, entry.parts)
 
@@ -50,6 +50,20 @@ def given_back(sheet: Sheet, entry: Voided | Expired | Refunded | DepositReturne
 def captured(sheet: Sheet, entry: Captured) -> None:
     """Undo the part that was not captured."""
     _give_back(sheet, entry, entry.account_id, entry.released)
+
+
+def set_aside(sheet: Sheet, entry: DepositTaken | TipGiven) -> None:
+    """Spend on a deposit, which may come back, or on a tip."""
+    for part in entry.parts:
+        key = sheet.lease_of(entry.account_id, part)
+        sheet.move(key, spend(sheet.leases.get(key), part.amount), entry)
+
+
+def deposit_returned(sheet: Sheet, entry: DepositReturned) -> None:
+    """Undo spending on a deposit; what is kept of it stays spent."""
+    for part in entry.parts:
+        key = sheet.lease_of(entry.account_id, part)
+        sheet.move(key, give_back(sheet.leases.get(key), part.amount), entry)
 
 
 def lease_taken(sheet: Sheet, entry: LeaseTaken) -> None:
@@ -174,7 +188,7 @@ def _note_taken(
 HUB_STEPS: Final[dict[type, Callable[[Sheet, Any], None]]] = {
     Held: held, Increased: held, Voided: given_back, Expired: given_back, Refunded: given_back, Captured: captured,
     LeaseTaken: lease_taken, LeaseReturned: returned, LeasePassed: passed, PaidOutHere: paid_out_here,
-    DepositTaken: held, TipGiven: held, DepositReturned: given_back,
+    DepositTaken: set_aside, TipGiven: set_aside, DepositReturned: deposit_returned,
     BroughtIn: brought_in, VoucherTaken: voucher_taken, SlipTaken: slip_taken,
 }  # fmt: skip
 """What is done for each entry a hub writes; an entry that is not here moves no guest's money."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -70,23 +69,51 @@ def chunks(values: Iterable[object]) -> Iterator[list[object]]:
         yield chunk
 
 
+# Statements are built once: building one takes four times as long as running it.
+_NUMBERS = sa.select(ACCOUNTS.c.kind, ACCOUNTS.c.key, ACCOUNTS.c.scope_id, ACCOUNTS.c.account_no).where(
+    ACCOUNTS.c.tenant_id == sa.bindparam("tenant"),
+    ACCOUNTS.c.kind.in_(sa.bindparam("kinds", expanding=True)),
+    ACCOUNTS.c.key.in_(sa.bindparam("keys", expanding=True)),
+)
+_LAST_NUMBER = sa.select(sa.func.max(ACCOUNTS.c.account_no)).where(ACCOUNTS.c.tenant_id == sa.bindparam("tenant"))
+_OPEN_ACCOUNT = sa.insert(ACCOUNTS)
+_ADD_POSTING = sa.insert(POSTINGS)
+_STANDS = sa.select(BALANCES.c.account_no, BALANCES.c.unit, BALANCES.c.amount).where(
+    BALANCES.c.tenant_id == sa.bindparam("tenant"), BALANCES.c.account_no.in_(sa.bindparam("numbers", expanding=True))
+)
+_OPEN_BALANCE = sa.insert(BALANCES)
+_MOVE_BALANCE = (
+    sa.update(BALANCES)
+    .where(
+        BALANCES.c.tenant_id == sa.bindparam("b_tenant"),
+        BALANCES.c.account_no == sa.bindparam("b_no"),
+        BALANCES.c.unit == sa.bindparam("b_unit"),
+    )
+    .values(amount=sa.bindparam("b_amount"))
+)
+_ADD_TO_DAY = sa.text(
+    "INSERT INTO days (tenant_id, business_date, type, tender, account_no, unit, amount, postings) "
+    "VALUES (:tenant_id, :business_date, :type, :tender, :account_no, :unit, :amount, :postings) "
+    "ON CONFLICT (tenant_id, business_date, type, tender, account_no, unit) "
+    "DO UPDATE SET amount = days.amount + excluded.amount, postings = days.postings + excluded.postings"
+)
+"""What SQLite and PostgreSQL write in the same words."""
+
+
 def account_numbers(tx: Transaction, tenant_id: bytes, names: Iterable[AccountName]) -> dict[AccountName, int]:
     """Return the number of every account; one that is not there yet is opened."""
     wanted = set(names)
     found: dict[AccountName, int] = {}
-    for kind in {name.kind for name in wanted}:
-        for keys in chunks({name.key for name in wanted if name.kind == kind}):
-            query = sa.select(ACCOUNTS.c.key, ACCOUNTS.c.scope_id, ACCOUNTS.c.account_no).where(
-                ACCOUNTS.c.tenant_id == tenant_id, ACCOUNTS.c.kind == kind.value, ACCOUNTS.c.key.in_(keys)
-            )
-            found.update({AccountName(kind, key, scope): number for key, scope, number in tx.execute(query)})
+    kinds = sorted({name.kind.value for name in wanted})
+    for keys in chunks({name.key for name in wanted}):
+        for kind, key, scope_id, number in tx.execute(_NUMBERS, {"tenant": tenant_id, "kinds": kinds, "keys": keys}):
+            found[AccountName(Kind(kind), key, scope_id)] = number
     new = sorted(wanted - found.keys())
     if new:
-        top = sa.select(sa.func.max(ACCOUNTS.c.account_no)).where(ACCOUNTS.c.tenant_id == tenant_id)
-        first = (tx.execute(top).scalar() or 0) + 1
+        first = (tx.execute(_LAST_NUMBER, {"tenant": tenant_id}).scalar() or 0) + 1
         opened = dict(zip(new, range(first, first + len(new)), strict=True))
         tx.execute(
-            sa.insert(ACCOUNTS),
+            _OPEN_ACCOUNT,
             [
                 {"tenant_id": tenant_id, "account_no": number, **msgspec.structs.asdict(name), "kind": name.kind.value}
                 for name, number in opened.items()
@@ -99,7 +126,7 @@ def account_numbers(tx: Transaction, tenant_id: bytes, names: Iterable[AccountNa
 def add_postings(tx: Transaction, tenant_id: bytes, rows: Sequence[PostingRow]) -> None:
     """Append postings."""
     if rows:
-        tx.execute(sa.insert(POSTINGS), [{"tenant_id": tenant_id, **msgspec.structs.asdict(row)} for row in rows])
+        tx.execute(_ADD_POSTING, [{"tenant_id": tenant_id, **msgspec.structs.asdict(row)} for row in rows])
 
 
 def move_balances(
@@ -112,69 +139,33 @@ def move_balances(
     wanted = {place: amount for place, amount in moves.items() if amount}
     held: dict[tuple[int, str], int] = {}
     for numbers in chunks({number for number, _ in wanted}):
-        query = sa.select(BALANCES.c.account_no, BALANCES.c.unit, BALANCES.c.amount).where(
-            BALANCES.c.tenant_id == tenant_id, BALANCES.c.account_no.in_(numbers)
-        )
-        held.update({(number, unit): amount for number, unit, amount in tx.execute(query)})
+        rows = tx.execute(_STANDS, {"tenant": tenant_id, "numbers": numbers})
+        held.update({(number, unit): amount for number, unit, amount in rows})
     fresh = [
         {"tenant_id": tenant_id, "account_no": n, "unit": unit, "kind": kinds[n].value, "amount": amount}
         for (n, unit), amount in wanted.items()
         if (n, unit) not in held
     ]
     if fresh:
-        tx.execute(sa.insert(BALANCES), fresh)
+        tx.execute(_OPEN_BALANCE, fresh)
     moved = [
-        {"b_no": n, "b_unit": unit, "b_amount": held[n, unit] + amount}
+        {"b_tenant": tenant_id, "b_no": n, "b_unit": unit, "b_amount": held[n, unit] + amount}
         for (n, unit), amount in wanted.items()
         if (n, unit) in held
     ]
     if moved:
-        where = (
-            BALANCES.c.tenant_id == tenant_id,
-            BALANCES.c.account_no == sa.bindparam("b_no"),
-            BALANCES.c.unit == sa.bindparam("b_unit"),
-        )
-        tx.execute(sa.update(BALANCES).where(*where).values(amount=sa.bindparam("b_amount")), moved)
+        tx.execute(_MOVE_BALANCE, moved)
     return {place: held.get(place, 0) + amount for place, amount in wanted.items()}
 
 
 def move_days(tx: Transaction, tenant_id: bytes, moves: Mapping[DayPlace, tuple[int, int]]) -> None:
     """Add `moves` {place: (amount, number of postings)} to the days."""
-    held: dict[DayPlace, tuple[int, int]] = {}
-    for date, kind, tender in {(place.business_date, place.type, place.tender) for place in moves}:
-        same = (date, kind, tender)
-        wanted = {place.account_no for place in moves if (place.business_date, place.type, place.tender) == same}
-        for numbers in chunks(wanted):
-            query = sa.select(DAYS.c.account_no, DAYS.c.unit, DAYS.c.amount, DAYS.c.postings).where(
-                DAYS.c.tenant_id == tenant_id,
-                DAYS.c.business_date == date,
-                DAYS.c.type == kind,
-                DAYS.c.tender == tender,
-                DAYS.c.account_no.in_(numbers),
-            )
-            for number, unit, amount, count in tx.execute(query):
-                held[DayPlace(*same, number, unit)] = (amount, count)
-    fresh = [
+    rows = [
         {"tenant_id": tenant_id, **msgspec.structs.asdict(place), "amount": amount, "postings": count}
         for place, (amount, count) in moves.items()
-        if place not in held
     ]
-    if fresh:
-        tx.execute(sa.insert(DAYS), fresh)
-    names = DayPlace.__struct_fields__
-    moved = [
-        {
-            **{f"b_{name}": value for name, value in msgspec.structs.asdict(place).items()},
-            "b_amount": held[place][0] + amount,
-            "b_postings": held[place][1] + count,
-        }
-        for place, (amount, count) in moves.items()
-        if place in held
-    ]
-    if moved:
-        where = [DAYS.c.tenant_id == tenant_id, *(DAYS.c[name] == sa.bindparam(f"b_{name}") for name in names)]
-        values: dict[str, Any] = {"amount": sa.bindparam("b_amount"), "postings": sa.bindparam("b_postings")}
-        tx.execute(sa.update(DAYS).where(*where).values(values), moved)
+    if rows:
+        tx.execute(_ADD_TO_DAY, rows)
 
 
 def _named(row: sa.RowMapping) -> Balance:

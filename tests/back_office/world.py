@@ -10,7 +10,7 @@ import msgspec
 from back_office.fleet.founding import HUB_LEASE_CAP, found_office, pin_hub
 from back_office.ledger.desk import Desk, TopUp
 from back_office.ledger.verify import Proof, prove_books
-from back_office.store import lots, people, places
+from back_office.store import books, grants, lots, papers, people, places
 from back_office.store.engine import Store, open_store, sqlite_url
 from back_office.store.people import GuestAccount
 from back_office.store.places import Tenant
@@ -19,9 +19,11 @@ from cloud_sync.identity import HubIdentity, OfficeKeys
 from cloud_sync.letters import Publish, post_message
 from cloud_sync.protocol.batcher import build_body
 from cloud_sync.protocol.envelope import NO_BATCH, Header, batch_hash
-from cloud_sync.protocol.messages import Body, Hello, Message
+from cloud_sync.protocol.messages import Body, Hello, Message, Plain, encode_message, encode_wire, signed_bytes
+from cloud_sync.protocol.peers import Voucher
 from cloud_sync.protocol.topics import hub_topic
 from cloud_sync.sealing import seal_batch
+from payment_core.accounts import Kind
 from payment_core.journal import (
     CHAIN_START,
     Actor,
@@ -29,9 +31,13 @@ from payment_core.journal import (
     Entry,
     EpochOpened,
     Held,
+    LeasePassed,
+    LeaseReturned,
+    LotKind,
     Part,
     Tender,
     TimeQuality,
+    VoucherTaken,
     chain_hash,
     encode_entry,
 )
@@ -119,6 +125,30 @@ class HubPen:
         return self.write(
             lambda header: CapturedEntry(1, header, parts, account, Cause.DEVICE), authorization=authorization
         )
+
+    def passed(self, to: "HubPen", amount: int, *, account: bytes = GUEST, unit: str = "CNY") -> tuple[Entry, bytes]:
+        """Pass leased money on; return the entry, and what this hub signs for it."""
+        lot = self.lots.get((account, unit), b"")
+        parts = (Part(unit, amount, self.epoch, lot),)
+        entry = self.write(lambda header: LeasePassed(1, header, account, parts, to.identity.hub_id))
+        return entry, self.voucher(to, entry.header.seq, parts, account=account)
+
+    def voucher(self, to: "HubPen", seq: int, parts: tuple[Part, ...], *, account: bytes = GUEST) -> bytes:
+        body = Voucher(account, self.epoch, seq, 1, parts)
+        message = Message(sender=self.identity.hub_id, to=to.identity.hub_id, number=seq, body=body)
+        data = encode_message(message)
+        signature = self.identity.signer.sign(signed_bytes("voucher", data))
+        return encode_wire(Plain(data, signature))
+
+    def taken(self, giver: "HubPen", seq: int, amount: int, voucher: bytes, *, account: bytes = GUEST, unit="CNY"):
+        """Take a voucher in."""
+        parts = (Part(unit, amount, self.epoch, self.lots.get((account, unit), b"")),)
+        hub_id, epoch = giver.identity.hub_id, giver.epoch
+        return self.write(lambda header: VoucherTaken(1, header, account, parts, hub_id, epoch, seq, (), voucher))
+
+    def returned(self, amount: int, *, account: bytes = GUEST, unit: str = "CNY", why: str = "idle") -> Entry:
+        parts = (Part(unit, amount, self.epoch),)
+        return self.write(lambda header: LeaseReturned(1, header, account, parts, why))
 
     def seal(self, *, raw: Sequence[bytes] | None = None) -> bytes:
         """Return everything written since the last batch as the next batch; `raw` replaces the records."""
@@ -245,6 +275,30 @@ class Office:
             hub = places.hub(tx, TENANT, hub_id)
             assert hub is not None
             return hub.frozen
+
+    def lot(self, payment: str) -> bytes:
+        """Return the lot that a payment of the counter opened."""
+        with self.store.reading() as tx:
+            found = lots.lots_of_payment(tx, TENANT, channel="counter", payment_id=payment)
+        return next(key.lot for key, row in found.items() if row.kind == LotKind.PAID)
+
+    def purse(self, *, account: bytes = GUEST, unit: str = "CNY") -> int:
+        with self.store.reading() as tx:
+            return -books.guest_balances(tx, TENANT, [account]).purses.get((account, unit), 0)
+
+    def left(self, hub_id: bytes = HUB, *, account: bytes = GUEST, unit: str = "CNY") -> int:
+        """Return what an account has left at a hub, as far as the office has heard."""
+        with self.store.reading() as tx:
+            rows = grants.leases_of_accounts(tx, TENANT, [account])
+        return sum(row.left for key, row in rows.items() if (key.hub_id, key.unit) == (hub_id, unit))
+
+    def balance(self, kind: Kind, unit: str = "CNY") -> int:
+        with self.store.reading() as tx:
+            return sum(row.amount for row in books.balances(tx, TENANT) if (row.account.kind, row.unit) == (kind, unit))
+
+    def alarms(self) -> list[tuple[str, bytes]]:
+        with self.store.reading() as tx:
+            return [(alarm.kind, alarm.subject_id) for alarm in papers.alarms(tx, TENANT)]
 
     def cap(self) -> int:
         return HUB_LEASE_CAP

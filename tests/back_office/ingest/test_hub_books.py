@@ -209,6 +209,7 @@ def test_two_hubs_of_one_account_keep_their_leases_apart(office):
     office.top_up(600, payment="p1")
     office.lease(hub_id=HUB)
     office.top_up(400, payment="p2")
+    second.lots = {(GUEST, "CNY"): office.lot("p2")}
     office.lease(hub_id=OTHER_HUB)
     first.held(600)
     second.held(400)

@@ -75,7 +75,7 @@ def test_the_money_formula_is_proven_before_the_commit(office):
         ((place, row),) = grants.leases_of_hub(tx, TENANT, HUB).items()
         grants.write_leases(tx, TENANT, [(place, msgspec.structs.replace(row, granted=900))], known=frozenset({place}))
     before = office.prove().entries
-    with pytest.raises(BooksBrokenError, match="1000 came in, .* 0 is available, 0 on its way and 900"):
+    with pytest.raises(BooksBrokenError, match=r"1000 came in, .* 0 is available, 0 on its way and 900"):
         book(office, [office.hub.held(100)])
     assert office.prove().entries == before
 

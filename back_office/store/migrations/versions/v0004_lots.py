@@ -20,6 +20,11 @@ def upgrade() -> None:
     _lots()
     _leases()
     _acts()
+    # Doubts are looked for on every look at the page: 7 is InDoubt.
+    op.create_index(
+        "entries_in_doubt", "entries", ["tenant_id", "hub_id"],
+        sqlite_where=sa.text("type = 7"), postgresql_where=sa.text("type = 7"),
+    )  # fmt: skip
     op.add_column("hubs", value("closed_ms", WHOLE, optional=True))
     op.add_column("hubs", sa.Column("closed_epoch", WHOLE, nullable=False, server_default="0"))
     for table in _APPEND_ONLY:

@@ -1,0 +1,262 @@
+"""The counter's acts: refunds, reversed payments, opening balances, lots that ran out, write-offs, cash that moved.
+
+Each is done once per id: the same again is answered, another content under the same id is refused and alarmed.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from back_office.ledger.desk import Desk
+from back_office.ledger.terms import TopUpTerms
+from back_office.store import acts, books, grants, lots, papers
+from back_office.store.acts import Act
+from back_office.store.lots import LotKey, LotRow
+from back_office.store.papers import Alarm
+from payment_core.accounts import Kind
+from payment_core.journal import (
+    CashMoved,
+    Entry,
+    Header,
+    LotExpired,
+    LotKind,
+    OpeningBooked,
+    OverclaimWrittenOff,
+    PaidOut,
+    Part,
+    Signed,
+    Tender,
+    TopUpReversed,
+)
+from payment_core.lots import forfeited, spend_order
+
+Make = Callable[[Header], Entry]
+SignatureCheck = Callable[[bytes, bytes, bytes], bool]
+"""Given a public key, a signature and what was signed, say whether it holds: the ledger itself knows no keys."""
+OPENING_LABEL: Final = b"venuehub/opening/v1\0"
+SIGNERS: Final = 2
+
+
+class Done(msgspec.Struct, frozen=True):
+    """The act is booked. `again`: it had been before, and nothing moved now. `amount`, `owed`: minor units."""
+
+    office_seq: int
+    again: bool = False
+    amount: int = 0
+    owed: int = 0
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The act was not done; `why` says what is wrong with it."""
+
+    why: str
+
+
+class PayOut(msgspec.Struct, frozen=True, kw_only=True):
+    """Give (a part of) a payment back through its channel. amount None: all of it that is in the purse."""
+
+    refund_id: bytes
+    channel: str
+    payment_id: str
+    amount: int | None = None
+
+
+class Reversal(msgspec.Struct, frozen=True, kw_only=True):
+    """The channel took (a part of) a payment back. amount None: all of it."""
+
+    reversal_id: bytes
+    channel: str
+    payment_id: str
+    amount: int | None = None
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """A balance of an older system; `source` names the system and the row, once. What two people sign is its bytes."""
+
+    account_id: bytes
+    unit: str
+    amount: int
+    source: str
+
+    def signed_bytes(self, tenant_id: bytes) -> bytes:
+        """Return what both sign."""
+        return OPENING_LABEL + msgspec.msgpack.encode((tenant_id, self.account_id, self.unit, self.amount, self.source))
+
+
+def pay_out(desk: Desk, wish: PayOut) -> Done | Refused:
+    """Refund a payment; of the gifts that came with it goes what the terms say. Only what is in the purse can go."""
+    known = _known(desk, "pay_out", wish.refund_id, wish)
+    if known is not None:
+        return known
+    paid = grants.payment(desk.tx, desk.tenant_id, channel=wish.channel, payment_id=wish.payment_id)
+    if paid is None:
+        return Refused(f"there is no payment {wish.payment_id} of {wish.channel}")
+    mine, gifts = _lots(desk, wish.channel, wish.payment_id, paid.account_id)
+    there = sum(row.available for key, row in mine.items() if key.unit == paid.unit)
+    amount = there if wish.amount is None else wish.amount
+    if not 1 <= amount <= there:
+        return Refused(f"{amount} {paid.unit} cannot go back: {there} of this payment are in the purse")
+    rule = TopUpTerms.newest(desk.tx, desk.tenant_id).gift_rule
+    gone = tuple(
+        Part(key.unit, back, None, key.lot)
+        for key, row in sorted(gifts.items())
+        if (back := forfeited(rule, paid_back=amount, paid=paid.amount, gift=row.deposited, gift_left=row.available))
+    )
+    parts = _parts(mine, paid.unit, amount)
+
+    def entry(header: Header) -> Entry:
+        return PaidOut(1, header, paid.account_id, parts, gone, wish.channel, wish.payment_id, wish.refund_id, rule)
+
+    return _do(desk, "pay_out", wish.refund_id, wish, [entry], amount=amount)
+
+
+def reverse(desk: Desk, wish: Reversal) -> Done | Refused:
+    """Book a payment that its channel took back: what is not in the purse any more the guest owes."""
+    known = _known(desk, "reverse", wish.reversal_id, wish)
+    if known is not None:
+        return known
+    paid = grants.payment(desk.tx, desk.tenant_id, channel=wish.channel, payment_id=wish.payment_id)
+    if paid is None:
+        return Refused(f"there is no payment {wish.payment_id} of {wish.channel}")
+    amount = paid.amount if wish.amount is None else wish.amount
+    if not 1 <= amount <= paid.amount:
+        return Refused(f"{amount} {paid.unit} cannot be taken back of a payment of {paid.amount}")
+    name = f"{wish.channel}\0{wish.payment_id}".encode()
+    if acts.act(desk.tx, desk.tenant_id, "reversed", name) is not None:
+        return Refused(f"payment {wish.payment_id} of {wish.channel} was reversed before, under another id")
+    mine, gifts = _lots(desk, wish.channel, wish.payment_id, paid.account_id)
+    parts = _parts(mine, paid.unit, amount)
+    missing = amount - sum(part.amount for part in parts)
+    gone = tuple(Part(key.unit, row.available, None, key.lot) for key, row in sorted(gifts.items()) if row.available)
+
+    def entry(header: Header) -> Entry:
+        return TopUpReversed(1, header, paid.account_id, paid.unit, parts, missing, gone, wish.channel, wish.payment_id)
+
+    done = _do(desk, "reverse", wish.reversal_id, wish, [entry], amount=amount, owed=missing)
+    acts.add_act(desk.tx, desk.tenant_id, Act("reversed", name, _digest(wish), done.office_seq, desk.now_ms))
+    return done
+
+
+def book_opening(desk: Desk, wish: Opening, signed: tuple[Signed, ...], check: SignatureCheck) -> Done | Refused:
+    """Take over a balance of an older system that two different people signed."""
+    source = wish.source.encode()
+    known = _known(desk, "opening", source, wish)
+    if known is not None:
+        return known
+    content = wish.signed_bytes(desk.tenant_id)
+    good = {who.key for who in signed if check(who.key, who.signature, content)}
+    if len(good) < SIGNERS or len(good) != len(signed) or len({who.name for who in signed}) < SIGNERS:
+        return Refused("an opening balance is signed by two different people, over its very content")
+    if wish.amount < 1:
+        return Refused(f"an opening balance of {wish.amount} {wish.unit} is no money")
+    lot = desk.new_lot(f"opening\0{wish.source}", LotKind.PAID, channel="opening", payment_id=wish.source)
+
+    def entry(header: Header) -> Entry:
+        return OpeningBooked(1, header, wish.account_id, wish.unit, wish.amount, lot, wish.source, signed)
+
+    return _do(desk, "opening", source, wish, [entry], amount=wish.amount)
+
+
+def expire_lots(desk: Desk, *, most: int = 1_000) -> Done:
+    """End the lots that ran out by now and are in the purse: gifts go back to the house, the rest is unclaimed."""
+    due = sorted(lots.expired_lots(desk.tx, desk.tenant_id, now_ms=desk.now_ms).items())[:most]
+    if not due:
+        return Done(0, again=True)
+    seq = desk.append_all([_expiry(key, row) for key, row in due])
+    return Done(seq, amount=len(due))
+
+
+def write_off(
+    desk: Desk, *, act_id: bytes, account_id: bytes, unit: str, hub: bytes, amount: int, by: str
+) -> Done | Refused:
+    """Give up (a part of) what a hub claimed beyond its leases."""
+    content = (account_id, unit, hub, amount, by)
+    known = _known(desk, "write_off", act_id, content)
+    if known is not None:
+        return known
+    claimed = books.balance(desk.tx, desk.tenant_id, Kind.OVERCLAIM, account_id.hex(), unit, scope_id=hub)
+    if not 1 <= amount <= claimed:
+        return Refused(f"{amount} {unit} cannot be written off: {claimed} are claimed beyond the leases")
+    return _do(
+        desk, "write_off", act_id, content,
+        [lambda header: OverclaimWrittenOff(1, header, account_id, unit, hub, amount, by)], amount=amount,
+    )  # fmt: skip
+
+
+def move_cash(
+    desk: Desk, *, act_id: bytes, from_drawer: str, to_drawer: str, unit: str, booked: int, counted: int, by: str
+) -> Done | Refused:
+    """Move cash between a drawer and the safe: `booked` leaves, `counted` arrives, the difference is named."""
+    content = (from_drawer, to_drawer, unit, booked, counted, by)
+    known = _known(desk, "cash", act_id, content)
+    if known is not None:
+        return known
+    if from_drawer == to_drawer or min(booked, counted) < 0:
+        return Refused("cash moves between two different places, and is never less than nothing")
+    return _do(
+        desk, "cash", act_id, content,
+        [lambda header: CashMoved(1, header, from_drawer, to_drawer, unit, counted, booked, by)], amount=counted,
+        tender=Tender.CASH,
+    )  # fmt: skip
+
+
+# ---- inside ----
+
+
+def _digest(content: object) -> bytes:
+    return hashlib.sha256(msgspec.msgpack.encode(content)).digest()
+
+
+def _known(desk: Desk, kind: str, act_id: bytes, content: object) -> Done | Refused | None:
+    """Answer an act that was done before; alarm where it says something else now."""
+    done = acts.act(desk.tx, desk.tenant_id, kind, act_id)
+    if done is None:
+        return None
+    if done.content == _digest(content):
+        return Done(done.office_seq, again=True)
+    why = f"{kind} {act_id.hex()} is booked as entry {done.office_seq} with another content"
+    papers.raise_alarm(desk.tx, desk.tenant_id, Alarm("act_conflict", desk.tenant_id, why, desk.now_ms))
+    return Refused(why)
+
+
+def _do(
+    desk: Desk, kind: str, act_id: bytes, content: object, makes: list[Make], *, amount: int, owed: int = 0,
+    tender: Tender = Tender.PAYMENT_ORDER,
+) -> Done:  # fmt: skip
+    seq = desk.append_all(makes, tender)
+    acts.add_act(desk.tx, desk.tenant_id, Act(kind, act_id, _digest(content), seq, desk.now_ms))
+    return Done(seq, amount=amount, owed=owed)
+
+
+def _lots(
+    desk: Desk, channel: str, payment_id: str, account_id: bytes
+) -> tuple[dict[LotKey, LotRow], dict[LotKey, LotRow]]:
+    """Return what a payment opened: the paid lots, and the gifts that came with them."""
+    found = lots.lots_of_payment(desk.tx, desk.tenant_id, channel=channel, payment_id=payment_id)
+    own = {key: row for key, row in found.items() if key.account_id == account_id}
+    paid = {key: row for key, row in own.items() if row.kind == LotKind.PAID}
+    return paid, {key: row for key, row in own.items() if row.kind == LotKind.GIFT}
+
+
+def _parts(held: dict[LotKey, LotRow], unit: str, amount: int) -> tuple[Part, ...]:
+    """Return up to `amount` out of what is in the purse of these lots."""
+    shares: Iterable[tuple[bytes, int]] = (
+        (share.lot, share.amount)
+        for share in spend_order(
+            [row.share(key.lot) for key, row in held.items() if key.unit == unit], "paid_first", now_ms=None
+        )
+    )
+    parts: list[Part] = []
+    for lot, there in shares:
+        took = min(there, amount - sum(part.amount for part in parts))
+        if took:
+            parts.append(Part(unit, took, None, lot))
+    return tuple(parts)
+
+
+def _expiry(key: LotKey, row: LotRow) -> Make:
+    part = Part(key.unit, row.available, None, key.lot)
+    gift = row.kind == LotKind.GIFT
+    return lambda header: LotExpired(1, header, key.account_id, (part,), gift)

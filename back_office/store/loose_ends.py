@@ -1,0 +1,104 @@
+"""What is not settled yet, with the moment it began: doubts and holds, over-claims, debts."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from back_office.store.engine import Transaction
+from back_office.store.tables import ACCOUNTS, BALANCES, ENTRIES, POSTINGS
+from payment_core.accounts import Kind
+
+_DOUBT: Final = 7
+_HELD: Final = 2
+_ENDS: Final = (4, 5, 6)
+"""Captured, Voided, Expired."""
+_OPEN_SETTLED: Final = 77
+
+
+class LooseEntry(msgspec.Struct, frozen=True):
+    """The record of an entry that nothing has ended yet."""
+
+    hub_id: bytes
+    epoch: int
+    seq: int
+    record: bytes
+    received_ms: int
+
+
+class LooseBalance(msgspec.Struct, frozen=True):
+    """A balance that should be nothing. `since_ms`: when the last posting on it came in."""
+
+    kind: Kind
+    key: str
+    scope_id: bytes
+    unit: str
+    amount: int
+    since_ms: int
+
+
+def _not_ended(kind: int, *ends: int) -> sa.Select[Any]:
+    later = ENTRIES.alias("later")
+    ended = sa.exists().where(
+        later.c.tenant_id == ENTRIES.c.tenant_id,
+        later.c.authorization_id == ENTRIES.c.authorization_id,
+        ((later.c.hub_id == ENTRIES.c.hub_id) & later.c.type.in_(ends)) | (later.c.type == _OPEN_SETTLED),
+    )
+    columns = [ENTRIES.c[name] for name in LooseEntry.__struct_fields__]
+    where = (ENTRIES.c.tenant_id == sa.bindparam("tenant"), ENTRIES.c.type == sa.literal_column(str(kind)), ~ended)
+    return sa.select(*columns).where(*where).order_by(ENTRIES.c.received_ms, ENTRIES.c.seq)
+
+
+_DOUBTS: Final = _not_ended(_DOUBT, *_ENDS)
+_HOLDS: Final = _not_ended(_HELD, *_ENDS, _DOUBT).where(ENTRIES.c.hub_id == sa.bindparam("hub"))
+
+
+def doubts(tx: Transaction, tenant_id: bytes) -> list[LooseEntry]:
+    """Return the doubts that nobody has settled, oldest first."""
+    return [LooseEntry(*row) for row in tx.execute(_DOUBTS, {"tenant": tenant_id})]
+
+
+def holds(tx: Transaction, tenant_id: bytes, hub_id: bytes) -> list[LooseEntry]:
+    """Return what one hub has put aside and not ended; it looks at every hold of that hub."""
+    return [LooseEntry(*row) for row in tx.execute(_HOLDS, {"tenant": tenant_id, "hub": hub_id})]
+
+
+def balances(tx: Transaction, tenant_id: bytes, kind: Kind) -> list[LooseBalance]:
+    """Return the balances of a kind that are not nothing."""
+    same = (POSTINGS.c.tenant_id == BALANCES.c.tenant_id) & (POSTINGS.c.account_no == BALANCES.c.account_no)
+    entry = (
+        (ENTRIES.c.tenant_id == POSTINGS.c.tenant_id) & (ENTRIES.c.hub_id == POSTINGS.c.hub_id)
+        & (ENTRIES.c.stream == POSTINGS.c.stream) & (ENTRIES.c.epoch == POSTINGS.c.epoch)
+        & (ENTRIES.c.seq == POSTINGS.c.seq)
+    )  # fmt: skip
+    since = sa.select(sa.func.max(ENTRIES.c.received_ms)).select_from(POSTINGS.join(ENTRIES, entry)).where(
+        same, POSTINGS.c.unit == BALANCES.c.unit
+    ).scalar_subquery()  # fmt: skip
+    query = sa.select(
+        ACCOUNTS.c.key, ACCOUNTS.c.scope_id, BALANCES.c.unit, BALANCES.c.amount, since
+    ).join(ACCOUNTS, (ACCOUNTS.c.tenant_id == BALANCES.c.tenant_id) & (ACCOUNTS.c.account_no == BALANCES.c.account_no))
+    query = query.where(BALANCES.c.tenant_id == tenant_id, BALANCES.c.kind == kind.value, BALANCES.c.amount != 0)
+    rows = tx.execute(query.order_by(ACCOUNTS.c.key, BALANCES.c.unit))
+    return [LooseBalance(kind, key, scope, unit, amount, at or 0) for key, scope, unit, amount, at in rows]
+
+
+def records(tx: Transaction, tenant_id: bytes, hub_id: bytes, authorization_id: bytes) -> list[bytes]:
+    """Return the records of one authorization of a hub, in order."""
+    query = sa.select(ENTRIES.c.record).where(
+        ENTRIES.c.tenant_id == tenant_id,
+        ENTRIES.c.authorization_id == authorization_id,
+        ENTRIES.c.hub_id == hub_id,
+    )
+    return [record for (record,) in tx.execute(query.order_by(ENTRIES.c.epoch, ENTRIES.c.seq))]
+
+
+def settled_here(tx: Transaction, tenant_id: bytes, authorization_ids: Iterable[bytes]) -> set[bytes]:
+    """Return which of some authorizations the office's staff have settled for a closed hub."""
+    query = sa.select(ENTRIES.c.authorization_id).where(
+        ENTRIES.c.tenant_id == tenant_id,
+        ENTRIES.c.hub_id == tenant_id,
+        ENTRIES.c.type == _OPEN_SETTLED,
+        ENTRIES.c.authorization_id.in_(list(authorization_ids)),
+    )
+    return {number for (number,) in tx.execute(query)}

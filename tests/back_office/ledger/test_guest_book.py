@@ -1,0 +1,279 @@
+"""Money on its way between hubs and the office arrives once, whoever is heard first; lies cost no guest anything."""
+
+import msgspec
+import pytest
+
+from back_office.ledger import guest_book
+from back_office.ledger.desk import Desk
+from back_office.ledger.findings import Finding
+from back_office.ledger.terms import DAY_MS
+from back_office.store import grants
+from payment_core.accounts import Kind
+from payment_core.journal import (
+    BroughtIn,
+    Cause,
+    Held,
+    LeaseClosed,
+    Lot,
+    LotKind,
+    PaidOutHere,
+    Part,
+    Source,
+    Voided,
+)
+from tests.back_office.world import GUEST, HUB, OTHER_GUEST, OTHER_HUB, TENANT, WALL_MS
+
+LOT = bytes([7]) * 16
+
+
+@pytest.fixture
+def halls(office):
+    """Return an office with 1,000 leased to one hub, and a second hub."""
+    office.other = office.enroll(OTHER_HUB, "foyer")
+    for hub in (office.hub, office.other):
+        office.worker.on_message(*hub.hello())
+    office.top_up(1_000)
+    office.lease()
+    return office
+
+
+def send(office, *hubs):
+    for hub in hubs:
+        office.take(hub.batch(), hub)
+
+
+def stands(office):
+    """Return where the guest's money is: purse, both hubs, and what of it is on its way."""
+    return office.purse(), office.left(), office.left(OTHER_HUB), -office.balance(Kind.PASSING)
+
+
+@pytest.mark.parametrize("giver_first", [True, False])
+def test_passed_money_arrives_once_whoever_is_heard_first(halls, giver_first):
+    hub, other = halls.hub, halls.other
+    entry, voucher = hub.passed(other, 600)
+    other.taken(hub, entry.header.seq, 600, voucher)
+    first, second = (hub, other) if giver_first else (other, hub)
+    send(halls, first)
+    on_its_way = 600 if giver_first else -600
+    assert stands(halls) == (0, 400 if giver_first else 1_000, 0 if giver_first else 600, on_its_way)
+    assert halls.prove().faults == []
+    send(halls, second)
+    assert stands(halls) == (0, 400, 600, 0)
+    other.held(600, authorization=1)
+    send(halls, other)
+    assert stands(halls) == (0, 400, 0, 0)
+    assert (halls.prove().faults, halls.alarms()) == ([], [])
+
+
+def test_a_voucher_is_taken_once(halls):
+    hub, other = halls.hub, halls.other
+    entry, voucher = hub.passed(other, 600)
+    for _ in range(2):
+        other.taken(hub, entry.header.seq, 600, voucher)
+    send(halls, hub, other)
+    assert stands(halls) == (0, 400, 600, 0)
+    assert (halls.frozen(OTHER_HUB), halls.frozen()) == ("overclaim", "")
+    assert halls.alarms() == [("overclaim", OTHER_HUB)]
+    assert halls.prove().faults == []
+
+
+def forged_amount(hub, other, seq, voucher):
+    other.taken(hub, seq, 601, voucher)
+
+
+def forged_signature(hub, other, seq, voucher):
+    other.taken(hub, seq, 600, voucher[:-1] + bytes([voucher[-1] ^ 1]))
+
+
+def signed_by_itself(hub, other, seq, _voucher):
+    lot = hub.lots[GUEST, "CNY"]
+    other.taken(hub, seq, 600, other.voucher(other, seq, (Part("CNY", 600, 1, lot),)))
+
+
+def another_number(hub, other, seq, voucher):
+    other.taken(hub, seq + 1, 600, voucher)
+
+
+def another_guest(hub, other, seq, voucher):
+    other.taken(hub, seq, 600, voucher, account=OTHER_GUEST)
+
+
+@pytest.mark.parametrize("forgery", [forged_amount, forged_signature, signed_by_itself, another_number, another_guest])
+def test_a_forged_voucher_is_nobodys_money(halls, forgery):
+    hub, other = halls.hub, halls.other
+    entry, voucher = hub.passed(other, 600)
+    forgery(hub, other, entry.header.seq, voucher)
+    send(halls, hub, other)
+    assert stands(halls) == (0, 400, 0, 600)
+    assert halls.frozen(OTHER_HUB) == "overclaim"
+    assert halls.prove().faults == []
+
+
+def test_a_number_that_its_giver_signed_twice_is_the_venues_risk_and_freezes_the_giver(halls):
+    hub, other = halls.hub, halls.other
+    third = halls.enroll(bytes.fromhex("019399a0000070008000000000000009"), "roof")
+    halls.worker.on_message(*third.hello())
+    entry, voucher = hub.passed(other, 600)
+    seq = entry.header.seq
+    other.taken(hub, seq, 600, voucher)
+    again = hub.voucher(third, seq, (Part("CNY", 600, 1, hub.lots[GUEST, "CNY"]),))
+    third.taken(hub, seq, 600, again)
+    send(halls, hub, other, third)
+    assert stands(halls) == (0, 400, 600, 0)
+    assert halls.left(third.identity.hub_id) == 600
+    assert halls.balance(Kind.OVERCLAIM) == 600
+    assert (halls.frozen(), halls.frozen(OTHER_HUB), halls.frozen(third.identity.hub_id)) == ("overclaim", "", "")
+    third.held(600, authorization=1)
+    send(halls, third)
+    assert (halls.balance(Kind.OVERCLAIM), halls.frozen(third.identity.hub_id)) == (600, "")
+    assert halls.prove().faults == []
+
+
+def test_more_than_the_lease_is_passed_at_the_venues_risk(halls):
+    hub, other = halls.hub, halls.other
+    entry, voucher = hub.passed(other, 1_500)
+    other.taken(hub, entry.header.seq, 1_500, voucher)
+    send(halls, hub, other)
+    assert stands(halls) == (0, 0, 1_500, 0)
+    assert halls.balance(Kind.OVERCLAIM) == 500
+    assert (halls.frozen(), halls.frozen(OTHER_HUB)) == ("overclaim", "")
+    assert halls.prove().faults == []
+
+
+def test_what_comes_back_is_what_the_lease_had(halls):
+    halls.hub.held(100, authorization=1)
+    halls.hub.returned(500)
+    send(halls, halls.hub)
+    assert stands(halls) == (500, 400, 0, 0)
+    halls.hub.returned(401)
+    send(halls, halls.hub)
+    assert stands(halls) == (900, 0, 0, 0)
+    assert halls.frozen() == "overclaim"
+    assert halls.prove().faults == []
+
+
+def brings_in(hub, amount, gift=0):
+    parts, gifts = (Part("CNY", amount, 1, LOT),), (Part("bonus", gift, 1, LOT),) if gift else ()
+    lot = Lot(LOT, LotKind.PAID, WALL_MS, None, "drawer", "d1")
+    return hub.write(
+        lambda header: BroughtIn(1, header, GUEST, parts, Source.DRAWER, "front", bytes(16), (lot,), gifts, "w")
+    )
+
+
+def test_money_brought_in_at_a_hub_is_spent_passed_and_paid_out_there(halls):
+    hub, other = halls.hub, halls.other
+    brings_in(hub, 500, gift=50)
+    out = (Part("CNY", 200, 1, LOT),)
+    hub.write(lambda header: PaidOutHere(1, header, GUEST, out, "front", bytes(16), "w"))
+    send(halls, hub)
+    assert stands(halls) == (0, 1_300, 0, 0)
+    assert halls.left(unit="bonus") == 50
+    assert (halls.balance(Kind.DRAWER), halls.balance(Kind.PROMOTION_EXPENSE, "bonus")) == (300, 50)
+    assert (halls.prove().faults, halls.alarms()) == ([], [])
+    hub.lots = {(GUEST, "CNY"): LOT}
+    other.lots = hub.lots
+    entry, voucher = hub.passed(other, 300)
+    other.taken(hub, entry.header.seq, 300, voucher)
+    send(halls, other, hub)
+    assert stands(halls) == (0, 1_000, 300, 0)
+    assert (halls.prove().faults, halls.alarms()) == ([], [])
+
+
+def test_the_taker_of_money_brought_in_may_be_heard_before_the_giver(halls):
+    hub, other = halls.hub, halls.other
+    brings_in(hub, 500)
+    hub.lots = {(GUEST, "CNY"): LOT}
+    other.lots = hub.lots
+    entry, voucher = hub.passed(other, 500)
+    other.taken(hub, entry.header.seq, 500, voucher)
+    other.held(100, authorization=1)
+    other.returned(400)
+    send(halls, other)
+    assert stands(halls) == (400, 1_000, 0, -500)
+    assert halls.prove().faults == []
+    send(halls, hub)
+    assert stands(halls) == (400, 1_000, 0, 0)
+    assert (halls.prove().faults, halls.alarms()) == ([], [])
+
+
+def test_lots_are_kept_apart(halls):
+    first = halls.lots[GUEST, "CNY"]
+    halls.top_up(500, payment="p2")
+    halls.lease()
+    parts = (Part("CNY", 1_100, 1, first),)
+    halls.hub.write(lambda header: Held(1, header, parts, GUEST, bytes(16), "C", "r", 1, 2, 0), authorization=1)
+    send(halls, halls.hub)
+    assert (halls.left(), halls.balance(Kind.OVERCLAIM)) == (500, 100)
+    assert halls.prove().faults == []
+
+
+@pytest.mark.parametrize("claims", [1, 700, 1_001, 10_000])
+def test_a_forged_claim_never_touches_the_guest(halls, claims):
+    """LSE-2: a hub with its real key claims what it likes."""
+    halls.top_up(300, account=OTHER_GUEST, payment="p2")
+    halls.hub.held(1_000, authorization=1)
+    halls.hub.held(claims, authorization=2)
+    halls.hub.held(claims, account=OTHER_GUEST, authorization=3)
+    send(halls, halls.hub)
+    assert halls.balance(Kind.OVERCLAIM) == 2 * claims
+    assert (halls.purse(), halls.purse(account=OTHER_GUEST), halls.left()) == (0, 300, 0)
+    assert halls.frozen() == "overclaim"
+    assert halls.alarms() == [("overclaim", HUB)]
+    assert halls.prove().faults == []
+
+
+def test_mutant_an_over_claim_settled_against_the_guest_is_found(halls, monkeypatch):
+    def settles_against_the_guest(sheet, entry):
+        for part in entry.parts:
+            sheet.post(Kind.PURSE, sheet.lease_of(entry.account_id, part), part.amount)
+            sheet.post(Kind.LEASE, sheet.lease_of(entry.account_id, part), -part.amount)
+
+    halls.top_up(300, account=OTHER_GUEST, payment="p2")
+    monkeypatch.setitem(guest_book._STEPS, Held, settles_against_the_guest)
+    halls.hub.held(300, account=OTHER_GUEST, authorization=1)
+    send(halls, halls.hub)
+    # The books would not balance any more: nothing of the batch was kept but its evidence.
+    assert halls.alarms() == [("parked", HUB)]
+    assert halls.purse(account=OTHER_GUEST) == 300
+
+
+def four_hundred_days(halls):
+    """LSE-3: 400 days later everything that is out is still out."""
+    halls.hub.held(100, authorization=1)
+    send(halls, halls.hub)
+    before = stands(halls)
+    halls.now_ms = WALL_MS + 400 * DAY_MS
+    halls.start()
+    halls.worker.start()
+    halls.worker.on_message(*halls.other.hello())
+    halls.worker.tick()
+    assert halls.lease(hub_id=OTHER_HUB) == 0
+    assert stands(halls) == before == (0, 900, 0, 0)
+    voided = (Part("CNY", 100, 1),)
+    halls.hub.write(lambda header: Voided(1, header, voided, GUEST, Cause.DEVICE), authorization=1)
+    send(halls, halls.hub)
+    assert stands(halls) == (0, 1_000, 0, 0)
+    assert (halls.prove().faults, halls.alarms()) == ([], [])
+
+
+def test_a_lease_is_never_reclaimed_by_time(halls):
+    four_hundred_days(halls)
+
+
+def test_mutant_a_lease_that_is_reclaimed_by_time_is_found(halls, monkeypatch):
+    honest = Desk.lease
+
+    def reclaims(desk, hub, account_id):
+        for key, row in grants.leases_of_accounts(desk.tx, TENANT, [account_id]).items():
+            if row.left and desk.now_ms > WALL_MS + 30 * DAY_MS:
+                back = LeaseClosed(1, None, account_id, key.unit, key.hub_id, key.epoch, key.lot, row.left, "clock")
+                desk.append(lambda header, back=back: msgspec.structs.replace(back, header=header))
+        return honest(desk, hub, account_id)
+
+    monkeypatch.setattr(Desk, "lease", reclaims)
+    with pytest.raises(AssertionError):
+        four_hundred_days(halls)
+
+
+def test_a_finding_names_the_hub_it_is_about():
+    assert Finding("overclaim", "text").hub_id == b""
