@@ -17,6 +17,7 @@ from back_office.console.app import make_console
 from back_office.console.demo_control import DemoControl
 from back_office.ledger.queries import Queries
 from back_office.live import Live
+from back_office.payments.sandbox_file import follow_orders
 from back_office.settings import HttpAddress, OfficeSettings, SettingsError, database_file
 from back_office.store.engine import open_store, sqlite_url
 from back_office.store.faults import StoreUnavailableError
@@ -29,6 +30,7 @@ from cloud_sync.protocol.topics import office_filter
 
 TICK_S: Final = 0.5
 """How soon what another process wrote (a top-up at the counter) reaches a hub."""
+ORDERS_S: Final = 1.0
 T = TypeVar("T")
 log = structlog.get_logger()
 
@@ -68,7 +70,10 @@ async def _run(settings: OfficeSettings, on_ready: Callable[[int], None]) -> Non
         worker = Worker(store, keys, now_ms)
         queries = Queries(store, keys.tenant_id, worker.presence, now_ms)
         office = _Office(settings, worker, live, ready, books)
-        await _until_stopped(office.uplink(), _serve(settings, queries, live, ready))
+        parts = [office.uplink(), _serve(settings, queries, live, ready)]
+        if settings.sandbox:
+            parts.append(office.orders(lambda: follow_orders(store, keys, settings.folder, clock=now_ms)))
+        await _until_stopped(*parts)
 
 
 async def _until_stopped(*parts: Awaitable[None]) -> None:
@@ -124,6 +129,16 @@ class _Office:
                 log.warning("uplink.refused_by_broker", why=str(error))
             await asyncio.sleep(reconnect_delay_ms(attempt, dice=random.random()) / 1_000)  # noqa: S311 - jitter
             attempt += 1
+
+    async def orders(self, follow: Callable[[], None]) -> None:
+        """Look after payment orders: what is due is asked, what ran out closed, what came late goes back."""
+        while True:
+            try:
+                await self._in_books(follow)
+            except Exception:
+                # A channel's fault must not end the office; every ask can be sent again.
+                log.exception("orders.failed")
+            await asyncio.sleep(ORDERS_S)
 
     async def _pump(self, link: MqttLink) -> None:
         for letter in await self._in_books(self._worker.start):

@@ -26,12 +26,16 @@ class HttpAddress(msgspec.Struct, frozen=True):
 
 
 class OfficeSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What `office run` needs. `folder`: keys and database. `demo_control`: the demo's address, or empty."""
+    """What `office run` needs. `folder`: keys and database. `demo_control`: the demo's address, or empty.
+
+    sandbox: look after payment orders whose channel is the sandbox in this folder.
+    """
 
     folder: Path
     broker: MqttSettings
     http: HttpAddress | None = None
     demo_control: str = ""
+    sandbox: bool = False
 
 
 def database_file(folder: Path) -> Path:

@@ -1,19 +1,15 @@
 """What `venuehub order` works with: the office's desk of payment orders, and a sandbox channel kept in a file."""
 
-import random
 import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from back_office.payments.desk import Handled, PaymentDesk
-from back_office.payments.ledger_books import LedgerBooks
-from back_office.payments.pump import Pump
-from back_office.payments.sandbox import CHANNEL, Sandbox
+from back_office.payments.sandbox_file import SandboxDesk, shared_sandbox
 from back_office.store import orders
 from back_office.store.engine import Store
 from back_office.store.orders import Order
@@ -22,8 +18,6 @@ from payment_core.identifiers import uuid7, uuid_bytes, uuid_text
 from payment_core.money import Money, money_text
 from venuehub.errors import CliError, ExitCode
 from venuehub.office_tools import open_office
-
-SANDBOX_FILE: Final = "sandbox.bin"
 
 
 def now_ms() -> int:
@@ -41,13 +35,16 @@ class OrderDesk(msgspec.Struct, frozen=True):
 
     store: Store
     keys: OfficeKeys
-    desk: PaymentDesk
-    sandbox: Sandbox
-    pump: Pump
+    at: SandboxDesk
+
+    @property
+    def desk(self) -> PaymentDesk:
+        """The desk of orders."""
+        return self.at.desk
 
     def done(self, handled: Handled) -> Order:
         """Carry out what a wish led to; CliError where it was refused."""
-        after = self.pump.carry_out(handled)
+        after = self.at.pump.carry_out(handled)
         if handled.refused or after.order is None:
             hint = "venuehub order list shows the orders"
             raise CliError("refused", handled.refused or "there is no such order", hint=hint)
@@ -56,25 +53,9 @@ class OrderDesk(msgspec.Struct, frozen=True):
 
 @contextmanager
 def open_orders(folder: Path) -> Iterator[OrderDesk]:
-    """Open an office's folder: its orders, its books and its sandbox. Notices that are waiting come in first."""
-    with open_office(folder) as (store, keys):
-        sandbox = Sandbox(dice=random.Random(secrets.randbits(64)), secret=keys.pepper)  # noqa: S311 - a toy channel's
-        file = folder / SANDBOX_FILE
-        if file.exists():
-            sandbox.restore(file.read_bytes())
-        sandbox.at(now_ms())
-        desk = PaymentDesk(store, keys.tenant_id, LedgerBooks(keys, dice=secrets.token_bytes), dice=secrets.token_bytes)
-        pump = Pump(desk, {CHANNEL: sandbox}, now_ms)
-        pump.tick()
-        yield OrderDesk(store, keys, desk, sandbox, pump)
-        deliver(pump, sandbox)
-        file.write_bytes(sandbox.keep())
-
-
-def deliver(pump: Pump, sandbox: Sandbox) -> None:
-    """Bring the sandbox's notices to the desk."""
-    for data in sandbox.at(now_ms()):
-        pump.notice(CHANNEL, data)
+    """Open an office's folder: its orders, its books and its sandbox. What is due comes first."""
+    with open_office(folder) as (store, keys), shared_sandbox(store, keys, folder, clock=now_ms) as at:
+        yield OrderDesk(store, keys, at)
 
 
 def order_id_of(text: str) -> bytes:

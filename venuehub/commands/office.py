@@ -120,6 +120,7 @@ def run(
     folder: Folder,
     broker: Annotated[str, typer.Option(help="The office's broker, mqtt:// or mqtts://.")] = BROKER,
     http: Annotated[str, typer.Option(help="Where the pages are served; port 0: a free one; empty: no pages.")] = "",
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="Look after payment orders of the sandbox.")] = False,
     demo_control: Annotated[str, typer.Option(hidden=True)] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -134,6 +135,7 @@ def run(
             broker=broker_settings(broker, folder),
             http=http_address(http) if http else None,
             demo_control=demo_control,
+            sandbox=sandbox,
         )
         host = settings.http.host if settings.http else ""
 

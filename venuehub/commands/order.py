@@ -67,14 +67,14 @@ def create(
 @app.command("pay", epilog="Example: venuehub order pay --dir office 019399a0-c0de-7000-8000-000000000007")
 def pay(*, folder: Folder, order_id: OrderText, as_json: AsJson = False) -> None:
     """Be the guest: pay an order in the sandbox."""
-    from venuehub.order_tools import deliver, now_ms, open_orders, order_id_of
+    from venuehub.order_tools import now_ms, open_orders, order_id_of
 
     wanted = order_id_of(order_id)
     with open_orders(folder) as at:
-        if not at.sandbox.pay(wanted):
+        if not at.at.sandbox.pay(wanted):
             hint = "venuehub order show tells its state"
             raise CliError("refused", "the sandbox does not let this order be paid", where=order_id, hint=hint)
-        deliver(at.pump, at.sandbox)
+        at.at.follow()
         paid = at.done(at.desk.on_claim(now_ms(), wanted))
     _print(paid, as_json=as_json)
 
