@@ -14,6 +14,8 @@ _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _SYNCED: Final = Path("/run/systemd/timesync/synchronized")
 _BATTERY_CLOCKS: Final = Path("/sys/class/rtc")
 _MINUTE_MS: Final = 60_000
+JUMP_MS: Final = 2 * _MINUTE_MS
+"""By how much the wall clock may part from the boot clock between two looks; more is a jump."""
 
 
 def venue_time(wall_ms: int, *, zone: ZoneInfo, cutoff_minute: int) -> LocalTime:
@@ -23,7 +25,10 @@ def venue_time(wall_ms: int, *, zone: ZoneInfo, cutoff_minute: int) -> LocalTime
 
 
 class Clock:
-    """Reads the machine's clocks. `floor_ms`: the newest wall time in the ledger; an earlier one is not trusted."""
+    """Reads the machine's clocks. `floor_ms`: the newest wall time in the ledger; an earlier one is not trusted.
+
+    Nor is one that jumped while the hub ran, until the network says the time again.
+    """
 
     def __init__(self, *, timezone: str, cutoff_minute: int, floor_ms: int) -> None:
         self._zone = ZoneInfo(timezone)
@@ -34,6 +39,9 @@ class Clock:
         self._local = LocalTime(weekday=1, minute=0)
         self._quality = TimeQuality.NONE
         self._was_synced = False
+        self._last_ms: tuple[int, int] | None = None
+        self._sync_mark = _sync_mark()
+        self._jumped = False
 
     def now(self) -> Moment:
         """Return one reading. The calendar and the quality are worked out once a minute."""
@@ -48,10 +56,21 @@ class Clock:
     def _read_calendar(self, wall_ms: int) -> None:
         self._minute = wall_ms // _MINUTE_MS
         self._local = venue_time(wall_ms, zone=self._zone, cutoff_minute=self._cutoff_minute)
-        if wall_ms < self._floor_ms:
+        self._look_for_a_jump(wall_ms)
+        if wall_ms < self._floor_ms or self._jumped:
             self._quality = TimeQuality.NONE
         else:
             self._quality = self._own_quality()
+
+    def _look_for_a_jump(self, wall_ms: int) -> None:
+        """Compare with the clock that never jumps; the network setting the time is the one who may."""
+        now, last = (wall_ms, boottime_ms()), self._last_ms
+        self._last_ms = now
+        mark = _sync_mark()
+        if mark != self._sync_mark:
+            self._sync_mark, self._jumped = mark, self._jumped and mark is None
+        elif self._quality <= TimeQuality.HELD and last is not None and abs((now[0] - last[0]) - (now[1] - last[1])) > JUMP_MS:
+            self._jumped = True
 
     def _own_quality(self) -> TimeQuality:
         """Return how far the machine itself is to be trusted: a Pi without a clock wakes at the time it fell asleep."""
@@ -59,6 +78,14 @@ class Clock:
             self._was_synced = True
             return TimeQuality.SYNCED
         return TimeQuality.HELD if self._was_synced or any(_BATTERY_CLOCKS.glob("rtc*")) else TimeQuality.FLOOR
+
+
+def _sync_mark() -> int | None:
+    """Return when the network last said the time, by the file that says so; None where it never did."""
+    try:
+        return _SYNCED.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def boottime_ms() -> int:

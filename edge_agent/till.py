@@ -58,6 +58,7 @@ from edge_agent.peer_messages import FromPeer, LanLink
 from edge_agent.site import Site
 from edge_agent.slip_messages import SlipShown
 from edge_agent.staff_messages import PinRefused, StaffActed
+from edge_agent.time_floor import TimeFloor
 from payment_core.authorization import State
 from payment_core.errors import MalformedMessageError
 from payment_core.events import (
@@ -90,6 +91,7 @@ class Till:
         self._neighbours = Neighbours(self._parking)
         self._homecoming = Homecoming(self._parking)
         self._acceptors = Acceptors()
+        self._time_floor = TimeFloor()
         self._started = False
         office_side.load_documents(store, self._site)
 
@@ -113,6 +115,7 @@ class Till:
         lease_keeper.keep_caps(draft)
         self._homecoming.pass_time(draft)
         self._acceptors.pass_time(draft)
+        self._time_floor.pass_time(draft)
         blocks.tell_neighbours(draft)
         draft.flush()
         # At the start too: what the last run wrote and never sealed goes up although nothing new is written.

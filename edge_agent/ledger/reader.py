@@ -9,7 +9,7 @@ import msgspec
 from edge_agent.ledger import outbox
 from edge_agent.ledger.outbox import SealedBatch
 from edge_agent.ledger.store import LedgerDamagedError, LedgerError, Row, fault_of
-from payment_core.journal import CHAIN_START, decode_own
+from payment_core.journal import CHAIN_START, TimeQuality, decode_own
 
 NO_HASH = bytes(32)
 
@@ -65,9 +65,12 @@ class LedgerReader:
         return max(time.time_ns() // 1_000_000 - decode_own(rows[0][0]).header.wall_ms, 0) if rows else 0
 
     def newest_wall_ms(self) -> int:
-        """Return the newest wall time in the journal: the clock's floor."""
-        rows = self.rows("SELECT record FROM entries ORDER BY seq DESC LIMIT 1")
-        return decode_own(rows[0][0]).header.wall_ms if rows else 0
+        """Return the newest wall time this hub has seen: the clock's floor. One that was a guess is none."""
+        floor = self.rows("SELECT value FROM meta WHERE key = 'time_floor'")
+        newest = self.rows("SELECT record FROM entries ORDER BY seq DESC LIMIT 1")
+        header = decode_own(newest[0][0]).header if newest else None
+        seen_ms = header.wall_ms if header and header.quality <= TimeQuality.HELD else 0
+        return max(seen_ms, int(floor[0][0]) if floor else 0)
 
     def upload_facts(self) -> UploadFacts:
         """Return where the upload stands."""

@@ -1,5 +1,6 @@
 """The hub's clock: venue time through both changes of summer time, the business date, and when time is a guess."""
 
+import os
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -112,3 +113,24 @@ def test_the_calendar_is_read_once_a_minute(machine, monkeypatch):
     first, second = (read(made, monkeypatch, NOON + offset) for offset in (0, 59_999))
     assert second.local is first.local
     assert read(made, monkeypatch, NOON + 60_000).local.minute == first.local.minute + 1
+
+
+@pytest.mark.parametrize("days", [400, -400])
+def test_a_time_that_jumps_is_not_trusted_until_the_network_says_it_again(machine, monkeypatch, days):
+    """TIM-1: whoever sets the clock while the hub runs opens no hour, no age and no day with it."""
+    (machine / "synced").touch()
+    made = Clock(timezone="Asia/Shanghai", cutoff_minute=CUTOFF, floor_ms=0)
+    assert read(made, monkeypatch, NOON).quality is TimeQuality.SYNCED
+    there = NOON + days * 24 * 3_600_000
+    for later in (0, 60_000, 120_000):
+        jumped = read(made, monkeypatch, there + later)
+        assert (jumped.quality, jumped.local) == (TimeQuality.NONE, None)
+    os.utime(machine / "synced", ns=(1, 1))
+    assert read(made, monkeypatch, NOON + 180_000).quality is TimeQuality.SYNCED
+
+
+def test_the_network_setting_the_time_is_no_jump(machine, monkeypatch):
+    made = Clock(timezone="Asia/Shanghai", cutoff_minute=CUTOFF, floor_ms=0)
+    assert read(made, monkeypatch, 1_000).quality is TimeQuality.FLOOR
+    (machine / "synced").touch()
+    assert read(made, monkeypatch, NOON).quality is TimeQuality.SYNCED
