@@ -85,8 +85,9 @@ def check_equations(report: dict[str, object]) -> None:
     for name in ("tap_to_command_ms", "tap_to_credit_ms"):
         assert 0 < report[name]["p50"] <= report[name]["p99"]
     assert report["outage"]["lost"] == 0
-    assert report["hubs"] == 1
-    assert set(report["addresses"]) == {"office", "machines", "machine", "device_bus"}
+    assert report["hubs"] == 2
+    assert set(report["addresses"]) == {"office", "machines", "machines_stage", "machine", "device_bus"}
+    assert report["outage"]["adversary"]["taken"] <= report["outage"]["adversary"]["bound"]
 
 
 def test_the_report_adds_up_and_what_is_kept_can_be_verified_by_itself(tmp_path):
@@ -97,6 +98,9 @@ def test_the_report_adds_up_and_what_is_kept_can_be_verified_by_itself(tmp_path)
     assert report["taps"] >= 5 * SECONDS
     assert report["coins_inserted"] > 0
     assert report["outage"]["approved"] > 0
+    assert report["outage"]["passed"] > 0
+    assert report["outage"]["doubts"]["made"] == report["outage"]["doubts"]["settled"]
+    assert report["outage"]["adversary"]["taken"] > 0
     assert report["outage"]["seconds"] >= SECONDS / 4
     ledger = folder / "hub" / "state" / "ledger.sqlite3"
     chain = venuehub("journal", "verify", "--ledger", str(ledger))
@@ -126,9 +130,9 @@ def test_without_mosquitto_the_wheel_is_the_broker(tmp_path):
     [
         ("Opening the arcade", 3, signal.SIGINT),
         ("Opening the arcade", 6, signal.SIGTERM),
-        ("The arcade is open", 10, signal.SIGINT),
-        ("The internet is gone", 10, signal.SIGINT),
-        ("The arcade is open", 10, signal.SIGKILL),
+        ("The arcade is open", 13, signal.SIGINT),
+        ("The internet is gone", 13, signal.SIGINT),
+        ("The arcade is open", 13, signal.SIGKILL),
     ],
 )
 def test_no_process_is_left_behind_whenever_and_however_a_demo_is_ended(tmp_path, moment, processes, number):

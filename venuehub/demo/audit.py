@@ -26,9 +26,10 @@ from payment_core.journal import (
     Refunded,
     Tender,
     Voided,
+    VoucherTaken,
     decode_entry,
 )
-from venuehub.demo.plan import ArcadePlan, Folder
+from venuehub.demo.plan import ArcadePlan, Folder, Place
 from venuehub.demo.venue import Arcade
 
 
@@ -46,6 +47,7 @@ class HubFigures(msgspec.Struct):
     credits_of_coins: int = 0
     credits_in_doubt: int = 0
     coins_booked: int = 0
+    passed: int = 0
     entries: int = 0
 
 
@@ -81,6 +83,8 @@ def _fold(entry: Entry, figures: HubFigures, credits: dict[bytes, int], doubts: 
             credits[authorization_id] = entry.credits
         case CoinBooked():
             figures.coins_booked += 1
+        case VoucherTaken():
+            figures.passed += 1
         case _:
             _fold_end(entry, authorization_id, figures, credits, doubts)
 
@@ -93,7 +97,7 @@ def _fold_end(
         case Captured():
             doubts.discard(authorization_id)
             figures.captured += guest
-            delivered = _delivered(entry, credits[authorization_id])
+            delivered = delivered_credits(entry, credits[authorization_id])
             if guest:
                 figures.credits_of_captured += delivered
             else:
@@ -111,7 +115,7 @@ def _fold_end(
             pass
 
 
-def _delivered(entry: Captured, credits: int) -> int:
+def delivered_credits(entry: Captured, credits: int) -> int:
     """Return the credits behind a capture: all, or the share that was not released."""
     kept = sum(part.amount for part in entry.parts)
     back = sum(part.amount for part in entry.released)
@@ -141,6 +145,11 @@ async def read_devices(plan: ArcadePlan, folder: Folder) -> OutsideFigures:
         coins_inserted=coins,
         coins_fallen=coins + given_back,
     )
+
+
+async def read_machine(folder: Folder, place: Place) -> int:
+    """Return the credits a machine has counted by itself."""
+    return int((await _ask_machine(folder.dev / f"{place.machine_sim}.sock"))["credits_seen"])
 
 
 async def _ask_machine(socket: Path) -> dict[str, int]:

@@ -56,13 +56,12 @@ class Guests:
             self.tap(place, self._free_member())
 
     def _free_place(self) -> Place | None:
-        now = self._loop.time()
-        free = [
-            place
-            for place in self._plan.places
-            if place.number not in self.closed and self._free_at.get(place.number, 0.0) <= now
-        ]
+        free = [place for place in self._plan.places if self.is_free(place)]
         return self._dice.choice(free) if free else None
+
+    def is_free(self, place: Place) -> bool:
+        """Say whether nobody is at a machine just now."""
+        return place.number not in self.closed and self._free_at.get(place.number, 0.0) <= self._loop.time()
 
     def _free_member(self) -> Member:
         """Return a member who is not at another machine just now: a card is only in one place."""

@@ -36,7 +36,7 @@ class Observer:
         while True:
             with contextlib.suppress(BrokerUnavailableError):
                 async with MqttLink(self._settings) as link:
-                    await link.subscribe("vd/1/#")
+                    await link.subscribe("vd/1/+/dev/#", "vd/1/+/lane/#")
                     async for message in link.messages():
                         self._see(message.topic, message.payload, retained=message.retained)
             await asyncio.sleep(0.2)
@@ -61,7 +61,7 @@ class Observer:
             case Event() as event:
                 self._event(address.name, event)
             case View() as view if not retained:
-                self._view(view)
+                self._view(address.name, view)
             case Command() as command if command.ttl_ms:
                 self._command(address.name, command)
             case _:
@@ -82,12 +82,13 @@ class Observer:
             case _:
                 pass
 
-    def _view(self, view: View) -> None:
+    def _view(self, lane: str, view: View) -> None:
         of_coins = view.state == "held" and view.balance_before is None  # no account: nobody tapped for this play
         if view.state in ANSWERS and not of_coins:
             self.answers[view.state] += 1
         if view.state == "declined":
             self.declined[view.reason] += 1
+            self._tapped.pop(lane, None)
 
     def _command(self, device: str, command: Command) -> None:
         since = self._tapped.pop(self._lane_of_reader.get(device, device), None)

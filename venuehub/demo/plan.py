@@ -20,6 +20,11 @@ COIN_POSITION: Final = 3
 COIN_VALUE: Final = 100
 PLAY_PRICE: Final = 200
 POOR_BALANCE: Final = 300
+GHOSTS: Final = 6
+DESK: Final = "desk-1"
+"""Where the attendant stands, in each hall."""
+FLOOR: Final = 600
+"""f, what a card without a lease may play on the floor; a hub's C_h is twice that. Both are whole plays here."""
 UNKNOWN_CARDS: Final = ("ntag213:04DEADBEEF0001", "ntag213:04DEADBEEF0002")
 NAMES: Final = ("racer", "shooter", "dance", "hoops", "crane", "drums")
 MACHINE_NAMES: Final = {
@@ -67,6 +72,8 @@ class ArcadePlan(msgspec.Struct, frozen=True):
     seed: int
     halls: tuple[HallPlan, ...]
     members: tuple[Member, ...]
+    ghosts: tuple[Member, ...]
+    """Cards that prove themselves and have no money anywhere: what they play, they play on the floor."""
     prices: PriceList
     risk: RiskDocument
 
@@ -96,10 +103,16 @@ def make_plan(seed: int) -> ArcadePlan:
         bands=(Band("early", 8 * 60, 10 * 60),),
     )
     risk = RiskDocument(
-        version=0, classes=(ClassLimit("C", per_tap=1_000, per_day=20_000), ClassLimit("A", per_tap=5_000))
+        version=0,
+        classes=(ClassLimit("C", per_tap=1_000, per_day=20_000), ClassLimit("A", per_tap=5_000)),
+        floor_per_credential=FLOOR,
+        floor_per_hub=2 * FLOOR,
+        lease_cap=400_000,
+        top_up_cap=50_000,
     )
     members = tuple(_member(number, dice) for number in range(1, MEMBERS + 1))
-    return ArcadePlan(seed, halls, members, prices, risk)
+    ghosts = tuple(_ghost(number, dice) for number in range(1, GHOSTS + 1))
+    return ArcadePlan(seed, halls, members, ghosts, prices, risk)
 
 
 def make_hall(name: str, places: Sequence[Place]) -> HallPlan:
@@ -135,6 +148,11 @@ def _member(number: int, dice: random.Random) -> Member:
     if number % 2:
         return Member(f"{surname}**", f"ntag213:{uid}", balance)
     return Member(f"{surname}**", f"ntag424:{uid}:{dice.randbytes(16).hex().upper()}", balance)
+
+
+def _ghost(number: int, dice: random.Random) -> Member:
+    uid = f"04{0xE0 + number:02X}" + dice.randbytes(5).hex().upper()
+    return Member("??", f"ntag424:{uid}:{dice.randbytes(16).hex().upper()}", 0)
 
 
 class HallFolder(msgspec.Struct, frozen=True):

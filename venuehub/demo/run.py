@@ -14,11 +14,14 @@ import msgspec
 
 from edge_agent.ledger.reader import LedgerReader
 from venuehub.demo.actions import Actions, unsynced
+from payment_core.money import Money, money_text
+from venuehub.demo.adversary import LossFigures, attack, bound_of, taken_on_floors
+from venuehub.demo.attendant import DoubtFigures, doubt_and_settle
 from venuehub.demo.audit import BooksFigures, HubFigures, OutsideFigures, read_books, read_devices, read_hubs
 from venuehub.demo.control import Control
 from venuehub.demo.counter import keep_topping_up
 from venuehub.demo.observer import Observer, percentiles
-from venuehub.demo.plan import Folder, make_plan
+from venuehub.demo.plan import UNIT, Folder, make_plan
 from venuehub.demo.stage import Stage
 from venuehub.demo.waiting import eventually
 
@@ -47,6 +50,10 @@ class OutageFigures(msgspec.Struct):
     taps: int = 0
     approved: int = 0
     lost: int = 0
+    passed: int = 0
+    """Times a guest's money went to the hall he stood in."""
+    doubts: DoubtFigures = msgspec.field(default_factory=DoubtFigures)
+    adversary: LossFigures = msgspec.field(default_factory=LossFigures)
 
 
 async def run_demo(options: DemoOptions, *, say: Callable[[str], None]) -> dict[str, object]:
@@ -119,13 +126,33 @@ async def _outage(
     """Cut the uplink for the middle third and count what is played meanwhile."""
     await asyncio.sleep(seconds / 3)
     taps, held = stage.observer.taps, stage.observer.answers["held"]
+    passed = read_hubs(stage.ledgers).passed
     cut_at = time.monotonic()
     say((await actions.cut()).en)
-    await asyncio.sleep(seconds / 3)
+    outage.adversary.bound = bound_of(stage.plan)
+    await attack(stage, outage.adversary, seconds / 6)
+    await doubt_and_settle(stage, outage.doubts)
+    await asyncio.sleep(max(cut_at + seconds / 3 - time.monotonic(), 0))
+    outage.adversary.taken = taken_on_floors(stage)
     outage.taps = stage.observer.taps - taps
+    outage.passed = read_hubs(stage.ledgers).passed - passed
     outage.approved = stage.observer.answers["held"] - held
     outage.seconds = round(time.monotonic() - cut_at, 1)
+    for line in _told(outage):
+        say(line)
     say((await actions.heal()).en)
+
+
+def _told(outage: OutageFigures) -> list[str]:
+    """Say what an outage showed."""
+    loss, doubts = outage.adversary, outage.doubts
+    bound, taken = (money_text(Money(amount, UNIT)) for amount in (loss.bound, loss.taken))
+    settled = money_text(Money(doubts.amount, UNIT))
+    return [
+        f"Money followed its guests to the other hall {outage.passed} times, over the venue's own network.",
+        f"A bridge died in the middle of a play. The attendant looked and settled {doubts.settled} doubt of {settled}.",
+        f"Cards without money tapped {loss.tries} times: they got {taken} of the {bound} this venue may lose, and no more.",
+    ]
 
 
 async def _jam_once(actions: Actions, seconds: float) -> None:
@@ -216,7 +243,7 @@ def _document(
             "duplicates": books.duplicates,
             "office_equals_hubs": books.office_equals_hubs and books.booked == hub.entries,
         },
-        "outage": msgspec.structs.asdict(outage),
+        "outage": msgspec.to_builtins(outage),
     }
 
 
@@ -231,6 +258,7 @@ def equations_that_fail(report: dict[str, Any]) -> list[str]:
     ledger = report["ledger"]
     answered = report.get("unanswered", 0) + report["approved"] + sum(report["declined"].values()) + report["repeated"]
     delivered = report["credits_of_captured"] + report["credits_of_coins"]
+    adversary = report["outage"]["adversary"]
     seen, doubtful = report["credits_seen_by_machines"], report["credits_in_doubt"]
     holds = {
         "taps = approved + declined + repeated": report["taps"] == answered,
@@ -240,5 +268,6 @@ def equations_that_fail(report: dict[str, Any]) -> list[str]:
         and not ledger["gaps"]
         and not ledger["duplicates"],
         "office equals hubs, nothing lost": ledger["office_equals_hubs"] and not report["outage"]["lost"],
+        "nobody plays more on the floor than the bound": adversary["taken"] <= adversary["bound"],
     }
     return [name for name, good in holds.items() if not good]

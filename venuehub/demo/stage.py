@@ -32,6 +32,7 @@ class Stage:
         self.arcade: Arcade
         self.observer: Observer
         self.guests: Guests
+        self.bus_port = 0
         self.relay: Relay
         self.hubs: dict[str, Child] = {}
         """By hall."""
@@ -61,7 +62,8 @@ class Stage:
     async def start(self, *, demo_control: str) -> None:
         """Start everything and wait until every device is online; CliError says what did not come up."""
         self.folder.make(self.plan.halls)
-        bus_port, office_port = free_port(), free_port()
+        self.bus_port = bus_port = free_port()
+        office_port = free_port()
         self.relay = Relay(office_port)
         await self.relay.start()
         self.arcade = found_arcade(self.plan, self.folder, uplink_port=self.relay.port)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import secrets
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,21 +12,26 @@ import msgspec
 
 from back_office.fleet.documents import keep_document
 from back_office.fleet.founding import found_office, pin_hub
-from back_office.ledger.desk import Desk, TopUp, TopUpRefused
+from back_office.ledger.desk import Desk as OfficeDesk
+from back_office.ledger.desk import TopUp, TopUpRefused
 from back_office.members.cards import add_card, parse_card
 from back_office.settings import database_file
 from back_office.store.engine import Store, open_store, sqlite_url
 from back_office.store.people import GuestAccount
 from back_office.store.places import Hub, Tenant, venues
 from cloud_sync.identity import HubIdentity, OfficeKeys, save_identity, save_office
+from payment_core.desk import ActName
 from payment_core.identifiers import uuid7, uuid_text
+from payment_core.pin import SALT_BYTES, make_verifier
+from payment_core.staff_policy import Desk, Person, Quota, Role, StaffDocument
 from provisioning.certificates import issue_hub, issue_server, make_authority, write_credentials
 from provisioning.identity import enroll_hub, make_office, pinned
 from venuehub.demo.brokers import User, find_mosquitto
-from venuehub.demo.plan import COIN_POSITION, COIN_VALUE, UNIT, ArcadePlan, Folder, HallPlan, Member
+from venuehub.demo.plan import COIN_POSITION, COIN_VALUE, DESK, UNIT, ArcadePlan, Folder, HallPlan, Member
 
 TIMEZONE: Final = "Asia/Shanghai"
 LOOPBACK: Final = "127.0.0.1"
+STAFF: Final = "lin"
 _UPLINK_TLS: Final = 'ca_file = "ca.crt"\ncert_file = "hub.crt"\nkey_file = "hub.pem"\n'
 """The wheel that stands in for mosquitto speaks plain MQTT only."""
 
@@ -58,6 +64,8 @@ class Arcade(msgspec.Struct, frozen=True):
     tenant_id: bytes
     halls: tuple[Hall, ...]
     observer: User
+    pin: str
+    """The attendant's."""
     regulars: frozenset[bytes]
     """Accounts of members who top up when they have played their money away."""
 
@@ -95,7 +103,8 @@ def found_arcade(plan: ArcadePlan, folder: Folder, *, uplink_port: int) -> Arcad
             pin_hub(store, tenant_id, pinned(identity), venue_id=venue_id, name=hall.name, now_ms=now_ms)
             for hall, identity in zip(plan.halls, identities, strict=True)
         ]
-        regulars = _fill_books(store, keys, hubs, plan, now_ms)
+        pin = f"12{secrets.randbelow(10_000):04d}"  # digits that are all the same are no PIN
+        regulars = _fill_books(store, keys, hubs, plan, _staff(pin), now_ms)
     finally:
         store.close()
     ids = [uuid_text(identity.hub_id) for identity in identities]
@@ -103,7 +112,14 @@ def found_arcade(plan: ArcadePlan, folder: Folder, *, uplink_port: int) -> Arcad
         Hall(hall.name, identity.hub_id, identity, _users(number, ids))
         for number, (hall, identity) in enumerate(zip(plan.halls, identities, strict=True))
     )
-    return Arcade(tenant_id, halls, _user("observer", "topic read vd/1/#"), regulars)
+    return Arcade(tenant_id, halls, _user("observer", "topic read vd/1/#"), pin, regulars)
+
+
+def _staff(pin: str) -> StaffDocument:
+    """Return who may act at the desks: one attendant, with a PIN that lives as long as the demo."""
+    may: dict[ActName, Quota] = {"look": Quota(), "settle_doubt": Quota(), "refund": Quota(amount=10_000)}
+    person = Person(STAFF, "attendant", "林 Lin", make_verifier(pin, salt=os.urandom(SALT_BYTES)))
+    return StaffDocument(0, roles=(Role("attendant", may),), people=(person,), desks=(Desk(DESK),))
 
 
 def _enroll(keys: OfficeKeys, venue_id: bytes, uplink_port: int) -> HubIdentity:
@@ -113,16 +129,17 @@ def _enroll(keys: OfficeKeys, venue_id: bytes, uplink_port: int) -> HubIdentity:
 
 
 def _fill_books(
-    store: Store, keys: OfficeKeys, hubs: Sequence[Hub], plan: ArcadePlan, now_ms: int
+    store: Store, keys: OfficeKeys, hubs: Sequence[Hub], plan: ArcadePlan, staff: StaffDocument, now_ms: int
 ) -> frozenset[bytes]:
     """Publish documents, add the members; their money is leased to the halls in turn, and follows them from there."""
     regulars = set()
     with store.writing() as tx:
         venue = venues(tx, keys.tenant_id)[0]
         for hub, hall in zip(hubs, plan.halls, strict=True):
-            for name, content in (("devices", hall.devices), ("prices", plan.prices), ("risk", plan.risk)):
+            documents = {"devices": hall.devices, "prices": plan.prices, "risk": plan.risk, "staff": staff}
+            for name, content in documents.items():
                 keep_document(tx, keys.tenant_id, hub.hub_id, name, content, now_ms=now_ms)
-        desk = Desk(tx, keys.tenant_id, venue, now_ms=now_ms)
+        desk = OfficeDesk(tx, keys.tenant_id, venue, now_ms=now_ms)
         for number, member in enumerate(plan.members, start=1):
             account = GuestAccount(account_id=new_id(), masked_name=member.name, created_ms=now_ms)
             add_card(tx, keys.tenant_id, parse_card(member.card), pepper=keys.pepper, account=account)
@@ -131,6 +148,9 @@ def _fill_books(
             desk.lease(hubs[number % len(hubs)], account.account_id)
             if not member.runs_out:
                 regulars.add(account.account_id)
+        for ghost in plan.ghosts:
+            nobody = GuestAccount(account_id=new_id(), masked_name=ghost.name, created_ms=now_ms)
+            add_card(tx, keys.tenant_id, parse_card(ghost.card), pepper=keys.pepper, account=nobody)
     return frozenset(regulars)
 
 

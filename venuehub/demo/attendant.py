@@ -1,0 +1,125 @@
+"""The demo's attendant: makes a machine's bridge die in the middle of a play, looks at the machine, settles the doubt.
+
+What the attendant does goes over the device bus with a PIN, as it does from the attendant's page.
+"""
+
+import asyncio
+import os
+import time
+from typing import Final
+
+import msgspec
+
+from cloud_sync.mqtt_link import MqttLink, MqttSettings
+from edge_agent.ledger.reader import LedgerReader
+from payment_core.bus import decode, encode, terminal_topic
+from payment_core.desk import Act, DeskReply, DeskRequest, Look, SettleDoubt
+from payment_core.identifiers import uuid7, uuid_text
+from payment_core.journal import Captured, Commanded, decode_entry
+from venuehub.demo.audit import delivered_credits, read_machine
+from venuehub.demo.plan import DESK, HallPlan, Place
+from venuehub.demo.stage import Stage
+from venuehub.demo.venue import LOOPBACK, STAFF
+from venuehub.demo.waiting import eventually
+
+TRIES: Final = 4
+"""How often a bridge is killed until it dies at the right moment."""
+MID_PLAY_S: Final = 0.02
+REPLY_S: Final = 5.0
+
+
+class DoubtFigures(msgspec.Struct):
+    """Doubts that were made and settled while the office was away, with their sum in minor units."""
+
+    made: int = 0
+    settled: int = 0
+    amount: int = 0
+
+
+async def doubt_and_settle(stage: Stage, figures: DoubtFigures) -> None:
+    """Bring one play into doubt in the second hall, and let the attendant settle it."""
+    hall = stage.plan.halls[-1]
+    stage.guests.closed |= {place.number for place in hall.places}
+    await asyncio.sleep(1.6)
+    place = hall.places[0]
+    for number in range(TRIES):
+        member = stage.plan.members[number]
+        if await _dies_in_the_middle(stage, hall, place, member.card):
+            figures.made += 1
+            break
+    await _settle(stage, hall, place, figures)
+    stage.guests.closed -= {place.number for place in hall.places}
+
+
+async def _dies_in_the_middle(stage: Stage, hall: HallPlan, place: Place, card: str) -> bool:
+    """Let a member tap, kill the bridge while it pulses, wait until it is back; say whether a doubt came of it."""
+    member = next(member for member in stage.plan.members if member.card == card)
+    commands, bridge = len(stage.observer.command_ms), stage.bridges[hall.name]
+    stage.guests.tap(place, member)
+    await eventually(lambda: len(stage.observer.command_ms) > commands, seconds=3.0)
+    await asyncio.sleep(MID_PLAY_S)
+    restarts = bridge.restarts
+    stage.observer.online -= {place.lane.output}
+    bridge.kill()
+    await eventually(lambda: bridge.restarts > restarts and place.lane.output in stage.observer.online)
+    await asyncio.sleep(0.3)
+    return bool(_in_doubt(stage, hall))
+
+
+def _in_doubt(stage: Stage, hall: HallPlan) -> int:
+    reader = LedgerReader(stage.folder.hall(hall.name).ledger)
+    try:
+        return int(reader.rows("SELECT count(*) FROM authorizations WHERE state = 7")[0][0])
+    finally:
+        reader.close()
+
+
+async def _settle(stage: Stage, hall: HallPlan, place: Place, figures: DoubtFigures) -> None:
+    own = stage.arcade.hall(hall.name)
+    user = own.users.terminal
+    settings = MqttSettings(host=LOOPBACK, port=stage.bus_port, username=user.name, password=user.password)
+    async with MqttLink(settings) as link:
+        await link.subscribe(terminal_topic(own.hub, DESK, "reply"))
+        seen = await _ask(link, own.hub, stage.arcade.pin, Look("open"))
+        for row in seen.open:
+            if row.state != "in_doubt":
+                continue
+            counted = await read_machine(stage.folder, place)
+            delivered = counted > _captured_at(stage, hall, place)
+            note = "the machine's own counter went up" if delivered else "the machine's own counter did not move"
+            act = SettleDoubt(row.authorization, delivered=delivered, note=note)
+            reply = await _ask(link, own.hub, stage.arcade.pin, act)
+            if reply.outcome == "done":
+                figures.settled += 1
+                figures.amount += row.amount
+
+
+def _captured_at(stage: Stage, hall: HallPlan, place: Place) -> int:
+    """Return the credits that the journal says a machine was paid for."""
+    reader = LedgerReader(stage.folder.hall(hall.name).ledger)
+    told: dict[bytes | None, int] = {}
+    credits = after = 0
+    try:
+        while records := reader.records(after, 1_000):
+            for entry in map(decode_entry, records):
+                if isinstance(entry, Commanded) and entry.device == place.lane.output:
+                    told[entry.header.authorization_id] = entry.credits
+                elif isinstance(entry, Captured) and entry.header.authorization_id in told:
+                    credits += delivered_credits(entry, told[entry.header.authorization_id])
+            after += len(records)
+    finally:
+        reader.close()
+    return credits
+
+
+async def _ask(link: MqttLink, hub: str, pin: str, act: Act) -> DeskReply:
+    """Send one request as the attendant's page does, and wait for its answer."""
+    request_id = uuid_text(uuid7(unix_ms=time.time_ns() // 1_000_000, dice=os.urandom(10)))
+    request = DeskRequest(request_id, STAFF, act, pin)
+    await link.publish(terminal_topic(hub, DESK, "request"), encode(request))
+    async with asyncio.timeout(REPLY_S):
+        async for message in link.messages():
+            reply = decode("reply", message.payload)
+            if isinstance(reply, DeskReply) and reply.id == request_id:
+                return reply
+    raise TimeoutError
