@@ -13,7 +13,7 @@ from edge_agent.ledger.uses import RightUse
 from edge_agent.quotes import Quote
 from edge_agent.step_up import Factor
 from payment_core import usage
-from payment_core.authorization import OPEN
+from payment_core.authorization import OPEN, State
 from payment_core.checks import pass_for
 from payment_core.credential import ListRow, Right
 from payment_core.facts import MINUTE_MS, Facts, Proof, Recent
@@ -75,7 +75,7 @@ def look_up(draft: Draft, tap: Tap) -> Case:
     right = None
     if row is not None and row.rights and lane is not None:
         right = pass_for(row, lane, now_ms=now.wall_ms, known=known_ms is not None, risk=risk)
-    used = uses.right_use(draft.store, row.account_id, right_name(right)) if row and right else None
+    used, busy = _right_use(draft, row.account_id, right) if row and right else (None, False)
     facts = Facts(
         trading=site.tariff is not None and not site.frozen,
         lane=lane,
@@ -99,7 +99,7 @@ def look_up(draft: Draft, tap: Tap) -> Case:
         hub_amount=use.hub.amount,
         list_age_minutes=_list_age(draft),
         right_used_ms=used.at_ms if used else None,
-        right_busy=used is not None and _is_busy(draft, used),
+        right_busy=busy,
         stepped_up=_stepped_up(draft, tap),
         calendar=site.calendar.version,
         honoured=quote is not None and quote.honoured,
@@ -149,12 +149,20 @@ def right_name(right: Right) -> str:
     return f"pass:{right.group}"
 
 
-def _is_busy(draft: Draft, used: RightUse) -> bool:
-    """Say whether the play that a pass paid last is under way: known here, or told by a neighbour a moment ago."""
-    if used.authorization_id:
-        row = authorizations.by_id(draft.store, used.authorization_id)
-        return row is not None and row.state in OPEN
-    return abs(draft.now.wall_ms - used.at_ms) < draft.site.risk.answer_ms
+def _right_use(draft: Draft, account_id: bytes, right: Right) -> tuple[RightUse | None, bool]:
+    """Return the last use of a pass that counts, and whether its play is under way.
+
+    Known here by its authorization; of a neighbour's only the moment is known, and a play takes `answer_ms` at most.
+    """
+    used = uses.right_use(draft.store, account_id, right_name(right))
+    if used is None:
+        return None, False
+    if not used.authorization_id:
+        return used, abs(draft.now.wall_ms - used.at_ms) < draft.site.risk.answer_ms
+    row = authorizations.by_id(draft.store, used.authorization_id)
+    if row is not None and row.state in (State.VOIDED, State.EXPIRED):
+        return None, False  # the machine did not play: the pass was not used
+    return used, row is not None and row.state in OPEN
 
 
 def _stepped_up(draft: Draft, tap: Tap) -> bool:

@@ -178,7 +178,7 @@ def test_a_pass_serves_one_machine_at_a_time_and_rests(tmp_path):
 
 def test_a_pass_that_a_machine_did_not_honour_is_free_again(tmp_path):
     hall = hall_with(tmp_path)
-    hall.step(hall.member("card-p", rights=(Right("", 2**50, 0),)))
+    hall.step(hall.member("card-p", rights=(Right("", 2**50, 30_000),)))
     command = the_command(hall.step(hall.tap("card-p")))
     hall.step(hall.answer(command, "failed"))
     assert tap(hall, "card-p", 2) == "sold"
