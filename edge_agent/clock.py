@@ -69,8 +69,8 @@ class Clock:
         mark = _sync_mark()
         if mark != self._sync_mark:
             self._sync_mark, self._jumped = mark, self._jumped and mark is None
-        elif self._quality <= TimeQuality.HELD and last is not None and abs((now[0] - last[0]) - (now[1] - last[1])) > JUMP_MS:
-            self._jumped = True
+        elif last is not None and self._quality <= TimeQuality.HELD:
+            self._jumped |= abs((now[0] - last[0]) - (now[1] - last[1])) > JUMP_MS
 
     def _own_quality(self) -> TimeQuality:
         """Return how far the machine itself is to be trusted: a Pi without a clock wakes at the time it fell asleep."""

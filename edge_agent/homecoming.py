@@ -10,8 +10,9 @@ import msgspec
 from edge_agent.draft import Draft, Spot
 from edge_agent.lease_keeper import give_back, shed
 from edge_agent.ledger import leases, outbox
-from edge_agent.messages import CloseOrdered, Log
+from edge_agent.messages import CloseOrdered, FromDevice, Input, Log, Show
 from edge_agent.parking import Parking
+from edge_agent.plays import view_of
 from edge_agent.site import CLOSED, CLOSING
 from payment_core.journal import Actor, EpochClosed, Tender
 
@@ -87,6 +88,13 @@ class Homecoming:
 def _is_idle(draft: Draft, account: bytes, limit_ms: int | None) -> bool:
     rows = leases.of_account(draft.store, account)
     return limit_ms is not None and all(row.touched_ms <= limit_ms for row in rows)
+
+
+def turn_away(draft: Draft, fact: Input) -> None:
+    """Say at the lane that this hub is closed; nothing is written behind the last record of its epoch."""
+    lane = draft.site.lane_of_device.get(fact.device) if isinstance(fact, FromDevice) else None
+    if lane is not None:
+        draft.effect(Show(lane.id, view_of(draft, lane, "declined", None, reason="hub_closed")))
 
 
 def recall(draft: Draft, account_id: bytes) -> None:

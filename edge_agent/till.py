@@ -135,7 +135,8 @@ class Till:
 
     def _take(self, draft: Draft, fact: Input) -> None:
         if self._site.closed and isinstance(fact, WRITING):
-            return  # the last record of this epoch is written
+            homecoming.turn_away(draft, fact)
+            return
         match fact:
             case FromDevice():
                 self._from_device(draft, fact)

@@ -7,7 +7,7 @@ from edge_agent.messages import CloseOrdered, DocumentArrived, OfficeLink, Recal
 from edge_agent.peer_messages import FromPeer
 from payment_core.journal import EpochClosed, LeaseReturned, Part
 from payment_core.pricing import LocalTime
-from tests.support.hall import Hall, account_of, commands, logged, the_command
+from tests.support.hall import Hall, account_of, commands, logged, the_command, the_view
 from tests.support.lan import Lan, hub_id_of, journal_of
 from tests.support.ledger_truth import faults_of
 from tests.support.sizes import count
@@ -150,7 +150,7 @@ def test_an_epoch_ends_when_nothing_is_open_and_everything_went_back(hall):
         hall.step(hall.lease(f"other-{n}", 10))
     command = the_command(hall.step(hall.tap("card-7")))
     assert logged(hall.step(CloseOrdered(9, "spare"))) == ["close.ignored"]
-    assert logged(hall.step(CloseOrdered(1, "spare", "ada"))) == ["till.frozen"]
+    assert logged(hall.step(CloseOrdered(1, "spare", "ada"))) == ["till.frozen", "intake.closed"]
     hall.wait(1_000, hall.tap("card-7"))
     assert returned(hall) == []
     hall.restart()
@@ -172,7 +172,8 @@ def test_behind_the_last_record_nothing_is_written(tmp_path):
     lan.step(1)
     assert isinstance(journal_of(hall)[-1], EpochClosed)
     before = len(journal_of(hall))
-    lan.step(1, hall.tap("card-7"), hall.coin(), hall.lease("card-7", 2_000), CloseOrdered(1, "again"))
+    assert the_view(lan.step(1, hall.tap("card-7"))).reason == "hub_closed"
+    lan.step(1, hall.coin(), hall.lease("card-7", 2_000), CloseOrdered(1, "again"))
     effects = lan.step(1, FromPeer(hub_id_of(2), 5, PeerAsk(account_of("card-7"), "CNY")))
     assert PeerNothing(account_of("card-7"), 5) in [getattr(effect, "body", None) for effect in effects]
     lan.step(1, FromPeer(hub_id_of(2), 9, Voucher(account_of("card-7"), 1, 9, 1, (Part("CNY", 50),))))

@@ -7,12 +7,14 @@ import pytest
 from cloud_sync.identity import OfficeKeys
 from cloud_sync.letters import post_message
 from cloud_sync.mqtt_link import Inbound, MqttSettings
-from cloud_sync.protocol.messages import Document, Message
+from cloud_sync.protocol.messages import CloseOrder, Document, Message, Recall, Trust
+from cloud_sync.protocol.peers import PeerKey
 from cloud_sync.protocol.topics import hub_topic
 from cloud_sync.sealing import HpkeSealer
+from cloud_sync.signing import Ed25519Signer
 from edge_agent.ledger.reader import LedgerReader
-from edge_agent.messages import DocumentArrived
-from edge_agent.uplink import Uplink
+from edge_agent.messages import CloseOrdered, DocumentArrived, Recalled
+from edge_agent.uplink import Uplink, kept_trust
 from provisioning.identity import enroll_hub, pinned
 from tests.support.hall import HUB_ID, START_MS, VENUE_ID, Hall, logged, prices_document
 
@@ -63,4 +65,45 @@ def test_a_documents_moment_reaches_the_till_and_it_is_taken_once_also_by_the_ne
     uplink, reader, hub = start(hall, again)
     uplink._hear(letter(content, 2, at_ms, hub))
     assert again == []
+    reader.close()
+
+
+def trust_letter(version, sign_public, hub, *, peers=()):
+    body = Trust(version, (sign_public,), KEYS.receive_public, 1, peers)
+    message = Message(sender=TENANT, to=HUB_ID, number=version, body=body)
+    payload = post_message(message, signer=KEYS.trust_signer)
+    return Inbound(hub_topic(HUB_ID, "down", "document/trust"), payload, retained=True)
+
+
+def test_keys_and_neighbours_of_a_trust_document_count_in_the_next_process_too(hall):
+    rotated = Ed25519Signer(bytes([9]) * 32)
+    peer = PeerKey(bytes(16), "hall 2", rotated.public, KEYS.receive_public)
+    offered, told = [], []
+    uplink, reader, hub = start(hall, offered)
+    uplink._on_trust = told.append
+    uplink._hear(trust_letter(2, rotated.public, hub, peers=(peer,)))
+    assert [trust.peers for trust in told] == [(peer,)]
+    hall.step(*offered)
+    reader.close()
+    offered.clear()
+    uplink, reader, hub = start(hall, offered)
+    assert kept_trust(reader) == told[0]
+    content = prices_document([{"price": [[300, "CNY"]]}], 2)
+    body = Document("prices", 2, hashlib.sha256(content).digest(), content, 0)
+    message = Message(sender=TENANT, to=HUB_ID, number=2, body=body)
+    for signer in (KEYS.signer, rotated):
+        payload = post_message(message, signer=signer)
+        uplink._hear(Inbound(hub_topic(HUB_ID, "down", "document/prices"), payload, retained=True))
+    assert offered == [DocumentArrived("prices", 2, content)]
+    reader.close()
+
+
+def test_orders_of_the_office_reach_the_till(hall):
+    offered = []
+    uplink, reader, hub = start(hall, offered)
+    for body in (Recall(bytes(16)), CloseOrder(1, "spare", "ada")):
+        message = Message(sender=TENANT, to=HUB_ID, number=0, body=body)
+        payload = post_message(message, signer=KEYS.signer, sealer=HpkeSealer(hub.receive_public))
+        uplink._hear(Inbound(hub_topic(HUB_ID, "down", "command"), payload, retained=False))
+    assert offered == [Recalled(bytes(16)), CloseOrdered(1, "spare", "ada")]
     reader.close()
