@@ -27,6 +27,7 @@ PLAY_WITHIN_MS: Final = 2 * 60_000
 """How long a guest may take to pay for a play: somebody else wants to play too."""
 AT_ONCE: Final = 200
 """How many orders one call of `on_time` looks at."""
+MOST_UNIT_BYTES: Final = 32
 CLAIM_PAUSE_MS: Final = 2_000
 """A phone that claims it has paid makes us ask the channel, but not more often than this."""
 
@@ -252,6 +253,8 @@ def _wrong(wish: OrderWish) -> str:
         return "an order's id has 16 bytes"
     if not 1 <= wish.amount <= MAX_MINOR:
         return f"{wish.amount} {wish.unit} is no sum to pay"
+    if not 1 <= len(wish.unit.encode()) <= MOST_UNIT_BYTES:
+        return f"{wish.unit!r} is no unit that a slip can name"
     if wish.purpose is Purpose.TOP_UP and (wish.account_id is None or wish.lane):
         return "a top-up is for an account, and for no lane"
     if wish.purpose is Purpose.PLAY and not is_short_id(wish.lane):

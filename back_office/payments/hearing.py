@@ -73,6 +73,9 @@ def ask_again(turn: Turn) -> None:
             _watch(turn)
         case OrderState.PAID if order.purpose is Purpose.PLAY:
             returning.look_after_play(turn)
+        case OrderState.PAID if turn.now_ms - order.created_ms <= 2 * returning.PAID_WATCH_MS:
+            turn.ask(Query(order.order_id))
+            returning.keep_looking(turn)
         case _:
             turn.change(due_ms=None)
 

@@ -10,7 +10,10 @@ from payment_core.orders import OrderState, OrderStep, Purpose
 RETRY_BASE_MS: Final = 60_000
 PLAY_BASE_MS: Final = 15_000
 PLAY_CAP_MS: Final = 3_600_000
-PLAY_WATCH_MS: Final = 8 * 24 * 3_600_000
+DAY_MS: Final = 24 * 3_600_000
+PAID_WATCH_MS: Final = 64 * DAY_MS
+"""How long a paid top-up is compared with what its channel says."""
+PLAY_WATCH_MS: Final = 8 * DAY_MS
 """How long a paid play is looked after: longer than any hub is offline."""
 
 
@@ -40,9 +43,14 @@ def look_after_play(turn: Turn) -> None:
 
 
 def keep_looking(turn: Turn) -> None:
-    """Look at a paid play again later, until no hub can bring anything back any more."""
-    if turn.order.purpose is Purpose.PLAY and turn.now_ms - turn.order.created_ms <= PLAY_WATCH_MS:
+    """Look at a paid order again later: at a play until no hub can bring anything back any more; at a top-up after one
+    day, two, four …, because a channel may take money back and its notice be lost.
+    """  # noqa: D205 - one sentence
+    age_ms = turn.now_ms - turn.order.created_ms
+    if turn.order.purpose is Purpose.PLAY and age_ms <= PLAY_WATCH_MS:
         turn.wait(base_ms=PLAY_BASE_MS, cap_ms=PLAY_CAP_MS)
+    elif turn.order.purpose is Purpose.TOP_UP and age_ms <= PAID_WATCH_MS:
+        turn.change(due_ms=turn.now_ms + max(age_ms, DAY_MS))
     else:
         turn.change(due_ms=None)
 

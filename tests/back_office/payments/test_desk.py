@@ -96,6 +96,8 @@ def test_the_same_wish_is_answered_and_another_one_under_its_id_is_alarmed(count
         ({"purpose": Purpose.PLAY, "lane": "Racer 2"}, "'Racer 2' is none"),
         ({"order_id": b"x"}, "16 bytes"),
         ({"channel": ""}, "goes to a channel"),
+        ({"unit": ""}, "no unit"),
+        ({"unit": "play:" + "r" * 28}, "no unit"),
     ],
 )
 def test_a_wish_that_makes_no_sense_is_refused(counter, changes, why):
@@ -304,6 +306,23 @@ def test_a_charge_back_takes_what_is_left_and_the_guest_owes_what_was_spent(coun
     assert counter.order().state is OrderState.REVERSED
     assert (counter.books.purses[GUEST], counter.books.owed[GUEST]) == (0, 600)
     assert "chargeback" in counter.alarms()
+
+
+def test_a_charge_back_whose_notice_was_lost_is_found_by_comparing(counter):
+    paid(counter)
+    counter.sandbox.charge_back(ONE)
+    counter.sandbox.at(counter.now_ms)  # the notice goes nowhere
+    counter.pass_time(DAY_MS + MINUTE_MS)
+    assert counter.order().state is OrderState.REVERSED
+
+
+def test_a_paid_order_is_compared_less_and_less_often_and_then_no_more(counter):
+    paid(counter)
+    asked = counter.steps().count("query")
+    for _ in range(200):
+        counter.pass_time(DAY_MS)
+    assert counter.steps().count("query") - asked == 8
+    assert counter.order().due_ms is None
 
 
 @pytest.mark.parametrize(("taken", "purse"), [(1_000, 0), (700, 0)])
