@@ -13,8 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from edge_agent.ledger.reader import LedgerReader
-from venuehub.demo.actions import Actions, unsynced
 from payment_core.money import Money, money_text
+from venuehub.demo.actions import Actions, unsynced
 from venuehub.demo.adversary import LossFigures, attack, bound_of, taken_on_floors
 from venuehub.demo.attendant import DoubtFigures, doubt_and_settle
 from venuehub.demo.audit import BooksFigures, HubFigures, OutsideFigures, read_books, read_devices, read_hubs
@@ -151,7 +151,7 @@ def _told(outage: OutageFigures) -> list[str]:
     return [
         f"Money followed its guests to the other hall {outage.passed} times, over the venue's own network.",
         f"A bridge died in the middle of a play. The attendant looked and settled {doubts.settled} doubt of {settled}.",
-        f"Cards without money tapped {loss.tries} times: they got {taken} of the {bound} this venue may lose, and no more.",
+        f"Cards without money tapped {loss.tries} times: they got {taken} of the {bound} the venue may lose, no more.",
     ]
 
 
