@@ -197,6 +197,7 @@ def give_back(draft: Draft, row: Authorization, parts: tuple[Part, ...], *, told
         leases.release_parts(draft.store, row.account_id, parts)
         if not told:
             notices.note(draft.store, row.account_id, parts)
+            draft.site.may_have_news = True
         return
     to_lane(draft, row, parts)
 

@@ -52,6 +52,7 @@ def refund(
     else:
         leases.refund_parts(draft.store, row.account_id, parts)
         notices.note(draft.store, row.account_id, parts)
+        draft.site.may_have_news = True
     draft.effect(Log("authorization.refunded", {"id": uuid_text(row.id), "amount": sum(part.amount for part in parts)}))
     return entry
 

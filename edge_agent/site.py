@@ -87,6 +87,8 @@ class Site:
         self._waiting: dict[bytes, int] = {}
         self._doubts: dict[bytes, int] = {}
         self.sold: dict[bytes, Sold] = {}
+        self.may_have_news = True
+        """Whether a guest may have to be told of money put back; False: certainly nobody, no need to look."""
         self.staff = StaffDocument(version=0)
         self.staff_told = self.staff
         self.desk_of_reader: dict[str, Desk] = {}

@@ -119,11 +119,20 @@ def _in_order(draft: Draft, rows: Sequence[LeaseRow], unit: str) -> list[LeaseRo
 
 
 def _personal(draft: Draft, view: View, row: ListRow, before: int, after: int) -> View:
-    put_back = notices.take(draft.store, row.account_id).get(draft.site.currency, 0)
+    put_back = _put_back(draft, row.account_id)
     return msgspec.structs.replace(
         view, balance_before=before, balance_after=after, masked_name=row.masked_name, language=row.language,
         put_back=put_back,
     )  # fmt: skip
+
+
+def _put_back(draft: Draft, account_id: bytes) -> int:
+    """Return what was put back to a guest since he was last told, of the venue's currency; he is being told."""
+    if not draft.site.may_have_news:
+        return 0
+    found = notices.take(draft.store, account_id)
+    draft.site.may_have_news = bool(found) or notices.any_left(draft.store)
+    return found.get(draft.site.currency, 0)
 
 
 def decline(draft: Draft, case: Case, decision: Declined) -> None:

@@ -126,6 +126,8 @@ _DEFAULTS: Final[tuple[object, ...]] = (
 )  # fmt: skip
 """What a place is when it is left out; the first three never are."""
 _ALWAYS: Final = 3
+_NO_LIMITS: Final = ("", None, None, None)
+_NO_RIGHTS: Final = ((), None, (), (), "")
 
 
 def pack_facts(facts: Facts) -> bytes:
@@ -146,9 +148,9 @@ def pack_facts(facts: Facts) -> bytes:
         )
         places += [row.tier, row.tap_limit, row.day_limit, row.valid_until_ms]
     else:
-        places += ["", None, None, None]
+        places += _NO_LIMITS
     places += [facts.floor_spent, facts.hub_floor_spent, facts.hub_count, facts.hub_amount]
-    places += [row.rights, facts.right_used_ms, row.zones, row.venues, row.group] if row else [(), None, (), (), ""]
+    places += [row.rights, facts.right_used_ms, row.zones, row.venues, row.group] if row else _NO_RIGHTS
     places += [0 if facts.day is None else DAY_KINDS.index(facts.day) + 1, facts.calendar]
     places.append(facts.price.rule if facts.honoured and facts.price else 0)
     while len(places) > _ALWAYS and places[-1] == _DEFAULTS[len(places) - 1]:

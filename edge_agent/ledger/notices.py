@@ -16,6 +16,11 @@ def note(store: Store, account_id: bytes, parts: Iterable[Part]) -> None:
         )
 
 
+def any_left(store: Store) -> bool:
+    """Say whether anybody is still to be told of anything."""
+    return bool(store.rows("SELECT 1 FROM notices LIMIT 1"))
+
+
 def take(store: Store, account_id: bytes) -> dict[str, int]:
     """Return what came back since the guest was last told, by unit, and forget it: he is being told."""
     found: dict[str, int] = dict(store.rows("SELECT unit, amount FROM notices WHERE account_id = ?", (account_id,)))
