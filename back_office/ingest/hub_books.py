@@ -7,6 +7,7 @@ from typing import Final
 from back_office.fleet.trust import keep_trust
 from back_office.ingest.vouchers import reader
 from back_office.ledger.booking import MAX_WHOLE, Arrived, Booking, Writer
+from back_office.ledger.clones import find_clones
 from back_office.ledger.desk import Desk, venue_of
 from back_office.ledger.faults import LedgerError
 from back_office.ledger.findings import Finding
@@ -103,7 +104,8 @@ class HubBooks:
             self._move_on(tx, batch, now_ms)
             floor = beyond_floor(tx, self._tenant_id, batch.hub_id, batch.entries)
             people = change_list(tx, self._tenant_id, hub, batch.entries, now_ms=now_ms)
-            self._judge(tx, hub, [*booking.findings, *floor, *people], now_ms)
+            clones = find_clones(tx, self._tenant_id, batch.hub_id, header.epoch, batch.entries)
+            self._judge(tx, hub, [*booking.findings, *floor, *people, *clones], now_ms)
         return "applied"
 
     def greeted(self, hub_id: bytes, hello: Hello, *, number: int, now_ms: int) -> None:
@@ -191,7 +193,10 @@ class HubBooks:
             sealed=batch.data,
         )
         chains.add_batch(tx, self._tenant_id, dedupe)
-        writer = Writer(hub_id=hub.hub_id, venue_id=hub.venue_id, stream=STREAM_LEDGER, epoch=header.epoch)
+        writer = Writer(
+            hub_id=hub.hub_id, venue_id=hub.venue_id, stream=STREAM_LEDGER, epoch=header.epoch,
+            closed=hub.closed_ms is not None,
+        )  # fmt: skip
         vouchers = reader(tx, self._tenant_id)
         booking = Booking(tx, self._tenant_id, writer, now_ms=now_ms, read_voucher=vouchers)
         tail = batch.before.tail_hash

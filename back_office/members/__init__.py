@@ -1,1 +1,1 @@
-"""Guests' accounts, their credentials, and the list that hubs keep of them. Imports store and payment_core."""
+"""Guests' accounts, their credentials, and the list that hubs keep of them. Imports store, ledger and payment_core."""

@@ -82,6 +82,16 @@ def set_status(tx: Transaction, tenant_id: bytes, credential_id: bytes, *, statu
     tx.execute(sa.update(CREDENTIALS).where(*where).values(status=status, version=version))
 
 
+def set_limits(
+    tx: Transaction, tenant_id: bytes, credential_id: bytes, *, tap_limit: int | None, day_limit: int | None,
+    version: int,
+) -> None:  # fmt: skip
+    """Give a credential limits of its own, as a change of the list."""
+    where = (CREDENTIALS.c.tenant_id == tenant_id, CREDENTIALS.c.credential_id == credential_id)
+    values = {"tap_limit": tap_limit, "day_limit": day_limit, "version": version}
+    tx.execute(sa.update(CREDENTIALS).where(*where).values(values))
+
+
 def list_rows(tx: Transaction, tenant_id: bytes, *, after_version: int = 0, limit: int | None = None) -> list[ListRow]:
     """Return the rows that changed after a version (0: all of them), oldest change first."""
     query = (

@@ -1,0 +1,205 @@
+"""The counter's acts: typed, once per id, and in step with lots, gifts and what a guest owes."""
+
+import msgspec
+import pytest
+
+from back_office.ledger.counter import (
+    Done,
+    Opening,
+    PayOut,
+    Refused,
+    Reversal,
+    book_opening,
+    expire_lots,
+    move_cash,
+    pay_out,
+    reverse,
+    write_off,
+)
+from back_office.ledger.terms import DAY_MS, GiftStep, TopUpTerms, gifts_for, keep_terms
+from cloud_sync.signing import Ed25519Signer, verify
+from payment_core.accounts import Kind
+from payment_core.journal import Signed
+from tests.back_office.world import GUEST, HUB, TENANT, WALL_MS
+
+BONUS = GiftStep("CNY", 1_000, "bonus", 200, expires_days=30)
+ANN, BO = Ed25519Signer(bytes([5]) * 32), Ed25519Signer(bytes([6]) * 32)
+
+
+def do(office, act, *args, **more):
+    with office.store.writing() as tx:
+        return act(office.desk(tx), *args, **more)
+
+
+def set_terms(office, **changes):
+    with office.store.writing() as tx:
+        return keep_terms(tx, TENANT, TopUpTerms(steps=(BONUS,), **changes), now_ms=office.now_ms)
+
+
+def refund(amount=None, number=1):
+    return PayOut(refund_id=bytes([number]) * 16, channel="counter", payment_id="p1", amount=amount)
+
+
+def reversal(number=1, amount=None):
+    return Reversal(reversal_id=bytes([number]) * 16, channel="counter", payment_id="p1", amount=amount)
+
+
+def test_the_highest_step_that_a_payment_reaches_counts():
+    higher = GiftStep("CNY", 5_000, "bonus", 1_500)
+    tickets = GiftStep("CNY", 100, "ticket", 5)
+    terms = TopUpTerms(steps=(BONUS, higher, tickets))
+    assert gifts_for(terms, "CNY", 999) == [tickets]
+    assert gifts_for(terms, "CNY", 4_999) == [BONUS, tickets]
+    assert gifts_for(terms, "CNY", 5_000) == [higher, tickets]
+    assert gifts_for(terms, "bonus", 5_000) == []
+
+
+def test_a_top_up_brings_its_gifts_as_lots_of_their_own(office):
+    assert set_terms(office).version == 1
+    assert set_terms(office).version == 1
+    office.top_up(1_000)
+    office.top_up(1_000)
+    assert (office.purse(), office.purse(unit="bonus")) == (1_000, 200)
+    assert office.balance(Kind.PROMOTION_EXPENSE, "bonus") == 200
+    assert office.lease() == 1_200
+    assert office.prove().faults == []
+
+
+@pytest.mark.parametrize(("rule", "left"), [("pro_rata", 100), ("forfeit", 0), ("keep", 200)])
+def test_a_refund_takes_the_part_of_the_gift_that_the_terms_say(office, rule, left):
+    set_terms(office, gift_rule=rule)
+    office.top_up(1_000)
+    done = do(office, pay_out, refund(500))
+    assert isinstance(done, Done)
+    assert do(office, pay_out, refund(500)) == Done(done.office_seq, again=True)
+    assert (office.purse(), office.purse(unit="bonus")) == (500, left)
+    assert office.balance(Kind.PSP_CLEARING) == 500
+    assert office.prove().faults == []
+
+
+def test_a_refund_with_other_content_under_its_id_is_refused_and_alarmed(office):
+    office.top_up(1_000)
+    do(office, pay_out, refund(500))
+    outcome = do(office, pay_out, refund(501))
+    assert isinstance(outcome, Refused)
+    assert "with another content" in outcome.why
+    assert (office.purse(), office.alarms()) == (500, [("act_conflict", TENANT)])
+
+
+def test_only_what_is_in_the_purse_goes_back(office):
+    office.top_up(1_000)
+    assert do(office, pay_out, refund(1_001)) == Refused("1001 CNY cannot go back: 1000 of this payment are in the purse")
+    office.lease()
+    assert do(office, pay_out, refund()) == Refused("0 CNY cannot go back: 0 of this payment are in the purse")
+    unknown = msgspec.structs.replace(refund(), payment_id="p9")
+    assert do(office, pay_out, unknown) == Refused("there is no payment p9 of counter")
+
+
+def test_a_top_up_reversed_after_it_was_spent_is_owed_and_later_top_ups_settle_it(office):
+    set_terms(office)
+    office.top_up(1_000)
+    office.lease()
+    office.worker.on_message(*office.hub.hello())
+    office.hub.held(700, authorization=1)
+    office.hub.captured(700, authorization=1)
+    office.hub.returned(300)
+    office.take(office.hub.batch())
+    done = do(office, reverse, reversal())
+    assert (done.amount, done.owed) == (1_000, 700)
+    assert do(office, reverse, reversal()).again
+    assert isinstance(do(office, reverse, reversal(2)), Refused)
+    assert (office.purse(), office.balance(Kind.GUEST_RECEIVABLE)) == (0, 700)
+    assert office.prove().faults == []
+    office.top_up(500, payment="p2")
+    assert (office.purse(), office.balance(Kind.GUEST_RECEIVABLE)) == (0, 200)
+    office.top_up(500, payment="p3")
+    assert (office.purse(), office.balance(Kind.GUEST_RECEIVABLE)) == (300, 0)
+    assert office.prove().faults == []
+
+
+def test_money_that_comes_back_from_a_hub_settles_a_debt_before_it_is_leased_again(office):
+    office.top_up(1_000)
+    office.lease()
+    office.worker.on_message(*office.hub.hello())
+    assert do(office, reverse, reversal()).owed == 1_000
+    office.hub.returned(400)
+    office.take(office.hub.batch())
+    assert office.purse() == 400
+    assert office.lease() == 1_000
+    assert (office.purse(), office.left(), office.balance(Kind.GUEST_RECEIVABLE)) == (0, 600, 600)
+    assert office.prove().faults == []
+
+
+def opening(amount=800, source="old/17"):
+    return Opening(account_id=GUEST, unit="CNY", amount=amount, source=source)
+
+
+def signed(wish, *people):
+    content = wish.signed_bytes(TENANT)
+    return tuple(Signed(name, key.public, key.sign(content)) for name, key in people)
+
+
+def test_an_opening_balance_is_signed_by_two(office):
+    both = signed(opening(), ("ann", ANN), ("bo", BO))
+    done = do(office, book_opening, opening(), both, verify)
+    assert isinstance(done, Done)
+    assert do(office, book_opening, opening(), both, verify).again
+    assert (office.purse(), office.balance(Kind.OPENING)) == (800, 800)
+    assert isinstance(do(office, book_opening, opening(900), signed(opening(900), ("ann", ANN), ("bo", BO)), verify),
+                      Refused)  # fmt: skip
+    assert office.alarms() == [("act_conflict", TENANT)]
+    assert office.prove().faults == []
+
+
+@pytest.mark.parametrize(
+    "people",
+    [
+        (("ann", ANN),),
+        (("ann", ANN), ("ann", BO)),
+        (("ann", ANN), ("bo", ANN)),
+    ],
+)
+def test_one_person_alone_opens_nothing(office, people):
+    assert isinstance(do(office, book_opening, opening(), signed(opening(), *people), verify), Refused)
+    assert office.purse() == 0
+
+
+def test_a_signature_over_something_else_opens_nothing(office):
+    other = signed(opening(801), ("ann", ANN), ("bo", BO))
+    assert isinstance(do(office, book_opening, opening(), other, verify), Refused)
+
+
+def test_lots_that_ran_out_end(office):
+    set_terms(office, expires_days=60)
+    office.top_up(1_000)
+    assert do(office, expire_lots) == Done(0, again=True)
+    office.now_ms = WALL_MS + 30 * DAY_MS
+    assert do(office, expire_lots).amount == 1
+    assert (office.purse(), office.purse(unit="bonus")) == (1_000, 0)
+    office.now_ms = WALL_MS + 60 * DAY_MS
+    assert office.lease() == 0
+    assert do(office, expire_lots).amount == 1
+    assert (office.balance(Kind.UNCLAIMED), office.balance(Kind.PROMOTION_EXPENSE, "bonus")) == (-1_000, 0)
+    assert office.prove().faults == []
+
+
+def test_an_over_claim_is_written_off_up_to_what_was_claimed(office):
+    office.top_up(100)
+    office.lease()
+    office.worker.on_message(*office.hub.hello())
+    office.hub.held(150, authorization=1)
+    office.take(office.hub.batch())
+    wish = {"act_id": bytes(16), "account_id": GUEST, "unit": "CNY", "hub": HUB, "by": "ann"}
+    assert isinstance(do(office, write_off, **wish, amount=51), Refused)
+    assert isinstance(do(office, write_off, **wish, amount=50), Done)
+    assert do(office, write_off, **wish, amount=50).again
+    assert (office.balance(Kind.OVERCLAIM), office.balance(Kind.WRITE_OFF)) == (0, 50)
+    assert office.prove().faults == []
+
+
+def test_cash_that_moves_names_what_is_missing(office):
+    wish = {"act_id": bytes(16), "from_drawer": "front", "to_drawer": "safe", "unit": "CNY", "by": "ann"}
+    assert isinstance(do(office, move_cash, **wish, booked=500, counted=490), Done)
+    assert do(office, move_cash, **wish, booked=500, counted=490).again
+    assert isinstance(do(office, move_cash, **wish, booked=500, counted=500), Refused)
+    assert (office.balance(Kind.SAFE), office.balance(Kind.DRAWER), office.balance(Kind.OVER_SHORT)) == (490, -500, 10)

@@ -1,0 +1,268 @@
+"""`venuehub office …`: what staff do with money at the office's desk, and what is not settled yet."""
+
+import csv
+import hashlib
+import secrets
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from venuehub.errors import CliError, ExitCode
+from venuehub.output import AsJson, print_json, print_line
+
+if TYPE_CHECKING:
+    from back_office.ledger.counter import Done, Refused
+    from back_office.ledger.desk import Desk
+    from back_office.store.engine import Store, Transaction
+
+app = typer.Typer(no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Option("--dir", help="The office's folder: keys and books.")]
+By = Annotated[str, typer.Option(help="Who decides it.")]
+Channel = Annotated[str, typer.Option(help="Where the money came in.")]
+PaymentId = Annotated[str, typer.Option(help="The channel's own id of the payment.")]
+Amount = Annotated[int | None, typer.Option(help="Minor units; all of it where not given.")]
+ActId = Annotated[str, typer.Option("--id", help="A name for this act: under it it is done once.")]
+
+
+def now_ms() -> int:
+    """Return UTC ms."""
+    return time.time_ns() // 1_000_000
+
+
+def act_id(text: str) -> bytes:
+    """Return 16 bytes for a name that a person gave an act, or fresh ones."""
+    return hashlib.sha256(text.encode()).digest()[:16] if text else secrets.token_bytes(16)
+
+
+def desk_of(store: "Store", tenant_id: bytes, tx: "Transaction") -> "Desk":
+    """Return the desk of the office's first venue."""
+    from back_office.ledger.desk import Desk
+    from back_office.store import places
+
+    del store
+    return Desk(tx, tenant_id, places.venues(tx, tenant_id)[0], now_ms=now_ms())
+
+
+def told(outcome: "Done | Refused", what: str, *, folder: Path, as_json: bool) -> None:
+    """Print what came of an act; one that was refused is a fault of the call."""
+    from back_office.ledger.counter import Refused
+
+    if isinstance(outcome, Refused):
+        hint = "look at `venuehub office open` and at the payment's id"
+        raise CliError("refused", outcome.why, where=str(folder), hint=hint)
+    if as_json:
+        print_json(
+            {"entry": outcome.office_seq, "again": outcome.again, "amount": outcome.amount, "owed": outcome.owed}
+        )
+    else:
+        owed = f", the guest owes {outcome.owed}" if outcome.owed else ""
+        again = " (it was there already)" if outcome.again else f": {outcome.amount}{owed}"
+        print_line(f"{what}: entry {outcome.office_seq}{again}")
+
+
+@app.command("refund", epilog="Example: venuehub office refund --dir office --payment-id p1 --amount 500 --id r1")
+def refund(
+    *, folder: Folder, payment_id: PaymentId, channel: Channel = "counter", amount: Amount = None,
+    name: ActId = "", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Give (a part of) a payment back, with the part of its gifts that the terms say. Only what is in the purse."""
+    from back_office.ledger.counter import PayOut, pay_out
+    from venuehub.office_tools import open_office
+
+    wish = PayOut(refund_id=act_id(name), channel=channel, payment_id=payment_id, amount=amount)
+    with open_office(folder) as (store, keys), store.writing() as tx:
+        outcome = pay_out(desk_of(store, keys.tenant_id, tx), wish)
+    told(outcome, "refunded", folder=folder, as_json=as_json)
+
+
+@app.command("reverse", epilog="Example: venuehub office reverse --dir office --channel wechat --payment-id p1")
+def reverse(
+    *, folder: Folder, payment_id: PaymentId, channel: Channel, amount: Amount = None, name: ActId = "",
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Book that a channel took a payment back. What is spent of it the guest owes; later top-ups settle that."""
+    from back_office.ledger.counter import Reversal, reverse
+    from venuehub.office_tools import open_office
+
+    wish = Reversal(
+        reversal_id=act_id(name or f"{channel}/{payment_id}"), channel=channel, payment_id=payment_id, amount=amount
+    )
+    with open_office(folder) as (store, keys), store.writing() as tx:
+        outcome = reverse(desk_of(store, keys.tenant_id, tx), wish)
+    told(outcome, "reversed", folder=folder, as_json=as_json)
+
+
+@app.command(
+    "opening",
+    epilog="Example: venuehub office opening --dir office --csv old.csv --signer ann=ann.key --signer bo=bo.key",
+)
+def opening(
+    *,
+    folder: Folder,
+    file: Annotated[Path, typer.Option("--csv", help="Columns: card, unit, amount, source.")],
+    signer: Annotated[list[str], typer.Option(help="NAME=FILE, twice: FILE holds 32 bytes of a key as hex.")],
+    as_json: AsJson = False,
+) -> None:
+    """Take over the balances of an older system: every row once, each signed by two different people."""
+    from back_office.ledger.counter import Opening, Refused, book_opening
+    from back_office.members.cards import find_card, parse_card
+    from cloud_sync.signing import Ed25519Signer, verify
+    from payment_core.journal import Signed
+    from venuehub.office_tools import open_office
+
+    people = [_signer(text) for text in signer]
+    booked = again = 0
+    with open_office(folder) as (store, keys), store.writing() as tx:
+        desk = desk_of(store, keys.tenant_id, tx)
+        for number, row in enumerate(_rows(file), start=2):
+            card = find_card(tx, keys.tenant_id, parse_card(row["card"]), pepper=keys.pepper)
+            amount = int(row["amount"]) if row["amount"].isascii() and row["amount"].isdigit() else 0
+            wish = Opening(account_id=card.account_id, unit=row["unit"], amount=amount, source=row["source"])
+            content = wish.signed_bytes(keys.tenant_id)
+            keyed = [(name, Ed25519Signer(seed)) for name, seed in people]
+            signed = tuple(Signed(name, key.public, key.sign(content)) for name, key in keyed)
+            outcome = book_opening(desk, wish, signed, verify)
+            if isinstance(outcome, Refused):
+                hint = "correct the row, or the signers; nothing of the file was booked"
+                raise CliError("refused", outcome.why, where=f"{file}: line {number}", hint=hint)
+            again += outcome.again
+            booked += not outcome.again
+    if as_json:
+        print_json({"booked": booked, "again": again})
+    else:
+        print_line(f"{booked} balances taken over, {again} were there already")
+
+
+def _signer(text: str) -> tuple[str, bytes]:
+    name, _, file = text.partition("=")
+    try:
+        seed = bytes.fromhex(Path(file).read_text(encoding="ascii").strip())
+    except (OSError, ValueError):
+        seed = b""
+    if not name or len(seed) != 32:  # noqa: PLR2004 - the bytes of an Ed25519 seed
+        hint = "make one with: venuehub office signing-key --out ann.key"
+        raise CliError("settings", f"{text!r} names no key", where="--signer", hint=hint, exit_code=ExitCode.USAGE)
+    return name, seed
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    wanted = {"card", "unit", "amount", "source"}
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+    except (OSError, UnicodeDecodeError) as error:
+        message, hint = f"{file}: cannot be read ({error})", "name a CSV file in UTF-8"
+        raise CliError("settings", message, where="--csv", hint=hint, exit_code=ExitCode.USAGE) from error
+    if not rows or set(rows[0]) != wanted or any(None in row.values() for row in rows):
+        hint = "its first line is: card,unit,amount,source"
+        raise CliError("settings", "it has other columns", where=str(file), hint=hint, exit_code=ExitCode.USAGE)
+    return rows
+
+
+@app.command("signing-key", epilog="Example: venuehub office signing-key --out ann.key")
+def signing_key(*, out: Annotated[Path, typer.Option(help="A new file.")], as_json: AsJson = False) -> None:
+    """Make a person's key for signing opening balances; its file is the person's own."""
+    from cloud_sync.signing import new_seed, public_of
+
+    seed = new_seed()
+    try:
+        with out.open("x", encoding="ascii") as file:
+            out.chmod(0o600)
+            file.write(seed.hex() + "\n")
+    except OSError as error:
+        raise CliError("settings", f"cannot be written ({error.strerror})", where=str(out), hint="name a new file",
+                       exit_code=ExitCode.USAGE) from error  # fmt: skip
+    public = public_of(seed).hex()
+    if as_json:
+        print_json({"public": public, "file": str(out)})
+    else:
+        print_line(f"key {public} in {out}")
+
+
+@app.command("expire", epilog="Example: venuehub office expire --dir office")
+def expire(*, folder: Folder, as_json: AsJson = False) -> None:
+    """End the lots that have run out: gifts go back to the house, what was paid is unclaimed money."""
+    from back_office.ledger.counter import expire_lots
+    from venuehub.office_tools import open_office
+
+    with open_office(folder) as (store, keys), store.writing() as tx:
+        outcome = expire_lots(desk_of(store, keys.tenant_id, tx))
+    told(outcome, "lots ended", folder=folder, as_json=as_json)
+
+
+@app.command("write-off", epilog="Example: venuehub office write-off --dir office --hub hall --account 0193… --by ann")
+def give_up(
+    *,
+    folder: Folder,
+    hub: Annotated[str, typer.Option(help="The hub that claimed it.")],
+    account: Annotated[str, typer.Option(help="The account, as `office open` shows it.")],
+    amount: Annotated[int, typer.Option(help="Minor units.")],
+    by: By,
+    unit: Annotated[str, typer.Option(help="The purse.")] = "CNY",
+    name: ActId = "",
+    as_json: AsJson = False,
+) -> None:
+    """Give up what a hub claimed beyond its leases: a loss of the venue."""
+    from back_office.fleet.founding import find_hub
+    from back_office.ledger.counter import write_off
+    from venuehub.office_tools import open_office
+
+    try:
+        account_id = bytes.fromhex(account.replace("-", ""))
+    except ValueError:
+        hint = "copy it from `venuehub office open`"
+        message = f"{account!r} is no account"
+        raise CliError("settings", message, where="--account", hint=hint, exit_code=ExitCode.USAGE) from None
+    with open_office(folder) as (store, keys):
+        at = find_hub(store, keys.tenant_id, hub)
+        with store.writing() as tx:
+            outcome = write_off(
+                desk_of(store, keys.tenant_id, tx), act_id=act_id(name), account_id=account_id, unit=unit,
+                hub=at.hub_id, amount=amount, by=by,
+            )  # fmt: skip
+    told(outcome, "given up", folder=folder, as_json=as_json)
+
+
+@app.command("open", epilog="Example: venuehub office open --dir office --json")
+def open_list(*, folder: Folder, as_json: AsJson = False) -> None:
+    """List everything that is not settled, with age and amount: doubts, over-claims, money on its way, debts."""
+    from back_office.ledger.unsettled import unsettled
+    from venuehub.office_tools import open_office
+
+    with open_office(folder) as (store, keys), store.reading() as tx:
+        ends = unsettled(tx, keys.tenant_id)
+    at_ms = now_ms()
+    if as_json:
+        print_json([{**plain(end), "age_s": max(at_ms - end.since_ms, 0) // 1_000} for end in ends])
+        return
+    for end in ends or ():
+        at = datetime.fromtimestamp(end.since_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M")
+        print_line(f"{at}  {end.kind:<11} {end.amount:>10} {end.unit:<6} {end.hub or '-':<12} {end.machine} {end.id}")
+    print_line(f"{len(ends)} open")
+
+
+def plain(struct: object) -> dict[str, object]:
+    """Return a struct's fields for JSON."""
+    import msgspec
+
+    return msgspec.structs.asdict(struct) if isinstance(struct, msgspec.Struct) else {}
+
+
+@app.command("leases", epilog="Example: venuehub office leases --dir office")
+def leases(*, folder: Folder, as_json: AsJson = False) -> None:
+    """List what each hub may still spend of guests' money, per purse."""
+    from back_office.store import grants, places
+    from venuehub.office_tools import open_office
+
+    with open_office(folder) as (store, keys), store.reading() as tx:
+        names = {hub.hub_id: hub.name for hub in places.hubs(tx, keys.tenant_id)}
+        rows = [(names[hub], unit, left) for hub, unit, left in grants.left_at_hubs(tx, keys.tenant_id)]
+    if as_json:
+        print_json([{"hub": hub, "unit": unit, "left": left} for hub, unit, left in rows])
+        return
+    for hub, unit, left in rows:
+        print_line(f"{hub:<16} {left:>12} {unit}")

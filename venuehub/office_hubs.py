@@ -1,0 +1,102 @@
+"""`venuehub office hub …` and `office terms …`: hubs that are dead or frozen, and what is given with a top-up."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from venuehub.errors import CliError, ExitCode
+from venuehub.office_desk import By, Folder, desk_of, now_ms, plain
+from venuehub.output import AsJson, print_json, print_line
+
+hub_app = typer.Typer(name="hub", no_args_is_help=True, help="The end of a dead hub, and the way back of a frozen one.")
+terms_app = typer.Typer(name="terms", no_args_is_help=True, help="What is given with a top-up, as data.")
+
+
+@hub_app.command("close", epilog="Example: venuehub office hub close --dir office --hub hall --by ann --note stolen")
+def hub_close(
+    *,
+    folder: Folder,
+    hub: Annotated[str, typer.Option(help="The hub's name or id.")],
+    by: By = "",
+    note: Annotated[str, typer.Option(help="Why.")] = "",
+    captured: Annotated[bool, typer.Option(help="What is open there was delivered; else it goes back.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without it only the most it can cost is shown.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Close a dead hub for good: what it holds is the guests' again. Without --yes: the most that can cost."""
+    from back_office.fleet.closing import close, cost
+    from back_office.fleet.founding import find_hub
+    from venuehub.office_tools import open_office
+
+    if yes and not (by and note):
+        hint = "write --by NAME --note WHY"
+        raise CliError("settings", "who closes it, and why?", where="--by", hint=hint, exit_code=ExitCode.USAGE)
+    with open_office(folder) as (store, keys):
+        at = find_hub(store, keys.tenant_id, hub)
+        with store.writing() as tx:
+            most = cost(tx, keys.tenant_id, at)
+            desk = desk_of(store, keys.tenant_id, tx)
+            closed = close(desk, at, by=by, note=note, captured=captured) if yes else None
+    if as_json:
+        print_json({"cost": plain(most), "closed": plain(closed) if closed is not None else None})
+        return
+    t_h = "no cap" if most.brought_in is None else str(most.brought_in)
+    print_line(f"{most.hub}: it may have spent {most.leases or 'nothing'}, open {most.open or 'nothing'}, on its way "
+               f"{most.coming or 'nothing'}, brought in unheard at most {t_h}, floor {most.floor}")  # fmt: skip
+    print_line("closed" if closed is not None else "not closed" if not yes else "it was closed before")
+
+
+@hub_app.command(
+    "reopen", epilog="Example: venuehub office hub reopen --dir office --hub hall --by ann --note 'disk image kept'"
+)
+def hub_reopen(
+    *,
+    folder: Folder,
+    hub: Annotated[str, typer.Option(help="The hub's name or id.")],
+    by: By,
+    note: Annotated[str, typer.Option(help="What was found in the evidence.")],
+    as_json: AsJson = False,
+) -> None:
+    """Take from a frozen hub again, after somebody looked at the evidence; the audit keeps who and why."""
+    from back_office.fleet.closing import reopen
+    from back_office.fleet.founding import find_hub
+    from venuehub.office_tools import open_office
+
+    with open_office(folder) as (store, keys):
+        at = find_hub(store, keys.tenant_id, hub)
+        with store.writing() as tx:
+            why = reopen(tx, keys.tenant_id, at, by=by, note=note, now_ms=now_ms())
+    if why:
+        raise CliError("refused", why, where="--hub", hint="venuehub office leases and open show what it holds")
+    if as_json:
+        print_json({"hub": at.name, "was_frozen": at.frozen, "allowed_epoch": max(at.allowed_epoch, at.epoch + 1)})
+    else:
+        print_line(f"{at.name}: open again, it was frozen for {at.frozen}")
+
+
+@terms_app.command("set", epilog="Example: venuehub office terms set --dir office terms.json")
+def terms_set(
+    *, folder: Folder, file: Annotated[Path, typer.Argument(help="TOML or JSON.")], as_json: AsJson = False
+) -> None:
+    """Set what is given with a top-up, and what of a gift goes when its payment goes."""
+    import tomllib
+
+    import msgspec
+
+    from back_office.ledger.terms import TopUpTerms, keep_terms
+    from venuehub.office_tools import open_office
+
+    try:
+        text = file.read_text(encoding="utf-8")
+        raw = tomllib.loads(text) if file.suffix == ".toml" else msgspec.json.decode(text)
+        terms = msgspec.convert(raw, TopUpTerms)
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
+        hint = "it has `steps`, `gift_rule` and `expires_days`; docs/office.md shows one"
+        raise CliError("settings", str(error), where=str(file), hint=hint, exit_code=ExitCode.USAGE) from error
+    with open_office(folder) as (store, keys), store.writing() as tx:
+        kept = keep_terms(tx, keys.tenant_id, terms, now_ms=now_ms())
+    if as_json:
+        print_json({"version": kept.version})
+    else:
+        print_line(f"terms version {kept.version}")
