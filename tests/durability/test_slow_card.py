@@ -33,5 +33,5 @@ def test_a_slow_card_is_waited_for_once_by_all(tmp_path):
 
 
 def test_a_build_in_which_each_waits_for_itself_is_caught(tmp_path):
-    figures, _syncs = busy_hour(tmp_path / "alone", 400, "alone")
+    figures, _syncs = busy_hour(tmp_path / "alone", 200, "alone")
     assert figures["p99_ms"] > GROSS_MS

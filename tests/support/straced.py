@@ -45,7 +45,9 @@ def require_strace() -> None:
 def run_straced(folder: Path, *words: str, inject: str = "", calls: tuple[str, ...] = WRITES) -> Run:
     """Run a module of tests.support under strace; `inject`: as in `strace -e inject=`."""
     log = folder.with_name(f"{folder.name}.strace")
-    command = ["strace", "-f", "--seccomp-bpf", "-q", "-ttt", "-o", str(log), "-e", f"trace={','.join(calls)}"]
+    command = ["strace", "-f", "-q", "-ttt", "-o", str(log), "-e", f"trace={','.join(calls)}"]
+    if "signal=" not in inject:  # with the filter, strace 6 does not stop at a call's entry, and nobody would be killed
+        command.append("--seccomp-bpf")
     if inject:
         command += ["-e", f"inject={inject}"]
     command += [sys.executable, "-m", *words]
