@@ -104,8 +104,16 @@ def open_row(draft: Draft, row: Authorization) -> OpenRow:
         unit=unit,
         amount=sum(part.amount for part in row.parts if part.unit == unit),
         age_ms=max(draft.now.wall_ms - row.at_ms, 0),
-        by=decides(draft, row) if row.state in OPEN else "",
+        by=_by(draft, row),
     )
+
+
+def _by(draft: Draft, row: Authorization) -> str:
+    """Return who decides an open one: policy has its say once, what it left is for staff."""
+    if row.state not in OPEN:
+        return ""
+    by = decides(draft, row)
+    return "staff" if row.state is State.IN_DOUBT and by != "device" and row.id not in draft.site.doubt_due else by
 
 
 def late_rows(draft: Draft) -> tuple[LateRow, ...]:

@@ -53,7 +53,7 @@ def _card(draft: Draft, credential: str) -> Moved | Refused:
 
 
 def _plays_at(draft: Draft, machine: str) -> tuple[OpenRow, ...]:
-    """Return the newest plays of a machine, to find the one a guest speaks of."""
+    """Return the newest plays of a machine or lane, to find the one a guest speaks of."""
     draft.flush()
     found: list[OpenRow] = []
     for (key,) in draft.store.rows("SELECT id FROM authorizations ORDER BY id DESC LIMIT ?", (SEARCHED,)):
@@ -62,7 +62,7 @@ def _plays_at(draft: Draft, machine: str) -> tuple[OpenRow, ...]:
             continue
         whole = authorizations.load(draft.store, row)
         shown = doubts.open_row(draft, whole)
-        if shown.machine == machine:
+        if machine in (shown.machine, shown.lane):
             ended = authorizations.captured(draft.store, whole)
             gone = refund_sums.refunded(draft.store, row.id, ended.parts) if ended else ()
             back = sum(part.amount for part in gone if part.unit == shown.unit)

@@ -131,8 +131,8 @@ class Look(_Act, frozen=True, tag="look"):
     """Ask for a list; moves nothing."""
 
     what: Literal["open", "late", "credit", "boxes", "card", "machine"]
-    credential: CredentialText | Literal[""] = ""
-    machine: Name | Literal[""] = ""
+    credential: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{32})?$")] = ""
+    machine: Annotated[str, msgspec.Meta(pattern="^([a-z0-9][a-z0-9-]{0,31})?$")] = ""
 
 
 Act = (

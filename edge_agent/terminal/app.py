@@ -10,6 +10,7 @@ import msgspec
 import uvicorn
 
 from cloud_sync.mqtt_link import MqttLink, MqttLinkError, MqttSettings
+from edge_agent.terminal.desk_line import DeskLine
 from edge_agent.terminal.hall import Hall
 from edge_agent.terminal.pages import Pages
 from edge_agent.terminal.wording import LANGUAGES
@@ -43,7 +44,8 @@ class AddressInUseError(Exception):
 async def run_terminal(settings: TerminalSettings, on_ready: Callable[[str], None]) -> None:
     """Serve until stopped by SIGINT or SIGTERM. `on_ready` gets the address once the pages answer."""
     hall = Hall(default_language=settings.language, languages=LANGUAGES)
-    app = Pages(hall, default_language=settings.language).app(host=settings.http_host)
+    desk = DeskLine(settings.hub)
+    app = Pages(hall, default_language=settings.language, desk=desk).app(host=settings.http_host)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=GOODBYE_S,
@@ -52,7 +54,7 @@ async def run_terminal(settings: TerminalSettings, on_ready: Callable[[str], Non
     with _listening(settings) as listener:
         host, port = listener.getsockname()[:2]
         async with asyncio.TaskGroup() as group:
-            following = group.create_task(_follow_bus(settings, hall), name="device bus")
+            following = group.create_task(_follow_bus(settings, hall, desk), name="device bus")
             on_ready(f"http://{host}:{port}/")
             await server.serve(sockets=[listener])
             following.cancel()
@@ -68,20 +70,39 @@ def _listening(settings: TerminalSettings) -> socket.socket:
         raise AddressInUseError(message) from error
 
 
-async def _follow_bus(settings: TerminalSettings, hall: Hall) -> None:
+async def _follow_bus(settings: TerminalSettings, hall: Hall, desk: DeskLine) -> None:
     """Keep the hall up to date; a broker that is away or refuses us is tried again for ever; every screen says so."""
     failures = 0
     while True:
         try:
             async with MqttLink(settings.mqtt) as link:
-                await link.subscribe(view_topic(settings.hub, "+"), device_topic(settings.hub, "+", "state"))
+                views, states = view_topic(settings.hub, "+"), device_topic(settings.hub, "+", "state")
+                await link.subscribe(views, states, *desk.filters)
                 hall.set_connected(connected=True)
+                desk.set_connected(connected=True)
                 failures = 0
-                async for message in link.messages():
-                    hall.on_message(message.topic, message.payload, retained=message.retained)
+                await _pump(link, hall, desk)
         except MqttLinkError as error:
             if failures == 0:
                 _log.warning("broker.lost %s", error)
         hall.set_connected(connected=False)
+        desk.set_connected(connected=False)
         await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
         failures += 1
+
+
+async def _pump(link: MqttLink, hall: Hall, desk: DeskLine) -> None:
+    """Take what the bus says, and send what staff ask for, until the link is lost."""
+    sending = asyncio.create_task(_send(link, desk))
+    try:
+        async for message in link.messages():
+            heard = hall.on_message(message.topic, message.payload, retained=message.retained)
+            desk.on_message(message.topic, heard)
+    finally:
+        sending.cancel()
+
+
+async def _send(link: MqttLink, desk: DeskLine) -> None:
+    while True:
+        topic, payload = await desk.next_to_send()
+        await link.publish_soon(topic, payload)

@@ -7,7 +7,7 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from edge_agent.terminal.board import Board, Screen
-from payment_core.bus import DeviceState, View, decode, parse_topic
+from payment_core.bus import DeviceMessage, DeviceState, View, decode, parse_topic
 from payment_core.errors import MalformedMessageError
 
 MAX_LANES: Final = 256
@@ -70,20 +70,21 @@ class Hall:
         for feed in (*self._feeds.values(), *self._asked_for.values()):
             feed.touch()
 
-    def on_message(self, topic: str, payload: bytes, *, retained: bool) -> None:
-        """Take one message of the bus; what is malformed or not ours is counted and left."""
+    def on_message(self, topic: str, payload: bytes, *, retained: bool) -> DeviceMessage | None:
+        """Take one message of the bus and return it; what is malformed or not ours is counted and left."""
         address = parse_topic(topic)
         if address is None:
-            return
+            return None
         try:
             message = decode(address.leaf, payload)
         except MalformedMessageError:
             self.malformed += 1
-            return
+            return None
         if isinstance(message, View):
             self._on_view(address.name, message, retained=retained)
         elif isinstance(message, DeviceState) and (address.name in self.devices or len(self.devices) < MAX_DEVICES):
             self.devices[address.name] = message
+        return message
 
     def may_have(self, lane: str) -> bool:
         """Return whether the hub may have that lane: any, until the bus has named some; then one of those."""

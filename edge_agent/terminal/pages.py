@@ -17,6 +17,8 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from edge_agent.terminal.board import Screen
+from edge_agent.terminal.desk_line import DeskLine
+from edge_agent.terminal.desk_pages import DeskPages
 from edge_agent.terminal.guard import LOCAL_NAME, Guard
 from edge_agent.terminal.hall import Hall, LaneFeed
 from edge_agent.terminal.static_files import StaticTree
@@ -32,7 +34,7 @@ LANE: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 class Pages:
     """The routes over one hall. `default_language` is the venue's; empty: each reader's browser says."""
 
-    def __init__(self, hall: Hall, *, default_language: str) -> None:
+    def __init__(self, hall: Hall, *, default_language: str, desk: DeskLine | None = None) -> None:
         self._hall = hall
         self._default_language = default_language
         self._words = {language: Words(language) for language in LANGUAGES}
@@ -44,6 +46,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._desk = desk
 
     def app(self, *, host: str = LOCAL_NAME) -> Starlette:
         """Return the ASGI application, to be served at `host`."""
@@ -54,10 +57,20 @@ class Pages:
                 Route("/lane/{lane}", self.lane),
                 Route("/lane/{lane}/stream", self.stream),
                 Route("/lane/{lane}/language/{language}", self.pick_language, methods=["POST"]),
+                *self._desk_routes(),
                 self._static.route(),
             ],
             middleware=[Middleware(Guard, host=host)],
         )
+
+    def _desk_routes(self) -> list[Route]:
+        """Return the attendant's pages, where there is a line to the hub for them."""
+        if self._desk is None:
+            return []
+        pages = DeskPages(
+            self._desk, self._hall, words=self._words, templates=self._templates, static=self._static
+        )
+        return pages.routes()
 
     async def lanes(self, request: Request) -> Response:
         """Show all machines of the hub, for whoever sets up a screen."""

@@ -1,4 +1,4 @@
-"""The words of the guest pages: one TOML file per language, read once, asked by dotted keys."""
+"""The words of the pages: two TOML files per language (guests and desk), read once, asked by dotted keys."""
 
 import tomllib
 from collections.abc import Mapping
@@ -40,8 +40,9 @@ def load(language: str) -> dict[str, str]:
     """Return one language's texts by dotted key, such as `reason.not_enough.advice`."""
     if language not in _FILES:
         raise UnknownLanguageError(language)
-    text = resources.files("edge_agent.terminal").joinpath("texts", _FILES[language]).read_text(encoding="utf-8")
-    return dict(_flat(tomllib.loads(text), ""))
+    folder, file = resources.files("edge_agent.terminal").joinpath("texts"), _FILES[language]
+    texts = [folder.joinpath(name).read_text(encoding="utf-8") for name in (file, f"desk_{file}")]
+    return {key: text for part in texts for key, text in _flat(tomllib.loads(part), "")}
 
 
 class Words:
@@ -58,6 +59,10 @@ class Words:
     def reason(self, reason: str, part: str) -> str:
         """Return `word` or `advice` of a decline reason; a reason newer than this page gets the general one."""
         return self._texts.get(f"reason.{reason}.{part}") or self._texts[f"reason.other.{part}"]
+
+    def desk_reason(self, reason: str) -> str:
+        """Return why an act of staff was refused; a reason newer than this page gets the general one."""
+        return self._texts.get(f"desk.reason.{reason}") or self._texts["desk.reason.other"]
 
     def trouble(self, reason: str) -> str:
         """Return what is wrong with a device; what a driver wrote for engineers is in the bridge's log."""

@@ -24,11 +24,17 @@ class Answer:
 
 
 async def ask(
-    app: ASGIApp, path: str, *, method: str = "GET", headers: dict[str, str] | None = None, until: bytes = b""
+    app: ASGIApp,
+    path: str,
+    *,
+    method: str = "GET",
+    headers: dict[str, str] | None = None,
+    until: bytes = b"",
+    body: bytes = b"",
 ) -> Answer:
     """Return the answer; with `until`, hang up as soon as the body holds it (for streams)."""
     answer, gone = Answer(), asyncio.Event()
-    requested = iter([{"type": "http.request", "body": b"", "more_body": False}])
+    requested = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def receive() -> Message:
         for message in requested:

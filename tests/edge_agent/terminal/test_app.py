@@ -5,6 +5,7 @@ import logging
 
 from cloud_sync.mqtt_link import MqttSettings
 from edge_agent.terminal.app import TerminalSettings, _follow_bus
+from edge_agent.terminal.desk_line import DeskLine
 from edge_agent.terminal.hall import Hall
 from tests.cloud_sync.broker import scripted_peer
 
@@ -28,7 +29,8 @@ async def follow(port):
     listener = Listener()
     logger = logging.getLogger("venuehub.terminal")
     logger.addHandler(listener)
-    following = asyncio.create_task(_follow_bus(settings, Hall(default_language="en", languages=("en",))))
+    hall = Hall(default_language="en", languages=("en",))
+    following = asyncio.create_task(_follow_bus(settings, hall, DeskLine("hub-1")))
     try:
         async with asyncio.timeout(20):
             said = await listener.said.get()
