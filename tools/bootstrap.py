@@ -174,12 +174,22 @@ def find_chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+DISK_TOOLS: Final = {"strace": "strace", "mkfs.xfs": "xfsprogs", "mkfs.ext4": "e2fsprogs"}
+"""Program and its package: what tests/durability breaks disks with."""
+
+
 def provide_programs(plan: Plan) -> None:
-    """Install the broker, and Chromium for browser tests, where they are missing and we may; else say what follows."""
+    """Install the broker, and what tests of browsers and disks need, where it is missing and we may; else say so."""
     if find_mosquitto() is None and not (may_use_apt() and apt_install("mosquitto")):
         say("no mosquitto found: using the iotcore wheel as broker. Better: apt-get install mosquitto")
-    wants_browser = plan.mode == "test" and plan.browser and plan.size != "quick"
-    if wants_browser and find_chromium() is None and not (may_use_apt() and apt_install("chromium")):
+    wants_all = plan.mode == "test" and plan.size != "quick"
+    if wants_all:
+        path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+        missing = {package for tool, package in DISK_TOOLS.items() if shutil.which(tool, path=path) is None}
+        for package in sorted(missing):
+            if not (may_use_apt() and apt_install(package)):
+                say(f"no {package} found: tests that break disks will be skipped")
+    if wants_all and plan.browser and find_chromium() is None and not (may_use_apt() and apt_install("chromium")):
         say("no Chromium found: browser tests will be skipped. Install chromium, or say --no-browser")
 
 
