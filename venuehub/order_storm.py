@@ -64,15 +64,18 @@ class OrderStorm:
         """Let somebody do something: a new order, a payment, a refund, a wish, or the channel's own doing."""
         if len(self.made) < self._most and (not self.made or self._dice.randrange(4) == 0):
             self._create()
-        order_id, now_ms = self._dice.choice(self.made), self._clock()
+        # Mostly an order of the moment, for most can happen while it is open; now and then an old one.
+        order_id = self._dice.choice(self.made[-4:] if self._dice.randrange(3) else self.made)
+        now_ms = self._clock()
         match self._dice.randrange(12):
             case 0 | 1 | 2 | 3:
                 self.sandbox.pay(order_id)
             case 4 | 5:
-                amount, refund_id = self._dice.choice((None, 50, 100)), self._dice.randbytes(16)
+                amount, refund_id = self._dice.choice((None, None, 50, 100)), self._dice.randbytes(16)
                 self._pump.carry_out(self.desk.on_refund(now_ms, order_id, refund_id=refund_id, amount=amount))
             case 6 | 7 | 8:
-                act = self._dice.choice((self.sandbox.charge_back, self.sandbox.fail, self.sandbox.say_again))
+                channel = self.sandbox
+                act = self._dice.choice((channel.charge_back, channel.fail, channel.say_again, channel.say_again))
                 act(order_id)
             case _:
                 desk = self.desk

@@ -44,6 +44,7 @@ class Temper(msgspec.Struct, frozen=True, kw_only=True):
     late_request: int = 0
     """the request arrives after we gave up waiting"""
     pays_after_close: int = 0
+    pays_after_fail: int = 0
     wrong_amount: int = 0
     notice_twice: int = 0
     notice_never: int = 0
@@ -54,8 +55,9 @@ class Temper(msgspec.Struct, frozen=True, kw_only=True):
 
 CALM: Final = Temper()
 STORMY: Final = Temper(
-    loses_request=15, loses_answer=20, late_request=10, pays_after_close=40, wrong_amount=20, notice_twice=30,
-    notice_never=25, notice_late=30, refund_slow=20, refund_refused=10,
+    loses_request=15, loses_answer=20, late_request=10, pays_after_close=40, pays_after_fail=60,
+    wrong_amount=25, notice_twice=30, notice_never=25, notice_late=30, refund_slow=20,
+    refund_refused=10,
 )  # fmt: skip
 
 
@@ -178,7 +180,7 @@ class Sandbox:
             return False
         order.state = "failed"
         self._notify(order_id, Failed("the bank refused"))
-        self._perhaps_paid_after_all(order_id, order)
+        self._perhaps_paid_after_all(order_id, order, self.temper.pays_after_fail)
         return True
 
     def charge_back(self, order_id: bytes) -> bool:
@@ -254,11 +256,11 @@ class Sandbox:
 
     def _shut(self, order_id: bytes, order: Account) -> None:
         order.state = "closed"
-        self._perhaps_paid_after_all(order_id, order)
+        self._perhaps_paid_after_all(order_id, order, self.temper.pays_after_close)
 
-    def _perhaps_paid_after_all(self, order_id: bytes, order: Account) -> None:
+    def _perhaps_paid_after_all(self, order_id: bytes, order: Account, percent: int) -> None:
         """Let money come although we were told it never would: the guest had confirmed just before the end."""
-        if self._happens(self.temper.pays_after_close):
+        if self._happens(percent):
             self._after(lambda: self._take(order_id, order))
 
     def _take(self, order_id: bytes, order: Account) -> None:
