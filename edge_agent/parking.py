@@ -61,11 +61,15 @@ class Parking:
 
     def has_event(self, fact: FromDevice) -> bool:
         """Say whether this very event waits already."""
+        if not self.waits:
+            return False
         key = (fact.device, fact.event.epoch, fact.event.seq)
         return any((tap.reader, tap.event_epoch, tap.event_seq) == key for tap in self._taps())
 
     def take_bounce(self, draft: Draft, tap: Tap) -> bool:
         """Answer a card that bounced at the reader where its first tap waits: with nothing of its own."""
+        if not self.waits:
+            return False
         if not any((waits.reader, waits.credential_id) == (tap.reader, tap.credential_id) for waits in self._taps()):
             return False
         authorizations.mark_wish(draft.store, tap.reader, tap.event_epoch, tap.event_seq, taps.NO_ANSWER)
