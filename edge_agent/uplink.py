@@ -41,6 +41,7 @@ from cloud_sync.upload_effects import (
 )
 from cloud_sync.uploader import Uploader
 from edge_agent.ledger.reader import LedgerReader
+from edge_agent.ledger.store import LedgerDamagedError
 from edge_agent.log_lines import log
 from edge_agent.messages import (
     AskFullList,
@@ -60,6 +61,7 @@ from edge_agent.messages import (
     ReceiptTaken,
 )
 from edge_agent.messages import Moment as VenueMoment
+from payment_core.errors import DECODE_FAULTS
 
 TICK_S: Final = 0.5
 """How often rows are gathered into a batch: one seal for all entries of half a second."""
@@ -280,9 +282,15 @@ async def _send(link: MqttLink, letter: Publish) -> None:
 
 
 def kept_trust(reader: LedgerReader) -> Trust | None:
-    """Return the newest trust document that the ledger keeps, verified when it came; None before the first."""
-    rows = reader.rows("SELECT content FROM documents WHERE name = ?", (TRUST,))
-    return msgspec.json.decode(rows[0][0], type=Trust) if rows else None
+    """Return the newest trust document that the ledger keeps, verified when it came.
+
+    None before the first, and where a damaged ledger cannot be read: then the keys of the enrolment count.
+    """
+    try:
+        rows = reader.rows("SELECT content FROM documents WHERE name = ?", (TRUST,))
+        return msgspec.json.decode(rows[0][0], type=Trust) if rows else None
+    except (LedgerDamagedError, TypeError, *DECODE_FAULTS):
+        return None
 
 
 def _trust_state(identity: HubIdentity, kept: Trust | None) -> TrustState:

@@ -30,5 +30,5 @@ def sell_until_killed(folder: Path, run: int, lines: int) -> tuple[list[str], fl
         said += [child.stdout.readline() for _ in range(lines)]
         child.kill()
         said += child.stdout.readlines()
-    assert said[0] == "ready\n"
+    assert said[0] == "ready\n", said
     return [line for line in said if line.endswith("\n")], ready_s
