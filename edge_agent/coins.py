@@ -5,10 +5,11 @@ from typing import Final
 from edge_agent.draft import Draft, Spot
 from edge_agent.intake import Intake, bring_in
 from edge_agent.ledger.authorizations import Authorization
-from edge_agent.messages import Show
-from edge_agent.plays import hold_and_command, view_of
+from edge_agent.messages import FromDevice, Show
+from edge_agent.plays import hold_and_command
 from edge_agent.quotes import Quote
-from payment_core.journal import Actor, Held, Part, Source, Tender
+from edge_agent.views import view_of
+from payment_core.journal import Actor, Held, Part, Source, Tender, TicketsKept
 from payment_core.money import Money
 from payment_core.policy import Lane
 
@@ -24,6 +25,11 @@ _TAKE_FROM: Final = {
     True: "UPDATE coin_credit SET amount = amount - ? WHERE lane = ? AND unit = ?",
     False: "UPDATE won_credit SET amount = amount - ? WHERE lane = ? AND unit = ?",
 }
+
+
+TICKET: Final = "ticket"
+OWNER_MS: Final = 120_000
+"""How long who played last at a lane owns the tickets that come out there."""
 
 
 def add(draft: Draft, lane: Lane, amount: int) -> None:
@@ -81,15 +87,37 @@ def claim(
     """Move what lies at a lane to an account; the caller has looked at the cap."""
     money = unit == draft.site.currency
     draft.store.execute(_TAKE_FROM[money], (amount, lane.id, unit))
-    source, place = (Source.LANE_CREDIT, lane.id) if money else (Source.WON, lane.machine)
-    what = Intake(account_id, unit, amount, source, place, intake_id, staff=staff)
+    source = Source.LANE_CREDIT if money else Source.KEPT_TICKETS
+    what = Intake(account_id, unit, amount, source, lane.id, intake_id, staff=staff)
     bring_in(draft, what, lane=lane)
+    _note_claim(draft, account_id, unit, amount)
+
+
+def _note_claim(draft: Draft, account_id: bytes, unit: str, amount: int) -> None:
     day = _this_day(draft)
     draft.store.execute("DELETE FROM claimed WHERE day < ?", (day,))
     draft.store.execute(
         "INSERT INTO claimed(day, account_id, unit, amount) VALUES (?, ?, ?, ?) "
         "ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
         (day, account_id, unit, amount),
+    )
+
+
+def won(draft: Draft, lane: Lane, fact: FromDevice, count: int) -> None:
+    """Book tickets that came out at a lane: to who played last there a moment ago, or as credit that waits there."""
+    player = draft.site.last_player.get(lane.id)
+    owner = player.account_id if player and draft.now.boottime_ms - player.at_ms <= OWNER_MS else None
+    if owner is not None and may_claim(draft, owner, TICKET, count):
+        what = Intake(owner, TICKET, count, Source.WON, lane.machine, draft.new_id())
+        bring_in(draft, what, lane=lane)
+        _note_claim(draft, owner, TICKET, count)
+        return
+    header = draft.header(Spot(Actor.DEVICE, Tender.NONE, lane))
+    draft.journal(TicketsKept(1, header, fact.device, fact.event.epoch, fact.event.seq, TICKET, count))
+    draft.store.execute(
+        "INSERT INTO won_credit(lane, unit, amount, since_ms) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+        "amount = amount + excluded.amount, since_ms = excluded.since_ms",
+        (lane.id, TICKET, count, draft.now.wall_ms),
     )
 
 

@@ -25,8 +25,8 @@ from payment_core.desk import (
     SellCard,
     SettleDoubt,
     TakeWon,
-    TestPlay,
     TopUp,
+    TryMachine,
 )
 from payment_core.identifiers import uuid_text
 
@@ -117,14 +117,12 @@ def _may_not(draft: Draft, fact: StaffActed) -> Refused | None:
 def _carry_out(draft: Draft, fact: StaffActed) -> Moved | Refused:
     try:
         match fact.act:
-            case SettleDoubt() | Refund() | Cancel():
+            case SettleDoubt() | Refund() | Cancel() | TryMachine():
                 return play_acts.carry_out(draft, fact.act, fact)
             case TopUp() | TakeWon() | ClaimCredit() | PayOut() | CountBox():
                 return money_acts.carry_out(draft, fact.act, fact)
             case SellCard() | ReplaceCard() | BlockCard():
                 return card_acts.carry_out(draft, fact.act, fact.staff)
-            case TestPlay():
-                return Refused("not_built")
             case Look():
                 return looks.look(draft, fact.act)
             case _:

@@ -12,8 +12,8 @@ from edge_agent.lease_keeper import give_back, shed
 from edge_agent.ledger import leases, outbox
 from edge_agent.messages import CloseOrdered, FromDevice, Input, Log, Show
 from edge_agent.parking import Parking
-from edge_agent.plays import view_of
 from edge_agent.site import CLOSED, CLOSING
+from edge_agent.views import view_of
 from payment_core.journal import Actor, EpochClosed, Tender
 
 LOOK_MS: Final = 1_000

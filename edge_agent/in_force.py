@@ -12,8 +12,8 @@ from edge_agent.ledger import documents
 from edge_agent.ledger.documents import Waiting
 from edge_agent.ledger.store import Store
 from edge_agent.messages import DocumentArrived, Log
-from edge_agent.plays import show_idle
 from edge_agent.site import DocumentRefused, Site, read_document
+from edge_agent.views import show_idle
 from payment_core.journal import TimeQuality
 
 WAITING_LIMIT: Final = 8

@@ -47,7 +47,7 @@ def note_brought_in(draft: Draft, seq: int, amount: int) -> None:
 
 def bring_in(draft: Draft, intake: Intake, *, lane: Lane | None = None) -> BroughtIn:
     """Book it, with what is given for it; the caller has looked at the cap and at the guest's card."""
-    kind = LotKind.WON if intake.source is Source.WON else LotKind.PAID
+    kind = LotKind.WON if intake.source in (Source.WON, Source.KEPT_TICKETS) else LotKind.PAID
     lot = Lot(draft.new_id(), kind, draft.now.wall_ms, None, CHANNEL, uuid_text(intake.intake_id))
     epoch = draft.site.epoch
     parts = (Part(intake.unit, intake.amount, epoch, lot.lot),)

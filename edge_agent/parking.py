@@ -14,8 +14,8 @@ from edge_agent.draft import Draft
 from edge_agent.ledger import authorizations
 from edge_agent.messages import AskLease, FromDevice, Show
 from edge_agent.peer_messages import ToPeer
-from edge_agent.plays import view_of
 from edge_agent.taps import Tap
+from edge_agent.views import view_of
 
 PARKED_LIMIT: Final = 64
 """Taps that wait at one time; beyond it a tap is decided with what is here."""

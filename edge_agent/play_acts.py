@@ -4,19 +4,19 @@ from typing import assert_never
 
 from edge_agent import plays, refunds
 from edge_agent.acts import Moved, Refused
-from edge_agent.draft import Draft
+from edge_agent.draft import Draft, Spot
 from edge_agent.ledger import authorizations, refund_sums
 from edge_agent.ledger.authorizations import Authorization
 from edge_agent.plays import Why
 from edge_agent.refunds import RefundRefused
 from edge_agent.staff_messages import StaffActed
 from payment_core.authorization import State
-from payment_core.desk import Act, Cancel, PayOut, Refund, SettleDoubt, TopUp
+from payment_core.desk import Act, Cancel, PayOut, Refund, SettleDoubt, TopUp, TryMachine
 from payment_core.identifiers import uuid_bytes
-from payment_core.journal import Cause
+from payment_core.journal import Actor, Cause, Held, Tender
 
 
-def carry_out(draft: Draft, act: SettleDoubt | Refund | Cancel, fact: StaffActed) -> Moved | Refused:
+def carry_out(draft: Draft, act: SettleDoubt | Refund | Cancel | TryMachine, fact: StaffActed) -> Moved | Refused:
     """Do what is asked with a play."""
     match act:
         case SettleDoubt():
@@ -25,6 +25,8 @@ def carry_out(draft: Draft, act: SettleDoubt | Refund | Cancel, fact: StaffActed
             return refund(draft, act, fact)
         case Cancel():
             return cancel(draft, act, fact.staff)
+        case TryMachine():
+            return test_play(draft, act)
         case _:
             assert_never(act)
 
@@ -102,3 +104,22 @@ def cancel(draft: Draft, act: Cancel, staff: str) -> Moved | Refused:
         return Refused("not_held")
     plays.cancel(draft, row, Why(Cause.STAFF, staff, act.note))
     return Moved(row.amount, draft.site.currency)
+
+
+def test_play(draft: Draft, act: TryMachine) -> Moved | Refused:
+    """Let a machine give one credit at nobody's cost: held, told and captured like any play, with nothing in it."""
+    lane = draft.site.lanes.get(act.lane)
+    if lane is None:
+        return Refused("unknown_lane")
+    if not draft.site.ready(lane.output):
+        return Refused("machine_off")
+    if any(row.lane == lane.id for row in draft.open_ones()):
+        return Refused("machine_busy")
+    spot = Spot(Actor.STAFF, Tender.TEST, lane, draft.new_id())
+    header = draft.header(spot)
+    expires_ms = draft.now.wall_ms + draft.site.risk.hold_ms
+    held = Held(
+        1, header, (), None, None, None, lane.output, draft.site.epoch, header.seq, expires_ms, right=plays.TEST_PLAY
+    )
+    plays.hold_and_command(draft, held, spot, credits=1)
+    return Moved()

@@ -8,9 +8,9 @@ from edge_agent.draft import Draft, Spot
 from edge_agent.ledger import authorizations, documents, leases, notices
 from edge_agent.ledger.authorizations import Authorization, AuthorizationRow
 from edge_agent.messages import Answered, Log, Send, Show
-from edge_agent.site import read_document
+from edge_agent.site import Player, read_document
+from edge_agent.views import idle_view, view_of
 from payment_core.authorization import FINAL, State, Step
-from payment_core.bus import View
 from payment_core.commands import PulseCredit, make_command
 from payment_core.identifiers import uuid_text
 from payment_core.journal import (
@@ -28,7 +28,6 @@ from payment_core.journal import (
     Voided,
 )
 from payment_core.money import Money
-from payment_core.policy import Lane
 from payment_core.pricing import PriceList, tax_in
 from payment_core.recovery import STEP_OF_OUTCOME, can_tell
 
@@ -54,6 +53,8 @@ def hold_and_command(draft: Draft, held: Held, spot: Spot, *, credits: int) -> N
         held.header.seq,
     )  # fmt: skip
     authorizations.insert(draft.store, row)
+    if held.account_id is not None:
+        draft.site.last_player[spot.lane.id] = Player(held.account_id, now.boottime_ms)
     body = PulseCredit(credits=credits)
     ttl_ms = draft.site.risk.hold_ms
     command = make_command(body, command_id=uuid_text(row.id), seq=command_seq, boot_id=boot_id, ttl_ms=ttl_ms)
@@ -71,6 +72,10 @@ def ask(draft: Draft, row: Authorization) -> None:
     draft.effect(Send(row.device, question))
     if row.state is not State.COMMANDED:
         draft.site.ask_again(row.id, draft.now.boottime_ms + ASK_AGAIN_MS)
+
+
+TEST_PLAY: Final = "test"
+"""The right under which staff let a machine play at nobody's cost."""
 
 
 class Why(msgspec.Struct, frozen=True):
@@ -94,6 +99,8 @@ class Why(msgspec.Struct, frozen=True):
 def spot_of(draft: Draft, row: Authorization, actor: Actor) -> Spot:
     """Return the header facts of a step that an authorization takes later."""
     tender = Tender.PURSE if row.account_id is not None else Tender.CASH
+    if row.right == TEST_PLAY:
+        tender = Tender.TEST
     lane = draft.site.lanes.get(row.lane) if row.lane else None
     return Spot(actor, tender, lane, row.id, row.tax_code, stamp=row.stamp)
 
@@ -272,45 +279,3 @@ def show_end(draft: Draft, row: Authorization, state: str) -> None:
         put_back = row.amount if state == "voided" else 0
         view = msgspec.structs.replace(view, balance_after=left, put_back=put_back)
     draft.effect(Show(lane.id, view))
-
-
-def view_of(draft: Draft, lane: Lane, state: str, cost: Money | None, *, reason: str = "") -> View:
-    """Return what a lane shows; `cost` None: no price is known."""
-    return msgspec.convert(
-        {
-            "state": state,
-            "at_ms": draft.now.wall_ms,
-            "unit": cost.unit if cost else draft.site.currency,
-            "price": cost.minor if cost else 0,
-            "machine": lane.name or lane.machine,
-            "reason": reason,
-            "offline": not draft.site.office_up,
-        },
-        View,
-    )
-
-
-def show_idle(draft: Draft, *, only_new_prices: bool = False) -> None:
-    """Show every lane where nothing is under way what the next tap costs; a busy one keeps what it shows."""
-    busy = {authorization.lane for authorization in draft.open_ones()}
-    for lane in draft.site.lanes.values():
-        if lane.id in busy:
-            continue
-        known = draft.site.shown.price(lane.id)
-        view = idle_view(draft, lane)
-        if not (only_new_prices and known in (None, view.price)):
-            draft.effect(Show(lane.id, view))
-
-
-def follow_the_clock(draft: Draft) -> None:
-    """Once a minute: a price band may have begun or ended."""
-    if draft.now.local != draft.site.shown_at:
-        draft.site.shown_at = draft.now.local
-        show_idle(draft, only_new_prices=True)
-
-
-def idle_view(draft: Draft, lane: Lane) -> View:
-    """Return what a lane shows while nobody plays: the price of the next tap, which is honoured from now on."""
-    quote = draft.site.quote(lane, draft.now.local)
-    draft.site.shown.note(lane.id, quote, draft.now.boottime_ms)
-    return view_of(draft, lane, "idle", quote.price.shown if quote else None)

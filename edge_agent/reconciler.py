@@ -1,6 +1,6 @@
 """After a start: what becomes of each authorization that still owes an answer (payment_core.recovery has the table)."""
 
-from edge_agent import plays
+from edge_agent import plays, views
 from edge_agent.draft import Draft
 from edge_agent.ledger import authorizations
 from edge_agent.messages import Log
@@ -22,7 +22,7 @@ def at_start(draft: Draft) -> None:
                 draft.site.wait_for(row.id, draft.now.boottime_ms + draft.site.risk.answer_ms)
             case AtStart.ASK:
                 draft.site.ask_again(row.id, draft.now.boottime_ms + draft.site.risk.answer_ms)
-    plays.show_idle(draft)
+    views.show_idle(draft)
     if rows:
         draft.effect(Log("till.reconciling", {"open": len(rows)}))
 

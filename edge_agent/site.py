@@ -46,6 +46,13 @@ class Sold(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class Player(msgspec.Struct, frozen=True):
+    """Who played last at a lane, and when (boottime ms)."""
+
+    account_id: bytes
+    at_ms: int
+
+
 class Site:
     """Configuration and device state, never money. `apply` is the one function that puts a document in force."""
 
@@ -92,6 +99,7 @@ class Site:
         self.staff = StaffDocument(version=0)
         self.staff_told = self.staff
         self.desk_of_reader: dict[str, Desk] = {}
+        self.last_player: dict[str, Player] = {}
         self.doubt_due: dict[bytes, int] = {}
         """Doubts, and when (boottime) policy looks at each; staff's own are not in it any more."""
         self.cannot_tell: set[bytes] = set()

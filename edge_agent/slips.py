@@ -17,9 +17,10 @@ from edge_agent.ledger import leases, since_receipt
 from edge_agent.ledger.leases import LeasePlace
 from edge_agent.ledger.store import Store
 from edge_agent.messages import FromDevice, Log, Show
-from edge_agent.plays import hold_and_command, view_of
+from edge_agent.plays import hold_and_command
 from edge_agent.quotes import Quote
 from edge_agent.slip_messages import SlipShown
+from edge_agent.views import view_of
 from payment_core.events import WISH_LIFE_MS, CodeScanned
 from payment_core.identifiers import uuid_text
 from payment_core.journal import Actor, Captured, Expired, Held, Part, SlipTaken, Tender, Voided

@@ -11,10 +11,11 @@ from edge_agent.ledger.authorizations import AuthorizationRow
 from edge_agent.ledger.leases import LeaseRow
 from edge_agent.ledger.uses import RightUse
 from edge_agent.messages import Show
-from edge_agent.plays import hold_and_command, view_of
+from edge_agent.plays import hold_and_command
 from edge_agent.site import Sold
 from edge_agent.step_up import Factor
 from edge_agent.tap_facts import Case, counts_cards, has_hub_caps
+from edge_agent.views import view_of
 from payment_core.authorization import State
 from payment_core.bus import View
 from payment_core.checks import cost_of

@@ -8,11 +8,11 @@ from edge_agent.draft import Draft
 from edge_agent.ledger import authorizations, cache, office_facts
 from edge_agent.ledger.authorizations import AuthorizationRow, WishMark
 from edge_agent.messages import AskLease, FromDevice, Log, Show
-from edge_agent.plays import idle_view, view_of
 from edge_agent.step_up import ANYBODY, Factor
 from edge_agent.tap_facts import Tap, look_up
 from edge_agent.tap_hold import decline, hold
 from edge_agent.tap_proof import known_id, prove
+from edge_agent.views import idle_view, view_of
 from payment_core.authorization import State
 from payment_core.decision import Approved, Declined, decide
 from payment_core.events import WISH_LIFE_MS, CredentialPresented

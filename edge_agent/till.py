@@ -23,6 +23,7 @@ from edge_agent import (
     slips,
     taps,
     values,
+    views,
 )
 from edge_agent.acceptors import Acceptors
 from edge_agent.draft import Draft, Spot
@@ -68,6 +69,7 @@ from payment_core.events import (
     CredentialRemoved,
     CreditDelivered,
     EventsLost,
+    TicketsWon,
     event_body,
 )
 from payment_core.identifiers import uuid_bytes
@@ -186,7 +188,7 @@ class Till:
             case OfficeLink():
                 if fact.up != self._site.office_up:
                     self._site.office_up = fact.up
-                    plays.show_idle(draft)
+                    views.show_idle(draft)
             case _:
                 assert_never(fact)
 
@@ -201,6 +203,8 @@ class Till:
                     values.on_coin(draft, fact, body)
                 case EventsLost():
                     values.on_events_lost(draft, fact, body)
+                case TicketsWon():
+                    values.on_tickets(draft, fact, body)
                 case CreditDelivered():
                     values.on_credit(draft, fact, body)
                 case CodeScanned():
@@ -233,7 +237,7 @@ class Till:
     def _pass_time(self, draft: Draft) -> None:
         now_ms = draft.now.boottime_ms
         self._site.list_age.keep(self._store, draft.now)
-        plays.follow_the_clock(draft)
+        views.follow_the_clock(draft)
         self._parking.pass_time(draft)
         self._neighbours.pass_time(draft, before_seq=self._tail.seq)
         doubts.pass_time(draft)

@@ -14,7 +14,7 @@ from edge_agent.site import Heard
 from payment_core.authorization import State
 from payment_core.bus import Booked
 from payment_core.errors import MalformedMessageError
-from payment_core.events import CoinInserted, CreditDelivered, EventsLost
+from payment_core.events import CoinInserted, CreditDelivered, EventsLost, TicketsWon
 from payment_core.identifiers import uuid_bytes
 from payment_core.journal import Actor, Cause, CoinBooked, Tampered, Tender
 from payment_core.policy import Lane
@@ -68,6 +68,21 @@ def on_coin(draft: Draft, fact: FromDevice, body: CoinInserted) -> None:
         coins.play(draft, lane)
     _mark(draft, fact, counter=body.counter)
     draft.effect(SayBooked(fact.device, _booked(fact, body.counter)))
+
+
+def on_tickets(draft: Draft, fact: FromDevice, body: TicketsWon) -> None:
+    """Tickets came out: they are who played last here, where the venue allows that (BUS-4), else they wait here."""
+    lane = draft.site.lane_of_device.get(fact.device)
+    if not _in_turn(draft, fact):
+        return
+    if lane is None or not body.count:
+        _tamper(draft, fact, lane, count=body.count)
+    else:
+        coins.won(draft, lane, fact, body.count)
+    mark = _marked(draft, fact)
+    counter = mark.counter if mark else NO_COUNTER
+    _mark(draft, fact, counter=counter)
+    draft.effect(SayBooked(fact.device, _booked(fact, counter)))
 
 
 def on_events_lost(draft: Draft, fact: FromDevice, body: EventsLost) -> None:

@@ -120,7 +120,7 @@ class CountBox(_Act, frozen=True, tag="count_box"):
     unit: Unit = ""
 
 
-class TestPlay(_Act, frozen=True, tag="test_play"):
+class TryMachine(_Act, frozen=True, tag="test_play"):
     """Let a machine give one credit at nobody's cost: held, captured and taken back under tender `test`."""
 
     lane: Name
@@ -137,7 +137,7 @@ class Look(_Act, frozen=True, tag="look"):
 
 Act = (
     SettleDoubt | Refund | Cancel | TopUp | TakeWon | ClaimCredit | PayOut | SellCard | ReplaceCard | BlockCard
-    | CountBox | TestPlay | Look
+    | CountBox | TryMachine | Look
 )  # fmt: skip
 ActName = Literal[
     "settle_doubt", "refund", "cancel", "top_up", "take_won", "claim_credit", "pay_out", "sell_card", "replace_card",

@@ -72,6 +72,12 @@ class EventsLost(msgspec.Struct, frozen=True):
     count: Count
 
 
+class TicketsWon(msgspec.Struct, frozen=True):
+    """A machine gave `count` tickets: the hub writes them to who played last there, or keeps them for their owner."""
+
+    count: Count
+
+
 class CreditDelivered(msgspec.Struct, frozen=True):
     """A command was carried out to its end: `credits` pulses (or units) left the output for command `id`."""
 
@@ -79,9 +85,9 @@ class CreditDelivered(msgspec.Struct, frozen=True):
     credits: Count
 
 
-VALUE_EVENTS: Final = frozenset({"CoinInserted", "EventsLost", "CreditDelivered"})
+VALUE_EVENTS: Final = frozenset({"CoinInserted", "EventsLost", "TicketsWon", "CreditDelivered"})
 
-Body = CredentialPresented | CredentialRemoved | CodeScanned | CoinInserted | EventsLost | CreditDelivered
+Body = CredentialPresented | CredentialRemoved | CodeScanned | CoinInserted | EventsLost | TicketsWon | CreditDelivered
 
 _BODIES: Final[dict[str, type[Body]]] = {
     "CredentialPresented": CredentialPresented,
@@ -89,6 +95,7 @@ _BODIES: Final[dict[str, type[Body]]] = {
     "CodeScanned": CodeScanned,
     "CoinInserted": CoinInserted,
     "EventsLost": EventsLost,
+    "TicketsWon": TicketsWon,
     "CreditDelivered": CreditDelivered,
 }
 _DECODERS: Final = {kind: msgspec.json.Decoder(body) for kind, body in _BODIES.items()}

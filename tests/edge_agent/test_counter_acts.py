@@ -3,9 +3,10 @@
 import pytest
 
 from edge_agent.ledger.entries import read_tail
-from edge_agent.messages import BatchSealed, ReceiptTaken
+from edge_agent.messages import BatchSealed, DeviceIs, ReceiptTaken
 from edge_agent.staff_messages import PinRefused, StaffLocked
 from payment_core.accounts import Kind
+from payment_core.bus import DeviceState
 from payment_core.desk import (
     BlockCard,
     Cancel,
@@ -17,8 +18,21 @@ from payment_core.desk import (
     SellCard,
     TakeWon,
     TopUp,
+    TryMachine,
 )
-from payment_core.journal import BoxCounted, BroughtIn, CardSold, CredentialReplaced, LotKind, PaidOutHere, Source
+from payment_core.events import TicketsWon
+from payment_core.journal import (
+    BoxCounted,
+    BroughtIn,
+    Captured,
+    CardSold,
+    CredentialReplaced,
+    LotKind,
+    PaidOutHere,
+    Source,
+    Tender,
+    TicketsKept,
+)
 from payment_core.staff_policy import Quota, TopUpGift
 from tests.support.desk import DRAWER, DeskHall, card_text, staff_document
 from tests.support.hall import commands, logged, the_command, the_view
@@ -250,3 +264,55 @@ def test_no_act_ever_tells_a_device_anything(hall):
     hall.wait(1_000, hall.tap("card-7"))
     hall.act(top_up())
     assert commands(hall.effects) == []
+
+
+def tickets(hall, count, *, lane=1):
+    return hall.event(f"acceptor-{lane}", TicketsWon(count))
+
+
+def test_tickets_are_kept_at_their_machine_unless_the_venue_lets_them_go(hall):
+    hall.step(tickets(hall, 12))
+    entry = entries(hall.store)[-1]
+    assert isinstance(entry, TicketsKept)
+    assert [(row.place, row.unit, row.amount, row.kind) for row in hall.act(Look("credit")).sums] == [
+        ("lane-1", "ticket", 12, "won")
+    ]
+    claim = ClaimCredit(card_text("card-7"), "lane-1", "ticket")
+    assert hall.act(claim).reason == "credit_to_account"
+    hall.step(staff_document(2, credit_to_account=100))
+    assert hall.act(claim).amount == 12
+    assert hall.act(claim).reason == "nothing_left"
+    assert (hall.balance("card-7", "ticket"), balance_of(hall.store, Kind.TICKETS, "lane-1")) == (12, 0)
+    assert faults_of(hall.store) == []
+
+
+def test_tickets_are_who_played_last_there_for_a_while_and_up_to_the_days_cap(hall):
+    hall.step(staff_document(2, credit_to_account=20), hall.lease("card-7", 1_000))
+    hall.step(hall.delivered(the_command(hall.wait(1_000, hall.tap("card-7")))))
+    won = tickets(hall, 15)
+    hall.step(won)
+    hall.step(won)
+    assert hall.balance("card-7", "ticket") == 15
+    hall.step(tickets(hall, 15))
+    assert hall.balance("card-7", "ticket") == 15, "15 more would be 30 of 20 today"
+    hall.step(staff_document(3, credit_to_account=500))
+    hall.wait(120_001, tickets(hall, 1))
+    assert hall.balance("card-7", "ticket") == 15, "nobody knows whose they are any more"
+    assert balance_of(hall.store, Kind.TICKETS, "lane-1") == 16
+    assert faults_of(hall.store) == []
+
+
+def test_staff_let_a_machine_play_once_at_nobodys_cost(hall):
+    reply = hall.act(TryMachine("lane-1", "new coin line"))
+    assert reply.outcome == "done"
+    command = the_command(hall.effects)
+    assert hall.act(TryMachine("lane-1")).reason == "machine_busy"
+    hall.step(hall.delivered(command))
+    captured = entries(hall.store)[-1]
+    assert isinstance(captured, Captured)
+    assert (captured.parts, captured.header.tender) == ((), Tender.TEST)
+    assert balance_of(hall.store, Kind.REVENUE, "racer-1") == 0
+    hall.step(DeviceIs("coin-1", DeviceState("offline", 0)))
+    assert hall.act(TryMachine("lane-1")).reason == "machine_off"
+    assert hall.act(TryMachine("lane-9")).reason == "unknown_lane"
+    assert faults_of(hall.store) == []

@@ -18,7 +18,16 @@ from payment_core.bus import (
     parse_topic,
     view_topic,
 )
-from payment_core.commands import COMMAND_KINDS, Accept, Command, Identify, PulseCredit, Result, command_body, make_command
+from payment_core.commands import (
+    COMMAND_KINDS,
+    Accept,
+    Command,
+    Identify,
+    PulseCredit,
+    Result,
+    command_body,
+    make_command,
+)
 from payment_core.errors import MalformedMessageError
 from payment_core.events import (
     EVENT_KINDS,
@@ -29,6 +38,7 @@ from payment_core.events import (
     CreditDelivered,
     Event,
     EventsLost,
+    TicketsWon,
     event_body,
     is_value_event,
     make_event,
@@ -45,6 +55,7 @@ BODIES = [
     (CodeScanned("VH1:0"), b'{"text":"VH1:0"}'),
     (CoinInserted(5, 7), b'{"position":5,"counter":7}'),
     (EventsLost(2), b'{"count":2}'),
+    (TicketsWon(12), b'{"count":12}'),
     (CreditDelivered(ID, 1), b'{"id":"%s","credits":1}' % ID.encode()),
 ]
 MESSAGES = [
@@ -68,7 +79,9 @@ def test_an_events_body_and_its_bytes(body, raw):
 def test_every_event_and_command_kind_has_a_row():
     assert {type(body).__name__ for body, _raw in BODIES} == set(EVENT_KINDS)
     assert set(COMMAND_KINDS) == {"PulseCredit", "Identify", "Accept"}
-    assert [kind for kind in EVENT_KINDS if is_value_event(kind)] == ["CoinInserted", "EventsLost", "CreditDelivered"]
+    assert [kind for kind in EVENT_KINDS if is_value_event(kind)] == [
+        "CoinInserted", "EventsLost", "TicketsWon", "CreditDelivered",
+    ]
 
 
 @pytest.mark.parametrize("body", [PulseCredit(3), Identify(), Identify(9), Accept(on=False)])

@@ -29,6 +29,7 @@ from payment_core.events import (
     CredentialRemoved,
     CreditDelivered,
     EventsLost,
+    TicketsWon,
     make_event,
 )
 from tests.support.tree import ROOT
@@ -41,6 +42,7 @@ EVENTS = [
     CredentialRemoved(uid="04A1B2C3D4E580"),
     CoinInserted(position=5, counter=7),
     EventsLost(count=2),
+    TicketsWon(count=12),
     CreditDelivered(id="0" * 36, credits=1),
 ]
 ID = "0198a000-0000-7000-8000-000000000001"
