@@ -89,7 +89,7 @@ def follow_chain(store: Reads, known: Tail, *, piece: int = 500) -> Iterator[Cha
 def _fault_of(found: int, record: bytes, stored: bytes, *, expected: int, previous: bytes) -> str:
     if found != expected:
         return "missing"
-    if not isinstance(record, bytes) or chain_hash(previous, record) != stored:
+    if chain_hash(previous, record) != stored:
         return "hash"
     try:
         entry = decode_entry(record)

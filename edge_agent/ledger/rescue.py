@@ -91,7 +91,7 @@ class Rescue(LedgerReader):
             try:
                 piece = next(follow_chain(self, known, piece=most), None)
                 return super().records(after_seq, min(most, piece.entries)) if piece else []
-            except LedgerDamagedError:
+            except (LedgerDamagedError, *UNREADABLE):
                 most //= 2  # the page that cannot be read may lie further on
         return []
 
