@@ -88,7 +88,8 @@ def test_a_refund_with_other_content_under_its_id_is_refused_and_alarmed(office)
 
 def test_only_what_is_in_the_purse_goes_back(office):
     office.top_up(1_000)
-    assert do(office, pay_out, refund(1_001)) == Refused("1001 CNY cannot go back: 1000 of this payment are in the purse")
+    why = "1001 CNY cannot go back: 1000 of this payment are in the purse"
+    assert do(office, pay_out, refund(1_001)) == Refused(why)
     office.lease()
     assert do(office, pay_out, refund()) == Refused("0 CNY cannot go back: 0 of this payment are in the purse")
     unknown = msgspec.structs.replace(refund(), payment_id="p9")

@@ -3,9 +3,11 @@
 import msgspec
 import pytest
 
-from back_office.ledger import guest_book
+from back_office.ledger import guest_book, hub_steps
 from back_office.ledger.desk import Desk
 from back_office.ledger.findings import Finding
+from back_office.ledger.lease_book import LeaseMove
+from back_office.ledger.passing import Judgement
 from back_office.ledger.terms import DAY_MS
 from back_office.store import grants
 from payment_core.accounts import Kind
@@ -277,3 +279,21 @@ def test_mutant_a_lease_that_is_reclaimed_by_time_is_found(halls, monkeypatch):
 
 def test_a_finding_names_the_hub_it_is_about():
     assert Finding("overclaim", "text").hub_id == b""
+
+
+def test_mutant_a_voucher_that_is_booked_twice_is_found(halls, monkeypatch):
+    monkeypatch.setattr(hub_steps, "judge_voucher", lambda *_, **__: Judgement("taken"))
+    with pytest.raises(AssertionError):
+        test_a_voucher_is_taken_once(halls)
+
+
+def test_mutant_a_return_that_is_credited_beyond_the_lease_is_found(halls, monkeypatch):
+    def trusting(row, amount):
+        after = msgspec.structs.replace(row, moved=row.moved + amount)
+        return LeaseMove(after, amount, 0)
+
+    monkeypatch.setattr(hub_steps, "hand_back", trusting)
+    halls.hub.returned(1_200)
+    send(halls, halls.hub)
+    # The lease cannot have less than nothing left: the batch is parked, and nobody got anything.
+    assert (stands(halls), halls.alarms()) == ((0, 1_000, 0, 0), [("parked", HUB)])
