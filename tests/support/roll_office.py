@@ -94,9 +94,8 @@ class OfficeVerbs:
                     self._tell(counter.reverse(self._desk(tx), wish))
                 case "pays-back", [payment, *amount]:
                     wanted = minor(amount[0]) if amount else None
-                    back = counter.PayOut(
-                        refund_id=self._act_id(f"{payment}-{wanted}"), channel=CHANNEL, payment_id=payment, amount=wanted
-                    )
+                    refund_id = self._act_id(f"{payment}-{wanted}")
+                    back = counter.PayOut(refund_id=refund_id, channel=CHANNEL, payment_id=payment, amount=wanted)
                     self._tell(counter.pay_out(self._desk(tx), back))
                 case "closes", [name]:
                     self._close(tx, name)
