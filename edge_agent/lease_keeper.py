@@ -97,5 +97,5 @@ def give_back(draft: Draft, account_id: bytes, why: str, *, most: int | None = N
     if parts:
         header = draft.header(Spot(Actor.HUB, Tender.NONE))
         draft.journal(LeaseReturned(1, header, account_id, tuple(parts), why))
-        leases.spend_parts(draft.store, account_id, parts)
+        leases.spend_parts(draft.store, account_id, parts, elsewhere=True)
     return _in_unit(parts, unit)

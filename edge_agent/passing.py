@@ -39,7 +39,7 @@ def give(draft: Draft, fact: FromPeer, ask: PeerAsk, *, wanted_here: bool) -> No
         return
     header = draft.header(Spot(Actor.HUB, Tender.NONE))
     draft.journal(LeasePassed(1, header, ask.account_id, parts, fact.hub_id))
-    leases.spend_parts(draft.store, ask.account_id, parts)
+    leases.spend_parts(draft.store, ask.account_id, parts, elsewhere=True)
     travels = _merged(parts)
     lots = tuple(filter(None, (leases.lot_of(draft.store, part.lot) for part in travels if part.lot)))
     rows = cache.of_account(draft.store, ask.account_id)
@@ -120,7 +120,10 @@ def _is_sound(voucher: Voucher) -> bool:
     """Say whether the ledger can hold a voucher: a neighbour's mistake must not stop the till."""
     amounts = all(0 < part.amount <= MAX_MINOR and part.unit for part in voucher.parts)
     lots = all(len(part.lot) in (0, ID_BYTES) for part in voucher.parts)
-    facts = all(len(lot.lot) == ID_BYTES and abs(lot.opened_ms) <= MAX_MINOR for lot in voucher.lots)
+    facts = all(
+        len(lot.lot) == ID_BYTES and max(abs(lot.opened_ms), abs(lot.expires_ms or 0)) <= MAX_MINOR
+        for lot in voucher.lots
+    )
     places = {(part.unit, part.lot) for part in voucher.parts}
     once = 0 < len(places) == len(voucher.parts) <= MAX_PARTS
     return amounts and lots and facts and once and len(voucher.account_id) == ID_BYTES

@@ -59,6 +59,7 @@ class Explained(msgspec.Struct, frozen=True):
     price_reasons: list[str]
     price_list: int | None
     paid: list[PaidFrom]
+    right: str
     today: str = ""
     note: str = ""
 
@@ -128,6 +129,7 @@ def explain(store: Reads, entry: Held | Declined) -> Explained:
         price_reasons=list(price.reasons) if price else [],
         price_list=header.price_list_version,
         paid=[_paid(store, part) for part in entry.parts] if isinstance(entry, Held) else [],
+        right=entry.right if isinstance(entry, Held) else "",
         today=today,
         note=note,
     )

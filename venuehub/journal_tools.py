@@ -127,4 +127,6 @@ def explained_lines(told: Explained) -> Iterator[str]:
         yield f"price {told.price}, price list {told.price_list}"
         yield from (f"  {reason}" for reason in told.price_reasons)
     yield from (f"paid {paid.text} from {paid.source}" for paid in told.paid)
+    if told.right:
+        yield f"paid with {told.right}: no money moved"
     yield from (line for line in (told.today, told.note) if line)

@@ -11,20 +11,24 @@ from payment_core.lease import Lease
 from payment_core.lots import LotShare, is_expired
 
 _SELECT: Final = (
-    "SELECT unit, epoch, granted, committed, released, refunded, lot, kind, opened_ms, expires_ms, closed, touched_ms, "
-    "used FROM leases WHERE account_id = ? ORDER BY unit, epoch, lot"
+    "SELECT unit, epoch, granted, committed, released, refunded, lot, kind, opened_ms, expires_ms, closed, gone, "
+    "touched_ms, used FROM leases WHERE account_id = ? ORDER BY unit, epoch, lot"
 )
 _AT: Final = "WHERE account_id = ? AND unit = ? AND epoch = ? AND lot = ?"
 
 
 class LeaseRow(msgspec.Struct, frozen=True):
-    """A lease of one lot. `touched_ms`: UTC ms of the last change; `used`: use counted here (payment_core.usage)."""
+    """A lease of one lot. `touched_ms`: UTC ms of the last change; `used`: use counted here (payment_core.usage).
+
+    `gone`: what of it was returned or passed on, and so is the guest's still, elsewhere.
+    """
 
     lease: Lease
     kind: LotKind
     opened_ms: int
     expires_ms: int | None
     closed: bool
+    gone: int
     touched_ms: int
     used: bytes
 
@@ -52,11 +56,15 @@ def of_account(store: Store, account_id: bytes) -> list[LeaseRow]:
 
 
 def allowances(rows: Iterable[LeaseRow], *, now_ms: int | None) -> dict[str, int]:
-    """Return what the leases still allow, by unit; a lot that ran out allows nothing. now_ms None: no known time."""
+    """Return what the leases still allow, by unit; a lot that ran out allows nothing. now_ms None: no known time.
+
+    A lease that went back, or on to a neighbour, is none any more: its unit is not named, unlike one spent here.
+    """
     sums: dict[str, int] = {}
     for row in rows:
-        if not is_expired(row.expires_ms, now_ms=now_ms):
-            sums[row.lease.unit] = sums.get(row.lease.unit, 0) + row.lease.allowance
+        allowance = row.lease.allowance
+        if (allowance or not row.gone) and not is_expired(row.expires_ms, now_ms=now_ms):
+            sums[row.lease.unit] = sums.get(row.lease.unit, 0) + allowance
     return sums
 
 
@@ -97,9 +105,12 @@ def refund_parts(store: Store, account_id: bytes, parts: Iterable[Part]) -> None
     _rise(store, "refunded", account_id, parts)
 
 
-def spend_parts(store: Store, account_id: bytes, parts: Iterable[Part]) -> None:
-    """Commit parts for good: they are returned, passed on or paid out, and not released."""
+def spend_parts(store: Store, account_id: bytes, parts: Iterable[Part], *, elsewhere: bool = False) -> None:
+    """Commit parts for good: they are returned or passed on (`elsewhere`), or paid out, and not released."""
+    parts = tuple(parts)
     _rise(store, "committed", account_id, parts)
+    if elsewhere:
+        _rise(store, "gone", account_id, parts)
 
 
 def _rise(store: Store, counter: str, account_id: bytes, parts: Iterable[Part]) -> None:

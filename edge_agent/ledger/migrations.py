@@ -109,6 +109,7 @@ VERSION_2: Final = (
         committed INTEGER NOT NULL DEFAULT 0 CHECK(committed >= 0),
         released INTEGER NOT NULL DEFAULT 0 CHECK(released >= 0),
         refunded INTEGER NOT NULL DEFAULT 0 CHECK(refunded >= 0),
+        gone INTEGER NOT NULL DEFAULT 0 CHECK(gone BETWEEN 0 AND committed),
         touched_ms INTEGER NOT NULL DEFAULT 0,
         used BLOB NOT NULL DEFAULT x'',
         PRIMARY KEY(account_id, unit, epoch, lot),

@@ -5,7 +5,7 @@ import random
 import msgspec
 import pytest
 
-from edge_agent.messages import DocumentArrived, ReceiptTaken
+from edge_agent.messages import DocumentArrived, Recalled, ReceiptTaken
 from payment_core.credential import Right
 from payment_core.identifiers import uuid_bytes
 from payment_core.journal import Held, TimeQuality
@@ -290,4 +290,16 @@ def test_a_pass_of_a_sale_is_in_the_authorization_of_its_hold(tmp_path):
     command = the_command(hall.step(hall.tap("card-p")))
     rows = hall.store.rows("SELECT authorization_id, lane, right FROM right_uses")
     assert rows == [(uuid_bytes(command.id), "lane-1", "pass:")]
+    hall.store.close()
+
+
+def test_a_lease_that_went_back_is_none_and_one_that_was_spent_is(tmp_path):
+    hall = hall_with(tmp_path, floor_per_credential=900, floor_per_hub=900)
+    for card in ("rich", "poor"):
+        hall.step(hall.member(card, class_="B"), hall.lease(card, 200))
+    assert tap(hall, "poor") == "sold"
+    hall.step(Recalled(account_of("rich")))
+    assert hall.balance("rich") == 0
+    assert (tap(hall, "poor"), tap(hall, "rich")) == ("not_enough", "sold")
+    assert faults_of(hall.store) == []
     hall.store.close()
