@@ -17,6 +17,8 @@ from payment_core.journal import Actor, CardSold, CredentialBlocked, CredentialR
 ID_BYTES: Final = 16
 NOBODY: Final = bytes(ID_BYTES)
 """The account of a card that was blocked before anybody knew whose it is."""
+MAX_RIGHT: Final = 64
+"""The longest name of a pass that is taken from a neighbour."""
 _TWICE: Final = 2
 
 BlockStatus = Literal["blocked", "lost"]
@@ -108,6 +110,8 @@ def tell_right_used(draft: Draft, *, account_id: bytes, right: str, lane: str) -
 
 def on_right_used(draft: Draft, used: PeerRightUsed) -> None:
     """A pass was used at a neighbour: the later use counts for the cool-down, and none is later than now."""
+    if len(used.account_id) != ID_BYTES or len(used.right) > MAX_RIGHT:
+        return
     at_ms = min(used.at_ms, draft.now.wall_ms)
     uses.note_right_use(draft.store, used.account_id, used.right, RightUse(at_ms, used.lane, b""))
 
@@ -118,11 +122,10 @@ def on_list(draft: Draft, fact: ListArrived) -> None:
     A block is lifted by a list that knew of it: one that says so after the office has booked the block's entry and
     has changed the card twice since, once to block it and once to lift it.
     """
-    if draft.site.closed or cache.is_empty(draft.store):
-        return
+    kept = frozenset() if draft.site.closed else cache.ids(draft.store)
     acked = outbox.read_cursor(draft.store).seq
     for row in fact.rows:
-        known = cache.cached(draft.store, row.credential_id)
+        known = cache.cached(draft.store, row.credential_id) if row.credential_id in kept else None
         if known is None:
             continue
         lifted = known.seq <= acked and row.version >= known.row.version + _TWICE

@@ -67,6 +67,6 @@ def drop(store: Store, credential_id: bytes) -> None:
     store.execute("DELETE FROM cache WHERE credential_id = ?", (credential_id,))
 
 
-def is_empty(store: Store) -> bool:
-    """Say whether there is nothing beside the list."""
-    return not store.rows("SELECT 1 FROM cache LIMIT 1")
+def ids(store: Store) -> frozenset[bytes]:
+    """Return which cards are kept beside the list."""
+    return frozenset(credential_id for (credential_id,) in store.rows("SELECT credential_id FROM cache"))

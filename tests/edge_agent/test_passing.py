@@ -194,6 +194,8 @@ def test_a_voucher_of_a_stranger_or_without_sense_changes_nothing(lan):
         msgspec.structs.replace(good, parts=(Part("CNY", 5, None, b"short"),)),
         msgspec.structs.replace(good, parts=(Part("CNY", 5), Part("CNY", 6))),
         msgspec.structs.replace(good, account_id=b"nobody"),
+        msgspec.structs.replace(good, lots=(Lot(bytes(16), LotKind.PAID, 2**63),)),
+        msgspec.structs.replace(good, lots=(Lot(bytes(16), LotKind.PAID, 1, 2**64 - 1),)),
     ):
         assert logged(lan.step(1, FromPeer(hub_id_of(2), 9, bad))) == ["voucher.malformed"]
     assert lan.balances("card-7") == [0, 0]
