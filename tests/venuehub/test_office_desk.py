@@ -1,0 +1,134 @@
+"""The desk's commands: what they print, what they refuse, and that each act is done once."""
+
+import json
+
+import pytest
+
+from venuehub.cli import main
+
+CARD, NEW = "ntag213:04A1B2C3D4E580", "ntag213:04FFEEDDCCBB80"
+STRANGER = "ntag213:04010203040580"
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*words):
+        code = main(["office", *[str(word) for word in words], "--json"])
+        return code, json.loads(capsys.readouterr().out)
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path, run):
+    at = tmp_path / "office"
+    assert run("init", "--dir", at, "--tenant", "Star Arcade", "--venue", "Hall")[0] == 0
+    assert run("enroll", "--dir", at, "--hub", tmp_path / "hub-1", "--name", "hall")[0] == 0
+    assert run("card", "add", "--dir", at, "--card", CARD)[0] == 0
+    (tmp_path / "terms.toml").write_text(
+        'gift_rule = "pro_rata"\n[[steps]]\nunit = "CNY"\nat_least = 1000\ngives = "bonus"\namount = 200\n'
+    )
+    assert run("terms", "set", "--dir", at, tmp_path / "terms.toml") == (0, {"version": 1})
+    assert run("topup", "--dir", at, "--card", CARD, "--amount", 1000, "--payment-id", "p1")[0] == 0
+    return at
+
+
+def proven(run, folder):
+    code, said = run("verify", "--dir", folder)
+    assert (code, said["faults"]) == (0, [])
+
+
+def test_a_refund_is_done_once(folder, run):
+    refund = ("refund", "--dir", folder, "--payment-id", "p1", "--id", "r1")
+    code, said = run(*refund, "--amount", 400)
+    assert (code, said["amount"], said["again"]) == (0, 400, False)
+    assert run(*refund, "--amount", 400)[1]["again"]
+    code, said = run(*refund, "--amount", 500)
+    assert (code, said["error"]["code"]) == (1, "refused")
+    proven(run, folder)
+
+
+def test_a_chargeback_after_spending_is_owed_and_listed(folder, run):
+    assert run("topup", "--dir", folder, "--card", CARD, "--amount", 1, "--payment-id", "p2", "--hub", "hall")[0] == 0
+    assert run("leases", "--dir", folder)[1] == [
+        {"hub": "hall", "unit": "CNY", "left": 1001},
+        {"hub": "hall", "unit": "bonus", "left": 200},
+    ]
+    code, said = run("reverse", "--dir", folder, "--channel", "counter", "--payment-id", "p1")
+    assert (code, said["amount"], said["owed"]) == (0, 1000, 1000)
+    code, said = run("open", "--dir", folder)
+    assert code == 0
+    assert [(end["kind"], end["amount"], end["unit"]) for end in said] == [("receivable", 1000, "CNY")]
+    assert said[0]["age_s"] >= 0
+    assert run("topup", "--dir", folder, "--card", CARD, "--amount", 1500, "--payment-id", "p3")[0] == 0
+    assert run("open", "--dir", folder) == (0, [])
+    proven(run, folder)
+
+
+def test_a_dead_hub_is_shown_and_then_closed(folder, run):
+    assert run("topup", "--dir", folder, "--card", CARD, "--amount", 1, "--payment-id", "p2", "--hub", "hall")[0] == 0
+    close = ("hub", "close", "--dir", folder, "--hub", "hall")
+    code, said = run(*close)
+    assert (code, said["cost"]["leases"], said["closed"]) == (0, {"CNY": 1001, "bonus": 200}, None)
+    code, said = run(*close, "--yes")
+    assert (code, said["error"]["where"]) == (2, "--by")
+    code, said = run(*close, "--yes", "--by", "ann", "--note", "stolen")
+    assert (code, said["closed"]) == (0, {"leases": 3, "vouchers": 0, "authorizations": 0})
+    assert run("leases", "--dir", folder) == (0, [])
+    code, said = run("hub", "reopen", "--dir", folder, "--hub", "hall", "--by", "ann", "--note", "it is back")
+    assert (code, said["error"]["code"]) == (1, "refused")
+    proven(run, folder)
+
+
+def test_a_lost_card_keeps_its_balance(folder, run):
+    replace = ("card", "replace", "--dir", folder, "--card", CARD, "--new", NEW, "--by", "ann")
+    code, said = run(*replace)
+    assert (code, said["amount"], said["again"]) == (0, 2, False)
+    assert run(*replace)[1]["again"]
+    assert run("card", "limits", "--dir", folder, "--card", NEW, "--day", 5000)[0] == 0
+    code, said = run("topup", "--dir", folder, "--card", NEW, "--amount", 1, "--hub", "hall")
+    assert (code, said["leased"]) == (0, 1001)
+    code, said = run("card", "replace", "--dir", folder, "--card", NEW, "--new", CARD)
+    assert (code, said["error"]["code"]) == (1, "refused")
+
+
+def opening(folder, tmp_path, run, rows, *signers):
+    (tmp_path / "old.csv").write_text("card,unit,amount,source\n" + rows)
+    words = [word for name in signers for word in ("--signer", f"{name}={tmp_path / name}.key")]
+    return run("opening", "--dir", folder, "--csv", tmp_path / "old.csv", *words)
+
+
+def test_old_balances_are_taken_over_by_two_people_and_once(folder, tmp_path, run):
+    for name in ("ann", "bo"):
+        assert run("signing-key", "--out", tmp_path / f"{name}.key")[0] == 0
+    row = f"{CARD},CNY,800,old/17\n"
+    assert opening(folder, tmp_path, run, row, "ann", "bo") == (0, {"booked": 1, "again": 0})
+    assert opening(folder, tmp_path, run, row, "ann", "bo") == (0, {"booked": 0, "again": 1})
+    code, said = opening(folder, tmp_path, run, f"{CARD},CNY,5,old/18\n{CARD},CNY,801,old/17\n", "ann", "bo")
+    assert (code, said["error"]["where"]) == (1, f"{tmp_path / 'old.csv'}: line 3")
+    code, said = opening(folder, tmp_path, run, f"{CARD},CNY,5,old/19\n", "ann")
+    assert (code, "two different people" in said["error"]["message"]) == (1, True)
+    code, said = opening(folder, tmp_path, run, f"{STRANGER},CNY,5,old/20\n", "ann", "bo")
+    assert code == 1
+    code, said = opening(folder, tmp_path, run, row, "ann", "nobody")
+    assert (code, said["error"]["where"]) == (2, "--signer")
+    proven(run, folder)
+
+
+def test_files_that_do_not_fit_are_told(folder, tmp_path, run):
+    (tmp_path / "bad.toml").write_text("gift_rule = 'all of it'\n")
+    code, said = run("terms", "set", "--dir", folder, tmp_path / "bad.toml")
+    assert (code, "gift_rule" in said["error"]["message"]) == (2, True)
+    (tmp_path / "ann.key").write_text("00" * 32)
+    code, said = run(
+        "opening", "--dir", folder, "--csv", tmp_path / "bad.toml", "--signer", f"ann={tmp_path / 'ann.key'}"
+    )
+    assert (code, said["error"]["hint"]) == (2, "its first line is: card,unit,amount,source")
+    assert run("signing-key", "--out", tmp_path / "ann.key")[0] == 2
+
+
+def test_nothing_to_write_off_and_nothing_to_end(folder, run):
+    wish = ("write-off", "--dir", folder, "--hub", "hall", "--amount", 1, "--by", "ann")
+    assert run(*wish, "--account", "00" * 16)[1]["error"]["code"] == "refused"
+    assert run(*wish, "--account", "nobody")[0] == 2
+    assert run("expire", "--dir", folder)[1]["again"]
