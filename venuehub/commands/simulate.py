@@ -1,6 +1,7 @@
 """`venuehub simulate`: break everything with seeded dice and prove that no money is lost."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ from venuehub.errors import CliError, ExitCode
 from venuehub.output import AsJson, print_json, print_line
 
 if TYPE_CHECKING:
+    from venuehub.simulator.plan import VenuePlan
     from venuehub.simulator.report import Report
     from venuehub.simulator.run import Orders
 
@@ -26,6 +28,7 @@ def simulate(
     faults: Annotated[str, typer.Option(help="all, none, or names of --list-faults with commas between.")] = "all",
     only: Annotated[str, typer.Option(help="With --trace: only these steps, as 3,7-9.")] = "",
     mutant: Annotated[str, typer.Option(help="Run a build that is broken on purpose, until it is seen.")] = "",
+    write_config: Annotated[Path | None, typer.Option(help="Write the venue here, run nothing.")] = None,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="How many processes run seeds.")] = 1,
     trace: Annotated[bool, typer.Option("--trace", help="Run one seed and print all that happened.")] = False,
     list_faults: Annotated[bool, typer.Option("--list-faults", help="Print what can break, nothing else.")] = False,
@@ -50,6 +53,9 @@ def simulate(
     orders = Orders(
         plan=VenuePlan(hubs=hubs, accounts=accounts), steps=steps, faults=_faults(faults, FAULTS), mutant=mutant
     )
+    if write_config is not None:
+        _write_config(write_config, orders.plan, as_json=as_json)
+        return
     if trace:
         ok = _trace(seed, orders, only=only, as_json=as_json)
     elif mutant:
@@ -78,6 +84,19 @@ def _print_names(names: list[str], *, as_json: bool) -> None:
         print_line(name)
 
 
+def _write_config(folder: Path, plan: "VenuePlan", *, as_json: bool) -> None:
+    from venuehub.exposure_tools import write_folder
+    from venuehub.simulator.losses import bound_of
+    from venuehub.simulator.plan import UNIT
+
+    risks = {f"hub-{number:02}": plan.risk() for number in range(plan.hubs)}
+    write_folder(folder, UNIT, risks, rollbacks=plan.rollbacks, days=plan.days)
+    if as_json:
+        print_json(bound_of(plan))
+    else:
+        print_line(f"written to {folder}: see venuehub exposure --config {folder}")
+
+
 def _known(name: str, names: Mapping[str, object], *, what: str) -> None:
     if name and name not in names:
         code, known = "usage", ", ".join(sorted(names))
@@ -94,11 +113,10 @@ def _faults(text: str, known: Mapping[str, object]) -> tuple[str, ...]:
 
 
 def _trace(seed: int, orders: "Orders", *, only: str, as_json: bool) -> bool:
-    from venuehub.simulator.actions import draw_actions
-    from venuehub.simulator.run import run_actions
+    from venuehub.simulator.run import actions_of, run_actions
     from venuehub.simulator.shrink import numbers_of
 
-    actions = draw_actions(seed, steps=orders.steps, plan=orders.plan, faults=orders.faults)
+    actions = actions_of(seed, orders)
     if only:
         try:
             wanted = numbers_of(only)

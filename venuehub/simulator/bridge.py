@@ -36,12 +36,13 @@ class Bridge:
         self.name = f"bridge {hub.number}"
         self.doom = Doom(hub.world, "kill-bridge")
         self.jams: list[str] = []
-        """What goes wrong with the next plays: `failed`, `unknown` or `partly`."""
+        """What goes wrong with the next plays: `failed`, `unknown`, `unknown_all` or `partly`."""
         self.pulsed: dict[str, int] = {}
         self.fallen: dict[str, list[int]] = {lane.acceptor: [] for lane in lanes()}
         self.outputs = [lane.output for lane in lanes()]
         self.alive = False
         self._folder = folder
+        self._copies: dict[str, bytes] = {}
         self._life = 0
         self._boot_id = ""
         self._wish_epoch = 0
@@ -88,6 +89,15 @@ class Bridge:
             self.alive = False
             self.desk.values.close()
             self._actuations.close()
+
+    def copy_logs(self) -> None:
+        """Copy the logs, as somebody does who copies the whole disk."""
+        self._copies = {path.name: path.read_bytes() for path in self._folder.glob("*.log")}
+
+    def put_back_logs(self) -> None:
+        """Put the copies back; the process on them must be dead."""
+        for name, data in self._copies.items():
+            (self._folder / name).write_bytes(data)
 
     def introduce(self) -> None:
         """Deliver the retained births and states as they are when they arrive: the bus's broker keeps them."""
@@ -161,7 +171,9 @@ class Bridge:
         outcome = self.jams.pop()
         if outcome == "failed":
             return Answer(command.id, "failed", reason="jam")
-        given = self.count_credits(device, command.id, self.world.dice.randrange(1, body.credits + 1))
+        all_of_it = outcome == "unknown_all"
+        given = body.credits if all_of_it else self.world.dice.randrange(1, body.credits + 1)
+        self.count_credits(device, command.id, given)
         return Answer(command.id, "done", given) if outcome == "partly" else Answer(command.id, "unknown")
 
     def count_credits(self, device: str, command_id: str, credits: int) -> int:

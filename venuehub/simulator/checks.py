@@ -10,7 +10,7 @@ from venuehub.simulator.check_books import books_prove, decisions_replay, journa
 from venuehub.simulator.check_limits import blocks_hold, floors_keep_caps
 from venuehub.simulator.check_machines import coins_are_booked, machines_agree, nothing_is_open
 from venuehub.simulator.check_money import acts_are_done_once, money_is_conserved, vouchers_are_taken
-from venuehub.simulator.evidence import Journal, journals
+from venuehub.simulator.evidence import Journal
 from venuehub.simulator.venue import Venue
 
 CHECKS: Final[dict[str, Callable[[Venue, list[Journal]], Iterator[str]]]] = {
@@ -30,8 +30,7 @@ CHECKS: Final[dict[str, Callable[[Venue, list[Journal]], Iterator[str]]]] = {
 """The invariants, by name."""
 
 
-def findings(venue: Venue) -> list[str]:
+def findings(venue: Venue, evidence: list[Journal]) -> list[str]:
     """Return what is wrong, empty where every promise was kept."""
-    evidence = journals(venue)
     wrong = [f"{name}: {text}" for name, check in CHECKS.items() for text in check(venue, evidence)]
     return wrong + [f"nobody is refused while his money is in the venue: {text}" for text in venue.refusals.found]

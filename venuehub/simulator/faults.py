@@ -11,6 +11,7 @@ from venuehub.simulator.venue import Venue
 
 _SOON_MS: Final = (200, 6_000)
 _LATE_MS: Final = (4_000, 9_000)
+_ROLL_BACK_MS: Final = (300, 3_000)
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -92,6 +93,24 @@ def _cut_lan(venue: Venue, hub: int) -> None:
     venue.world.after(_for_ms(venue), mend)
 
 
+def _roll_back(venue: Venue, hub: int) -> None:
+    """Copy a hub's disk, and put the copy back a little later; meanwhile nothing leaves the hub. Once per hub."""
+    struck, bridge = venue.hubs[hub], venue.bridges[hub]
+    if venue.lost[hub] or struck.disk.images or not struck.alive or struck.disk.connection.in_transaction:
+        return
+    struck.uplink.line.wall, struck.port.line.wall = "uplink-partition", "lan-partition"
+    struck.disk.keep_image()
+    bridge.copy_logs()
+
+    def put_back() -> None:
+        if struck.uplink.line.wall and struck.port.line.wall:  # else it has been heard meanwhile
+            venue.roll_back(hub)
+            struck.uplink.line.wall = struck.port.line.wall = ""
+        struck.disk.images.clear()
+
+    venue.world.after(venue.world.dice.randrange(*_ROLL_BACK_MS), put_back)
+
+
 def _kill_hub(venue: Venue, hub: int) -> None:
     venue.hubs[hub].doom.arm()
 
@@ -158,6 +177,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "kill-hub": Fault(6, _kill_hub, "the hub's process ends between writing and acting"),
     "kill-bridge": Fault(4, _kill_bridge, "the bridge's process ends between writing and acting"),
     "power-cut": Fault(3, _power_cut, "a hub's machine loses its power, also in the middle of a commit"),
+    "disk-rollback": Fault(1, _roll_back, "an older copy of a hub's disk is put back"),
     "disk-full": Fault(2, _disk_full, "nothing more can be written for a while"),
     "fsync-lost": Fault(2, _fsync_lost, "a commit fails and is not there"),
     "fsync-stored": Fault(2, _fsync_stored, "a commit fails and yet is there"),

@@ -15,6 +15,7 @@ _SUMS: Final = (200, 500, 1_000)
 _LANES: Final = lanes()
 _STRANGE_COIN: Final = 9
 _LOSES: Final = 12
+_COPIED: Final = 40
 
 
 class Wish(Protocol):
@@ -58,8 +59,13 @@ def _tap_twice(venue: Venue, wish: Wish) -> None:
 
 
 def _clone(venue: Venue, wish: Wish) -> None:
-    """A copy of the card taps at another hub at the same moment; of one that proves itself no copy works."""
+    """A copy of the card taps at another hub at the same moment.
+
+    Of one that proves itself no copy works for long: the office blocks it, and so this is rare.
+    """
     _tap(venue, wish)
+    if venue.stage.cards[wish.account].kind.keyed and wish.luck % _COPIED:
+        return
     other = (wish.hub + 1 + wish.luck) % len(venue.hubs)
     venue.bridges[other].present_card(
         _LANES[wish.lane].reader, venue.stage.cards[wish.account], tap=venue.taps[wish.account]
@@ -87,7 +93,7 @@ def _again(wish: Wish) -> int | None:
 
 
 def _credential(venue: Venue, wish: Wish) -> bytes:
-    return venue.stage.cards[wish.account].credential_id(venue.office.keys.pepper)
+    return venue.credential(wish.account)
 
 
 def _cash(venue: Venue, wish: Wish) -> None:
@@ -117,9 +123,15 @@ def _settle(venue: Venue, wish: Wish) -> None:
 
 
 def _block(venue: Venue, wish: Wish) -> None:
-    """A guest has lost his card: only ever the last account's, for it is blocked for good."""
+    """A card is lost: only ever the last of those that own nothing, for it is blocked for good."""
     if wish.luck % _LOSES == 0:
-        venue.hubs[wish.hub].counter.block(venue.stage.cards[-1].credential_id(venue.office.keys.pepper))
+        lost = venue.stage.strays[-1].credential_id(venue.office.keys.pepper)
+        venue.hubs[wish.hub].counter.block(lost)
+
+
+def _stray(venue: Venue, wish: Wish) -> None:
+    """A card that proves itself and owns nothing plays on the hub's floor, as far as that goes."""
+    venue.tap_stray(wish.hub, _LANES[wish.lane].reader, wish.luck)
 
 
 def _slip(venue: Venue, wish: Wish) -> None:
@@ -146,6 +158,7 @@ GUESTS: Final[dict[str, Guest]] = {
     "refund": Guest(3, _refund),
     "settle": Guest(2, _settle),
     "block": Guest(1, _block),
+    "stray": Guest(2, _stray),
     "slip": Guest(1, _slip),
     "roam": Guest(14, _roam),
 }

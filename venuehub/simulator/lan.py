@@ -33,6 +33,7 @@ class Port:
 
     def __init__(self, lan: Lan, hub: "Hub") -> None:
         identity = hub.identity
+        self.name = hub.name
         self.line = Line(hub.world, f"{hub.name} LAN", delay_ms=LAN_MS)
         self.public = public_of(identity.sign_seed)
         self._lan = lan
@@ -45,7 +46,7 @@ class Port:
 
     def link(self) -> None:
         """Tell the hub's till whether the broker can be reached."""
-        self._hub.offer(LanLink(up=not self.line.cut))
+        self._hub.offer(LanLink(up=not self.line.is_cut))
 
     def send(self, letter: ToPeer) -> None:
         """Sign, seal and publish."""
@@ -53,6 +54,7 @@ class Port:
         if to is None:
             return
         sender = self._hub.identity.hub_id
+        self._hub.world.note(f"{self._hub.name}: {type(letter.body).__name__} to {to.name}")
         message = Message(sender=sender, to=letter.hub_id, number=letter.number, body=letter.body)
         payload = post_message(message, signer=self._signer, sealer=to.sealer)
         self.line.carry(lambda: to.line.carry(lambda: to.hear(payload), up=False), up=True)

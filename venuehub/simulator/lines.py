@@ -18,6 +18,8 @@ class Line:
         self.name = name
         self.cut = ""
         """The fault that cut it, or nothing."""
+        self.wall = ""
+        """A cut that only whoever made it, or the healing, takes away."""
         self.mute = ""
         """The fault that lets nothing up, or nothing."""
         self.deaf_up = False
@@ -27,18 +29,23 @@ class Line:
         self._storms: dict[Weather, int] = {}
         self._troubled_ms = 0
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether nothing goes through."""
+        return bool(self.cut or self.wall)
+
     def whole_for_ms(self) -> int:
         """Return since when every message has come through, as far as anybody tried."""
-        if self.cut or self.deaf_up or self.deaf_down or self._storms:
+        if self.is_cut or self.deaf_up or self.deaf_down or self._storms:
             return 0
         return self._world.now_ms - self._troubled_ms
 
     def carry(self, action: Callable[[], None], *, up: bool) -> None:
         """Deliver a message, or not, or twice, or late."""
         world = self._world
-        if self.cut:
+        if self.is_cut:
             self._troubled_ms = world.now_ms
-            world.happened[self.cut] += 1
+            world.happened[self.cut or self.wall] += 1
             return
         if (self.deaf_up or self.mute) if up else self.deaf_down:
             self._troubled_ms = world.now_ms
@@ -82,5 +89,6 @@ class Line:
     def clear_up(self) -> None:
         """Mend everything."""
         self._troubled_ms = self._world.now_ms
-        self.cut, self.mute, self.deaf_up, self.deaf_down = "", "", False, False
+        self.cut = self.wall = self.mute = ""
+        self.deaf_up = self.deaf_down = False
         self._storms.clear()

@@ -19,10 +19,12 @@ _ON_DOUBT: Final[tuple[DoubtPolicy, ...]] = ("favour_guest", "favour_venue", "st
 COINS: Final = {1: 100, 2: 50}
 MOST_HUBS: Final = 20
 MOST_ACCOUNTS: Final = 200
-LEASE_CAP: Final = 60_000
-"""X_h: twelve guests' money may all lie at one hub, nearly."""
-TOP_UP_CAP: Final = 20_000
+LEASE_CAP: Final = 8_000
+"""X_h: four guests' first money."""
+TOP_UP_CAP: Final = 4_000
 """T_h."""
+STRAYS: Final = 4
+"""Cards that prove themselves and own nothing: for those who live on floors."""
 FIRST_MONEY: Final = 2_000
 """What each account brings along, in minor units; the first two bring nothing."""
 
@@ -32,6 +34,8 @@ class VenuePlan(msgspec.Struct, frozen=True):
 
     hubs: int = 6
     accounts: int = 12
+    rollbacks: int = 1
+    days: int = 1
 
     def class_of(self, account: int) -> CredentialClass:
         """Return the class of an account's card: every third proves itself, the others are bare identifiers."""

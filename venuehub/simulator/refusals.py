@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from payment_core.bus import View
-from payment_core.journal import Declined, decode_entry
+from payment_core.journal import Declined, Held, LeasePassed, LeaseReturned, PaidOutHere, decode_entry
 from venuehub.simulator.plan import UNIT
 
 if TYPE_CHECKING:
@@ -32,6 +32,18 @@ def _just_came(hub: "Hub", account_id: bytes) -> bool:
     return False
 
 
+def _left_lately(hub: "Hub") -> int:
+    """Return how much of the currency left a hub within a guest's patience."""
+    since_ms, left = hub.clock.boottime_ms - LATELY_MS, 0
+    for (record,) in hub.store.rows(_LATELY):
+        entry = decode_entry(record)
+        if entry.header.boottime_ms < since_ms:
+            break
+        if isinstance(entry, Held | LeasePassed | LeaseReturned | PaidOutHere):
+            left += sum(part.amount for part in entry.parts if part.unit == UNIT)
+    return left
+
+
 class Refusals:
     """Looks at every refusal in the moment in which the guest reads it."""
 
@@ -56,7 +68,7 @@ class Refusals:
             for other in self._venue.hubs
             if other is not hub and self._in_order(other) and not _just_came(other, declined.account_id)
         ]
-        room = hub.room()
+        room = hub.room() - _left_lately(hub)  # what there was room for when it asked
         most = sum(amount for _number, amount in there)
         if here + min(most, room) >= price:
             who = self._venue.number_of(declined.account_id)

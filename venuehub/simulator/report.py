@@ -3,6 +3,7 @@
 import msgspec
 
 from venuehub.simulator.coverage import all_rows
+from venuehub.simulator.losses import bound_of
 from venuehub.simulator.run import Orders, Tally, run_seed, run_seeds
 from venuehub.simulator.shrink import Failure, shrink
 
@@ -21,6 +22,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     floor_bound: int
     rollback_loss_max: int
     rollback_bound: int
+    topup_loss_max: int
+    topup_bound: int
+    doubt_loss_max: int
+    doubt_bound: int
     refused_with_money_in_venue_lan_up: int
     invariant_violations: int
     faults: dict[str, int]
@@ -52,10 +57,14 @@ def simulate_seeds(first: int, *, seeds: int, orders: Orders, jobs: int) -> Repo
 
 
 def _report(tally: Tally, orders: Orders, failed: list[Failure]) -> Report:
+    bound = bound_of(orders.plan)
     violations = sum(len(outcome.wrong) for outcome in tally.failed)
     return Report(
         ok=not failed, seeds=tally.seeds, steps=tally.steps, overspend=tally.overspend,
-        floor_loss_max=tally.floor_loss_max, floor_bound=0, rollback_loss_max=0, rollback_bound=0,
+        floor_loss_max=tally.floor_loss_max, floor_bound=bound.floor_bound,
+        rollback_loss_max=tally.rollback_loss_max, rollback_bound=bound.rollback_bound or 0,
+        topup_loss_max=tally.topup_loss_max, topup_bound=bound.topup_bound or 0,
+        doubt_loss_max=tally.doubt_loss_max, doubt_bound=bound.doubt_bound,
         refused_with_money_in_venue_lan_up=tally.refused, invariant_violations=violations,
         faults={name: tally.faults[name] for name in sorted({*orders.faults, *tally.faults})},
         coverage={name: tally.coverage[name] for name in all_rows()},

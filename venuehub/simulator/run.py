@@ -9,11 +9,12 @@ from typing import Final
 
 import msgspec
 
-from edge_agent.ledger.store import LedgerError
-from payment_core.errors import VaultError
 from venuehub.simulator.actions import Action, carry_out, draw_actions
+from venuehub.simulator.adversary import attack_of
 from venuehub.simulator.checks import findings
 from venuehub.simulator.coverage import counted
+from venuehub.simulator.evidence import journals
+from venuehub.simulator.losses import Losses, bound_of, losses_of, passed, unreported
 from venuehub.simulator.mutants import MUTANTS, PRODUCT
 from venuehub.simulator.plan import VenuePlan
 from venuehub.simulator.stage import Stage, make_stage, ram_folder
@@ -33,6 +34,8 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     steps: int = STEPS
     faults: tuple[str, ...] = ()
     mutant: str = ""
+    adversary: bool = True
+    """Whether every tenth seed ends with people who try to make the venue lose as much as it can."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +49,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     faults: dict[str, int]
     coverage: dict[str, int] = {}
     overspend: int = 0
-    floor_loss: int = 0
+    losses: Losses = Losses()
     refused: int = 0
     trace: list[str] = []
 
@@ -57,8 +60,21 @@ stage_of = lru_cache(maxsize=4)(make_stage)
 
 def run_seed(seed: int, orders: Orders, *, keep_trace: bool = False) -> Outcome:
     """Run one seed over the real tills, bridge logs, uplinks and books."""
-    actions = draw_actions(seed, steps=orders.steps, plan=orders.plan, faults=orders.faults)
-    return run_actions(seed, orders, actions, keep_trace=keep_trace)
+    return run_actions(seed, orders, actions_of(seed, orders), keep_trace=keep_trace)
+
+
+def actions_of(seed: int, orders: Orders) -> list[Action]:
+    """Draw a seed's actions. Before an adversary comes no clock is wrong: the office blocks cards for less."""
+    faults = orders.faults
+    if orders.adversary and attack_of(seed) is not None:
+        faults = tuple(name for name in faults if not name.startswith("clock"))
+    return draw_actions(seed, steps=orders.steps, plan=orders.plan, faults=faults)
+
+
+def calm(venue: Venue) -> None:
+    """Let everything come to rest before the adversary begins."""
+    venue.heal()
+    venue.world.run(until_ms=venue.world.now_ms + HEAL_MS)
 
 
 def run_actions(seed: int, orders: Orders, actions: Sequence[Action], *, keep_trace: bool = False) -> Outcome:
@@ -68,6 +84,7 @@ def run_actions(seed: int, orders: Orders, actions: Sequence[Action], *, keep_tr
     world = World(seed, most_actions=_MOST_ACTIONS + _MOST_PER_STEP * orders.steps, keep_trace=keep_trace)
     rows: Counter[str] = Counter()
     refused: list[str] = []
+    losses = Losses()
     with ram_folder() as folder, counted(rows), build.broken():
         venue = Venue(world, stage, folder, build)
         try:
@@ -75,19 +92,26 @@ def run_actions(seed: int, orders: Orders, actions: Sequence[Action], *, keep_tr
             for action in actions:
                 carry_out(venue, action)
                 world.run(until_ms=world.now_ms + action.pause_ms)
+            attack = attack_of(seed) if orders.adversary else None
+            if attack is not None:
+                calm(venue)
+                attack(venue)
+            brought = unreported(venue)
             for _time in range(2):  # a hub whose clock was a minute ahead is heard again a minute later
                 venue.heal()
                 world.run(until_ms=world.now_ms + HEAL_MS)
-            wrong = findings(venue)
+            evidence = journals(venue)
+            losses = losses_of(venue, evidence, unreported=brought)
+            wrong = findings(venue, evidence) + passed(losses, bound_of(orders.plan))
             refused = venue.refusals.found
-        except (AssertionError, LedgerError, VaultError) as fault:
+        except Exception as fault:  # noqa: BLE001 - whatever a part raises is what a supervisor would see: a finding
             wrong = [f"no part breaks: {type(fault).__name__}: {fault}"]
         entries = sum(int(hub.store.rows("SELECT count(*) FROM entries")[0][0]) for hub in venue.hubs)
         venue.close()
     return Outcome(
         seed=seed, steps=len(actions), wrong=wrong, trace_hash=world.trace_hash, entries=entries,
         faults=dict(world.happened), coverage=dict(rows), trace=world.trace,
-        refused=len(refused),
+        refused=len(refused), losses=losses,
     )  # fmt: skip
 
 
@@ -101,6 +125,9 @@ class Tally(msgspec.Struct, kw_only=True):
     coverage: Counter[str] = msgspec.field(default_factory=Counter)
     overspend: int = 0
     floor_loss_max: int = 0
+    rollback_loss_max: int = 0
+    topup_loss_max: int = 0
+    doubt_loss_max: int = 0
     refused: int = 0
     failed: list[Outcome] = []
     trace_hash: str = ""
@@ -125,7 +152,10 @@ def _tally(outcomes: Iterable[Outcome]) -> Tally:
         tally.coverage.update(outcome.coverage)
         tally.overspend += outcome.overspend
         tally.refused += outcome.refused
-        tally.floor_loss_max = max(tally.floor_loss_max, outcome.floor_loss)
+        tally.floor_loss_max = max(tally.floor_loss_max, outcome.losses.floor)
+        tally.rollback_loss_max = max(tally.rollback_loss_max, outcome.losses.rollback)
+        tally.topup_loss_max = max(tally.topup_loss_max, outcome.losses.topup)
+        tally.doubt_loss_max = max(tally.doubt_loss_max, outcome.losses.doubt)
         hashes.update(outcome.trace_hash.encode())
         if outcome.wrong:
             tally.failed.append(outcome)

@@ -6,8 +6,8 @@ from typing import Final
 
 import msgspec
 
-from venuehub.simulator.actions import Action, draw_actions
-from venuehub.simulator.run import Orders, Outcome, run_actions
+from venuehub.simulator.actions import Action
+from venuehub.simulator.run import Orders, Outcome, actions_of, run_actions
 
 PATIENCE_S: Final = 60.0
 TRACE_LINES: Final = 60
@@ -45,7 +45,7 @@ class _Search:
 
 def shrink(failing: Outcome, orders: Orders, *, patience_s: float = PATIENCE_S) -> Failure:
     """Return the failure in the fewest steps found within the time."""
-    actions = draw_actions(failing.seed, steps=orders.steps, plan=orders.plan, faults=orders.faults)
+    actions = actions_of(failing.seed, orders)
     until_s = time.monotonic() + patience_s
     search = _Search(failing.seed, orders, _promise(failing.wrong[0]), until_s)
     actions = _without_chunks(search, _without_tail(search, actions))

@@ -64,6 +64,11 @@ class Counter:
         else:
             self.done[answer.id] = answer.amount
 
+    def forget_lost(self) -> None:
+        """An older disk is back: what was done since is not in it."""
+        kept = {uuid_text(row[0]) for row in self._hub.disk.connection.execute("SELECT id FROM requests")}
+        self.done = {name: amount for name, amount in self.done.items() if name in kept}
+
     # ---- acts ----
 
     def top_up(self, credential_id: bytes, amount: int, *, account: int, again_ms: int | None) -> None:

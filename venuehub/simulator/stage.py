@@ -23,7 +23,7 @@ from cloud_sync.signing import public_of
 from edge_agent.ledger.migrations import migrate
 from payment_core.identifiers import uuid7
 from venuehub.simulator.disk import Disk, DiskStore
-from venuehub.simulator.plan import VenuePlan
+from venuehub.simulator.plan import STRAYS, VenuePlan
 from venuehub.simulator.seeded_sealing import SeededKeys
 from venuehub.simulator.world import START_WALL_MS, World
 
@@ -40,6 +40,7 @@ class Stage(msgspec.Struct, frozen=True):
     identities: tuple[HubIdentity, ...]
     cards: tuple[Card, ...]
     accounts: tuple[bytes, ...]
+    strays: tuple[Card, ...]
     office: bytes
     ledger: bytes
 
@@ -62,11 +63,14 @@ def make_stage(plan: VenuePlan) -> Stage:
     identities = tuple(_identity(keys, venue_id, dice) for _hub in range(plan.hubs))
     cards = tuple(_card(plan, number, dice) for number in range(plan.accounts))
     accounts = tuple(uuid7(unix_ms=START_WALL_MS, dice=dice.randbytes(10)) for _card in cards)
+    strays = tuple(_keyed(0xE0 + number, dice) for number in range(STRAYS))
+    nobodies = tuple(uuid7(unix_ms=START_WALL_MS, dice=dice.randbytes(10)) for _card in strays)
+    guests = tuple(zip((*cards, *strays), (*accounts, *nobodies), strict=True))
     with ram_folder() as folder:
-        office = _office(folder, plan, keys, identities, tuple(zip(cards, accounts, strict=True)))
+        office = _office(folder, plan, keys, identities, guests)
     disk = Disk(World(0, most_actions=1), b"")
     migrate(DiskStore(disk), "simulated ledger")
-    return Stage(plan, keys, identities, cards, accounts, office, disk.connection.serialize())
+    return Stage(plan, keys, identities, cards, accounts, strays, office, disk.connection.serialize())
 
 
 def _identity(keys: OfficeKeys, venue_id: bytes, dice: random.Random) -> HubIdentity:
@@ -79,8 +83,17 @@ def _identity(keys: OfficeKeys, venue_id: bytes, dice: random.Random) -> HubIden
 
 
 def _card(plan: VenuePlan, number: int, dice: random.Random) -> Card:
-    uid = f"04{number:02X}{dice.randbytes(5).hex().upper()}"
-    return parse_card(f"ntag424:{uid}:{dice.randbytes(16).hex()}" if plan.class_of(number) == "A" else f"ntag213:{uid}")
+    if plan.class_of(number) == "A":
+        return _keyed(number, dice)
+    return parse_card(f"ntag213:{_uid(number, dice)}")
+
+
+def _keyed(number: int, dice: random.Random) -> Card:
+    return parse_card(f"ntag424:{_uid(number, dice)}:{dice.randbytes(16).hex()}")
+
+
+def _uid(number: int, dice: random.Random) -> str:
+    return f"04{number:02X}{dice.randbytes(5).hex().upper()}"
 
 
 def _office(

@@ -79,8 +79,8 @@ class Uplink:
         """Connect and greet; while the line is cut, try again later."""
         if self.connected:
             return
-        if self.line.cut:
-            self._world.happened[self.line.cut] += 1
+        if self.line.is_cut:
+            self._world.happened[self.line.cut or self.line.wall] += 1
             self.hub.later(self._world.dice.randrange(300, 2_000), self.connect)
             return
         self.connected = True

@@ -3,16 +3,27 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from payment_core.journal import Held, decode_entry
 from venuehub.simulator.bridge import Bridge
 from venuehub.simulator.hub import Hub
 from venuehub.simulator.lan import Lan
 from venuehub.simulator.lines import Line
 from venuehub.simulator.mutants import PRODUCT, Build
 from venuehub.simulator.office import Office
-from venuehub.simulator.plan import FIRST_MONEY
+from venuehub.simulator.plan import FIRST_MONEY, UNIT
 from venuehub.simulator.refusals import Refusals
 from venuehub.simulator.stage import Stage
 from venuehub.simulator.world import World
+
+
+def plays_of(hub: Hub) -> dict[bytes, int]:
+    """Return what every authorization of a hub's ledger costs."""
+    entries = (decode_entry(record) for (record,) in hub.disk.connection.execute("SELECT record FROM entries"))
+    return {
+        entry.header.authorization_id: sum(part.amount for part in entry.parts)
+        for entry in entries
+        if isinstance(entry, Held) and entry.header.authorization_id is not None
+    }
 
 
 class Venue:
@@ -32,6 +43,9 @@ class Venue:
             self.hubs.append(hub)
             self.bridges.append(build.bridge(hub, folder / f"bridge-{number}"))
         self.taps = [0] * len(stage.cards)
+        self._stray_taps = 0
+        self.lost: list[dict[bytes, int]] = [{} for _hub in self.hubs]
+        """What each hub's disk forgot when it was put back: the price of each play, by authorization."""
         self.refusals = Refusals(self)
         for hub in self.hubs:
             hub.watch = self.refusals.see
@@ -49,6 +63,49 @@ class Venue:
     def number_of(self, account_id: bytes) -> int:
         """Return which account this is; -1 for none of ours."""
         return self.stage.accounts.index(account_id) if account_id in self.stage.accounts else -1
+
+    def credential(self, account: int) -> bytes:
+        """Return the id of an account's card."""
+        return self.stage.cards[account].credential_id(self.office.keys.pepper)
+
+    def money_at(self, hub: Hub, account: int) -> int:
+        """Return what an account may spend at a hub."""
+        return hub.till.balance(self.stage.accounts[account]).get(UNIT, 0) if hub.alive else 0
+
+    def guests_of(self, hub: int) -> list[int]:
+        """Return the accounts that call a hub their own."""
+        return [account for account in range(len(self.stage.cards)) if account % len(self.hubs) == hub]
+
+    def tap_stray(self, hub: int, reader: str, card: int) -> None:
+        """Hold a card that owns nothing to a reader."""
+        self._stray_taps += 1
+        self.bridges[hub].present_card(reader, self.stage.strays[card % len(self.stage.strays)], tap=self._stray_taps)
+
+    def fill_purses(self, per_hub: int) -> None:
+        """Bring money for every hub's own guests, and lease it there."""
+        for number in range(len(self.hubs)):
+            guests = self.guests_of(number)
+            for account in guests:
+                self.office.pay_in(account, per_hub // len(guests), hub=number)
+        self.world.run(until_ms=self.world.now_ms + 4_000)
+
+    def roll_back(self, number: int) -> None:
+        """Put an older copy of a hub's disk back: its ledger and its bridge's logs lie on the same card."""
+        hub, bridge = self.hubs[number], self.bridges[number]
+        if not hub.disk.images:
+            return
+        self.world.happened["disk-rollback"] += 1
+        self.world.note(f"{hub.name}: an older disk is put back")
+        before = plays_of(hub)
+        hub.die(power_cut=True)
+        bridge.die()  # also where the hub was down already
+        hub.disk.put_back(hub.disk.images.pop())
+        bridge.put_back_logs()
+        tail = hub.disk.connection.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()[0]
+        hub.receipts = [receipt for receipt in hub.receipts if receipt[0] <= tail]
+        kept = plays_of(hub)
+        self.lost[number] |= {play: price for play, price in before.items() if play not in kept}
+        hub.counter.forget_lost()
 
     def lines(self) -> Iterator[Line]:
         """Yield every line."""

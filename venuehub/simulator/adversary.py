@@ -1,0 +1,113 @@
+"""People who try to make a venue lose as much as it can: they climb to the bound, and must never pass it.
+
+Every tenth seed is theirs. They know when the lines are cut, own what cards they like, and come back with old disks.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from venuehub.simulator.plan import LEASE_CAP, PRICE, STRAYS, TOP_UP_CAP, lanes
+
+if TYPE_CHECKING:
+    from venuehub.simulator.venue import Venue
+
+_BEAT_MS: Final = 45
+_SETTLE_MS: Final = 2_500
+_LANES: Final = lanes()
+
+
+def attack_of(seed: int) -> "Callable[[Venue], None] | None":
+    """Return who comes in a seed's last hour, or None."""
+    return {4: spend_floors, 7: put_back_disks, 9: farm_doubts, 1: steal_top_ups}.get(seed % 10)
+
+
+def _cut_off(venue: "Venue", *, lan: bool) -> None:
+    """Cut every hub from the office, and from each other where asked, after everything was reported."""
+    for hub in venue.hubs:
+        hub.uplink.line.cut = "uplink-partition"
+        hub.uplink.lose_link()
+        if lan:
+            hub.port.line.cut = "lan-partition"
+            hub.port.link()
+
+
+def _wait(venue: "Venue", ms: int) -> None:
+    venue.world.run(until_ms=venue.world.now_ms + ms)
+
+
+def spend_floors(venue: "Venue") -> None:
+    """Tap at every hub with cards that prove themselves and own nothing, while nobody can be asked."""
+    venue.world.note("adversary: floors")
+    _cut_off(venue, lan=True)
+    risk = venue.stage.plan.risk()
+    for number in range(len(venue.hubs)):
+        for card in range(-(-risk.floor_per_hub // risk.floor_per_credential) + 1):
+            for tap in range(risk.floor_per_credential // PRICE + 1):
+                venue.tap_stray(number, _LANES[(card + tap) % len(_LANES)].reader, card % (STRAYS - 1))
+                _wait(venue, risk.repeat_after_ms + _BEAT_MS)
+    _wait(venue, _SETTLE_MS)
+
+
+def farm_doubts(venue: "Venue") -> None:
+    """Play where a doubt is given back, and see to it that the machine never says what it gave. Money follows."""
+    venue.world.note("adversary: doubts")
+    venue.fill_purses(10 * PRICE)
+    _cut_off(venue, lan=False)
+    for bridge in venue.bridges:
+        bridge.jams += ["unknown_all"] * 40
+    accounts = len(venue.stage.cards)
+    for visit in range(4):
+        for _play in range(2):
+            for hub in range(len(venue.hubs)):
+                venue.tap(hub, _LANES[0].reader, (hub + 3 * visit + 1) % accounts)
+                _wait(venue, _BEAT_MS)
+            _wait(venue, venue.stage.plan.risk().repeat_after_ms)
+    _wait(venue, 4 * _SETTLE_MS)
+    for bridge in venue.bridges:
+        bridge.jams.clear()
+
+
+def put_back_disks(venue: "Venue") -> None:
+    """Copy every hub's disk while it is full of money, spend all of it, put the copy back, and spend it again."""
+    venue.world.note("adversary: disks")
+    venue.fill_purses(LEASE_CAP)
+    _cut_off(venue, lan=True)
+    _wait(venue, _SETTLE_MS)
+    for hub, bridge in zip(venue.hubs, venue.bridges, strict=True):
+        hub.disk.images.clear()
+        hub.disk.keep_image()
+        bridge.copy_logs()
+    for hub in venue.hubs:
+        venue.world.note(f"adversary: {LEASE_CAP - hub.room()} lie at {hub.name}")
+    for again in range(venue.stage.plan.rollbacks + 1):
+        _spend_everything(venue)
+        if again < venue.stage.plan.rollbacks:
+            for number in range(len(venue.hubs)):
+                venue.roll_back(number)
+            _wait(venue, 2 * _SETTLE_MS)
+
+
+def _spend_everything(venue: "Venue") -> None:
+    """Tap at every lane of every hub with whoever has most there; a lane takes the next card at once."""
+    for _round in range(2 * LEASE_CAP // PRICE // len(_LANES)):
+        for lane in _LANES:
+            for number, hub in enumerate(venue.hubs):
+                richest = max(range(len(venue.stage.cards)), key=lambda account: venue.money_at(hub, account))
+                if venue.money_at(hub, richest) >= PRICE:
+                    venue.tap(number, lane.reader, richest)
+            _wait(venue, _BEAT_MS)
+        _wait(venue, venue.stage.plan.risk().repeat_after_ms)
+    _wait(venue, _SETTLE_MS)
+
+
+def steal_top_ups(venue: "Venue") -> None:
+    """Bring in as much as a hub takes while the office is away, and then the hub is gone."""
+    venue.world.note("adversary: top-ups")
+    _cut_off(venue, lan=True)
+    _wait(venue, _SETTLE_MS)
+    for number, hub in enumerate(venue.hubs):
+        account = venue.guests_of(number)[0]
+        for _time in range(TOP_UP_CAP // PRICE + 2):
+            hub.counter.top_up(venue.credential(account), PRICE, account=account, again_ms=None)
+        _wait(venue, _BEAT_MS)
+    _wait(venue, _SETTLE_MS)

@@ -1,0 +1,81 @@
+"""What a run has cost the venue, term by term, beside the bound: measured before it heals, and from outside."""
+
+import msgspec
+
+from payment_core.exposure import Exposure, exposure, hub_terms
+from payment_core.identifiers import uuid_text
+from payment_core.journal import BroughtIn, Cause, Voided, decode_entry
+from venuehub.simulator.check_limits import floor_windows
+from venuehub.simulator.evidence import Journal, total
+from venuehub.simulator.plan import CREDITS, PRICE, UNIT, VenuePlan
+from venuehub.simulator.venue import Venue
+
+
+class Losses(msgspec.Struct, frozen=True):
+    """Minor units of the venue's currency.
+
+    floor: sold without a lease and not reported, at most at one time. rollback: goods that no journal charges any more.
+    topup: guests' money brought in and not reported. doubt: given back by policy for plays that the machine gave.
+    """
+
+    floor: int = 0
+    rollback: int = 0
+    topup: int = 0
+    doubt: int = 0
+
+
+def bound_of(plan: VenuePlan) -> Exposure:
+    """Return the bound of a plan, computed as `venuehub exposure` does."""
+    hubs = [hub_terms(f"hub-{number:02}", plan.risk()) for number in range(plan.hubs)]
+    return exposure(UNIT, hubs, rollbacks=plan.rollbacks, days=plan.days)
+
+
+def losses_of(venue: Venue, journals: list[Journal], *, unreported: int) -> Losses:
+    """Add up what every hub has cost. `unreported`: what was brought in and not reported when the lines were mended."""
+    return Losses(
+        floor=sum(max(most for most, _one in floor_windows(journal)) for journal in journals),
+        rollback=sum(_forgotten(venue, number) for number in range(len(venue.hubs))),
+        topup=unreported,
+        doubt=sum(_given_away(venue, journal) for journal in journals),
+    )
+
+
+def unreported(venue: Venue) -> int:
+    """Return what guests brought in that no receipt covers, now."""
+    total_sum = 0
+    for hub in venue.hubs:
+        acked = hub.disk.connection.execute("SELECT value FROM meta WHERE key = 'acked_seq'").fetchone()[0]
+        rows = hub.disk.connection.execute("SELECT record FROM entries WHERE seq > ?", (acked,))
+        entries = (decode_entry(record) for (record,) in rows)
+        total_sum += sum(total(entry.parts) for entry in entries if isinstance(entry, BroughtIn))
+    return total_sum
+
+
+def _forgotten(venue: Venue, number: int) -> int:
+    """Return the value of plays that machines gave and a disk forgot."""
+    pulsed = venue.bridges[number].pulsed
+    return sum(
+        min(price, pulsed.get(uuid_text(play), 0) * PRICE // CREDITS) for play, price in venue.lost[number].items()
+    )
+
+
+def _given_away(venue: Venue, journal: Journal) -> int:
+    pulsed = venue.bridges[journal.hub.number].pulsed
+    return sum(
+        min(total(story.end.parts), pulsed.get(uuid_text(play), 0) * PRICE // CREDITS)
+        for play, story in journal.stories.items()
+        if isinstance(story.end, Voided) and story.end.cause is Cause.POLICY
+    )
+
+
+def passed(losses: Losses, bound: Exposure) -> list[str]:
+    """Return which terms have passed the bound."""
+    assert bound.rollback_bound is not None
+    assert bound.topup_bound is not None
+    terms = (
+        ("floors", losses.floor, bound.floor_bound),
+        ("put-back disks", losses.rollback, bound.rollback_bound),
+        ("value brought in", losses.topup, bound.topup_bound),
+        ("doubts", losses.doubt, bound.doubt_bound),
+    )
+    return [f"no loss beyond the bound: {name} cost {cost} of {most}" for name, cost, most in terms if cost > most]
