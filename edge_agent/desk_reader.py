@@ -11,18 +11,26 @@ from payment_core.desk import CardShown
 from payment_core.events import WISH_LIFE_MS, CredentialPresented
 
 
+def take_once(draft: Draft, fact: FromDevice) -> bool:
+    """Take the event of a card that is to sell nothing; False: it comes too late, or again."""
+    event = fact.event
+    mark = authorizations.wish_mark(draft.store, fact.device, event.epoch)
+    age_ms = event.age_ms + max(draft.now.boottime_ms - fact.received_ms, 0)
+    if age_ms > WISH_LIFE_MS or (mark is not None and event.seq <= mark.seq):
+        draft.effect(Log("desk.stale_card", {"reader": fact.device}))
+        return False
+    authorizations.mark_wish(draft.store, fact.device, event.epoch, event.seq, NO_ANSWER)
+    return True
+
+
 def presented(draft: Draft, fact: FromDevice, body: CredentialPresented) -> bool:
     """Take a card at a desk's reader and tell the terminal whose it is; False: it is no desk's reader."""
     desk = draft.site.desk_of_reader.get(fact.device)
     if desk is None:
         return False
-    event, now = fact.event, draft.now
-    mark = authorizations.wish_mark(draft.store, fact.device, event.epoch)
-    age_ms = event.age_ms + max(now.boottime_ms - fact.received_ms, 0)
-    if age_ms > WISH_LIFE_MS or (mark is not None and event.seq <= mark.seq):
-        draft.effect(Log("desk.stale_card", {"reader": fact.device}))
+    now = draft.now
+    if not take_once(draft, fact):
         return True
-    authorizations.mark_wish(draft.store, fact.device, event.epoch, event.seq, NO_ANSWER)
     credential_id = known_id(draft, body)
     row = blocks.known_row(draft, credential_id)
     proof = prove(draft, row, credential_id, body)

@@ -100,6 +100,8 @@ class Site:
         self.staff_told = self.staff
         self.desk_of_reader: dict[str, Desk] = {}
         self.last_player: dict[str, Player] = {}
+        self.depositors: dict[str, Player] = {}
+        """Whose card was shown last where coins and notes go to an account."""
         self.doubt_due: dict[bytes, int] = {}
         """Doubts, and when (boottime) policy looks at each; staff's own are not in it any more."""
         self.cannot_tell: set[bytes] = set()

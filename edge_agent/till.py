@@ -16,6 +16,7 @@ from edge_agent import (
     doubts,
     homecoming,
     in_force,
+    kiosk,
     lease_keeper,
     office_side,
     plays,
@@ -197,7 +198,7 @@ class Till:
             body = event_body(fact.event)
             match body:
                 case CredentialPresented():
-                    if not desk_reader.presented(draft, fact, body):
+                    if not (desk_reader.presented(draft, fact, body) or kiosk.presented(draft, fact, body)):
                         self._presented(draft, fact, body)
                 case CoinInserted():
                     values.on_coin(draft, fact, body)

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from edge_agent import coins
+from edge_agent import coins, kiosk
 from edge_agent.draft import Draft, Spot
 from edge_agent.ledger import authorizations, boxes
 from edge_agent.ledger.boxes import Box
@@ -54,7 +54,7 @@ def on_coin(draft: Draft, fact: FromDevice, body: CoinInserted) -> None:
     if lane is None or amount is None:
         _tamper(draft, fact, lane, count=1)
         draft.effect(Log("coin.no_value", {"device": fact.device, "position": body.position}))
-    else:
+    elif not kiosk.took(draft, lane, amount):
         spot = Spot(Actor.GUEST, Tender.CASH, lane)
         event = fact.event
         draft.journal(

@@ -32,6 +32,8 @@ class Lane(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """where a second factor is shown (finger, face); empty: at the reader itself"""
     scanner: str = ""
     """where codes on phones are read; empty: none here"""
+    takes: Literal["play", "account"] = "play"
+    """what coins and notes buy here: plays, or money on the account whose card was shown just before"""
 
 
 class CoinValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
