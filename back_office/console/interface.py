@@ -97,6 +97,20 @@ class AlarmRow(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
+LooseKind = Literal["doubt", "overclaim", "on_its_way", "unheard", "receivable"]
+"""on_its_way: a voucher or slip nobody took yet; unheard: taken, and its giver was not heard; receivable: a debt."""
+
+
+class LooseRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that is not settled. `hub` and `machine` are empty where it is about none."""
+
+    kind: LooseKind
+    hub: str
+    machine: str
+    amount: Money
+    since_ms: int
+
+
 class OfficeQueries(Protocol):
     """What the page asks. Answers may be a second old, but each one is consistent in itself."""
 
@@ -126,6 +140,10 @@ class OfficeQueries(Protocol):
 
     async def alarms(self, limit: int) -> list[AlarmRow]:
         """Return open alarms, newest first."""
+        ...
+
+    async def unsettled(self, limit: int) -> list[LooseRow]:
+        """Return what is not settled, oldest first."""
         ...
 
 

@@ -12,6 +12,7 @@ from back_office.console.interface import (
     GapRow,
     HubRow,
     Live,
+    LooseRow,
     MoneyRow,
     OfficeQueries,
     TapRow,
@@ -22,6 +23,7 @@ from payment_core.money import Money, shown
 
 TAPS: Final = 40
 ALARMS: Final = 20
+LOOSE: Final = 12
 REST_S: Final = 0.4
 """Shortest time between two looks: a busy evening changes the books a hundred times a second, an eye reads slower."""
 BEAT_S: Final = 5.0
@@ -39,6 +41,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     trial: list[TrialRow]
     gaps: list[GapRow]
     alarms: list[AlarmRow]
+    loose: list[LooseRow]
 
     def trial_sums(self) -> list[Money]:
         """Return the sum of all balances per unit: zeros, or the books are wrong."""
@@ -107,4 +110,5 @@ class Watch:
             trial=await self._queries.trial_balance(),
             gaps=await self._queries.gaps(),
             alarms=await self._queries.alarms(ALARMS),
+            loose=await self._queries.unsettled(LOOSE),
         )

@@ -7,10 +7,21 @@ from typing import Final, TypeVar
 import msgspec
 
 from back_office.business_day import business_date
-from back_office.console.interface import AlarmRow, GapRow, HubRow, MoneyKind, MoneyRow, TapRow, TrialRow, Venue
+from back_office.console.interface import (
+    AlarmRow,
+    GapRow,
+    HubRow,
+    LooseRow,
+    MoneyKind,
+    MoneyRow,
+    TapRow,
+    TrialRow,
+    Venue,
+)
 from back_office.ingest.presence import Presence
 from back_office.ledger.booking import TYPE_NUMBERS
 from back_office.ledger.taps import taps_of
+from back_office.ledger.unsettled import unsettled
 from back_office.store import books, chains, papers, places
 from back_office.store.books import DayRow
 from back_office.store.engine import Store, Transaction
@@ -90,6 +101,17 @@ class Queries:
     async def alarms(self, limit: int) -> list[AlarmRow]:
         """Return the newest alarms, newest first."""
         return await self._ask(lambda tx: self._alarms(tx, limit))
+
+    async def unsettled(self, limit: int) -> list[LooseRow]:
+        """Return what is not settled, oldest first."""
+        ends = await self._ask(lambda tx: unsettled(tx, self._tenant_id))
+        return [
+            LooseRow(
+                kind=end.kind, hub=end.hub, machine=end.machine, amount=shown(end.amount, end.unit),
+                since_ms=end.since_ms,
+            )
+            for end in ends[:limit]
+        ]  # fmt: skip
 
     # ---- inside ----
 

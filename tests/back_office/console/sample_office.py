@@ -6,7 +6,17 @@ import sys
 import uvicorn
 
 from back_office.console.app import make_console
-from back_office.console.interface import AlarmRow, ButtonResult, GapRow, HubRow, MoneyRow, TapRow, TrialRow, Venue
+from back_office.console.interface import (
+    AlarmRow,
+    ButtonResult,
+    GapRow,
+    HubRow,
+    LooseRow,
+    MoneyRow,
+    TapRow,
+    TrialRow,
+    Venue,
+)
 from payment_core.money import Money
 
 AT_MS = 1_795_312_800_000  # 2026-11-22 10:00:00 in Shanghai
@@ -44,6 +54,7 @@ class SampleOffice:
         self.trial_rows: list[TrialRow] = []
         self.gap_rows: list[GapRow] = []
         self.alarm_rows: list[AlarmRow] = []
+        self.loose_rows: list[LooseRow] = []
 
     async def venue(self) -> Venue:
         return Venue(name="Star Arcade 星际电玩", timezone="Asia/Shanghai", business_date="2026-11-22")
@@ -66,6 +77,9 @@ class SampleOffice:
 
     async def alarms(self, limit: int) -> list[AlarmRow]:
         return self.alarm_rows[:limit]
+
+    async def unsettled(self, limit: int) -> list[LooseRow]:
+        return self.loose_rows[:limit]
 
 
 def hub_row(**changes) -> HubRow:

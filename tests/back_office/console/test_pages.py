@@ -7,7 +7,8 @@ import pytest
 
 from back_office.console.app import make_console
 from back_office.console.demo_control import DemoControlError
-from back_office.console.interface import DEMO_ACTIONS, TapRow
+from back_office.console.interface import DEMO_ACTIONS, LooseRow, TapRow
+from payment_core.money import Money
 from tests.back_office.console.sample_office import (
     Bell,
     SampleOffice,
@@ -202,3 +203,15 @@ def test_static_files_may_be_kept_for_ever():
 )  # fmt: skip
 def test_a_name_that_is_not_ours_is_refused(host, status):
     assert get(busy_office(), headers={"host": host}).status == status
+
+
+def test_what_is_not_settled_stands_beside_the_books():
+    office = SampleOffice()
+    assert "Not settled" not in text_of(get(office))
+    office.loose_rows = [
+        LooseRow(kind="doubt", hub="Hall 1", machine="racer-2", amount=Money(200, "CNY"), since_ms=1),
+        LooseRow(kind="receivable", hub="", machine="", amount=Money(700, "CNY"), since_ms=1),
+    ]
+    said = text_of(get(office))
+    for text in ("Not settled", "In doubt", "Hall 1 · racer-2", "Owed by a guest"):
+        assert text in said
