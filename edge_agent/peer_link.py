@@ -21,6 +21,8 @@ from edge_agent.peer_messages import FromPeer, LanLink, ToPeer
 from payment_core.bus import PEER_LEAVES, parse_topic, peer_topic
 from payment_core.identifiers import uuid_bytes, uuid_text
 
+LONGEST_ATTEMPT: Final = 3
+"""Up to 4 s between two tries: a venue has a few hubs, and guests' money waits for its broker."""
 OUTBOUND_LIMIT: Final = 4_096
 """Letters beyond it are dropped, as all are while the broker is away: the till says it again."""
 
@@ -70,7 +72,8 @@ class PeerLink:
             except MqttLinkError as error:
                 if attempt in (0, 5):
                     log("lan.down", why=str(error))
-            await asyncio.sleep(reconnect_delay_ms(attempt, dice=random.random()) / 1000)  # noqa: S311 - jitter
+            delay_ms = reconnect_delay_ms(min(attempt, LONGEST_ATTEMPT), dice=random.random())  # noqa: S311 - jitter
+            await asyncio.sleep(delay_ms / 1000)
             attempt += 1
 
     async def _pump(self, link: MqttLink) -> None:
