@@ -58,11 +58,9 @@ class DeviceBus:
 
     async def run(self) -> None:
         """Connect, subscribe, pump; again after every loss with full jitter."""
-        checking = asyncio.create_task(self._staff.run())
-        try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._staff.run())
             await self._stay_connected()
-        finally:
-            checking.cancel()
 
     async def _stay_connected(self) -> None:
         attempt = 0
