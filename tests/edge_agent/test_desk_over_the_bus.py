@@ -62,7 +62,7 @@ def request_of(number, act, pin=PIN):
 
 async def answered(line, request):
     """Ask until the hub is there; the same id is the same act, however often it is sent."""
-    while (reply := await line.ask("desk-1", request)) is None:
+    while (reply := await line.ask("desk-1", request)) is None:  # noqa: ASYNC110 - as a page asks again
         await asyncio.sleep(0.01)
     return reply
 
