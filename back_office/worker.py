@@ -13,6 +13,7 @@ from back_office.ingest.presence import Presence
 from back_office.ledger.desk import OFFICE_EPOCH, OFFICE_STREAM, Desk, venue_of
 from back_office.store import chains, papers, people, places
 from back_office.store.engine import Store, Transaction
+from back_office.store.papers import Alarm
 from cloud_sync.identity import OfficeKeys
 from cloud_sync.letters import Publish
 from cloud_sync.protocol.messages import Hello, LeaseRequest, ListRequest
@@ -59,13 +60,22 @@ class Worker:
         """Take whatever came on an uplink topic; `moved`: a page would look different now."""
         address = parse_hub_topic(topic)
         if address is not None and address.direction == "up" and address.leaf == "state":
-            moved = self._enrolled(address.hub_id) and self.presence.take_state(address.hub_id, payload)
-            return Handled((), moved)
+            return Handled((), self._enrolled(address.hub_id) and self._take_state(address.hub_id, payload))
         handled = self._receive(topic, payload)
         if address is not None and address.leaf == "batch" and not handled.refusals:
             with self._store.reading() as tx:
                 self.presence.note_batch(tx, self._tenant_id, address.hub_id, payload, self._clock())
         return handled
+
+    def _take_state(self, hub_id: bytes, payload: bytes) -> bool:
+        """Take a hub's word about itself; a trouble that is new is an alarm."""
+        before = self.presence.troubles.get(hub_id)
+        moved = self.presence.take_state(hub_id, payload)
+        trouble = self.presence.troubles.get(hub_id)
+        if trouble is not None and trouble != before:
+            with self._store.writing() as tx:
+                papers.raise_alarm(tx, self._tenant_id, Alarm(trouble.kind, hub_id, trouble.text, self._clock()))
+        return moved
 
     def _enrolled(self, hub_id: bytes) -> bool:
         with self._store.reading() as tx:

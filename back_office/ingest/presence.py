@@ -1,5 +1,7 @@
 """What a worker knows of hubs for the moment only: who is online, and what waits behind a gap."""
 
+from typing import Final
+
 import msgspec
 
 from back_office.store import chains
@@ -17,8 +19,21 @@ class Gap(msgspec.Struct, frozen=True):
     since_ms: int
 
 
+TROUBLES: Final = frozenset({"safe_mode", "closed", "no_new_money"})
+"""States in which a hub is there and does not sell; it says why."""
+MOST_WORDS: Final = 500
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """What a hub says is wrong with itself: a state of `TROUBLES`, and one sentence."""
+
+    kind: str
+    text: str
+
+
 class _StateMessage(msgspec.Struct, frozen=True):
     state: str
+    why: str = ""
 
 
 class Presence:
@@ -28,6 +43,7 @@ class Presence:
         """Nobody is known yet."""
         self.online: dict[bytes, bool] = {}
         self.gaps: dict[bytes, Gap] = {}
+        self.troubles: dict[bytes, Trouble] = {}
 
     def take_state(self, hub_id: bytes, payload: bytes) -> bool:
         """Note a hub's own word or its will; say whether it was one. Anything that is not `online` is not."""
@@ -36,6 +52,10 @@ class Presence:
         except DECODE_FAULTS:
             return False
         self.online[hub_id] = said.state == "online"
+        if said.state in TROUBLES:
+            self.troubles[hub_id] = Trouble(said.state, said.why[:MOST_WORDS] or "the hub does not say why")
+        elif said.state == "online":  # one that only went away still has it
+            self.troubles.pop(hub_id, None)
         return True
 
     def note_batch(self, tx: Transaction, tenant_id: bytes, hub_id: bytes, payload: bytes, now_ms: int) -> None:

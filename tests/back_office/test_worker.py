@@ -3,10 +3,12 @@
 import sqlite3
 from contextlib import closing
 
+import msgspec
+
 from back_office.fleet import mail
 from back_office.fleet.documents import keep_document
 from back_office.members.cards import add_card, find_card, parse_card, set_status
-from back_office.store import people, places
+from back_office.store import papers, people, places
 from back_office.store.people import GuestAccount
 from cloud_sync.downlink import Accepted, Downlink, ListMismatch
 from cloud_sync.protocol.messages import (
@@ -194,6 +196,21 @@ def test_a_worker_that_starts_anew_asks_for_hellos(office):
     (body,) = heard(office, [letter])
     assert isinstance(body, HelloRequest)
     assert not isinstance(body, Document)
+
+
+def test_a_hub_that_does_not_sell_is_an_alarm_once_until_it_sells_again(office):
+    def says(state: str, **more: str) -> list[str]:
+        office.worker.on_message(hub_topic(HUB, "up", "state"), msgspec.json.encode({"state": state, **more}))
+        with office.store.reading() as tx:
+            return [f"{alarm.kind}: {alarm.text}" for alarm in papers.alarms(tx, TENANT)]
+
+    assert says("online") == []
+    assert says("closed", fault="read_only", why="the card is worn out") == ["closed: the card is worn out"]
+    assert len(says("offline")) == 1
+    assert len(says("closed", fault="read_only", why="the card is worn out")) == 1
+    assert says("safe_mode", fault="damaged")[0] == "safe_mode: the hub does not say why"
+    assert len(says("online")) == 2
+    assert len(says("safe_mode", why="x" * 5_000)[0]) == len("safe_mode: ") + 500
 
 
 def test_states_are_heard_from_enrolled_hubs_only(office):
