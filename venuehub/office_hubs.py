@@ -75,6 +75,30 @@ def hub_reopen(
         print_line(f"{at.name}: open again, it was frozen for {at.frozen}")
 
 
+@hub_app.command("drain", epilog="Example: venuehub office hub drain --dir office --hub hall --by ann --why moved")
+def hub_drain(
+    *,
+    folder: Folder,
+    hub: Annotated[str, typer.Option(help="The hub's name or id.")],
+    by: By,
+    why: Annotated[str, typer.Option(help="Why.")],
+    as_json: AsJson = False,
+) -> None:
+    """Order a living hub to return everything, to trade no more, and to sign that it holds nothing."""
+    from back_office.fleet.founding import find_hub
+    from back_office.fleet.orders import order_close
+    from venuehub.office_tools import open_office
+
+    with open_office(folder) as (store, keys):
+        at = find_hub(store, keys.tenant_id, hub)
+        with store.writing() as tx:
+            epoch = order_close(tx, keys.tenant_id, at, why=why, by=by, now_ms=now_ms())
+    if as_json:
+        print_json({"hub": at.name, "epoch": epoch})
+    else:
+        print_line(f"{at.name}: ordered to close epoch {epoch}; `venuehub office leases` shows when it is empty")
+
+
 @terms_app.command("set", epilog="Example: venuehub office terms set --dir office terms.json")
 def terms_set(
     *, folder: Folder, file: Annotated[Path, typer.Argument(help="TOML or JSON.")], as_json: AsJson = False

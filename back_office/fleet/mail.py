@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from back_office.fleet.documents import before_and_with, effective_ms, fingerprint
+from back_office.fleet.orders import CLOSE, close_order_of
 from back_office.fleet.trust import TRUST, peers_of
 from back_office.store import grants, lots, papers, people
 from back_office.store.engine import Transaction
@@ -17,7 +18,6 @@ from cloud_sync.letters import Publish, post_message
 from cloud_sync.protocol import topics
 from cloud_sync.protocol.messages import (
     Body,
-    CloseOrder,
     CredentialList,
     Document,
     Grant,
@@ -81,6 +81,11 @@ class Mail:
                 if kept.version > have.get(TRUST, 0):
                     yield self._trust(hub, kept)
                 continue
+            if kept.name == CLOSE:
+                order = close_order_of(kept)
+                if kept.version > have.get(CLOSE, 0) and hub.closed_epoch < order.epoch == max(hub.epoch, 1):
+                    yield self._to(hub, order, "command", 0)
+                continue
             if kept.version > have.get(kept.name, 0):
                 body = Document(kept.name, kept.version, fingerprint(kept.body), kept.body, effective_ms(kept.body))
                 letter = self._to(hub, body, f"document/{kept.name}", kept.version)
@@ -88,7 +93,7 @@ class Mail:
 
     def _standing(self, tx: Transaction, hub: Hub) -> Iterator[papers.Document]:
         for newest in papers.documents(tx, self._tenant_id, hub.hub_id):
-            if newest.name != TRUST and effective_ms(newest.body):
+            if newest.name not in {TRUST, CLOSE} and effective_ms(newest.body):
                 yield from before_and_with(papers.versions(tx, self._tenant_id, hub.hub_id, newest.name))
             else:
                 yield newest
@@ -100,10 +105,6 @@ class Mail:
     def recall(self, hub: Hub, account_id: bytes) -> Publish:
         """Return the wish that a hub gives an account's idle money back."""
         return self._to(hub, Recall(account_id), "command", 0)
-
-    def close_order(self, hub: Hub, *, epoch: int, why: str, staff: str) -> Publish:
-        """Return the order that a hub ends its epoch: return everything, trade no more, and sign that."""
-        return self._to(hub, CloseOrder(epoch, why, staff), "command", 0)
 
     def _trust(self, hub: Hub, kept: papers.Document) -> Publish:
         keys, peers = self._keys, peers_of(kept)

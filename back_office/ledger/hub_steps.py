@@ -139,7 +139,8 @@ def slip_taken(sheet: Sheet, entry: SlipTaken) -> None:
     """Take a slip in, once."""
     rows = {key: row for key, row in sheet.passing.now.items() if key.pass_id == entry.slip_id}
     verdict = judge_slip(entry, sheet.writer.hub_id, rows)
-    _take_in(sheet, entry, verdict, entry.slip_id, b"", sheet.writer.hub_id)
+    to_hub = b"" if verdict.verdict == "taken" else sheet.writer.hub_id
+    _take_in(sheet, entry, verdict, entry.slip_id, to_hub, sheet.writer.hub_id)
 
 
 def _give_back(sheet: Sheet, entry: Entry, account_id: bytes | None, parts: Iterable[Part]) -> None:
@@ -180,9 +181,7 @@ def _note_taken(
         sheet.post(Kind.PASSING, key, -amount)
         sheet.post(Kind.OVERCLAIM, key, amount)
         sheet.cover(key, amount)
-    keep = way.to_hub == b"" and row.taken_ms is not None
-    taker = row.taker if keep else sheet.writer.hub_id
-    sheet.passing.now[way] = replace(row, taken_ms=row.taken_ms if keep else sheet.now_ms, taker=taker)
+    sheet.passing.now[way] = replace(row, taken_ms=sheet.now_ms, taker=sheet.writer.hub_id)
 
 
 HUB_STEPS: Final[dict[type, Callable[[Sheet, Any], None]]] = {

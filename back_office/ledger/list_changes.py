@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from back_office.ledger.findings import Finding
-from back_office.store import people, places
+from back_office.store import grants, people, places
 from back_office.store.engine import Transaction
 from back_office.store.people import Credential, GuestAccount
 from back_office.store.places import Hub
@@ -31,13 +31,23 @@ def change_list(
             case CredentialBlocked():
                 why = _blocked(tx, tenant_id, entry)
             case EpochClosed():
-                why = ""
                 places.close_epoch(tx, tenant_id, hub.hub_id, epoch=entry.epoch)
+                findings += _unreturned(tx, tenant_id, hub, entry)
+                continue
             case _:
                 continue
         if why:
             findings.append(Finding("list_conflict", f"entry {entry.header.seq}: {why}"))
     return findings
+
+
+def _unreturned(tx: Transaction, tenant_id: bytes, hub: Hub, entry: EpochClosed) -> list[Finding]:
+    rows = grants.leases_of_hub(tx, tenant_id, hub.hub_id)
+    left = {place.unit: row.left for place, row in sorted(rows.items()) if row.left and place.epoch == entry.epoch}
+    if not left:
+        return []
+    said = ", ".join(f"{amount} {unit}" for unit, amount in left.items())
+    return [Finding("unreturned", f"entry {entry.header.seq}: it closed its epoch and has not returned {said}")]
 
 
 def _sold(tx: Transaction, tenant_id: bytes, entry: CardSold, now_ms: int) -> str:

@@ -81,13 +81,14 @@ def _forged(entry: VoucherTaken, taker: bytes, signed: SignedVoucher | None, wor
 
 
 def judge_slip(entry: SlipTaken, taker: bytes, rows: Mapping[PassKey, PassRow]) -> Judgement:
-    """Judge what a hub says about a slip. `rows`: all that is known of it."""
+    """Judge what a hub says about a slip. `rows`: all that is known of it; a hub that took it at risk has its own."""
     worth = contents(entry.parts)
-    given = {(key.unit, key.lot): row.given for key, row in rows.items()}
-    if given != worth or any(row.account_id != entry.account_id for row in rows.values()):
+    issued = {key: row for key, row in rows.items() if key.to_hub == b""}
+    given = {(key.unit, key.lot): row.given for key, row in issued.items()}
+    if given != worth or any(row.account_id != entry.account_id for row in issued.values()):
         return Judgement("refused", "the office never signed such a slip")
     if any(row.taker == taker for row in rows.values()):
         return Judgement("refused", "it took this slip before")
-    if any(row.taken_ms is not None or row.returned for row in rows.values()):
+    if any(row.taken_ms is not None or row.returned for row in issued.values()):
         return Judgement("risked", "another hub took this slip before, or it went back to the purse", "slip_twice")
     return Judgement("taken")

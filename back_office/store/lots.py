@@ -88,6 +88,10 @@ class PassRow(msgspec.Struct, frozen=True):
         return self.given - self.taken - self.returned
 
 
+OPEN: Final = "given - taken - returned != 0"
+"""Where the two sides of a voucher or slip do not agree yet; an index holds exactly these."""
+
+
 def pass_id(giver: bytes, epoch: int, seq: int) -> bytes:
     """Return the id of a voucher: the place of its entry in its giver's journal."""
     return giver + epoch.to_bytes(_EPOCH_BYTES, "big") + seq.to_bytes(_EPOCH_BYTES, "big")
@@ -173,7 +177,7 @@ def expired_lots(tx: Transaction, tenant_id: bytes, *, now_ms: int) -> dict[LotK
 
 def passing(tx: Transaction, tenant_id: bytes, *, open_only: bool = False) -> dict[PassKey, PassRow]:
     """Return every voucher and slip, or those whose two sides do not agree yet."""
-    query = _PASSING.where(_WAITING != 0) if open_only else _PASSING
+    query = _PASSING.where(sa.literal_column(OPEN)) if open_only else _PASSING
     return dict(map(_pass, tx.execute(query, {"tenant": tenant_id})))
 
 

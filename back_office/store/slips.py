@@ -78,15 +78,17 @@ def outstanding(tx: Transaction, tenant_id: bytes) -> list[SlipRow]:
 
 
 def way(tx: Transaction, tenant_id: bytes, slip_id: bytes) -> Way:
-    """Return where a slip's money is."""
-    query = sa.select(PASSING.c.given, PASSING.c.taken, PASSING.c.returned, PASSING.c.risked, PASSING.c.taker).where(
-        PASSING.c.tenant_id == tenant_id, PASSING.c.pass_id == slip_id
-    )
-    row = tx.execute(query).first()
-    if row is None:
-        return Way()
-    given, taken, returned, risked, taker = row
-    return Way(given - taken - returned, taken, returned, risked, taker)
+    """Return where a slip's money is, over all its lots; `taker`: who took it first."""
+    query = sa.select(
+        PASSING.c.given, PASSING.c.taken, PASSING.c.returned, PASSING.c.risked, PASSING.c.taker, PASSING.c.to_hub
+    ).where(PASSING.c.tenant_id == tenant_id, PASSING.c.pass_id == slip_id)
+    found = Way()
+    for given, taken, returned, risked, taker, to_hub in tx.execute(query):
+        found = Way(
+            found.waiting + given - taken - returned, found.taken + taken, found.returned + returned,
+            found.risked + risked, found.taker if to_hub else taker,
+        )  # fmt: skip
+    return found
 
 
 def note_clear(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, now_ms: int) -> None:

@@ -20,12 +20,15 @@ from payment_core.journal import (
     LotKind,
     PaidOutHere,
     Part,
+    SlipIssued,
+    SlipTaken,
     Source,
     Voided,
 )
 from tests.back_office.world import GUEST, HUB, OTHER_GUEST, OTHER_HUB, TENANT, WALL_MS
 
 LOT = bytes([7]) * 16
+SLIP = bytes([3]) * 16
 
 
 @pytest.fixture
@@ -297,3 +300,23 @@ def test_mutant_a_return_that_is_credited_beyond_the_lease_is_found(halls, monke
     send(halls, halls.hub)
     # The lease cannot have less than nothing left: the batch is parked, and nobody got anything.
     assert (stands(halls), halls.alarms()) == ((0, 1_000, 0, 0), [("parked", HUB)])
+
+
+def test_a_slip_is_taken_once_and_a_second_time_at_the_venues_risk(office):
+    other = office.enroll(OTHER_HUB, "foyer")
+    office.top_up(500)
+    part = Part("CNY", 300, None, office.lot("p1"))
+    with office.store.writing() as tx:
+        office.desk(tx).append(lambda header: SlipIssued(1, header, GUEST, (part,), SLIP, bytes(16), WALL_MS))
+    for pen in (office.hub, other):
+        office.worker.on_message(*pen.hello())
+        taken = (Part("CNY", 300, 1, office.lot("p1")),)
+        pen.write(lambda header, taken=taken: SlipTaken(1, header, GUEST, taken, SLIP))
+        office.take(pen.batch(), pen)
+    assert (office.purse(), office.left(), office.left(OTHER_HUB)) == (200, 300, 300)
+    assert (office.alarms(), office.frozen(OTHER_HUB)) == ([("slip_twice", OTHER_HUB)], "")
+    other.write(lambda header: SlipTaken(1, header, GUEST, (Part("CNY", 300, 1, office.lot("p1")),), SLIP))
+    office.take(other.batch(), other)
+    assert (office.left(OTHER_HUB), office.frozen(OTHER_HUB)) == (300, "overclaim")
+    assert office.balance(Kind.OVERCLAIM) == 300
+    assert office.prove().faults == []

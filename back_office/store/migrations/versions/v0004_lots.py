@@ -63,6 +63,11 @@ def _lots() -> None:
         *_at_least(0, "given", "taken", "returned", "risked"), _points_to(["tenant_id"], "tenants"),
     )  # fmt: skip
     op.create_index("passing_of_an_account", "passing", ["tenant_id", "account_id"])
+    op.create_index(
+        "passing_open", "passing", ["tenant_id"],
+        sqlite_where=sa.text("given - taken - returned != 0"),
+        postgresql_where=sa.text("given - taken - returned != 0"),
+    )  # fmt: skip
     if op.get_context().as_sql:
         return
     came_in = (
