@@ -11,7 +11,7 @@ from cloud_sync.protocol.messages import Lease, Receipt
 from cloud_sync.protocol.peers import PeerAsk, Voucher
 from cloud_sync.upload_effects import SealedBatch
 from edge_agent.ledger.store import Row
-from edge_agent.messages import BatchSealed, Effect, FromDevice, Input, ReceiptTaken, Send
+from edge_agent.messages import BatchSealed, Effect, FromDevice, ReceiptTaken, Send
 from edge_agent.peer_messages import FromPeer, ToPeer
 from edge_agent.staff_messages import StaffActed
 from payment_core.bus import Booked
@@ -21,6 +21,7 @@ from payment_core.identifiers import uuid7, uuid_text
 from venuehub.simulator.bridge import Bridge
 from venuehub.simulator.disk import Disk, DiskStore
 from venuehub.simulator.hub import Hub
+from venuehub.simulator.rooms import Offered
 from venuehub.simulator.uplink import Uplink
 
 _STALE_MS: Final = 400
@@ -57,7 +58,7 @@ class CommandsFirst(Hub):
 class BooksFirst(Hub):
     """Tells the bridge that an event is booked before it is."""
 
-    def offer(self, fact: Input) -> None:
+    def offer(self, fact: Offered) -> None:
         """Confirm at once."""
         if self.alive and isinstance(fact, FromDevice) and is_value_event(fact.event.kind):
             booked = Booked(epoch=fact.event.epoch, seq=fact.event.seq, counter=0)
@@ -103,7 +104,7 @@ class ResendsAnew(Hub):
 class ActsAgain(Hub):
     """Does an act of staff again when its page asks again."""
 
-    def offer(self, fact: Input) -> None:
+    def offer(self, fact: Offered) -> None:
         """Take every request for a new one."""
         if isinstance(fact, StaffActed):
             fact = msgspec.structs.replace(
@@ -115,7 +116,7 @@ class ActsAgain(Hub):
 class BooksVouchersTwice(Hub):
     """Takes a voucher that comes again for another one."""
 
-    def offer(self, fact: Input) -> None:
+    def offer(self, fact: Offered) -> None:
         """Give it another number when it was heard before."""
         if isinstance(fact, FromPeer) and isinstance(fact.body, Voucher):
             seen: set[bytes] = self.__dict__.setdefault("seen", set())

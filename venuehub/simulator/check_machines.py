@@ -7,7 +7,6 @@ from payment_core.authorization import OPEN, State
 from payment_core.identifiers import uuid_text
 from payment_core.journal import Captured, Cause, Expired, InDoubt, Voided
 from venuehub.simulator.evidence import Journal, Story, total
-from venuehub.simulator.plan import CREDITS, PRICE
 from venuehub.simulator.venue import Venue
 
 
@@ -46,13 +45,12 @@ def machines_agree(venue: Venue, journals: list[Journal]) -> Iterator[str]:
 
 
 def _compare(story: Story, counted: int) -> str:
-    amount = total(story.held.parts)
-    wanted = amount // PRICE * CREDITS
+    amount, wanted = total(story.parts), story.credits
     if isinstance(story.end, Captured | Voided) and story.end.cause in (Cause.STAFF, Cause.POLICY):
         # A person or the venue's policy decided; what that may cost is the bound's business.
         return "" if counted <= wanted else f"{wanted} credits were held, but the machine counted {counted}"
     match story.end:
-        case Captured(parts=parts) if total(parts) != amount * counted // wanted:
+        case Captured(parts=parts) if total(parts) != sum(part.amount * counted // wanted for part in story.parts):
             return f"{total(parts)} captured, {amount} held, {counted} of {wanted} credits counted"
         case Voided() | Expired() if counted:
             return f"given back, but the machine counted {counted} credits"

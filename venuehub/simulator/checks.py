@@ -10,6 +10,7 @@ from venuehub.simulator.check_books import books_prove, decisions_replay, journa
 from venuehub.simulator.check_limits import blocks_hold, floors_keep_caps
 from venuehub.simulator.check_machines import coins_are_booked, machines_agree, nothing_is_open
 from venuehub.simulator.check_money import acts_are_done_once, money_is_conserved, vouchers_are_taken
+from venuehub.simulator.check_tables import tables_are_followed
 from venuehub.simulator.evidence import Journal
 from venuehub.simulator.venue import Venue
 
@@ -24,6 +25,7 @@ CHECKS: Final[dict[str, Callable[[Venue, list[Journal]], Iterator[str]]]] = {
     "decisions replay": decisions_replay,
     "each voucher is taken once": vouchers_are_taken,
     "each act of staff is done once": acts_are_done_once,
+    "journals follow the tables": tables_are_followed,
     "a blocked card pays nothing": blocks_hold,
     "floors keep their caps": floors_keep_caps,
 }

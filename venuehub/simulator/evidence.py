@@ -12,6 +12,7 @@ from payment_core.journal import (
     BroughtIn,
     Captured,
     CoinBooked,
+    Commanded,
     Entry,
     Expired,
     Held,
@@ -36,6 +37,8 @@ class Story(msgspec.Struct):
     """One authorization: what was held, and the last thing that became of it."""
 
     held: Held
+    parts: tuple[Part, ...]
+    credits: int = 0
     end: End | None = None
     captured: int = 0
     refunded: int = 0
@@ -74,9 +77,12 @@ class Journal:
         match entry:
             case Held(account_id=account_id, parts=parts):
                 assert entry.header.authorization_id is not None
-                self.stories[entry.header.authorization_id] = Story(entry)
+                self.stories[entry.header.authorization_id] = Story(entry, parts)
                 self._spend(account_id, parts, entry.header.authorization_id, sign=1)
+            case Commanded(credits=credits):
+                self.stories[entry.header.authorization_id or b""].credits = credits
             case Increased(account_id=account_id, parts=parts):
+                self.stories[entry.header.authorization_id or b""].parts += parts
                 self._spend(account_id, parts, entry.header.authorization_id, sign=1)
             case Captured(account_id=account_id, released=parts):
                 self._end(entry)

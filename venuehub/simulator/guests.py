@@ -6,7 +6,11 @@ from typing import Final, Protocol
 import msgspec
 
 from back_office.members.cards import parse_card
+from edge_agent.messages import Answered
+from payment_core.authorization import State
+from payment_core.commands import Outcome, Result
 from venuehub.simulator.plan import COINS, lanes
+from venuehub.simulator.rooms import More, Put
 from venuehub.simulator.venue import Venue
 
 _UNKNOWN: Final = parse_card("ntag213:04FFFFFFFFFFFF")
@@ -14,6 +18,7 @@ _AGAIN_MS: Final = (10, 200, 1_500)
 _SUMS: Final = (200, 500, 1_000)
 _LANES: Final = lanes()
 _STRANGE_COIN: Final = 9
+_ENDS: Final = (State.CAPTURED, State.REFUNDED, State.VOIDED, State.EXPIRED, State.DECLINED)
 _LOSES: Final = 12
 _COPIED: Final = 40
 
@@ -142,6 +147,32 @@ def _slip(venue: Venue, wish: Wish) -> None:
         venue.world.after(40 + 200 * again, lambda: hub.show_slip(text))
 
 
+def _put_aside(venue: Venue, wish: Wish) -> None:
+    venue.hubs[wish.hub].offer(Put(venue.stage.accounts[wish.account], _LANES[wish.lane].id, 100))
+
+
+def _put_more(venue: Venue, wish: Wish) -> None:
+    """Right behind a tap where luck has it: then the machine is told already."""
+    if wish.luck & 1:
+        _tap(venue, wish)
+    more = More(venue.stage.accounts[wish.account], 50)
+    venue.world.after(20, lambda: venue.hubs[wish.hub].offer(more))
+
+
+def _give_up(venue: Venue, wish: Wish) -> None:
+    venue.hubs[wish.hub].counter.cancel(wish.luck)
+
+
+def _confused_bridge(venue: Venue, wish: Wish) -> None:
+    """A bridge says the contrary of what was settled long ago, or answers what it was never asked."""
+    hub, state = venue.hubs[wish.hub], _ENDS[wish.luck % len(_ENDS)]
+    play = hub.counter.pick(state, wish.luck >> 4)
+    if play:
+        outcome: Outcome = "failed" if state in (State.CAPTURED, State.REFUNDED) else "done"
+        device = "" if state is State.DECLINED else hub.device_of(play)
+        hub.offer(Answered(device, Result(id=play, outcome=outcome, amount=0, reason="confused")))
+
+
 def _roam(venue: Venue, wish: Wish) -> None:
     venue.world.note(f"account {wish.account} walks to hub {wish.hub}")
 
@@ -159,6 +190,10 @@ GUESTS: Final[dict[str, Guest]] = {
     "settle": Guest(2, _settle),
     "block": Guest(1, _block),
     "stray": Guest(2, _stray),
+    "put-aside": Guest(1, _put_aside),
+    "put-more": Guest(2, _put_more),
+    "give-up": Guest(1, _give_up),
+    "confused-bridge": Guest(1, _confused_bridge),
     "slip": Guest(1, _slip),
     "roam": Guest(14, _roam),
 }

@@ -5,21 +5,23 @@ from typing import TYPE_CHECKING, Final
 
 from cloud_sync.identity import HubIdentity
 from edge_agent import messages, slips
-from edge_agent.ledger import leases
+from edge_agent.ledger import authorizations, leases
 from edge_agent.ledger.entries import read_tail
 from edge_agent.ledger.store import CommitUnknownError
-from edge_agent.messages import Effect, Input, Moment
+from edge_agent.messages import Effect, Moment
 from edge_agent.peer_messages import ToPeer
 from edge_agent.slip_messages import SlipShown
 from edge_agent.staff_messages import Reply
 from edge_agent.till import Till
 from edge_agent.till_thread import IDLE_S
 from payment_core.bus import View
+from payment_core.identifiers import uuid_bytes
 from venuehub.simulator.clock import HubClock
 from venuehub.simulator.disk import Disk, DiskReader, DiskStore, PowerCutError
 from venuehub.simulator.doom import Doom
 from venuehub.simulator.lines import Line
 from venuehub.simulator.plan import LEASE_CAP, UNIT
+from venuehub.simulator.rooms import Offered, RoomTill
 from venuehub.simulator.staff import Counter
 from venuehub.simulator.world import World
 
@@ -58,7 +60,7 @@ class Hub:
         self._life = 0
         self._woken = False
         self._timed = False
-        self._queue: list[Input] = []
+        self._queue: list[Offered] = []
 
     # ---- life and death ----
 
@@ -83,7 +85,7 @@ class Hub:
         return DiskStore(self.disk)
 
     def _new_till(self) -> Till:
-        return Till(
+        return RoomTill(
             self.store, hub_id=self.identity.hub_id, venue_id=self.identity.venue_id, pepper=self.identity.pepper,
             dice=self.world.randbytes,
         )  # fmt: skip
@@ -117,7 +119,7 @@ class Hub:
 
     # ---- the till's thread ----
 
-    def offer(self, fact: Input) -> None:
+    def offer(self, fact: Offered) -> None:
         """Queue a fact for the next step; a dead hub hears nothing."""
         if self.alive:
             self._queue.append(fact)
@@ -134,6 +136,11 @@ class Hub:
             self.offer(proven)
         else:
             self.world.note(f"{self.name}: no slip, {proven.reason}")
+
+    def device_of(self, play: str) -> str:
+        """Return the device that was told about an authorization; nothing where none was."""
+        row = authorizations.by_id(self.store, uuid_bytes(play))
+        return authorizations.load(self.store, row).device if row is not None else ""
 
     def room(self) -> int:
         """Return how much more of the currency may lie here."""
@@ -164,7 +171,7 @@ class Hub:
             return
         facts, self._queue = self._queue, []
         try:
-            effects = self.till.step(self.now(), facts)
+            effects = self.till.step(self.now(), facts)  # type: ignore[arg-type]  # a room's wishes are its own
         except (CommitUnknownError, PowerCutError) as fault:
             self.die(power_cut=isinstance(fault, PowerCutError))
             return

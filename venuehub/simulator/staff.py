@@ -81,7 +81,7 @@ class Counter:
 
     def refund(self, amount: int | None, *, luck: int) -> None:
         """Refund one of the last plays, whole or in part."""
-        play = self._pick((State.CAPTURED, State.REFUNDED)[luck % 4 == 0], luck)
+        play = self.pick((State.CAPTURED, State.REFUNDED)[luck % 4 == 0], luck)
         if play:
             self.ask(Refund(play, amount, note="it stuck"), again_ms=30 if luck % 3 == 0 else None)
 
@@ -95,15 +95,21 @@ class Counter:
 
     def cancel(self, luck: int) -> None:
         """Give a hold back that no device was told of."""
-        play = self._pick(State.HELD, luck)
+        play = self.pick(State.HELD, luck)
         if play:
+            self.ask(Cancel(play))
+
+    def give_up_holds(self) -> None:
+        """Give up everything that no machine was told of."""
+        for play in self._plays(State.HELD):
             self.ask(Cancel(play))
 
     def block(self, credential_id: bytes) -> None:
         """Take a card out of use."""
         self.ask(BlockCard(credential_id.hex(), "lost", "guest says so"))
 
-    def _pick(self, state: State, luck: int) -> str:
+    def pick(self, state: State, luck: int) -> str:
+        """Return one of the last authorizations in a state, or nothing."""
         plays = self._plays(state)
         return plays[luck % len(plays)] if plays else ""
 

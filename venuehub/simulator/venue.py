@@ -132,6 +132,11 @@ class Venue:
             hub.clock.mend()
             hub.port.link()
             hub.uplink.lose_link()
+        self.world.after(10_000, self._give_up_holds)
+
+    def _give_up_holds(self) -> None:
+        for hub in self.hubs:
+            hub.counter.give_up_holds()
 
     def close(self) -> None:
         """Release files and databases."""
