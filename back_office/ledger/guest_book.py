@@ -26,8 +26,10 @@ class GuestBook(Sheet):
     ) -> None:  # fmt: skip
         """Read what these entries can touch."""
         super().__init__(tx, tenant_id, writer, entries, now_ms=now_ms, read_voucher=read_voucher)
-        named = {entry.header.authorization_id for entry in entries} - {None} if writer.closed else set()
-        self._settled: set[bytes | None] = {*loose_ends.settled_here(tx, tenant_id, filter(None, named))}
+        named = {entry.header.authorization_id for entry in entries} if writer.closed else set()
+        self._settled: set[bytes | None] = set()
+        if named:
+            self._settled |= loose_ends.settled_here(tx, tenant_id, filter(None, named))
 
     def take(self, entry: Entry, rows: Iterable[Posting]) -> list[Line]:
         """Return what is posted for an entry: `rows`, as the vault says them, but for what a hub had no right to."""
