@@ -48,24 +48,21 @@ class Inspection:
 
     def _run(self) -> None:
         try:
-            with closing(LedgerReader(self._path)) as reader:
-                self._check_daily(reader)
+            while self._check():
+                checked = self._business_date()
+                while self._business_date() == checked:
+                    if self._ended.wait(LOOK_S):
+                        return
         except LedgerDamagedError as error:
             self._damaged(error)
         except LedgerError as error:
             log("inspection.ended", why=str(error))
 
-    def _check_daily(self, reader: LedgerReader) -> None:
-        while self._check(reader):
-            checked = self._business_date()
-            while self._business_date() == checked:
-                if self._ended.wait(LOOK_S):
-                    return
-
-    def _check(self, reader: LedgerReader) -> bool:
-        """Check everything once; False where the hub ends meanwhile."""
-        for _ in full_check(reader, self._sums, self._path):
-            if self._ended.wait(PAUSE_S):
-                return False
+    def _check(self) -> bool:
+        """Check everything once; False where the hub ends meanwhile. The connection is open for that long only."""
+        with closing(LedgerReader(self._path)) as reader:
+            for _ in full_check(reader, self._sums, self._path):
+                if self._ended.wait(PAUSE_S):
+                    return False
         log("ledger.checked", pages=self._sums.pages)
         return True

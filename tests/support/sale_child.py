@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge_agent import till_thread
 from edge_agent.ledger.entries import read_tail
 from edge_agent.ledger.store import LedgerError
 from edge_agent.messages import Effect
@@ -19,6 +20,8 @@ from edge_agent.till_thread import TillThread
 from tests.support.hall import Hall, commands
 from tests.support.mutants import MUTANTS, EarlyTill
 
+till_thread.BUSY_CHECKPOINT_BYTES = 96 * 1024  # here there is always a next fact
+"""A checkpoint every few sales, so that what breaks disks breaks checkpoints too."""
 CARD = "card-7"
 MONEY = 100_000_000
 EPOCH = 1

@@ -1,7 +1,9 @@
 """A child process whose system calls fail, or kill it, at a number a test chooses: strace stands in for the disk."""
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -51,7 +53,13 @@ def run_straced(folder: Path, *words: str, inject: str = "", calls: tuple[str, .
     if inject:
         command += ["-e", f"inject={inject}"]
     command += [sys.executable, "-m", *words]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as strace:
+        try:
+            out, _err = strace.communicate(timeout=DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(strace.pid, signal.SIGKILL)  # strace alone would only let go of its child
+            raise
     seen, before, hit_s, end_s = Counter[str](), Counter[str](), None, 0.0
     for line in log.read_text().splitlines():
         found = _LINE.match(line)
@@ -66,4 +74,4 @@ def run_straced(folder: Path, *words: str, inject: str = "", calls: tuple[str, .
             hit_s = end_s
     log.unlink()
     exit_s = None if hit_s is None else end_s - hit_s
-    return Run(done.stdout.splitlines(), done.returncode, seen, before, exit_s)
+    return Run(out.splitlines(), strace.returncode, seen, before, exit_s)
