@@ -93,6 +93,7 @@ _TILL = "tests/edge_agent/test_till_mutants.py"
 _PASSING = "tests/edge_agent/test_passing_machine.py::test_a_build_that_makes_money_is_caught"
 _FAILED = "tests/edge_agent/test_failed_commits.py"
 
+_DISKS = "tests/durability"
 MUTANTS: Final = {
     "synchronous-normal": Mutant("a commit is not synced", _CUTS, synchronous="NORMAL"),
     "synchronous-off": Mutant("nothing is synced", _CUTS, synchronous="OFF"),
@@ -126,4 +127,36 @@ MUTANTS: Final = {
     "settle-twice": Mutant("what staff settled can be settled again", _DOUBTS, till=TwiceSettlingTill),
     "late-evidence-applied": Mutant("an answer after the end moves money", _DOUBTS, till=CredulousTill),
     "policy-without-caps": Mutant("policy gives back without end", _DOUBTS, till=LavishTill),
+    # These are not tills: each proof breaks a hub, a bridge or a file beside the ledger by itself.
+    "page-sums-off": Mutant(
+        "a page that the disk changed is not noticed",
+        f"{_DISKS}/test_damaged_ledger.py::test_a_build_without_page_checksums_is_caught",
+    ),
+    "mark-off": Mutant(
+        "a ledger that lost its end is not noticed",
+        f"{_DISKS}/test_damaged_ledger.py::test_a_build_without_a_mark_is_caught",
+    ),
+    "ballast-kept": Mutant(
+        "a full disk leaves no room for results",
+        f"{_DISKS}/test_full_disk.py::test_a_build_that_keeps_its_ballast_is_caught",
+    ),
+    "ends-when-shut": Mutant(
+        "a read-only disk is a crash loop",
+        f"{_DISKS}/test_read_only_disk.py::test_a_build_that_ends_at_a_shut_ledger_is_caught",
+    ),
+    "ignores-the-freeze": Mutant(
+        "a hub that was set back goes on selling",
+        f"{_DISKS}/test_restored_ledger.py::test_a_build_that_does_not_hear_the_freeze_is_caught",
+    ),
+    "commands-again": Mutant(
+        "a doubt is settled by dispensing again", f"{_DISKS}/test_doubts.py::test_a_build_that_commands_again_is_caught"
+    ),
+    "acts-first": Mutant(
+        "a bridge acts before it writes down that it will",
+        f"{_DISKS}/test_bridge_logs.py::test_a_build_that_acts_first_is_caught",
+    ),
+    "each-alone": Mutant(
+        "each fact has a commit of its own",
+        f"{_DISKS}/test_slow_card.py::test_a_build_in_which_each_waits_for_itself_is_caught",
+    ),
 }
