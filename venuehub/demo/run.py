@@ -25,7 +25,8 @@ from venuehub.demo.plan import UNIT, Folder, make_plan
 from venuehub.demo.stage import Stage
 from venuehub.demo.waiting import eventually
 
-DRAIN_S: Final = 10.0
+DRAIN_S: Final = 40.0
+"""A hub that lost the office waits longer and longer before it tries again; most demos are quiet at once."""
 HURRY_S: Final = 3.0
 """How long a demo drains after Ctrl-C: its processes are to be gone within ten seconds, the uplink back or not."""
 OUTAGE_S: Final = 45.0
