@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from back_office.members.cards import Card
-from edge_agent.messages import Answered, Born, DeviceIs, FromDevice
+from edge_agent.messages import Born, DeviceIs, FromDevice
 from firmware_bridge import desk as desk_effects
 from firmware_bridge.actuation_log import ActuationLog
 from firmware_bridge.desk import Desk
@@ -141,7 +141,7 @@ class Bridge:
                 self.world.after(PULSE_MS, lambda: self._pulse(life, device, command))
             case desk_effects.Reply(device=device, result=result):
                 self.world.note(f"{self.name}: {device} {result.id[-8:]} {result.outcome} {result.reason}")
-                self.hub.bus.carry(lambda: self.hub.offer(Answered(device, result)), up=True)
+                self.hub.bus.carry(lambda: self.hub.hear_result(device, result), up=True)
             case desk_effects.Publish(kept=kept):
                 event = kept.event(now_ms=self.world.wall_ms)
                 self._tell(kept.device, event)

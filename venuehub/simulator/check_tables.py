@@ -32,8 +32,8 @@ def tables_are_followed(venue: Venue, journals: list[Journal]) -> Iterator[str]:
     """Every authorization and every lease goes through its table; the fold of a journal is what its ledger holds."""
     for journal in journals:
         yield from _authorizations(journal)
-        yield from _leases(journal)
-    yield from _overclaims(venue, journals)
+        yield from leases_follow(journal)
+    yield from overclaims_are_steps(venue, journals)
 
 
 def _authorizations(journal: Journal) -> Iterator[str]:
@@ -79,18 +79,19 @@ def _step(entry: Entry, state: State | None) -> Step | None:  # noqa: PLR0911 - 
             return None
 
 
-def _leases(journal: Journal) -> Iterator[str]:
+def leases_follow(journal: Journal) -> Iterator[str]:
+    """Fold one journal over its leases, and compare with what the ledger holds."""
     kept: dict[tuple[bytes, str, int, bytes], Lease] = {}
-    states: dict[tuple[bytes, str, int, bytes], LeaseState] = {}
+    states: dict[tuple[bytes, str, int], LeaseState] = {}  # of a lease, whatever lots are in it
     for entry in journal.entries:
         if isinstance(entry, EpochClosed):
-            for place, state in states.items():
+            for of_account, state in states.items():
                 if state is LeaseState.OPEN:
-                    states[place] = lease_step(state, LeaseStep.CLOSE)
+                    states[of_account] = lease_step(state, LeaseStep.CLOSE)
         for move in lease_moves(entry):
             place = (move.account_id, move.unit, move.epoch, move.lot)
             try:
-                states[place] = lease_step(states.get(place, LeaseState.NONE), move.step)
+                states[place[:3]] = lease_step(states.get(place[:3], LeaseState.NONE), move.step)
                 old = kept.get(place, Lease(move.account_id, move.unit, move.epoch, lot=move.lot))
                 kept[place] = moved(old, move)
             except (IllegalStepError, ValueError) as error:
@@ -102,14 +103,14 @@ def _leases(journal: Journal) -> Iterator[str]:
             yield f"{journal.hub.name}: a lease of {row[0].hex()} stands at {row[4:]}, its journal says {told}"
 
 
-def _overclaims(venue: Venue, journals: list[Journal]) -> Iterator[str]:
+def overclaims_are_steps(venue: Venue, journals: list[Journal]) -> Iterator[str]:
     """Take the step of every lease of which the office heard more spending than it had."""
     with venue.office.store.reading() as tx:
         found = grants.leases(tx, venue.office.keys.tenant_id)
     closed = {
         journal.hub.identity.hub_id
         for journal in journals
-        if any(isinstance(entry, EpochClosed) for entry in journal.entries[-1:])
+        if any(isinstance(entry, EpochClosed) for entry in journal.entries)
     }
     for place, row in found.items():
         if row.overclaimed or row.beyond:

@@ -10,8 +10,8 @@ from venuehub.simulator.check_books import books_prove, decisions_replay, journa
 from venuehub.simulator.check_limits import blocks_hold, floors_keep_caps
 from venuehub.simulator.check_machines import coins_are_booked, machines_agree, nothing_is_open
 from venuehub.simulator.check_money import acts_are_done_once, money_is_conserved, vouchers_are_taken
-from venuehub.simulator.check_tables import tables_are_followed
-from venuehub.simulator.evidence import Journal
+from venuehub.simulator.check_tables import overclaims_are_steps, tables_are_followed
+from venuehub.simulator.evidence import Journal, journals
 from venuehub.simulator.venue import Venue
 
 CHECKS: Final[dict[str, Callable[[Venue, list[Journal]], Iterator[str]]]] = {
@@ -36,3 +36,10 @@ def findings(venue: Venue, evidence: list[Journal]) -> list[str]:
     """Return what is wrong, empty where every promise was kept."""
     wrong = [f"{name}: {text}" for name, check in CHECKS.items() for text in check(venue, evidence)]
     return wrong + [f"nobody is refused while his money is in the venue: {text}" for text in venue.refusals.found]
+
+
+def ended_well(venue: Venue) -> list[str]:
+    """Return what is wrong behind a run's last act, in which a thief may have written a hub's journal."""
+    evidence = journals(venue)
+    checks = {"the books prove": books_prove, "over-claims are steps of the table": overclaims_are_steps}
+    return [f"{name}: {text}" for name, check in checks.items() for text in check(venue, evidence)]

@@ -14,14 +14,16 @@ from edge_agent.slip_messages import SlipShown
 from edge_agent.staff_messages import Reply
 from edge_agent.till import Till
 from edge_agent.till_thread import IDLE_S
+from payment_core.authorization import State, Step, advance
 from payment_core.bus import View
+from payment_core.commands import Result
 from payment_core.identifiers import uuid_bytes
 from venuehub.simulator.clock import HubClock
 from venuehub.simulator.disk import Disk, DiskReader, DiskStore, PowerCutError
 from venuehub.simulator.doom import Doom
 from venuehub.simulator.lines import Line
 from venuehub.simulator.plan import LEASE_CAP, UNIT
-from venuehub.simulator.rooms import Offered, RoomTill
+from venuehub.simulator.rooms import Forge, Offered, RoomTill
 from venuehub.simulator.staff import Counter
 from venuehub.simulator.world import World
 
@@ -124,6 +126,18 @@ class Hub:
         if self.alive:
             self._queue.append(fact)
             self._wake()
+
+    def hear_result(self, device: str, result: Result) -> None:
+        """Take a bridge's answer; one that says nothing about a doubt takes a step that leaves no entry."""
+        if self.alive and result.outcome == "unknown":
+            row = authorizations.by_id(self.store, uuid_bytes(result.id))
+            if row is not None and row.state is State.IN_DOUBT:
+                advance(row.state, Step.NO_ANSWER)
+        self.offer(messages.Answered(device, result))
+
+    def force(self, fact: Forge) -> None:
+        """Write something into the journal that no till would."""
+        self.offer(fact)
 
     def store_batch(self, batch: messages.BatchSealed) -> None:
         """Have the till keep a sealed batch."""

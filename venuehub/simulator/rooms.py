@@ -12,7 +12,8 @@ from edge_agent.ledger.authorizations import AuthorizationRow
 from edge_agent.messages import Input
 from edge_agent.till import Till
 from payment_core.authorization import OPEN, State
-from payment_core.journal import Actor, Held, Part, Tender
+from payment_core.journal import Actor, Captured, Cause, Held, Part, Tender
+from payment_core.lease import Lease
 
 
 class Put(msgspec.Struct, frozen=True):
@@ -30,7 +31,15 @@ class More(msgspec.Struct, frozen=True):
     amount: int
 
 
-Offered = Input | Put | More
+class Forge(msgspec.Struct, frozen=True):
+    """Write a play into the journal that no lease pays for: only a thief's hub does that."""
+
+    account_id: bytes
+    lane: str
+    amount: int
+
+
+Offered = Input | Put | More | Forge
 """What a simulated hub's till takes."""
 
 
@@ -43,6 +52,8 @@ class RoomTill(Till):
                 put_aside(draft, fact)
             case More():
                 put_more(draft, fact)
+            case Forge():
+                forge(draft, fact)
             case _:
                 super()._take(draft, fact)
 
@@ -68,6 +79,22 @@ def put_aside(draft: Draft, fact: Put) -> None:
             header.seq,
         ),
     )  # fmt: skip
+
+
+def forge(draft: Draft, fact: Forge) -> None:
+    """Write HELD and CAPTURED over a part of a lease that is not there."""
+    rows = [row.lease for row in leases.of_account(draft.store, fact.account_id)]
+    place = rows[0] if rows else Lease(fact.account_id, "CNY", draft.site.epoch)
+    parts = (Part(place.unit, fact.amount, place.epoch, place.lot),)
+    lane = draft.site.lanes.get(fact.lane)
+    spot = Spot(Actor.GUEST, Tender.PURSE, lane, draft.new_id())
+    header = draft.header(spot)
+    draft.journal(
+        Held(
+            1, header, parts, fact.account_id, None, None, "forged", draft.site.epoch, header.seq, draft.now.wall_ms
+        )
+    )
+    draft.journal(Captured(1, draft.header(spot), parts, fact.account_id, Cause.DEVICE))
 
 
 def put_more(draft: Draft, fact: More) -> None:

@@ -11,9 +11,10 @@ import msgspec
 
 from venuehub.simulator.actions import Action, carry_out, draw_actions
 from venuehub.simulator.adversary import attack_of
-from venuehub.simulator.checks import findings
+from venuehub.simulator.checks import ended_well, findings
 from venuehub.simulator.coverage import counted
 from venuehub.simulator.evidence import journals
+from venuehub.simulator.last_acts import last_act_of
 from venuehub.simulator.losses import Losses, bound_of, losses_of, passed, unreported
 from venuehub.simulator.mutants import MUTANTS, PRODUCT
 from venuehub.simulator.plan import VenuePlan
@@ -104,6 +105,10 @@ def run_actions(seed: int, orders: Orders, actions: Sequence[Action], *, keep_tr
             losses = losses_of(venue, evidence, unreported=brought)
             wrong = findings(venue, evidence) + passed(losses, bound_of(orders.plan))
             refused = venue.refusals.found
+            last_act = last_act_of(seed) if orders.adversary and not wrong else None
+            if last_act is not None:
+                wrong += last_act(venue)
+                wrong += ended_well(venue)
         except Exception as fault:  # noqa: BLE001 - whatever a part raises is what a supervisor would see: a finding
             wrong = [f"no part breaks: {type(fault).__name__}: {fault}"]
         entries = sum(int(hub.store.rows("SELECT count(*) FROM entries")[0][0]) for hub in venue.hubs)
