@@ -24,8 +24,11 @@ from edge_agent.messages import (
     ReceiptTaken,
     Show,
 )
+from edge_agent.staff_messages import Reply, StaffActed
 from payment_core.bus import View
+from payment_core.desk import DeskReply
 from payment_core.errors import DECODE_FAULTS
+from payment_core.identifiers import uuid_text
 from payment_core.policy import DevicesDocument, Lane
 
 REASON: Final = "hub_closed"
@@ -52,7 +55,9 @@ class ClosedDoor:
         return isinstance(fact, Answered | Born | DeviceIs | ReceiptTaken | OfficeLink | Frozen)
 
     def answer(self, fact: Input) -> list[Effect]:
-        """Return what a fact that was not admitted leads to: the lane of a tap says that the hub is closed."""
+        """Return what a fact that was not admitted leads to: the lane or desk says that the hub is closed."""
+        if isinstance(fact, StaffActed):
+            return [Reply(fact.terminal, DeskReply(uuid_text(fact.request_id), "refused", REASON))]
         if not isinstance(fact, FromDevice) or fact.event.kind != "CredentialPresented":
             return []
         lane = self._lanes.get(fact.device)

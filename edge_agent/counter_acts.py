@@ -1,6 +1,6 @@
 """Acts of staff at a counter, as the till takes them: who may, how often, once each; then what they move."""
 
-from typing import assert_never
+from typing import Final, assert_never
 
 import msgspec
 
@@ -30,11 +30,13 @@ from payment_core.desk import (
 )
 from payment_core.identifiers import uuid_text
 
-PINS_ALLOWED = 5
+_WHILE_FROZEN = Look | BlockCard | SettleDoubt | Cancel
+"""Acts that bring nothing new: a frozen hub ends what is under way, and can close only then."""
+PINS_ALLOWED: Final = 5
 """Wrong PINs in a row before nobody may try for a while."""
-LOCK_MS = 60_000
+LOCK_MS: Final = 60_000
 """The first lock; each wrong PIN behind it doubles it, up to `LOCK_LIMIT_MS`."""
-LOCK_LIMIT_MS = 12 * 3_600_000
+LOCK_LIMIT_MS: Final = 12 * 3_600_000
 
 
 def take(draft: Draft, fact: StaffFact) -> None:
@@ -103,7 +105,7 @@ def _may_not(draft: Draft, fact: StaffActed) -> Refused | None:
     quota = draft.site.staff.quota(person, act)
     if quota is None:
         return Refused("not_allowed")
-    if draft.site.frozen and not isinstance(fact.act, Look | BlockCard):
+    if draft.site.frozen and not isinstance(fact.act, _WHILE_FROZEN):
         return Refused("frozen")
     used = staff_use.used(draft.store, fact.staff, act, day=draft.now.business_date)
     if quota.count is not None and used.count >= quota.count:

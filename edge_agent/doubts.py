@@ -3,6 +3,8 @@
 Nothing here ever tells a device to act: a doubt ends in money that is earned or goes back, never in a second play.
 """
 
+from typing import Final
+
 from edge_agent.draft import Draft
 from edge_agent.ledger import authorizations, doubts_voided, leases, notices
 from edge_agent.ledger.authorizations import Authorization
@@ -15,7 +17,7 @@ from payment_core.journal import Cause, LateEvidence, decode_own
 from payment_core.policy import Lane
 from payment_core.recovery import can_tell
 
-LATE_SHOWN = 100
+LATE_SHOWN: Final = 100
 """How much late evidence a page shows, the newest."""
 
 

@@ -13,7 +13,10 @@ from edge_agent.ledger import leases, outbox
 from edge_agent.messages import CloseOrdered, FromDevice, Input, Log, Show
 from edge_agent.parking import Parking
 from edge_agent.site import CLOSED, CLOSING
+from edge_agent.staff_messages import Reply, StaffActed
 from edge_agent.views import view_of
+from payment_core.desk import DeskReply
+from payment_core.identifiers import uuid_text
 from payment_core.journal import Actor, EpochClosed, Tender
 
 LOOK_MS: Final = 1_000
@@ -91,10 +94,13 @@ def _is_idle(draft: Draft, account: bytes, limit_ms: int | None) -> bool:
 
 
 def turn_away(draft: Draft, fact: Input) -> None:
-    """Say at the lane that this hub is closed; nothing is written behind the last record of its epoch."""
+    """Say at the lane or desk that this hub is closed; nothing is written behind the last record of its epoch."""
     lane = draft.site.lane_of_device.get(fact.device) if isinstance(fact, FromDevice) else None
     if lane is not None:
         draft.effect(Show(lane.id, view_of(draft, lane, "declined", None, reason="hub_closed")))
+    elif isinstance(fact, StaffActed):
+        refused = DeskReply(uuid_text(fact.request_id), "refused", "hub_closed")
+        draft.effect(Reply(fact.terminal, refused))
 
 
 def recall(draft: Draft, account_id: bytes) -> None:

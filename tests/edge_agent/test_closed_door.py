@@ -5,6 +5,8 @@ import pytest
 from edge_agent.closed_door import ClosedDesk, ClosedDoor, known_lanes
 from edge_agent.ledger.rescue import Rescue
 from edge_agent.messages import BatchSealed, BatchStored, JournalGrew, ReceiptTaken, Show
+from edge_agent.staff_messages import StaffActed
+from payment_core.desk import Look
 from tests.support.hall import Hall, the_command, views
 
 
@@ -28,6 +30,13 @@ def test_a_tap_is_answered_at_its_lane(hall, door):
     assert isinstance(answer, Show)
     assert (answer.lane, answer.view.state, answer.view.reason) == ("lane-2", "declined", "hub_closed")
     assert (answer.view.at_ms, answer.view.machine) == (77, "racer-2")
+
+
+def test_a_desk_is_told_so_too(door):
+    fact = StaffActed(bytes(16), "desk-1", "lin", Look("open"))
+    assert not door.admits(fact)
+    (reply,) = door.answer(fact)
+    assert (reply.terminal, reply.reply.outcome, reply.reply.reason) == ("desk-1", "refused", "hub_closed")
 
 
 def test_every_lane_has_the_sign(door):

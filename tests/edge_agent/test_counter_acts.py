@@ -16,6 +16,7 @@ from payment_core.desk import (
     PayOut,
     ReplaceCard,
     SellCard,
+    SettleDoubt,
     TakeWon,
     TopUp,
     TryMachine,
@@ -148,7 +149,10 @@ def test_a_quota_counts_acts_and_money_of_a_day_and_a_restart_does_not_forget(ha
     assert hall.act(top_up(1)).outcome == "done"
 
 
-def test_a_frozen_hub_moves_nothing_but_shows_everything(hall):
+def test_a_frozen_hub_takes_nothing_new_and_ends_what_is_under_way(hall):
+    hall.step(hall.lease("card-7", 700))
+    command = the_command(hall.wait(1_000, hall.tap("card-7")))
+    hall.step(hall.answer(command, "unknown"))
     hall.store.execute("BEGIN")
     hall.store.execute("INSERT INTO meta(key, value) VALUES ('frozen', 'fork')")
     hall.store.commit()
@@ -156,6 +160,7 @@ def test_a_frozen_hub_moves_nothing_but_shows_everything(hall):
     hall.step(*hall.arrivals())
     assert hall.act(top_up()).reason == "frozen"
     assert hall.act(Look("open")).outcome == "done"
+    assert hall.act(SettleDoubt(command.id, delivered=False, note="stood still")).outcome == "done"
 
 
 def test_cash_goes_out_only_as_far_as_it_came_in_here(hall):
