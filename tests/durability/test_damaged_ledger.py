@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.ledger import page_sums, tail_mark
+from cloud_sync.protocol.envelope import batch_hash
+from edge_agent.ledger import outbox, page_sums, tail_mark
+from edge_agent.ledger.entries import read_tail
 from edge_agent.ledger.integrity import full_check
+from edge_agent.ledger.outbox import SealedBatch
 from edge_agent.ledger.reader import LedgerReader
 from edge_agent.ledger.rescue import Rescue
 from edge_agent.ledger.store import LedgerDamagedError
+from edge_agent.ledger.tail_mark import TailMark
 from edge_agent.opening import Opened, Place, open_ledger
 from tests.support.sale_child import EPOCH, MONEY, furnish
 from tests.support.sale_runs import sell, sell_until_killed
@@ -23,6 +27,8 @@ from tests.support.sizes import count
 pytestmark = pytest.mark.slow
 RUNS = 500
 SECTOR, PAGE = 512, 1_024
+SEALED = 40
+"""How many entries the batch in the outbox has."""
 
 
 def flip_bit(data: bytearray, dice: random.Random) -> None:
@@ -54,13 +60,43 @@ def contents(store) -> dict[str, list]:
     return {table: sorted(map(repr, store.rows(f"SELECT * FROM {table}"))) for table in tables}  # noqa: S608
 
 
+def seal_a_batch(folder: Path) -> None:
+    """Let the outbox have a batch; of its bytes only hash and tail hash count here."""
+    opened = open_ledger(Place(folder), epoch=EPOCH)
+    assert isinstance(opened, Opened)
+    ((tail,),) = opened.store.rows("SELECT hash FROM entries WHERE seq = ?", (SEALED,))
+    data = bytes(108) + tail + bytes(5_000)
+    opened.store.execute("BEGIN IMMEDIATE")
+    outbox.store_batch(opened.store, SealedBatch(1, 1, SEALED, batch_hash(data), data))
+    opened.store.commit()
+    opened.mark.note(opened.store)
+    opened.mark.close()
+    opened.store.close()
+
+
+def is_marked_to_its_end(folder: Path) -> bool:
+    """Say whether the kill came behind the mark; between a commit and its mark nothing has been acknowledged yet."""
+    copy = folder.with_name("copy")
+    shutil.copytree(folder, copy)
+    mark = TailMark(Place(copy).mark)
+    with closing(LedgerReader(Place(copy).ledger)) as reader, closing(mark):
+        marked = mark.read()
+        is_same = marked is not None and marked.tail == read_tail(reader)
+    shutil.rmtree(copy)
+    return is_same
+
+
 @pytest.fixture(scope="module", name="killed")
 def killed_fixture(tmp_path_factory) -> Path:
-    """A ledger with checkpointed pages and a WAL that was not, as a kill leaves it."""
+    """A ledger with a sealed batch, checkpointed pages and a WAL that was not, as a kill leaves it."""
     folder = tmp_path_factory.mktemp("killed") / "state"
     furnish(folder)
     sell(folder, run=1, sales=60)
-    sell_until_killed(folder, 2, 80)
+    seal_a_batch(folder)
+    for run in range(2, 50):
+        sell_until_killed(folder, run, 80)
+        if is_marked_to_its_end(folder):
+            break
     assert (folder / "ledger.sqlite3-wal").stat().st_size > 20 * PAGE
     return folder
 
@@ -97,9 +133,11 @@ def start_after(folder: Path) -> dict[str, list] | str:
 
 
 def intact_records(folder: Path) -> list[bytes]:
-    """Return what the damaged ledger would still send to the office."""
+    """Return what the damaged ledger would still seal for the office, behind what is sealed."""
     with closing(Rescue(Place(folder).ledger, epoch=EPOCH)) as rescue:
-        return rescue.records(0, 100_000)
+        facts = rescue.upload_facts()
+        assert all(batch_hash(batch.sealed) == batch.hash for batch in facts.waiting)
+        return rescue.records(facts.last_seq, 100_000)
 
 
 def damage(killed: Path, folder: Path, number: int) -> str:
