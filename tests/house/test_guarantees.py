@@ -1,0 +1,30 @@
+"""docs/guarantees.md names only tests that are there, and builds that the simulator knows."""
+
+import ast
+import re
+
+import pytest
+
+from tests.support.tree import ROOT
+from venuehub.simulator.mutants import MUTANTS
+
+PAGE = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE)))
+PROMISES = {
+    *(f"DUR-{n}" for n in range(1, 9)), *(f"VND-{n}" for n in range(1, 5)), *(f"LSE-{n}" for n in range(1, 7)),
+    "TIM-1", "TOK-4", "RES-2", "RES-3",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "name"), NAMED, ids=[name for _file, name in NAMED])
+def test_a_test_that_is_named_is_there(file, name):
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def test_every_promise_is_named():
+    assert set(re.findall(r"^\| ([A-Z]{3}-\d) ", PAGE, re.MULTILINE)) == PROMISES
+
+
+def test_every_build_that_is_named_is_one_of_the_simulator():
+    assert set(re.findall(r"`([a-z-]+)` of `venuehub simulate`", PAGE)) <= set(MUTANTS)
