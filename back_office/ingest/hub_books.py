@@ -14,6 +14,7 @@ from back_office.ledger.findings import Finding
 from back_office.ledger.floor import beyond_floor
 from back_office.ledger.list_changes import change_list
 from back_office.payments.slips import return_slips
+from back_office.risk.watch import watch
 from back_office.store import chains, papers, places, slips
 from back_office.store.chains import Batch, Chain, Evidence
 from back_office.store.engine import Store, Transaction
@@ -106,6 +107,7 @@ class HubBooks:
             people = change_list(tx, self._tenant_id, hub, batch.entries, now_ms=now_ms)
             clones = find_clones(tx, self._tenant_id, batch.hub_id, header.epoch, batch.entries)
             self._judge(tx, hub, [*booking.findings, *floor, *people, *clones], now_ms)
+            watch(tx, self._tenant_id, hub, header.epoch, batch.entries, now_ms=now_ms)
         return "applied"
 
     def greeted(self, hub_id: bytes, hello: Hello, *, number: int, now_ms: int) -> None:

@@ -1,0 +1,153 @@
+"""What a hub's batch shows beside what other hubs have said: one look per batch, in whatever order batches come.
+
+Alarms only. What is done about a card is a person's act; the alarm says which.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from back_office.risk.rule import LOOK_BACK_MS, MINUTE_MS, TravelRule, Ways, windows_over_all
+from back_office.risk.travel import Leap, Travels
+from back_office.risk.velocity import Rush, Rushes
+from back_office.store import card_uses, papers, places
+from back_office.store.card_uses import CardUse, Mark, Slice
+from back_office.store.engine import Transaction
+from back_office.store.papers import Alarm
+from back_office.store.places import Hub
+from payment_core.journal import Declined, Entry, Held, TimeQuality
+from payment_core.money import MAX_MINOR, MINOR_DIGITS
+
+AHEAD_MS: Final = 60 * MINUTE_MS
+"""A hub that is further ahead of the office than this does not know the time, whatever it says."""
+ALARMS_AT_ONCE: Final = 20
+"""So many alarms one batch may raise of each kind; the last says how many more there would be."""
+_DIGITS: Final = 6
+
+
+def watch(tx: Transaction, tenant_id: bytes, hub: Hub, epoch: int, entries: Iterable[Entry], *, now_ms: int) -> None:
+    """Keep the uses that a batch tells of, and alarm what cannot be one card's, or is too much for one account.
+
+    Kinds `travel` and `velocity`, subject: the hub whose batch showed it.
+    """
+    fresh = [use for entry in entries if (use := use_of(entry, hub.hub_id, epoch)) and _is_timely(use, now_ms)]
+    if not fresh:
+        return
+    card_uses.forget_uses(tx, tenant_id, before_ms=now_ms - LOOK_BACK_MS)
+    card_uses.add_uses(tx, tenant_id, fresh)
+    hubs = {each.hub_id: each for each in places.hubs(tx, tenant_id)}
+    if len(hubs) == 1:
+        return
+    rule = TravelRule.newest(tx, tenant_id)
+    seqs = {use.seq for use in fresh}
+
+    def is_new(use: CardUse) -> bool:
+        return use.hub_id == hub.hub_id and use.epoch == epoch and use.seq in seqs
+
+    travels = Travels(rule, Ways(rule, {each.hub_id: each.venue_id for each in hubs.values()}), is_new)
+    windows = windows_over_all(card_uses.risk_documents(tx, tenant_id))
+    rushes = Rushes(windows, is_new)
+    reach_ms = max(rule.longest_ms, *(window.window_ms for window in windows), 0)
+    for use in card_uses.uses_around(tx, tenant_id, _slice(fresh, reach_ms)):
+        travels.hear(use)
+        rushes.hear(use)
+    if travels.leaps or rushes.rushes:
+        alarms = _Alarms(tx, tenant_id, hub.hub_id, now_ms, rule)
+        words = _Words(hubs, {venue.venue_id: venue for venue in places.venues(tx, tenant_id)})
+        alarms.raise_for({mark: words.leap(leap) for mark, leap in travels.leaps.items()})
+        alarms.raise_for({mark: words.rush(rush) for mark, rush in rushes.rushes.items()})
+
+
+def use_of(entry: Entry, hub_id: bytes, epoch: int) -> CardUse | None:
+    """Return the use of a card that an entry tells of; None where it is none, or the hub did not know the time."""
+    if not isinstance(entry, Held | Declined) or not entry.credential_id or entry.header.quality > TimeQuality.HELD:
+        return None
+    parts = entry.parts if isinstance(entry, Held) else ()
+    amount = sum(part.amount for part in parts if part.unit in MINOR_DIGITS)
+    return CardUse(
+        hub_id=hub_id, epoch=epoch, seq=entry.header.seq, credential_id=entry.credential_id,
+        account_id=entry.account_id or b"", wall_ms=entry.header.wall_ms, quality=entry.header.quality,
+        reader=entry.reader, approved=isinstance(entry, Held), amount=max(0, min(amount, MAX_MINOR)),
+    )  # fmt: skip
+
+
+def _is_timely(use: CardUse, now_ms: int) -> bool:
+    return now_ms - LOOK_BACK_MS <= use.wall_ms <= now_ms + AHEAD_MS
+
+
+def _slice(fresh: list[CardUse], reach_ms: int) -> Slice:
+    times = [use.wall_ms for use in fresh]
+    return Slice(
+        hub_id=fresh[0].hub_id, epoch=fresh[0].epoch, first=min(use.seq for use in fresh),
+        last=max(use.seq for use in fresh), from_ms=min(times) - reach_ms, to_ms=max(times) + reach_ms,
+    )  # fmt: skip
+
+
+class _Alarms:
+    """Raises alarms of one batch, each card and pair of places once in a while."""
+
+    def __init__(self, tx: Transaction, tenant_id: bytes, hub_id: bytes, now_ms: int, rule: TravelRule) -> None:
+        self._tx = tx
+        self._tenant_id = tenant_id
+        self._hub_id = hub_id
+        self._now_ms = now_ms
+        self._quiet_ms = rule.again_after_minutes * MINUTE_MS
+
+    def raise_for(self, found: dict[Mark, str]) -> None:
+        """Raise an alarm for each that was not alarmed lately, up to a bound."""
+        known = card_uses.marked(self._tx, self._tenant_id, found)
+        fresh = [mark for mark in found if mark not in known or self._now_ms - known[mark] >= self._quiet_ms]
+        told = fresh[:ALARMS_AT_ONCE]
+        card_uses.set_marks(self._tx, self._tenant_id, told, at_ms=self._now_ms)
+        for mark in told:
+            more = f"; {len(fresh) - len(told)} more like this in the same batch" if mark == told[-1] else ""
+            text = found[mark] + (more if len(fresh) > len(told) else "")
+            papers.raise_alarm(self._tx, self._tenant_id, Alarm(mark.kind, self._hub_id, text, self._now_ms))
+
+
+class _Words(msgspec.Struct, frozen=True):
+    """Says what was found, in one sentence; of a card only its last digits."""
+
+    hubs: dict[bytes, Hub]
+    venues: dict[bytes, places.Venue]
+
+    def leap(self, leap: Leap) -> str:
+        """Return what to tell of an impossible travel."""
+        before, after = leap.before, leap.after
+        apart_s = (after.wall_ms - before.wall_ms) // 1_000
+        return (
+            f"card {_short(after.credential_id)} was used {self._place(before)} and {apart_s} s later "
+            f"{self._place(after)}, and the way takes {leap.minutes} minutes: one of the two is a copy; "
+            "block the card and give its owner a new one"
+        )
+
+    def rush(self, rush: Rush) -> str:
+        """Return what to tell of an account that was used too much."""
+        window, last, names = rush.window, rush.last, " and ".join(self._name(hub_id) for hub_id in rush.hubs)
+        within_s = (last.wall_ms - rush.first_ms) // 1_000
+        return (
+            f"account {_short(rush.account_id)} paid {rush.count} plays for {rush.amount} in {within_s} s at {names} "
+            f"together, the last {self._place(last)} with card {_short(last.credential_id)}; {window.count} plays for "
+            f"{window.amount} are allowed in {window.window_ms // 1_000} s: ask its owner, or block the card"
+        )
+
+    def _name(self, hub_id: bytes) -> str:
+        hub = self.hubs.get(hub_id)
+        if hub is None:
+            return "a hub that is gone"
+        venue = self.venues.get(hub.venue_id)
+        return f"{hub.name} ({venue.name})" if venue else hub.name
+
+    def _place(self, use: CardUse) -> str:
+        hub = self.hubs.get(use.hub_id)
+        venue = self.venues.get(hub.venue_id) if hub else None
+        zone = ZoneInfo(venue.timezone) if venue else UTC
+        at = datetime.fromtimestamp(use.wall_ms // 1_000, tz=UTC).astimezone(zone)
+        return f"at {self._name(use.hub_id)}, reader {use.reader}, {at:%Y-%m-%d %H:%M:%S%z}"
+
+
+def _short(subject_id: bytes) -> str:
+    return f"…{subject_id.hex()[-_DIGITS:]}"
