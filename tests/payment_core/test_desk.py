@@ -1,5 +1,6 @@
 """What staff ask for: every act goes over the bus and back, its name is its tag, and nonsense is refused."""
 
+import tomllib
 from typing import get_args
 
 import msgspec
@@ -11,6 +12,7 @@ from payment_core.bus import decode, encode
 from payment_core.desk import ACT_NAMES, Act, ActName, DeskRequest, Look, TopUp
 from payment_core.errors import MalformedMessageError
 from payment_core.staff_policy import Person, Quota, Role, StaffDocument, TopUpGift
+from tests.support.tree import ROOT
 
 ID = "0198a000-0000-7000-8000-000000000001"
 CARD = "0" * 32
@@ -68,3 +70,11 @@ def test_the_highest_gift_that_fits_counts():
     small, big = TopUpGift(100, "bonus", 5), TopUpGift(1_000, "bonus", 80)
     document = StaffDocument(1, gifts=(big, small))
     assert [document.gift_of(amount) for amount in (99, 100, 999, 1_000)] == [None, small, small, big]
+
+
+def test_the_document_in_the_handbook_is_one():
+    page = (ROOT / "docs" / "attendant.md").read_text(encoding="utf-8")
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    document = msgspec.convert(tomllib.loads(example), StaffDocument)
+    assert document.quota(document.people[0], "refund") == Quota(amount=50_000)
+    assert [name for name in get_args(ActName) if f"`{name}`" not in page] == []
