@@ -10,7 +10,7 @@ from tests.support.sizes import count, size
 
 # Deadlines are off: the machine is shared, and a slow second is not a wrong result. The smaller sizes take the same
 # examples each time, so that a change is judged by itself; the full size searches anew.
-for _name, _examples in (("quick", 50), ("normal", 100), ("full", 2_000)):
+for _name, _examples in (("quick", 20), ("normal", 100), ("full", 2_000)):
     settings.register_profile(
         _name,
         max_examples=_examples,

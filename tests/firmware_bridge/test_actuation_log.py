@@ -189,6 +189,7 @@ def torn_states(path: Path, log: ActuationLog, step) -> list[tuple[int, bytes]]:
     return [(at, after[at : at + cut] + before[at + cut : at + 128]) for cut in range(129)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["start", "end"])
 def test_cut_anywhere_a_command_is_never_forgotten_nor_doubled(tmp_path, path, step):
     log = ActuationLog(path, boot_id=BOOT)

@@ -303,6 +303,7 @@ class Story(RuleBasedStateMachine):
 
 
 TestStory = Story.TestCase
+TestStory = pytest.mark.slow(TestStory)
 TestStory.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
 
 

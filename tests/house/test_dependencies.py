@@ -46,6 +46,7 @@ def brought_by(extra):
     return named
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", EXTRA_OF)
 def test_a_program_imports_what_its_extra_brings(room):
     allowed = brought_by(EXTRA_OF[room]) | set(sys.stdlib_module_names) | set(ROOMS)

@@ -45,11 +45,13 @@ def name(path: Path) -> str:
 
 
 @functools.cache
+@functools.cache
 def tree(path: Path) -> ast.Module:
     """Return the syntax tree of a Python file."""
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
+@functools.cache
 def imports(path: Path) -> dict[str, int]:
     """Return every module a file imports, anywhere in it, with its line. Relative imports do not occur here."""
     found: dict[str, int] = {}
