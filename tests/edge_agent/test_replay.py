@@ -58,7 +58,9 @@ def test_every_decision_comes_out_the_same(hall):
     assert (report.differences, report.without_facts, report.without_documents) == ((), 0, 0)
     assert report.decided == len(decided(hall))
     reasons = {entry.reason for entry in decided(hall) if isinstance(entry, Declined)}
-    assert reasons == {"not_enough", "card_lost", "unknown_card", "pass_resting", "too_young_now", "too_fast", "hub_limit"}
+    assert reasons == {
+        "not_enough", "card_lost", "unknown_card", "pass_resting", "too_young_now", "too_fast", "hub_limit",
+    }  # fmt: skip
     assert {entry.right for entry in decided(hall) if isinstance(entry, Held)} == {"", "pass:"}
 
 
