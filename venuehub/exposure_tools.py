@@ -1,14 +1,12 @@
-"""A venue's configuration as files, and as the office keeps it: what `venuehub exposure` and the simulator read."""
+"""A venue's configuration as files: what `venuehub exposure` reads and the simulator writes."""
 
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from back_office.store import papers, places
-from back_office.store.engine import Transaction
 from device_profiles.loading import SettingsError, convert_strictly, read_strictly, read_table
-from payment_core.exposure import Exposure, HubTerms, exposure, hub_terms
+from payment_core.exposure import Exposure, exposure, hub_terms
 from payment_core.policy import RiskDocument
 
 VENUE_FILE: Final = "venue.toml"
@@ -53,27 +51,3 @@ def write_folder(folder: Path, unit: str, risks: dict[str, RiskDocument], *, rol
         (folder / file).write_bytes(msgspec.json.format(msgspec.json.encode(risk)) + b"\n")
         lines += ["", "[[hub]]", f'name = "{name}"', f'risk = "{file}"']
     (folder / VENUE_FILE).write_text("\n".join(lines) + "\n", "utf-8")
-
-
-def of_office(tx: Transaction, tenant_id: bytes, venue_id: bytes, *, rollbacks: int, days: int) -> Exposure:
-    """Return the bound of a venue from the newest risk document of each of its hubs and the venue's own lease cap."""
-    venue = next(venue for venue in places.venues(tx, tenant_id) if venue.venue_id == venue_id)
-    unit, hubs = "", []
-    for hub in places.hubs(tx, tenant_id):
-        if hub.venue_id != venue_id:
-            continue
-        held = {document.name: document.body for document in papers.documents(tx, tenant_id, hub.hub_id)}
-        terms = hub_terms(hub.name, msgspec.json.decode(held.get("risk", b'{"version":0}'), type=RiskDocument))
-        unit = unit or msgspec.json.decode(held.get("prices", b"{}"), type=_Priced).unit
-        hubs.append(_capped(terms, venue.hub_lease_cap))
-    return exposure(unit, hubs, rollbacks=rollbacks, days=days)
-
-
-class _Priced(msgspec.Struct, frozen=True):
-    unit: str = ""
-
-
-def _capped(terms: HubTerms, venue_cap: int) -> HubTerms:
-    """The office leases no more than the venue's cap; a hub's own may be lower."""
-    lease = venue_cap if terms.lease is None else min(terms.lease, venue_cap)
-    return msgspec.structs.replace(terms, lease=lease)

@@ -111,6 +111,17 @@ class LooseRow(msgspec.Struct, frozen=True, kw_only=True):
     since_ms: int
 
 
+BoundTerm = Literal["floors", "doubts", "leases", "brought_in"]
+"""floors, doubts: what honest hubs can lose; leases: goods, where each hub is restored or stolen once."""
+
+
+class BoundRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A term of what the venue can lose while it is cut off; None: nothing caps it."""
+
+    term: BoundTerm
+    amount: Money | None
+
+
 class OfficeQueries(Protocol):
     """What the page asks. Answers may be a second old, but each one is consistent in itself."""
 
@@ -132,6 +143,10 @@ class OfficeQueries(Protocol):
 
     async def trial_balance(self) -> list[TrialRow]:
         """Return the balances by account; the page adds them up and shows the sum."""
+        ...
+
+    async def bound(self) -> list[BoundRow]:
+        """Return what the venue can lose while its hubs decide alone; empty before it has a price list."""
         ...
 
     async def gaps(self) -> list[GapRow]:

@@ -9,6 +9,7 @@ import msgspec
 
 from back_office.console.interface import (
     AlarmRow,
+    BoundRow,
     GapRow,
     HubRow,
     Live,
@@ -42,6 +43,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     gaps: list[GapRow]
     alarms: list[AlarmRow]
     loose: list[LooseRow]
+    bound: list[BoundRow]
 
     def trial_sums(self) -> list[Money]:
         """Return the sum of all balances per unit: zeros, or the books are wrong."""
@@ -111,4 +113,5 @@ class Watch:
             gaps=await self._queries.gaps(),
             alarms=await self._queries.alarms(ALARMS),
             loose=await self._queries.unsettled(LOOSE),
+            bound=await self._queries.bound(),
         )

@@ -9,6 +9,8 @@ import msgspec
 from back_office.business_day import business_date
 from back_office.console.interface import (
     AlarmRow,
+    BoundRow,
+    BoundTerm,
     GapRow,
     HubRow,
     LooseRow,
@@ -18,6 +20,7 @@ from back_office.console.interface import (
     TrialRow,
     Venue,
 )
+from back_office.fleet.bound import bound_of
 from back_office.ingest.presence import Presence
 from back_office.ledger.booking import TYPE_NUMBERS
 from back_office.ledger.taps import taps_of
@@ -28,6 +31,7 @@ from back_office.store.engine import Store, Transaction
 from back_office.store.places import Hub
 from cloud_sync.protocol.envelope import STREAM_LEDGER
 from payment_core.accounts import CHART, Kind
+from payment_core.exposure import Exposure
 from payment_core.journal import Captured, CoinBooked, Refunded, Tender
 from payment_core.money import shown
 from payment_core.policy import DevicesDocument
@@ -83,6 +87,20 @@ class Queries:
         """Return what stands on each kind of account, and what the kind means."""
         rows = await self._ask(lambda tx: books.balances_by_kind(tx, self._tenant_id))
         return [TrialRow(account=kind.value, amount=shown(amount, unit)) for kind, unit, amount in rows]
+
+    async def bound(self) -> list[BoundRow]:
+        """Return the four terms of the bound, from the documents in force."""
+        found = await self._ask(self._bound)
+        if not found.unit:
+            return []
+        terms: dict[BoundTerm, int | None] = {
+            "floors": found.floor_bound, "doubts": found.doubt_bound, "leases": found.rollback_bound,
+            "brought_in": found.topup_bound,
+        }  # fmt: skip
+        return [
+            BoundRow(term=term, amount=None if amount is None else shown(amount, found.unit))
+            for term, amount in terms.items()
+        ]
 
     async def gaps(self) -> list[GapRow]:
         """Return which hubs have entries waiting behind missing ones."""
@@ -151,6 +169,10 @@ class Queries:
                 )
             )
         return rows
+
+    def _bound(self, tx: Transaction) -> Exposure:
+        venue = places.venues(tx, self._tenant_id)[0]
+        return bound_of(tx, self._tenant_id, venue.venue_id)
 
     def _machines(self, tx: Transaction) -> dict[tuple[bytes, str], str]:
         """Return machines' names by hub and machine id, from each hub's newest `devices`; most have at least an id."""

@@ -46,14 +46,14 @@ def exposure(
 
 
 def _of_office(folder: Path, *, rollbacks: int, days: int) -> "Exposure":
+    from back_office.fleet.bound import bound_of
     from back_office.fleet.founding import only_venue
-    from venuehub import exposure_tools
     from venuehub.office_tools import open_office
 
     with open_office(folder) as (store, keys):
         venue = only_venue(store, keys.tenant_id)
         with store.reading() as tx:
-            return exposure_tools.of_office(tx, keys.tenant_id, venue.venue_id, rollbacks=rollbacks, days=days)
+            return bound_of(tx, keys.tenant_id, venue.venue_id, rollbacks=rollbacks, days=days)
 
 
 def _print(found: "Exposure") -> None:

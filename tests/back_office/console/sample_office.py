@@ -8,6 +8,7 @@ import uvicorn
 from back_office.console.app import make_console
 from back_office.console.interface import (
     AlarmRow,
+    BoundRow,
     ButtonResult,
     GapRow,
     HubRow,
@@ -55,6 +56,7 @@ class SampleOffice:
         self.gap_rows: list[GapRow] = []
         self.alarm_rows: list[AlarmRow] = []
         self.loose_rows: list[LooseRow] = []
+        self.bound_rows: list[BoundRow] = []
 
     async def venue(self) -> Venue:
         return Venue(name="Star Arcade 星际电玩", timezone="Asia/Shanghai", business_date="2026-11-22")
@@ -77,6 +79,9 @@ class SampleOffice:
 
     async def alarms(self, limit: int) -> list[AlarmRow]:
         return self.alarm_rows[:limit]
+
+    async def bound(self) -> list[BoundRow]:
+        return self.bound_rows
 
     async def unsettled(self, limit: int) -> list[LooseRow]:
         return self.loose_rows[:limit]

@@ -7,7 +7,7 @@ import pytest
 
 from back_office.console.app import make_console
 from back_office.console.demo_control import DemoControlError
-from back_office.console.interface import DEMO_ACTIONS, LooseRow, TapRow
+from back_office.console.interface import DEMO_ACTIONS, BoundRow, LooseRow, TapRow
 from payment_core.money import Money
 from tests.back_office.console.sample_office import (
     Bell,
@@ -214,4 +214,15 @@ def test_what_is_not_settled_stands_beside_the_books():
     ]
     said = text_of(get(office))
     for text in ("Not settled", "In doubt", "Hall 1 · racer-2", "Owed by a guest"):
+        assert text in said
+
+
+def test_what_the_venue_can_lose_stands_there_and_a_missing_cap_is_said():
+    office = SampleOffice()
+    assert "Most to lose" not in text_of(get(office))
+    office.bound_rows = [
+        BoundRow(term="floors", amount=Money(2_400, "CNY")), BoundRow(term="brought_in", amount=None),
+    ]  # fmt: skip
+    said = text_of(get(office))
+    for text in ("Most to lose while cut off", "¥24.00", "Cash not yet reported", "no cap"):
         assert text in said
