@@ -41,6 +41,8 @@ class Bridge:
         self.fallen: dict[str, list[int]] = {lane.acceptor: [] for lane in lanes()}
         self.outputs = [lane.output for lane in lanes()]
         self.alive = False
+        self.off = False
+        """Whether it has no power."""
         self._folder = folder
         self._copies: dict[str, bytes] = {}
         self._life = 0
@@ -53,7 +55,7 @@ class Bridge:
 
     def start(self) -> None:
         """Open the logs, introduce the devices, catch up with the acceptors, resend what is not booked."""
-        if self.alive:
+        if self.alive or self.off:
             return
         dice = self.world.dice
         self._boot_id = dice.randbytes(8).hex()

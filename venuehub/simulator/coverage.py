@@ -7,11 +7,12 @@ from enum import StrEnum
 from types import ModuleType
 from typing import Final
 
-from payment_core import authorization, lease
+from payment_core import authorization, lease, orders
 
 TABLES: Final[dict[str, tuple[ModuleType, str]]] = {
     "authorization": (authorization, "TABLE"),
     "lease": (lease, "LEASE_TABLE"),
+    "payment-order": (orders, "TABLE"),
 }
 """Name of a table to where it stands; its keys are (state, step)."""
 

@@ -50,6 +50,8 @@ class Hub:
         self.doom = Doom(world, "kill-hub")
         self.bus = Line(world, f"{self.name} bus", delay_ms=1)
         self.alive = False
+        self.off = False
+        """Whether it has no power."""
         self.bridge: Bridge
         self.uplink: Uplink
         self.port: Port
@@ -103,10 +105,11 @@ class Hub:
         if power_cut:
             self.clock.reboot()
             self.bridge.die()
-        self.world.after(delay_ms, self._start_again)
+        self.world.after(delay_ms, self.start_again)
 
-    def _start_again(self) -> None:
-        if not self.alive:
+    def start_again(self) -> None:
+        """Begin anew, where it is not running and has power."""
+        if not self.alive and not self.off:
             self.start()
 
     def later(self, delay_ms: int, action: Callable[[], None]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from back_office.ledger.desk import Desk, TopUp
-from back_office.payments.slips import SlipWish, issue_slip
+from back_office.payments.slips import SlipWish, issue_slip, return_slips
 from back_office.store.engine import Store, open_store, sqlite_url
 from back_office.store.places import Hub, hubs
 from back_office.store.places import venues as venues_of
@@ -113,6 +113,11 @@ class Office:
         assert isinstance(slip, SlipRow), slip
         self.world.note(f"office: account {account} has a slip over {amount}")
         return slip.text
+
+    def return_slips(self) -> None:
+        """Bring back into their purses what slips hold that no hub can have any more."""
+        with self.store.writing() as tx:
+            return_slips(Desk(tx, self.keys.tenant_id, self._venue, now_ms=self.world.wall_ms))
 
     def slips_outstanding(self) -> dict[bytes, int]:
         """Return what is on slips that no hub has reported, by account."""

@@ -23,6 +23,8 @@ LEASE_CAP: Final = 8_000
 """X_h: four guests' first money."""
 TOP_UP_CAP: Final = 4_000
 """T_h."""
+PHONES: Final = 3
+"""Accounts without a card, whose owners pay with their phones."""
 STRAYS: Final = 4
 """Cards that prove themselves and own nothing: for those who live on floors."""
 FIRST_MONEY: Final = 2_000

@@ -17,6 +17,7 @@ from venuehub.simulator.evidence import journals
 from venuehub.simulator.last_acts import last_act_of
 from venuehub.simulator.losses import Losses, bound_of, losses_of, passed, unreported
 from venuehub.simulator.mutants import MUTANTS, PRODUCT
+from venuehub.simulator.phones import evening_of, pays_by_phone
 from venuehub.simulator.plan import VenuePlan
 from venuehub.simulator.stage import Stage, make_stage, ram_folder
 from venuehub.simulator.venue import Venue
@@ -105,6 +106,8 @@ def run_actions(seed: int, orders: Orders, actions: Sequence[Action], *, keep_tr
             losses = losses_of(venue, evidence, unreported=brought)
             wrong = findings(venue, evidence) + passed(losses, bound_of(orders.plan))
             refused = venue.refusals.found
+            if orders.adversary and pays_by_phone(seed):
+                wrong += [*evening_of(venue), *ended_well(venue)]
             last_act = last_act_of(seed) if orders.adversary and not wrong else None
             if last_act is not None:
                 wrong += last_act(venue)

@@ -14,7 +14,7 @@ from back_office.fleet.documents import keep_document
 from back_office.fleet.founding import found_office, pin_hub
 from back_office.members.cards import Card, add_card, parse_card
 from back_office.store.engine import open_store, sqlite_url
-from back_office.store.people import GuestAccount
+from back_office.store.people import GuestAccount, add_account
 from back_office.store.places import Tenant
 from cloud_sync.identity import HubIdentity, OfficeKeys
 from cloud_sync.receiver import HubRecord
@@ -23,7 +23,7 @@ from cloud_sync.signing import public_of
 from edge_agent.ledger.migrations import migrate
 from payment_core.identifiers import uuid7
 from venuehub.simulator.disk import Disk, DiskStore
-from venuehub.simulator.plan import STRAYS, VenuePlan
+from venuehub.simulator.plan import PHONES, STRAYS, VenuePlan
 from venuehub.simulator.seeded_sealing import SeededKeys
 from venuehub.simulator.world import START_WALL_MS, World
 
@@ -41,6 +41,7 @@ class Stage(msgspec.Struct, frozen=True):
     cards: tuple[Card, ...]
     accounts: tuple[bytes, ...]
     strays: tuple[Card, ...]
+    phones: tuple[bytes, ...]
     office: bytes
     ledger: bytes
 
@@ -65,12 +66,13 @@ def make_stage(plan: VenuePlan) -> Stage:
     accounts = tuple(uuid7(unix_ms=START_WALL_MS, dice=dice.randbytes(10)) for _card in cards)
     strays = tuple(_keyed(0xE0 + number, dice) for number in range(STRAYS))
     nobodies = tuple(uuid7(unix_ms=START_WALL_MS, dice=dice.randbytes(10)) for _card in strays)
+    phones = tuple(uuid7(unix_ms=START_WALL_MS, dice=dice.randbytes(10)) for _phone in range(PHONES))
     guests = tuple(zip((*cards, *strays), (*accounts, *nobodies), strict=True))
     with ram_folder() as folder:
-        office = _office(folder, plan, keys, identities, guests)
+        office = _office(folder, plan, keys, identities, guests, phones)
     disk = Disk(World(0, most_actions=1), b"")
     migrate(DiskStore(disk), "simulated ledger")
-    return Stage(plan, keys, identities, cards, accounts, strays, office, disk.connection.serialize())
+    return Stage(plan, keys, identities, cards, accounts, strays, phones, office, disk.connection.serialize())
 
 
 def _identity(keys: OfficeKeys, venue_id: bytes, dice: random.Random) -> HubIdentity:
@@ -98,7 +100,7 @@ def _uid(number: int, dice: random.Random) -> str:
 
 def _office(
     folder: Path, plan: VenuePlan, keys: OfficeKeys, identities: tuple[HubIdentity, ...],
-    guests: tuple[tuple[Card, bytes], ...],
+    guests: tuple[tuple[Card, bytes], ...], phones: tuple[bytes, ...],
 ) -> bytes:  # fmt: skip
     store = open_store(sqlite_url(folder / OFFICE_FILE), create=True)
     venue_id = identities[0].venue_id
@@ -119,6 +121,8 @@ def _office(
         for card, account_id in guests:
             account = GuestAccount(account_id=account_id, created_ms=START_WALL_MS)
             add_card(tx, keys.tenant_id, card, pepper=keys.pepper, account=account)
+        for account_id in phones:
+            add_account(tx, keys.tenant_id, GuestAccount(account_id=account_id, created_ms=START_WALL_MS))
     store.close()
     with sqlite3.connect(folder / OFFICE_FILE) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

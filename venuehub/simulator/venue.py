@@ -107,6 +107,20 @@ class Venue:
         self.lost[number] |= {play: price for play, price in before.items() if play not in kept}
         hub.counter.forget_lost()
 
+    def switch_off(self) -> None:
+        """Take the power from every hub and its bridge, until `switch_on`."""
+        for hub, bridge in zip(self.hubs, self.bridges, strict=True):
+            hub.off = bridge.off = True
+            hub.die(power_cut=True)
+            bridge.die()
+
+    def switch_on(self) -> None:
+        """Give the power back."""
+        for hub, bridge in zip(self.hubs, self.bridges, strict=True):
+            hub.off = bridge.off = False
+            bridge.start()
+            hub.start_again()
+
     def lines(self) -> Iterator[Line]:
         """Yield every line."""
         for hub in self.hubs:
