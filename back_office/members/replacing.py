@@ -36,12 +36,3 @@ def replace_card(desk: Desk, old: Credential, new: Card, *, pepper: bytes, by: s
     people.add_credential(tx, tenant_id, fresh)
     acts.add_act(tx, tenant_id, Act(_KIND, act_id, act_id, seq, desk.now_ms))
     return Done(seq, amount=life)
-
-
-def set_limits(desk: Desk, card: Credential, *, tap_limit: int | None, day_limit: int | None) -> int:
-    """Give one card of an account limits of its own; None: its class's. Return the list version that says so."""
-    version = people.list_version(desk.tx, desk.tenant_id) + 1
-    people.set_limits(
-        desk.tx, desk.tenant_id, card.credential_id, tap_limit=tap_limit, day_limit=day_limit, version=version
-    )
-    return version

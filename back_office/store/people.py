@@ -1,15 +1,18 @@
 """Guests' accounts and their credentials, and the versioned list that hubs keep of them."""
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
 
 from back_office.store.engine import Transaction
 from back_office.store.tables import CREDENTIALS, GUEST_ACCOUNTS
-from payment_core.credential import AgeBand, CredentialClass, ListRow, Status
+from payment_core.credential import AgeBand, CredentialClass, ListRow, Right, Status
 
 _VERSION = sa.select(sa.func.max(CREDENTIALS.c.version)).where(CREDENTIALS.c.tenant_id == sa.bindparam("tenant"))
+_LISTS: Final[dict[str, Any]] = {"rights": tuple[Right, ...], "zones": tuple[str, ...], "venues": tuple[bytes, ...]}
+"""Columns of JSON: what a row of the list has several of."""
 
 
 class GuestAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +27,10 @@ class GuestAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
-    """Something an account's owner presents. `version`: the list version at which it last changed."""
+    """Something an account's owner presents. `version`: the list version at which it last changed.
+
+    From `tap_limit` on: as in the row that hubs keep of it (payment_core.credential.ListRow).
+    """
 
     credential_id: bytes
     account_id: bytes
@@ -37,6 +43,11 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     valid_until_ms: int | None = None
     token_key: bytes = b""
     life: int = 1
+    rights: tuple[Right, ...] = ()
+    zones: tuple[str, ...] = ()
+    venues: tuple[bytes, ...] = ()
+    step_up: bool = False
+    group: str = ""
 
 
 def add_account(tx: Transaction, tenant_id: bytes, account: GuestAccount) -> None:
@@ -60,8 +71,7 @@ def list_version(tx: Transaction, tenant_id: bytes) -> int:
 
 def add_credential(tx: Transaction, tenant_id: bytes, credential: Credential) -> None:
     """Write a credential down."""
-    row = msgspec.structs.asdict(credential)
-    tx.execute(sa.insert(CREDENTIALS), [{"tenant_id": tenant_id, "class": row.pop("class_"), **row}])
+    tx.execute(sa.insert(CREDENTIALS), [{"tenant_id": tenant_id, **_row(credential)}])
 
 
 def credential(tx: Transaction, tenant_id: bytes, credential_id: bytes) -> Credential | None:
@@ -70,26 +80,19 @@ def credential(tx: Transaction, tenant_id: bytes, credential_id: bytes) -> Crede
         CREDENTIALS.c.tenant_id == tenant_id, CREDENTIALS.c.credential_id == credential_id
     )
     row = tx.execute(query).mappings().first()
-    if row is None:
-        return None
-    values: dict[str, Any] = {name: row[name] for name in Credential.__struct_fields__ if name != "class_"}
-    return Credential(class_=row["class"], **values)
+    return None if row is None else Credential(**_fields(row, Credential.__struct_fields__))
+
+
+def change_credential(tx: Transaction, tenant_id: bytes, credential: Credential) -> None:
+    """Write what a known credential is from now on, as the change of the list that its `version` names."""
+    where = (CREDENTIALS.c.tenant_id == tenant_id, CREDENTIALS.c.credential_id == credential.credential_id)
+    tx.execute(sa.update(CREDENTIALS).where(*where).values(_row(credential)))
 
 
 def set_status(tx: Transaction, tenant_id: bytes, credential_id: bytes, *, status: Status, version: int) -> None:
     """Block, lose or reactivate a credential, as a change of the list."""
     where = (CREDENTIALS.c.tenant_id == tenant_id, CREDENTIALS.c.credential_id == credential_id)
     tx.execute(sa.update(CREDENTIALS).where(*where).values(status=status, version=version))
-
-
-def set_limits(
-    tx: Transaction, tenant_id: bytes, credential_id: bytes, *, tap_limit: int | None, day_limit: int | None,
-    version: int,
-) -> None:  # fmt: skip
-    """Give a credential limits of its own, as a change of the list."""
-    where = (CREDENTIALS.c.tenant_id == tenant_id, CREDENTIALS.c.credential_id == credential_id)
-    values = {"tap_limit": tap_limit, "day_limit": day_limit, "version": version}
-    tx.execute(sa.update(CREDENTIALS).where(*where).values(values))
 
 
 def list_rows(tx: Transaction, tenant_id: bytes, *, after_version: int = 0, limit: int | None = None) -> list[ListRow]:
@@ -106,8 +109,17 @@ def list_rows(tx: Transaction, tenant_id: bytes, *, after_version: int = 0, limi
         .order_by(CREDENTIALS.c.version, CREDENTIALS.c.credential_id)
         .limit(limit)
     )
-    # A field of the rows that has no column here yet keeps its default.
-    columns = {*CREDENTIALS.c.keys(), "masked_name", "language", "tier", "age_band"} - {"class"}
-    names = [name for name in ListRow.__struct_fields__ if name in columns]
-    rows = tx.execute(query).mappings()
-    return [ListRow(class_=row["class"], **{name: row[name] for name in names}) for row in rows]
+    return [ListRow(**_fields(row, ListRow.__struct_fields__)) for row in tx.execute(query).mappings()]
+
+
+def _row(credential: Credential) -> dict[str, Any]:
+    row = msgspec.structs.asdict(credential)
+    row["class"], row["step_up"] = row.pop("class_"), int(credential.step_up)
+    return row | {name: msgspec.json.encode(row[name]).decode() for name in _LISTS}
+
+
+def _fields(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    fields = {name: row["class" if name == "class_" else name] for name in names}
+    read = {name: () if fields[name] == "[]" else msgspec.json.decode(fields[name], type=_LISTS[name])
+            for name in _LISTS}  # fmt: skip
+    return fields | read | {"step_up": bool(fields["step_up"])}

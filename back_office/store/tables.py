@@ -105,6 +105,7 @@ CREDENTIALS: Final = Table(
     value("media", TEXT), value("class", TEXT), value("status", TEXT), value("version", WHOLE),
     value("tap_limit", WHOLE, optional=True), value("day_limit", WHOLE, optional=True),
     value("valid_until_ms", WHOLE, optional=True), value("token_key", RAW), value("life", WHOLE),
+    value("rights", TEXT), value("zones", TEXT), value("venues", TEXT), value("step_up", WHOLE), value("group", TEXT),
 )  # fmt: skip
 TOKEN_READINGS: Final = Table(
     "token_readings", METADATA, key("tenant_id", RAW), key("credential_id", RAW), key("counter", WHOLE),

@@ -92,6 +92,30 @@ def test_a_lost_card_keeps_its_balance(folder, run):
     assert (code, said["error"]["code"]) == (1, "refused")
 
 
+def test_a_card_has_passes_and_limits_of_its_own(folder, run):
+    rights = ("card", "rights", "--dir", folder, "--card", CARD)
+    code, said = run(*rights, "--group", "racing", "--until", "2026-12-31T22:00", "--cool-down", 300)
+    pass_ = {"group": "racing", "until_ms": 1_798_725_600_000, "cool_down_ms": 300_000}
+    assert (code, said["rights"], said["list_version"]) == (0, [pass_], 2)
+    assert run(*rights)[1] == said
+    for words in (("--group", "racing"), ("--until", "2026-12-31"), ("--group", "racing", "--until", "soon"),
+                  ("--group", "racing", "--until", "2026-12-31", "--end")):  # fmt: skip
+        assert run(*rights, *words)[0] == 2
+    code, said = run(*rights, "--group", "racing", "--end")
+    assert (code, said["rights"], said["list_version"]) == (0, [], 3)
+
+    limits = ("card", "limits", "--dir", folder, "--card", CARD)
+    code, said = run(*limits, "--day", 5000, "--zone", "hall", "--zone", "bar", "--venue", "Hall", "--step-up")
+    assert (code, said["day_limit"], said["tap_limit"], said["step_up"]) == (0, 5_000, None, True)
+    assert (said["zones"], len(said["venues"])) == (["hall", "bar"], 1)
+    code, said = run(*limits, "--tap", 100, "--group", "student", "--no-step-up")
+    assert (said["day_limit"], said["tap_limit"], said["step_up"], said["group"]) == (5_000, 100, False, "student")
+    code, said = run(*limits, "--no-limits", "--tap", 200)
+    assert (said["day_limit"], said["tap_limit"], said["zones"], said["venues"]) == (None, 200, [], [])
+    assert (said["group"], said["list_version"]) == ("student", 6)
+    assert run(*limits, "--venue", "Moon")[1]["error"]["code"] == "office"
+
+
 def opening(folder, tmp_path, run, rows, *signers):
     (tmp_path / "old.csv").write_text("card,unit,amount,source\n" + rows)
     words = [word for name in signers for word in ("--signer", f"{name}={tmp_path / name}.key")]

@@ -3,19 +3,18 @@
 import secrets
 import time
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import typer
 
-from venuehub import office_desk, office_hubs
+from venuehub import office_cards, office_desk, office_hubs
 from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.office_slips import slip_app
 from venuehub.output import AsJson, note, print_json, print_line
 
 app = typer.Typer(name="office", no_args_is_help=True, help="The back office: books, hubs, members' cards.")
-card_app = typer.Typer(name="card", no_args_is_help=True, help="Members' cards.")
 document_app = typer.Typer(name="document", no_args_is_help=True, help="What hubs are configured by.")
-app.add_typer(card_app)
+app.add_typer(office_cards.card_app)
 app.add_typer(document_app)
 app.add_typer(office_desk.app)
 app.add_typer(office_hubs.hub_app)
@@ -23,7 +22,6 @@ app.add_typer(office_hubs.terms_app)
 app.add_typer(slip_app)
 
 Folder = Annotated[Path, typer.Option("--dir", help="The office's folder: keys and books.")]
-CardText = Annotated[str, typer.Option("--card", help="ntag213:UID or ntag424:UID:KEY, hexadecimal.")]
 BROKER: Final = "mqtt://127.0.0.1:1883"
 LOCAL_HOSTS: Final = ("localhost", "127.0.0.1")
 
@@ -180,109 +178,11 @@ def verify(
         raise typer.Exit(ExitCode.FAILED)
 
 
-@card_app.command(
-    "add", epilog="Example: venuehub office card add --dir office --card ntag213:04A1B2C3D4E580 --name W."
-)
-def card_add(
-    *,
-    folder: Folder,
-    card: CardText,
-    name: Annotated[str, typer.Option(help="What a page may show of the name.")] = "",
-    language: Annotated[str, typer.Option(help="The guest's language: zh-Hans, zh-Hant or en.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """Add a card, with an account of its own."""
-    from back_office.members.cards import add_card, parse_card
-    from back_office.store.people import GuestAccount
-    from venuehub.office_tools import open_office
-
-    with open_office(folder) as (store, keys), store.writing() as tx:
-        account = GuestAccount(account_id=_new_id(), masked_name=name, language=language, created_ms=_now_ms())
-        added = add_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper, account=account)
-    if as_json:
-        print_json({"account_id": added.account_id.hex(), "credential_id": added.credential_id.hex()})
-    else:
-        print_line(f"card added, account {added.account_id.hex()}")
-
-
-@card_app.command(
-    "status", epilog="Example: venuehub office card status --dir office --card ntag213:04A1B2C3D4E580 lost"
-)
-def card_status(
-    *,
-    folder: Folder,
-    card: CardText,
-    status: Annotated[Literal["active", "blocked", "lost"], typer.Argument(help="What the card is from now on.")],
-    as_json: AsJson = False,
-) -> None:
-    """Block a card, call it lost, or make it active again."""
-    from back_office.members.cards import find_card, parse_card, set_status
-    from venuehub.office_tools import open_office
-
-    with open_office(folder) as (store, keys), store.writing() as tx:
-        found = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper)
-        version = set_status(tx, keys.tenant_id, found, status)
-    if as_json:
-        print_json({"credential_id": found.credential_id.hex(), "status": status, "list_version": version})
-    else:
-        print_line(f"card is {status} from list version {version} on")
-
-
-@card_app.command(
-    "replace",
-    epilog="Example: venuehub office card replace --dir DIR --card ntag213:04A1B2C3D4E580 --new ntag213:04FFEEDDCCBB80",
-)
-def card_replace(
-    *,
-    folder: Folder,
-    card: CardText,
-    new: Annotated[str, typer.Option(help="The new card, written as --card.")],
-    by: Annotated[str, typer.Option(help="Who decides it.")] = "office",
-    as_json: AsJson = False,
-) -> None:
-    """Take a lost card out of use and give its account another one: balance, history and limits stay."""
-    from back_office.members.cards import find_card, parse_card
-    from back_office.members.replacing import replace_card
-    from venuehub.office_tools import open_office
-
-    with open_office(folder) as (store, keys), store.writing() as tx:
-        old = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper)
-        desk = office_desk.desk_of(store, keys.tenant_id, tx)
-        outcome = replace_card(desk, old, parse_card(new), pepper=keys.pepper, by=by)
-    office_desk.told(outcome, "card replaced", folder=folder, as_json=as_json)
-
-
-@card_app.command(
-    "limits", epilog="Example: venuehub office card limits --dir office --card ntag213:04A1B2C3D4E580 --day 5000"
-)
-def card_limits(
-    *,
-    folder: Folder,
-    card: CardText,
-    tap: Annotated[int | None, typer.Option(help="The most per tap, minor units; the class's where not given.")] = None,
-    day: Annotated[int | None, typer.Option(help="The most per day, minor units.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Give one card of a shared account limits of its own."""
-    from back_office.members.cards import find_card, parse_card
-    from back_office.members.replacing import set_limits
-    from venuehub.office_tools import open_office
-
-    with open_office(folder) as (store, keys), store.writing() as tx:
-        found = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper)
-        desk = office_desk.desk_of(store, keys.tenant_id, tx)
-        version = set_limits(desk, found, tap_limit=tap, day_limit=day)
-    if as_json:
-        print_json({"credential_id": found.credential_id.hex(), "list_version": version})
-    else:
-        print_line(f"limits count from list version {version} on")
-
-
 @app.command("topup", epilog="Example: venuehub office topup --dir office --card ntag213:04A1B2C3D4E580 --amount 1000")
 def topup(
     *,
     folder: Folder,
-    card: CardText,
+    card: office_cards.CardText,
     amount: Annotated[int, typer.Option(help="Minor units: 1000 is 10.00 CNY.")],
     unit: Annotated[str, typer.Option(help="The purse.")] = "CNY",
     channel: Annotated[str, typer.Option(help="Where the money came in.")] = "counter",
