@@ -88,6 +88,7 @@ class Observer:
             self.answers[view.state] += 1
         if view.state == "declined":
             self.declined[view.reason] += 1
+        if view.state in {"declined", "repeated"}:
             self._tapped.pop(lane, None)
 
     def _command(self, device: str, command: Command) -> None:
