@@ -8,8 +8,10 @@ import msgspec
 import pytest
 
 from tests.support.sizes import count
+from venuehub.exposure_tools import of_folder, write_folder
 from venuehub.simulator.actions import draw_actions
 from venuehub.simulator.faults import FAULTS
+from venuehub.simulator.losses import bound_of
 from venuehub.simulator.mutants import MUTANTS
 from venuehub.simulator.plan import VenuePlan
 from venuehub.simulator.report import hunt_mutant, simulate_seeds
@@ -73,18 +75,38 @@ def test_a_failure_is_made_short_and_says_how_to_replay_it():
 @pytest.mark.slow
 @pytest.mark.parametrize("mutant", sorted(MUTANTS))
 def test_every_mutant_is_seen(mutant):
-    hit = hunt_mutant(1, seeds=200, orders=Orders(steps=400, faults=ALL, mutant=mutant))
+    hit = hunt_mutant(1, seeds=200, orders=Orders(steps=800, faults=ALL, mutant=mutant))
     assert hit.caught
     assert hit.invariant
 
 
 @pytest.mark.slow
 def test_seeds_of_the_product_keep_every_promise():
-    report = simulate_seeds(1, seeds=max(10, count(200)), orders=Orders(steps=400, faults=ALL), jobs=2)
+    report = simulate_seeds(1, seeds=max(20, count(200)), orders=Orders(steps=600, faults=ALL), jobs=2)
     assert report.failed == []
     assert report.overspend == 0
     assert report.refused_with_money_in_venue_lan_up == 0
     assert {name for name in ALL if not report.faults[name]} == set()
+
+
+@pytest.mark.slow
+def test_the_adversary_reaches_nine_tenths_of_every_term_and_passes_none():
+    report = simulate_seeds(1, seeds=10, orders=Orders(steps=100, faults=()), jobs=2)
+    assert report.failed == []
+    for term in ("floor", "rollback", "topup", "doubt"):
+        loss, bound = getattr(report, f"{term}_loss_max"), getattr(report, f"{term}_bound")
+        assert 0.9 * bound <= loss <= bound, term
+
+
+def test_the_configuration_written_has_the_bounds_reported(tmp_path):
+    plan = VenuePlan(hubs=3, accounts=6)
+    risks = {f"hub-{number:02}": plan.risk() for number in range(plan.hubs)}
+    write_folder(tmp_path, "CNY", risks, rollbacks=plan.rollbacks, days=plan.days)
+    assert of_folder(tmp_path) == bound_of(plan)
+
+
+def test_there_are_builds_that_break_every_promise_of_the_money_core():
+    assert len(MUTANTS) >= 14
 
 
 @pytest.mark.slow
