@@ -23,6 +23,7 @@ class Bench(StrEnum):
     FOOTPRINT = "footprint"
     DECIDE = "decide"
     START = "start"
+    SIMULATE = "simulate"
 
 
 @app.command("bench", epilog="Example: venuehub bench authorize --json")
@@ -33,7 +34,7 @@ def bench(
         typer.Argument(
             help="authorize: time and bytes of one authorization; tap: event to command "
             "over a broker; footprint: memory, threads and idle CPU; decide: a tap in a large hall beside a tiny one; "
-            "start: to the first authorization with a full ledger."
+            "start: to the first authorization with a full ledger; simulate: steps of the simulator per second."
         ),
     ],
     as_json: AsJson = False,
