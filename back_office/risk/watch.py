@@ -25,6 +25,8 @@ AHEAD_MS: Final = 60 * MINUTE_MS
 """A hub that is further ahead of the office than this does not know the time, whatever it says."""
 ALARMS_AT_ONCE: Final = 20
 """So many alarms one batch may raise of each kind; the last says how many more there would be."""
+FORGOTTEN_PER_USE: Final = 4
+"""So many old uses of its hub may go for each that comes: no batch has to clear up a week, and none stays behind."""
 _DIGITS: Final = 6
 
 
@@ -36,7 +38,8 @@ def watch(tx: Transaction, tenant_id: bytes, hub: Hub, epoch: int, entries: Iter
     fresh = [use for entry in entries if (use := use_of(entry, hub.hub_id, epoch)) and _is_timely(use, now_ms)]
     if not fresh:
         return
-    card_uses.forget_uses(tx, tenant_id, before_ms=now_ms - LOOK_BACK_MS)
+    old_ms, most = now_ms - LOOK_BACK_MS, FORGOTTEN_PER_USE * len(fresh) + 1
+    card_uses.forget_uses(tx, tenant_id, hub.hub_id, before_ms=old_ms, most=most)
     card_uses.add_uses(tx, tenant_id, fresh)
     hubs = {each.hub_id: each for each in places.hubs(tx, tenant_id)}
     if len(hubs) == 1:

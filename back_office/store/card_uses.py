@@ -26,6 +26,10 @@ RISK_MARKS: Final = sa.Table(
 )  # fmt: skip
 
 
+_MOST_RECORDS: Final = 1_000_000
+"""More than any batch has."""
+
+
 class CardUse(msgspec.Struct, frozen=True, kw_only=True):
     """One tap. (hub_id, epoch, seq): the entry that says it. account_id empty: the hub did not know the card.
 
@@ -80,19 +84,33 @@ def _around() -> sa.CompoundSelect[Any]:
         of.tenant_id == sa.bindparam("tenant"),
         of.wall_ms.between(sa.bindparam("from_ms"), sa.bindparam("to_ms")),
     )
-    cards = sa.select(batch.c.credential_id).where(*mine)
-    accounts = sa.select(batch.c.account_id).where(*mine, batch.c.account_id != b"", batch.c.approved == 1)
+    # The limit is never reached; it keeps SQLite from looking for distinct cards through all cards there are.
+    brought = sa.select(batch.c.credential_id, batch.c.account_id, batch.c.approved).where(*mine).limit(_MOST_RECORDS)
+    one, other = brought.subquery("one"), brought.subquery("other")
+    cards = sa.select(one.c.credential_id).distinct().subquery("cards")
+    paying = sa.select(other.c.account_id).where(other.c.account_id != b"", other.c.approved == 1)
+    their = paying.distinct().subquery("accounts")
     columns = [of[name] for name in CardUse.__struct_fields__]
-    of_cards = sa.select(*columns).where(*within, of.credential_id.in_(cards))
-    of_accounts = sa.select(*columns).where(*within, of.account_id.in_(accounts), of.approved == 1)
+    of_cards = sa.select(*columns).join(cards, of.credential_id == cards.c.credential_id).where(*within)
+    of_accounts = sa.select(*columns).join(their, of.account_id == their.c.account_id).where(*within, of.approved == 1)
     return sa.union(of_cards, of_accounts).order_by("wall_ms", "hub_id", "epoch", "seq")
 
 
 # Statements are built once: building one takes four times as long as running it.
 AROUND: Final = _around()
-_FORGET: Final = sa.delete(CARD_USES).where(
-    CARD_USES.c.tenant_id == sa.bindparam("tenant"), CARD_USES.c.wall_ms < sa.bindparam("before_ms")
+_OLDEST: Final = (
+    sa.select(CARD_USES.c.epoch, CARD_USES.c.seq)
+    .where(CARD_USES.c.tenant_id == sa.bindparam("tenant"), CARD_USES.c.hub_id == sa.bindparam("hub"))
+    .order_by(CARD_USES.c.epoch, CARD_USES.c.seq)
+    .limit(sa.bindparam("most"))
 )
+_FORGET: Final = sa.delete(CARD_USES).where(
+    CARD_USES.c.tenant_id == sa.bindparam("tenant"),
+    CARD_USES.c.hub_id == sa.bindparam("hub"),
+    CARD_USES.c.wall_ms < sa.bindparam("before_ms"),
+    sa.tuple_(CARD_USES.c.epoch, CARD_USES.c.seq).in_(_OLDEST),
+)
+"""No index by time: one over all uses would tempt the look above away from the cards."""
 _MARKS: Final = sa.select(RISK_MARKS).where(
     RISK_MARKS.c.tenant_id == sa.bindparam("tenant"),
     RISK_MARKS.c.kind.in_(sa.bindparam("kinds", expanding=True)),
@@ -135,9 +153,9 @@ def add_uses(tx: Transaction, tenant_id: bytes, uses: Sequence[CardUse]) -> None
     tx.execute(sa.insert(CARD_USES), rows)
 
 
-def forget_uses(tx: Transaction, tenant_id: bytes, *, before_ms: int) -> None:
-    """Let go of what is too old to be compared."""
-    tx.execute(_FORGET, {"tenant": tenant_id, "before_ms": before_ms})
+def forget_uses(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, before_ms: int, most: int) -> None:
+    """Let go of what is too old to be compared, among the `most` oldest entries of a hub."""
+    tx.execute(_FORGET, {"tenant": tenant_id, "hub": hub_id, "before_ms": before_ms, "most": most})
 
 
 def uses_around(tx: Transaction, tenant_id: bytes, batch: Slice) -> Iterator[CardUse]:

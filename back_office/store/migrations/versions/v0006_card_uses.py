@@ -21,7 +21,6 @@ def upgrade() -> None:
     )  # fmt: skip
     op.create_index("card_uses_of_a_card", "card_uses", ["tenant_id", "credential_id", "wall_ms"])
     op.create_index("card_uses_of_an_account", "card_uses", ["tenant_id", "account_id", "wall_ms"])
-    op.create_index("card_uses_by_time", "card_uses", ["tenant_id", "wall_ms"])
     _table(
         "risk_rules", key("tenant_id", RAW), key("version", WHOLE), value("body", RAW), value("created_ms", WHOLE),
         sa.CheckConstraint("version >= 1"),
