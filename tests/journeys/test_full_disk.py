@@ -50,7 +50,7 @@ def test_nothing_is_lost_and_nothing_given_twice_when_the_disk_is_full_for_a_whi
                 await asyncio.sleep(0.3)  # one guest after the other, until the last free page is written
                 assert number < 100
             venue.stage.guests.insert_coins(machines[0], 1)
-            await venue.until(lambda: venue.hub.restarts > 1, "the hub tries again")
+            await venue.until(lambda: venue.said("hub", "hub.closed") > 0, "the hub closes its door")
             said = (venue.stage.folder.logs / "hub.log").read_text()
             assert "ledger.sqlite3" in said
             assert "free" in said
