@@ -159,6 +159,21 @@ def _worker(venue: Venue, _hub: int) -> None:
     venue.office.restart()
 
 
+def _office_restored(venue: Venue, _hub: int) -> None:
+    """The office loses a few seconds of its books, of which nobody outside has heard yet."""
+    if venue.office.may_be_lost or any(hub.uplink.line.wall for hub in venue.hubs):
+        return
+    for hub in venue.hubs:
+        hub.uplink.line.wall = "uplink-partition"
+
+    def back_up() -> None:
+        if all(hub.uplink.line.wall for hub in venue.hubs):
+            venue.office.back_up()
+            venue.world.after(_for_ms(venue), venue.restore_office)
+
+    venue.world.after(50, back_up)
+
+
 def _broker(venue: Venue, _hub: int) -> None:
     """The office's broker restarts: every connection is gone at once, and what it was carrying."""
     venue.world.happened["broker-restart"] += 1
@@ -187,6 +202,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "jam": Fault(6, _jam, "machines fail, deliver a part, or cannot say"),
     "late-answer": Fault(4, _late_answer, "what machines did is heard only much later"),
     "worker-restart": Fault(3, _worker, "the office's worker starts anew"),
+    "office-restored": Fault(1, _office_restored, "the office's books are put back to an older copy"),
     "broker-restart": Fault(1, _broker, "the office's broker starts anew"),
 }
 """Every fault kind, in the order in which `--list-faults` prints it."""

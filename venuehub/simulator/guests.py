@@ -141,6 +141,8 @@ def _stray(venue: Venue, wish: Wish) -> None:
 
 def _slip(venue: Venue, wish: Wish) -> None:
     """Money on a phone: paid and signed at the office, shown at the hub, and shown again."""
+    if venue.office.may_be_lost:
+        return
     text = venue.office.issue_slip(max(wish.account, 2), _SUMS[wish.luck % 3])
     hub = venue.hubs[wish.hub]
     for again in range(1 + wish.luck % 2):

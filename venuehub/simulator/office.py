@@ -1,5 +1,6 @@
 """The simulated office: the real worker and books over a SQLite file in memory, and the counter where guests pay in."""
 
+import contextlib
 import itertools
 import sqlite3
 from collections.abc import Iterable
@@ -37,10 +38,12 @@ class Office:
         self.refused: dict[str, int] = {}
         self.uplinks: dict[bytes, Uplink] = {}
         self._payments = itertools.count(1)
+        self._file = folder / OFFICE_FILE
+        self._backup: bytes | None = None
+        self._since_backup: list[TopUp] = []
         self._news_due = False
-        file = folder / OFFICE_FILE
-        file.write_bytes(stage.office)
-        self.store: Store = open_store(sqlite_url(file))
+        self._file.write_bytes(stage.office)
+        self.store: Store = open_store(sqlite_url(self._file))
         with self.store.reading() as tx:
             self._venue = venues_of(tx, self.keys.tenant_id)[0]
             self.hubs: list[Hub] = hubs(tx, self.keys.tenant_id)
@@ -54,6 +57,35 @@ class Office:
         self.world.note("office: worker restarts")
         self.worker = self._new_worker()
         self.send(self.worker.start())
+
+    @property
+    def may_be_lost(self) -> bool:
+        """Whether what is written now will be gone: a copy from before is to be put back."""
+        return self._backup is not None
+
+    def back_up(self) -> None:
+        """Copy the books as they are now."""
+        copy = sqlite3.connect(":memory:")
+        with contextlib.closing(sqlite3.connect(self._file)) as source, contextlib.closing(copy):
+            source.backup(copy)
+            self._backup = copy.serialize()
+        self._since_backup.clear()
+
+    def restore(self) -> None:
+        """Put the copy back; the channels tell again what was paid since."""
+        assert self._backup is not None
+        self.world.note(f"office: restored from its backup, {len(self._since_backup)} payments are told again")
+        self.store.close()
+        for file in self._file.parent.glob(f"{OFFICE_FILE}*"):
+            file.unlink()
+        self._file.write_bytes(self._backup)
+        self._backup = None
+        self.store = open_store(sqlite_url(self._file))
+        with self.store.writing() as tx:
+            desk = Desk(tx, self.keys.tenant_id, self._venue, now_ms=self.world.wall_ms)
+            for wish in self._since_backup:
+                desk.top_up(wish)
+        self.restart()
 
     def take(self, topic: str, payload: bytes) -> None:
         """A message of a hub arrived."""
@@ -91,6 +123,7 @@ class Office:
             desk = Desk(tx, self.keys.tenant_id, self._venue, now_ms=self.world.wall_ms)
             for _time in range(1 + twice):
                 desk.top_up(wish)
+            self._since_backup.append(wish)
             if hub is not None:
                 desk.lease(self.hubs[hub], account_id)
         self.world.note(f"office: account {account} pays {amount}, lease to {hub}")
@@ -130,9 +163,3 @@ class Office:
     def close(self) -> None:
         """Close the books."""
         self.store.close()
-
-
-def integrity(file: Path) -> str:
-    """Return what SQLite says of a database file."""
-    with sqlite3.connect(file) as connection:
-        return str(connection.execute("PRAGMA quick_check").fetchone()[0])

@@ -107,6 +107,14 @@ class Venue:
         self.lost[number] |= {play: price for play, price in before.items() if play not in kept}
         hub.counter.forget_lost()
 
+    def restore_office(self) -> None:
+        """Put the office's copy back, where one is waiting, and let the hubs be heard again."""
+        if self.office.may_be_lost:
+            self.world.happened["office-restored"] += 1
+            self.office.restore()
+            for hub in self.hubs:
+                hub.uplink.line.wall = ""
+
     def switch_off(self) -> None:
         """Take the power from every hub and its bridge, until `switch_on`."""
         for hub, bridge in zip(self.hubs, self.bridges, strict=True):
@@ -136,6 +144,7 @@ class Venue:
     def heal(self) -> None:
         """Mend everything that is broken, and let every hub greet anew: what was lost on the way is told again."""
         self.world.note("world: heals")
+        self.restore_office()
         for line in self.lines():
             line.clear_up()
         for hub, bridge in zip(self.hubs, self.bridges, strict=True):
