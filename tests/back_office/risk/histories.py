@@ -123,13 +123,13 @@ def drained(dice: random.Random) -> list[Tap]:
     ]
 
 
-def clocks(dice: random.Random) -> dict[bytes, Clock]:
-    """Draw how wrong each hub's clock is: seconds; some do not know the time until a while after their start."""
+def clocks(dice: random.Random, *, lost_share: float) -> dict[bytes, Clock]:
+    """Draw how wrong each hub's clock is: seconds; this share does not know the time until up to an hour has passed."""
     drawn = {}
     for place in PLACES:
         synced = dice.random() < 0.7
         off_ms = dice.randint(-4_000, 4_000) if synced else dice.randint(-20_000, 20_000)
-        lost = dice.randrange(HOUR_MS) if dice.random() < 0.3 else 0
+        lost = dice.randrange(HOUR_MS) if dice.random() < lost_share else 0
         quality = TimeQuality.SYNCED if synced else TimeQuality.HELD
         drawn[place] = Clock(quality, off_ms, WALL_MS + lost if lost else 0, dice.randint(-2 * HOUR_MS, 0))
     return drawn
