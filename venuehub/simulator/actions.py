@@ -14,7 +14,7 @@ from venuehub.simulator.venue import Venue
 _PAUSES_MS: Final = (0, 0, 2, 5, 5, 10, 10, 20, 40)
 _REST_SHARE: Final = 0.004
 _RESTS_MS: Final = (700, 2_500, 5_000, 11_000)
-_FAULT_SHARE: Final = 0.04
+_FAULT_SHARE: Final = 0.025
 
 
 class Action(msgspec.Struct, frozen=True, array_like=True):

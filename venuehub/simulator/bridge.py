@@ -21,7 +21,7 @@ from venuehub.simulator.hub import Hub
 from venuehub.simulator.plan import lanes
 
 RESEND_MS: Final = 1_000
-PULSE_MS: Final = 120
+PULSE_MS: Final = 45
 START_AGAIN_MS: Final = (100, 2_500)
 BUFFERED_COINS: Final = 5
 """What a ccTalk acceptor remembers of coins that nobody asked about."""

@@ -87,8 +87,7 @@ def _coin(venue: Venue, wish: Wish) -> None:
 
 
 def _pay_in(venue: Venue, wish: Wish) -> None:
-    # Accounts 0 and 1 never pay in: theirs are the empty purses.
-    account = wish.account if wish.account > 1 else len(venue.office.accounts) - 1
+    account = max(wish.account, 1)  # the first one's purse stays empty
     hub = wish.hub if wish.luck & 1 else None
     venue.office.pay_in(account, _SUMS[wish.luck % 3], hub=hub, twice=not wish.luck & 6)
 
@@ -103,7 +102,7 @@ def _credential(venue: Venue, wish: Wish) -> bytes:
 
 def _cash(venue: Venue, wish: Wish) -> None:
     """Cash at the hub's own counter: money at once, also while the office is away."""
-    if wish.account > 1:
+    if wish.account:
         amount = _SUMS[wish.luck % 3]
         venue.hubs[wish.hub].counter.top_up(
             _credential(venue, wish), amount, account=wish.account, again_ms=_again(wish)
@@ -143,7 +142,7 @@ def _slip(venue: Venue, wish: Wish) -> None:
     """Money on a phone: paid and signed at the office, shown at the hub, and shown again."""
     if venue.office.may_be_lost:
         return
-    text = venue.office.issue_slip(max(wish.account, 2), _SUMS[wish.luck % 3])
+    text = venue.office.issue_slip(max(wish.account, 1), _SUMS[wish.luck % 3])
     hub = venue.hubs[wish.hub]
     for again in range(1 + wish.luck % 2):
         venue.world.after(40 + 200 * again, lambda: hub.show_slip(text))

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from venuehub.simulator.uplink import Uplink
 
 STEP_MS: Final = 50
+COMMIT_MS: Final = 4
+"""What an SD card takes for a commit: all that comes meanwhile goes into the next one together."""
 IDLE_MS: Final = int(IDLE_S * 1_000)
 START_AGAIN_MS: Final = (100, 2_500)
 
@@ -170,7 +172,7 @@ class Hub:
     def _wake(self) -> None:
         if not self._woken:
             self._woken = True
-            self.later(1, self._step)
+            self.later(COMMIT_MS, self._step)
 
     def _idle(self) -> None:
         """Step at least once a second, as the agent's thread does: timers are facts too."""

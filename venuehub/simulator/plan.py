@@ -28,7 +28,7 @@ PHONES: Final = 3
 STRAYS: Final = 4
 """Cards that prove themselves and own nothing: for those who live on floors."""
 FIRST_MONEY: Final = 2_000
-"""What each account brings along, in minor units; the first two bring nothing."""
+"""What each account brings along, in minor units; the first one brings nothing."""
 
 
 class VenuePlan(msgspec.Struct, frozen=True):

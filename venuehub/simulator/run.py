@@ -25,6 +25,7 @@ from venuehub.simulator.world import World
 
 STEPS: Final = 120
 HEAL_MS: Final = 62_000
+HEARD_MS: Final = 20_000
 _MOST_ACTIONS: Final = 60_000
 _MOST_PER_STEP: Final = 80
 
@@ -99,9 +100,9 @@ def run_actions(seed: int, orders: Orders, actions: Sequence[Action], *, keep_tr
                 calm(venue)
                 attack(venue)
             brought = unreported(venue)
-            for _time in range(2):  # a hub whose clock was a minute ahead is heard again a minute later
+            for wait_ms in (HEAL_MS, HEARD_MS):  # a hub whose clock was a minute ahead is heard a minute later
                 venue.heal()
-                world.run(until_ms=world.now_ms + HEAL_MS)
+                world.run(until_ms=world.now_ms + wait_ms)
             evidence = journals(venue)
             losses = losses_of(venue, evidence, unreported=brought)
             wrong = findings(venue, evidence) + passed(losses, bound_of(orders.plan))

@@ -12,10 +12,11 @@ import msgspec
 
 from back_office.fleet.documents import keep_document
 from back_office.fleet.founding import found_office, pin_hub
+from back_office.ledger.desk import Desk, TopUp
 from back_office.members.cards import Card, add_card, parse_card
 from back_office.store.engine import open_store, sqlite_url
 from back_office.store.people import GuestAccount, add_account
-from back_office.store.places import Tenant
+from back_office.store.places import Tenant, hubs, venues
 from cloud_sync.identity import HubIdentity, OfficeKeys
 from cloud_sync.receiver import HubRecord
 from cloud_sync.sealing import receive_public
@@ -23,7 +24,7 @@ from cloud_sync.signing import public_of
 from edge_agent.ledger.migrations import migrate
 from payment_core.identifiers import uuid7
 from venuehub.simulator.disk import Disk, DiskStore
-from venuehub.simulator.plan import PHONES, STRAYS, VenuePlan
+from venuehub.simulator.plan import FIRST_MONEY, PHONES, STRAYS, UNIT, VenuePlan
 from venuehub.simulator.seeded_sealing import SeededKeys
 from venuehub.simulator.world import START_WALL_MS, World
 
@@ -123,6 +124,17 @@ def _office(
             add_card(tx, keys.tenant_id, card, pepper=keys.pepper, account=account)
         for account_id in phones:
             add_account(tx, keys.tenant_id, GuestAccount(account_id=account_id, created_ms=START_WALL_MS))
+    with store.writing() as tx:
+        desk = Desk(tx, keys.tenant_id, venues(tx, keys.tenant_id)[0], now_ms=START_WALL_MS)
+        enrolled = hubs(tx, keys.tenant_id)
+        for number, (_card, account_id) in enumerate(guests[: plan.accounts]):
+            if number:
+                wish = TopUp(
+                    account_id=account_id, unit=UNIT, amount=FIRST_MONEY, channel="counter", payment_id=f"s{number}"
+                )
+                desk.top_up(wish)
+            if number % 2:
+                desk.lease(enrolled[number % plan.hubs], account_id)
     store.close()
     with sqlite3.connect(folder / OFFICE_FILE) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -22,7 +22,16 @@ from cloud_sync.protocol.messages import (
 )
 from cloud_sync.protocol.topics import hub_topic
 from cloud_sync.upload_effects import Effect as UploadEffect
-from cloud_sync.upload_effects import Freeze, MoveCursor, ReadOutbox, Reconnect, SealedBatch, StoreSealed, UploadState
+from cloud_sync.upload_effects import (
+    Freeze,
+    Lift,
+    MoveCursor,
+    ReadOutbox,
+    Reconnect,
+    SealedBatch,
+    StoreSealed,
+    UploadState,
+)
 from cloud_sync.upload_effects import Moment as UploadMoment
 from cloud_sync.uploader import Uploader
 from edge_agent import messages
@@ -35,7 +44,7 @@ if TYPE_CHECKING:
     from venuehub.simulator.hub import Hub
     from venuehub.simulator.office import Office
 
-TICK_MS: Final = 2_000
+TICK_MS: Final = 3_000
 """How often rows are gathered into a batch: rarer than in the agent, for guests are quicker here."""
 ASK_AGAIN_MS: Final = 1_000
 
@@ -204,6 +213,10 @@ class Uplink:
                     self.frozen = reason
                     self._world.note(f"{self.hub.name}: frozen, {reason}")
                     self.hub.offer(messages.Frozen(reason))
+                case Lift(epoch=epoch, reason=reason):
+                    self.frozen = ""
+                    self._world.note(f"{self.hub.name}: its freeze is lifted, {reason}")
+                    self.hub.offer(messages.Reopened(epoch, reason))
 
     def _publish(self, letter: Publish) -> None:
         if self.connected:

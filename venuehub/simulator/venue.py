@@ -51,9 +51,8 @@ class Venue:
             hub.watch = self.refusals.see
 
     def open(self) -> None:
-        """Start everything, with money in all purses but the first two."""
-        for account in range(2, len(self.office.accounts)):
-            self.office.pay_in(account, FIRST_MONEY, hub=account % len(self.hubs) if account % 2 else None)
+        """Start everything."""
+        self.office.paid_in = dict.fromkeys(self.office.accounts[1:], FIRST_MONEY)
         for bridge in self.bridges:
             bridge.start()
         for hub in self.hubs:
