@@ -11,7 +11,7 @@ from back_office.fleet.wishes import Wishes
 from back_office.ingest.hub_books import HubBooks
 from back_office.ingest.presence import Presence
 from back_office.ledger.desk import OFFICE_EPOCH, OFFICE_STREAM, Desk, venue_of
-from back_office.store import chains, papers, people, places
+from back_office.store import acts, chains, papers, people, places
 from back_office.store.engine import Store, Transaction
 from back_office.store.papers import Alarm
 from cloud_sync.identity import OfficeKeys
@@ -32,6 +32,13 @@ class Handled(msgspec.Struct, frozen=True):
     refusals: tuple[Refusal, ...] = ()
 
 
+class _Marks(msgspec.Struct, frozen=True):
+    grants: int
+    people: int
+    documents: int
+    audit: int
+
+
 class Worker:
     """One tenant's worker over one store. Called from one thread. `clock` returns UTC ms."""
 
@@ -45,7 +52,7 @@ class Worker:
         self._wishes = Wishes(keys.tenant_id, self._mail)
         self._greeted: list[tuple[bytes, Hello]] = []
         self._told: dict[bytes, Position] = {}
-        self._mark: tuple[int, int, int] | None = None
+        self._mark: _Marks | None = None
         books = HubBooks(store, keys.tenant_id, clock, on_hello=self._on_hello)
         self._receiver = Receiver(books, tenant_id=keys.tenant_id, opener=keys.opener, signer=keys.signer)
 
@@ -112,6 +119,8 @@ class Worker:
             if mark == self._mark:
                 return []
             for hub in places.hubs(tx, self._tenant_id):
+                if hub.nonce and hub.reopened and (self._mark is None or mark.audit != self._mark.audit):
+                    letters.append(self._mail.ask_hello(hub))  # its answer is a receipt that lifts the hub's freeze
                 if hub.hub_id in self._told:
                     fresh, told[hub.hub_id] = news(tx, self._mail, hub, self._told[hub.hub_id])
                     letters += fresh
@@ -176,11 +185,12 @@ class Worker:
             letters, self._told[hub_id] = news(tx, self._mail, hub, told)
         return letters
 
-    def _marks(self, tx: Transaction) -> tuple[int, int, int]:
+    def _marks(self, tx: Transaction) -> _Marks:
         """Return what rises whenever hubs must be told something."""
         own = chains.chain(tx, self._tenant_id, self._tenant_id, stream=OFFICE_STREAM, epoch=OFFICE_EPOCH)
-        return (
+        return _Marks(
             own.rec_seq if own is not None else 0,
             people.list_version(tx, self._tenant_id),
             papers.count_documents(tx, self._tenant_id),
+            acts.audit_number(tx, self._tenant_id),
         )

@@ -14,7 +14,7 @@ import msgspec
 from cloud_sync import sealing
 from cloud_sync.letters import Publish, post_message, read_message
 from cloud_sync.protocol import envelope, receipts, topics
-from cloud_sync.protocol.batcher import Refused, verify_records
+from cloud_sync.protocol.batcher import Refused, read_entries, verify_records
 from cloud_sync.protocol.envelope import Envelope, Header, batch_hash
 from cloud_sync.protocol.messages import (
     Body,
@@ -30,8 +30,7 @@ from cloud_sync.protocol.messages import (
 from cloud_sync.protocol.receipts import Watermark
 from cloud_sync.sealing import HpkeSealer, Opener
 from cloud_sync.signing import Signer
-from payment_core.errors import MalformedRecordError, UnknownEntryError
-from payment_core.journal import EpochOpened, HubEntry, OfficeEntry, decode_entry
+from payment_core.journal import HubEntry
 
 BUFFERED_BATCHES: Final = 1_024
 BUFFERED_BYTES: Final = 64 * 1024 * 1024
@@ -43,7 +42,8 @@ AHEAD_MS: Final = 60_000
 class HubRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What the office has pinned and noted about a hub.
 
-    allowed_epoch: the newest epoch an operator opened; `hello_number`, `nonce`: of its newest hello, 0 and b"" before.
+    allowed_epoch: the newest epoch an operator opened; `reopened`: the freeze an operator lifted last, or empty;
+    `hello_number`, `nonce`: of its newest hello, 0 and b"" before.
     """
 
     hub_id: bytes
@@ -51,6 +51,7 @@ class HubRecord(msgspec.Struct, frozen=True, kw_only=True):
     receive_public: bytes
     allowed_epoch: int = 1
     frozen: str = ""
+    reopened: str = ""
     hello_number: int = 0
     nonce: bytes = b""
 
@@ -143,12 +144,14 @@ class Receiver:
         self._asked: dict[bytes, tuple[int, int]] = {}
         self._righted: dict[bytes, int] = {}
         self._sealed_ms: dict[bytes, int] = {}  # of the newest batch applied here, by its hub's clock
+        self._mark: Watermark | None = None  # of the hub whose message is being taken, once it was asked for
 
     def on_message(self, now_ms: int, topic: str, payload: bytes) -> list[Effect]:
         """Take whatever came on an uplink topic. `now_ms`: UTC ms. Never raises on bytes."""
         address = topics.parse_hub_topic(topic)
         if address is None or address.direction != "up":
             return [Refusal(topic, "topic")]
+        self._mark = None
         hub = self._office.hub(address.hub_id)
         if hub is None:
             return [Refusal(topic, "unknown_hub")]
@@ -174,9 +177,10 @@ class Receiver:
         header = parsed.header
         if hub.frozen:
             return [self._receipt(now_ms, hub, header.epoch)]
-        watermark = self._office.watermark(hub.hub_id)
-        digest = batch_hash(data)
-        known = self._office.known_hash(hub.hub_id, header.epoch, header.batch_seq)
+        watermark = self._watermark(hub.hub_id)
+        digest, known = batch_hash(data), None
+        if header.epoch == watermark.epoch and header.batch_seq <= watermark.batch_seq:
+            known = self._office.known_hash(hub.hub_id, header.epoch, header.batch_seq)
         verdict = receipts.judge_batch(
             watermark, header, digest=digest, known_hash=known, allowed_epoch=hub.allowed_epoch
         )
@@ -199,6 +203,7 @@ class Receiver:
         if isinstance(batch, str):
             return [Refusal(topic, batch)]
         outcome = self._office.apply(batch)
+        self._mark = batch.after if outcome == "applied" else None
         if outcome == "applied":
             self._sealed_ms[hub.hub_id] = batch.header.created_ms
             return [Applied(batch), *self._next_waiting(now_ms, topic, hub, batch.header)]
@@ -209,12 +214,12 @@ class Receiver:
         if isinstance(opened, envelope.Rejected):
             return opened.reason
         header = opened.header
-        before = receipts.start_of(self._office.watermark(hub.hub_id), header.epoch)
+        before = receipts.start_of(self._watermark(hub.hub_id), header.epoch)
         first_record = before.last_record + 1
         records = verify_records(opened.body, header, previous_tail=before.tail_hash, first_record=first_record)
         if isinstance(records, Refused):
             return records.reason
-        entries = _read_entries(records, first_record=first_record, epoch=header.epoch)
+        entries = read_entries(records, first_record=first_record, epoch=header.epoch)
         if isinstance(entries, str):
             self._office.park(hub.hub_id, entries, data)
             return "parked"
@@ -303,7 +308,7 @@ class Receiver:
         return True
 
     def _contradiction(self, hub_id: bytes, hello: Hello) -> str:
-        watermark = self._office.watermark(hub_id)
+        watermark = self._watermark(hub_id)
         if hello.epoch != watermark.epoch:
             return "rolled_back" if hello.epoch < watermark.epoch else ""
         if hello.last_seq < watermark.batch_seq:
@@ -311,10 +316,15 @@ class Receiver:
         same = hello.last_seq == watermark.batch_seq and hello.last_hash != watermark.batch_hash
         return "fork" if same else ""
 
+    def _watermark(self, hub_id: bytes) -> Watermark:
+        if self._mark is None:
+            self._mark = self._office.watermark(hub_id)
+        return self._mark
+
     def _receipt(self, now_ms: int, hub: HubRecord, epoch: int) -> Publish:
         if not hub.nonce:
             return self._to_hub(hub, HelloRequest(), "command", 0)
-        watermark = self._office.watermark(hub.hub_id)
+        watermark = self._watermark(hub.hub_id)
         if watermark.epoch < epoch <= hub.allowed_epoch:
             watermark = Watermark(epoch=epoch)
         receipt = Receipt(
@@ -324,6 +334,7 @@ class Receiver:
             server_ms=now_ms,
             nonce=hub.nonce,
             frozen=hub.frozen,
+            reopened="" if hub.frozen else hub.reopened,
         )
         return self._to_hub(hub, receipt, "receipt", watermark.batch_seq)
 
@@ -331,20 +342,3 @@ class Receiver:
         message = Message(sender=self._tenant_id, to=hub.hub_id, number=number, body=body)
         payload = post_message(message, signer=self._signer, sealer=HpkeSealer(hub.receive_public))
         return Publish(topics.hub_topic(hub.hub_id, "down", leaf), payload)
-
-
-def _read_entries(records: Sequence[bytes], *, first_record: int, epoch: int) -> tuple[HubEntry, ...] | str:
-    entries: list[HubEntry] = []
-    for seq, record in enumerate(records, start=first_record):
-        try:
-            entry = decode_entry(record)
-        except (UnknownEntryError, MalformedRecordError) as error:
-            return f"record {seq}: {error}"
-        if isinstance(entry, OfficeEntry):
-            return f"record {seq}: {type(entry).__name__} is the office's to write, not a hub's"
-        if entry.header.seq != seq:
-            return f"record {seq}: says it is {entry.header.seq}"
-        if isinstance(entry, EpochOpened) != (seq == 1) or (isinstance(entry, EpochOpened) and entry.epoch != epoch):
-            return f"record {seq}: an epoch begins with its EpochOpened, and has one"
-        entries.append(entry)
-    return tuple(entries)

@@ -83,7 +83,14 @@ class Freeze(msgspec.Struct, frozen=True):
     reason: str
 
 
-Effect = Publish | ReadOutbox | StoreSealed | MoveCursor | Reconnect | Freeze
+class Lift(msgspec.Struct, frozen=True):
+    """An operator lifted the freeze of this epoch that has this reason; the ledger says whether it stands for it."""
+
+    epoch: int
+    reason: str
+
+
+Effect = Publish | ReadOutbox | StoreSealed | MoveCursor | Reconnect | Freeze | Lift
 
 
 class HubPen(Protocol):

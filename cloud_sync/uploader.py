@@ -4,7 +4,8 @@ A synchronous state machine: inputs are method calls that carry the time, output
 carries the effects out; the ones that touch the ledger are the till's, and their answers come back as inputs.
 
     ReadOutbox  -> on_records      StoreSealed -> on_stored      MoveCursor, Freeze: the till's, no answer
-    Publish: to the link           Reconnect: drop the link, wait (retry.reconnect_delay_ms), connect, on_connected
+    Lift: the till's too           Publish: to the link
+    Reconnect: drop the link, wait (retry.reconnect_delay_ms), connect, on_connected
 
 Nothing is published before its bytes are durable, and never other bytes under the same number. A hello opens each
 connection and nothing else is sent until a receipt has answered it, for only then is it known what the office has.
@@ -28,7 +29,7 @@ from cloud_sync.protocol.messages import (
     Request,
     Trust,
 )
-from cloud_sync.protocol.receipts import judge_receipt
+from cloud_sync.protocol.receipts import OWN_JOURNAL, judge_receipt
 from cloud_sync.protocol.retry import resend_delay_ms
 from cloud_sync.protocol.topics import hub_topic
 from cloud_sync.sealing import HpkeSealer, Sealer, seal_batch
@@ -36,6 +37,7 @@ from cloud_sync.upload_effects import (
     Effect,
     Freeze,
     HubPen,
+    Lift,
     Moment,
     MoveCursor,
     ReadOutbox,
@@ -157,6 +159,8 @@ class Uploader:
     def on_receipt(self, now: Moment, receipt: Receipt) -> list[Effect]:
         """Judge an authentic receipt (downlink.py has checked who signed it and for whom)."""
         state = self._state
+        if not self._nonce:
+            return []
         own = self._waiting.get(receipt.through_seq)
         verdict = judge_receipt(
             receipt,
@@ -172,8 +176,11 @@ class Uploader:
             case "frozen" | "fork" | "rolled_back":
                 return self._freeze(receipt.frozen or verdict)
             case "progress":
-                return self._progress(now, receipt) + self._greet_done(now)
-            case "nothing_new" | "other_epoch":
+                lifted = self._lift(receipt)
+                return lifted + self._progress(now, receipt) + self._greet_done(now)
+            case "nothing_new":
+                return self._lift(receipt) + self._greet_done(now)
+            case "other_epoch":
                 return self._greet_done(now)
 
     def on_resend_request(self, *, epoch: int, from_seq: int) -> list[Effect]:
@@ -253,8 +260,16 @@ class Uploader:
         self._rearm(now)
         return [MoveCursor(receipt.epoch, receipt.through_seq, newest.last_record, receipt.server_ms)]
 
+    def _lift(self, receipt: Receipt) -> list[Effect]:
+        """Hand an operator's word on: a process that started after the freeze does not know it, but the ledger does."""
+        known = self.frozen == receipt.reopened or not (self.frozen or self._greeted)
+        if not receipt.reopened or not known or receipt.reopened in OWN_JOURNAL:
+            return []
+        self.frozen = ""
+        return [Lift(receipt.epoch, receipt.reopened)]
+
     def _greet_done(self, now: Moment) -> list[Effect]:
-        if self._greeted or not self._connected:
+        if self._greeted or self.frozen or not self._connected:
             return []
         self._greeted = True
         self._resends = 0
@@ -279,7 +294,10 @@ class Uploader:
         self._due_ms = now.mono_ms + resend_delay_ms(self._resends, dice=dice)
 
     def _freeze(self, reason: str) -> list[Effect]:
+        """Send nothing more. What lifts it must answer a later hello: a receipt from before it, replayed, does not."""
         self.frozen = reason
+        self._nonce = b""
+        self._greeted = False
         return [Freeze(reason)]
 
     def _batch(self, batch: SealedBatch) -> Publish:

@@ -107,6 +107,13 @@ class Frozen(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Reopened(msgspec.Struct, frozen=True):
+    """The office's operator lifted the freeze of epoch `epoch` that has this reason; signed, and not a replay."""
+
+    epoch: int
+    reason: str
+
+
 class OfficeLink(msgspec.Struct, frozen=True):
     """The uplink came up or went down: only for what pages say, never for a decision."""
 
@@ -128,8 +135,8 @@ class CloseOrdered(msgspec.Struct, frozen=True):
 
 
 OfficeFact = (
-    LeaseArrived | ListArrived | DocumentArrived | BatchSealed | ReceiptTaken | OfficeLink | Frozen | Recalled |
-    CloseOrdered
+    LeaseArrived | ListArrived | DocumentArrived | BatchSealed | ReceiptTaken | OfficeLink | Frozen | Reopened |
+    Recalled | CloseOrdered
 )  # fmt: skip
 Input = FromDevice | Born | DeviceIs | Answered | OfficeFact | PeerFact | StaffFact | SlipShown
 

@@ -1,5 +1,8 @@
 """What the office says, as the till takes it: grants, the list, documents, receipts, and sealed batches to keep."""
 
+from typing import Final
+
+from cloud_sync.protocol.receipts import OWN_JOURNAL
 from edge_agent import in_force
 from edge_agent.draft import Draft, Spot
 from edge_agent.ledger import leases, office_facts, outbox
@@ -14,9 +17,12 @@ from edge_agent.messages import (
     ListArrived,
     Log,
     ReceiptTaken,
+    Reopened,
 )
-from edge_agent.site import Site
+from edge_agent.site import CLOSED, CLOSING, Site
 from payment_core.journal import Actor, LeaseTaken, Tender, TimeQuality
+
+_FOR_GOOD: Final = OWN_JOURNAL | {CLOSING, CLOSED, ""}
 
 
 def load_documents(store: Store, site: Site) -> None:
@@ -42,6 +48,21 @@ def freeze(draft: Draft, fact: Frozen) -> None:
     outbox.freeze(draft.store, fact.reason)
     draft.site.frozen = fact.reason
     draft.effect(Log("till.frozen", {"reason": fact.reason}))
+
+
+def reopen(draft: Draft, fact: Reopened) -> None:
+    """Trade again, where the operator's word names this epoch and the very freeze that stands in the ledger.
+
+    Never where this journal is not the one in the books, or has its end: that needs another journal (decision 8).
+    """
+    site = draft.site
+    if fact.epoch != site.epoch or fact.reason != site.frozen or site.frozen in _FOR_GOOD:
+        if site.frozen:
+            draft.effect(Log("reopen.ignored", {"epoch": fact.epoch, "reason": fact.reason}))
+        return
+    outbox.thaw(draft.store)
+    site.frozen = ""
+    draft.effect(Log("till.reopened", {"reason": fact.reason}))
 
 
 def take_lease(draft: Draft, fact: LeaseArrived) -> None:

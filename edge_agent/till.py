@@ -53,6 +53,7 @@ from edge_agent.messages import (
     OfficeLink,
     Recalled,
     ReceiptTaken,
+    Reopened,
 )
 from edge_agent.neighbours import Neighbours
 from edge_agent.parking import Parking
@@ -163,7 +164,7 @@ class Till:
             case _:
                 self._from_office(draft, fact)
 
-    def _from_office(self, draft: Draft, fact: OfficeFact) -> None:  # noqa: C901 - one case per fact
+    def _from_office(self, draft: Draft, fact: OfficeFact) -> None:  # noqa: C901, PLR0912 - one case per fact
         match fact:
             case LeaseArrived():
                 office_side.take_lease(draft, fact)
@@ -182,6 +183,8 @@ class Till:
                 self._parking.heard_office()
             case Frozen():
                 office_side.freeze(draft, fact)
+            case Reopened():
+                office_side.reopen(draft, fact)
             case Recalled():
                 homecoming.recall(draft, fact.account_id)
             case CloseOrdered():

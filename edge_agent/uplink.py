@@ -31,6 +31,7 @@ from cloud_sync.protocol.topics import hub_filters, hub_topic
 from cloud_sync.upload_effects import Effect as UploadEffect
 from cloud_sync.upload_effects import (
     Freeze,
+    Lift,
     Moment,
     MoveCursor,
     ReadOutbox,
@@ -59,6 +60,7 @@ from edge_agent.messages import (
     OfficeLink,
     Recalled,
     ReceiptTaken,
+    Reopened,
 )
 from edge_agent.messages import Moment as VenueMoment
 from payment_core.errors import DECODE_FAULTS
@@ -258,6 +260,9 @@ class Uplink:
                 case Freeze(reason=reason):
                     log("uplink.frozen", reason=reason)
                     self._offer(Frozen(reason))
+                case Lift(epoch=epoch, reason=reason):
+                    log("uplink.lifted", reason=reason)
+                    self._offer(Reopened(epoch, reason))
 
     def _versions(self) -> list[DocumentVersion]:
         return [DocumentVersion(name, version) for name, version in self._reader.versions().items()]

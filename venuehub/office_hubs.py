@@ -61,6 +61,7 @@ def hub_reopen(
     """Take from a frozen hub again, after somebody looked at the evidence; the audit keeps who and why."""
     from back_office.fleet.closing import reopen
     from back_office.fleet.founding import find_hub
+    from cloud_sync.protocol.receipts import OWN_JOURNAL
     from venuehub.office_tools import open_office
 
     with open_office(folder) as (store, keys):
@@ -69,10 +70,16 @@ def hub_reopen(
             why = reopen(tx, keys.tenant_id, at, by=by, note=note, now_ms=now_ms())
     if why:
         raise CliError("refused", why, where="--hub", hint="venuehub office leases and open show what it holds")
+    goes_on = at.frozen not in OWN_JOURNAL
     if as_json:
-        print_json({"hub": at.name, "was_frozen": at.frozen, "allowed_epoch": max(at.allowed_epoch, at.epoch + 1)})
-    else:
-        print_line(f"{at.name}: open again, it was frozen for {at.frozen}")
+        print_json(
+            {"hub": at.name, "was_frozen": at.frozen, "allowed_epoch": max(at.allowed_epoch, at.epoch + 1),
+             "goes_on": goes_on}
+        )  # fmt: skip
+        return
+    print_line(f"{at.name}: open again, it was frozen for {at.frozen}")
+    if not goes_on:
+        print_line("its journal is not the one in the books: it stays frozen; enroll the machine as a new hub")
 
 
 @hub_app.command("drain", epilog="Example: venuehub office hub drain --dir office --hub hall --by ann --why moved")

@@ -60,6 +60,7 @@ class HubBooks:
             receive_public=hub.seal_key,
             allowed_epoch=hub.allowed_epoch,
             frozen=hub.frozen,
+            reopened=hub.reopened,
             hello_number=hub.hello_number,
             nonce=hub.nonce,
         )

@@ -55,9 +55,14 @@ def add_act(tx: Transaction, tenant_id: bytes, done: Act) -> None:
 
 def audit(tx: Transaction, tenant_id: bytes, line: AuditLine) -> None:
     """Write a line of the audit."""
-    top = sa.select(sa.func.max(AUDIT.c.audit_no)).where(AUDIT.c.tenant_id == tenant_id)
-    number = (tx.execute(top).scalar() or 0) + 1
+    number = audit_number(tx, tenant_id) + 1
     tx.execute(sa.insert(AUDIT), [{"tenant_id": tenant_id, "audit_no": number, **msgspec.structs.asdict(line)}])
+
+
+def audit_number(tx: Transaction, tenant_id: bytes) -> int:
+    """Return the number of the audit's newest line, 0 before the first."""
+    top = sa.select(sa.func.max(AUDIT.c.audit_no)).where(AUDIT.c.tenant_id == tenant_id)
+    return tx.execute(top).scalar() or 0
 
 
 def audit_lines(tx: Transaction, tenant_id: bytes, *, limit: int = 100) -> list[AuditLine]:

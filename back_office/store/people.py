@@ -1,6 +1,6 @@
 """Guests' accounts and their credentials, and the versioned list that hubs keep of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -118,7 +118,7 @@ def _row(credential: Credential) -> dict[str, Any]:
     return row | {name: msgspec.json.encode(row[name]).decode() for name in _LISTS}
 
 
-def _fields(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+def _fields(row: sa.RowMapping, names: Iterable[str]) -> dict[str, Any]:
     fields = {name: row["class" if name == "class_" else name] for name in names}
     read = {name: () if fields[name] == "[]" else msgspec.json.decode(fields[name], type=_LISTS[name])
             for name in _LISTS}  # fmt: skip

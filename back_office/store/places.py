@@ -43,7 +43,8 @@ class Hub(msgspec.Struct, frozen=True, kw_only=True):
     epoch: the newest that is booked, 0 before the first batch; allowed_epoch: the newest an operator opened.
     frozen: why nothing is taken from it or given to it, or empty. hello_number, nonce, sealed_seq (its newest batch)
     and outbox_* (records without a receipt, age of the oldest): its newest hello's. closed_ms: when an operator
-    closed it for good; closed_epoch: the newest epoch that the hub itself has closed.
+    closed it for good; closed_epoch: the newest epoch that the hub itself has closed; reopened: the freeze that an
+    operator lifted last, or empty once it is frozen again.
     """
 
     tenant_id: bytes
@@ -64,6 +65,7 @@ class Hub(msgspec.Struct, frozen=True, kw_only=True):
     outbox_age_ms: int = 0
     closed_ms: int | None = None
     closed_epoch: int = 0
+    reopened: str = ""
 
 
 def add_tenant(tx: Transaction, tenant: Tenant) -> None:
@@ -110,12 +112,13 @@ def booked(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, epoch: int, now_
 
 def freeze(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, why: str) -> None:
     """Take nothing more from a hub and give it nothing; the first reason stays."""
-    tx.execute(_of(tenant_id, hub_id).where(HUBS.c.frozen == "").values(frozen=why))
+    tx.execute(_of(tenant_id, hub_id).where(HUBS.c.frozen == "").values(frozen=why, reopened=""))
 
 
 def reopen(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, allowed_epoch: int) -> None:
-    """Take from a frozen hub again, from a new epoch of its journal on."""
-    tx.execute(_of(tenant_id, hub_id).values(frozen="", allowed_epoch=allowed_epoch))
+    """Take from a frozen hub again, also from a new epoch of its journal on; what it was frozen for is told to it."""
+    values = {"reopened": HUBS.c.frozen, "frozen": "", "allowed_epoch": allowed_epoch}
+    tx.execute(_of(tenant_id, hub_id).where(HUBS.c.frozen != "").values(values))
 
 
 def close(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, now_ms: int) -> None:

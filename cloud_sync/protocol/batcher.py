@@ -7,7 +7,8 @@ from typing import Final, Literal
 import msgspec
 
 from cloud_sync.protocol.envelope import MAX_RECORDS, MAX_SEALED_BYTES, SEAL_OVERHEAD_BYTES, Header
-from payment_core.journal import chain_hash
+from payment_core.errors import MalformedRecordError, UnknownEntryError
+from payment_core.journal import EpochOpened, HubEntry, OfficeEntry, chain_hash, decode_entry
 
 LENGTH_BYTES: Final = 4
 BODY_BYTES: Final = MAX_SEALED_BYTES - max(SEAL_OVERHEAD_BYTES.values())
@@ -76,3 +77,21 @@ def _split(body: bytes, *, most: int) -> list[bytes] | None:
         records.append(body[at + LENGTH_BYTES : end])
         at = end
     return records
+
+
+def read_entries(records: Sequence[bytes], *, first_record: int, epoch: int) -> tuple[HubEntry, ...] | str:
+    """Return the entries of proven records, or why this release cannot book them."""
+    entries: list[HubEntry] = []
+    for seq, record in enumerate(records, start=first_record):
+        try:
+            entry = decode_entry(record)
+        except (UnknownEntryError, MalformedRecordError) as error:
+            return f"record {seq}: {error}"
+        if isinstance(entry, OfficeEntry):
+            return f"record {seq}: {type(entry).__name__} is the office's to write, not a hub's"
+        if entry.header.seq != seq:
+            return f"record {seq}: says it is {entry.header.seq}"
+        if isinstance(entry, EpochOpened) != (seq == 1) or (isinstance(entry, EpochOpened) and entry.epoch != epoch):
+            return f"record {seq}: an epoch begins with its EpochOpened, and has one"
+        entries.append(entry)
+    return tuple(entries)

@@ -71,7 +71,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True):
 class Receipt(msgspec.Struct, frozen=True, array_like=True):
     """Office: batches up to `through_seq` are in the books. `batch_hash`: EHB1 hash of that batch, 32 zeros for seq 0.
 
-    `nonce` is the latest hello's. `frozen`: why the office takes nothing more from this hub, or empty.
+    `nonce` is the latest hello's. `frozen`: why the office takes nothing more from this hub, or empty; `reopened`: the
+    freeze that an operator lifted last, or empty.
     """
 
     epoch: Whole
@@ -80,6 +81,7 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True):
     server_ms: Whole
     nonce: bytes
     frozen: str = ""
+    reopened: str = ""
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):

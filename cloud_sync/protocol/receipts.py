@@ -65,6 +65,9 @@ def start_of(watermark: Watermark, epoch: int) -> Watermark:
     return watermark if epoch == watermark.epoch else Watermark(epoch=epoch)
 
 
+OWN_JOURNAL: Final = frozenset({"fork", "rolled_back"})
+"""Freezes that mean: this journal is not the one in the books. In its epoch nobody can lift them."""
+
 ReceiptVerdict = Literal["progress", "nothing_new", "wrong_nonce", "other_epoch", "fork", "rolled_back", "frozen"]
 
 

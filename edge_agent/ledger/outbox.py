@@ -51,6 +51,11 @@ def freeze(store: Store, reason: str) -> None:
     store.execute("INSERT OR REPLACE INTO meta(key, value) VALUES ('frozen', ?)", (reason,))
 
 
+def thaw(store: Store) -> None:
+    """Forget that this hub may not trade."""
+    store.execute("DELETE FROM meta WHERE key = 'frozen'")
+
+
 def frozen_reason(store: Reads) -> str:
     """Return why this hub may not trade, or empty."""
     rows = store.rows("SELECT value FROM meta WHERE key = 'frozen'")

@@ -6,6 +6,7 @@ from contextlib import closing
 import msgspec
 
 from back_office.fleet import mail
+from back_office.fleet.closing import reopen
 from back_office.fleet.documents import keep_document
 from back_office.members.cards import add_card, find_card, parse_card, set_status
 from back_office.store import papers, people, places
@@ -233,3 +234,24 @@ def test_a_hello_is_remembered(office):
 def test_a_version_that_no_column_holds_is_refused_with_its_hello(office):
     handled = office.worker.on_message(*office.hub.hello(versions=(DocumentVersion("list", 2**63),)))
     assert (handled.letters, [refusal.reason for refusal in handled.refusals]) == ((), ["body"])
+
+
+def test_a_hub_that_was_opened_again_is_asked_for_a_hello_and_told_what_was_lifted(office):
+    office.worker.on_message(*office.hub.hello())
+    office.take(office.hub.batch())
+    office.worker.tick()
+    with office.store.writing() as tx:
+        places.freeze(tx, TENANT, HUB, why="overclaim")
+    (told,) = heard(office, office.worker.on_message(*office.hub.hello()).letters)
+    assert (told.frozen, told.reopened) == ("overclaim", "")
+    with office.store.writing() as tx:
+        assert reopen(tx, TENANT, places.hub(tx, TENANT, HUB), by="ann", note="looked", now_ms=WALL_MS) == ""
+    (asked,) = heard(office, office.worker.tick())
+    assert isinstance(asked, HelloRequest)
+    assert office.worker.tick() == []
+    (told,) = heard(office, office.worker.on_message(*office.hub.hello()).letters)
+    assert (told.epoch, told.frozen, told.reopened) == (1, "", "overclaim")
+    with office.store.writing() as tx:
+        places.freeze(tx, TENANT, HUB, why="impossible")
+    (told,) = heard(office, office.worker.on_message(*office.hub.hello()).letters)
+    assert (told.frozen, told.reopened) == ("impossible", "")

@@ -1,6 +1,7 @@
 """The office's rules for a hub's topics: forks, gaps, epochs, forged letters, entries that a hub may not write."""
 
 import random
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -112,6 +113,42 @@ def test_a_batch_is_applied_once_and_receipted_each_time():
     assert answers(first) == [receipt]
     assert answers(receiver.on_message(2, BATCH_TOPIC, data)) == [receipt]
     assert len(office.booked[HUB]) == 3
+
+
+class CountingOffice(MemoryOffice):
+    """Counts the questions that go to the store."""
+
+    asked: Counter
+
+    def hub(self, hub_id):
+        self.asked["hub"] += 1
+        return super().hub(hub_id)
+
+    def watermark(self, hub_id):
+        self.asked["watermark"] += 1
+        return super().watermark(hub_id)
+
+    def known_hash(self, hub_id, epoch, batch_seq):
+        self.asked["known_hash"] += 1
+        return super().known_hash(hub_id, epoch, batch_seq)
+
+
+def test_each_question_goes_to_the_books_once_per_message():
+    office = CountingOffice(hub_record(IDENTITY))
+    office.asked = Counter()
+    receiver = make_receiver(office)
+    receiver.on_message(1, hub_topic(HUB, "up", "hello"), hello_bytes())
+    assert office.asked == {"hub": 1, "watermark": 1}
+    pen = Pen()
+    first, second, third = pen.good(3), pen.good(2), pen.good(1)
+    for data in (third, second, first):
+        office.asked.clear()
+        receiver.on_message(2, BATCH_TOPIC, data)
+        assert office.asked == {"hub": 1, "watermark": 1}
+    assert len(office.booked[HUB]) == 6
+    office.asked.clear()
+    receiver.on_message(3, BATCH_TOPIC, second)
+    assert office.asked == {"hub": 1, "watermark": 1, "known_hash": 1}
 
 
 def test_what_waits_behind_gaps_is_bounded_in_bytes(monkeypatch):

@@ -194,6 +194,88 @@ def test_an_authentic_receipt_that_contradicts_us_freezes_and_loses_nothing(chan
     assert hub.uploader.on_tick(moment(99_000)) == []
 
 
+def frozen_and_opened_again(reason, *, restarted=False):
+    """A hub that the office froze and an operator opened: not yet asked for a hello."""
+    hub, office, receiver = pair()
+    hub.connect(0)
+    exchange(hub, receiver, 0)
+    run_dry(hub, receiver, 0)
+    office.freeze(HUB, reason, ())
+    hub.commit(5)
+    hub.tick(1_000)
+    hub.tick(1_001)
+    exchange(hub, receiver, 1_001)
+    assert hub.frozen == [reason]
+    opened = msgspec.structs.replace(office.hubs[HUB], frozen="", reopened=reason)
+    if restarted:
+        hub.start()
+    office.hubs[HUB] = opened
+    return hub, office, receiver
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_operators_word_lifts_the_freeze_and_what_waited_is_booked(restarted):
+    hub, office, receiver = frozen_and_opened_again("overclaim", restarted=restarted)
+    if restarted:
+        hub.connect(2_000)
+    else:
+        assert hub.uploader.on_tick(moment(2_000)) == []
+        hub.run(2_000, hub.uploader.on_hello_request(moment(2_000)))
+    exchange(hub, receiver, 2_000)
+    assert hub.lifted == [(1, "overclaim")]
+    assert hub.uploader.frozen == ""
+    run_dry(hub, receiver, 3_000)
+    assert office.booked[HUB] == hub.journal
+    assert hub.lifted == [(1, "overclaim")]
+
+
+@pytest.mark.parametrize("reason", ["fork", "rolled_back"])
+def test_a_journal_that_is_not_the_one_in_the_books_is_not_lifted_in_its_epoch(reason):
+    hub, _, receiver = frozen_and_opened_again(reason)
+    hub.run(2_000, hub.uploader.on_hello_request(moment(2_000)))
+    exchange(hub, receiver, 2_000)
+    assert (hub.lifted, hub.uploader.frozen) == ([], reason)
+    assert hub.uploader.on_tick(moment(99_000)) == []
+
+
+def test_another_freeze_than_the_one_that_was_lifted_stands():
+    hub, office, receiver = frozen_and_opened_again("overclaim")
+    office.hubs[HUB] = msgspec.structs.replace(office.hubs[HUB], reopened="impossible")
+    hub.run(2_000, hub.uploader.on_hello_request(moment(2_000)))
+    exchange(hub, receiver, 2_000)
+    assert (hub.lifted, hub.uploader.frozen) == ([], "overclaim")
+
+
+def played_again():
+    """What a hub lifted, and why it is frozen, after the receipt that lifted it once came again behind a new freeze."""
+    hub, _, receiver = frozen_and_opened_again("overclaim")
+    hub.run(2_000, hub.uploader.on_hello_request(moment(2_000)))
+    (hello,) = [letter for letter in hub.outgoing if letter.topic.endswith("hello")]
+    answers = receiver.on_message(2_000, hello.topic, hello.payload)
+    lifting = [effect for effect in answers if isinstance(effect, Publish)]
+    hub.outgoing.clear()
+    for letter in lifting:
+        hub.hear(2_001, letter.topic, letter.payload)
+    assert hub.lifted == [(1, "overclaim")]
+    hub.hear(2_002, "topic", receipt_for(hub, frozen="overclaim"))
+    for letter in lifting:
+        hub.hear(2_003, letter.topic, letter.payload)
+    return hub.lifted, hub.uploader.frozen
+
+
+def test_a_receipt_from_before_the_freeze_lifts_nothing_when_it_is_played_again():
+    assert played_again() == ([(1, "overclaim")], "overclaim")
+
+
+def test_mutant_a_frozen_hub_that_keeps_its_nonce_is_found(monkeypatch):
+    def freeze(self, reason):
+        self.frozen, self._greeted = reason, False
+        return [fx.Freeze(reason)]
+
+    monkeypatch.setattr(uploader_module.Uploader, "_freeze", freeze)
+    assert played_again() == ([(1, "overclaim"), (1, "overclaim")], "")
+
+
 def test_a_batch_sealed_before_a_kill_goes_out_as_it_was():
     hub, office, receiver = pair()
     hub.commit(5)

@@ -3,6 +3,8 @@
 import random
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from cloud_sync import upload_effects as fx
 from cloud_sync.downlink import Accepted, Downlink
 from cloud_sync.identity import HubIdentity, OfficeKeys
@@ -116,27 +118,12 @@ class MemoryOffice:
 
     def greeted(self, hub_id: bytes, hello: Hello, *, number: int, now_ms: int) -> None:
         old = self.hubs[hub_id]
-        self.hubs[hub_id] = HubRecord(
-            hub_id=hub_id,
-            sign_public=old.sign_public,
-            receive_public=old.receive_public,
-            allowed_epoch=old.allowed_epoch,
-            frozen=old.frozen,
-            hello_number=number,
-            nonce=hello.nonce,
-        )
+        self.hubs[hub_id] = msgspec.structs.replace(old, hello_number=number, nonce=hello.nonce)
         assert now_ms > 0
 
     def freeze(self, hub_id: bytes, reason: str, evidence: Sequence[bytes]) -> None:
         old = self.hubs[hub_id]
-        self.hubs[hub_id] = HubRecord(
-            hub_id=hub_id,
-            sign_public=old.sign_public,
-            receive_public=old.receive_public,
-            frozen=reason,
-            hello_number=old.hello_number,
-            nonce=old.nonce,
-        )
+        self.hubs[hub_id] = msgspec.structs.replace(old, frozen=reason, reopened="")
         self.evidence += [(hub_id, reason, data) for data in evidence]
 
     def park(self, hub_id: bytes, why: str, data: bytes) -> None:
@@ -160,6 +147,7 @@ class MemoryHub:
         self.acked_seq = 0
         self.acked_record = 0
         self.frozen: list[str] = []
+        self.lifted: list[tuple[int, str]] = []
         self.reconnects = 0
         self.kill_chance = 0.0
         """How likely the hub dies just before, and just after, it stores a sealed batch."""
@@ -196,7 +184,7 @@ class MemoryHub:
             self.journal.append(record(len(self.journal) + 1, note=f"m{self.dice.randrange(9)}"))
         self.uploader.on_journal(len(self.journal))
 
-    def run(self, now_ms: int, effects: list[fx.Effect]) -> None:
+    def run(self, now_ms: int, effects: list[fx.Effect]) -> None:  # noqa: C901 - one case per effect
         """Carry effects out, as the till and the link would."""
         for effect in effects:
             match effect:
@@ -222,6 +210,8 @@ class MemoryHub:
                     self.connect(now_ms)
                 case fx.Freeze():
                     self.frozen.append(effect.reason)
+                case fx.Lift():
+                    self.lifted.append((effect.epoch, effect.reason))
 
     def restart(self, now_ms: int) -> None:
         """Die with everything that was not yet handed to the network, come back and connect."""

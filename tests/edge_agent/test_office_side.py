@@ -13,9 +13,11 @@ from edge_agent.messages import (
     BatchSealed,
     BatchStored,
     DocumentArrived,
+    Frozen,
     ListArrived,
     OfficeLink,
     ReceiptTaken,
+    Reopened,
     Show,
 )
 from edge_agent.token_proof import _sdm_mac
@@ -277,3 +279,30 @@ def test_what_is_acknowledged_and_a_month_old_is_let_go_with_the_next_receipt(ha
     report = check_chain(hall.store)
     assert (report.ok, report.entries) == (True, newest - 5)
     assert logged(hall.step(hall.delivered(command))) == ["credit.unknown_command"]
+
+
+def test_a_freeze_is_lifted_by_the_word_that_names_it_also_after_a_restart(hall):
+    hall.enroll("card-7", 1_000)
+    hall.step(Frozen("overclaim"))
+    for wrong in (Reopened(2, "overclaim"), Reopened(1, "impossible"), Reopened(1, "")):
+        assert logged(hall.step(wrong)) == ["reopen.ignored"]
+        hall.pass_ms(5_000)
+        assert views(hall.step(hall.tap("card-7")))[-1].reason == "hub_closed"
+    hall.restart()
+    hall.wait(5_000, *hall.arrivals())
+    assert views(hall.step(hall.tap("card-7")))[-1].reason == "hub_closed"
+    assert "till.reopened" in logged(hall.step(Reopened(1, "overclaim")))
+    hall.pass_ms(5_000)
+    assert commands(hall.step(hall.tap("card-7")))
+    hall.restart()
+    hall.wait(5_000, *hall.arrivals())
+    assert not {"till.reopened", "reopen.ignored"} & {*logged(hall.step(Reopened(1, "overclaim")))}
+    assert commands(hall.step(hall.tap("card-7")))
+
+
+@pytest.mark.parametrize("reason", ["fork", "rolled_back", "closed"])
+def test_another_journal_and_an_end_are_lifted_by_nobody(hall, reason):
+    hall.step(Frozen(reason))
+    assert logged(hall.step(Reopened(1, reason))) == ["reopen.ignored"]
+    hall.enroll("card-7", 1_000)
+    assert views(hall.step(hall.tap("card-7")))[-1].reason == "hub_closed"
