@@ -36,16 +36,27 @@ def _wait(venue: "Venue", ms: int) -> None:
 
 
 def spend_floors(venue: "Venue") -> None:
-    """Tap at every hub with cards that prove themselves and own nothing, while nobody can be asked."""
+    """Tap at every hub with cards that prove themselves and own nothing, while nobody can be asked.
+
+    Then pull the plug of every hub, and do it again: what it has sold on its floor must not be forgotten.
+    """
     venue.world.note("adversary: floors")
     _cut_off(venue, lan=True)
+    _tap_strays(venue)
+    for hub in venue.hubs:
+        hub.die(power_cut=True)
+    _wait(venue, 2 * _SETTLE_MS)
+    _tap_strays(venue)
+    _wait(venue, _SETTLE_MS)
+
+
+def _tap_strays(venue: "Venue") -> None:
     risk = venue.stage.plan.risk()
     for number in range(len(venue.hubs)):
         for card in range(-(-risk.floor_per_hub // risk.floor_per_credential) + 1):
             for tap in range(risk.floor_per_credential // PRICE + 1):
                 venue.tap_stray(number, _LANES[(card + tap) % len(_LANES)].reader, card % (STRAYS - 1))
                 _wait(venue, risk.repeat_after_ms + _BEAT_MS)
-    _wait(venue, _SETTLE_MS)
 
 
 def farm_doubts(venue: "Venue") -> None:
