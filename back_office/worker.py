@@ -152,7 +152,10 @@ class Worker:
                     return [] if hub is None else list(self._mail.list(tx, hub, have_version=request.have_version))
 
     def _lease(self, hub_id: bytes, request: LeaseRequest) -> list[Publish]:
-        """Lease what there is, and answer with it; what lies at other hubs is recalled for it."""
+        """Lease what there is, and answer with it; what lies at other hubs is recalled for it.
+
+        Where there is nothing and nothing can come, that is the answer: a guest stands there and waits.
+        """
         now_ms = self._clock()
         with self._store.writing() as tx:
             hub = places.hub(tx, self._tenant_id, hub_id)
@@ -165,6 +168,8 @@ class Worker:
             enough = fresh >= max(request.wanted, 1)
             recalls = [] if enough else self._wishes.recall(tx, hub, request.account_id, now_ms=now_ms)
             again = list(self._mail.leases(tx, hub, {place: row for place, row in rows.items() if row.left}))
+            if not again and not fresh and not self._wishes.expects(hub, request.account_id):
+                again = list(self._mail.nothing(hub, request.account_id, request.unit or ""))
         if told is None or not fresh:
             return [*again, *recalls]
         return [*self._tell(hub_id), *recalls]

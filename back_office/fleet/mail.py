@@ -61,6 +61,12 @@ class Mail:
             number = max(seq for seq, _ in part)
             yield self._to(hub, Lease(tuple(grant for _, grant in part)), "lease", number)
 
+    def nothing(self, hub: Hub, account_id: bytes, unit: str) -> Iterator[Publish]:
+        """Yield the answer that there is no (more) money of an account: nobody waits for silence. Its total is 0."""
+        epoch = max(hub.epoch, 1)
+        if not hub.frozen and hub.closed_ms is None and hub.closed_epoch < epoch:
+            yield self._to(hub, Lease((Grant(account_id, unit, epoch, 0),)), "lease", 0)
+
     def list(self, tx: Transaction, hub: Hub, *, have_version: int) -> Iterator[Publish]:
         """Yield what changed in the list after `have_version`; from 0 on it is the whole list."""
         rows = people.list_rows(tx, self._tenant_id, after_version=have_version)

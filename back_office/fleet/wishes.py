@@ -39,9 +39,13 @@ class Wishes:
         """Remember the wish and return the recalls for every other hub that holds money of the account."""
         rows = grants.live_leases(tx, self._tenant_id, [account_id], [])
         holders = {place.hub_id for place, row in rows.items() if row.left > 0} - {hub.hub_id}
-        if not holders or hub.frozen or hub.closed_ms is not None:
+        if hub.frozen or hub.closed_ms is not None:
             return []
         wish = self._open.get(account_id)
+        if not holders:
+            if wish is not None and wish.hub_id == hub.hub_id:
+                del self._open[account_id]
+            return []
         if wish is None or wish.hub_id != hub.hub_id:
             wish = self._open[account_id] = _Wish(hub.hub_id, 0)
         wish.until_ms = now_ms + WISH_MS
@@ -49,11 +53,16 @@ class Wishes:
         for holder in sorted(holders):
             if now_ms - wish.asked_ms.get(holder, -AGAIN_MS) < AGAIN_MS:
                 continue
-            wish.asked_ms[holder] = now_ms
             other = places.hub(tx, self._tenant_id, holder)
             if other is not None and not other.frozen and other.closed_ms is None:
+                wish.asked_ms[holder] = now_ms
                 letters.append(self._mail.recall(other, account_id))
         return letters
+
+    def expects(self, hub: Hub, account_id: bytes) -> bool:
+        """Say whether somebody was asked who may still bring what this hub wishes for."""
+        wish = self._open.get(account_id)
+        return wish is not None and wish.hub_id == hub.hub_id and bool(wish.asked_ms)
 
     def serve(self, tx: Transaction, *, now_ms: int) -> list[bytes]:
         """Lease what is in the purses of accounts that are wished for; return the hubs that got something."""

@@ -3,7 +3,18 @@
 import msgspec
 import pytest
 
-from edge_agent.messages import Answered, AskLease, Born, DeviceIs, FromDevice, JournalGrew, Log, Send, Show
+from edge_agent.messages import (
+    Answered,
+    AskLease,
+    Born,
+    DeviceIs,
+    FromDevice,
+    JournalGrew,
+    LeaseArrived,
+    Log,
+    Send,
+    Show,
+)
 from payment_core.accounts import Kind
 from payment_core.authorization import State
 from payment_core.bus import Birth, DeviceState
@@ -95,6 +106,19 @@ def test_not_enough_is_asked_once_and_then_declined(hall):
     assert (view.state, view.reason, view.balance_after) == ("declined", "not_enough", 150)
     assert commands(effects) == []
     assert hall.till.outstanding == 0
+
+
+@pytest.mark.parametrize("grant", [LeaseArrived(account_of("card-7"), "", 1, 0),
+                                   LeaseArrived(account_of("card-7"), "CNY", 1, 150)])  # fmt: skip
+def test_an_answer_that_brings_nothing_ends_the_wait_before_its_deadline(hall, grant):
+    hall.enroll("card-7", 150)
+    hall.step(hall.tap("card-7"))
+    assert hall.till.outstanding == 1
+    effects = hall.wait(20, grant)
+    assert (the_view(effects).state, the_view(effects).reason) == ("declined", "not_enough")
+    assert (hall.till.outstanding, hall.balance("card-7"), hall.balance("card-7", "")) == (0, 150, 0)
+    assert hall.store.rows("SELECT count(*) FROM leases") == [(1,)]
+    assert faults_of(hall.store) == []
 
 
 def test_after_a_deadline_nobody_waits_until_the_office_is_heard(hall):

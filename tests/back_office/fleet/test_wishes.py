@@ -5,7 +5,7 @@ import pytest
 
 from back_office.fleet.wishes import AGAIN_MS, WISH_MS
 from cloud_sync.letters import read_message
-from cloud_sync.protocol.messages import Lease, LeaseRequest, Recall, Trust
+from cloud_sync.protocol.messages import Grant, Lease, LeaseRequest, Recall, Trust
 from tests.back_office.world import GUEST, HUB, KEYS, OTHER_HUB, WALL_MS, leaves
 
 
@@ -70,8 +70,23 @@ def test_a_frozen_hub_is_asked_nothing_and_wishes_nothing(halls):
     halls.hub.held(5_000, authorization=1)
     halls.take(halls.hub.batch())
     assert halls.frozen() == "overclaim"
-    assert ask(halls, halls.other) == ()
+    (answer,) = ask(halls, halls.other)
+    assert opened(answer, halls.other) == Lease((Grant(GUEST, "", 1, 0),))
     assert ask(halls, halls.hub) == ()
+
+
+def test_who_waits_for_nothing_is_told_so_at_once(halls):
+    assert leaves(ask(halls, halls.other)) == ["command"]
+    assert ask(halls, halls.other) == ()  # the money may still come: silence is no answer
+    halls.hub.returned(1_000, why="recall")
+    halls.take(halls.hub.batch())
+    halls.other.held(1_000)
+    halls.take(halls.other.batch(), halls.other)
+    (answer,) = ask(halls, halls.other, unit="CNY")
+    assert opened(answer, halls.other) == Lease((Grant(GUEST, "CNY", 1, 0),))
+    halls.top_up(100, payment="p2")
+    (answer,) = ask(halls, halls.other)
+    assert [grant.granted_total for grant in opened(answer, halls.other).grants] == [100]
 
 
 def test_the_hubs_of_a_venue_are_told_of_each_other(office):
