@@ -12,6 +12,7 @@ from edge_agent.ledger.store import Store
 from edge_agent.messages import Effect, Moment
 from edge_agent.quotes import ListStamp
 from edge_agent.site import Site
+from payment_core.authorization import Step
 from payment_core.identifiers import uuid7
 from payment_core.journal import (
     PRICE_HASH_BYTES,
@@ -115,8 +116,23 @@ class Draft:
             self.flush()
         return authorizations.load(self.store, row)
 
+    def begin(self, row: AuthorizationRow) -> None:
+        """Write a new authorization (or a decline) whose entry is drafted."""
+        self._open = None
+        authorizations.insert(self.store, row)
+
+    def move(self, row: Authorization, step: Step, *, ended_seq: int = 0) -> None:
+        """Take a step of the table; `ended_seq`: the entry that ends it. Every step taken here goes through this."""
+        self._open = None
+        authorizations.move(self.store, row, step, ended_seq=ended_seq)
+
+    def increase(self, row: Authorization, *, seq: int) -> None:
+        """Remember that the entry `seq` put more on top of an open authorization."""
+        self._open = None
+        authorizations.increase(self.store, row, seq=seq)
+
     def open_ones(self) -> list[Authorization]:
-        """Return all that owed an answer when this step first asked: one look per step, however many devices come."""
+        """Return all that owe an answer now; looked up once between two changes, however many devices come."""
         if self._open is None:
             self.flush()
             self._open = [authorizations.load(self.store, row) for row in authorizations.open_ones(self.store)]

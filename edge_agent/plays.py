@@ -52,7 +52,7 @@ def hold_and_command(draft: Draft, held: Held, spot: Spot, *, credits: int) -> N
         spot.authorization_id, State.COMMANDED, held.reader, held.event_epoch, held.event_seq, now.wall_ms,
         held.header.seq,
     )  # fmt: skip
-    authorizations.insert(draft.store, row)
+    draft.begin(row)
     if held.account_id is not None:
         draft.site.last_player[spot.lane.id] = Player(held.account_id, now.boottime_ms)
     body = PulseCredit(credits=credits)
@@ -108,7 +108,7 @@ def spot_of(draft: Draft, row: Authorization, actor: Actor) -> Spot:
 def increase(draft: Draft, row: Authorization, parts: tuple[Part, ...]) -> None:
     """Put more aside under an authorization that is still open; the caller has the money's leases spent."""
     header = draft.header(spot_of(draft, row, Actor.GUEST))
-    authorizations.increase(draft.store, row, seq=header.seq)
+    draft.increase(row, seq=header.seq)
     draft.journal(Increased(1, header, parts, row.account_id))
 
 
@@ -117,9 +117,7 @@ def deliver(draft: Draft, row: Authorization, credits: int, why: Why) -> None:
     earned, released = split_parts(row, credits)
     doubt = row.state is State.IN_DOUBT
     header = draft.header(spot_of(draft, row, why.actor))
-    authorizations.move(
-        draft.store, row, Step.CONFIRM if why.decided else Step.DELIVER, ended_seq=header.seq
-    )
+    draft.move(row, Step.CONFIRM if why.decided else Step.DELIVER, ended_seq=header.seq)
     taxed = tax_of(draft, row, earned)
     draft.journal(
         Captured(1, header, earned, row.account_id, why.cause, released, doubt, taxed, why.staff, why.note)
@@ -162,7 +160,7 @@ def fail(draft: Draft, row: Authorization, why: Why) -> None:
     """Give all of it back: the device certainly did not act, or somebody decided that it did not."""
     doubt = row.state is State.IN_DOUBT
     header = draft.header(spot_of(draft, row, why.actor))
-    authorizations.move(draft.store, row, Step.DENY if why.decided else Step.FAIL, ended_seq=header.seq)
+    draft.move(row, Step.DENY if why.decided else Step.FAIL, ended_seq=header.seq)
     draft.journal(Voided(1, header, row.parts, row.account_id, why.cause, doubt, why.staff, why.note))
     give_back(draft, row, row.parts, told=not doubt)
     _show_how(draft, row, why, "voided")
@@ -171,7 +169,7 @@ def fail(draft: Draft, row: Authorization, why: Why) -> None:
 def cancel(draft: Draft, row: Authorization, why: Why) -> None:
     """Give a hold back that no device was told of: somebody gave it up."""
     header = draft.header(spot_of(draft, row, why.actor))
-    authorizations.move(draft.store, row, Step.CANCEL, ended_seq=header.seq)
+    draft.move(row, Step.CANCEL, ended_seq=header.seq)
     draft.journal(Voided(1, header, row.parts, row.account_id, why.cause, staff=why.staff, note=why.note))
     give_back(draft, row, row.parts, told=False)
 
@@ -179,7 +177,7 @@ def cancel(draft: Draft, row: Authorization, why: Why) -> None:
 def lapse(draft: Draft, row: Authorization) -> None:
     """Give a hold back that was never sent."""
     header = draft.header(spot_of(draft, row, Actor.HUB))
-    authorizations.move(draft.store, row, Step.LAPSE, ended_seq=header.seq)
+    draft.move(row, Step.LAPSE, ended_seq=header.seq)
     draft.journal(Expired(1, header, row.parts, row.account_id))
     give_back(draft, row, row.parts, told=False)
 
@@ -188,7 +186,7 @@ def doubt(draft: Draft, row: Authorization, cause: Cause) -> None:
     """Nobody can say: it waits in suspense under its own name."""
     if row.state is State.IN_DOUBT:
         return
-    authorizations.move(draft.store, row, Step.NO_ANSWER)
+    draft.move(row, Step.NO_ANSWER)
     draft.journal(InDoubt(1, draft.header(spot_of(draft, row, Actor.HUB)), row.parts, row.account_id, cause))
     draft.effect(Log("authorization.in_doubt", {"id": uuid_text(row.id), "amount": row.amount}))
     draft.site.doubt_due[row.id] = draft.now.boottime_ms + draft.site.risk.doubt_after_ms

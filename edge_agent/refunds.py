@@ -42,7 +42,7 @@ def refund(
     if refused is not None:
         return refused
     header = draft.header(spot_of(draft, row, why.actor))
-    authorizations.move(draft.store, row, Step.REFUND)
+    draft.move(row, Step.REFUND)
     refund_sums.add(draft.store, row.id, ended.parts, parts)
     untaxed = tax_back(ended.taxed, ended.parts, before, parts)
     entry = Refunded(1, header, parts, row.account_id, why.cause, refund_id, why.staff, why.note, untaxed)

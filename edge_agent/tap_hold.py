@@ -153,7 +153,7 @@ def decline(draft: Draft, case: Case, decision: Declined) -> None:
         spot.authorization_id, State.DECLINED, tap.reader, tap.event_epoch, tap.event_seq, draft.now.wall_ms,
         entry.header.seq,
     )  # fmt: skip
-    authorizations.insert(draft.store, row)
+    draft.begin(row)
     authorizations.mark_wish(draft.store, tap.reader, tap.event_epoch, tap.event_seq, row.id)
     if tap.lane is None:
         return

@@ -4,7 +4,7 @@ import pytest
 
 from edge_agent.ledger.entries import read_tail
 from edge_agent.messages import BatchSealed, DeviceIs, ReceiptTaken
-from edge_agent.staff_messages import PinRefused, StaffLocked
+from edge_agent.staff_messages import PinRefused, Reply, StaffLocked
 from payment_core.accounts import Kind
 from payment_core.bus import DeviceState
 from payment_core.desk import (
@@ -321,3 +321,11 @@ def test_staff_let_a_machine_play_once_at_nobodys_cost(hall):
     assert hall.act(TryMachine("lane-1")).reason == "machine_off"
     assert hall.act(TryMachine("lane-9")).reason == "unknown_lane"
     assert faults_of(hall.store) == []
+
+
+def test_a_machine_that_ends_a_play_in_the_same_step_can_be_tried_and_then_is_busy(hall):
+    command = the_command(hall.step(hall.acted(TryMachine("lane-1"))))
+    tries = [hall.acted(TryMachine("lane-1")) for _ in range(2)]
+    effects = hall.step(*hall.arrivals(), hall.delivered(command), *tries)
+    answers = [effect.reply for effect in effects if isinstance(effect, Reply)]
+    assert [(answer.outcome, answer.reason) for answer in answers] == [("done", ""), ("refused", "machine_busy")]

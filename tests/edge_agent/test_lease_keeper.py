@@ -9,7 +9,7 @@ from payment_core.journal import EpochClosed, LeaseReturned, Part
 from payment_core.pricing import LocalTime
 from tests.support.hall import Hall, account_of, commands, logged, the_command, the_view
 from tests.support.lan import Lan, hub_id_of, journal_of
-from tests.support.ledger_truth import faults_of
+from tests.support.ledger_truth import faults_of, kinds
 from tests.support.sizes import count
 
 HALF_AN_HOUR_MS = 30 * 60_000
@@ -204,3 +204,13 @@ def test_floors_survive_every_restart_and_only_a_receipt_resets_them(tmp_path):
     assert sold == min(1_000, 200 * count(200))
     assert faults_of(hall.store) == []
     hall.store.close()
+
+
+def test_an_epoch_does_not_end_over_a_play_that_began_in_the_same_step(hall):
+    hall.enroll("card-7", 1_000)
+    command = the_command(hall.step(*hall.arrivals(), hall.tap("card-7"), CloseOrdered(1, "spare")))
+    assert not any(isinstance(entry, EpochClosed) for entry in journal_of(hall))
+    hall.step(hall.delivered(command))
+    last = journal_of(hall)[-1]
+    assert isinstance(last, EpochClosed)
+    assert kinds(hall.store).count("Captured") == 1

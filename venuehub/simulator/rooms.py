@@ -7,7 +7,7 @@ import msgspec
 
 from edge_agent import plays
 from edge_agent.draft import Draft, Spot
-from edge_agent.ledger import authorizations, leases
+from edge_agent.ledger import leases
 from edge_agent.ledger.authorizations import AuthorizationRow
 from edge_agent.messages import Input
 from edge_agent.till import Till
@@ -72,12 +72,11 @@ def put_aside(draft: Draft, fact: Put) -> None:
     )  # fmt: skip
     draft.journal(held)
     assert spot.authorization_id is not None
-    authorizations.insert(
-        draft.store,
+    draft.begin(
         AuthorizationRow(
             spot.authorization_id, State.HELD, held.reader, held.event_epoch, held.event_seq, draft.now.wall_ms,
             header.seq,
-        ),
+        )
     )  # fmt: skip
 
 
