@@ -5,6 +5,7 @@ device are not stored twice: they are in the entry at `held_seq` and in the COMM
 `ended_seq` is that of the entry that ended it (or increased it last); until then it is `held_seq`, of the same size.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -13,7 +14,7 @@ from edge_agent.ledger.store import LedgerError, Row, Store
 from edge_agent.quotes import ListStamp, stamp_of
 from payment_core.authorization import OPEN, State, Step, advance
 from payment_core.identifiers import uuid7
-from payment_core.journal import Captured, Commanded, Declined, Held, Increased, Part, decode_own
+from payment_core.journal import Captured, Commanded, Declined, Entry, Held, Increased, Part, decode_own
 
 CODES: Final[dict[State, int]] = {
     State.HELD: 2, State.COMMANDED: 3, State.CAPTURED: 4, State.VOIDED: 5, State.EXPIRED: 6, State.IN_DOUBT: 7,
@@ -30,10 +31,19 @@ _RECENT: Final = (
 )
 RECENT_MS: Final = 60_000
 """How far back the first answer to a repeated event is looked for; a wish older than 2 s is worth nothing."""
-_OPEN: Final = (
-    f"SELECT {_COLUMNS} FROM authorizations WHERE state IN ({', '.join(str(CODES[state]) for state in sorted(OPEN))}) "
-    "ORDER BY id"
+_OPEN_CODES: Final = ", ".join(str(CODES[state]) for state in sorted(OPEN))
+_OPEN_IDS: Final = (
+    "CREATE TEMP TABLE open_ids(id BLOB PRIMARY KEY) STRICT, WITHOUT ROWID",
+    f"INSERT INTO open_ids SELECT id FROM authorizations WHERE state IN ({_OPEN_CODES})",
+    f"""CREATE TEMP TRIGGER open_ids_grow AFTER INSERT ON main.authorizations WHEN NEW.state IN ({_OPEN_CODES})
+        BEGIN INSERT INTO open_ids VALUES (NEW.id); END""",
+    f"""CREATE TEMP TRIGGER open_ids_shrink AFTER UPDATE OF state ON main.authorizations
+        WHEN NEW.state NOT IN ({_OPEN_CODES}) BEGIN DELETE FROM open_ids WHERE id = NEW.id; END""",
 )
+"""Which are open, in this connection's memory: filled by one look at every row, kept by triggers, rolled back with the
+rest. An index would say the same, and cost every authorization two more pages on the card."""
+_IS_KEPT: Final = "SELECT 1 FROM temp.sqlite_schema WHERE name = 'open_ids'"
+_OPEN: Final = f"SELECT {_COLUMNS} FROM temp.open_ids CROSS JOIN authorizations USING (id) ORDER BY id"
 _WISH_MARK: Final = "SELECT seq, told FROM device_marks WHERE device = ? AND epoch = ? AND kind = 1"
 _MARK_WISH: Final = (
     "INSERT INTO device_marks(device, epoch, kind, seq, told) VALUES (?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET "
@@ -137,8 +147,17 @@ def recent_answer(
 
 
 def open_ones(store: Store) -> list[AuthorizationRow]:
-    """Return all that still owe an answer, oldest first (ids are in order of time)."""
+    """Return all that still owe an answer, oldest first (ids are in order of time); only the first call looks far."""
+    if not store.rows(_IS_KEPT):
+        for statement in _OPEN_IDS:
+            store.execute(statement)
     return [_read(row) for row in store.rows(_OPEN)]
+
+
+def forget(store: Store, entries: Iterable[Entry], *, through_seq: int) -> None:
+    """Drop the authorizations whose hold (or decline) is among `entries`, which go, and was journaled by then."""
+    ids = {entry.header.authorization_id for entry in entries if isinstance(entry, Held | Declined)}
+    store.executemany("DELETE FROM authorizations WHERE id = ? AND held_seq <= ?", [(one, through_seq) for one in ids])
 
 
 def load(store: Store, row: AuthorizationRow) -> Authorization:

@@ -4,8 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from edge_agent.ledger import since_receipt
-from edge_agent.ledger.authorizations import open_ones
+from edge_agent.ledger import authorizations, since_receipt
 from edge_agent.ledger.store import Reads, Store
 from payment_core.journal import decode_own
 
@@ -108,7 +107,7 @@ def prune(store: Store, *, through_seq: int) -> int:
     The caller chooses entries older than `KEEP_MS`; what no receipt covers stays in any case, and so does the hold of
     an authorization that still owes an answer: nothing else says what was put aside.
     """
-    through = min(through_seq, read_cursor(store).seq, *(row.held_seq - 1 for row in open_ones(store)))
+    through = min(through_seq, read_cursor(store).seq, *(row.held_seq - 1 for row in authorizations.open_ones(store)))
     rows = store.rows("SELECT seq, hash FROM entries WHERE seq <= ? ORDER BY seq DESC LIMIT 1", (through,))
     if not rows:
         return 0
@@ -116,5 +115,6 @@ def prune(store: Store, *, through_seq: int) -> int:
     store.execute("INSERT INTO meta(key, value) VALUES ('anchor', ?) ON CONFLICT DO UPDATE SET value = excluded.value",
                   (anchor,))  # fmt: skip
     store.execute("UPDATE meta SET value = ? WHERE key = 'prune_through'", (rows[0][0],))
-    store.execute("DELETE FROM authorizations WHERE held_seq <= ?", (rows[0][0],))
+    going = store.rows("SELECT record FROM entries WHERE seq <= ?", (rows[0][0],))
+    authorizations.forget(store, (decode_own(record) for (record,) in going), through_seq=rows[0][0])
     return store.execute("DELETE FROM entries WHERE seq <= ?", (rows[0][0],))

@@ -90,6 +90,7 @@ PRAGMAS: Final[tuple[tuple[str, str, object], ...]] = (
     ("trusted_schema", "OFF", 0),
     ("cell_size_check", "ON", 1),
     ("secure_delete", "ON", 1),
+    ("temp_store", "MEMORY", 2),
     ("wal_autocheckpoint", "0", 0),
     ("journal_size_limit", str(WAL_LIMIT_BYTES), WAL_LIMIT_BYTES),
     ("busy_timeout", "5000", 5000),
