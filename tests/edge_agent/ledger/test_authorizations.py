@@ -6,6 +6,7 @@ import pytest
 
 from edge_agent.ledger import authorizations, outbox
 from edge_agent.messages import BatchSealed, ReceiptTaken
+from payment_core.identifiers import uuid_bytes
 from tests.support.hall import Hall, commands
 
 LOOKS_AT_ALL = "SCAN authorizations"
@@ -29,7 +30,7 @@ def _truly_open(store):
 def test_what_is_open_follows_every_step(hall):
     hall.enroll("card-7", 1_000)
     command = commands(hall.step(hall.tap("card-7")))[0]
-    assert _open_ids(hall.store) == _truly_open(hall.store) == {command.id}
+    assert _open_ids(hall.store) == _truly_open(hall.store) == {uuid_bytes(command.id)}
     hall.step(hall.delivered(command))
     assert _open_ids(hall.store) == _truly_open(hall.store) == set()
 
@@ -39,7 +40,7 @@ def test_a_commit_that_is_rolled_back_takes_its_open_ones_along(hall):
     command = commands(hall.step(hall.tap("card-7")))[0]
     before = _open_ids(hall.store)
     hall.store.execute("BEGIN IMMEDIATE")
-    hall.store.execute("UPDATE authorizations SET state = 4 WHERE id = ?", (command.id,))
+    hall.store.execute("UPDATE authorizations SET state = 4 WHERE id = ?", (uuid_bytes(command.id),))
     assert _open_ids(hall.store) == set()
     hall.store.execute("ROLLBACK")
     assert _open_ids(hall.store) == before == _truly_open(hall.store)
@@ -49,7 +50,7 @@ def test_they_are_found_again_after_a_restart(hall):
     hall.enroll("card-7", 1_000)
     command = commands(hall.step(hall.tap("card-7")))[0]
     hall.restart()
-    assert _open_ids(hall.store) == {command.id}
+    assert _open_ids(hall.store) == {uuid_bytes(command.id)}
 
 
 def test_looking_for_open_ones_and_pruning_read_no_other_row(hall):
