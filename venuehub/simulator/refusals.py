@@ -1,9 +1,25 @@
 """Refusals for want of money while the money lay in the venue and the LAN was up: there must be none."""
 
+from types import UnionType
 from typing import TYPE_CHECKING, Final
 
 from payment_core.bus import View
-from payment_core.journal import Declined, Held, LeasePassed, LeaseReturned, PaidOutHere, decode_entry
+from payment_core.journal import (
+    BroughtIn,
+    Captured,
+    Declined,
+    Expired,
+    Held,
+    LeasePassed,
+    LeaseReturned,
+    LeaseTaken,
+    PaidOutHere,
+    Refunded,
+    SlipTaken,
+    Voided,
+    VoucherTaken,
+    decode_entry,
+)
 from venuehub.simulator.plan import UNIT
 
 if TYPE_CHECKING:
@@ -15,19 +31,21 @@ WHOLE_MS: Final = 11_000
 waited for for ten seconds."""
 LATELY_MS: Final = 500
 """Money must have lain there for longer than a guest waits: what comes in meanwhile is his next tap's."""
+RAISING: Final = BroughtIn | Captured | Expired | LeaseTaken | Refunded | SlipTaken | Voided | VoucherTaken
+"""What brings money to a hub, or back to it."""
 _WANT: Final = frozenset({"not_enough", "offline_limit"})
 _LATELY: Final = "SELECT record FROM entries ORDER BY seq DESC LIMIT 100"
 _LAST: Final = "SELECT record FROM entries ORDER BY seq DESC LIMIT 8"
 
 
-def _just_came(hub: "Hub", account_id: bytes) -> bool:
+def _just_came(hub: "Hub", account_id: bytes, *, only: type | UnionType = object) -> bool:
     """Say whether the account's money at a hub has changed within a guest's patience."""
     since_ms = hub.clock.boottime_ms - LATELY_MS
     for (record,) in hub.store.rows(_LATELY):
         entry = decode_entry(record)
         if entry.header.boottime_ms < since_ms:
             return False
-        if getattr(entry, "account_id", None) == account_id:
+        if isinstance(entry, only) and getattr(entry, "account_id", None) == account_id:
             return True
     return False
 
@@ -62,7 +80,8 @@ class Refusals:
             return
         self.looked_at += 1
         price = sum(part.amount for part in declined.price if part.unit == UNIT)
-        here = hub.till.balance(declined.account_id).get(UNIT, 0)
+        came = _just_came(hub, declined.account_id, only=RAISING)  # perhaps in the very step, behind the refusal
+        here = 0 if came else hub.till.balance(declined.account_id).get(UNIT, 0)
         there = [
             (other.number, other.till.balance(declined.account_id).get(UNIT, 0))
             for other in self._venue.hubs

@@ -127,7 +127,8 @@ def run_actions(seed: int, orders: Orders, actions: Sequence[Action], *, keep_tr
                 wrong += ended_well(venue)
         except BREAKS as fault:
             wrong = [f"no part breaks: {type(fault).__name__}: {fault}"]
-        entries = sum(int(hub.store.rows("SELECT count(*) FROM entries")[0][0]) for hub in venue.hubs)
+        sql = "SELECT count(*) FROM entries"
+        entries = sum(int(hub.disk.connection.execute(sql).fetchone()[0]) for hub in venue.hubs)
         venue.close()
     return Outcome(
         seed=seed, steps=len(actions), wrong=wrong, trace_hash=world.trace_hash, entries=entries,
