@@ -84,7 +84,10 @@ class OpeningBooked(Record, tag=68, frozen=True, array_like=True):
 
 
 class LeaseClosed(Record, tag=69, frozen=True, array_like=True):
-    """An operator closed a dead hub: what it held for an account is the guest's again, at the venue's risk."""
+    """An operator closed a dead hub: what it held for an account is the guest's again, at the venue's risk.
+
+    `passed`: what other hubs took of it by vouchers whose giving nobody heard of; it is theirs, and so settled.
+    """
 
     account_id: bytes
     unit: str
@@ -93,6 +96,7 @@ class LeaseClosed(Record, tag=69, frozen=True, array_like=True):
     lot: bytes
     amount: int
     by: str
+    passed: int = 0
 
 
 class OverclaimWrittenOff(Record, tag=70, frozen=True, array_like=True):

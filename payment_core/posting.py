@@ -172,7 +172,8 @@ def _of_a_guest(entry: _Guest) -> list[Posting]:
         case LeaseGranted():
             rows = _pair(purse, lease, entry.unit, entry.added)
         case LeaseClosed():
-            rows = _pair(lease, purse, entry.unit, entry.amount)
+            passing = _pair(lease, Account(Kind.PASSING, key), entry.unit, entry.passed)
+            rows = _pair(lease, purse, entry.unit, entry.amount) + passing
         case BroughtIn():
             lies_at = Account(_LIES_AT[entry.source], entry.place)
             given = _each(entry.gifts, debit=_GIFTS, credit=lease)

@@ -72,7 +72,7 @@ def cost(tx: Transaction, tenant_id: bytes, hub: Hub) -> HubCost:
     leases: dict[str, int] = defaultdict(int)
     opened: dict[str, int] = defaultdict(int)
     coming: dict[str, int] = defaultdict(int)
-    for place, amount in _leases(tx, tenant_id, hub.hub_id):
+    for place, amount, _passed in _leases(tx, tenant_id, hub.hub_id):
         leases[place.unit] += amount
     for one in _open(tx, tenant_id, hub.hub_id):
         for part in one.parts:
@@ -90,8 +90,8 @@ def cost(tx: Transaction, tenant_id: bytes, hub: Hub) -> HubCost:
 def close(desk: Desk, hub: Hub, *, by: str, note: str, captured: bool) -> Closed | None:
     """Close a hub for good; None where it was closed before. captured: what is open counts as delivered.
 
-    What it held is the guests' again, at the venue's risk. What it passed on and nobody heard of yet stays with its
-    lease until its taker or itself is heard: it is never given back twice.
+    What it held is the guests' again, at the venue's risk. What others took of it by its vouchers is theirs: that is
+    settled in its stead. What it passed on beyond its leases stays open until it is heard.
     """
     if hub.closed_ms is not None:
         return None
@@ -99,7 +99,7 @@ def close(desk: Desk, hub: Hub, *, by: str, note: str, captured: bool) -> Closed
     leases = _leases(tx, tenant_id, hub.hub_id)
     vouchers = _coming(tx, tenant_id, hub.hub_id)
     opened = _open(tx, tenant_id, hub.hub_id)
-    makes: list[Make] = [_lease_closed(place, amount, by) for place, amount in leases]
+    makes: list[Make] = [_lease_closed(place, amount, passed, by) for place, amount, passed in leases]
     makes += [_passing_returned(key, row, by) for key, row in vouchers]
     makes += [_open_settled(hub.hub_id, one, by=by, note=note, captured=captured) for one in opened]
     if makes:
@@ -125,18 +125,24 @@ def reopen(tx: Transaction, tenant_id: bytes, hub: Hub, *, by: str, note: str, n
 # ---- inside ----
 
 
-def _leases(tx: Transaction, tenant_id: bytes, hub_id: bytes) -> list[tuple[LeaseKey, int]]:
-    """Return what each lease of a hub has left, without what another hub has taken of it by a voucher unheard."""
-    gone: dict[tuple[bytes, str, bytes], int] = defaultdict(int)
-    for key, row in lots.passing(tx, tenant_id, open_only=True).items():
-        if row.from_hub == hub_id and row.waiting < 0:
-            gone[row.account_id, key.unit, key.lot] -= row.waiting
-    found: list[tuple[LeaseKey, int]] = []
+def _leases(tx: Transaction, tenant_id: bytes, hub_id: bytes) -> list[tuple[LeaseKey, int, int]]:
+    """Return what each lease of a hub has left for its guest, and what other hubs took of it by vouchers unheard.
+
+    A voucher that no lease covers whole holds back what there is: it is never given back twice.
+    """
+    gone: dict[tuple[bytes, str, bytes], list[int]] = defaultdict(list)
+    for key, row in lots.ahead_of(hub_id, lots.passing(tx, tenant_id, open_only=True)):
+        gone[row.account_id, key.unit, key.lot].append(-row.waiting)
+    found: list[tuple[LeaseKey, int, int]] = []
     for place, lease in sorted(grants.leases_of_hub(tx, tenant_id, hub_id).items()):
-        kept = min(lease.left, gone[place.account_id, place.unit, place.lot])
-        gone[place.account_id, place.unit, place.lot] -= kept
-        if lease.left > kept:
-            found.append((place, lease.left - kept))
+        taken, left, passed = gone[place.account_id, place.unit, place.lot], lease.left, 0
+        for one in tuple(taken):
+            if one <= left - passed:
+                passed += one
+                taken.remove(one)
+        kept = min(left - passed, sum(taken))
+        if left > kept:
+            found.append((place, left - passed - kept, passed))
     return found
 
 
@@ -168,9 +174,9 @@ def _increases(tx: Transaction, tenant_id: bytes, row: loose_ends.LooseEntry, nu
     return parts
 
 
-def _lease_closed(place: LeaseKey, amount: int, by: str) -> Make:
+def _lease_closed(place: LeaseKey, amount: int, passed: int, by: str) -> Make:
     return lambda header: LeaseClosed(
-        1, header, place.account_id, place.unit, place.hub_id, place.epoch, place.lot, amount, by
+        1, header, place.account_id, place.unit, place.hub_id, place.epoch, place.lot, amount, by, passed
     )
 
 

@@ -9,7 +9,7 @@ from back_office.ledger.faults import BooksBrokenError
 from back_office.ledger.guest_sheet import Sheet
 from back_office.ledger.lease_book import give_back
 from back_office.store.grants import LeaseKey
-from back_office.store.lots import LotKey, PassKey, pass_id
+from back_office.store.lots import LotKey, PassKey, ahead_of, pass_id
 from payment_core.accounts import Kind
 from payment_core.journal import (
     HouseCharged,
@@ -86,14 +86,28 @@ def left_the_purse(sheet: Sheet, entry: TopUpReversed | PaidOut | LotExpired | R
 
 
 def lease_closed(sheet: Sheet, entry: LeaseClosed) -> None:
-    """Bring what a dead hub held back into the purse."""
+    """Bring what a dead hub held back into the purse, and settle what others took of it by vouchers unheard."""
     place = LeaseKey(entry.account_id, entry.unit, entry.hub, entry.lease_epoch, entry.lot)
     row = sheet.leases.get(place)
-    if entry.amount > row.left:
-        message = f"entry {entry.header.seq}: a lease that has {row.left} left cannot give back {entry.amount}"
+    gone = entry.amount + entry.passed
+    if gone > row.left:
+        message = f"entry {entry.header.seq}: a lease that has {row.left} left cannot give back {gone}"
         raise BooksBrokenError(message)
-    sheet.leases.now[place] = replace(row, moved=row.moved + entry.amount)
+    sheet.leases.now[place] = replace(row, moved=row.moved + gone)
+    _settle_vouchers(sheet, entry)
     sheet.available(LotKey(entry.account_id, entry.unit, entry.lot), entry.amount)
+
+
+def _settle_vouchers(sheet: Sheet, entry: LeaseClosed) -> None:
+    """Say in a dead giver's stead that it gave what was taken: whole vouchers, in the order of their keys."""
+    rest = entry.passed
+    for way, row in ahead_of(entry.hub, sheet.passing.now):
+        if (row.account_id, way.unit, way.lot) == (entry.account_id, entry.unit, entry.lot) and -row.waiting <= rest:
+            rest += row.waiting
+            sheet.passing.now[way] = replace(row, given=row.given - row.waiting, given_ms=sheet.now_ms)
+    if rest:
+        message = f"entry {entry.header.seq}: {rest} {entry.unit} of what was passed on was taken by nobody"
+        raise BooksBrokenError(message)
 
 
 def open_settled(sheet: Sheet, entry: OpenSettled) -> None:

@@ -1,6 +1,6 @@
 """Lots of guests' purses, and what is on its way between purses and hubs: vouchers and slips."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Self
 
 import msgspec
@@ -90,6 +90,11 @@ class PassRow(msgspec.Struct, frozen=True):
 
 OPEN: Final = "given - taken - returned != 0"
 """Where the two sides of a voucher or slip do not agree yet; an index holds exactly these."""
+
+
+def ahead_of(giver: bytes, rows: Mapping[PassKey, PassRow]) -> list[tuple[PassKey, PassRow]]:
+    """Return what was taken of a hub's vouchers ahead of its own word, in the order of their keys."""
+    return [(key, row) for key, row in sorted(rows.items()) if row.from_hub == giver and row.waiting < 0]
 
 
 def pass_id(giver: bytes, epoch: int, seq: int) -> bytes:

@@ -152,6 +152,7 @@ HUB, ID = b"h" * 16, b"i" * 16
         (CardSold(1, HEADER, ID, ACC, "C", "ntag213", "CNY", 200, "desk-1", "ada"), move(DRAWER, CARD)),
         (Increased(1, HEADER, CNY, ACC), move(LEASE, HELD)),
         (LeaseClosed(1, HEADER, ACC, "CNY", HUB, 1, b"", 200, "ada"), move(LEASE, PURSE)),
+        (LeaseClosed(1, HEADER, ACC, "CNY", HUB, 1, b"", 0, "ada", 200), move(LEASE, PASSING)),
         (OverclaimWrittenOff(1, HEADER, ACC, "CNY", HUB, 200, "ada"), move(Account(Kind.WRITE_OFF), FLOOR)),
         (PaidOut(1, HEADER, ACC, CNY, (), "sandbox", "p", ID, "keep"), move(PURSE, CHANNEL)),
         (PaidOut(1, HEADER, ACC, (), CNY, "sandbox", "p", ID, "forfeit"), move(PURSE, GIFTS)),

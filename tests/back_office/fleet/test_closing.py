@@ -1,5 +1,8 @@
 """The end of a dead hub: the most it can cost is shown, guests get what it held, and nothing is given back twice."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from back_office.fleet.closing import Closed, close, cost, reopen
@@ -102,11 +105,36 @@ def test_what_a_dead_hub_had_passed_on_unheard_is_not_given_back_twice(halls):
     halls.take(halls.other.batch(), halls.other)
     assert ("unheard", "hall", "CNY", 400) in ends(halls)
     shut(halls)
-    assert (halls.purse(), halls.left(), halls.left(OTHER_HUB)) == (600, 400, 400)
-    assert halls.prove().faults == []
-    halls.take(halls.hub.batch())  # it was not so dead: its own word settles the voucher
     assert (halls.purse(), halls.left(), halls.left(OTHER_HUB), halls.balance(Kind.PASSING)) == (600, 0, 400, 0)
     assert (ends(halls), halls.prove().faults) == ([], [])
+    halls.take(halls.hub.batch())  # it was not so dead: its own word moves nothing any more
+    assert (halls.purse(), halls.left(), halls.left(OTHER_HUB), halls.balance(Kind.PASSING)) == (600, 0, 400, 0)
+    assert (halls.balance(Kind.OVERCLAIM), ends(halls), halls.prove().faults) == (0, [], [])
+
+
+def test_what_the_office_said_in_a_dead_hubs_stead_is_recounted(halls):
+    entry, voucher = halls.hub.passed(halls.other, 400)
+    halls.other.taken(halls.hub, entry.header.seq, 400, voucher)
+    halls.take(halls.other.batch(), halls.other)
+    shut(halls)
+    with closing(sqlite3.connect(halls.file)) as raw:
+        raw.execute("UPDATE passing SET given = 300")
+        raw.commit()
+    assert any("gave unheard: 300 is kept, the entries say 400" in fault for fault in halls.prove().faults)
+
+
+def test_a_voucher_that_no_lease_covers_holds_back_what_there_is(halls):
+    entry, voucher = halls.hub.passed(halls.other, 900)
+    halls.other.taken(halls.hub, entry.header.seq, 900, voucher)
+    more, second = halls.hub.passed(halls.other, 10)
+    halls.other.taken(halls.hub, more.header.seq, 10, second)
+    halls.take(halls.other.batch(), halls.other)
+    shut(halls)
+    assert (halls.purse(), halls.left(), halls.balance(Kind.PASSING)) == (150, 840, 900)
+    assert (("unheard", "hall", "CNY", 900) in ends(halls), halls.prove().faults) == (True, [])
+    halls.take(halls.hub.batch())
+    assert (halls.purse(), halls.left(), halls.balance(Kind.PASSING)) == (150, 0, 0)
+    assert (halls.balance(Kind.OVERCLAIM), halls.prove().faults) == (60, [])
 
 
 def test_a_voucher_of_a_closed_hub_is_the_venues_risk(halls):
