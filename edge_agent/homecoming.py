@@ -9,13 +9,13 @@ import msgspec
 
 from edge_agent.draft import Draft, Spot
 from edge_agent.lease_keeper import give_back, shed
-from edge_agent.ledger import leases, outbox
+from edge_agent.ledger import epoch_state, leases
 from edge_agent.messages import CloseOrdered, FromDevice, Input, Log, Show
 from edge_agent.parking import Parking
-from edge_agent.site import CLOSED, CLOSING
 from edge_agent.staff_messages import Reply, StaffActed
 from edge_agent.views import view_of
 from payment_core.desk import DeskReply
+from payment_core.hub_epoch import EPOCH_TABLE, EpochState, EpochStep
 from payment_core.identifiers import uuid_text
 from payment_core.journal import Actor, EpochClosed, Tender
 
@@ -44,7 +44,7 @@ class Homecoming:
         if site.risk.version != self._risk_version:
             self._risk_version = site.risk.version
             shed(draft)
-        if site.frozen == CLOSING:
+        if site.epoch_state is EpochState.CLOSING and not len(self._parking):
             _close(draft)
         if site.frozen or now.boottime_ms < self._next_ms:
             return
@@ -116,18 +116,18 @@ class _Order(msgspec.Struct, frozen=True, array_like=True):
 
 def order_close(draft: Draft, fact: CloseOrdered) -> None:
     """Begin to end this epoch: no new sale from here on, also after a restart."""
-    if fact.epoch != draft.site.epoch or draft.site.frozen in (CLOSING, CLOSED):
+    site = draft.site
+    if fact.epoch != site.epoch or EPOCH_TABLE[site.epoch_state, EpochStep.ORDER] is None:
         draft.effect(Log("close.ignored", {"epoch": fact.epoch}))
         return
     order = msgspec.msgpack.encode(_Order(fact.why, fact.staff))
     draft.store.execute("INSERT OR REPLACE INTO meta(key, value) VALUES ('close_order', ?)", (order,))
-    _freeze(draft, CLOSING)
+    _take_step(draft, EpochStep.ORDER)
 
 
-def _freeze(draft: Draft, reason: str) -> None:
-    outbox.freeze(draft.store, reason)
-    draft.site.frozen = reason
-    draft.effect(Log("till.frozen", {"reason": reason}))
+def _take_step(draft: Draft, step: EpochStep) -> None:
+    draft.site.epoch_state = epoch_state.take(draft.store, draft.site.epoch_state, step)
+    draft.effect(Log("till.frozen", {"reason": draft.site.epoch_state.value}))
 
 
 def _close(draft: Draft) -> None:
@@ -144,4 +144,5 @@ def _close(draft: Draft) -> None:
     order = msgspec.msgpack.decode(rows[0][0], type=_Order)
     header = draft.header(Spot(Actor.HUB, Tender.NONE))
     draft.journal(EpochClosed(1, header, draft.site.epoch, order.why, order.staff))
-    _freeze(draft, CLOSED)
+    draft.flush()  # the database takes no entry behind the step
+    _take_step(draft, EpochStep.SIGN)

@@ -5,7 +5,7 @@ from typing import Final
 from cloud_sync.protocol.receipts import OWN_JOURNAL
 from edge_agent import in_force
 from edge_agent.draft import Draft, Spot
-from edge_agent.ledger import leases, office_facts, outbox
+from edge_agent.ledger import epoch_state, leases, office_facts, outbox
 from edge_agent.ledger.store import LedgerError, Store
 from edge_agent.messages import (
     AskFullList,
@@ -19,10 +19,11 @@ from edge_agent.messages import (
     ReceiptTaken,
     Reopened,
 )
-from edge_agent.site import CLOSED, CLOSING, Site
+from edge_agent.site import Site
+from payment_core.hub_epoch import EpochState
 from payment_core.journal import Actor, LeaseTaken, Tender, TimeQuality
 
-_FOR_GOOD: Final = OWN_JOURNAL | {CLOSING, CLOSED, ""}
+_FOR_GOOD: Final = OWN_JOURNAL | {EpochState.CLOSED.value, ""}
 
 
 def load_documents(store: Store, site: Site) -> None:
@@ -30,7 +31,8 @@ def load_documents(store: Store, site: Site) -> None:
 
     LedgerError: a document is there that this release cannot read; without it nobody knows what may be sold.
     """
-    site.frozen = outbox.frozen_reason(store)
+    site.freeze_reason = outbox.frozen_reason(store)
+    site.epoch_state = epoch_state.read(store)
     site.list_age.load(store)
     for name in office_facts.document_versions(store):
         held = office_facts.document(store, name)
@@ -44,9 +46,12 @@ def load_documents(store: Store, site: Site) -> None:
 
 
 def freeze(draft: Draft, fact: Frozen) -> None:
-    """Stop trading for good: also after a restart, until an operator opens the hub again."""
+    """Stop trading for good: also after a restart, until an operator opens the hub again.
+
+    An epoch that is closing goes on with it: what goes back to the office is no trade.
+    """
     outbox.freeze(draft.store, fact.reason)
-    draft.site.frozen = fact.reason
+    draft.site.freeze_reason = fact.reason
     draft.effect(Log("till.frozen", {"reason": fact.reason}))
 
 
@@ -56,12 +61,12 @@ def reopen(draft: Draft, fact: Reopened) -> None:
     Never where this journal is not the one in the books, or has its end: that needs another journal (decision 8).
     """
     site = draft.site
-    if fact.epoch != site.epoch or fact.reason != site.frozen or site.frozen in _FOR_GOOD:
-        if site.frozen:
+    if fact.epoch != site.epoch or fact.reason != site.freeze_reason or fact.reason in _FOR_GOOD:
+        if site.freeze_reason:
             draft.effect(Log("reopen.ignored", {"epoch": fact.epoch, "reason": fact.reason}))
         return
     outbox.thaw(draft.store)
-    site.frozen = ""
+    site.freeze_reason = ""
     draft.effect(Log("till.reopened", {"reason": fact.reason}))
 
 

@@ -11,16 +11,13 @@ from edge_agent.quotes import ListStamp, Quote, ShownPrices, Tariff
 from edge_agent.step_up import StepUps
 from payment_core.bus import Birth, DeviceState
 from payment_core.errors import DECODE_FAULTS
+from payment_core.hub_epoch import EpochState
 from payment_core.identifiers import uuid_text
 from payment_core.policy import DevicesDocument, Lane, RiskDocument
 from payment_core.price_calendar import NO_CALENDAR, Calendar
 from payment_core.pricing import LocalTime, PriceList
 from payment_core.staff_policy import Desk, StaffDocument
 
-CLOSING: Final = "closing"
-"""Why a hub is frozen that is about to sign its epoch off."""
-CLOSED: Final = "closed"
-"""Why a hub is frozen that has signed its epoch off."""
 SALES_KEPT: Final = 512
 """One for every lane a bounce can come from, and some."""
 
@@ -56,7 +53,9 @@ class Player(msgspec.Struct, frozen=True):
 class Site:
     """Configuration and device state, never money. `apply` is the one function that puts a document in force."""
 
-    def __init__(self, *, hub_id: bytes, venue_id: bytes, pepper: bytes, epoch: int) -> None:
+    def __init__(  # noqa: PLR0915 - one line for each thing that is known
+        self, *, hub_id: bytes, venue_id: bytes, pepper: bytes, epoch: int
+    ) -> None:
         self.hub_id = hub_id
         self.epoch = epoch
         self.venue_id = venue_id
@@ -84,13 +83,15 @@ class Site:
         """Lanes by the reader where their second factors are shown, where that is another than their own."""
         self._staff_cards: tuple[StaffDocument, frozenset[bytes]] | None = None
         self.shown_at: LocalTime | None = None
-        self.frozen = ""
+        self.freeze_reason = ""
+        """Why the office or the uploader stopped this hub, or empty."""
+        self.epoch_state = EpochState.OPEN
         self.peers: dict[bytes, str] = {}
         self.office_keys: tuple[bytes, ...] = ()
         """The office's keys of the newest trust document: they sign paid slips."""
         self.lan_up = False
         self.most_outstanding: int | None = None
-        """What may be spent of the currency here, at most; None: not looked at yet (edge_agent.lease_keeper)."""
+        """What is at stake of the currency here, at most; None: not looked at yet (edge_agent.lease_keeper)."""
         self._waiting: dict[bytes, int] = {}
         self._doubts: dict[bytes, int] = {}
         self.sold: dict[bytes, Sold] = {}
@@ -137,7 +138,12 @@ class Site:
     @property
     def closed(self) -> bool:
         """Say whether this epoch has its last record: nothing may be written behind it."""
-        return self.frozen == CLOSED
+        return self.epoch_state is EpochState.CLOSED
+
+    @property
+    def frozen(self) -> str:
+        """Why this hub may not trade, or empty: it was stopped, or its epoch is closing or closed."""
+        return self.freeze_reason or ("" if self.epoch_state is EpochState.OPEN else self.epoch_state.value)
 
     @property
     def waiting(self) -> int:

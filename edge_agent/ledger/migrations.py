@@ -5,11 +5,13 @@ from typing import Final
 from edge_agent.ledger.authorizations import CODES, STATES
 from edge_agent.ledger.store import LedgerError, Store
 from payment_core.authorization import TABLE
+from payment_core.hub_epoch import EPOCH_MOVES, EpochState
 
 _MOVES: Final = ", ".join(
     str(move) for move in sorted({CODES[old] * 16 + CODES[new] for (old, _step), new in TABLE.items()})
 )
 """Every legal change of state as 16 * old + new."""
+_EPOCH_MOVES: Final = ", ".join(f"'{old}>{new}'" for old, new in EPOCH_MOVES)
 
 VERSION_1: Final = (
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID",
@@ -192,6 +194,7 @@ VERSION_2: Final = (
         credential_id BLOB PRIMARY KEY, account_id BLOB NOT NULL, row BLOB NOT NULL, blocked INTEGER NOT NULL,
         seq INTEGER NOT NULL) STRICT, WITHOUT ROWID""",
     "CREATE INDEX cache_accounts ON cache(account_id)",
+    "CREATE TABLE replaced(old_id BLOB PRIMARY KEY, new_id BLOB NOT NULL UNIQUE) STRICT, WITHOUT ROWID",
     """CREATE TABLE notices(
         account_id BLOB NOT NULL, unit TEXT NOT NULL, amount INTEGER NOT NULL, PRIMARY KEY(account_id, unit))
         STRICT, WITHOUT ROWID""",
@@ -216,6 +219,15 @@ VERSION_2: Final = (
         name TEXT NOT NULL, version INTEGER NOT NULL, effective_ms INTEGER NOT NULL DEFAULT 0, content BLOB NOT NULL,
         PRIMARY KEY(name, version)) STRICT, WITHOUT ROWID""",
     "INSERT INTO document_archive(name, version, content) SELECT name, version, content FROM documents",
+    f"INSERT INTO meta(key, value) VALUES ('epoch_state', '{EpochState.OPEN}')",
+    f"""CREATE TRIGGER epoch_state_steps BEFORE UPDATE ON meta
+        WHEN OLD.key = 'epoch_state' AND OLD.value || '>' || NEW.value NOT IN ({_EPOCH_MOVES})
+        BEGIN SELECT RAISE(ABORT, 'an epoch cannot take this step'); END""",
+    """CREATE TRIGGER epoch_state_stays BEFORE DELETE ON meta WHEN OLD.key = 'epoch_state'
+        BEGIN SELECT RAISE(ABORT, 'where an epoch stands is never forgotten'); END""",
+    f"""CREATE TRIGGER entries_end BEFORE INSERT ON entries
+        WHEN (SELECT value FROM meta WHERE key = 'epoch_state') = '{EpochState.CLOSED}'
+        BEGIN SELECT RAISE(ABORT, 'nothing is written behind the last record of an epoch'); END""",
 )
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (VERSION_1, VERSION_2)
 
