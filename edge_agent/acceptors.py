@@ -1,10 +1,10 @@
-"""Coin acceptors while the hub may take no more money in (T_h): they are told to give it back, again if deaf."""
+"""Coin acceptors while the hub may take no more money in (T_h, X_h): they are told to give it back, again if deaf."""
 
 from typing import Final
 
 import msgspec
 
-from edge_agent import intake
+from edge_agent import coins, intake
 from edge_agent.draft import Draft
 from edge_agent.messages import Answered, Log, Send
 from payment_core.commands import Accept, make_command
@@ -59,6 +59,8 @@ class Acceptors:
         """Behind all inputs of a step: tell who is not as it should be. Nearly always there is nothing to look at."""
         site = draft.site
         seen = (site.frozen, site.risk.version, site.devices_version)
+        if not self._open:
+            self._seen = None  # coins that play now make room, and nothing else tells of it
         if seen != self._seen or any(isinstance(entry, CoinBooked | BroughtIn) for entry in draft.watched):
             self._seen = seen
             self._look(draft)
@@ -76,13 +78,20 @@ class Acceptors:
 
     def _look(self, draft: Draft) -> None:
         """Find out whether there is room for the smallest coin anywhere; a coin that falls all the same is booked."""
-        room = intake.room(draft)
-        smallest = min((amount for coins in draft.site.coins.values() for amount in coins.values()), default=0)
+        room = self._room(draft)
+        smallest = min((amount for its in draft.site.coins.values() for amount in its.values()), default=0)
         is_open = not draft.site.frozen and (room is None or room >= smallest)
         self._due = True
         if is_open != self._open:
             draft.effect(Log("intake.open" if is_open else "intake.closed", {"room": -1 if room is None else room}))
         self._open = is_open
+
+    @staticmethod
+    def _room(draft: Draft) -> int | None:
+        """Return what still fits: below T_h, and at the lanes within X_h, for coins there cannot be returned."""
+        at_lanes = coins.lying_unplayed(draft.store, draft.site.currency)
+        rooms = (intake.room(draft), draft.site.risk.caps.leasable(at_lanes))
+        return min((room for room in rooms if room is not None), default=None)
 
     def _tell(self, draft: Draft, device: str, boot_id: str) -> None:
         command_id = uuid_text(draft.new_id())

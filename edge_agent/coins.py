@@ -5,6 +5,7 @@ from typing import Final
 from edge_agent.draft import Draft, Spot
 from edge_agent.intake import Intake, bring_in
 from edge_agent.ledger.authorizations import Authorization
+from edge_agent.ledger.store import Store
 from edge_agent.messages import FromDevice, Show
 from edge_agent.plays import hold_and_command
 from edge_agent.quotes import Quote
@@ -73,6 +74,11 @@ def lying_at(draft: Draft, lane: Lane, unit: str) -> int:
     """Return what lies at a lane unplayed (coins, in the currency) or unclaimed (what was won there)."""
     rows = draft.store.rows(_LYING_AT[unit == draft.site.currency], (lane.id, unit))
     return int(rows[0][0]) if rows else 0
+
+
+def lying_unplayed(store: Store, unit: str) -> int:
+    """Return what lies at all lanes together and has not played."""
+    return int(store.rows("SELECT coalesce(sum(amount), 0) FROM coin_credit WHERE unit = ?", (unit,))[0][0])
 
 
 def may_claim(draft: Draft, account_id: bytes, unit: str, amount: int) -> bool:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from edge_agent import intake
+from edge_agent import coins, intake
 from edge_agent.draft import Draft, Spot
-from edge_agent.ledger import leases
+from edge_agent.ledger import authorizations, leases
 from payment_core.journal import (
     Actor,
     Captured,
@@ -13,17 +13,29 @@ from payment_core.journal import (
     LeaseReturned,
     LeaseTaken,
     Part,
+    Refunded,
     Tender,
 )
 
 
 def room(draft: Draft) -> int | None:
-    """Return how much more of the currency may lie here (X_h less what does), or None where there is no cap."""
-    cap = draft.site.risk.lease_cap
-    if cap is None:
+    """Return how much more of the currency may lie here (payment_core.policy.Caps); None where there is no cap."""
+    if draft.site.risk.lease_cap is None:
         return None
-    draft.site.most_outstanding = leases.outstanding(draft.store, draft.site.currency)
-    return max(cap - draft.site.most_outstanding, 0)
+    draft.site.most_outstanding = at_stake(draft)
+    return draft.site.risk.caps.leasable(draft.site.most_outstanding)
+
+
+def at_stake(draft: Draft) -> int:
+    """Return what of the currency lies here and would lie here again after the disk was restored.
+
+    Leases, coins at lanes, and what open plays hold of both. Sales on the floor (epoch 0) are in C_h already.
+    """
+    unit = draft.site.currency
+    draft.flush()
+    held = [authorizations.load(draft.store, row) for row in authorizations.open_ones(draft.store)]
+    in_plays = sum(part.amount for row in held for part in row.parts if part.unit == unit and part.lease_epoch != 0)
+    return leases.outstanding(draft.store, unit) + coins.lying_unplayed(draft.store, unit) + in_plays
 
 
 def keep_caps(draft: Draft) -> None:
@@ -31,8 +43,8 @@ def keep_caps(draft: Draft) -> None:
     for entry in draft.watched:
         if isinstance(entry, CoinBooked):
             intake.note_brought_in(draft, entry.header.seq, entry.amount)
-    cap, site = draft.site.risk.lease_cap, draft.site
-    if cap is None:
+    most, site = draft.site.risk.caps.leasable(), draft.site
+    if most is None:
         site.most_outstanding = None
         return
     raised = [raise_ for entry in draft.watched if (raise_ := _raised(entry, site.currency))]
@@ -40,32 +52,44 @@ def keep_caps(draft: Draft) -> None:
         return
     if site.most_outstanding is not None:
         site.most_outstanding += sum(amount for _account, amount in raised)
-    if site.most_outstanding is None or site.most_outstanding > cap:
-        site.most_outstanding = leases.outstanding(draft.store, site.currency)
-    accounts = list(dict.fromkeys(account for account, _amount in reversed(raised)))
-    for account in accounts:
-        excess = site.most_outstanding - cap
+    if site.most_outstanding is None or site.most_outstanding > most:
+        site.most_outstanding = at_stake(draft)
+    for account in dict.fromkeys(account for account, _amount in reversed(raised) if account is not None):
+        excess = site.most_outstanding - most
         if excess > 0:
             site.most_outstanding -= give_back(draft, account, "over_cap", most=excess)
+    _give_back_the_oldest(draft, most)
 
 
 def shed(draft: Draft) -> None:
     """Return what lies above an X_h that has just been set or lowered, from the accounts that were not here longest."""
-    cap, unit = draft.site.risk.lease_cap, draft.site.currency
-    if cap is None or draft.site.frozen:
+    most = draft.site.risk.caps.leasable()
+    if most is None or draft.site.frozen:
         return
-    draft.site.most_outstanding = leases.outstanding(draft.store, unit)
-    while (excess := draft.site.most_outstanding - cap) > 0:
-        sql = (
-            "SELECT account_id FROM leases WHERE unit = ? AND granted - committed + released + refunded > 0 "
-            "ORDER BY touched_ms LIMIT 1"
-        )
-        (row,) = draft.store.rows(sql, (unit,))
-        draft.site.most_outstanding -= give_back(draft, row[0], "over_cap", most=excess)
+    draft.site.most_outstanding = at_stake(draft)
+    _give_back_the_oldest(draft, most)
 
 
-def _raised(entry: Entry, unit: str) -> tuple[bytes, int] | None:
-    """Return whose lease an entry raised, and by how much of a unit."""
+def _give_back_the_oldest(draft: Draft, most: int) -> None:
+    """Return leases until no more than `most` is at stake; coins and open plays are nobody's to return."""
+    site = draft.site
+    sql = (
+        "SELECT account_id FROM leases WHERE unit = ? AND granted - committed + released + refunded > 0 "
+        "ORDER BY touched_ms LIMIT 1"
+    )
+    while site.most_outstanding is not None and (excess := site.most_outstanding - most) > 0:
+        rows = draft.store.rows(sql, (site.currency,))
+        if not rows:
+            return
+        site.most_outstanding -= give_back(draft, rows[0][0], "over_cap", most=excess)
+
+
+def _raised(entry: Entry, unit: str) -> tuple[bytes | None, int] | None:
+    """Return whose lease an entry raised (None: coins, which are nobody's), and by how much of a unit."""
+    if isinstance(entry, CoinBooked):
+        return None, entry.amount
+    if isinstance(entry, Refunded) and entry.account_id is None:
+        return None, sum(part.amount for part in entry.parts if part.unit == unit)
     account_id: bytes | None = getattr(entry, "account_id", None)
     if isinstance(entry, LeaseTaken):
         amount = entry.added if entry.unit == unit else 0

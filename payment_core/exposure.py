@@ -1,7 +1,8 @@
 """The bound: the most a venue can lose while its hubs decide alone, from its live configuration, in four terms per hub.
 
-floors C_h (sold without a lease since the last receipt), leases X_h (what a stolen or rolled-back hub can spend again),
-value brought in T_h (guests' money a dead hub has not reported), doubts D_h (voided for the guest by policy, per day).
+floors C_h (sold without a lease since the last receipt), X_h (what a stolen or rolled-back hub can spend again: leases
+and coins, and floors and doubts once more, for their counters came back with the disk), value brought in T_h (guests'
+money a dead hub has not reported), doubts D_h (voided for the guest by policy, per day).
 Honest hubs on leases lose nothing; honest floors and doubts lose at most the sum of C_h + D_h; k rollbacks of a hub at
 most k times X_h. docs/money.md derives them, and the simulator's adversary climbs to them and never past.
 """
@@ -64,7 +65,7 @@ from payment_core.office_entries import (
     TopUpReversed,
     VenuesCleared,
 )
-from payment_core.policy import RiskDocument
+from payment_core.policy import Caps, RiskDocument
 
 
 class Term(StrEnum):
@@ -160,7 +161,19 @@ class Exposure(msgspec.Struct, frozen=True):
 
 def hub_terms(hub: str, risk: RiskDocument) -> HubTerms:
     """Return a hub's terms from the risk document it has in force."""
-    return HubTerms(hub, risk.floor_per_hub, risk.lease_cap, risk.top_up_cap, risk.doubt_cap_per_day)
+    return terms_of(hub, [risk.caps])
+
+
+def terms_of(hub: str, versions: Sequence[Caps]) -> HubTerms:
+    """Return a hub's terms where any of these may be in force: of each term the highest; none: no cap is known."""
+    versions = versions or [Caps()]
+    return HubTerms(
+        hub,
+        max(caps.floor_per_hub for caps in versions),
+        _highest(caps.per_rollback for caps in versions),
+        _highest(caps.top_up_cap for caps in versions),
+        max(caps.doubt_cap_per_day for caps in versions),
+    )
 
 
 def exposure(unit: str, hubs: Sequence[HubTerms], *, rollbacks: int = 1, days: int = 1) -> Exposure:
@@ -177,6 +190,16 @@ def exposure(unit: str, hubs: Sequence[HubTerms], *, rollbacks: int = 1, days: i
         doubt_bound=doubt,
         hubs=tuple(hubs),
     )
+
+
+def _highest(terms: Iterable[int | None]) -> int | None:
+    """Return the highest, or None where one of them is unbounded."""
+    most = 0
+    for term in terms:
+        if term is None:
+            return None
+        most = max(most, term)
+    return most
 
 
 def _sum(terms: Iterable[int | None]) -> int | None:

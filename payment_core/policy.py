@@ -1,6 +1,6 @@
 """What the office decides for a hub, as data: lanes, limits, and what happens where nobody can know."""
 
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 import msgspec
 
@@ -106,6 +106,40 @@ class Velocity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     amount: int
 
 
+class Caps(msgspec.Struct, frozen=True):
+    """The caps of a risk document that make up the bound; its other fields may be another release's.
+
+    A disk that is restored brings back everything that was counted on it: leases, coins that have not played, and the
+    counters of floors and of doubts. So what X_h bounds is all of that together, and leases get what is left of it.
+    """
+
+    floor_per_hub: int = 0
+    lease_cap: int | None = None
+    top_up_cap: int | None = None
+    doubt_cap_per_day: int = 0
+
+    def at_most(self, venue_cap: int) -> Self:
+        """Return them under the venue's own cap for one hub: the lower of the two X_h counts."""
+        lease_cap = venue_cap if self.lease_cap is None else min(self.lease_cap, venue_cap)
+        return msgspec.structs.replace(self, lease_cap=lease_cap)
+
+    def leasable(self, taken: int = 0) -> int | None:
+        """Return how much more may lie at a hub: X_h less C_h and D_h and what is `taken`; None: there is no cap.
+
+        `taken`: leases, holds out of them and coins at lanes, in minor units.
+        """
+        if self.lease_cap is None:
+            return None
+        return max(self.lease_cap - self.floor_per_hub - self.doubt_cap_per_day - taken, 0)
+
+    @property
+    def per_rollback(self) -> int | None:
+        """What one rollback or theft of the hub can cost: X_h, and never less than floors and doubts alone."""
+        if self.lease_cap is None:
+            return None
+        return max(self.lease_cap, self.floor_per_hub + self.doubt_cap_per_day)
+
+
 _NO_LIMITS: Final = {class_: ClassLimit(class_) for class_ in CLASSES}
 
 
@@ -119,7 +153,8 @@ class RiskDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `peer_ms` of it for the neighbours alone.
 
     The bound: `lease_cap` X_h, `top_up_cap` T_h, `doubt_cap_per_day` D_h beside `floor_per_hub` C_h, all in minor units
-    of the venue's currency; None: no cap, and the bound says so. `doubt_after_ms`: when policy decides a doubt that no
+    of the venue's currency; None: no cap, and the bound says so. X_h is the whole: leases get what C_h and D_h leave of
+    it (`Caps.leasable`). `doubt_after_ms`: when policy decides a doubt that no
     read-back has settled. `idle_return_ms`: leases nobody used for so long go back; at `closing_minute` all do.
     `list_age_…`: an older list than that and `stale_list` counts: halved caps, or `stop`, which is no floor at all
     either; leases stay good. `velocities`: further windows beside `velocity`.
@@ -160,6 +195,11 @@ class RiskDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     minor_opening_minute: int = 6 * 60
     opening: tuple[Hours, ...] = ()
     curfews: tuple[Curfew, ...] = ()
+
+    @property
+    def caps(self) -> Caps:
+        """What of it makes up the bound."""
+        return Caps(self.floor_per_hub, self.lease_cap, self.top_up_cap, self.doubt_cap_per_day)
 
     @property
     def windows(self) -> tuple[Velocity, ...]:

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payment_core.exposure import TERMS, Exposure, HubTerms, Term, exposure, hub_terms
+from payment_core.exposure import TERMS, Exposure, HubTerms, Term, exposure, hub_terms, terms_of
 from payment_core.journal import VERSIONS, Cause, Held, Voided
-from payment_core.policy import RiskDocument
+from payment_core.policy import Caps, RiskDocument
 
 caps = st.integers(0, 10**9)
 hubs = st.lists(st.builds(HubTerms, st.just("hall"), caps, caps, caps, caps), max_size=20)
@@ -23,6 +23,23 @@ def test_two_hubs_add_up():
 def test_a_hub_without_a_cap_makes_the_term_unbounded_and_no_other():
     found = exposure("CNY", [hub_terms("hall", RiskDocument(1, top_up_cap=5)), hub_terms("ktv", RiskDocument(1))])
     assert (found.honest, found.floor_bound, found.rollback_bound, found.topup_bound) == (0, 0, None, None)
+
+
+def test_x_h_is_the_whole_and_never_less_than_floors_and_doubts():
+    caps = Caps(floor_per_hub=300, lease_cap=1_000, doubt_cap_per_day=200)
+    assert (caps.leasable(), caps.leasable(400), caps.leasable(600), caps.per_rollback) == (500, 100, 0, 1_000)
+    tight = Caps(floor_per_hub=900, lease_cap=1_000, doubt_cap_per_day=200)
+    assert (tight.leasable(), tight.per_rollback) == (0, 1_100)
+    assert (Caps(floor_per_hub=900).leasable(5), Caps().per_rollback) == (None, None)
+    assert (caps.at_most(700).lease_cap, caps.at_most(2_000).lease_cap, Caps().at_most(5).lease_cap) == (700, 1_000, 5)
+
+
+def test_of_several_documents_the_highest_of_each_term_counts():
+    first = Caps(floor_per_hub=300, lease_cap=1_000, top_up_cap=50, doubt_cap_per_day=200)
+    second = Caps(floor_per_hub=100, lease_cap=2_000, top_up_cap=40, doubt_cap_per_day=400)
+    assert terms_of("hall", [first, second]) == HubTerms("hall", 300, 2_000, 50, 400)
+    assert terms_of("hall", [first, Caps(lease_cap=5)]) == HubTerms("hall", 300, 1_000, None, 200)
+    assert terms_of("hall", []) == HubTerms("hall", 0, None, None, 0)
 
 
 @given(hubs, st.integers(0, 9), st.integers(1, 30))
