@@ -114,3 +114,10 @@ def _window(windows: tuple[Window, ...], tapped: Tapped, window_ms: int) -> Wind
         if window.window_ms == window_ms and window.holds(tapped.now_ms):
             return Window(window_ms, window.start_ms, window.count + 1, window.amount + tapped.cost)
     return Window(window_ms, tapped.now_ms, 1, tapped.cost)
+
+
+def renamed(usage: Usage, old_id: bytes, new_id: bytes) -> Usage:
+    """Return a use in which what one card spent was spent by the card that replaces it."""
+    names = {old_id[:CARD_BYTES]: new_id[:CARD_BYTES]}
+    cards = tuple(CardDay(names.get(one.card, one.card), one.day, one.amount) for one in usage.cards)
+    return Usage(cards, usage.windows)
