@@ -141,4 +141,4 @@ def late_rows(draft: Draft) -> tuple[LateRow, ...]:
 
 def balance(draft: Draft, account_id: bytes) -> dict[str, int]:
     """Return what an account may spend here, by unit."""
-    return leases.allowances(leases.of_account(draft.store, account_id), now_ms=draft.known_ms)
+    return leases.balance(draft.store, account_id, now_ms=draft.known_ms)

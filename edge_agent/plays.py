@@ -272,8 +272,8 @@ def show_end(draft: Draft, row: Authorization, state: str) -> None:
         return
     view = view_of(draft, lane, state, Money(row.amount, draft.site.currency))
     if row.account_id is not None:
-        rows = leases.of_account(draft.store, row.account_id)
-        left = leases.allowances(rows, now_ms=draft.known_ms).get(draft.site.currency, 0)
+        mine = leases.live(draft.store, row.account_id)
+        left = leases.allowances(draft.store, row.account_id, mine, now_ms=draft.known_ms).get(draft.site.currency, 0)
         put_back = row.amount if state == "voided" else 0
         view = msgspec.structs.replace(view, balance_after=left, put_back=put_back)
     draft.effect(Show(lane.id, view))

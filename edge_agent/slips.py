@@ -165,7 +165,7 @@ def _hold(draft: Draft, slip: Slip, lane: Lane, quote: Quote) -> None:
     """Hold the play's price out of the slip's own lease. Its event is the journal entry itself, as a coin's is."""
     price, now = quote.price, draft.now
     part = Part(slip.unit, price.in_unit(slip.unit), draft.site.epoch, slip.lot_id)
-    row = next(row for row in leases.of_account(draft.store, slip.account) if row.lease.lot == slip.lot_id)
+    row = next(row for row in leases.live(draft.store, slip.account) if row.lease.lot == slip.lot_id)
     leases.commit_part(draft.store, row, part.amount, now_ms=now.wall_ms)
     spot = Spot(Actor.GUEST, Tender.PAYMENT_ORDER, lane, draft.new_id(), price.tax_code or None, stamp=quote.stamp)
     header = draft.header(spot)

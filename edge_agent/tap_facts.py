@@ -1,6 +1,7 @@
 """What a tap's decision looks at, read from the ledger as it stands in this very step."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -38,7 +39,10 @@ class Tap(msgspec.Struct, frozen=True):
 
 
 class Case(msgspec.Struct, frozen=True):
-    """A tap with all that is known about it. `elsewhere`: its account's use that no lease row counts."""
+    """A tap with all that is known about it. `leases`: those something is left of.
+
+    `elsewhere`: its account's use that no lease row counts.
+    """
 
     tap: Tap
     facts: Facts
@@ -65,12 +69,12 @@ def look_up(draft: Draft, tap: Tap) -> Case:
     """Read everything that counts for a tap now."""
     site, now, row, lane = draft.site, draft.now, tap.row, tap.lane
     risk, known_ms = site.risk, draft.known_ms
-    rows = leases.of_account(draft.store, row.account_id) if row else []
+    rows = leases.live(draft.store, row.account_id) if row else []
     quote = None
     if lane is not None:
         tier, group = (row.tier, row.group) if row else ("", "")
         quote = site.quote_to_pay(lane, now.local, boottime_ms=now.boottime_ms, tier=tier, group=group)
-    allowances = leases.allowances(rows, now_ms=known_ms)
+    allowances = leases.allowances(draft.store, row.account_id, rows, now_ms=known_ms) if row else {}
     use = _use_of(draft, tap, rows, floor=not allowances)
     right = None
     if row is not None and row.rights and lane is not None:
@@ -108,6 +112,16 @@ def look_up(draft: Draft, tap: Tap) -> Case:
     return Case(tap, facts, quote, rows, use.elsewhere)
 
 
+_read_usage: Final = lru_cache(maxsize=4_096)(usage.read_usage)
+"""What was spent long ago says the same at every tap."""
+
+
+def _used_on_leases(draft: Draft, account_id: bytes, rows: Sequence[LeaseRow]) -> list[Usage]:
+    """Read the use of live leases, and of those spent already."""
+    counted = [one.used for one in rows if one.used]
+    return [_read_usage(used) for used in (*counted, *leases.spent_uses(draft.store, account_id))]
+
+
 def _use_of(draft: Draft, tap: Tap, rows: Sequence[LeaseRow], *, floor: bool) -> _Use:
     """Read the use that a cap asks for. floor: no lease covers the tap, so the floor's counters are asked too."""
     risk, store, row = draft.site.risk, draft.store, tap.row
@@ -116,7 +130,7 @@ def _use_of(draft: Draft, tap: Tap, rows: Sequence[LeaseRow], *, floor: bool) ->
     if row is None or not (counts or on_floor or hub_caps):
         return _NOBODY_ASKS
     elsewhere = usage.read_usage(uses.used_elsewhere(store, row.account_id)) if counts else NO_USE
-    places = [*(usage.read_usage(one.used) for one in rows if one.used), elsewhere] if counts else []
+    places = [*_used_on_leases(draft, row.account_id, rows), elsewhere] if counts else []
     day = draft.now.business_date if draft.known_ms is not None else None
     return _Use(
         elsewhere,

@@ -255,4 +255,4 @@ class Till:
 
     def balance(self, account_id: bytes) -> dict[str, int]:
         """Return what an account may spend here, by unit; read from the ledger each time."""
-        return leases.allowances(leases.of_account(self._store, account_id), now_ms=None)
+        return leases.balance(self._store, account_id, now_ms=None)

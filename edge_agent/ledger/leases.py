@@ -10,10 +10,19 @@ from payment_core.journal import Lot, LotKind, Part
 from payment_core.lease import Lease
 from payment_core.lots import LotShare, is_expired
 
-_SELECT: Final = (
+_ROWS: Final = (
     "SELECT unit, epoch, granted, committed, released, refunded, lot, kind, opened_ms, expires_ms, closed, gone, "
-    "touched_ms, used FROM leases WHERE account_id = ? ORDER BY unit, epoch, lot"
+    "touched_ms, used FROM leases WHERE account_id = ?"
 )
+_ORDER: Final = "ORDER BY unit, epoch, lot"
+_LEFT: Final = "granted - committed + released + refunded"
+_ALL: Final = f"{_ROWS} {_ORDER}"
+_LIVE: Final = f"{_ROWS} AND {_LEFT} > 0 {_ORDER}"
+_SPENT_UNITS: Final = (
+    f"SELECT DISTINCT unit FROM leases WHERE account_id = ? AND {_LEFT} = 0 AND gone = 0 "
+    "AND (expires_ms IS NULL OR ? IS NULL OR expires_ms > ?)"
+)
+_SPENT_USES: Final = f"SELECT used FROM leases WHERE account_id = ? AND {_LEFT} = 0 AND used <> x''"
 _AT: Final = "WHERE account_id = ? AND unit = ? AND epoch = ? AND lot = ?"
 
 
@@ -45,27 +54,54 @@ class LeaseRow(msgspec.Struct, frozen=True):
 
 
 def of_account(store: Store, account_id: bytes) -> list[LeaseRow]:
-    """Return all leases of an account at this hub."""
+    """Return all leases of an account at this hub, also those spent long ago: for acts of staff, not for a tap."""
+    return _leases(store, _ALL, account_id)
+
+
+def live(store: Store, account_id: bytes) -> list[LeaseRow]:
+    """Return the leases of an account that something is left of, however many were spent before."""
+    return _leases(store, _LIVE, account_id)
+
+
+def _leases(store: Store, sql: str, account_id: bytes) -> list[LeaseRow]:
     return [
         LeaseRow(
             Lease(account_id, row[0], row[1], row[2], row[3], row[4], row[5], row[6]), LotKind(row[7]), row[8], row[9],
             bool(row[10]), *row[11:],
         )
-        for row in store.rows(_SELECT, (account_id,))
+        for row in store.rows(sql, (account_id,))
     ]  # fmt: skip
 
 
-def allowances(rows: Iterable[LeaseRow], *, now_ms: int | None) -> dict[str, int]:
-    """Return what the leases still allow, by unit; a lot that ran out allows nothing. now_ms None: no known time.
+def spent_uses(store: Store, account_id: bytes) -> list[bytes]:
+    """Return the use (payment_core.usage) counted on leases that nothing is left of; beside that of `live` ones."""
+    return [used for (used,) in store.rows(_SPENT_USES, (account_id,))]
 
-    A lease that went back, or on to a neighbour, is none any more: its unit is not named, unlike one spent here.
+
+def allowances(store: Store, account_id: bytes, rows: Iterable[LeaseRow], *, now_ms: int | None) -> dict[str, int]:
+    """Return what the `live` leases still allow, by unit; a lot that ran out allows nothing. now_ms None: time unknown.
+
+    Where they allow nothing, units of leases that were spent here are named with 0. A lease that went back, or on to a
+    neighbour, is none any more, and its unit is not named.
     """
+    return _sums(rows, now_ms) or _spent_here(store, account_id, now_ms)
+
+
+def balance(store: Store, account_id: bytes, *, now_ms: int | None) -> dict[str, int]:
+    """Return what an account may spend here, by unit, those it has spent here with 0."""
+    return _spent_here(store, account_id, now_ms) | _sums(live(store, account_id), now_ms)
+
+
+def _sums(rows: Iterable[LeaseRow], now_ms: int | None) -> dict[str, int]:
     sums: dict[str, int] = {}
     for row in rows:
-        allowance = row.lease.allowance
-        if (allowance or not row.gone) and not is_expired(row.expires_ms, now_ms=now_ms):
-            sums[row.lease.unit] = sums.get(row.lease.unit, 0) + allowance
+        if not is_expired(row.expires_ms, now_ms=now_ms):
+            sums[row.lease.unit] = sums.get(row.lease.unit, 0) + row.lease.allowance
     return sums
+
+
+def _spent_here(store: Store, account_id: bytes, now_ms: int | None) -> dict[str, int]:
+    return {unit: 0 for (unit,) in store.rows(_SPENT_UNITS, (account_id, now_ms, now_ms))}
 
 
 class LeasePlace(msgspec.Struct, frozen=True):
