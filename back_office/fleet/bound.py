@@ -1,11 +1,15 @@
-"""The bound of a venue as it is configured now: from the newest risk document of each hub and the venue's lease cap."""
+"""The bound of a venue as its hubs keep it: of each hub, over all risk documents it was ever sent.
+
+A disk that is restored brings back an older document with it, and a hub that is not heard may have any. The cap that
+counts for leases stands in the documents (`documents.keep_document`); a hub that was sent none keeps none.
+"""
 
 import msgspec
 
 from back_office.store import papers, places
 from back_office.store.engine import Transaction
-from payment_core.exposure import Exposure, HubTerms, exposure, hub_terms
-from payment_core.policy import RiskDocument
+from payment_core.exposure import Exposure, exposure, terms_of
+from payment_core.policy import Caps
 
 
 class _Priced(msgspec.Struct, frozen=True):
@@ -14,19 +18,12 @@ class _Priced(msgspec.Struct, frozen=True):
 
 def bound_of(tx: Transaction, tenant_id: bytes, venue_id: bytes, *, rollbacks: int = 1, days: int = 1) -> Exposure:
     """Return what a venue can lose while its hubs decide alone; the unit is empty before the first price list."""
-    venue = next(venue for venue in places.venues(tx, tenant_id) if venue.venue_id == venue_id)
     unit, hubs = "", []
     for hub in places.hubs(tx, tenant_id):
         if hub.venue_id != venue_id or hub.closed_ms is not None:
             continue
-        held = {document.name: document.body for document in papers.documents(tx, tenant_id, hub.hub_id)}
-        terms = hub_terms(hub.name, msgspec.json.decode(held.get("risk", b'{"version":0}'), type=RiskDocument))
-        unit = unit or msgspec.json.decode(held.get("prices", b"{}"), type=_Priced).unit
-        hubs.append(_capped(terms, venue.hub_lease_cap))
+        prices = papers.newest(tx, tenant_id, hub.hub_id, "prices")
+        risks = papers.versions(tx, tenant_id, hub.hub_id, "risk")
+        hubs.append(terms_of(hub.name, [msgspec.json.decode(risk.body, type=Caps) for risk in risks]))
+        unit = unit or msgspec.json.decode(prices.body if prices else b"{}", type=_Priced).unit
     return exposure(unit, hubs, rollbacks=rollbacks, days=days)
-
-
-def _capped(terms: HubTerms, venue_cap: int) -> HubTerms:
-    """The office leases no more than the venue's cap; a hub's own may be lower."""
-    lease = venue_cap if terms.lease is None else min(terms.lease, venue_cap)
-    return msgspec.structs.replace(terms, lease=lease)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from back_office.store import papers
+from back_office.store import papers, places
 from back_office.store.engine import Transaction
 from back_office.store.papers import Document
 from device_profiles.loading import SettingsError, convert_strictly, read_table
@@ -56,7 +56,12 @@ def keep_document(
     *,
     now_ms: int,
 ) -> Document:
-    """Keep a document under the next version, which its content says too; the same content changes nothing."""
+    """Keep a document under the next version, which its content says too; the same content changes nothing.
+
+    A risk document says the X_h that counts, the lower of its own and the venue's: so the hub keeps what we show.
+    """
+    if isinstance(content, RiskDocument):
+        content = msgspec.structs.replace(content, lease_cap=_lease_cap(tx, tenant_id, hub_id, content))
     newest = next((held for held in papers.documents(tx, tenant_id, hub_id) if held.name == name), None)
     if newest is not None and _body(content, newest.version) == newest.body:
         return newest
@@ -64,6 +69,12 @@ def keep_document(
     document = Document(hub_id, name, version, _body(content, version), now_ms)
     papers.add_document(tx, tenant_id, document)
     return document
+
+
+def _lease_cap(tx: Transaction, tenant_id: bytes, hub_id: bytes, risk: RiskDocument) -> int | None:
+    hub = places.hub(tx, tenant_id, hub_id)
+    venue = next((venue for venue in places.venues(tx, tenant_id) if hub and venue.venue_id == hub.venue_id), None)
+    return risk.caps.at_most(venue.hub_lease_cap).lease_cap if venue else risk.lease_cap
 
 
 def _body(content: Any, version: int) -> bytes:  # noqa: ANN401 - one of KINDS

@@ -36,6 +36,7 @@ from payment_core.journal import (
     encode_entry,
 )
 from payment_core.lots import LotOrder, spend_order
+from payment_core.policy import Caps
 
 OFFICE_STREAM = 0
 OFFICE_EPOCH = 1
@@ -65,10 +66,9 @@ class TopUpRefused(msgspec.Struct, frozen=True):
     why: str
 
 
-class _Risk(msgspec.Struct, frozen=True):
+class _Risk(Caps, frozen=True):
     """What a hub's risk document says of its leases; its other fields may be another release's."""
 
-    lease_cap: int | None = None
     lot_order: LotOrder = "gift_first"
 
 
@@ -214,9 +214,9 @@ class Desk:
         """Return the grants of one unit, in the order in which its lots are spent, up to the hub's cap."""
         document = papers.newest(self.tx, self.tenant_id, hub.hub_id, "risk")
         risk = _Risk() if document is None else msgspec.json.decode(document.body, type=_Risk)
-        cap = self.venue.hub_lease_cap if risk.lease_cap is None else risk.lease_cap
         unit = next(iter(held)).unit
-        room = cap - grants.outstanding(self.tx, self.tenant_id, hub.hub_id, unit=unit)
+        taken = grants.outstanding(self.tx, self.tenant_id, hub.hub_id, unit=unit)
+        room = risk.at_most(self.venue.hub_lease_cap).leasable(taken) or 0
         granted = grants.live_leases(self.tx, self.tenant_id, [account_id], [key.lot for key in held])
         makes: list[Callable[[Header], Entry]] = []
         shares = [row.share(key.lot) for key, row in held.items()]

@@ -1,0 +1,61 @@
+"""The bound an office shows is the one its desk and its hubs keep."""
+
+import msgspec
+
+from back_office.fleet.bound import bound_of
+from back_office.fleet.documents import keep_document
+from back_office.store import papers
+from back_office.store.papers import Document
+from payment_core.policy import RiskDocument
+from tests.back_office.world import HUB, OTHER_HUB, TENANT, VENUE
+
+
+def send(office, hub_id=HUB, **risk):
+    with office.store.writing() as tx:
+        kept = keep_document(tx, TENANT, hub_id, "risk", RiskDocument(0, **risk), now_ms=1)
+    return msgspec.json.decode(kept.body, type=RiskDocument)
+
+
+def shown(office):
+    with office.store.reading() as tx:
+        return bound_of(tx, TENANT, VENUE)
+
+
+def test_the_lower_cap_stands_in_the_document_that_the_hub_gets(office):
+    assert send(office, lease_cap=700).lease_cap == 700
+    assert send(office, lease_cap=office.cap() + 1).lease_cap == office.cap()
+    assert send(office).lease_cap == office.cap()
+
+
+def test_a_hub_that_was_sent_no_cap_is_shown_as_unbounded(office):
+    assert shown(office).rollback_bound is None
+    send(office, lease_cap=700)
+    assert shown(office).rollback_bound == 700
+    office.enroll(OTHER_HUB, "foyer")
+    assert shown(office).rollback_bound is None
+    assert [hub.lease for hub in shown(office).hubs] == [None, 700]
+
+
+def test_of_all_documents_that_a_hub_was_sent_the_highest_of_each_term_counts(office):
+    send(office, lease_cap=900, floor_per_hub=10, doubt_cap_per_day=40)
+    send(office, lease_cap=700, floor_per_hub=20, top_up_cap=5)
+    send(office, lease_cap=800, floor_per_hub=15, top_up_cap=7)
+    found = shown(office)
+    assert (found.rollback_bound, found.floor_bound, found.doubt_bound, found.topup_bound) == (900, 20, 40, None)
+
+
+def test_the_desk_leases_what_floors_and_doubts_leave_of_the_cap(office):
+    send(office, lease_cap=1_000, floor_per_hub=300, doubt_cap_per_day=200)
+    office.top_up(5_000)
+    assert office.lease() == 500
+    assert office.lease() == 500
+    send(office, lease_cap=400, floor_per_hub=300, doubt_cap_per_day=200)
+    assert office.lease() == 500
+
+
+def test_the_desk_keeps_the_venues_cap_whatever_a_document_says(office):
+    with office.store.writing() as tx:
+        body = msgspec.json.encode(RiskDocument(1, lease_cap=10**12))
+        papers.add_document(tx, TENANT, Document(HUB, "risk", 1, body, 1))
+    office.top_up(office.cap() + 5)
+    assert office.lease() == office.cap()
