@@ -4,6 +4,7 @@ from typing import assert_never
 
 import msgspec
 
+from edge_agent import intake
 from edge_agent.acts import Moved, Refused
 from edge_agent.blocks import NOBODY, block, known_row, tell_card
 from edge_agent.draft import Draft, Spot
@@ -42,6 +43,9 @@ def _sell(draft: Draft, act: SellCard, staff: str) -> Moved | Refused:
         return Refused("known_card")
     if act.class_ != "C" or not unit or not is_short_id(act.place):
         return Refused("malformed")
+    room = intake.room(draft)
+    if act.deposit and room is not None and act.deposit > room:
+        return Refused("intake_limit")
     account_id = draft.new_id()
     header = draft.header(_spot(Tender.CASH))
     draft.journal(
@@ -50,6 +54,7 @@ def _sell(draft: Draft, act: SellCard, staff: str) -> Moved | Refused:
     tell_card(draft, ListRow(credential_id, account_id, act.class_, "active", 0), seq=header.seq)
     if act.deposit:
         boxes.add(draft.store, Box(act.place, "drawer", unit, act.deposit))
+        intake.note_brought_in(draft, header.seq, act.deposit)
     return Moved(act.deposit, unit)
 
 

@@ -205,14 +205,24 @@ def test_coins_at_a_lane_become_an_accounts_only_where_the_venue_allows_it(hall)
 
 def test_a_card_is_sold_with_its_deposit_and_topped_up(hall):
     new = card_text("card-new")
-    assert hall.act(SellCard(new, DRAWER, 1_500)).amount == 1_500
+    assert hall.act(SellCard(new, DRAWER, 600)).amount == 600
     assert hall.act(SellCard(new, DRAWER)).reason == "known_card"
     sold = next(entry for entry in entries(hall.store) if isinstance(entry, CardSold))
-    assert (sold.deposit, balance_of(hall.store, Kind.CARD_DEPOSIT)) == (1_500, 1_500)
+    assert (sold.deposit, balance_of(hall.store, Kind.CARD_DEPOSIT)) == (600, 600)
     assert hall.act(top_up(400, "card-new")).outcome == "done"
     assert the_view(hall.wait(1_000, hall.tap("card-new"))).state == "held"
     assert hall.till.balance(sold.account_id) == {"CNY": 200}
     assert faults_of(hall.store) == []
+
+
+def test_a_deposit_is_money_taken_in_and_waits_for_a_receipt_too(hall):
+    assert hall.act(top_up(900)).outcome == "done"
+    assert hall.act(SellCard(card_text("card-8"), DRAWER, 200)).reason == "intake_limit"
+    assert hall.act(SellCard(card_text("card-9"), DRAWER)).outcome == "done", "without a deposit nothing comes in"
+    receipt(hall)
+    assert hall.act(SellCard(card_text("card-8"), DRAWER, 200)).outcome == "done"
+    assert hall.act(top_up(900)).reason == "intake_limit"
+    assert hall.store.rows("SELECT sum(amount) FROM brought_in") == [(200,)]
 
 
 def test_a_lost_cards_money_and_history_go_on_under_a_new_one(hall):
