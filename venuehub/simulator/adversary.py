@@ -84,6 +84,11 @@ def put_back_disks(venue: "Venue") -> None:
     venue.fill_purses(LEASE_CAP)
     _cut_off(venue, lan=True)
     _wait(venue, _SETTLE_MS)
+    for number, hub in enumerate(venue.hubs):  # what the office did not lease, the thief brings along in cash
+        account, room = venue.guests_of(number)[0], min(hub.room(), TOP_UP_CAP)
+        if room > 0:
+            hub.counter.top_up(venue.credential(account), room, account=account, again_ms=None)
+    _wait(venue, _SETTLE_MS)
     for hub, bridge in zip(venue.hubs, venue.bridges, strict=True):
         hub.disk.images.clear()
         hub.disk.keep_image()

@@ -20,7 +20,7 @@ _LANES: Final = lanes()
 _STRANGE_COIN: Final = 9
 _ENDS: Final = (State.CAPTURED, State.REFUNDED, State.VOIDED, State.EXPIRED, State.DECLINED)
 _LOSES: Final = 12
-_COPIED: Final = 40
+_COPIED: Final = 400
 
 
 class Wish(Protocol):

@@ -30,6 +30,8 @@ from venuehub.simulator.world import World
 
 STEPS: Final = 120
 HEAL_MS: Final = 62_000
+ATTACK_AT: Final = 500
+"""Behind so many steps the adversary comes: the venue is in use, and nobody's card is blocked yet."""
 HEARD_MS: Final = 20_000
 _MOST_ACTIONS: Final = 60_000
 _MOST_PER_STEP: Final = 80
@@ -86,6 +88,13 @@ def actions_of(seed: int, orders: Orders) -> list[Action]:
     return draw_actions(seed, steps=orders.steps, plan=orders.plan, faults=faults)
 
 
+def perform(venue: Venue, actions: Sequence[Action]) -> None:
+    """Carry out some actions, one after the other."""
+    for action in actions:
+        carry_out(venue, action)
+        venue.world.run(until_ms=venue.world.now_ms + action.pause_ms)
+
+
 def calm(venue: Venue) -> None:
     """Let everything come to rest before the adversary begins."""
     venue.heal()
@@ -104,14 +113,16 @@ def run_actions(seed: int, orders: Orders, actions: Sequence[Action], *, keep_tr
         venue = Venue(world, stage, folder, build)
         try:
             venue.open()
-            for action in actions:
-                carry_out(venue, action)
-                world.run(until_ms=world.now_ms + action.pause_ms)
             attack = attack_of(seed) if orders.adversary else None
+            before = len(actions) if attack is None else min(len(actions), ATTACK_AT)
+            perform(venue, actions[:before])
             if attack is not None:
                 calm(venue)
                 attack(venue)
             brought = unreported(venue)
+            if attack is not None:
+                calm(venue)
+            perform(venue, actions[before:])
             for wait_ms in (HEAL_MS, HEARD_MS):  # a hub whose clock was a minute ahead is heard a minute later
                 venue.heal()
                 world.run(until_ms=world.now_ms + wait_ms)
