@@ -14,6 +14,7 @@ GiftRule = Literal["pro_rata", "forfeit", "keep"]
 """What happens to a gift when (a part of) the payment it came with is paid back.
 
 pro_rata: the same share of the gift goes, rounded in the guest's favour. forfeit: all of it goes. keep: nothing goes.
+What should go and was spent is kept of the paid money.
 """
 
 NEVER = 2**63 - 1
@@ -74,18 +75,31 @@ def _minus(part: Part, refunded: Sequence[Part]) -> Part:
     return msgspec.structs.replace(part, amount=part.amount - gone)
 
 
-def forfeited(rule: GiftRule, *, paid_back: int, paid: int, gift: int, gift_left: int) -> int:
-    """Return how much of a gift goes back to the house when `paid_back` of a payment of `paid` is paid back.
+class GiftGone(msgspec.Struct, frozen=True):
+    """What a gift costs whose payment goes back: `left` of what is left of it, and `spent` out of the paid money."""
 
-    `gift`: what was given with the payment; `gift_left`: what of it is not spent. Never more than is left.
+    left: int
+    spent: int
+
+
+def forfeited(
+    rule: GiftRule, *, before: int, paid_back: int, paid: int, gift: int, left: int, spent: int
+) -> GiftGone:  # fmt: skip
+    """Return what of a gift goes when `paid_back` of a payment of `paid` goes back, after `before` of it went.
+
+    `gift`: what was given with the payment; `left` of it is unspent. What is missing because it was `spent` comes out
+    of the paid money, minor unit for minor unit; what ran out is nobody's debt.
     """
+    due = 0
     match rule:
         case "keep":
-            return 0
+            pass
         case "forfeit":
-            return gift_left
+            due = gift
         case "pro_rata":
-            return min(gift_left, gift * paid_back // paid) if paid else 0
+            due = gift * (before + paid_back) // paid - gift * before // paid if paid else 0
+    took = min(left, due)
+    return GiftGone(took, min(due - took, spent))
 
 
 def tax_back(

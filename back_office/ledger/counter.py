@@ -4,13 +4,13 @@ Each is done once per id: the same again is answered, another content under the 
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from back_office.ledger.desk import Desk
-from back_office.ledger.terms import TopUpTerms
+from back_office.ledger.going_back import Paid, lots_of, note_way_back, parts_of, plan, went_back
 from back_office.store import acts, books, grants, lots, papers
 from back_office.store.acts import Act
 from back_office.store.lots import LotKey, LotRow
@@ -30,7 +30,6 @@ from payment_core.journal import (
     Tender,
     TopUpReversed,
 )
-from payment_core.lots import forfeited, spend_order
 
 Make = Callable[[Header], Entry]
 SignatureCheck = Callable[[bytes, bytes, bytes], bool]
@@ -40,12 +39,16 @@ SIGNERS: Final = 2
 
 
 class Done(msgspec.Struct, frozen=True):
-    """The act is booked. `again`: it had been before, and nothing moved now. `amount`, `owed`: minor units."""
+    """The act is booked. `again`: it had been before, and nothing moved now. `amount`, `owed`: minor units.
+
+    `kept`: of a payment that went back, what stayed for gifts that were spent.
+    """
 
     office_seq: int
     again: bool = False
     amount: int = 0
     owed: int = 0
+    kept: int = 0
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -55,7 +58,10 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class PayOut(msgspec.Struct, frozen=True, kw_only=True):
-    """Give (a part of) a payment back through its channel. amount None: all of it that is in the purse."""
+    """Give (a part of) a payment back through its channel. amount None: all of it that is in the purse.
+
+    What of its gifts should go with it and was spent is kept of the amount.
+    """
 
     refund_id: bytes
     channel: str
@@ -64,7 +70,7 @@ class PayOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reversal(msgspec.Struct, frozen=True, kw_only=True):
-    """The channel took (a part of) a payment back. amount None: all of it."""
+    """The channel took (a part of) a payment back. amount None: all that has not gone back yet."""
 
     reversal_id: bytes
     channel: str
@@ -93,23 +99,21 @@ def pay_out(desk: Desk, wish: PayOut) -> Done | Refused:
     paid = grants.payment(desk.tx, desk.tenant_id, channel=wish.channel, payment_id=wish.payment_id)
     if paid is None:
         return Refused(f"there is no payment {wish.payment_id} of {wish.channel}")
-    mine, gifts = _lots(desk, wish.channel, wish.payment_id, paid.account_id)
-    there = sum(row.available for key, row in mine.items() if key.unit == paid.unit)
-    amount = there if wish.amount is None else wish.amount
-    if not 1 <= amount <= there:
-        return Refused(f"{amount} {paid.unit} cannot go back: {there} of this payment are in the purse")
-    rule = TopUpTerms.newest(desk.tx, desk.tenant_id).gift_rule
-    gone = tuple(
-        Part(key.unit, back, None, key.lot)
-        for key, row in sorted(gifts.items())
-        if (back := forfeited(rule, paid_back=amount, paid=paid.amount, gift=row.deposited, gift_left=row.available))
-    )
-    parts = _parts(mine, paid.unit, amount)
+    way = plan(desk, _paid(paid), wish.amount)
+    if isinstance(way, str):
+        return Refused(way)
 
     def entry(header: Header) -> Entry:
-        return PaidOut(1, header, paid.account_id, parts, gone, wish.channel, wish.payment_id, wish.refund_id, rule)
+        return PaidOut(
+            1, header, paid.account_id, way.parts, way.forfeited, wish.channel, wish.payment_id, wish.refund_id,
+            way.rule,
+        )  # fmt: skip
 
-    return _do(desk, "pay_out", wish.refund_id, wish, [entry], amount=amount)
+    done = _do(desk, "pay_out", wish.refund_id, wish, [entry], amount=way.amount)
+    note_way_back(
+        desk, wish.channel, wish.payment_id, gone=way.amount + way.kept, kept=way.kept, seq=done.office_seq
+    )  # fmt: skip
+    return msgspec.structs.replace(done, kept=way.kept)
 
 
 def reverse(desk: Desk, wish: Reversal) -> Done | Refused:
@@ -120,14 +124,12 @@ def reverse(desk: Desk, wish: Reversal) -> Done | Refused:
     paid = grants.payment(desk.tx, desk.tenant_id, channel=wish.channel, payment_id=wish.payment_id)
     if paid is None:
         return Refused(f"there is no payment {wish.payment_id} of {wish.channel}")
-    amount = paid.amount if wish.amount is None else wish.amount
-    if not 1 <= amount <= paid.amount:
-        return Refused(f"{amount} {paid.unit} cannot be taken back of a payment of {paid.amount}")
-    name = f"{wish.channel}\0{wish.payment_id}".encode()
-    if acts.act(desk.tx, desk.tenant_id, "reversed", name) is not None:
-        return Refused(f"payment {wish.payment_id} of {wish.channel} was reversed before, under another id")
-    mine, gifts = _lots(desk, wish.channel, wish.payment_id, paid.account_id)
-    parts = _parts(mine, paid.unit, amount)
+    room = paid.amount - went_back(desk, wish.channel, wish.payment_id).gone
+    amount = room if wish.amount is None else wish.amount
+    if not 1 <= amount <= room:
+        return Refused(f"{amount} {paid.unit} cannot be taken back: {room} of a payment of {paid.amount} are left")
+    mine, gifts = lots_of(desk, _paid(paid))
+    parts = parts_of(mine, paid.unit, amount)
     missing = amount - sum(part.amount for part in parts)
     gone = tuple(Part(key.unit, row.available, None, key.lot) for key, row in sorted(gifts.items()) if row.available)
 
@@ -135,7 +137,7 @@ def reverse(desk: Desk, wish: Reversal) -> Done | Refused:
         return TopUpReversed(1, header, paid.account_id, paid.unit, parts, missing, gone, wish.channel, wish.payment_id)
 
     done = _do(desk, "reverse", wish.reversal_id, wish, [entry], amount=amount, owed=missing)
-    acts.add_act(desk.tx, desk.tenant_id, Act("reversed", name, _digest(wish), done.office_seq, desk.now_ms))
+    note_way_back(desk, wish.channel, wish.payment_id, gone=amount, kept=0, seq=done.office_seq)
     return done
 
 
@@ -230,30 +232,11 @@ def _do(
     return Done(seq, amount=amount, owed=owed)
 
 
-def _lots(
-    desk: Desk, channel: str, payment_id: str, account_id: bytes
-) -> tuple[dict[LotKey, LotRow], dict[LotKey, LotRow]]:
-    """Return what a payment opened: the paid lots, and the gifts that came with them."""
-    found = lots.lots_of_payment(desk.tx, desk.tenant_id, channel=channel, payment_id=payment_id)
-    own = {key: row for key, row in found.items() if key.account_id == account_id}
-    paid = {key: row for key, row in own.items() if row.kind == LotKind.PAID}
-    return paid, {key: row for key, row in own.items() if row.kind == LotKind.GIFT}
-
-
-def _parts(held: dict[LotKey, LotRow], unit: str, amount: int) -> tuple[Part, ...]:
-    """Return up to `amount` out of what is in the purse of these lots."""
-    shares: Iterable[tuple[bytes, int]] = (
-        (share.lot, share.amount)
-        for share in spend_order(
-            [row.share(key.lot) for key, row in held.items() if key.unit == unit], "paid_first", now_ms=None
-        )
-    )
-    parts: list[Part] = []
-    for lot, there in shares:
-        took = min(there, amount - sum(part.amount for part in parts))
-        if took:
-            parts.append(Part(unit, took, None, lot))
-    return tuple(parts)
+def _paid(payment: grants.Payment) -> Paid:
+    return Paid(
+        channel=payment.channel, payment_id=payment.payment_id, account_id=payment.account_id, unit=payment.unit,
+        amount=payment.amount,
+    )  # fmt: skip
 
 
 def _expiry(key: LotKey, row: LotRow) -> Make:

@@ -1,24 +1,23 @@
 """The books of payment orders: the port of books.py over the office's desk. Plays go onto a slip in the same commit."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from back_office.ledger.desk import Desk, TopUp, TopUpRefused, venue_of
-from back_office.ledger.terms import TopUpTerms
+from back_office.ledger.going_back import Paid, lots_of, note_way_back, parts_of, plan_net
 from back_office.payments.books import Whereabouts
 from back_office.payments.slips import SlipRefused, SlipWish, hub_of_lane, issue_slip
-from back_office.store import acts, books, grants, lots
+from back_office.store import acts, books, grants
 from back_office.store.acts import Act
 from back_office.store.engine import Transaction
 from back_office.store.grants import Payment
-from back_office.store.lots import LotKey, LotRow
+from back_office.store.lots import LotRow
 from back_office.store.orders import Order
 from cloud_sync.identity import OfficeKeys
 from payment_core.identifiers import uuid7
 from payment_core.journal import Gift, Lot, LotKind, PaidOut, Part, Tender, ToppedUp, TopUpReversed
-from payment_core.lots import forfeited, spend_order
 from payment_core.orders import Purpose
 
 TAKEN_OUT: Final = "order_refund"
@@ -49,24 +48,18 @@ class LedgerBooks:
     def take_out(self, tx: Transaction, order: Order, *, refund_id: bytes, amount: int, now_ms: int) -> str:
         """Take `amount` of this payment out of the purse, before the channel is asked; return why not, or ''."""
         desk = self._desk(tx, order, now_ms)
-        paid, gifts = self._lots(tx, order)
-        parts = _parts(paid, order.unit, amount, now_ms=now_ms)
-        there = sum(part.amount for part in parts)
-        if there < amount:
-            return f"only {there} {order.unit} of this payment are in the purse: the rest is leased to a hub, or spent"
-        rule = TopUpTerms.newest(tx, self._keys.tenant_id).gift_rule
-        gone = tuple(
-            Part(key.unit, back, None, key.lot)
-            for key, row in sorted(gifts.items())
-            if (back := forfeited(rule, paid_back=amount, paid=order.paid, gift=row.deposited, gift_left=row.available))
-        )
+        way = plan_net(desk, _paid(order), amount)
+        if isinstance(way, str):
+            return way
         seq = desk.append(
             lambda header: PaidOut(
-                1, header, order.account_id, parts, gone, order.channel, order.payment_id, refund_id, rule
+                1, header, order.account_id, way.parts, way.forfeited, order.channel, order.payment_id, refund_id,
+                way.rule,
             ),
             Tender.PAYMENT_ORDER,
-        )
-        kept = Act(TAKEN_OUT, refund_id, msgspec.msgpack.encode(gone), seq, now_ms)
+        )  # fmt: skip
+        note_way_back(desk, order.channel, order.payment_id, gone=amount + way.kept, kept=way.kept, seq=seq)
+        kept = Act(TAKEN_OUT, refund_id, msgspec.msgpack.encode(way.forfeited), seq, now_ms)
         acts.add_act(tx, self._keys.tenant_id, kept)
         return ""
 
@@ -75,7 +68,7 @@ class LedgerBooks:
         desk = self._desk(tx, order, now_ms)
         taken = acts.act(tx, self._keys.tenant_id, TAKEN_OUT, refund_id)
         gone = () if taken is None else msgspec.msgpack.decode(taken.content, type=tuple[Part, ...])
-        paid, known = self._lots(tx, order)
+        paid, known = lots_of(desk, _paid(order))
         facts = {key.lot: row for key, row in (paid | known).items()}
         lot = self._like(next(iter(paid.values())), now_ms)
         gifts = tuple(Gift(part.unit, part.amount, self._like(facts[part.lot], now_ms)) for part in gone)
@@ -85,21 +78,25 @@ class LedgerBooks:
             Tender.PAYMENT_ORDER,
         )
         self._note_payment(desk, order, name, amount, seq)
+        kept = sum(part.amount for part in gone if any(key.lot == part.lot for key in paid))
+        note_way_back(desk, order.channel, order.payment_id, gone=-amount - kept, kept=-kept, seq=seq)
 
     def take_back(self, tx: Transaction, order: Order, *, amount: int, now_ms: int) -> None:
         """Book that the channel took `amount` of this payment; what is not in the purse any more the guest owes."""
-        paid, gifts = self._lots(tx, order)
-        parts = _parts(paid, order.unit, amount, now_ms=None)
+        desk = self._desk(tx, order, now_ms)
+        paid, gifts = lots_of(desk, _paid(order))
+        parts = parts_of(paid, order.unit, amount)
         missing = amount - sum(part.amount for part in parts)
         gone = tuple(
             Part(key.unit, row.available, None, key.lot) for key, row in sorted(gifts.items()) if row.available
         )
-        self._desk(tx, order, now_ms).append(
+        seq = desk.append(
             lambda header: TopUpReversed(
                 1, header, order.account_id, order.unit, parts, missing, gone, order.channel, order.payment_id
             ),
             Tender.PAYMENT_ORDER,
         )
+        note_way_back(desk, order.channel, order.payment_id, gone=amount, kept=0, seq=seq)
 
     def whereabouts(self, tx: Transaction, order: Order) -> Whereabouts:
         """Say where the unspent money of the order's account is."""
@@ -114,13 +111,6 @@ class LedgerBooks:
     def _desk(self, tx: Transaction, order: Order, now_ms: int) -> Desk:
         tenant_id = self._keys.tenant_id
         return Desk(tx, tenant_id, venue_of(tx, tenant_id, order.venue_id), now_ms=now_ms)
-
-    def _lots(self, tx: Transaction, order: Order) -> tuple[dict[LotKey, LotRow], dict[LotKey, LotRow]]:
-        """Return the lots that the order's payment opened: what was paid, and what was given with it."""
-        found = lots.lots_of_payment(tx, self._keys.tenant_id, channel=order.channel, payment_id=order.payment_id)
-        own = {key: row for key, row in found.items() if key.account_id == order.account_id}
-        paid = {key: row for key, row in own.items() if row.kind == LotKind.PAID}
-        return paid, {key: row for key, row in own.items() if row.kind == LotKind.GIFT}
 
     def _like(self, row: LotRow, now_ms: int) -> Lot:
         """Return the facts of a new lot like one that was paid out."""
@@ -157,17 +147,8 @@ class LedgerBooks:
         grants.add_payment(desk.tx, desk.tenant_id, payment)
 
 
-def _parts(paid: dict[LotKey, LotRow], unit: str, amount: int, *, now_ms: int | None) -> tuple[Part, ...]:
-    """Return up to `amount` out of what is left of the payment's lots."""
-    parts: list[Part] = []
-    shares: Iterable[tuple[bytes, int]] = (
-        (share.lot, share.amount)
-        for share in spend_order(
-            [row.share(key.lot) for key, row in paid.items() if key.unit == unit], "paid_first", now_ms=now_ms
-        )
-    )
-    for lot, there in shares:
-        took = min(there, amount - sum(part.amount for part in parts))
-        if took:
-            parts.append(Part(unit, took, None, lot))
-    return tuple(parts)
+def _paid(order: Order) -> Paid:
+    return Paid(
+        channel=order.channel, payment_id=order.payment_id, account_id=order.account_id, unit=order.unit,
+        amount=order.paid,
+    )  # fmt: skip

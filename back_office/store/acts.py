@@ -48,6 +48,15 @@ def acts(tx: Transaction, tenant_id: bytes, kind: str) -> list[Act]:
     return [Act(**{name: row[name] for name in Act.__struct_fields__}) for row in tx.execute(query).mappings()]
 
 
+def acts_beginning(tx: Transaction, tenant_id: bytes, kind: str, name: bytes) -> list[Act]:
+    """Return every act of a kind whose id begins with `name`."""
+    query = sa.select(ACTS).where(
+        ACTS.c.tenant_id == tenant_id, ACTS.c.kind == kind, ACTS.c.act_id >= name,
+        ACTS.c.act_id < name + b"\xff" * 9,
+    )  # fmt: skip
+    return [Act(**{field: row[field] for field in Act.__struct_fields__}) for row in tx.execute(query).mappings()]
+
+
 def add_act(tx: Transaction, tenant_id: bytes, done: Act) -> None:
     """Write an act down; the primary key refuses the same id twice."""
     tx.execute(sa.insert(ACTS), [{"tenant_id": tenant_id, **msgspec.structs.asdict(done)}])

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payment_core.journal import LotKind, Part
-from payment_core.lots import LotShare, forfeited, is_expired, spend_order, split_refund
+from payment_core.lots import GiftGone, LotShare, forfeited, is_expired, spend_order, split_refund
 
 A, B, C, D = (bytes([n]) * 16 for n in range(4))
 PAID = LotShare(A, LotKind.PAID, 1_000, opened_ms=10)
@@ -77,15 +77,39 @@ def test_all_refunds_together_never_pass_what_was_captured(captured, wishes):
 
 
 @pytest.mark.parametrize(
-    ("rule", "paid_back", "left", "expected"),
+    ("rule", "before", "paid_back", "left", "expected"),
     [
-        ("keep", 10_000, 2_000, 0), ("forfeit", 1, 1_500, 1_500), ("pro_rata", 5_000, 2_000, 1_000),
-        ("pro_rata", 3_333, 2_000, 666), ("pro_rata", 10_000, 700, 700),
+        ("keep", 0, 10_000, 500, (0, 0)), ("forfeit", 0, 1, 1_500, (1_500, 500)),
+        ("pro_rata", 0, 5_000, 2_000, (1_000, 0)),
+        ("pro_rata", 0, 3_333, 2_000, (666, 0)), ("pro_rata", 3_333, 6_667, 1_334, (1_334, 0)),
+        ("pro_rata", 0, 10_000, 700, (700, 1_300)), ("pro_rata", 0, 5_000, 700, (700, 300)),
+        ("pro_rata", 5_000, 5_000, 0, (0, 1_000)),
     ],
 )  # fmt: skip
-def test_a_gift_goes_by_the_rule(rule, paid_back, left, expected):
-    assert forfeited(rule, paid_back=paid_back, paid=10_000, gift=2_000, gift_left=left) == expected
+def test_a_gift_goes_by_the_rule_and_what_was_spent_of_it_is_kept_of_the_payment(
+    rule, before, paid_back, left, expected
+):
+    gone = forfeited(
+        rule, before=before, paid_back=paid_back, paid=10_000, gift=2_000, left=left, spent=2_000 - left
+    )  # fmt: skip
+    assert (gone.left, gone.spent) == expected
+
+
+def test_what_ran_out_of_a_gift_is_not_taken_from_the_payment():
+    assert forfeited("pro_rata", before=0, paid_back=9, paid=9, gift=200, left=50, spent=30) == GiftGone(50, 30)
+
+
+@given(st.integers(1, 5_000), st.integers(0, 5_000), st.lists(st.integers(1, 900), max_size=6))
+def test_in_parts_or_at_once_the_same_share_of_a_gift_goes(paid, gift, steps):
+    before = total = 0
+    for step in steps:
+        if before + step > paid:
+            break
+        total += forfeited("pro_rata", before=before, paid_back=step, paid=paid, gift=gift, left=gift, spent=0).left
+        before += step
+    assert total == gift * before // paid
 
 
 def test_a_gift_without_a_payment_is_not_forfeited_pro_rata():
-    assert forfeited("pro_rata", paid_back=0, paid=0, gift=100, gift_left=100) == 0
+    gone = forfeited("pro_rata", before=0, paid_back=0, paid=0, gift=100, left=100, spent=0)
+    assert gone == GiftGone(0, 0)

@@ -77,6 +77,55 @@ def test_a_refund_takes_the_part_of_the_gift_that_the_terms_say(office, rule, le
     assert office.prove().faults == []
 
 
+def play_the_gift(office, amount):
+    """Spend `amount` of the gift at the hub, and bring everything that was paid back into the purse."""
+    office.lease()
+    office.worker.on_message(*office.hub.hello())
+    office.hub.held(amount, unit="bonus", authorization=1)
+    office.hub.captured(amount, unit="bonus", authorization=1)
+    office.hub.returned(1_000)
+    if amount < 200:
+        office.hub.returned(200 - amount, unit="bonus")
+    office.take(office.hub.batch())
+
+
+@pytest.mark.parametrize(
+    ("rule", "amount", "kept"), [("pro_rata", 800, 200), ("forfeit", 800, 200), ("keep", 1_000, 0)]
+)
+def test_a_gift_that_was_played_is_kept_of_the_payment_that_goes_back(office, rule, amount, kept):
+    set_terms(office, gift_rule=rule)
+    office.top_up(1_000)
+    play_the_gift(office, 200)
+    done = do(office, pay_out, refund())
+    assert (done.amount, done.kept, office.purse()) == (amount, kept, 0)
+    assert office.balance(Kind.PSP_CLEARING) == 1_000 - amount
+    assert office.balance(Kind.PROMOTION_EXPENSE) == -kept
+    assert office.prove().faults == []
+
+
+@pytest.mark.parametrize("rule", ["pro_rata", "forfeit"])
+def test_a_gift_is_kept_once_in_whatever_parts_a_payment_goes_back(office, rule):
+    set_terms(office, gift_rule=rule)
+    office.top_up(1_000)
+    play_the_gift(office, 120)
+    done = [do(office, pay_out, refund(amount, n)) for n, amount in enumerate((333, 333, None), start=1)]
+    assert (sum(one.amount for one in done), sum(one.kept for one in done)) == (880, 120)
+    assert (office.purse(), office.purse(unit="bonus")) == (0, 0)
+    assert office.prove().faults == []
+
+
+def test_a_gift_at_a_hub_is_recalled_before_its_payment_goes_back(office):
+    set_terms(office)
+    office.top_up(1_000)
+    office.lease()
+    office.worker.on_message(*office.hub.hello())
+    office.hub.returned(1_000)
+    office.take(office.hub.batch())
+    outcome = do(office, pay_out, refund())
+    assert outcome == Refused("of its gifts 200 bonus lie at hubs or are on their way: they are recalled first")
+    assert office.purse() == 1_000
+
+
 def test_a_refund_with_other_content_under_its_id_is_refused_and_alarmed(office):
     office.top_up(1_000)
     do(office, pay_out, refund(500))
@@ -108,13 +157,25 @@ def test_a_top_up_reversed_after_it_was_spent_is_owed_and_later_top_ups_settle_i
     done = do(office, reverse, reversal())
     assert (done.amount, done.owed) == (1_000, 700)
     assert do(office, reverse, reversal()).again
-    assert isinstance(do(office, reverse, reversal(2)), Refused)
+    assert isinstance(do(office, reverse, reversal(2)), Refused)  # all of it is taken back
     assert (office.purse(), office.balance(Kind.GUEST_RECEIVABLE)) == (0, 700)
     assert office.prove().faults == []
     office.top_up(500, payment="p2")
     assert (office.purse(), office.balance(Kind.GUEST_RECEIVABLE)) == (0, 200)
     office.top_up(500, payment="p3")
     assert (office.purse(), office.balance(Kind.GUEST_RECEIVABLE)) == (300, 0)
+    assert office.prove().faults == []
+
+
+def test_a_payment_is_taken_back_in_parts_up_to_all_of_it(office):
+    office.top_up(1_000)
+    assert do(office, reverse, reversal(1, 300)).amount == 300
+    assert do(office, pay_out, refund(200)).amount == 200
+    why = "501 CNY cannot be taken back: 500 of a payment of 1000 are left"
+    assert do(office, reverse, reversal(2, 501)) == Refused(why)
+    assert do(office, reverse, reversal(2)).amount == 500
+    assert isinstance(do(office, reverse, reversal(3, 1)), Refused)
+    assert (office.purse(), office.balance(Kind.GUEST_RECEIVABLE), office.balance(Kind.PSP_CLEARING)) == (0, 0, 0)
     assert office.prove().faults == []
 
 

@@ -88,11 +88,36 @@ def test_a_refused_refund_puts_money_and_gift_back(counter):
     assert (balance(counter, Kind.PURSE), balance(counter, Kind.PURSE, unit="bonus")) == (0, 0)
 
 
+def test_a_gift_that_was_played_is_not_refunded_as_money(counter):
+    with_gift(counter)
+    paid(counter)
+    office = counter.office
+    for key in lots_of_guest(counter):
+        office.lots[GUEST, key.unit] = key.lot
+    office.lease()
+    office.worker.on_message(*office.hub.hello())
+    office.hub.held(100, unit="bonus", authorization=1)
+    office.hub.captured(100, unit="bonus", authorization=1)
+    office.hub.returned(1_000)
+    office.take(office.hub.batch())
+    refused = counter.desk.on_refund(counter.now_ms, ONE, refund_id=REFUND).refused
+    assert refused == "at most 900 CNY can go back: the rest stays for gifts that were spent"
+    (send,) = counter.desk.on_refund(counter.now_ms, ONE, refund_id=REFUND, amount=900).sends
+    assert (balance(counter, Kind.PURSE), balance(counter, Kind.PROMOTION_EXPENSE, "")) == (-1, -99)
+    counter.desk.on_answer(counter.now_ms, send.ask, ReturnRefused(REFUND, "empty"))
+    assert (balance(counter, Kind.PURSE), balance(counter, Kind.PROMOTION_EXPENSE, "")) == (-1_000, 0)
+
+
+def lots_of_guest(counter):
+    with counter.office.store.reading() as tx:
+        return list(lots.lots_of_accounts(tx, TENANT, [GUEST]))
+
+
 def test_what_a_hub_holds_cannot_be_refunded(counter):
     paid(counter)
     counter.office.lease()
     refused = counter.desk.on_refund(counter.now_ms, ONE, refund_id=REFUND).refused
-    assert refused.startswith("only 0 CNY of this payment are in the purse")
+    assert refused.startswith("1000 CNY cannot go back: 0 of this payment are in the purse")
 
 
 def test_a_charge_back_after_spending_is_owed_by_the_guest(counter):
