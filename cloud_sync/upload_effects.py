@@ -90,7 +90,14 @@ class Lift(msgspec.Struct, frozen=True):
     reason: str
 
 
-Effect = Publish | ReadOutbox | StoreSealed | MoveCursor | Reconnect | Freeze | Lift
+class TooBig(msgspec.Struct, frozen=True):
+    """This record alone fits no batch: nothing from it on goes up until somebody looks. Said once; all else goes on."""
+
+    record: int
+    size: int
+
+
+Effect = Publish | ReadOutbox | StoreSealed | MoveCursor | Reconnect | Freeze | Lift | TooBig
 
 
 class HubPen(Protocol):

@@ -44,6 +44,7 @@ from cloud_sync.upload_effects import (
     Reconnect,
     SealedBatch,
     StoreSealed,
+    TooBig,
     UploadState,
 )
 
@@ -73,6 +74,7 @@ class Uploader:
         self._outbox_age_ms = 0
         self._storing: SealedBatch | None = None
         self._busy = False
+        self._stuck = False
         self._connected = False
         self._greeted = False
         self._nonce = b""
@@ -131,8 +133,8 @@ class Uploader:
             return []
         count = batcher.how_many_fit(records)
         if count == 0:
-            message = f"journal record {self._state.last_record + 1} has {len(records[0])} bytes: too big for a batch"
-            raise ValueError(message)
+            self._stuck = True
+            return [TooBig(self._state.last_record + 1, len(records[0]))]
         self._busy = True
         self._storing = self._seal(now, records[:count])
         return [StoreSealed(self._storing)]
@@ -222,7 +224,8 @@ class Uploader:
 
     def _may_seal(self) -> bool:
         room = len(self._waiting) < WINDOW_BATCHES
-        return self._greeted and not self._busy and room and self._journal_end > self._state.last_record
+        free = not (self._busy or self._stuck)
+        return self._greeted and free and room and self._journal_end > self._state.last_record
 
     def _seal(self, now: Moment, records: Sequence[bytes]) -> SealedBatch:
         state, sealer, signer = self._state, self._sealer, self._pen.signer

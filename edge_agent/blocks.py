@@ -11,6 +11,7 @@ from edge_agent.ledger.uses import RightUse
 from edge_agent.messages import ListArrived, Log
 from edge_agent.peer_messages import FromPeer, ToPeer
 from payment_core.credential import ListRow
+from payment_core.desk import NOTE_CHARACTERS
 from payment_core.identifiers import uuid_text
 from payment_core.journal import Actor, CardSold, CredentialBlocked, CredentialReplaced, Entry, ListConflict, Tender
 
@@ -19,6 +20,9 @@ NOBODY: Final = bytes(ID_BYTES)
 """The account of a card that was blocked before anybody knew whose it is."""
 MAX_RIGHT: Final = 64
 """The longest name of a pass that is taken from a neighbour."""
+MAX_STAFF: Final = 64
+MAX_ROW_BYTES: Final = 2_048
+"""The longest card's row that is taken from a neighbour: vouchers carry it further."""
 _TWICE: Final = 2
 
 BlockStatus = Literal["blocked", "lost"]
@@ -80,7 +84,8 @@ def _news_of(draft: Draft, entry: Entry) -> PeerBlocked | PeerCard | None:
 
 def on_blocked(draft: Draft, fact: FromPeer, news: PeerBlocked) -> None:
     """A neighbour took a card out of use: so do we, once, and say that we have it."""
-    if len(news.credential_id) != ID_BYTES or (news.account_id is not None and len(news.account_id) != ID_BYTES):
+    sound = len(news.credential_id) == ID_BYTES and (news.account_id is None or len(news.account_id) == ID_BYTES)
+    if not sound or len(news.staff) > MAX_STAFF or len(news.note) > NOTE_CHARACTERS:  # they go into an entry
         draft.effect(Log("peer.malformed", {"from": uuid_text(fact.hub_id)}))
         return
     known = cache.card(draft.store, news.credential_id)
@@ -92,7 +97,8 @@ def on_blocked(draft: Draft, fact: FromPeer, news: PeerBlocked) -> None:
 def learn_card(draft: Draft, row: ListRow, *, seq: int) -> None:
     """Take a card into the cache, where neither the list nor the cache has it; a block stays what it is."""
     sound = len(row.credential_id) == ID_BYTES == len(row.account_id)
-    if sound and cache.card(draft.store, row.credential_id) is None:
+    small = len(msgspec.msgpack.encode(row)) <= MAX_ROW_BYTES
+    if sound and small and cache.card(draft.store, row.credential_id) is None:
         cache.keep(draft.store, row, seq=seq)
 
 

@@ -19,7 +19,14 @@ from payment_core.lots import is_expired
 from payment_core.money import MAX_MINOR
 
 ID_BYTES: Final = 16
-MAX_PARTS: Final = 1_000
+MAX_PARTS: Final = 256
+"""Parts, and lots, of one voucher: the entry that takes it must fit a batch, its giver's signed bytes included."""
+MAX_ROWS: Final = 16
+MAX_SIGNED_BYTES: Final = 144 * 1024
+MAX_UNIT_BYTES: Final = 32
+MAX_TEXT_BYTES: Final = 128
+MAX_LIVE_LEASES: Final = 3_000
+"""Leases with money an account may have here: what goes back to the office is one entry, and must fit a batch too."""
 
 
 def give(draft: Draft, fact: FromPeer, ask: PeerAsk, *, wanted_here: bool) -> None:
@@ -42,7 +49,7 @@ def give(draft: Draft, fact: FromPeer, ask: PeerAsk, *, wanted_here: bool) -> No
     leases.spend_parts(draft.store, ask.account_id, parts, elsewhere=True)
     travels = _merged(parts)
     lots = tuple(filter(None, (leases.lot_of(draft.store, part.lot) for part in travels if part.lot)))
-    rows = cache.of_account(draft.store, ask.account_id)
+    rows = cache.of_account(draft.store, ask.account_id)[:MAX_ROWS]
     voucher = Voucher(ask.account_id, draft.site.epoch, header.seq, fact.number, travels, lots, rows)
     vouchers.give(draft.store, fact.hub_id, voucher, amount=_in_unit(travels, draft.site.currency))
     draft.effect(ToPeer(fact.hub_id, header.seq, voucher))
@@ -58,7 +65,7 @@ def _to_pass(draft: Draft, ask: PeerAsk) -> tuple[Part, ...]:
             room -= amount
         if amount:
             parts.append(Part(row.lease.unit, amount, row.lease.epoch, row.lease.lot))
-    return tuple(parts)
+    return tuple(parts[:MAX_PARTS])
 
 
 def _merged(parts: tuple[Part, ...]) -> tuple[Part, ...]:
@@ -79,8 +86,8 @@ def take(draft: Draft, fact: FromPeer, voucher: Voucher) -> bool:
     It is left with its giver while this hub may not trade, or while too much of that giver's is on its word alone.
     """
     hub = fact.hub_id
-    if not _is_sound(voucher):
-        draft.effect(Log("voucher.malformed", {"from": uuid_text(hub)}))
+    if not is_sound(voucher, fact.signed):
+        draft.effect(Log("voucher.malformed", {"from": uuid_text(hub), "alarm": 1}))
         return False
     at_seq = vouchers.taken_at(draft.store, hub, voucher.epoch, voucher.seq)
     if at_seq is not None:
@@ -90,7 +97,7 @@ def take(draft: Draft, fact: FromPeer, voucher: Voucher) -> bool:
             draft.effect(Log("voucher.forked", {"from": uuid_text(hub), "seq": voucher.seq}))
         return False
     amount = _in_unit(voucher.parts, draft.site.currency)
-    if draft.site.frozen or not _is_covered(draft, hub, amount):
+    if draft.site.frozen or not _is_covered(draft, hub, amount) or not _has_place(draft, hub, voucher):
         return False
     _book(draft, fact, voucher, amount)
     return True
@@ -116,17 +123,31 @@ def _book(draft: Draft, fact: FromPeer, voucher: Voucher, amount: int) -> None:
     draft.effect(ToPeer(fact.hub_id, 0, PeerTaken(voucher.epoch, voucher.seq)))
 
 
-def _is_sound(voucher: Voucher) -> bool:
-    """Say whether the ledger can hold a voucher: a neighbour's mistake must not stop the till."""
-    amounts = all(0 < part.amount <= MAX_MINOR and part.unit for part in voucher.parts)
+def _has_place(draft: Draft, hub: bytes, voucher: Voucher) -> bool:
+    """Say whether an account may have so many more leases here."""
+    live = sum(1 for row in leases.of_account(draft.store, voucher.account_id) if row.lease.allowance)
+    if live + len(voucher.parts) <= MAX_LIVE_LEASES:
+        return True
+    draft.effect(Log("voucher.too_many_lots", {"from": uuid_text(hub), "live": live, "alarm": 1}))
+    return False
+
+
+def is_sound(voucher: Voucher, signed: bytes) -> bool:
+    """Say whether the ledger can hold a voucher and its entry can go up: a neighbour must not stop the till."""
+    amounts = all(
+        0 < part.amount <= MAX_MINOR and 0 < len(part.unit.encode()) <= MAX_UNIT_BYTES for part in voucher.parts
+    )
     lots = all(len(part.lot) in (0, ID_BYTES) for part in voucher.parts)
     facts = all(
-        len(lot.lot) == ID_BYTES and max(abs(lot.opened_ms), abs(lot.expires_ms or 0)) <= MAX_MINOR
+        len(lot.lot) == ID_BYTES
+        and max(abs(lot.opened_ms), abs(lot.expires_ms or 0), abs(lot.terms)) <= MAX_MINOR
+        and max(len(lot.channel.encode()), len(lot.payment_id.encode())) <= MAX_TEXT_BYTES
         for lot in voucher.lots
     )
+    small = max(len(voucher.lots), len(voucher.rows)) <= MAX_PARTS and len(signed) <= MAX_SIGNED_BYTES
     places = {(part.unit, part.lot) for part in voucher.parts}
     once = 0 < len(places) == len(voucher.parts) <= MAX_PARTS
-    return amounts and lots and facts and once and len(voucher.account_id) == ID_BYTES
+    return amounts and lots and facts and small and once and len(voucher.account_id) == ID_BYTES
 
 
 def _is_same(draft: Draft, at_seq: int, voucher: Voucher) -> bool:

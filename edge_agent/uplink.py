@@ -38,6 +38,7 @@ from cloud_sync.upload_effects import (
     Reconnect,
     SealedBatch,
     StoreSealed,
+    TooBig,
     UploadState,
 )
 from cloud_sync.uploader import Uploader
@@ -263,6 +264,8 @@ class Uplink:
                 case Lift(epoch=epoch, reason=reason):
                     log("uplink.lifted", reason=reason)
                     self._offer(Reopened(epoch, reason))
+                case TooBig(record=record, size=size):
+                    log("uplink.record_too_big", seq=record, bytes=size, alarm=1)
 
     def _versions(self) -> list[DocumentVersion]:
         return [DocumentVersion(name, version) for name, version in self._reader.versions().items()]

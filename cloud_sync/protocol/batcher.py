@@ -13,6 +13,8 @@ from payment_core.journal import EpochOpened, HubEntry, OfficeEntry, chain_hash,
 LENGTH_BYTES: Final = 4
 BODY_BYTES: Final = MAX_SEALED_BYTES - max(SEAL_OVERHEAD_BYTES.values())
 """The most a body may have, whatever suite seals it."""
+MAX_RECORD_BYTES: Final = BODY_BYTES - LENGTH_BYTES
+"""The most a record may have: what is longer could never leave its hub."""
 
 RefuseReason = Literal["framing", "count", "first_record", "chain"]
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from cloud_sync.protocol.batcher import MAX_RECORD_BYTES
 from edge_agent.ledger.store import LedgerDamagedError, Reads, Store
 from payment_core.errors import VaultError
 from payment_core.journal import CHAIN_START, Entry, chain_hash, decode_entry, encode_entry
@@ -30,6 +31,7 @@ def append_entries(store: Store, tail: Tail, entries: Sequence[Entry]) -> Tail:
         seq += 1
         assert entry.header.seq == seq, "an entry's seq is its place in the journal"
         record = encode_entry(entry)
+        assert len(record) <= MAX_RECORD_BYTES, "whoever drafts an entry bounds what others put into it"
         link = chain_hash(link, record)
         rows.append((seq, record, link))
     store.executemany("INSERT INTO entries(seq, record, hash) VALUES (?, ?, ?)", rows)

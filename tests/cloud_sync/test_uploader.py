@@ -8,6 +8,7 @@ import pytest
 from cloud_sync import upload_effects as fx
 from cloud_sync import uploader as uploader_module
 from cloud_sync.letters import Publish, post_message, read_message
+from cloud_sync.protocol.batcher import MAX_RECORD_BYTES
 from cloud_sync.protocol.messages import (
     DocumentVersion,
     HelloRequest,
@@ -447,6 +448,21 @@ def note_batches(letters, seen):
     for letter in letters:
         if letter.topic.endswith("/batch"):
             seen.setdefault(letter.payload[28:36], set()).add(letter.payload)
+
+
+def test_a_record_that_fits_no_batch_stops_the_journal_there_and_nothing_else():
+    hub, office, receiver = pair()
+    hub.commit(3)
+    hub.connect(0)
+    run_dry(hub, receiver, 0)
+    uploader, booked = hub.uploader, len(hub.journal)
+    uploader.on_journal(booked + 1)
+    assert [type(effect) for effect in uploader.on_tick(moment(60_000))] == [fx.ReadOutbox]
+    effects = uploader.on_records(moment(60_000), [bytes(MAX_RECORD_BYTES + 1)])
+    assert effects == [fx.TooBig(booked + 1, MAX_RECORD_BYTES + 1)]
+    assert uploader.on_tick(moment(120_000)) == []
+    assert uploader.request(moment(120_000), LeaseRequest(bytes(16)))
+    assert len(office.booked[HUB]) == booked
 
 
 def bad_network(dice, letters):

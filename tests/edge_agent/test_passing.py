@@ -3,11 +3,14 @@
 import msgspec
 import pytest
 
+from cloud_sync.protocol.batcher import MAX_RECORD_BYTES
 from cloud_sync.protocol.peers import PeerAsk, PeerNothing, PeerTaken, Voucher
-from edge_agent.messages import AskLease, LeaseArrived
+from edge_agent.messages import AskLease, LeaseArrived, Recalled
+from edge_agent.passing import MAX_LIVE_LEASES, MAX_PARTS, MAX_SIGNED_BYTES, MAX_TEXT_BYTES, MAX_UNIT_BYTES
 from edge_agent.peer_messages import FromPeer, LanLink, ToPeer
-from payment_core.journal import LeasePassed, Lot, LotKind, Part, VoucherTaken
-from tests.support.hall import account_of, commands, logged, the_view, views
+from payment_core.journal import LeasePassed, LeaseReturned, Lot, LotKind, Part, VoucherTaken
+from payment_core.money import MAX_MINOR
+from tests.support.hall import PRICE, account_of, commands, logged, the_view, views
 from tests.support.lan import Lan, hub_id_of, journal_of
 from tests.support.ledger_truth import faults_of
 
@@ -194,13 +197,59 @@ def test_a_voucher_of_a_stranger_or_without_sense_changes_nothing(lan):
         msgspec.structs.replace(good, parts=(Part("CNY", 5, None, b"short"),)),
         msgspec.structs.replace(good, parts=(Part("CNY", 5), Part("CNY", 6))),
         msgspec.structs.replace(good, account_id=b"nobody"),
+        msgspec.structs.replace(good, parts=(Part("x" * 33, 5),)),
         msgspec.structs.replace(good, lots=(Lot(bytes(16), LotKind.PAID, 2**63),)),
+        msgspec.structs.replace(good, lots=(Lot(bytes(16), LotKind.PAID, 1, None, "c" * 129),)),
+        msgspec.structs.replace(good, lots=(Lot(bytes(16), LotKind.PAID, 1, None, "", "p" * 129),)),
+        msgspec.structs.replace(good, lots=(Lot(bytes(16), LotKind.PAID, 1),) * 257),
+        msgspec.structs.replace(good, parts=tuple(Part(f"u{n}", 1) for n in range(257))),
         msgspec.structs.replace(good, lots=(Lot(bytes(16), LotKind.PAID, 1, 2**64 - 1),)),
     ):
         assert logged(lan.step(1, FromPeer(hub_id_of(2), 9, bad))) == ["voucher.malformed"]
+    assert logged(lan.step(1, FromPeer(hub_id_of(2), 9, good, bytes(MAX_SIGNED_BYTES + 1)))) == ["voucher.malformed"]
     assert lan.balances("card-7") == [0, 0]
     lan.step(1, FromPeer(hub_id_of(2), 9, good))
     assert lan.balances("card-7") == [500, 0]
+
+
+def lots_of(number, count):
+    return [number.to_bytes(8, "big") + n.to_bytes(8, "big") for n in range(count)]
+
+
+def fat_voucher(seq):
+    """The most that is taken of a neighbour: every name as long as it may be, every number as big."""
+    names = lots_of(seq, MAX_PARTS)
+    parts = tuple(Part("u" * MAX_UNIT_BYTES, 2**40, None, lot) for lot in names)
+    text = "é" * (MAX_TEXT_BYTES // 2)
+    lots = tuple(Lot(lot, LotKind.GIFT, MAX_MINOR, MAX_MINOR, text, text, MAX_MINOR) for lot in names)
+    return Voucher(account_of("card-7"), 1, seq, 1, parts, lots)
+
+
+def test_a_fat_voucher_fits_a_batch_with_all_its_giver_signed(lan):
+    lan.enroll("card-7")
+    lan.step(1, FromPeer(hub_id_of(2), 9, fat_voucher(9), bytes(MAX_SIGNED_BYTES)))
+    assert isinstance(journal_of(lan.hall(1))[-1], VoucherTaken)
+    records = lan.hall(1).store.rows("SELECT max(length(record)) FROM entries")
+    assert MAX_SIGNED_BYTES < records[0][0] <= MAX_RECORD_BYTES
+
+
+def test_what_goes_back_fits_a_batch_however_much_a_neighbour_brought(lan):
+    lan.enroll("card-7")
+    names = []
+    for seq in range(9, 9 + MAX_LIVE_LEASES // MAX_PARTS + 1):
+        names += logged(lan.step(1, FromPeer(hub_id_of(2), seq, fat_voucher(seq))))
+    assert names == ["voucher.too_many_lots"]
+    lan.step(1, Recalled(account_of("card-7")))
+    assert isinstance(journal_of(lan.hall(1))[-1], LeaseReturned)
+
+
+def test_who_has_many_lots_passes_them_in_pieces(lan):
+    lan.enroll("card-7")
+    for lot in lots_of(1, MAX_PARTS + 10):
+        lan.step(1, LeaseArrived(account_of("card-7"), "CNY", 1, 1, Lot(lot, LotKind.PAID, 5)))
+    lan.step(2, lan.hall(2).tap("card-7"))
+    lan.run()
+    assert lan.balances("card-7") == [10, MAX_PARTS - PRICE]
 
 
 def test_other_content_under_the_same_number_is_alarmed_and_not_confirmed(lan):

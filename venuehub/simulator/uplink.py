@@ -30,6 +30,7 @@ from cloud_sync.upload_effects import (
     Reconnect,
     SealedBatch,
     StoreSealed,
+    TooBig,
     UploadState,
 )
 from cloud_sync.upload_effects import Moment as UploadMoment
@@ -217,6 +218,8 @@ class Uplink:
                     self.frozen = ""
                     self._world.note(f"{self.hub.name}: its freeze is lifted, {reason}")
                     self.hub.offer(messages.Reopened(epoch, reason))
+                case TooBig(record=record):
+                    self._world.note(f"{self.hub.name}: record {record} is too big for a batch")
 
     def _publish(self, letter: Publish) -> None:
         if self.connected:
