@@ -1,6 +1,7 @@
 """How much may lie at this hub, and what goes back: X_h kept at every commit, idle leases returned, the close."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from edge_agent import coins, intake
 from edge_agent.draft import Draft, Spot
@@ -15,6 +16,13 @@ from payment_core.journal import (
     Part,
     Refunded,
     Tender,
+)
+
+AT_ONCE: Final = 64
+"""Leases returned in one commit."""
+_OLDEST: Final = (
+    "SELECT account_id FROM leases WHERE unit = ? AND granted - committed + released + refunded > 0 "
+    "ORDER BY touched_ms LIMIT ?"
 )
 
 
@@ -49,6 +57,8 @@ def keep_caps(draft: Draft) -> None:
         return
     raised = [raise_ for entry in draft.watched if (raise_ := _raised(entry, site.currency))]
     if not raised:
+        if site.sheds:
+            shed(draft)
         return
     if site.most_outstanding is not None:
         site.most_outstanding += sum(amount for _account, amount in raised)
@@ -62,7 +72,10 @@ def keep_caps(draft: Draft) -> None:
 
 
 def shed(draft: Draft) -> None:
-    """Return what lies above an X_h that has just been set or lowered, from the accounts that were not here longest."""
+    """Return what lies above an X_h that has just been set or lowered, from the accounts that were not here longest.
+
+    What is more than `AT_ONCE` leases goes with the next steps: no guest waits for a whole venue's money to go home.
+    """
     most = draft.site.risk.caps.leasable()
     if most is None or draft.site.frozen:
         return
@@ -73,15 +86,15 @@ def shed(draft: Draft) -> None:
 def _give_back_the_oldest(draft: Draft, most: int) -> None:
     """Return leases until no more than `most` is at stake; coins and open plays are nobody's to return."""
     site = draft.site
-    sql = (
-        "SELECT account_id FROM leases WHERE unit = ? AND granted - committed + released + refunded > 0 "
-        "ORDER BY touched_ms LIMIT 1"
-    )
-    while site.most_outstanding is not None and (excess := site.most_outstanding - most) > 0:
-        rows = draft.store.rows(sql, (site.currency,))
-        if not rows:
-            return
-        site.most_outstanding -= give_back(draft, rows[0][0], "over_cap", most=excess)
+    site.sheds = False
+    if site.most_outstanding is None or site.most_outstanding <= most:
+        return
+    rows = draft.store.rows(_OLDEST, (site.currency, AT_ONCE))
+    for account_id in dict.fromkeys(account_id for (account_id,) in rows):
+        excess = site.most_outstanding - most
+        if excess > 0:
+            site.most_outstanding -= give_back(draft, account_id, "over_cap", most=excess)
+    site.sheds = len(rows) == AT_ONCE and site.most_outstanding > most
 
 
 def _raised(entry: Entry, unit: str) -> tuple[bytes | None, int] | None:

@@ -92,6 +92,8 @@ class Site:
         self.lan_up = False
         self.most_outstanding: int | None = None
         """What is at stake of the currency here, at most; None: not looked at yet (edge_agent.lease_keeper)."""
+        self.sheds = False
+        """Whether leases above X_h are on their way home, a slice in each step."""
         self._waiting: dict[bytes, int] = {}
         self._doubts: dict[bytes, int] = {}
         self.sold: dict[bytes, Sold] = {}

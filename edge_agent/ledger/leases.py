@@ -23,6 +23,21 @@ _SPENT_UNITS: Final = (
     "AND (expires_ms IS NULL OR ? IS NULL OR expires_ms > ?)"
 )
 _SPENT_USES: Final = f"SELECT used FROM leases WHERE account_id = ? AND {_LEFT} = 0 AND used <> x''"
+_NEW: Final = "NEW.granted - NEW.committed + NEW.released + NEW.refunded"
+_OLD: Final = "OLD.granted - OLD.committed + OLD.released + OLD.refunded"
+_ADD: Final = (
+    "INSERT INTO outstanding VALUES (NEW.unit, {}) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount"
+)
+_SUMS: Final = (
+    "CREATE TEMP TABLE outstanding(unit TEXT PRIMARY KEY, amount INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    f"INSERT INTO outstanding SELECT unit, sum({_LEFT}) FROM leases GROUP BY unit",
+    f"""CREATE TEMP TRIGGER outstanding_new AFTER INSERT ON main.leases BEGIN {_ADD.format(_NEW)}; END""",
+    f"""CREATE TEMP TRIGGER outstanding_moved AFTER UPDATE OF granted, committed, released, refunded ON main.leases
+        BEGIN {_ADD.format(f"{_NEW} - ({_OLD})")}; END""",
+)
+"""What lies here of each unit, in this connection's memory: one look at every row, then kept by triggers in the same
+database transaction as the leases themselves."""
+_IS_SUMMED: Final = "SELECT 1 FROM temp.sqlite_schema WHERE name = 'outstanding'"
 _AT: Final = "WHERE account_id = ? AND unit = ? AND epoch = ? AND lot = ?"
 
 
@@ -194,6 +209,9 @@ def lot_of(store: Reads, lot: bytes) -> Lot | None:
 
 
 def outstanding(store: Store, unit: str) -> int:
-    """Return what this hub may still spend of a unit over all its leases: a look at every row, not for a tap."""
-    sql = "SELECT coalesce(sum(granted - committed + released + refunded), 0) FROM leases WHERE unit = ?"
-    return int(store.rows(sql, (unit,))[0][0])
+    """Return what this hub may still spend of a unit over all its leases; only the first call looks at every row."""
+    if not store.rows(_IS_SUMMED):
+        for statement in _SUMS:
+            store.execute(statement)
+    rows = store.rows("SELECT amount FROM temp.outstanding WHERE unit = ?", (unit,))
+    return int(rows[0][0]) if rows else 0

@@ -3,6 +3,7 @@
 import pytest
 
 from cloud_sync.protocol.peers import PeerAsk, PeerNothing, Voucher
+from edge_agent.ledger import leases
 from edge_agent.messages import CloseOrdered, DocumentArrived, OfficeLink, Recalled
 from edge_agent.peer_messages import FromPeer
 from payment_core.journal import EpochClosed, LeaseReturned, Part
@@ -134,6 +135,35 @@ def test_a_cap_that_is_lowered_is_kept_at_once(hall):
     hall.enroll("card-8", 700)
     hall.step(DocumentArrived("risk", 5, b'{"version":5,"lease_cap":500}'))
     assert hall.balance("card-7") + hall.balance("card-8") == 500
+
+
+def test_a_venue_full_of_money_goes_home_in_slices(hall):
+    for n in range(150):
+        hall.step(hall.lease(f"card-{n}", 500))
+    sums = []
+    hall.step(DocumentArrived("risk", 5, b'{"version":5,"lease_cap":1000}'))
+    for _step in range(4):
+        sums.append(leases.outstanding(hall.store, "CNY"))
+        hall.wait(1_000)
+    assert sums == [(150 - 64) * 500, (150 - 128) * 500, 1_000, 1_000]
+    assert {why for why, _amount in returned(hall)} == {"over_cap"}
+
+
+def test_what_lies_here_is_known_without_a_look_at_every_lease(hall):
+    truth = "SELECT coalesce(sum(granted - committed + released + refunded), 0) FROM leases WHERE unit = 'CNY'"
+    assert leases.outstanding(hall.store, "CNY") == 0
+    hall.enroll("card-7", 1_000)
+    command = the_command(hall.step(hall.tap("card-7")))
+    hall.step(hall.lease("card-8", 70), hall.lease("card-8", 30, unit="tickets"))
+    assert leases.outstanding(hall.store, "CNY") == hall.store.rows(truth)[0][0] == 870
+    assert leases.outstanding(hall.store, "tickets") == 30
+    hall.step(hall.answer(command, "failed"))
+    assert leases.outstanding(hall.store, "CNY") == hall.store.rows(truth)[0][0] == 1_070
+    hall.store.execute("BEGIN IMMEDIATE")
+    hall.store.execute("UPDATE leases SET committed = committed + 10")
+    assert leases.outstanding(hall.store, "CNY") == 1_050
+    hall.store.execute("ROLLBACK")
+    assert leases.outstanding(hall.store, "CNY") == 1_070
 
 
 def test_coins_count_towards_what_was_brought_in_until_a_receipt_covers_them(hall):
