@@ -2,13 +2,16 @@
 
 import secrets
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from venuehub import office_desk
 from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.output import AsJson, print_json, print_line
+
+if TYPE_CHECKING:
+    from back_office.store.people import Credential
 
 card_app = typer.Typer(name="card", no_args_is_help=True, help="Members' cards.")
 
@@ -146,8 +149,8 @@ def card_limits(  # noqa: PLR0913 - one option for each limit
     *,
     folder: Folder,
     card: CardText,
-    tap: Annotated[int | None, typer.Option(min=0, help="The most per tap, minor units.")] = None,
-    day: Annotated[int | None, typer.Option(min=0, help="The most per day, minor units.")] = None,
+    tap: Annotated[int | None, typer.Option(min=1, help="The most per tap, minor units.")] = None,
+    day: Annotated[int | None, typer.Option(min=1, help="The most per day, minor units.")] = None,
     zone: Annotated[list[str] | None, typer.Option(help="A zone where alone it counts; several times.")] = None,
     venue: Annotated[list[str] | None, typer.Option(help="A venue where alone it counts; several times.")] = None,
     step_up: Annotated[bool | None, typer.Option(help="Whether every tap needs a second factor.")] = None,
@@ -180,4 +183,13 @@ def card_limits(  # noqa: PLR0913 - one option for each limit
              "step_up": found.step_up, "group": found.group}
         )  # fmt: skip
     else:
-        print_line(f"limits count from list version {version} on")
+        print_line(f"from list version {version} on: {_limits(found)}")
+
+
+def _limits(card: "Credential") -> str:
+    """Return the limits that are now in force, all of them."""
+    tap, day = ("its class's" if cap is None else str(cap) for cap in (card.tap_limit, card.day_limit))
+    places = ", ".join(card.zones) or "every zone"
+    venues = f"{len(card.venues)} venues" if card.venues else "every venue"
+    second = "at every tap" if card.step_up else "as its class has it"
+    return f"per tap {tap}, per day {day}, in {places}, at {venues}, second factor {second}, group {card.group or '-'}"

@@ -14,6 +14,8 @@ from venuehub.errors import CliError, ExitCode
 from venuehub.output import AsJson, print_json, print_line
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from back_office.ledger.counter import Done, Refused
     from back_office.ledger.desk import Desk
     from back_office.store.engine import Store, Transaction
@@ -243,6 +245,13 @@ def open_list(*, folder: Folder, as_json: AsJson = False) -> None:
         at = datetime.fromtimestamp(end.since_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M")
         print_line(f"{at}  {end.kind:<11} {end.amount:>10} {end.unit:<6} {end.hub or '-':<12} {end.machine} {end.id}")
     print_line(f"{len(ends)} open")
+
+
+def sums_text(sums: "Mapping[str, int]") -> str:
+    """Return sums of several units as people read them."""
+    from payment_core.money import money_text, shown
+
+    return ", ".join(money_text(shown(amount, unit)) for unit, amount in sorted(sums.items()) if amount) or "nothing"
 
 
 def plain(struct: object) -> dict[str, object]:

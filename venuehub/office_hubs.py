@@ -1,13 +1,17 @@
 """`venuehub office hub …` and `office terms …`: hubs that are dead or frozen, and what is given with a top-up."""
 
+from collections import defaultdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from venuehub.errors import CliError, ExitCode
-from venuehub.office_desk import By, Folder, desk_of, now_ms, plain
+from venuehub.office_desk import By, Folder, desk_of, now_ms, plain, sums_text
 from venuehub.output import AsJson, print_json, print_line
+
+if TYPE_CHECKING:
+    from back_office.fleet.closing import HubCost
 
 hub_app = typer.Typer(name="hub", no_args_is_help=True, help="The end of a dead hub, and the way back of a frozen one.")
 terms_app = typer.Typer(name="terms", no_args_is_help=True, help="What is given with a top-up, as data.")
@@ -27,6 +31,7 @@ def hub_close(
     """Close a dead hub for good: what it holds is the guests' again. Without --yes: the most that can cost."""
     from back_office.fleet.closing import close, cost
     from back_office.fleet.founding import find_hub
+    from venuehub.office_checks import currency_of, moment
     from venuehub.office_tools import open_office
 
     if yes and not (by and note):
@@ -36,15 +41,44 @@ def hub_close(
         at = find_hub(store, keys.tenant_id, hub)
         with store.writing() as tx:
             most = cost(tx, keys.tenant_id, at)
+            currency = currency_of(tx, keys.tenant_id, at)
             desk = desk_of(store, keys.tenant_id, tx)
-            closed = close(desk, at, by=by, note=note, captured=captured) if yes else None
+            done = close(desk, at, by=by, note=note, captured=captured) if yes else None
+            closed_ms = desk.now_ms if done is not None else at.closed_ms
     if as_json:
-        print_json({"cost": plain(most), "closed": plain(closed) if closed is not None else None})
+        closed = None if closed_ms is None else {**plain(done), "closed_ms": closed_ms, "again": done is None}
+        print_json({"cost": plain(most), "closed": closed})
         return
-    t_h = "no cap" if most.brought_in is None else str(most.brought_in)
-    print_line(f"{most.hub}: it may have spent {most.leases or 'nothing'}, open {most.open or 'nothing'}, on its way "
-               f"{most.coming or 'nothing'}, brought in unheard at most {t_h}, floor {most.floor}")  # fmt: skip
-    print_line("closed" if closed is not None else "not closed" if not yes else "it was closed before")
+    if done is None and closed_ms is not None:
+        print_line(f"{at.name}: it was closed before, on {moment(closed_ms)}; nothing moved now")
+        return
+    for line in _cost_lines(most, currency):
+        print_line(line)
+    if done is None:
+        print_line("not closed: add --yes --by NAME --note WHY to close it for good")
+    else:
+        settled = f"{done.leases} leases, {done.vouchers} vouchers and {done.authorizations} open plays were settled"
+        print_line(f"closed for good: {settled}")
+
+
+def _cost_lines(most: "HubCost", currency: str) -> list[str]:
+    """Return the most that closing a hub can cost, part by part and in one sum."""
+    parts = [
+        (most.leases, "leased to it, and perhaps spent there unheard"),
+        (most.open, "put aside or in doubt there: nobody knows how those plays ended"),
+        (most.coming, "on its way to it by vouchers that it may have taken"),
+        ({currency: most.brought_in or 0}, "guests' money that it may have taken in unheard (its top_up_cap)"),
+        ({currency: most.floor}, "played on its floor unheard (its floor_per_hub)"),
+    ]
+    total: dict[str, int] = defaultdict(int)
+    for sums, _ in parts:
+        for unit, amount in sums.items():
+            total[unit] += amount
+    lines = [f"{most.hub}: closing it can cost at most {sums_text(total)}"]
+    lines += [f"  {sums_text(sums):>16}  {words}" for sums, words in parts]
+    if most.brought_in is None:
+        lines.append("  and all that guests brought in there unheard: its risk document sets no top_up_cap")
+    return lines
 
 
 @hub_app.command(
@@ -92,12 +126,12 @@ def hub_drain(
     as_json: AsJson = False,
 ) -> None:
     """Order a living hub to return everything, to trade no more, and to sign that it holds nothing."""
-    from back_office.fleet.founding import find_hub
     from back_office.fleet.orders import order_close
+    from venuehub.office_checks import living_hub
     from venuehub.office_tools import open_office
 
     with open_office(folder) as (store, keys):
-        at = find_hub(store, keys.tenant_id, hub)
+        at = living_hub(store, keys.tenant_id, hub)
         with store.writing() as tx:
             epoch = order_close(tx, keys.tenant_id, at, why=why, by=by, now_ms=now_ms())
     if as_json:
@@ -116,6 +150,7 @@ def terms_set(
     import msgspec
 
     from back_office.ledger.terms import TopUpTerms, keep_terms
+    from venuehub.office_checks import refuse_odd_terms
     from venuehub.office_tools import open_office
 
     try:
@@ -123,9 +158,10 @@ def terms_set(
         raw = tomllib.loads(text) if file.suffix == ".toml" else msgspec.json.decode(text)
         terms = msgspec.convert(raw, TopUpTerms)
     except (OSError, ValueError, msgspec.MsgspecError) as error:
-        hint = "it has `steps`, `gift_rule` and `expires_days`; docs/office.md shows one"
+        hint = "it has `steps`, `gift_rule` and `expires_days`; examples/terms.toml is one"
         raise CliError("settings", str(error), where=str(file), hint=hint, exit_code=ExitCode.USAGE) from error
     with open_office(folder) as (store, keys), store.writing() as tx:
+        refuse_odd_terms(tx, keys.tenant_id, terms, file)
         kept = keep_terms(tx, keys.tenant_id, terms, now_ms=now_ms())
     if as_json:
         print_json({"version": kept.version})

@@ -25,19 +25,22 @@ def issue(
     as_json: AsJson = False,
 ) -> None:
     """Put money of a purse onto a slip that a hub takes, once, within ten minutes."""
-    from back_office.fleet.founding import find_hub, only_venue
+    from back_office.fleet.founding import only_venue
     from back_office.ledger.desk import Desk
     from back_office.members.cards import find_card, parse_card
     from back_office.payments.slips import SlipRefused, SlipWish, issue_slip
     from payment_core.identifiers import uuid_text
-    from venuehub.office_tools import open_office, refuse_no_money
+    from venuehub.office_checks import living_hub, refuse_no_money, refuse_unknown_lane
+    from venuehub.office_tools import open_office
     from venuehub.order_tools import new_id, now_ms
 
     with open_office(folder) as (store, keys):
-        at = find_hub(store, keys.tenant_id, hub) if hub else None
+        at = living_hub(store, keys.tenant_id, hub) if hub else None
         venue = only_venue(store, keys.tenant_id)
         with store.writing() as tx:
             refuse_no_money(tx, keys.tenant_id, amount, unit)
+            if lane:
+                refuse_unknown_lane(tx, keys.tenant_id, lane, hub=at)
             account_id = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper).account_id
             wish = SlipWish(
                 slip_id=new_id(), account_id=account_id, unit=unit, amount=amount, lane=lane,

@@ -1,12 +1,9 @@
-"""What `venuehub office` does beside its rooms: faults in words, a folder opened, a hub enrolled, units checked."""
+"""What `venuehub office` does beside its rooms: faults in words, a folder opened, a hub enrolled."""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
-
-import msgspec
 
 from back_office.console.demo_control import DemoControlError
 from back_office.fleet.documents import DocumentError
@@ -14,22 +11,15 @@ from back_office.fleet.founding import FoundingError, only_venue, pin_hub
 from back_office.ledger.faults import UnbookableError
 from back_office.members.cards import CardKnownError, CardTextError, CardUnknownError
 from back_office.settings import SettingsError, database_file
-from back_office.store import papers, places
-from back_office.store.engine import Store, Transaction, open_store, sqlite_url
+from back_office.store.engine import Store, open_store, sqlite_url
 from back_office.store.faults import StoreError
 from cloud_sync.identity import HubIdentity, IdentityError, OfficeKeys, load_office
 from cloud_sync.mqtt_link import MqttLinkError, MqttSettings
-from payment_core.money import MAX_MINOR, MINOR_DIGITS
-from payment_core.pricing import PriceList
 from provisioning.identity import enroll_hub, pinned
 from provisioning.key_store import FileKeyStore
 from venuehub.errors import CliError, ExitCode, told_as, writing_to
 from venuehub.office_tls import make_hub_tls
 from venuehub.output import note
-
-WHOLE_UNITS: Final = ("bonus", "token", "ticket", "point", "minute")
-UNIT_FORMS: Final = ("play:", "coupon:", "admission:")
-"""What goes before a name: `play:racing`."""
 
 
 @contextmanager
@@ -104,31 +94,3 @@ def enroll(
         now_ms = time.time_ns() // 1_000_000
         pin_hub(store, keys.tenant_id, pinned(identity), venue_id=place.venue_id, name=name, now_ms=now_ms)
     return identity
-
-
-def refuse_no_money(tx: Transaction, tenant_id: bytes, amount: int, unit: str) -> None:
-    """Raise CliError where a sum is too large, or its unit is no currency, in no price list and of no purse's form."""
-    if amount > MAX_MINOR:
-        message = f"{amount} is more than the books can hold"
-        hint = f"the largest is {MAX_MINOR} minor units"
-        raise CliError("settings", message, where="--amount", hint=hint, exit_code=ExitCode.USAGE)
-    known = {*MINOR_DIGITS, *WHOLE_UNITS, *_priced_units(tx, tenant_id)}
-    if unit in known or any(unit.startswith(form) and unit != form for form in UNIT_FORMS):
-        return
-    forms = ", ".join(f"{form}NAME" for form in UNIT_FORMS)
-    raise CliError(
-        "settings", f"{unit!r} is no unit that a purse can hold", where="--unit",
-        hint=f"known are {', '.join(sorted(known))}, {forms} and what a hub's price list names",
-        exit_code=ExitCode.USAGE,
-    )  # fmt: skip
-
-
-def _priced_units(tx: Transaction, tenant_id: bytes) -> set[str]:
-    """Return the units in which anything is priced at any hub."""
-    units: set[str] = set()
-    for hub in places.hubs(tx, tenant_id):
-        for document in papers.documents(tx, tenant_id, hub.hub_id):
-            if document.name == "prices":
-                prices = msgspec.json.decode(document.body, type=PriceList)
-                units |= {prices.unit} | {money.unit for rule in prices.rules for money in rule.price}
-    return units

@@ -58,13 +58,13 @@ def open_orders(folder: Path) -> Iterator[OrderDesk]:
         yield OrderDesk(store, keys, at)
 
 
-def order_id_of(text: str) -> bytes:
-    """Return the id that a person wrote."""
+def order_id_of(text: str, *, option: str = "") -> bytes:
+    """Return the id that a person wrote, as ORDER or under an option that gives a new one."""
     try:
         return uuid_bytes(text.lower())
     except ValueError as error:
-        hint = "venuehub order list shows the ids"
-        raise CliError("settings", str(error), where="ORDER", hint=hint, exit_code=ExitCode.USAGE) from error
+        hint = f"leave {option} out, and a new one is made" if option else "venuehub order list shows the ids"
+        raise CliError("settings", str(error), where=option or "ORDER", hint=hint, exit_code=ExitCode.USAGE) from error
 
 
 def as_document(order: Order) -> dict[str, object]:

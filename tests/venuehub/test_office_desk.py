@@ -73,7 +73,11 @@ def test_a_dead_hub_is_shown_and_then_closed(folder, run):
     code, said = run(*close, "--yes")
     assert (code, said["error"]["where"]) == (2, "--by")
     code, said = run(*close, "--yes", "--by", "ann", "--note", "stolen")
-    assert (code, said["closed"]) == (0, {"leases": 3, "vouchers": 0, "authorizations": 0})
+    first = said["closed"]
+    assert (code, first["leases"], first["vouchers"], first["authorizations"], first["again"]) == (0, 3, 0, 0, False)
+    again = run(*close, "--yes", "--by", "ann", "--note", "stolen")[1]["closed"]
+    assert again == {"closed_ms": first["closed_ms"], "again": True}
+    assert run(*close)[1]["closed"] == again
     assert run("leases", "--dir", folder) == (0, [])
     code, said = run("hub", "reopen", "--dir", folder, "--hub", "hall", "--by", "ann", "--note", "it is back")
     assert (code, said["error"]["code"]) == (1, "refused")

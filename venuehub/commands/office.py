@@ -191,13 +191,14 @@ def topup(
     as_json: AsJson = False,
 ) -> None:
     """Credit an account once per channel and payment id."""
-    from back_office.fleet.founding import find_hub, only_venue
+    from back_office.fleet.founding import only_venue
     from back_office.ledger.desk import Desk, TopUp, TopUpRefused, venue_of
     from back_office.members.cards import find_card, parse_card
-    from venuehub.office_tools import open_office, refuse_no_money
+    from venuehub.office_checks import living_hub, refuse_no_money
+    from venuehub.office_tools import open_office
 
     with open_office(folder) as (store, keys):
-        at = find_hub(store, keys.tenant_id, hub) if hub else None
+        at = living_hub(store, keys.tenant_id, hub) if hub else None
         with store.writing() as tx:
             refuse_no_money(tx, keys.tenant_id, amount, unit)
             account_id = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper).account_id
@@ -229,14 +230,14 @@ def document_set(
 ) -> None:
     """Give a hub a document; it gets the next version."""
     from back_office.fleet.documents import keep_document, read_document
-    from back_office.fleet.founding import find_hub
     from venuehub import price_tools
+    from venuehub.office_checks import living_hub
     from venuehub.office_tools import open_office
 
     with open_office(folder) as (store, keys):
         content = read_document(name, file)
         odd = price_tools.problems_of(content)
-        at = find_hub(store, keys.tenant_id, hub)
+        at = living_hub(store, keys.tenant_id, hub)
         with store.writing() as tx:
             kept = keep_document(tx, keys.tenant_id, at.hub_id, name, content, now_ms=_now_ms())
     if as_json:

@@ -36,7 +36,7 @@ def create(
     from back_office.payments.desk import OrderWish
     from back_office.payments.sandbox import CHANNEL
     from payment_core.orders import Purpose
-    from venuehub.office_tools import refuse_no_money
+    from venuehub.office_checks import refuse_no_money, refuse_unknown_lane
     from venuehub.order_tools import as_document, as_line, new_id, now_ms, open_orders, order_id_of
 
     if bool(card) == bool(lane):
@@ -45,9 +45,11 @@ def create(
     with open_orders(folder) as at:
         with at.store.reading() as tx:
             refuse_no_money(tx, at.keys.tenant_id, amount, unit)
+            if lane:
+                refuse_unknown_lane(tx, at.keys.tenant_id, lane)
             found = find_card(tx, at.keys.tenant_id, parse_card(card), pepper=at.keys.pepper) if card else None
         wish = OrderWish(
-            order_id=order_id_of(order_id) if order_id else new_id(),
+            order_id=order_id_of(order_id, option="--id") if order_id else new_id(),
             venue_id=only_venue(at.store, at.keys.tenant_id).venue_id,
             purpose=Purpose.TOP_UP if found else Purpose.PLAY,
             channel=CHANNEL,
@@ -145,7 +147,7 @@ def refund(
     from venuehub.order_tools import new_id, now_ms, open_orders, order_id_of
 
     with open_orders(folder) as at:
-        chosen = order_id_of(refund_id) if refund_id else new_id()
+        chosen = order_id_of(refund_id, option="--id") if refund_id else new_id()
         wanted = order_id_of(order_id)
         after = at.done(at.desk.on_refund(now_ms(), wanted, refund_id=chosen, amount=amount))
     _print(after, as_json=as_json)

@@ -56,7 +56,30 @@ def test_an_order_is_closed_and_then_cannot_be_paid(order):
     assert (code, said["error"]["code"]) == (1, "refused")
 
 
-def test_a_play_is_an_order_of_its_own_account(order, run, folder):
+@pytest.fixture
+def hub(folder, run, tmp_path):
+    """A hub with one lane."""
+    assert run("office", "enroll", "--dir", folder, "--hub", tmp_path / "hub-1")[0] == 0
+    lane = {"id": "racer-2", "machine": "m", "zone": "hall", "reader": "r", "output": "o"}
+    (tmp_path / "devices.json").write_text(json.dumps({"lanes": [lane]}))
+    document = ("office", "document", "set", "--dir", folder, "--hub", "hub-1", "devices", tmp_path / "devices.json")
+    assert run(*document)[0] == 0
+    return "hub-1"
+
+
+def test_a_lane_that_no_hub_has_takes_nobodys_money(order, run, folder, hub):
+    code, said = order("create", "--lane", "nolane", "--amount", 200)
+    assert (code, said["error"]["where"], said["error"]["hint"]) == (2, "--lane", "the hubs have racer-2")
+    assert order("list")[1]["orders"] == []
+    run("office", "topup", "--dir", folder, "--card", CARD, "--amount", 1_000)
+    slip = ("office", "slip", "issue", "--dir", folder, "--card", CARD)
+    code, said = run(*slip, "--lane", "lane-9")
+    assert (code, said["error"]["where"]) == (2, "--lane")
+    assert run(*slip, "--lane", "racer-2", "--hub", hub)[0] == 0
+
+
+def test_a_play_is_an_order_of_its_own_account(order, run, folder, hub):
+    assert hub
     made = order("create", "--lane", "racer-2", "--amount", 200)[1]
     assert (made["purpose"], made["account_id"]) == ("play", made["order_id"].replace("-", ""))
     assert order("pay", made["order_id"])[1]["state"] == "paid"
@@ -77,6 +100,8 @@ def test_the_same_id_is_the_same_order(order):
         (("create", "--amount", 5), 2, "--card"),
         (("create", "--card", CARD, "--lane", "l", "--amount", 5), 2, "--card"),
         (("create", "--card", CARD, "--amount", 5, "--unit", "ZZZ"), 2, "--unit"),
+        (("create", "--card", CARD, "--amount", 5, "--id", "o1"), 2, "--id"),
+        (("create", "--lane", "racer-2", "--amount", 5), 2, "--lane"),
         (("show", "no-id"), 2, "ORDER"),
         (("list", "--state", "gone"), 2, "--state"),
         (("refund", "019399a0-c0de-7000-8000-000000000007"), 1, ""),

@@ -1,0 +1,94 @@
+"""What the office's commands refuse before anything is booked: odd terms and limits, and hubs that are closed."""
+
+import json
+
+import pytest
+
+from venuehub.cli import main
+
+CARD = "ntag213:04A1B2C3D4E580"
+STEP = '[[steps]]\nunit = "CNY"\nat_least = 1000\ngives = "bonus"\namount = 200\n'
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*words):
+        code = main(["office", *[str(word) for word in words], "--json"])
+        return code, json.loads(capsys.readouterr().out)
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path, run):
+    at = tmp_path / "office"
+    assert run("init", "--dir", at, "--tenant", "Star Arcade", "--venue", "Hall")[0] == 0
+    assert run("enroll", "--dir", at, "--hub", tmp_path / "hub-1", "--name", "hall")[0] == 0
+    assert run("card", "add", "--dir", at, "--card", CARD)[0] == 0
+    return at
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        (STEP.replace("200", "-5"), "step 1: amount = -5: "),
+        (STEP + STEP.replace("1000", "-1"), "step 2: at_least = -1: "),
+        (STEP.replace("bonus", "bonbon"), 'step 1: gives = "bonbon": '),
+        (STEP.replace("CNY", "CNX"), 'step 1: unit = "CNX": '),
+        ("expires_days = -3\n", "expires_days = -3: "),
+        (STEP + "expires_days = 0\n", "step 1: expires_days = 0: "),
+    ],
+)
+def test_terms_that_nobody_can_mean_name_the_key_and_the_value(folder, tmp_path, run, text, wrong):
+    file = tmp_path / "terms.toml"
+    file.write_text(text)
+    code, said = run("terms", "set", "--dir", folder, file)
+    assert (code, said["error"]["where"]) == (2, str(file))
+    assert said["error"]["message"].startswith(wrong)
+
+
+@pytest.mark.parametrize("words", [("--day", -5), ("--day", 0), ("--tap", 0)])
+def test_a_limit_is_more_than_nothing(folder, run, words):
+    assert run("card", "limits", "--dir", folder, "--card", CARD, *words)[0] == 2
+
+
+def test_the_limits_in_force_are_told(folder, capsys):
+    call = ["office", "card", "limits", "--dir", str(folder), "--card", CARD]
+    assert main([*call, "--tap", "100"]) == 0
+    assert main([*call, "--day", "5000"]) == 0
+    assert "per tap 100, per day 5000, in every zone" in capsys.readouterr().out
+
+
+@pytest.fixture
+def closed(folder, run):
+    assert run("topup", "--dir", folder, "--card", CARD, "--amount", 1000, "--hub", "hall")[0] == 0
+    assert run("hub", "close", "--dir", folder, "--hub", "hall", "--yes", "--by", "ann", "--note", "x")[0] == 0
+    return folder
+
+
+def test_a_closed_hub_is_given_nothing_more(closed, tmp_path, run):
+    (tmp_path / "devices.json").write_text('{"lanes": []}')
+    for words in (
+        ("topup", "--card", CARD, "--amount", 5, "--hub", "hall"),
+        ("slip", "issue", "--card", CARD, "--amount", 5, "--hub", "hall"),
+        ("document", "set", "--hub", "hall", "devices", tmp_path / "devices.json"),
+        ("hub", "drain", "--hub", "hall", "--by", "ann", "--why", "moved"),
+    ):
+        code, said = run(*words, "--dir", closed)
+        assert (code, said["error"]["where"]) == (1, "--hub"), words
+        assert "hall was closed for good on 20" in said["error"]["message"]
+
+
+def test_what_closing_can_cost_is_told_as_money(folder, run, capsys):
+    assert run("topup", "--dir", folder, "--card", CARD, "--amount", 1000, "--hub", "hall")[0] == 0
+    close = ["office", "hub", "close", "--dir", str(folder), "--hub", "hall"]
+    assert main(close) == 0
+    said = capsys.readouterr().out
+    assert "hall: closing it can cost at most ¥10.00\n" in said
+    assert "¥10.00  leased to it" in said
+    assert "sets no top_up_cap" in said
+    assert main([*close, "--yes", "--by", "ann", "--note", "x"]) == 0
+    assert main(close) == 0
+    said = capsys.readouterr().out
+    assert "closed for good: 1 leases" in said
+    assert "it was closed before, on 20" in said

@@ -1,0 +1,115 @@
+"""What `venuehub office` and `order` refuse before anything is booked: units, lanes, closed hubs, odd terms."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from back_office.fleet.founding import find_hub
+from back_office.ledger.terms import TopUpTerms
+from back_office.store import papers, places
+from back_office.store.engine import Store, Transaction
+from back_office.store.places import Hub
+from payment_core.money import MAX_MINOR, MINOR_DIGITS
+from payment_core.policy import DevicesDocument
+from payment_core.pricing import PriceList
+from venuehub.errors import CliError, ExitCode
+
+WHOLE_UNITS: Final = ("bonus", "token", "ticket", "point", "minute")
+UNIT_FORMS: Final = ("play:", "coupon:", "admission:")
+"""What goes before a name: `play:racing`."""
+LONGEST_DAYS: Final = 36_600
+
+
+def refuse_no_money(tx: Transaction, tenant_id: bytes, amount: int, unit: str) -> None:
+    """Raise CliError where a sum is too large, or its unit is no currency, in no price list and of no purse's form."""
+    if amount > MAX_MINOR:
+        message = f"{amount} is more than the books can hold"
+        hint = f"the largest is {MAX_MINOR} minor units"
+        raise CliError("settings", message, where="--amount", hint=hint, exit_code=ExitCode.USAGE)
+    if not _is_unit(tx, tenant_id, unit):
+        message, hint = f"{unit!r} is no unit that a purse can hold", _units_hint(tx, tenant_id)
+        raise CliError("settings", message, where="--unit", hint=hint, exit_code=ExitCode.USAGE)
+
+
+def refuse_unknown_lane(tx: Transaction, tenant_id: bytes, lane: str, *, hub: Hub | None = None) -> None:
+    """Raise CliError where no hub that trades (or not this one) has the lane: nobody could play there."""
+    asked = [hub] if hub else [one for one in places.hubs(tx, tenant_id) if one.closed_ms is None]
+    known = sorted({name for one in asked for name in _lanes(tx, tenant_id, one)})
+    if lane not in known:
+        at = f"hub {hub.name} has" if hub else "the hubs have"
+        hint = f"{at} {', '.join(known)}" if known else "give a hub its lanes: venuehub office document set … devices"
+        raise CliError("settings", f"there is no lane {lane!r}", where="--lane", hint=hint, exit_code=ExitCode.USAGE)
+
+
+def living_hub(store: Store, tenant_id: bytes, name: str) -> Hub:
+    """Return a hub that was not closed for good; CliError says when it was: it is sent nothing more."""
+    hub = find_hub(store, tenant_id, name)
+    if hub.closed_ms is not None:
+        message = f"hub {hub.name} was closed for good on {moment(hub.closed_ms)}"
+        raise CliError("refused", message, where="--hub", hint="name another hub, or enroll the machine as a new one")
+    return hub
+
+
+def currency_of(tx: Transaction, tenant_id: bytes, hub: Hub) -> str:
+    """Return the unit of a hub's price list, in which its caps are meant; CNY where it has none."""
+    held = papers.newest(tx, tenant_id, hub.hub_id, "prices")
+    return msgspec.json.decode(held.body, type=PriceList).unit if held else "CNY"
+
+
+def moment(ms: int) -> str:
+    """Return a moment as people read it."""
+    return datetime.fromtimestamp(ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def refuse_odd_terms(tx: Transaction, tenant_id: bytes, terms: TopUpTerms, file: Path) -> None:
+    """Raise CliError that names the first key of the terms whose value nobody can mean."""
+    for key, value, rule in _odd(tx, tenant_id, terms):
+        message = f"{key} = {msgspec.json.encode(value).decode()}: {rule}"
+        hint = "compare the file with examples/terms.toml"
+        raise CliError("settings", message, where=str(file), hint=hint, exit_code=ExitCode.USAGE)
+
+
+def _odd(tx: Transaction, tenant_id: bytes, terms: TopUpTerms) -> Iterator[tuple[str, object, str]]:
+    days = f"whole days from 1 to {LONGEST_DAYS}; left out: for ever"
+    sums = f"whole minor units from 1 to {MAX_MINOR}"
+    if terms.expires_days is not None and not 1 <= terms.expires_days <= LONGEST_DAYS:
+        yield "expires_days", terms.expires_days, days
+    for number, step in enumerate(terms.steps, start=1):
+        for name, unit in (("unit", step.unit), ("gives", step.gives)):
+            if not _is_unit(tx, tenant_id, unit):
+                yield f"step {number}: {name}", unit, f"no unit that a purse can hold; {_units_hint(tx, tenant_id)}"
+        for name, amount in (("at_least", step.at_least), ("amount", step.amount)):
+            if not 1 <= amount <= MAX_MINOR:
+                yield f"step {number}: {name}", amount, sums
+        if step.expires_days is not None and not 1 <= step.expires_days <= LONGEST_DAYS:
+            yield f"step {number}: expires_days", step.expires_days, days
+
+
+def _lanes(tx: Transaction, tenant_id: bytes, hub: Hub) -> set[str]:
+    held = papers.newest(tx, tenant_id, hub.hub_id, "devices")
+    return {lane.id for lane in msgspec.json.decode(held.body, type=DevicesDocument).lanes} if held else set()
+
+
+def _is_unit(tx: Transaction, tenant_id: bytes, unit: str) -> bool:
+    known = unit in {*MINOR_DIGITS, *WHOLE_UNITS, *_priced_units(tx, tenant_id)}
+    return known or any(unit.startswith(form) and unit != form for form in UNIT_FORMS)
+
+
+def _units_hint(tx: Transaction, tenant_id: bytes) -> str:
+    known = sorted({*MINOR_DIGITS, *WHOLE_UNITS, *_priced_units(tx, tenant_id)})
+    forms = ", ".join(f"{form}NAME" for form in UNIT_FORMS)
+    return f"known are {', '.join(known)}, {forms} and what a hub's price list names"
+
+
+def _priced_units(tx: Transaction, tenant_id: bytes) -> set[str]:
+    """Return the units in which anything is priced at any hub."""
+    units: set[str] = set()
+    for hub in places.hubs(tx, tenant_id):
+        for document in papers.documents(tx, tenant_id, hub.hub_id):
+            if document.name == "prices":
+                prices = msgspec.json.decode(document.body, type=PriceList)
+                units |= {prices.unit} | {money.unit for rule in prices.rules for money in rule.price}
+    return units
