@@ -1,4 +1,8 @@
-"""Value events: coins, credit delivered, events a device lost. Each (device, epoch, seq) is booked once."""
+"""Value events: coins, tickets, credit delivered, events a device lost. Each (device, epoch, seq) is booked once.
+
+A device has one row of numbers for all of them, and `booked` lets its bridge forget everything up to a number: so all
+kinds follow one rule of turns.
+"""
 
 from typing import Final
 
@@ -13,7 +17,6 @@ from edge_agent.plays import Why, deliver, late_evidence
 from edge_agent.site import Heard
 from payment_core.authorization import State
 from payment_core.bus import Booked
-from payment_core.errors import MalformedMessageError
 from payment_core.events import CoinInserted, CreditDelivered, EventsLost, TicketsWon
 from payment_core.identifiers import uuid_bytes
 from payment_core.journal import Actor, Cause, CoinBooked, Tampered, Tender
@@ -26,12 +29,18 @@ FIRST_SETTLES_MS: Final = 5_000
 
 
 def on_credit(draft: Draft, fact: FromDevice, body: CreditDelivered) -> None:
-    """A command was carried out: capture it. The same fact again is only booked again."""
+    """A command was carried out: capture it, also out of turn, for that changes nothing twice. Booked is it in turn."""
+    _credit(draft, fact, body)
+    if _in_turn(draft, fact):
+        _book(draft, fact)
+
+
+def _credit(draft: Draft, fact: FromDevice, body: CreditDelivered) -> None:
     try:
         row = authorizations.by_id(draft.store, uuid_bytes(body.id))
     except ValueError as error:
-        message = f"CreditDelivered.id: {error}"
-        raise MalformedMessageError(message) from error
+        draft.effect(Log("event.malformed", {"device": fact.device, "why": f"CreditDelivered.id: {error}"}))
+        return
     authorization = draft.load(row) if row else None
     if authorization is None or authorization.device != fact.device:
         draft.effect(Log("credit.unknown_command", {"device": fact.device}))
@@ -40,15 +49,14 @@ def on_credit(draft: Draft, fact: FromDevice, body: CreditDelivered) -> None:
         deliver(draft, authorization, body.credits, Why(Cause.DEVICE))
         if body.credits >= authorization.credits:  # a machine that gave a part is not asked again by itself
             coins.after(draft, authorization)
-    elif authorization.state in (State.VOIDED, State.EXPIRED) and _mark(draft, fact, counter=0):
+    elif authorization.state in (State.VOIDED, State.EXPIRED):
         late_evidence(draft, authorization, "done", fact.device)
-    draft.effect(SayBooked(fact.device, Booked(epoch=fact.event.epoch, seq=fact.event.seq, counter=0)))
 
 
 def on_coin(draft: Draft, fact: FromDevice, body: CoinInserted) -> None:
     """A coin fell: book it once, and let it play when it covers the price."""
     lane = draft.site.lane_of_device.get(fact.device)
-    if not draft.site.currency or not _in_turn(draft, fact):
+    if not _in_turn(draft, fact) or not draft.site.currency:
         return  # before the first price list nobody can say what a coin is worth; the bridge keeps it
     amount = draft.site.coins.get(fact.device, {}).get(body.position)
     if lane is None or amount is None:
@@ -66,8 +74,7 @@ def on_coin(draft: Draft, fact: FromDevice, body: CoinInserted) -> None:
         coins.add(draft, lane, amount)
         boxes.add(draft.store, Box(lane.machine, "cash_box", draft.site.currency, amount))
         coins.play(draft, lane)
-    _mark(draft, fact, counter=body.counter)
-    draft.effect(SayBooked(fact.device, _booked(fact, body.counter)))
+    _book(draft, fact, body.counter)
 
 
 def on_tickets(draft: Draft, fact: FromDevice, body: TicketsWon) -> None:
@@ -79,10 +86,7 @@ def on_tickets(draft: Draft, fact: FromDevice, body: TicketsWon) -> None:
         _tamper(draft, fact, lane, count=body.count)
     else:
         coins.won(draft, lane, fact, body.count)
-    mark = _marked(draft, fact)
-    counter = mark.counter if mark else NO_COUNTER
-    _mark(draft, fact, counter=counter)
-    draft.effect(SayBooked(fact.device, _booked(fact, counter)))
+    _book(draft, fact)
 
 
 def on_events_lost(draft: Draft, fact: FromDevice, body: EventsLost) -> None:
@@ -91,10 +95,7 @@ def on_events_lost(draft: Draft, fact: FromDevice, body: EventsLost) -> None:
         return
     _tamper(draft, fact, draft.site.lane_of_device.get(fact.device), count=body.count)
     draft.effect(Log("device.events_lost", {"device": fact.device, "count": body.count}))
-    mark = _marked(draft, fact)
-    counter = mark.counter if mark else NO_COUNTER
-    _mark(draft, fact, counter=counter)
-    draft.effect(SayBooked(fact.device, _booked(fact, counter)))
+    _book(draft, fact)
 
 
 def _tamper(draft: Draft, fact: FromDevice, lane: Lane | None, *, count: int) -> None:
@@ -118,44 +119,45 @@ def _marked(draft: Draft, fact: FromDevice) -> Mark | None:
 def _in_turn(draft: Draft, fact: FromDevice) -> bool:
     """Say whether this is the next value event of its device; one booked before is only booked again.
 
-    One that skips its predecessor is left alone: the bridge resends everything in order until it is booked.
+    One that skips its predecessor is left alone: the bridge resends everything in order until it is booked. Two may
+    skip what their bridge certainly has no more: the oldest of an epoch never booked (a ledger that was lost or set
+    back meets logs that go on), and a delivered credit, whose predecessors the first release booked without a mark.
     """
     mark, event = _marked(draft, fact), fact.event
-    if mark is None:
-        return event.seq == 1 or _is_first_left(draft, fact)
-    if event.seq <= mark.seq:
-        draft.effect(SayBooked(fact.device, Booked(epoch=event.epoch, seq=mark.seq, counter=mark.counter)))
+    booked = mark.seq if mark else 0
+    if mark is not None and event.seq <= booked:
+        draft.effect(SayBooked(fact.device, Booked(epoch=event.epoch, seq=booked, counter=mark.counter)))
         return False
-    return event.seq == mark.seq + 1
+    oldest = _oldest_left(draft, fact, booked)
+    if event.seq == booked + 1:
+        return True
+    may_skip = mark is None or event.kind == CreditDelivered.__name__
+    settled = draft.now.boottime_ms - oldest.since_ms >= FIRST_SETTLES_MS
+    return may_skip and settled and event.seq == oldest.seq
 
 
-def _is_first_left(draft: Draft, fact: FromDevice) -> bool:
-    """Of an epoch never booked: say whether this is the oldest event its bridge still has.
+def _oldest_left(draft: Draft, fact: FromDevice, booked: int) -> Heard:
+    """Return the oldest event that a bridge was heard to have still, and since when it is that.
 
-    A ledger that was lost or set back meets logs that go on. The bridge resends all of them every second, in order:
-    what stayed the lowest number for several rounds has nothing before it. Taking the first one heard would lose the
-    coins before it.
+    The bridge resends all of them every second, in order: what stayed the lowest number for several rounds has nothing
+    before it. Taking the first one heard would lose the coins before it.
     """
-    event, now_ms = fact.event, draft.now.boottime_ms
-    lowest = draft.site.unbooked.get(fact.device)
-    if lowest is None or lowest.epoch != event.epoch or event.seq < lowest.seq:
-        draft.site.unbooked[fact.device] = Heard(event.epoch, event.seq, now_ms)
-        return False
-    return event.seq == lowest.seq and now_ms - lowest.since_ms >= FIRST_SETTLES_MS
+    event, oldest = fact.event, draft.site.unbooked.get(fact.device)
+    if oldest is None or oldest.epoch != event.epoch or not booked < oldest.seq <= event.seq:
+        oldest = Heard(event.epoch, event.seq, draft.now.boottime_ms)
+        draft.site.unbooked[fact.device] = oldest
+    return oldest
 
 
-def _mark(draft: Draft, fact: FromDevice, *, counter: int) -> bool:
-    """Remember that a value event is booked; False where it was before."""
-    mark = _marked(draft, fact)
-    if mark is not None and fact.event.seq <= mark.seq:
-        return False
+def _book(draft: Draft, fact: FromDevice, counter: int | None = None) -> None:
+    """Remember that a value event is booked and say so; `counter` None: it has none, the last known one stays."""
+    if counter is None:
+        mark = _marked(draft, fact)
+        counter = mark.counter if mark else NO_COUNTER
+    event = fact.event
     draft.store.execute(
         "INSERT INTO device_marks(device, epoch, kind, seq, told) VALUES (?, ?, 2, ?, ?) ON CONFLICT DO UPDATE SET "
         "seq = excluded.seq, told = excluded.told",
-        (fact.device, fact.event.epoch, fact.event.seq, counter),
+        (fact.device, event.epoch, event.seq, counter),
     )
-    return True
-
-
-def _booked(fact: FromDevice, counter: int) -> Booked:
-    return Booked(epoch=fact.event.epoch, seq=fact.event.seq, counter=counter)
+    draft.effect(SayBooked(fact.device, Booked(epoch=event.epoch, seq=event.seq, counter=counter)))

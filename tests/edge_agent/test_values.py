@@ -1,5 +1,7 @@
 """Coins and lost events: each booked once, in turn, and never credited where nobody knows their worth."""
 
+import random
+
 import pytest
 
 from edge_agent.messages import DeviceIs, SayBooked
@@ -8,7 +10,8 @@ from payment_core.accounts import Kind
 from payment_core.authorization import State
 from payment_core.bus import Booked, DeviceState
 from payment_core.commands import PulseCredit, command_body
-from payment_core.journal import CoinBooked, Tampered
+from payment_core.events import CoinInserted, CreditDelivered, TicketsWon
+from payment_core.journal import CoinBooked, Tampered, TicketsKept
 from tests.support.hall import Hall, commands, logged, the_command, the_view
 from tests.support.ledger_truth import balance_of, entries, faults_of, kinds, states
 
@@ -138,3 +141,81 @@ def test_coins_before_a_price_list_or_at_no_price_wait(tmp_path):
     assert commands(hall.step(hall.coin(1), hall.coin(1))) == []
     assert len(commands(hall.step(hall.coin(2), hall.coin(2)))) == 1
     hall.store.close()
+
+
+def credit_of(hall, seq):
+    """Let a card play, and return the event of its delivery under a number of the machine's own."""
+    command = the_command(hall.wait(1_000, hall.tap("card-7")))
+    return hall.event("coin-1", CreditDelivered(command.id, 1), seq=seq)
+
+
+def won(hall):
+    return [entry.amount for entry in entries(hall.store) if isinstance(entry, TicketsKept)]
+
+
+def test_tickets_and_credits_of_one_device_take_turns(hall):
+    hall.enroll("card-7", 1_000)
+    first, second = credit_of(hall, 1), hall.event("coin-1", TicketsWon(12), seq=2)
+    third = credit_of(hall, 3)
+    effects = hall.step(third)
+    assert booked(effects) == []
+    assert State.COMMANDED in states(hall.store).values()
+    assert booked(hall.step(first)) == [Booked(1, 1, -1)]
+    assert booked(hall.step(third)) == []
+    assert booked(hall.step(second, third, first)) == [Booked(1, 2, -1), Booked(1, 3, -1), Booked(1, 3, -1)]
+    assert won(hall) == [12]
+    assert set(states(hall.store).values()) == {State.CAPTURED}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_nothing_of_a_mixed_log_is_lost_or_stuck_whatever_the_bus_loses_and_repeats(hall, seed):
+    dice = random.Random(seed)
+    hall.enroll("card-7", 100 * 200)
+    log, tickets, plays = [], 0, 0
+    for seq in range(1, 31):
+        if dice.random() < 0.5:
+            log.append(credit_of(hall, seq))
+            plays += 1
+        else:
+            tickets += seq
+            log.append(hall.event("coin-1", TicketsWon(seq), seq=seq))
+        sent = [fact for fact in log for _ in range(dice.choice([0, 0, 1, 1, 2]))]
+        for said in booked(hall.wait(1_000, *sent)):
+            log = [fact for fact in log if fact.event.seq > said.seq]
+    hall.step(*log)
+    assert sum(won(hall)) == tickets
+    assert kinds(hall.store).count("Captured") == plays
+    assert hall.store.rows("SELECT seq FROM device_marks WHERE device = 'coin-1'") == [(30,)]
+
+
+def test_a_credit_says_no_counter_but_the_one_that_is_known(hall):
+    hall.enroll("card-7", 1_000)
+    assert booked(hall.step(credit_of(hall, 1))) == [Booked(1, 1, -1)]
+    hall.store.execute("UPDATE device_marks SET told = 77 WHERE device = 'coin-1'")
+    assert booked(hall.step(credit_of(hall, 2))) == [Booked(1, 2, 77)]
+
+
+def test_credits_of_the_first_release_left_a_gap_that_only_credits_close(hall):
+    hall.enroll("card-7", 1_000)
+    hall.step(credit_of(hall, 1))
+    late, tickets = credit_of(hall, 9), hall.event("coin-1", TicketsWon(5), seq=10)
+    for _ in range(2):
+        assert booked(hall.wait(FIRST_SETTLES_MS - 1, tickets)) == []
+    assert booked(hall.step(late, tickets)) == []
+    assert booked(hall.wait(FIRST_SETTLES_MS, late, tickets)) == [Booked(1, 9, -1), Booked(1, 10, -1)]
+
+
+def test_a_coin_that_waits_for_a_price_list_is_passed_by_no_credit(tmp_path):
+    hall = Hall(tmp_path / "l.db")
+    hall.enroll("card-7", 1_000)
+    first, coin, credit = credit_of(hall, 1), hall.event("coin-1", CoinInserted(5, 1), seq=2), credit_of(hall, 3)
+    hall.step(first)
+    hall.till._site.tariff = None
+    for _ in range(9):
+        assert booked(hall.wait(1_000, coin, credit)) == []
+    hall.store.close()
+
+
+def test_a_credit_for_a_command_that_is_none_is_logged_and_holds_up_nothing(hall):
+    effects = hall.step(hall.event("coin-1", CreditDelivered("no id", 1)))
+    assert (logged(effects), booked(effects)) == (["event.malformed"], [Booked(1, 1, -1)])
