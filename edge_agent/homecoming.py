@@ -23,6 +23,12 @@ LOOK_MS: Final = 1_000
 """How often a slice of the leases is looked at."""
 SLICE: Final = 500
 """Rows of one look: a hub with 100,000 leases has gone through them in a few minutes, a millisecond at a time."""
+_START: Final = (b"", "", 0, b"")
+"""Before every lease: account, unit, epoch, lot."""
+_LOOK: Final = (
+    "SELECT account_id, unit, epoch, lot, granted - committed + released + refunded, touched_ms FROM leases "
+    "WHERE (account_id, unit, epoch, lot) > (?, ?, ?, ?) ORDER BY account_id, unit, epoch, lot LIMIT ?"
+)
 AT_ONCE: Final = 64
 """Accounts returned in one commit."""
 
@@ -33,7 +39,7 @@ class Homecoming:
     def __init__(self, parking: Parking) -> None:
         self._parking = parking
         self._next_ms = 0
-        self._after = b""
+        self._after: tuple[bytes, str, int, bytes] = _START
         self._minute: int | None = None
         self._closing_date: int | None = None
         self._risk_version = 0
@@ -63,18 +69,14 @@ class Homecoming:
             return
         before, self._minute = self._minute, local.minute
         if before is not None and before < closing <= local.minute:
-            self._closing_date, self._after = draft.now.business_date, b""
+            self._closing_date, self._after = draft.now.business_date, _START
 
     def _walk(self, draft: Draft) -> None:
-        sql = (
-            "SELECT account_id, granted - committed + released + refunded, touched_ms FROM leases "
-            "WHERE account_id > ? ORDER BY account_id LIMIT ?"
-        )
-        rows = draft.store.rows(sql, (self._after, SLICE))
+        rows = draft.store.rows(_LOOK, (*self._after, SLICE))
         closing = self._closing_date is not None
         limit_ms = None if draft.known_ms is None else draft.known_ms - draft.site.risk.idle_return_ms
         due = dict.fromkeys(
-            account for account, allowance, touched_ms in rows
+            account for account, _unit, _epoch, _lot, allowance, touched_ms in rows
             if allowance and (closing or (limit_ms is not None and touched_ms <= limit_ms))
         )  # fmt: skip
         done = 0
@@ -85,7 +87,7 @@ class Homecoming:
                 done += 1
                 give_back(draft, account, "closing" if closing else "idle")
         else:
-            self._after = rows[-1][0] if len(rows) == SLICE else b""
+            self._after = rows[-1][:4] if len(rows) == SLICE else _START
 
 
 def _is_idle(draft: Draft, account: bytes, limit_ms: int | None) -> bool:

@@ -2,11 +2,12 @@
 
 import pytest
 
+from edge_agent import homecoming
 from edge_agent.ledger import epoch_state
 from edge_agent.ledger.store import LedgerRefusedError
 from edge_agent.messages import AskLease, CloseOrdered, Frozen, OfficeLink, Reopened
 from payment_core.hub_epoch import EpochState
-from payment_core.journal import EpochClosed
+from payment_core.journal import EpochClosed, LeaseReturned
 from tests.support.hall import Hall, logged, the_command, the_view
 from tests.support.lan import journal_of
 from tests.support.ledger_truth import faults_of
@@ -84,3 +85,18 @@ def test_the_database_takes_nothing_behind_the_end(hall):
     ):
         with pytest.raises(LedgerRefusedError):
             hall.store.execute(change)
+
+
+def test_every_lease_of_an_account_is_found_wherever_a_slice_ends(hall, monkeypatch):
+    """Only the last row of each account has money left: who looks from account to account never comes to it."""
+    monkeypatch.setattr(homecoming, "SLICE", 3)
+    for n in range(3):
+        hall.enroll(f"card-{n}")
+        for epoch in range(1, 4):
+            hall.step(hall.lease(f"card-{n}", 200, epoch=epoch), hall.lease(f"card-{n}", 7, unit="bonus"))
+            hall.step(hall.delivered(the_command(hall.wait(1_000, hall.tap(f"card-{n}")))))
+    hall.pass_ms(31 * 60_000)
+    for _ in range(9):
+        hall.wait(1_000)
+    back = [part.amount for entry in journal_of(hall) if isinstance(entry, LeaseReturned) for part in entry.parts]
+    assert back == [7, 7, 7]
