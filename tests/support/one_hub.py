@@ -13,6 +13,7 @@ from cloud_sync.identity import save_identity
 from cloud_sync.letters import Publish
 from cloud_sync.mqtt_link import MqttLink, MqttSettings
 from edge_agent.ledger.reader import LedgerReader
+from edge_agent.ledger.store import LedgerError
 from edge_agent.opening import Opened, Place, open_ledger
 from payment_core.bus import Birth, DeviceState, View, decode, device_topic, encode, parse_topic
 from payment_core.commands import Command, Outcome, Result
@@ -160,9 +161,12 @@ class OneHub:
         return [lane for at, lane, view in self.views if at >= since and view.reason == "hub_closed"]
 
     def one(self, sql: str) -> int:
-        """One number from the ledger."""
-        with contextlib.closing(LedgerReader(self.ledger)) as reader:
-            return int(reader.rows(sql)[0][0] or 0)
+        """One number from the ledger; -1 while it cannot be read."""
+        try:
+            with contextlib.closing(LedgerReader(self.ledger)) as reader:
+                return int(reader.rows(sql)[0][0] or 0)
+        except LedgerError:
+            return -1
 
     @property
     def booked(self) -> list[bytes]:

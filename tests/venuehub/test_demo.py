@@ -143,7 +143,7 @@ def test_no_process_is_left_behind_whenever_and_however_a_demo_is_ended(tmp_path
         eventually(lambda: len(living(folder)) >= processes, DEADLINE_S)
         running.send_signal(number)
         code = running.wait(END_S)
-        eventually(lambda: not living(folder), END_S)
+        eventually(lambda: not living(folder), 2 * END_S)
     assert code in {0, 130, -signal.SIGKILL}
     assert "Traceback" not in log.read_text()
 

@@ -108,7 +108,10 @@ RESULTS = (
 )
 
 
-@pytest.mark.parametrize("language", ["zh-Hans", "en"])
+LANGUAGES = ("zh-Hans", "zh-Hant", "en")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_every_state_fits_and_is_accessible(venue, width, height, language):
     port, base = venue
@@ -119,9 +122,9 @@ def test_every_state_fits_and_is_accessible(venue, width, height, language):
             page = seen.page
             await link.publish(view_topic("hub-1", lane), encode(view("idle")))
             await open_lane(page, base, lane)
-            if language == "en":
+            for shown in LANGUAGES[1 : LANGUAGES.index(language) + 1]:
                 await page.click("#language")
-            await page.wait_for_selector(f".screen[lang={language}]")
+                await page.wait_for_selector(f".screen[lang={shown}]")
             for shown in RESULTS:
                 await link.publish(view_topic("hub-1", lane), encode(shown))
                 await page.wait_for_selector(f".is-{shown.state}[lang={language}]")
