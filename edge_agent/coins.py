@@ -96,10 +96,11 @@ def claim(
     source = Source.LANE_CREDIT if money else Source.KEPT_TICKETS
     what = Intake(account_id, unit, amount, source, lane.id, intake_id, staff=staff)
     bring_in(draft, what, lane=lane)
-    _note_claim(draft, account_id, unit, amount)
+    note_claim(draft, account_id, unit, amount)
 
 
-def _note_claim(draft: Draft, account_id: bytes, unit: str, amount: int) -> None:
+def note_claim(draft: Draft, account_id: bytes, unit: str, amount: int) -> None:
+    """Count what came from machines to an account today."""
     day = _this_day(draft)
     draft.store.execute("DELETE FROM claimed WHERE day < ?", (day,))
     draft.store.execute(
@@ -116,7 +117,7 @@ def won(draft: Draft, lane: Lane, fact: FromDevice, count: int) -> None:
     if owner is not None and may_claim(draft, owner, TICKET, count):
         what = Intake(owner, TICKET, count, Source.WON, lane.machine, draft.new_id())
         bring_in(draft, what, lane=lane)
-        _note_claim(draft, owner, TICKET, count)
+        note_claim(draft, owner, TICKET, count)
         return
     header = draft.header(Spot(Actor.DEVICE, Tender.NONE, lane))
     draft.journal(TicketsKept(1, header, fact.device, fact.event.epoch, fact.event.seq, TICKET, count))

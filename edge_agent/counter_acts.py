@@ -65,13 +65,14 @@ def _acted(draft: Draft, fact: StaffActed) -> None:
         _answer_again(draft, fact, known, content)
         return
     staff_use.set_pin_faults(draft.store, fact.staff, staff_use.PinFaults())
-    refused = _may_not(draft, fact)
+    wanted = play_acts.wanted(draft, fact.act)
+    refused = _may_not(draft, fact, wanted)
     done = refused if refused is not None else _carry_out(draft, fact)
     reply = _reply(fact, done)
     if isinstance(done, Moved) and not isinstance(fact.act, Look):
         requests.keep(draft.store, fact.request_id, Request(content, msgspec.msgpack.encode(reply)), seq=draft.seq)
         act = ACT_NAMES[type(fact.act)]
-        staff_use.note(draft.store, fact.staff, act, done.amount, day=draft.now.business_date)
+        staff_use.note(draft.store, fact.staff, act, wanted, day=draft.now.business_date)
         draft.effect(Log("staff.acted", {"staff": fact.staff, "act": act, "amount": done.amount, "unit": done.unit}))
     elif isinstance(done, Refused):
         draft.effect(Log("staff.refused", {"staff": fact.staff, "why": done.reason}))
@@ -96,7 +97,7 @@ def _answer_again(draft: Draft, fact: StaffActed, known: Request, content: bytes
     draft.effect(Reply(fact.terminal, DeskReply(uuid_text(fact.request_id), "refused", "other_content")))
 
 
-def _may_not(draft: Draft, fact: StaffActed) -> Refused | None:
+def _may_not(draft: Draft, fact: StaffActed, wanted: int) -> Refused | None:
     """Say why somebody may not do this: unknown, not in his role, above his quota, or the hub may not trade."""
     person = draft.site.staff.person(fact.staff)
     if person is None:
@@ -110,7 +111,6 @@ def _may_not(draft: Draft, fact: StaffActed) -> Refused | None:
     used = staff_use.used(draft.store, fact.staff, act, day=draft.now.business_date)
     if quota.count is not None and used.count >= quota.count:
         return Refused("quota")
-    wanted = play_acts.wanted(draft, fact.act)
     if quota.amount is not None and used.amount + wanted > quota.amount:
         return Refused("quota")
     return None

@@ -10,10 +10,9 @@ from edge_agent.ledger import boxes, leases
 from edge_agent.ledger.boxes import Box
 from edge_agent.staff_messages import StaffActed
 from payment_core.credential import ListRow
-from payment_core.desk import ClaimCredit, CountBox, PayOut, TakeWon, TopUp
+from payment_core.desk import LARGEST_ACT, ClaimCredit, CountBox, PayOut, TakeWon, TopUp
 from payment_core.identifiers import is_short_id
 from payment_core.journal import Actor, BoxCounted, PaidOutHere, Part, Source, Tender
-from payment_core.money import MAX_MINOR
 
 SAFE: Final = "safe"
 
@@ -53,7 +52,7 @@ def top_up(draft: Draft, act: TopUp, fact: StaffActed) -> Moved | Refused:
         return card
     if not currency or act.unit not in ("", currency):
         return Refused("unit")
-    if not (1 <= act.amount <= MAX_MINOR and is_short_id(act.place)):
+    if not (1 <= act.amount <= LARGEST_ACT and is_short_id(act.place)):
         return Refused("malformed")
     room = intake.room(draft)
     if room is not None and act.amount > room:
@@ -67,18 +66,21 @@ def top_up(draft: Draft, act: TopUp, fact: StaffActed) -> Moved | Refused:
 
 
 def take_won(draft: Draft, act: TakeWon, fact: StaffActed) -> Moved | Refused:
-    """Write tickets that were counted by hand to a guest's account; never money."""
+    """Write tickets that were counted by hand to a guest's account, so many a day; never money (BUS-4)."""
     card = guest(draft, act.credential)
     if isinstance(card, Refused):
         return card
-    if act.unit in ("", draft.site.currency):
+    if act.unit not in draft.site.staff.won_units or act.unit == draft.site.currency:
         return Refused("unit")
-    if not (1 <= act.amount <= MAX_MINOR and is_short_id(act.place)):
+    if not (1 <= act.amount <= LARGEST_ACT and is_short_id(act.place)):
         return Refused("malformed")
+    if not coins.may_claim(draft, card.account_id, act.unit, act.amount):
+        return Refused("credit_to_account")
     what = Intake(
         card.account_id, act.unit, act.amount, Source.WON, act.place, fact.request_id, None, fact.staff
     )
     bring_in(draft, what)
+    coins.note_claim(draft, card.account_id, act.unit, act.amount)
     return Moved(act.amount, act.unit)
 
 

@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from edge_agent import plays, refunds
+from edge_agent import coins, plays, refunds
 from edge_agent.acts import Moved, Refused
 from edge_agent.draft import Draft, Spot
 from edge_agent.ledger import authorizations, refund_sums
@@ -11,7 +11,18 @@ from edge_agent.plays import Why
 from edge_agent.refunds import RefundRefused
 from edge_agent.staff_messages import StaffActed
 from payment_core.authorization import State
-from payment_core.desk import Act, Cancel, PayOut, Refund, SettleDoubt, TopUp, TryMachine
+from payment_core.desk import (
+    Act,
+    Cancel,
+    ClaimCredit,
+    PayOut,
+    Refund,
+    SellCard,
+    SettleDoubt,
+    TakeWon,
+    TopUp,
+    TryMachine,
+)
 from payment_core.identifiers import uuid_bytes
 from payment_core.journal import Actor, Cause, Held, Tender
 
@@ -32,15 +43,20 @@ def carry_out(draft: Draft, act: SettleDoubt | Refund | Cancel | TryMachine, fac
 
 
 def wanted(draft: Draft, act: Act) -> int:
-    """Return what an act would move in the venue's currency, for the quota of who asks."""
+    """Return what an act would move, all units added up as if they were one, for the quota of who asks."""
     match act:
-        case TopUp() | PayOut():
+        case TopUp() | PayOut() | TakeWon():
             return act.amount
+        case SellCard():
+            return act.deposit
+        case ClaimCredit():
+            lane = draft.site.lanes.get(act.lane)
+            return coins.lying_at(draft, lane, act.unit or draft.site.currency) if lane else 0
         case Refund(amount=int(amount)):
             return amount
         case Refund() | SettleDoubt(delivered=False):
             row = _find(draft, act.authorization)
-            return _left(draft, row) if row else 0
+            return sum(_left(draft, row).values()) if row else 0
         case _:
             return 0
 
@@ -53,15 +69,17 @@ def _find(draft: Draft, authorization: str) -> Authorization | None:
     return draft.load(row) if row and row.state is not State.DECLINED else None
 
 
-def _left(draft: Draft, row: Authorization) -> int:
-    """Return what of an authorization is still the venue's or waits, in the currency."""
+def _left(draft: Draft, row: Authorization) -> dict[str, int]:
+    """Return what of an authorization is still the venue's or waits, by unit."""
     ended = authorizations.captured(draft.store, row)
     parts = ended.parts if ended else row.parts
     gone = refund_sums.refunded(draft.store, row.id, parts) if ended else ()
-    unit = draft.site.currency
-    return sum(part.amount for part in parts if part.unit == unit) - sum(
-        part.amount for part in gone if part.unit == unit
-    )
+    left: dict[str, int] = {}
+    for part in parts:
+        left[part.unit] = left.get(part.unit, 0) + part.amount
+    for part in gone:
+        left[part.unit] -= part.amount
+    return left
 
 
 def settle_doubt(draft: Draft, act: SettleDoubt, staff: str) -> Moved | Refused:
@@ -77,7 +95,7 @@ def settle_doubt(draft: Draft, act: SettleDoubt, staff: str) -> Moved | Refused:
     if act.delivered:
         plays.deliver(draft, row, row.credits, why)
         return Moved()
-    amount = _left(draft, row)
+    amount = _left(draft, row).get(draft.site.currency, 0)
     plays.fail(draft, row, why)
     return Moved(amount, draft.site.currency)
 

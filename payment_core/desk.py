@@ -8,7 +8,6 @@ from typing import Annotated, Final, Literal, get_args
 import msgspec
 
 from payment_core.credential import CredentialClass, Status
-from payment_core.money import Whole
 
 NOTE_CHARACTERS: Final = 200
 Uuid = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
@@ -16,7 +15,10 @@ CredentialText = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
 Unit = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9:_-]{0,40}$")]
 Note = Annotated[str, msgspec.Meta(max_length=NOTE_CHARACTERS)]
-Amount = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+LARGEST_ACT: Final = 10**9
+"""The most one act may move, in minor units: sums of acts stay far below what a ledger or a JSON reader holds."""
+Amount = Annotated[int, msgspec.Meta(ge=1, le=LARGEST_ACT)]
+Counted = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_ACT)]
 
 
 class _Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="act"):
@@ -87,7 +89,7 @@ class SellCard(_Act, frozen=True, tag="sell_card"):
 
     credential: CredentialText
     place: Name
-    deposit: Whole = 0
+    deposit: Counted = 0
     class_: CredentialClass = msgspec.field(default="C", name="class")
     media: str = "ntag21x"
 
@@ -114,7 +116,7 @@ class CountBox(_Act, frozen=True, tag="count_box"):
     """A box was emptied into `place` (a drawer, or `safe`), and `counted` by hand. unit empty: the currency."""
 
     box: Name
-    counted: Whole
+    counted: Counted
     place: Name
     kind: Literal["cash_box", "drawer"] = "cash_box"
     unit: Unit = ""

@@ -17,6 +17,9 @@ WISH_LIFE_MS: Final = 2_000
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 """What is counted never falls below zero, and every JSON reader and the ledger hold it exactly."""
+LARGEST_EVENT: Final = 10**9
+Number = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_EVENT)]
+"""How much one event tells of: what is beyond it no machine has counted, and sums of it stay within the ledger."""
 
 
 CodeText = Annotated[str, msgspec.Meta(max_length=512)]
@@ -69,20 +72,20 @@ class CoinInserted(msgspec.Struct, frozen=True):
 class EventsLost(msgspec.Struct, frozen=True):
     """The device's own counter shows `count` credits the bridge never saw: an accounting event, never credit."""
 
-    count: Count
+    count: Number
 
 
 class TicketsWon(msgspec.Struct, frozen=True):
     """A machine gave `count` tickets: the hub writes them to who played last there, or keeps them for their owner."""
 
-    count: Count
+    count: Number
 
 
 class CreditDelivered(msgspec.Struct, frozen=True):
     """A command was carried out to its end: `credits` pulses (or units) left the output for command `id`."""
 
     id: str
-    credits: Count
+    credits: Number
 
 
 VALUE_EVENTS: Final = frozenset({"CoinInserted", "EventsLost", "TicketsWon", "CreditDelivered"})

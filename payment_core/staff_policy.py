@@ -7,7 +7,10 @@ from payment_core.lots import GiftRule
 
 
 class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How often, and for how much in minor units of the venue's currency, one person may do an act in a day."""
+    """How often, and for how much, one person may do an act in a day.
+
+    `amount`: minor units of whatever an act moves, all units added up as if they were one.
+    """
 
     count: int | None = None
     amount: int | None = None
@@ -55,7 +58,7 @@ class StaffDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The office's document `staff`: who may do what at this hub's counters.
 
     `gifts`: given with cash at a counter. `credit_to_account`: how much a lane's coins or won tickets may become an
-    account's in a day, per account and unit; 0: never, the default (BUS-4).
+    account's in a day, per account and unit; 0: never, the default (BUS-4). `won_units`: what may be written to a card by hand.
     """
 
     version: int
@@ -65,6 +68,7 @@ class StaffDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gifts: tuple[TopUpGift, ...] = ()
     credit_to_account: int = 0
     gift_rule: GiftRule = "pro_rata"
+    won_units: tuple[str, ...] = ("ticket", "point")
 
     def person(self, staff: str) -> Person | None:
         """Return one of the staff, or None."""

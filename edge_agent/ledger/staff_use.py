@@ -6,7 +6,7 @@ from edge_agent.ledger.store import Store
 
 
 class Used(msgspec.Struct, frozen=True):
-    """How often, and for how much in minor units of the venue's currency."""
+    """How often, and for how much in minor units, all units added up."""
 
     count: int = 0
     amount: int = 0

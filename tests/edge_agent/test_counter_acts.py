@@ -1,19 +1,22 @@
 """Acts of staff: who may, how often, once each; money in and out, prizes, cards, boxes."""
 
+import msgspec
 import pytest
 
 from edge_agent.ledger.entries import read_tail
-from edge_agent.messages import BatchSealed, DeviceIs, ReceiptTaken
+from edge_agent.messages import BatchSealed, DeviceIs, LeaseArrived, ReceiptTaken
 from edge_agent.staff_messages import PinRefused, Reply, StaffLocked
 from payment_core.accounts import Kind
 from payment_core.bus import DeviceState
 from payment_core.desk import (
+    LARGEST_ACT,
     BlockCard,
     Cancel,
     ClaimCredit,
     CountBox,
     Look,
     PayOut,
+    Refund,
     ReplaceCard,
     SellCard,
     SettleDoubt,
@@ -21,7 +24,7 @@ from payment_core.desk import (
     TopUp,
     TryMachine,
 )
-from payment_core.events import TicketsWon
+from payment_core.events import LARGEST_EVENT, TicketsWon
 from payment_core.journal import (
     BoxCounted,
     BroughtIn,
@@ -36,7 +39,7 @@ from payment_core.journal import (
 )
 from payment_core.staff_policy import Quota, TopUpGift
 from tests.support.desk import DRAWER, DeskHall, card_text, staff_document
-from tests.support.hall import commands, logged, the_command, the_view
+from tests.support.hall import account_of, commands, logged, the_command, the_view
 from tests.support.ledger_truth import balance_of, entries, faults_of, kinds
 
 
@@ -182,6 +185,8 @@ def test_a_payment_that_came_with_a_gift_is_paid_back_at_the_office_only(hall):
 
 
 def test_tickets_are_won_not_paid_and_never_cash(hall):
+    assert hall.act(TakeWon(card_text("card-7"), 120, "counter")).reason == "credit_to_account", "off by default"
+    hall.step(staff_document(2, credit_to_account=150))
     assert hall.act(TakeWon(card_text("card-7"), 120, "counter")).outcome == "done"
     assert hall.balance("card-7", "ticket") == 120
     assert hall.act(PayOut(card_text("card-7"), 1, DRAWER)).reason == "not_collected_here"
@@ -339,3 +344,56 @@ def test_a_machine_that_ends_a_play_in_the_same_step_can_be_tried_and_then_is_bu
     effects = hall.step(*hall.arrivals(), hall.delivered(command), *tries)
     answers = [effect.reply for effect in effects if isinstance(effect, Reply)]
     assert [(answer.outcome, answer.reason) for answer in answers] == [("done", ""), ("refused", "machine_busy")]
+
+
+@pytest.fixture
+def bonus_hall(tmp_path):
+    hall = DeskHall(tmp_path / "bonus.db", rules=({"price": [[200, "bonus"]]},))
+    hall.enroll("card-7")
+    hall.step(LeaseArrived(account_of("card-7"), "bonus", 1, 1_000))
+    yield hall
+    hall.store.close()
+
+
+def test_a_quota_counts_every_unit_that_an_act_moves(bonus_hall):
+    hall = bonus_hall
+    may = {act: Quota(amount=250) for act in ("take_won", "claim_credit", "sell_card", "refund", "settle_doubt")}
+    hall.step(staff_document(2, may=may, credit_to_account=10_000))
+    assert hall.act(TakeWon(card_text("card-7"), 251, "counter")).reason == "quota"
+    assert [hall.act(TakeWon(card_text("card-7"), 200, "counter")).outcome for _ in range(2)] == ["done", "refused"]
+    hall.step(tickets(hall, 251))
+    assert hall.act(ClaimCredit(card_text("card-7"), "lane-1", "ticket")).reason == "quota"
+    assert hall.act(SellCard(card_text("card-new"), DRAWER, deposit=251)).reason == "quota"
+    played = []
+    for _ in range(2):
+        played.append(the_command(hall.wait(2_000, hall.tap("card-7"))))
+        hall.step(hall.delivered(played[-1]))
+    assert [hall.act(Refund(one.id, note="x")).reason for one in played] == ["", "quota"]
+    for reason in ("", "quota"):
+        command = the_command(hall.wait(2_000, hall.tap("card-7")))
+        hall.step(hall.answer(command, "unknown"))
+        assert hall.act(SettleDoubt(command.id, delivered=False, note="x")).reason == reason
+    assert faults_of(hall.store) == []
+
+
+@pytest.mark.parametrize("unit", ["bonus", "CNY", "play:racing", ""])
+def test_what_is_worth_a_play_is_never_written_to_a_card_by_hand(bonus_hall, unit):
+    bonus_hall.step(staff_document(2, credit_to_account=10_000))
+    assert bonus_hall.act(TakeWon(card_text("card-7"), 5, "counter", unit)).reason == "unit"
+    bonus_hall.step(staff_document(3, credit_to_account=10_000, won_units=("bonus", "CNY")))
+    assert bonus_hall.act(TakeWon(card_text("card-7"), 5, "counter", "CNY")).reason == "unit", "never money"
+    assert bonus_hall.act(TakeWon(card_text("card-7"), 5, "counter", "bonus")).outcome == "done"
+
+
+@pytest.mark.parametrize("act", [TopUp, PayOut, TakeWon])
+def test_one_act_moves_no_more_than_any_ledger_can_add_up(act):
+    wire = msgspec.json.encode(act(card_text("card-7"), LARGEST_ACT + 1, DRAWER))
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(wire, type=act)
+
+
+def test_tickets_beyond_counting_are_refused_with_a_line_and_stop_nothing(hall):
+    for _ in range(3):
+        assert "event.malformed" in logged(hall.step(tickets(hall, 2**53 - 1)))
+    hall.step(tickets(hall, LARGEST_EVENT, lane=2))
+    assert [balance_of(hall.store, Kind.TICKETS, lane) for lane in ("lane-1", "lane-2")] == [0, LARGEST_EVENT]

@@ -22,6 +22,7 @@ def staff_document(
     gifts: tuple[TopUpGift, ...] = (),
     credit_to_account: int = 0,
     people: tuple[Person, ...] = (),
+    won_units: tuple[str, ...] = ("ticket", "point"),
 ) -> DocumentArrived:
     """Return a document in which Lin may do everything, or what `may` says."""
     everything: dict[ActName, Quota] = dict.fromkeys(ALL_ACTS, Quota())
@@ -32,6 +33,7 @@ def staff_document(
         desks=(Desk("desk-1", "reader-desk", DRAWER),),
         gifts=gifts,
         credit_to_account=credit_to_account,
+        won_units=won_units,
     )
     return DocumentArrived("staff", version, msgspec.json.encode(document))
 
