@@ -6,26 +6,45 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.hall import PEPPER, UNIT, furniture, now, uid_of
 from benchmarks.report import Report, finished, interleaved, judge
+from edge_agent.ledger import authorizations
+from edge_agent.ledger.authorizations import AuthorizationRow
 from edge_agent.ledger.entries import append_entries, read_tail
 from edge_agent.ledger.store import SqliteStore
 from edge_agent.messages import Born, DeviceIs, FromDevice, LeaseArrived, ListArrived, Send
 from edge_agent.opening import Opened, Place, open_ledger
 from edge_agent.till import Till
+from payment_core.authorization import State
 from payment_core.bus import Birth, DeviceState
 from payment_core.credential import ListRow
 from payment_core.events import CredentialPresented, make_event
-from payment_core.identifiers import credential_id
-from payment_core.journal import Actor, Declined, Header, Tender, TimeQuality
+from payment_core.identifiers import credential_id, uuid7
+from payment_core.journal import (
+    Actor,
+    Captured,
+    Cause,
+    Commanded,
+    Entry,
+    Header,
+    Held,
+    Part,
+    Tender,
+    TimeQuality,
+)
 
 MEMBERS = 100_000
 ENTRIES = 1_000_000
 LANES = 64
 AT_ONCE = 10_000
+PER_PLAY = 3
+"""Entries of one play: held, commanded, captured."""
+COST = 200
+FACTS = 200
+"""Bytes of what a decision looked at, about as many as a tap's."""
 
 
 def run(*, members: int = MEMBERS, entries: int = ENTRIES) -> Report:
@@ -47,14 +66,17 @@ def _furnish(folder: Path, *, members: int, entries: int) -> None:
     store = opened.store
     till = Till(store, hub_id=bytes(16), venue_id=bytes(16), pepper=PEPPER, dice=os.urandom)
     till.step(now(), furniture(LANES, 2 * LANES))
+    accounts: list[bytes] = []
     for start in range(0, members, AT_ONCE):
         rows = tuple(_member(number) for number in range(start, min(start + AT_ONCE, members)))
+        accounts += [row.account_id for row in rows]
         held = 1 + start // AT_ONCE
         till.step(now(), [ListArrived(held + 1, full=False, base_version=held, rows=rows)])
         till.step(now(), [LeaseArrived(row.account_id, UNIT, 1, 5_000) for row in rows])
         store.checkpoint()
-    for _page in range(entries // AT_ONCE):
-        _append(store)
+    for first in range(0, entries // PER_PLAY, AT_ONCE):
+        plays = range(first, min(first + AT_ONCE, entries // PER_PLAY))
+        _append(store, [(accounts[number % members], number % LANES) for number in plays])
     opened.mark.note(store)
     store.checkpoint()
     store.close()
@@ -65,25 +87,39 @@ def _member(number: int) -> ListRow:
     return ListRow(credential_id(pepper=PEPPER, kind="ntag21x", raw_id=raw), os.urandom(16), "C", "active", 1)
 
 
-def _append(store: SqliteStore) -> None:
-    """Append a page of entries of the size of a tap's; declined ones, so that no lease must follow."""
-    tail = read_tail(store)
-    wall_ms = time.time_ns() // 1_000_000
-    made = [
-        Declined(
-            1,
-            Header(
-                seq, wall_ms, bytes(16), 1, TimeQuality.SYNCED, 20_261_122, Actor.GUEST, Tender.PURSE, bytes(16),
-                "hall", "racer-1", "lane-1", seq.to_bytes(16, "big"), 1, bytes(8), None, "pppppppppx--", 1,
-            ),
-            "not_enough", bytes(16), bytes(16), "C", "reader-1", 1, seq,
-        )
-        for seq in range(tail.seq + 1, tail.seq + 1 + AT_ONCE)
-    ]  # fmt: skip
+def _append(store: SqliteStore, plays: Sequence[tuple[bytes, int]]) -> None:
+    """Append plays of (account, lane) as a till leaves them: three entries, an authorization and a lease each."""
+    tail, wall_ms = read_tail(store), time.time_ns() // 1_000_000
+    made: list[Entry] = []
+    rows: list[AuthorizationRow] = []
+    for account, lane in plays:
+        seq = tail.seq + len(made) + 1
+        play_id = uuid7(unix_ms=wall_ms - ENTRIES + seq, dice=os.urandom(10))
+        rows.append(AuthorizationRow(play_id, State.CAPTURED, f"reader-{lane}", 1, seq, wall_ms, seq, seq + 2))
+        made += _play(rows[-1], account, lane)
     store.execute("BEGIN IMMEDIATE")
     append_entries(store, tail, made)
+    for row in rows:
+        authorizations.insert(store, row)
+    spent = [(COST, account) for account, _lane in plays]
+    store.executemany("UPDATE leases SET committed = committed + ? WHERE account_id = ?", spent)
     store.commit()
     store.checkpoint()
+
+
+def _play(row: AuthorizationRow, account: bytes, lane: int) -> list[Entry]:
+    """Return the entries of one play: held, commanded, captured."""
+    parts = (Part(UNIT, COST, 1),)
+
+    def header(number: int) -> Header:
+        return Header(
+            row.held_seq + number, row.at_ms, bytes(16), 1, TimeQuality.SYNCED, 20_261_122, Actor.GUEST, Tender.PURSE,
+            bytes(16), "hall", f"racer-{lane}", f"lane-{lane}", row.id, 1, bytes(8), None, "pppppppppx--", 1,
+        )  # fmt: skip
+
+    held = Held(1, header(0), parts, account, bytes(16), "C", row.reader, 1, row.held_seq, row.at_ms, bytes(FACTS))
+    told = Commanded(1, header(1), f"line-{lane}", row.held_seq, 1, "boot")
+    return [held, told, Captured(1, header(2), parts, account, Cause.DEVICE)]
 
 
 def _started(folder: Path) -> Callable[[], float]:
