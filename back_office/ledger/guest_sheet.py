@@ -7,6 +7,7 @@ from typing import Final, Generic, TypeVar
 from msgspec.structs import replace
 
 from back_office.ledger.findings import Finding, Line, Writer
+from back_office.ledger.intake_cap import IntakeCap
 from back_office.ledger.lease_book import LeaseMove
 from back_office.ledger.passing import VoucherReader
 from back_office.ledger.proof import Standing, prove_standing
@@ -103,6 +104,7 @@ class Sheet:
         self.writer = writer
         self.now_ms = now_ms
         self.read_voucher = read_voucher
+        self.intake = IntakeCap(tx, tenant_id, writer.hub_id)
         self.lines: dict[tuple[AccountName, str], int] = defaultdict(int)
         named = Named(entries, writer)
         self._accounts, self._named = named.accounts, named.lots

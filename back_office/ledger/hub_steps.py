@@ -16,6 +16,7 @@ from payment_core.accounts import Kind
 from payment_core.journal import (
     BroughtIn,
     Captured,
+    CardSold,
     DepositReturned,
     DepositTaken,
     Entry,
@@ -121,12 +122,27 @@ def paid_out_here(sheet: Sheet, entry: PaidOutHere) -> None:
 
 
 def brought_in(sheet: Sheet, entry: BroughtIn) -> None:
-    """Deposit what a guest brought in at a hub: it is leased there at once."""
+    """Deposit what a guest brought in at a hub: it is leased there at once. What it cannot have taken is nobody's."""
+    beyond = sheet.intake.beyond(entry)
+    if beyond:
+        sheet.find(entry, beyond)
+        for part in (*entry.parts, *entry.gifts):
+            key = sheet.lease_of(entry.account_id, part)
+            sheet.post(Kind.LEASE, key, part.amount)
+            sheet.post(Kind.OVERCLAIM, key, -part.amount)
+        return
     facts = {lot.lot: lot for lot in entry.lots}
     for part in (*entry.parts, *entry.gifts):
         key = sheet.lease_of(entry.account_id, part)
         sheet.leases.now[key] = arrive(sheet.leases.get(key), part.amount)
         sheet.deposit(LotKey(entry.account_id, part.unit, part.lot), part.amount, facts.get(part.lot))
+
+
+def card_sold(sheet: Sheet, entry: CardSold) -> None:
+    """Count a card's deposit towards what a hub may take in."""
+    beyond = sheet.intake.beyond_deposit(entry.deposit)
+    if beyond:
+        sheet.find(entry, beyond)
 
 
 def voucher_taken(sheet: Sheet, entry: VoucherTaken) -> None:
@@ -195,6 +211,6 @@ HUB_STEPS: Final[dict[type, Callable[[Sheet, Any], None]]] = {
     Held: held, Increased: held, Voided: given_back, Expired: given_back, Refunded: given_back, Captured: captured,
     LeaseTaken: lease_taken, LeaseReturned: returned, LeasePassed: passed, PaidOutHere: paid_out_here,
     DepositTaken: set_aside, TipGiven: set_aside, DepositReturned: deposit_returned,
-    BroughtIn: brought_in, VoucherTaken: voucher_taken, SlipTaken: slip_taken,
+    BroughtIn: brought_in, CardSold: card_sold, VoucherTaken: voucher_taken, SlipTaken: slip_taken,
 }  # fmt: skip
 """What is done for each entry a hub writes; an entry that is not here moves no guest's money."""

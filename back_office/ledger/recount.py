@@ -190,7 +190,7 @@ class Recount:
             case LeasePassed():
                 self._left(entry.account_id, entry.parts, writer)
                 self._passed(entry, writer, stored)
-            case BroughtIn():
+            case BroughtIn() if Kind.LEASE in posted:
                 parts = (*entry.parts, *entry.gifts)
                 self._arrived(entry.account_id, parts, writer)
                 for part in parts:

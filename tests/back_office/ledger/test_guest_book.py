@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from back_office.fleet.documents import keep_document
 from back_office.ledger import guest_book, hub_steps
 from back_office.ledger.desk import Desk
 from back_office.ledger.findings import Finding
@@ -13,9 +14,12 @@ from back_office.store import grants
 from payment_core.accounts import Kind
 from payment_core.journal import (
     BroughtIn,
+    CardSold,
     Cause,
+    CoinBooked,
     Held,
     LeaseClosed,
+    LeaseReturned,
     Lot,
     LotKind,
     PaidOutHere,
@@ -25,6 +29,8 @@ from payment_core.journal import (
     Source,
     Voided,
 )
+from payment_core.policy import RiskDocument
+from payment_core.staff_policy import StaffDocument, TopUpGift
 from tests.back_office.world import GUEST, HUB, OTHER_GUEST, OTHER_HUB, TENANT, WALL_MS
 
 LOT = bytes([7]) * 16
@@ -157,16 +163,63 @@ def test_what_comes_back_is_what_the_lease_had(halls):
     assert halls.prove().faults == []
 
 
-def brings_in(hub, amount, gift=0):
+def allow_intake(office, *, cap=None, gift=0, credit=0):
+    gifts = (TopUpGift(500, "bonus", gift),) if gift else ()
+    staff = StaffDocument(0, gifts=gifts, credit_to_account=credit)
+    with office.store.writing() as tx:
+        for name, document in (("risk", RiskDocument(0, top_up_cap=cap)), ("staff", staff)):
+            keep_document(tx, TENANT, HUB, name, document, now_ms=office.now_ms)
+
+
+def brings_in(hub, amount, gift=0, source=Source.DRAWER, number=0):
     parts, gifts = (Part("CNY", amount, 1, LOT),), (Part("bonus", gift, 1, LOT),) if gift else ()
     lot = Lot(LOT, LotKind.PAID, WALL_MS, None, "drawer", "d1")
+    place = "racer-2" if source is Source.LANE_CREDIT else "front"
     return hub.write(
-        lambda header: BroughtIn(1, header, GUEST, parts, Source.DRAWER, "front", bytes(16), (lot,), gifts, "w")
+        lambda header: BroughtIn(1, header, GUEST, parts, source, place, bytes([number]) * 16, (lot,), gifts, "w")
     )
+
+
+@pytest.mark.parametrize(
+    ("amount", "gift", "source"),
+    [
+        (10**9, 0, Source.DRAWER), (301, 0, Source.CASH_BOX), (300, 1, Source.DRAWER), (101, 0, Source.LANE_CREDIT),
+        (301, 0, Source.WON),
+    ],
+)  # fmt: skip
+def test_money_that_a_hub_cannot_have_taken_in_is_nobodys(halls, amount, gift, source):
+    hub = halls.hub
+    allow_intake(halls, cap=300)
+    allow_intake(halls, cap=200, credit=100)
+    if source is Source.LANE_CREDIT:
+        hub.write(lambda header: CoinBooked(1, header, "acceptor-1", 1, 1, 1, 1, "CNY", amount))
+    brings_in(hub, amount, gift, source)
+    hub.write(lambda header: LeaseReturned(1, header, GUEST, (Part("CNY", amount, 1, LOT),), "idle"))
+    send(halls, hub)
+    assert stands(halls) == (0, 1_000, 0, 0)
+    assert (halls.frozen(), {kind for kind, _ in halls.alarms()}) == ("overclaim", {"overclaim"})
+    assert halls.balance(Kind.OVERCLAIM) == -amount
+    assert halls.prove().faults == []
+
+
+def test_what_a_hub_takes_in_up_to_its_cap_in_every_batch_is_no_finding(halls):
+    allow_intake(halls, cap=300)
+    for number in range(2):
+        brings_in(halls.hub, 200, number=number)
+        card = bytes([number + 20]) * 16
+        halls.hub.write(lambda header, card=card: CardSold(1, header, card, card, "C", "x", "CNY", 100, "front", "w"))
+        send(halls, halls.hub)
+    assert (halls.left(), halls.alarms()) == (1_400, [])
+    brings_in(halls.hub, 201, number=2)
+    halls.hub.write(lambda header: CardSold(1, header, SLIP, SLIP, "C", "x", "CNY", 100, "front", "w"))
+    send(halls, halls.hub)
+    assert halls.alarms() == [("overclaim", HUB)]
+    assert halls.prove().faults == []
 
 
 def test_money_brought_in_at_a_hub_is_spent_passed_and_paid_out_there(halls):
     hub, other = halls.hub, halls.other
+    allow_intake(halls, cap=500, gift=50)
     brings_in(hub, 500, gift=50)
     out = (Part("CNY", 200, 1, LOT),)
     hub.write(lambda header: PaidOutHere(1, header, GUEST, out, "front", bytes(16), "w"))
