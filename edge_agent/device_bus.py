@@ -12,6 +12,8 @@ from cloud_sync.protocol.retry import reconnect_delay_ms
 from edge_agent.clock import boottime_ms
 from edge_agent.log_lines import log
 from edge_agent.messages import Answered, Born, DeviceIs, Effect, FromDevice, Input, SayBooked, Send, Show
+from edge_agent.out_tray import OutTray
+from edge_agent.pumps import pump_together
 from edge_agent.staff_desk import SALT_BYTES, StaffDesk
 from edge_agent.staff_messages import Reply, StaffKnown, StaffLocked, TellCard
 from payment_core.bus import (
@@ -24,14 +26,12 @@ from payment_core.bus import (
     terminal_topic,
     view_topic,
 )
-from payment_core.commands import Command, Result
+from payment_core.commands import Result
 from payment_core.desk import DeskRequest
 from payment_core.errors import MalformedMessageError
 from payment_core.events import Event
 
 HEARD: Final = ("birth", "state", "event", "result")
-OUTBOUND_LIMIT: Final = 8_192
-"""Effects beyond it are dropped with the link: commands are asked for again, views are only for the eye."""
 
 
 class DeviceBus:
@@ -47,14 +47,16 @@ class DeviceBus:
             now_ms=lambda: time.time_ns() // 1_000_000,
             salt=os.urandom(SALT_BYTES),
         )
-        self._outbound: asyncio.Queue[tuple[Effect, int]] = asyncio.Queue(OUTBOUND_LIMIT)
+        self._tray = OutTray()
+        self._wake = asyncio.Event()
+        self._dropped = 0
 
     def carry_out(self, effect: Effect) -> None:
         """Queue an effect for the bus; called in the loop's thread."""
         if isinstance(effect, StaffKnown | StaffLocked | TellCard):
             self._staff.on_effect(effect)
-        if not self._outbound.full():
-            self._outbound.put_nowait((effect, boottime_ms()))
+        self._tray.put(effect, boottime_ms())
+        self._wake.set()
 
     async def run(self) -> None:
         """Connect, subscribe, pump; again after every loss with full jitter."""
@@ -71,29 +73,27 @@ class DeviceBus:
                     await link.subscribe(*wanted, terminal_topic(self._hub, "+", "request"))
                     log("bus.up", where=f"{self._settings.host}:{self._settings.port}")
                     attempt = 0
-                    await self._pump(link)
+                    self._tray.link_up(boottime_ms())
+                    self._wake.set()
+                    await pump_together(self._listen(link), self._send(link))
             except MqttLinkError as error:
                 if attempt in (0, 5):
                     log("bus.down", why=str(error))
+                self._tray.clear_stale(boottime_ms())
             await asyncio.sleep(reconnect_delay_ms(attempt, dice=random.random()) / 1000)  # noqa: S311 - jitter
             attempt += 1
 
-    async def _pump(self, link: MqttLink) -> None:
-        sender = asyncio.create_task(self._send(link))
-        try:
-            async for message in link.messages():
-                self._hear(message)
-                if sender.done():
-                    await sender
-        finally:
-            sender.cancel()
+    async def _listen(self, link: MqttLink) -> None:
+        async for message in link.messages():
+            self._hear(message)
 
     async def _send(self, link: MqttLink) -> None:
         while True:
-            effect, since_ms = await self._outbound.get()
+            effect = self._tray.take(boottime_ms())
+            if self._tray.dropped > self._dropped:
+                self._dropped = self._tray.dropped
+                log("bus.dropped", count=self._dropped)
             match effect:
-                case Send(device=device, command=command) if _is_stale(command, since_ms):
-                    log("command.stale", device=device)
                 case Send(device=device, command=command):
                     await link.publish_soon(device_topic(self._hub, device, "command"), encode(command))
                 case SayBooked(device=device, booked=booked):
@@ -104,8 +104,9 @@ class DeviceBus:
                     await link.publish_soon(terminal_topic(self._hub, terminal, "card"), encode(card))
                 case Show(lane=lane, view=view):
                     await link.publish_soon(view_topic(self._hub, lane), encode(view), qos=0, retain=True)
-                case _:
-                    pass
+                case None:
+                    self._wake.clear()
+                    await self._wake.wait()
 
     def _hear(self, message: Inbound) -> None:
         address = parse_topic(message.topic)
@@ -129,8 +130,3 @@ class DeviceBus:
                 self._staff.hear(address.name, body)
             case _:
                 pass
-
-
-def _is_stale(command: Command, since_ms: int) -> bool:
-    """Say whether a command waited here beyond its life: the bridge counts ttl from arrival, the guest from the tap."""
-    return 0 < command.ttl_ms <= boottime_ms() - since_ms

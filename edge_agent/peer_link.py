@@ -18,6 +18,7 @@ from cloud_sync.sealing import HpkeSealer
 from edge_agent.log_lines import log
 from edge_agent.messages import Input
 from edge_agent.peer_messages import FromPeer, LanLink, ToPeer
+from edge_agent.pumps import pump_together
 from payment_core.bus import PEER_LEAVES, parse_topic, peer_topic
 from payment_core.identifiers import uuid_bytes, uuid_text
 
@@ -78,15 +79,14 @@ class PeerLink:
 
     async def _pump(self, link: MqttLink) -> None:
         self._set_up(up=True)
-        sender = asyncio.create_task(self._send(link))
         try:
-            async for message in link.messages():
-                self._hear(message)
-                if sender.done():
-                    await sender
+            await pump_together(self._listen(link), self._send(link))
         finally:
-            sender.cancel()
             self._set_up(up=False)
+
+    async def _listen(self, link: MqttLink) -> None:
+        async for message in link.messages():
+            self._hear(message)
 
     def _set_up(self, *, up: bool) -> None:
         self._up = up
