@@ -9,7 +9,7 @@ import msgspec
 
 from edge_agent.draft import Draft, Spot
 from edge_agent.lease_keeper import give_back, shed
-from edge_agent.ledger import epoch_state, leases
+from edge_agent.ledger import epoch_state, leases, vouchers
 from edge_agent.messages import CloseOrdered, FromDevice, Input, Log, Show
 from edge_agent.parking import Parking
 from edge_agent.staff_messages import Reply, StaffActed
@@ -17,7 +17,7 @@ from edge_agent.views import view_of
 from payment_core.desk import DeskReply
 from payment_core.hub_epoch import EPOCH_TABLE, EpochState, EpochStep
 from payment_core.identifiers import uuid_text
-from payment_core.journal import Actor, EpochClosed, Tender
+from payment_core.journal import Actor, EpochClosed, Part, Tender
 
 LOOK_MS: Final = 1_000
 """How often a slice of the leases is looked at."""
@@ -29,6 +29,8 @@ _LOOK: Final = (
     "SELECT account_id, unit, epoch, lot, granted - committed + released + refunded, touched_ms FROM leases "
     "WHERE (account_id, unit, epoch, lot) > (?, ?, ?, ?) ORDER BY account_id, unit, epoch, lot LIMIT ?"
 )
+NAMED: Final = 256
+"""Sums of the last record at most: units come from neighbours too, and it must fit a batch."""
 AT_ONCE: Final = 64
 """Accounts returned in one commit."""
 
@@ -145,6 +147,17 @@ def _close(draft: Draft) -> None:
     rows = draft.store.rows("SELECT value FROM meta WHERE key = 'close_order'")
     order = msgspec.msgpack.decode(rows[0][0], type=_Order)
     header = draft.header(Spot(Actor.HUB, Tender.NONE))
-    draft.journal(EpochClosed(1, header, draft.site.epoch, order.why, order.staff))
+    store = draft.store
+    at_lanes, won = (
+        _named(dict(store.rows(f"SELECT unit, sum(amount) FROM {table} GROUP BY unit")))  # noqa: S608 - our own names
+        for table in ("coin_credit", "won_credit")
+    )
+    untaken = _named(vouchers.untaken_sums(store))
+    draft.journal(EpochClosed(1, header, draft.site.epoch, order.why, order.staff, at_lanes, won, untaken))
     draft.flush()  # the database takes no entry behind the step
     _take_step(draft, EpochStep.SIGN)
+
+
+def _named(sums: dict[str, int]) -> tuple[Part, ...]:
+    greatest = sorted(sums.items(), key=lambda item: (-item[1], item[0]))[:NAMED]
+    return tuple(Part(unit, amount) for unit, amount in greatest if amount)

@@ -296,11 +296,18 @@ class BoxCounted(Record, tag=25, frozen=True, array_like=True):
 
 
 class EpochClosed(Record, tag=26, frozen=True, array_like=True):
-    """The last record of an epoch: the hub holds nobody's money any more and takes no more. The office may close it."""
+    """The last record of an epoch: no lease has anything left, and the hub takes no more. The office may close it.
+
+    What it could not send home is named, as sums per unit: coins that lie unplayed `at_lanes`, what was `won` there and
+    nobody claimed, and vouchers it gave that no neighbour has confirmed (`untaken`; the 256 greatest sums).
+    """
 
     epoch: int
     why: str
     staff: str = ""
+    at_lanes: tuple[Part, ...] = ()
+    won: tuple[Part, ...] = ()
+    untaken: tuple[Part, ...] = ()
 
 
 class DepositTaken(Record, tag=27, frozen=True, array_like=True):

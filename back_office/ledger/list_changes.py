@@ -32,7 +32,7 @@ def change_list(
                 why = _blocked(tx, tenant_id, entry)
             case EpochClosed():
                 places.close_epoch(tx, tenant_id, hub.hub_id, epoch=entry.epoch)
-                findings += _unreturned(tx, tenant_id, hub, entry)
+                findings += [*_unreturned(tx, tenant_id, hub, entry), *_left_behind(entry)]
                 continue
             case _:
                 continue
@@ -48,6 +48,13 @@ def _unreturned(tx: Transaction, tenant_id: bytes, hub: Hub, entry: EpochClosed)
         return []
     said = ", ".join(f"{amount} {unit}" for unit, amount in left.items())
     return [Finding("unreturned", f"entry {entry.header.seq}: it closed its epoch and has not returned {said}")]
+
+
+def _left_behind(entry: EpochClosed) -> list[Finding]:
+    """Return an alarm for guests' money that a hub says it could not send home: somebody has to give it out."""
+    kinds = (("in coins at its lanes", entry.at_lanes), ("won there", entry.won), ("in vouchers", entry.untaken))
+    said = [f"{part.amount} {part.unit} {where}" for where, parts in kinds for part in parts]
+    return [Finding("left_behind", f"entry {entry.header.seq}: it closed with {', '.join(said)}")] if said else []
 
 
 def _sold(tx: Transaction, tenant_id: bytes, entry: CardSold, now_ms: int) -> str:

@@ -34,6 +34,15 @@ def untaken(store: Store, to_hub: bytes, *, limit: int) -> list[Voucher]:
     return [_VOUCHER.decode(body) for (body,) in store.rows(sql, (to_hub, limit))]
 
 
+def untaken_sums(store: Store) -> dict[str, int]:
+    """Return what is in all vouchers that nobody has confirmed, by unit."""
+    sums: dict[str, int] = {}
+    for (body,) in store.rows("SELECT body FROM vouchers_given WHERE taken = 0"):
+        for part in _VOUCHER.decode(body).parts:
+            sums[part.unit] = sums.get(part.unit, 0) + part.amount
+    return sums
+
+
 def untaken_of(store: Store, account_id: bytes) -> list[Given]:
     """Return an account's vouchers nobody has confirmed: the table holds only what no receipt covers."""
     sql = "SELECT to_hub, body FROM vouchers_given WHERE taken = 0 AND account_id = ? ORDER BY seq"

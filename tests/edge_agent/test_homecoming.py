@@ -2,14 +2,17 @@
 
 import pytest
 
+from cloud_sync.protocol.peers import PeerAsk
 from edge_agent import homecoming
 from edge_agent.ledger import epoch_state
 from edge_agent.ledger.store import LedgerRefusedError
 from edge_agent.messages import AskLease, CloseOrdered, Frozen, OfficeLink, Reopened
+from edge_agent.peer_messages import FromPeer
+from payment_core.events import TicketsWon
 from payment_core.hub_epoch import EpochState
-from payment_core.journal import EpochClosed, LeaseReturned
-from tests.support.hall import Hall, logged, the_command, the_view
-from tests.support.lan import journal_of
+from payment_core.journal import EpochClosed, LeaseReturned, Part
+from tests.support.hall import Hall, account_of, logged, the_command, the_view
+from tests.support.lan import Lan, hub_id_of, journal_of
 from tests.support.ledger_truth import faults_of
 
 
@@ -100,3 +103,22 @@ def test_every_lease_of_an_account_is_found_wherever_a_slice_ends(hall, monkeypa
         hall.wait(1_000)
     back = [part.amount for entry in journal_of(hall) if isinstance(entry, LeaseReturned) for part in entry.parts]
     assert back == [7, 7, 7]
+
+
+def test_what_cannot_go_home_is_named_in_the_last_record(tmp_path):
+    lan = Lan(tmp_path)
+    hall = lan.hall(1)
+    lan.enroll("card-7", 1_000)
+    lan.step(1, hall.coin(), hall.event("acceptor-2", TicketsWon(12)))
+    lan.step(1, FromPeer(hub_id_of(2), 5, PeerAsk(account_of("card-7"), "CNY", 400)))
+    lan.step(1, CloseOrdered(1, "spare"))
+    (end,) = ends(hall)
+    assert (end.at_lanes, end.won, end.untaken) == ((Part("CNY", 100),), (Part("ticket", 12),), (Part("CNY", 400),))
+    lan.close()
+
+
+def test_an_end_that_leaves_nothing_names_nothing(hall):
+    hall.enroll("card-7", 1_000)
+    hall.step(CloseOrdered(1, "spare"))
+    (end,) = ends(hall)
+    assert (end.at_lanes, end.won, end.untaken) == ((), (), ())

@@ -7,6 +7,7 @@ from payment_core.journal import (
     CredentialBlocked,
     CredentialReplaced,
     EpochClosed,
+    Part,
 )
 from tests.back_office.world import HUB, OTHER_GUEST, TENANT, WALL_MS, leaves
 
@@ -87,3 +88,9 @@ def test_a_hub_that_is_ordered_to_close_is_told_until_it_has(office):
     assert "command" not in leaves(office.worker.on_message(*hello).letters)
     assert office.lease() == 1_000  # what it was granted once
     assert (office.purse(), office.left()) == (400, 600)
+
+
+def test_a_hub_that_closes_over_guests_money_is_an_alarm(office):
+    office.hub.write(lambda header: EpochClosed(1, header, 1, "moved out", at_lanes=(Part("CNY", 100),)))
+    office.take(office.hub.batch())
+    assert office.alarms() == [("left_behind", HUB)]
