@@ -14,8 +14,6 @@ from venuehub.errors import CliError, ExitCode
 from venuehub.output import AsJson, print_json, print_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from back_office.ledger.counter import Done, Refused
     from back_office.ledger.desk import Desk
     from back_office.store.engine import Store, Transaction
@@ -28,6 +26,10 @@ Channel = Annotated[str, typer.Option(help="Where the money came in.")]
 PaymentId = Annotated[str, typer.Option(help="The channel's own id of the payment.")]
 Amount = Annotated[int | None, typer.Option(help="Minor units; all of it where not given.")]
 ActId = Annotated[str, typer.Option("--id", help="A name for this act: under it it is done once.")]
+
+_PAYMENT = (
+    "--payment-id and --channel are those of the top-up: `office card show` lists them; an --id is one act's alone"
+)
 
 
 def now_ms() -> int:
@@ -49,21 +51,24 @@ def desk_of(store: "Store", tenant_id: bytes, tx: "Transaction") -> "Desk":
     return Desk(tx, tenant_id, places.venues(tx, tenant_id)[0], now_ms=now_ms())
 
 
-def told(outcome: "Done | Refused", what: str, *, folder: Path, as_json: bool) -> None:
-    """Print what came of an act; one that was refused is a fault of the call."""
+def told(
+    at: "Desk", outcome: "Done | Refused", what: str, *, folder: Path, as_json: bool, hint: str = "",
+    act: bytes = b"", name: str = "",
+) -> None:  # fmt: skip
+    """Print what came of an act, told from the entry that was booked; one that was refused is a fault of the call."""
+    import msgspec
+
     from back_office.ledger.counter import Refused
+    from venuehub import office_told
 
     if isinstance(outcome, Refused):
-        hint = "look at `venuehub office open` and at the payment's id"
-        raise CliError("refused", outcome.why, where=str(folder), hint=hint)
+        raise office_told.refusal(outcome.why, folder=folder, hint=hint, act_id=act, name=name)
+    found = office_told.answer(at.tx, at.tenant_id, outcome)
     if as_json:
-        print_json(
-            {"entry": outcome.office_seq, "again": outcome.again, "amount": outcome.amount, "owed": outcome.owed}
-        )
+        said = {"amount": outcome.amount, "owed": outcome.owed, **msgspec.to_builtins(found)}
+        print_json({"entry": outcome.office_seq, "again": outcome.again, **said})
     else:
-        owed = f", the guest owes {outcome.owed}" if outcome.owed else ""
-        again = " (it was there already)" if outcome.again else f": {outcome.amount}{owed}"
-        print_line(f"{what}: entry {outcome.office_seq}{again}")
+        print_line(office_told.line(what, outcome, found))
 
 
 @app.command("refund", epilog="Example: venuehub office refund --dir office --payment-id p1 --amount 500 --id r1")
@@ -76,9 +81,12 @@ def refund(
     from venuehub.office_tools import open_office
 
     wish = PayOut(refund_id=act_id(name), channel=channel, payment_id=payment_id, amount=amount)
-    with open_office(folder) as (store, keys), store.writing() as tx:
-        outcome = pay_out(desk_of(store, keys.tenant_id, tx), wish)
-    told(outcome, "refunded", folder=folder, as_json=as_json)
+    with open_office(folder) as (store, keys):
+        with store.writing() as tx:
+            outcome = pay_out(desk_of(store, keys.tenant_id, tx), wish)
+        with store.reading() as tx:
+            at = desk_of(store, keys.tenant_id, tx)
+            told(at, outcome, "refunded", folder=folder, as_json=as_json, hint=_PAYMENT, act=wish.refund_id, name=name)
 
 
 @app.command("reverse", epilog="Example: venuehub office reverse --dir office --channel wechat --payment-id p1")
@@ -93,9 +101,15 @@ def reverse(
     wish = Reversal(
         reversal_id=act_id(name or f"{channel}/{payment_id}"), channel=channel, payment_id=payment_id, amount=amount
     )
-    with open_office(folder) as (store, keys), store.writing() as tx:
-        outcome = reverse(desk_of(store, keys.tenant_id, tx), wish)
-    told(outcome, "reversed", folder=folder, as_json=as_json)
+    named = name or f"{channel}/{payment_id}"
+    with open_office(folder) as (store, keys):
+        with store.writing() as tx:
+            outcome = reverse(desk_of(store, keys.tenant_id, tx), wish)
+        with store.reading() as tx:
+            at = desk_of(store, keys.tenant_id, tx)
+            told(
+                at, outcome, "reversed", folder=folder, as_json=as_json, hint=_PAYMENT, act=wish.reversal_id, name=named
+            )
 
 
 @app.command(
@@ -193,7 +207,12 @@ def expire(*, folder: Folder, as_json: AsJson = False) -> None:
 
     with open_office(folder) as (store, keys), store.writing() as tx:
         outcome = expire_lots(desk_of(store, keys.tenant_id, tx))
-    told(outcome, "lots ended", folder=folder, as_json=as_json)
+    if as_json:
+        print_json({"entry": outcome.office_seq, "again": outcome.again, "lots": outcome.amount})
+    elif outcome.amount:
+        print_line(f"{outcome.amount} lots that had run out were ended (up to entry {outcome.office_seq})")
+    else:
+        print_line("nothing has run out: no lot was ended")
 
 
 @app.command("write-off", epilog="Example: venuehub office write-off --dir office --hub hall --account 0193… --by ann")
@@ -221,12 +240,16 @@ def give_up(
         raise CliError("settings", message, where="--account", hint=hint, exit_code=ExitCode.USAGE) from None
     with open_office(folder) as (store, keys):
         at = find_hub(store, keys.tenant_id, hub)
+        act = act_id(name)
         with store.writing() as tx:
             outcome = write_off(
-                desk_of(store, keys.tenant_id, tx), act_id=act_id(name), account_id=account_id, unit=unit,
+                desk_of(store, keys.tenant_id, tx), act_id=act, account_id=account_id, unit=unit,
                 hub=at.hub_id, amount=amount, by=by,
             )  # fmt: skip
-    told(outcome, "given up", folder=folder, as_json=as_json)
+        with store.reading() as tx:
+            hint = "`venuehub office open` shows what each hub claimed beyond its leases, and of whom"
+            desk = desk_of(store, keys.tenant_id, tx)
+            told(desk, outcome, "given up", folder=folder, as_json=as_json, hint=hint, act=act, name=name)
 
 
 @app.command("open", epilog="Example: venuehub office open --dir office --json")
@@ -245,13 +268,6 @@ def open_list(*, folder: Folder, as_json: AsJson = False) -> None:
         at = datetime.fromtimestamp(end.since_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M")
         print_line(f"{at}  {end.kind:<11} {end.amount:>10} {end.unit:<6} {end.hub or '-':<12} {end.machine} {end.id}")
     print_line(f"{len(ends)} open")
-
-
-def sums_text(sums: "Mapping[str, int]") -> str:
-    """Return sums of several units as people read them."""
-    from payment_core.money import money_text, shown
-
-    return ", ".join(money_text(shown(amount, unit)) for unit, amount in sorted(sums.items()) if amount) or "nothing"
 
 
 def plain(struct: object) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from venuehub.errors import CliError, ExitCode
-from venuehub.office_desk import By, Folder, desk_of, now_ms, plain, sums_text
+from venuehub.office_desk import By, Folder, desk_of, now_ms, plain
 from venuehub.output import AsJson, print_json, print_line
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def hub_close(
 
 def _cost_lines(most: "HubCost", currency: str) -> list[str]:
     """Return the most that closing a hub can cost, part by part and in one sum."""
+    from venuehub.office_told import sums
+
     parts = [
         (most.leases, "leased to it, and perhaps spent there unheard"),
         (most.open, "put aside or in doubt there: nobody knows how those plays ended"),
@@ -71,11 +73,11 @@ def _cost_lines(most: "HubCost", currency: str) -> list[str]:
         ({currency: most.floor}, "played on its floor unheard (its floor_per_hub)"),
     ]
     total: dict[str, int] = defaultdict(int)
-    for sums, _ in parts:
-        for unit, amount in sums.items():
+    for amounts, _ in parts:
+        for unit, amount in amounts.items():
             total[unit] += amount
-    lines = [f"{most.hub}: closing it can cost at most {sums_text(total)}"]
-    lines += [f"  {sums_text(sums):>16}  {words}" for sums, words in parts]
+    lines = [f"{most.hub}: closing it can cost at most {sums(total)}"]
+    lines += [f"  {sums(amounts):>16}  {words}" for amounts, words in parts]
     if most.brought_in is None:
         lines.append("  and all that guests brought in there unheard: its risk document sets no top_up_cap")
     return lines

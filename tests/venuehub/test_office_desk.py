@@ -42,10 +42,30 @@ def test_a_refund_is_done_once(folder, run):
     refund = ("refund", "--dir", folder, "--payment-id", "p1", "--id", "r1")
     code, said = run(*refund, "--amount", 400)
     assert (code, said["amount"], said["again"]) == (0, 400, False)
-    assert run(*refund, "--amount", 400)[1]["again"]
+    again = run(*refund, "--amount", 400)[1]
+    assert (again["again"], again["amount"], again["back"]) == (True, 400, said["back"])
     code, said = run(*refund, "--amount", 500)
     assert (code, said["error"]["code"]) == (1, "refused")
+    assert "r1 is booked" in said["error"]["message"]
+    code, said = run("refund", "--dir", folder, "--payment-id", "p1", "--amount", 900)
+    assert said["error"]["message"].startswith("¥9.00 cannot go back")
+    assert "¥6.00" in said["error"]["message"]
     proven(run, folder)
+
+
+def test_people_are_told_what_an_act_did(folder, capsys):
+    def said(*words):
+        assert main(["office", *words, "--dir", str(folder)]) == 0
+        return capsys.readouterr().out
+
+    refund = ("refund", "--payment-id", "p1", "--amount", "400", "--id", "r1")
+    assert said(*refund).startswith("refunded ¥4.00, 80 bonus of its gift went back")
+    assert "refunded ¥4.00, 80 bonus" in (again := said(*refund))
+    assert "it was there already" in again
+    assert said("expire") == "nothing has run out: no lot was ended\n"
+    assert said("card", "replace", "--card", CARD, "--new", NEW).startswith("card replaced: life 2")
+    topup = said("topup", "--card", NEW, "--amount", "1000", "--payment-id", "p9")
+    assert topup.startswith("booked ¥10.00 as counter payment p9, 200 bonus given with it")
 
 
 def test_a_chargeback_after_spending_is_owed_and_listed(folder, run):

@@ -195,6 +195,7 @@ def topup(
     from back_office.ledger.desk import Desk, TopUp, TopUpRefused, venue_of
     from back_office.members.cards import find_card, parse_card
     from venuehub.office_checks import living_hub, refuse_no_money
+    from venuehub.office_told import money, refusal, sums, topped_up
     from venuehub.office_tools import open_office
 
     with open_office(folder) as (store, keys):
@@ -208,15 +209,21 @@ def topup(
             wish = TopUp(account_id=account_id, unit=unit, amount=amount, channel=channel, payment_id=payment)
             outcome = desk.top_up(wish)
             leases = desk.lease(at, account_id) if at and not isinstance(outcome, TopUpRefused) else {}
-    if isinstance(outcome, TopUpRefused):
-        code = "refused"
-        hint = "an amount begins at 1; what the channel took again has another --payment-id"
-        raise CliError(code, outcome.why, where=str(folder), hint=hint)
+        if isinstance(outcome, TopUpRefused):
+            hint = "an amount begins at 1; what the channel took again has another --payment-id"
+            raise refusal(outcome.why, folder=folder, hint=hint)
+        with store.reading() as tx:
+            gifts, settled = topped_up(tx, keys.tenant_id, outcome.office_seq)
     leased = sum(row.granted for place, row in leases.items() if place.unit == unit)
     if as_json:
-        print_json({"payment_id": payment, "entry": outcome.office_seq, "again": outcome.again, "leased": leased})
-    else:
-        print_line(f"booked as entry {outcome.office_seq}" + (" (it was there already)" if outcome.again else ""))
+        said = {"payment_id": payment, "entry": outcome.office_seq, "again": outcome.again, "leased": leased}
+        print_json({**said, "gifts": gifts, "debt_settled": settled})
+        return
+    parts = [f"booked {money(amount, unit)} as {channel} payment {payment}"]
+    parts += [f"{sums(gifts)} given with it"] if gifts else []
+    parts += [f"{money(settled, unit)} of it settled what the guest owed"] if settled else []
+    was = ", it was there already" if outcome.again else ""
+    print_line(f"{', '.join(parts)} (entry {outcome.office_seq}{was})")
 
 
 @document_app.command("set", epilog="Example: venuehub office document set --dir office --hub hall prices prices.toml")

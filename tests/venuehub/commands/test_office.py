@@ -128,7 +128,8 @@ def test_cards_and_money(folder, tmp_path, run):
     assert run("card", "add", "--dir", folder, "--card", CARD)[0] == 1
     assert run("card", "add", "--dir", folder, "--card", "ntag213:04")[0] == 2
     code, said = run("topup", "--dir", folder, "--card", CARD, "--amount", 1000, "--payment-id", "p1", "--hub", "hub-1")
-    assert (code, said) == (0, {"payment_id": "p1", "entry": 2, "again": False, "leased": 1000})
+    booked = {"payment_id": "p1", "entry": 2, "again": False, "leased": 1000, "gifts": {}, "debt_settled": 0}
+    assert (code, said) == (0, booked)
     code, said = run("topup", "--dir", folder, "--card", CARD, "--amount", 1001, "--payment-id", "p1")
     assert (code, said["error"]["code"]) == (1, "refused")
     assert run("topup", "--dir", folder, "--card", "ntag213:04A1B2C3D4E581", "--amount", 1)[0] == 1
