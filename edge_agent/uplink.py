@@ -12,7 +12,7 @@ import msgspec
 from cloud_sync.downlink import TRUST, Accepted, Downlink, ListMismatch, MessageRejected, OfficeBody, TrustState
 from cloud_sync.identity import HubIdentity
 from cloud_sync.letters import Publish
-from cloud_sync.mqtt_link import BrokerUnavailableError, Inbound, MqttLink, MqttLinkError, MqttSettings
+from cloud_sync.mqtt_link import Inbound, MqttLink, MqttLinkError, MqttSettings
 from cloud_sync.protocol.messages import (
     CloseOrder,
     CredentialList,
@@ -64,6 +64,7 @@ from edge_agent.messages import (
     Reopened,
 )
 from edge_agent.messages import Moment as VenueMoment
+from edge_agent.pumps import pump_together
 from payment_core.errors import DECODE_FAULTS
 
 TICK_S: Final = 0.5
@@ -71,7 +72,8 @@ TICK_S: Final = 0.5
 ASK_AGAIN_MS: Final = 1_000
 """The same account's money is not asked for more often than this."""
 
-
+OUTBOUND_LIMIT: Final = 1_024
+"""Letters that wait for a slow broker; beyond it they are dropped, and said again when no receipt comes."""
 ONLINE: Final = b'{"state":"online"}'
 _OFFLINE: Final = b'{"state":"offline"}'
 
@@ -121,7 +123,7 @@ class Uplink:
         self._link: MqttLink | None = None
         self._asked_ms: dict[bytes, int] = {}
         self._lost = asyncio.Event()
-        self._soon: set[asyncio.Task[None]] = set()
+        self._outbound: asyncio.Queue[Publish] = asyncio.Queue(OUTBOUND_LIMIT)
 
     def on_effect(self, effect: Effect) -> None:
         """Take what the till asks of the office."""
@@ -153,6 +155,8 @@ class Uplink:
                     log("uplink.down", why=str(error))
             finally:
                 self._link = None
+                while not self._outbound.empty():  # what was not sent is sent again after the next hello
+                    self._outbound.get_nowait()
                 self._uploader.on_disconnected()
                 self._offer(OfficeLink(up=False))
             attempt = 0 if time.monotonic() - started > reconnect_delay_ms(3, dice=1.0) / 1000 else attempt + 1
@@ -164,15 +168,7 @@ class Uplink:
         await link.publish_soon(self._state_topic, self._state, retain=True)
         age_ms = self._reader.outbox_age_ms()
         self._do(self._uploader.on_connected(self._now(), versions=self._versions(), outbox_age_ms=age_ms))
-        ticker = asyncio.create_task(self._tick())
-        listener = asyncio.create_task(self._listen(link))
-        try:
-            done, _pending = await asyncio.wait((ticker, listener), return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                await task
-        finally:
-            ticker.cancel()
-            listener.cancel()
+        await pump_together(self._tick(), self._listen(link), self._send(link))
 
     async def _tick(self) -> None:
         while True:
@@ -277,16 +273,15 @@ class Uplink:
     def _publish(self, letter: Publish) -> None:
         if self._link is None:
             return
-        task = asyncio.create_task(_send(self._link, letter))
-        self._soon.add(task)
-        task.add_done_callback(self._soon.discard)
+        if self._outbound.full():
+            log("uplink.dropped", topic=letter.topic)
+            return
+        self._outbound.put_nowait(letter)
 
-
-async def _send(link: MqttLink, letter: Publish) -> None:
-    try:
-        await link.publish_soon(letter.topic, letter.payload, retain=letter.retain)
-    except BrokerUnavailableError:
-        return  # the listener sees the same loss; what was not sent is sent again after the next hello
+    async def _send(self, link: MqttLink) -> None:
+        while True:
+            letter = await self._outbound.get()
+            await link.publish_soon(letter.topic, letter.payload, retain=letter.retain)
 
 
 def kept_trust(reader: LedgerReader) -> Trust | None:

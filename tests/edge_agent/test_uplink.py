@@ -5,13 +5,14 @@ import hashlib
 import pytest
 
 from cloud_sync.identity import OfficeKeys
-from cloud_sync.letters import post_message
-from cloud_sync.mqtt_link import Inbound, MqttSettings
+from cloud_sync.letters import Publish, post_message
+from cloud_sync.mqtt_link import Inbound, MqttLink, MqttSettings
 from cloud_sync.protocol.messages import CloseOrder, Document, Message, Recall, Trust
 from cloud_sync.protocol.peers import PeerKey
 from cloud_sync.protocol.topics import hub_topic
 from cloud_sync.sealing import HpkeSealer
 from cloud_sync.signing import Ed25519Signer
+from edge_agent import uplink as uplink_room
 from edge_agent.ledger.reader import LedgerReader
 from edge_agent.messages import CloseOrdered, DocumentArrived, Recalled
 from edge_agent.uplink import Uplink, kept_trust
@@ -106,4 +107,18 @@ def test_orders_of_the_office_reach_the_till(hall):
         payload = post_message(message, signer=KEYS.signer, sealer=HpkeSealer(hub.receive_public))
         uplink._hear(Inbound(hub_topic(HUB_ID, "down", "command"), payload, retained=False))
     assert offered == [Recalled(bytes(16)), CloseOrdered(1, "spare", "ada")]
+    reader.close()
+
+
+def test_letters_for_a_slow_broker_are_bounded_and_none_waits_for_a_link_that_is_gone(hall, monkeypatch):
+    monkeypatch.setattr(uplink_room, "OUTBOUND_LIMIT", 4)
+    uplink, reader, _hub = start(hall, [])
+    for number in range(9):
+        uplink._publish(Publish(f"t/{number}", b""))
+    assert uplink._outbound.empty()
+    uplink._link = MqttLink(uplink._settings)
+    for number in range(9):
+        uplink._publish(Publish(f"t/{number}", b""))
+    assert [uplink._outbound.get_nowait().topic for _ in range(4)] == [f"t/{number}" for number in range(4)]
+    assert uplink._outbound.empty()
     reader.close()
