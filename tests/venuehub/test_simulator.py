@@ -81,6 +81,13 @@ def test_every_mutant_is_seen(mutant):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("mutant", ["naive-cached-balance", "credit-twice", "voucher-booked-twice"])
+def test_money_and_goods_nobody_paid_for_are_overspend(mutant):
+    broken = Orders(steps=400, faults=ALL, mutant=mutant)
+    assert any(run_seed(seed, broken).overspend > 0 for seed in range(2, 30))
+
+
+@pytest.mark.slow
 def test_seeds_of_the_product_keep_every_promise():
     report = simulate_seeds(1, seeds=max(20, count(200)), orders=Orders(steps=600, faults=ALL), jobs=2)
     assert report.failed == []

@@ -14,24 +14,28 @@ from venuehub.simulator.venue import Venue
 
 def money_is_conserved(venue: Venue, journals: list[Journal]) -> Iterator[str]:
     """Each account's money: paid in - paid out = at the office + at the hubs + on its way + spent or in doubt."""
-    office = venue.office
+    for number, (paid, owned) in guests_money(venue, journals).items():
+        if paid != owned:
+            yield f"account {number}: paid {paid}; at the office, hubs, on its way and spent are {owned}"
+
+
+def guests_money(venue: Venue, journals: list[Journal]) -> dict[int, tuple[int, int]]:
+    """Return what each account has paid in less what it was paid out, and what became of it, wherever that is."""
+    office, sums = venue.office, {}
     with office.store.reading() as tx:
         purses = books.guest_balances(tx, office.keys.tenant_id, office.accounts).purses
-    passing, slips = _on_its_way(journals), office.slips_outstanding()
+    passing, slips = on_its_way(journals), office.slips_outstanding()
     for number, account_id in enumerate(office.accounts):
         cash = sum(journal.brought[account_id] - journal.paid_out[account_id] for journal in journals)
-        paid = office.paid_in.get(account_id, 0) + cash
         there = -purses.get((account_id, UNIT), 0)
         here = sum(hub.till.balance(account_id).get(UNIT, 0) for hub in venue.hubs if hub.alive)
         spent = sum(journal.spent[account_id, UNIT] for journal in journals)
         moving = passing[account_id] + slips.get(account_id, 0)
-        if paid != there + here + moving + spent:
-            yield (
-                f"account {number}: paid {paid}, office {there}, hubs {here}, on its way {moving}, spent {spent}"
-            )
+        sums[number] = (office.paid_in.get(account_id, 0) + cash, there + here + moving + spent)
+    return sums
 
 
-def _on_its_way(journals: list[Journal]) -> defaultdict[bytes, int]:
+def on_its_way(journals: list[Journal]) -> defaultdict[bytes, int]:
     """Return what was passed on and not taken, by account."""
     moving: defaultdict[bytes, int] = defaultdict(int)
     for journal in journals:

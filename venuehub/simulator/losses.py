@@ -70,12 +70,21 @@ def _given_away(venue: Venue, journal: Journal) -> int:
 
 def passed(losses: Losses, bound: Exposure) -> list[str]:
     """Return which terms have passed the bound."""
+    over = [row for row in _terms(losses, bound) if row[1] > row[2]]
+    return [f"no loss beyond the bound: {name} cost {cost} of {most}" for name, cost, most in over]
+
+
+def beyond(losses: Losses, bound: Exposure) -> int:
+    """Return by how much the terms have passed the bound, together."""
+    return sum(max(cost - most, 0) for _name, cost, most in _terms(losses, bound))
+
+
+def _terms(losses: Losses, bound: Exposure) -> tuple[tuple[str, int, int], ...]:
     assert bound.rollback_bound is not None
     assert bound.topup_bound is not None
-    terms = (
+    return (
         ("floors", losses.floor, bound.floor_bound),
         ("put-back disks", losses.rollback, bound.rollback_bound),
         ("value brought in", losses.topup, bound.topup_bound),
         ("doubts", losses.doubt, bound.doubt_bound),
     )
-    return [f"no loss beyond the bound: {name} cost {cost} of {most}" for name, cost, most in terms if cost > most]

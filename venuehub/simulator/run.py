@@ -20,8 +20,9 @@ from venuehub.simulator.checks import ended_well, findings
 from venuehub.simulator.coverage import counted
 from venuehub.simulator.evidence import journals
 from venuehub.simulator.last_acts import last_act_of
-from venuehub.simulator.losses import Losses, bound_of, losses_of, passed, unreported
+from venuehub.simulator.losses import Losses, beyond, bound_of, losses_of, passed, unreported
 from venuehub.simulator.mutants import MUTANTS, PRODUCT
+from venuehub.simulator.overspend import overspend
 from venuehub.simulator.phones import evening_of, pays_by_phone
 from venuehub.simulator.plan import VenuePlan
 from venuehub.simulator.stage import Stage, make_stage, ram_folder
@@ -108,7 +109,7 @@ def run_actions(seed: int, orders: Orders, actions: Sequence[Action], *, keep_tr
     world = World(seed, most_actions=_MOST_ACTIONS + _MOST_PER_STEP * orders.steps, keep_trace=keep_trace)
     rows: Counter[str] = Counter()
     refused: list[str] = []
-    losses = Losses()
+    losses, spent_over = Losses(), 0
     with ram_folder() as folder, counted(rows), build.broken():
         venue = Venue(world, stage, folder, build)
         try:
@@ -128,6 +129,7 @@ def run_actions(seed: int, orders: Orders, actions: Sequence[Action], *, keep_tr
                 world.run(until_ms=world.now_ms + wait_ms)
             evidence = journals(venue)
             losses = losses_of(venue, evidence, unreported=brought)
+            spent_over = overspend(venue, evidence, beyond(losses, bound_of(orders.plan)))
             wrong = findings(venue, evidence) + passed(losses, bound_of(orders.plan))
             refused = venue.refusals.found
             if orders.adversary and pays_by_phone(seed):
@@ -144,7 +146,7 @@ def run_actions(seed: int, orders: Orders, actions: Sequence[Action], *, keep_tr
     return Outcome(
         seed=seed, steps=len(actions), wrong=wrong, trace_hash=world.trace_hash, entries=entries,
         faults=dict(world.happened), coverage=dict(rows), trace=world.trace,
-        refused=len(refused), losses=losses,
+        overspend=spent_over, refused=len(refused), losses=losses,
     )  # fmt: skip
 
 
