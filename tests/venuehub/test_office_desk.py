@@ -153,11 +153,23 @@ def test_old_balances_are_taken_over_by_two_people_and_once(folder, tmp_path, ru
     assert opening(folder, tmp_path, run, row, "ann", "bo") == (0, {"booked": 1, "again": 0})
     assert opening(folder, tmp_path, run, row, "ann", "bo") == (0, {"booked": 0, "again": 1})
     code, said = opening(folder, tmp_path, run, f"{CARD},CNY,5,old/18\n{CARD},CNY,801,old/17\n", "ann", "bo")
-    assert (code, said["error"]["where"]) == (1, f"{tmp_path / 'old.csv'}: line 3")
+    assert (code, said["error"]["where"]) == (1, f"{tmp_path / 'old.csv'}: line 3: card {CARD}")
     code, said = opening(folder, tmp_path, run, f"{CARD},CNY,5,old/19\n", "ann")
     assert (code, "two different people" in said["error"]["message"]) == (1, True)
-    code, said = opening(folder, tmp_path, run, f"{STRANGER},CNY,5,old/20\n", "ann", "bo")
-    assert code == 1
+    for row, words in (
+        (f"{STRANGER},CNY,5,old/20", "not in the list"), ("foo,CNY,5,old/21", "is not a card"),
+        (f"{CARD},CNY,5.00,old/22", "'5.00' is no amount"), (f"{CARD},CNZ,5,old/23", "'CNZ' is no unit"),
+    ):  # fmt: skip
+        code, said = opening(folder, tmp_path, run, f"{CARD},CNY,5,old/24\n{row}\n", "ann", "bo")
+        card = row.partition(",")[0]
+        assert (code, said["error"]["where"]) == (2, f"{tmp_path / 'old.csv'}: line 3: card {card}")
+        assert words in said["error"]["message"]
+    row = f"{CARD},CNY,800,old/17\n"
+    marked = b"\xef\xbb\xbfcard,unit,amount,source\n" + row.encode()
+    (tmp_path / "marked.csv").write_bytes(marked)
+    keys = [f"--signer={name}={tmp_path / name}.key" for name in ("ann", "bo")]
+    code, said = run("opening", "--dir", folder, "--csv", tmp_path / "marked.csv", *keys)
+    assert (code, said) == (0, {"booked": 0, "again": 1})
     code, said = opening(folder, tmp_path, run, row, "ann", "nobody")
     assert (code, said["error"]["where"]) == (2, "--signer")
     proven(run, folder)

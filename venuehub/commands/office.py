@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from venuehub import office_cards, office_desk, office_hubs
+from venuehub import office_cards, office_desk, office_hubs, office_opening
 from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.office_slips import slip_app
 from venuehub.output import AsJson, note, print_json, print_line
@@ -17,6 +17,7 @@ document_app = typer.Typer(name="document", no_args_is_help=True, help="What hub
 app.add_typer(office_cards.card_app)
 app.add_typer(document_app)
 app.add_typer(office_desk.app)
+app.add_typer(office_opening.app)
 app.add_typer(office_hubs.hub_app)
 app.add_typer(office_hubs.terms_app)
 app.add_typer(slip_app)
