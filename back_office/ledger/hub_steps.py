@@ -6,6 +6,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from back_office.ledger.findings import Finding
+from back_office.ledger.giver_bound import beyond_giver
 from back_office.ledger.guest_sheet import Sheet
 from back_office.ledger.lease_book import arrive, give_back, hand_back, pass_on, spend
 from back_office.ledger.passing import Judgement, SignedVoucher, judge_slip, judge_voucher
@@ -155,6 +156,9 @@ def voucher_taken(sheet: Sheet, entry: VoucherTaken) -> None:
         signed = sheet.read_voucher(entry.from_hub, entry.voucher)
     closed = giver is not None and giver.closed_ms is not None
     verdict = judge_voucher(entry, sheet.writer.hub_id, signed, rows, giver_closed=closed)
+    beyond = beyond_giver(sheet, entry) if verdict.verdict == "taken" and not rows else ""
+    if beyond:
+        verdict = Judgement("risked", beyond, blamed=entry.from_hub)
     _take_in(sheet, entry, verdict, number, sheet.writer.hub_id, entry.from_hub)
 
 

@@ -20,7 +20,14 @@ class _Gifts(msgspec.Struct, frozen=True):
 
     gifts: tuple[TopUpGift, ...] = ()
     credit_to_account: int = 0
-    won_units: tuple[str, ...] = ()
+    won_units: tuple[str, ...] = (TICKET,)
+
+
+def highest_top_up_cap(tx: Transaction, tenant_id: bytes, hub_id: bytes) -> int | None:
+    """Return the highest T_h that a hub was ever sent; None: there was none at some time."""
+    risks = [msgspec.json.decode(risk.body, type=Caps) for risk in papers.versions(tx, tenant_id, hub_id, "risk")]
+    known = [risk.top_up_cap for risk in risks if risk.top_up_cap is not None]
+    return max(known) if known and len(known) == len(risks) else None
 
 
 class IntakeCap:
@@ -77,10 +84,7 @@ class IntakeCap:
 
     def _caps(self) -> tuple[int | None, list[_Gifts]]:
         if self._read is None:
-            risks = [msgspec.json.decode(risk.body, type=Caps) for risk in papers.versions(*self._place, "risk")]
-            caps = [risk.top_up_cap for risk in risks]
-            known = [cap for cap in caps if cap is not None]
-            highest = max(known) if known and len(known) == len(caps) else None
+            highest = highest_top_up_cap(*self._place)
             papers_of_staff = papers.versions(*self._place, "staff")
             self._read = highest, [msgspec.json.decode(staff.body, type=_Gifts) for staff in papers_of_staff]
         return self._read

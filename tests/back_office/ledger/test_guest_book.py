@@ -5,6 +5,7 @@ import pytest
 
 from back_office.fleet.documents import keep_document
 from back_office.ledger import guest_book, hub_steps
+from back_office.ledger.counter import PayOut, Refused, pay_out
 from back_office.ledger.desk import Desk
 from back_office.ledger.findings import Finding
 from back_office.ledger.lease_book import LeaseMove
@@ -28,6 +29,7 @@ from payment_core.journal import (
     SlipTaken,
     Source,
     Voided,
+    VoucherTaken,
 )
 from payment_core.policy import RiskDocument
 from payment_core.staff_policy import StaffDocument, TopUpGift
@@ -85,6 +87,67 @@ def test_a_voucher_is_taken_once(halls):
     assert stands(halls) == (0, 400, 600, 0)
     assert (halls.frozen(OTHER_HUB), halls.frozen()) == ("overclaim", "")
     assert halls.alarms() == [("overclaim", OTHER_HUB)]
+    assert halls.prove().faults == []
+
+
+def signs(hub, other, seq, amount, lot):
+    """Let a stolen hub sign what it never writes down, and the other hub take it in good faith."""
+    parts, facts = (Part("CNY", amount, 1, lot),), (Lot(lot, LotKind.PAID, 1),)
+    voucher = hub.voucher(other, seq, parts)
+    other.write(lambda header: VoucherTaken(1, header, GUEST, parts, HUB, 1, seq, facts, voucher))
+
+
+def test_a_stolen_hub_that_signs_more_than_it_can_have_had_is_frozen_and_the_rest_is_at_risk(halls):
+    hub, other = halls.hub, halls.other
+    signs(hub, other, 90, 700, halls.lot("p1"))
+    send(halls, other)
+    assert (halls.alarms(), stands(halls)) == ([], (0, 1_000, 700, -700))
+    signs(hub, other, 91, 301, halls.lot("p1"))
+    send(halls, other)
+    assert (halls.frozen(), halls.frozen(OTHER_HUB)) == ("overclaim", "")
+    assert halls.alarms() == [("overclaim", HUB)]
+    assert (stands(halls), halls.balance(Kind.OVERCLAIM)) == ((0, 1_000, 1_001, -700), 301)
+    assert halls.prove().faults == []
+
+
+def test_what_a_stolen_hub_signed_is_never_paid_out_as_money(halls):
+    hub, other = halls.hub, halls.other
+    signs(hub, other, 90, 50_000, halls.lot("p1"))
+    other.returned(50_000)
+    send(halls, other)
+    wish = PayOut(refund_id=LOT, channel="counter", payment_id="p1")
+    with halls.store.writing() as tx:
+        done = pay_out(halls.desk(tx), wish)
+        again = pay_out(halls.desk(tx), msgspec.structs.replace(wish, refund_id=SLIP))
+    assert (done.amount, type(again)) == (1_000, Refused)
+    assert halls.prove().faults == []
+
+
+def test_lots_that_nobody_told_of_are_passed_on_up_to_what_hubs_may_take_in(halls):
+    hub, other = halls.hub, halls.other
+    signs(hub, other, 89, 5_000, bytes([40]) * 16)  # no hub has a cap: whatever it had, it may have taken in
+    send(halls, other)
+    assert halls.alarms() == []
+    allow_intake(halls, cap=5_300)
+    signs(hub, other, 90, 300, bytes([41]) * 16)
+    send(halls, other)
+    assert halls.alarms() == []
+    signs(hub, other, 91, 1, bytes([42]) * 16)
+    send(halls, other)
+    assert (halls.alarms(), halls.frozen()) == ([("overclaim", HUB)], "overclaim")
+    assert halls.prove().faults == []
+
+
+def test_money_that_went_through_a_hub_which_nobody_heard_is_no_finding(halls):
+    hub, other = halls.hub, halls.other
+    third = halls.enroll(bytes.fromhex("019399a0000070008000000000000009"), "roof")
+    halls.worker.on_message(*third.hello())
+    first, to_other = hub.passed(other, 600)
+    other.taken(hub, first.header.seq, 600, to_other)
+    second, to_third = other.passed(third, 600)
+    third.taken(other, second.header.seq, 600, to_third)
+    send(halls, third, other, hub)
+    assert (halls.alarms(), halls.left(), halls.left(third.identity.hub_id)) == ([], 400, 600)
     assert halls.prove().faults == []
 
 
