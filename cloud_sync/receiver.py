@@ -104,7 +104,10 @@ class Office(Protocol):
         ...
 
     def park(self, hub_id: bytes, why: str, data: bytes) -> None:
-        """Keep a proven batch that this release cannot read, and alarm; the cursor stays."""
+        """Keep a batch that its hub signed and no book has: this release cannot read it, or its hub is frozen.
+
+        Alarm for each that is new, by its hash; keep so many of a hub at most. The cursor stays.
+        """
         ...
 
 
@@ -175,12 +178,14 @@ class Receiver:
 
     def _place(self, now_ms: int, topic: str, hub: HubRecord, parsed: Envelope, data: bytes) -> list[Effect]:
         header = parsed.header
-        if hub.frozen:
-            return [self._receipt(now_ms, hub, header.epoch)]
         watermark = self._watermark(hub.hub_id)
         digest, known = batch_hash(data), None
         if header.epoch == watermark.epoch and header.batch_seq <= watermark.batch_seq:
             known = self._office.known_hash(hub.hub_id, header.epoch, header.batch_seq)
+        if hub.frozen:
+            if known != digest:  # what happened offline is kept for whoever settles it; the cursor stays
+                self._office.park(hub.hub_id, f"the hub is frozen: {hub.frozen}", data)
+            return [self._receipt(now_ms, hub, header.epoch)]
         verdict = receipts.judge_batch(
             watermark, header, digest=digest, known_hash=known, allowed_epoch=hub.allowed_epoch
         )

@@ -28,6 +28,8 @@ from cloud_sync.receiver import AcceptedBatch, HubRecord, Outcome
 from payment_core.journal import chain_hash
 
 FREEZING: Final = frozenset({"overclaim", "impossible"})
+PARKED_AT_MOST: Final = 256
+"""Batches of one hub that are kept without being booked; a hub keeps its own until a receipt covers them."""
 """Findings that freeze a hub; others only alarm."""
 
 
@@ -134,9 +136,10 @@ class HubBooks:
             self._alarm(tx, hub_id, reason, f"the hub is frozen: {reason}; both sides are kept as evidence")
 
     def park(self, hub_id: bytes, why: str, data: bytes) -> None:
-        """Keep a batch that cannot be booked, and alarm once; the watermark stays."""
+        """Keep a batch that is not booked, alarm once for each; beyond `PARKED_AT_MOST` its hub alone has them."""
         with self._store.writing() as tx:
-            if self._keep(tx, hub_id, "parked", why, data):
+            full = chains.evidence_of(tx, self._tenant_id, hub_id, kind="parked") >= PARKED_AT_MOST
+            if not full and self._keep(tx, hub_id, "parked", why, data):
                 self._alarm(tx, hub_id, "parked", f"a batch is kept and not booked: {why}")
 
     # ---- inside ----

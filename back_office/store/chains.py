@@ -152,6 +152,14 @@ def keep_evidence(tx: Transaction, tenant_id: bytes, evidence: Evidence) -> bool
     return True
 
 
+def evidence_of(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, kind: str) -> int:
+    """Return how many batches of a hub are kept and not applied for this kind of reason."""
+    query = sa.select(sa.func.count()).where(
+        EVIDENCE.c.tenant_id == tenant_id, EVIDENCE.c.hub_id == hub_id, EVIDENCE.c.kind == kind
+    )
+    return int(tx.execute(query).scalar() or 0)
+
+
 def evidence(tx: Transaction, tenant_id: bytes) -> list[Evidence]:
     """Return everything that was kept and not applied, oldest first."""
     query = sa.select(EVIDENCE).where(EVIDENCE.c.tenant_id == tenant_id).order_by(EVIDENCE.c.received_ms)

@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -269,6 +270,22 @@ def test_a_fork_freezes_the_hub_and_is_kept_as_evidence(kind):
     assert [body.frozen for body in answers(effects)] == ["fork"]
     assert [body.frozen for body in answers(receiver.on_message(4, BATCH_TOPIC, pen.good(1)))] == ["fork"]
     assert len(office.booked[HUB]) == 2
+    assert office.parked == ["the hub is frozen: fork"]
+
+
+def test_what_a_frozen_hub_goes_on_sending_is_kept_and_moves_nothing():
+    office, receiver = greeted()
+    pen = Pen()
+    first, second = pen.good(2), pen.good(1)
+    receiver.on_message(2, BATCH_TOPIC, first)
+    office.freeze(HUB, "overclaim", ())
+    for data in (first, second):
+        assert [body.frozen for body in answers(receiver.on_message(3, BATCH_TOPIC, data))] == ["overclaim"]
+    assert office.parked == ["the hub is frozen: overclaim"], "the first is booked already"
+    assert office.watermark(HUB).batch_seq == 1
+    office.hubs[HUB] = msgspec.structs.replace(office.hubs[HUB], frozen="")
+    receiver.on_message(4, BATCH_TOPIC, second)
+    assert office.watermark(HUB).batch_seq == 2, "an operator lifted it: what was kept is booked when it comes again"
 
 
 def test_epochs():

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from back_office.fleet.documents import keep_document
+from back_office.ingest import hub_books
 from back_office.store import books, chains, engine, grants, papers, places
 from back_office.store.faults import StoreUnavailableError
 from cloud_sync.downlink import Accepted, Downlink
@@ -236,6 +237,24 @@ def test_an_entry_of_a_newer_release_parks_its_batch_and_holds_the_watermark(off
         assert [kept.kind for kept in chains.evidence(tx, TENANT)] == ["parked"]
         assert chains.chain(tx, TENANT, HUB, stream=0, epoch=1) is None
     assert alarms(office) == ["parked"]
+
+
+def test_batches_of_a_frozen_hub_are_kept_once_each_and_not_without_end(office, monkeypatch):
+    monkeypatch.setattr(hub_books, "PARKED_AT_MOST", 2)
+    hub = greeted(office)
+    with office.store.writing() as tx:
+        places.freeze(tx, TENANT, HUB, why="overclaim")
+    for _ in range(3):
+        hub.held(100)
+        data = hub.batch()
+        for _again in range(2):
+            assert leaves(office.take(data).letters) == ["receipt"]
+    with office.store.reading() as tx:
+        kept = chains.evidence(tx, TENANT)
+        assert [(one.kind, one.why) for one in kept] == [("parked", "the hub is frozen: overclaim")] * 2
+        assert len({one.hash for one in kept}) == 2
+        assert chains.chain(tx, TENANT, HUB, stream=0, epoch=1) is None
+    assert alarms(office) == ["parked", "parked"]
 
 
 def test_a_number_no_column_can_hold_parks_the_batch(office):
