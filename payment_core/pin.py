@@ -14,6 +14,7 @@ SALT_BYTES: Final = 16
 PIN_DIGITS: Final = (4, 12)
 """Fewest and most digits of a PIN."""
 _COST, _BLOCK, _LANES = 2**14, 8, 1
+_HASH_BYTES: Final = 32
 _MEMORY: Final = 64 * 1024 * 1024
 _NAME: Final = f"scrypt-{_COST}-{_BLOCK}-{_LANES}"
 
@@ -45,8 +46,19 @@ def is_right(pin: str, verifier: str) -> bool:
     return hmac.compare_digest(_hash(pin, raw_salt), raw_kept)
 
 
+def is_verifier(text: str) -> bool:
+    """Say whether a text can be what is kept of a PIN: of the kind made here, whole."""
+    name, _, rest = text.partition("$")
+    salt, _, kept = rest.partition("$")
+    try:
+        sizes = len(base64.b64decode(salt, validate=True)), len(base64.b64decode(kept, validate=True))
+    except (binascii.Error, ValueError):
+        return False
+    return name == _NAME and sizes == (SALT_BYTES, _HASH_BYTES)
+
+
 def _hash(pin: str, salt: bytes) -> bytes:
-    return hashlib.scrypt(pin.encode(), salt=salt, n=_COST, r=_BLOCK, p=_LANES, maxmem=_MEMORY, dklen=32)
+    return hashlib.scrypt(pin.encode(), salt=salt, n=_COST, r=_BLOCK, p=_LANES, maxmem=_MEMORY, dklen=_HASH_BYTES)
 
 
 def _text(raw: bytes) -> str:

@@ -1,21 +1,26 @@
-"""What `venuehub office` and `order` refuse before anything is booked: units, lanes, closed hubs, odd terms."""
+"""What `venuehub office` and `order` refuse before anything is booked: odd units, lanes, hubs, terms and staff."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, get_args
 
 import msgspec
 
+from back_office.fleet.documents import DocumentError, read_document
 from back_office.fleet.founding import find_hub
 from back_office.ledger.terms import TopUpTerms
 from back_office.store import papers, places
 from back_office.store.engine import Store, Transaction
 from back_office.store.places import Hub
+from payment_core.desk import ActName
+from payment_core.lots import GiftRule
 from payment_core.money import MAX_MINOR, MINOR_DIGITS
+from payment_core.pin import is_verifier
 from payment_core.policy import DevicesDocument
 from payment_core.pricing import PriceList
-from venuehub.errors import CliError, ExitCode
+from payment_core.staff_policy import StaffDocument
+from venuehub.errors import CliError, ExitCode, parted
 
 WHOLE_UNITS: Final = ("bonus", "token", "ticket", "point", "minute")
 UNIT_FORMS: Final = ("play:", "coupon:", "admission:")
@@ -70,6 +75,33 @@ def refuse_odd_terms(tx: Transaction, tenant_id: bytes, terms: TopUpTerms, file:
         message = f"{key} = {msgspec.json.encode(value).decode()}: {rule}"
         hint = "compare the file with examples/terms.toml"
         raise CliError("settings", message, where=str(file), hint=hint, exit_code=ExitCode.USAGE)
+
+
+def read_checked(name: str, file: Path) -> Any:  # noqa: ANN401 - one of documents.KINDS
+    """Return a document of a file; CliError too where people of `staff` could never act, and why."""
+    try:
+        content = read_document(name, file)
+    except DocumentError as error:
+        if name != "staff" or "enum value" not in str(error):
+            raise
+        place, message, _ = parted(str(error))
+        hint = f"the acts are {', '.join(get_args(ActName))}; gift_rule is {', '.join(get_args(GiftRule))}"
+        raise CliError("settings", message, where=place, hint=hint, exit_code=ExitCode.USAGE) from error
+    if isinstance(content, StaffDocument):
+        for key, message, hint in _odd_people(content):
+            raise CliError("settings", f"{key}: {message}", where=str(file), hint=hint, exit_code=ExitCode.USAGE)
+    return content
+
+
+def _odd_people(staff: StaffDocument) -> Iterator[tuple[str, str, str]]:
+    roles = [role.name for role in staff.roles]
+    for person in staff.people:
+        key = f"person {person.id!r}"
+        if person.role not in roles:
+            yield f"{key}: role", f"there is no role {person.role!r}", f"the roles are {', '.join(roles) or 'none yet'}"
+        if person.pin and not is_verifier(person.pin):
+            hint = f"run: venuehub staff pin {person.id}; it prints what stands there; left out: cards only"
+            yield f"{key}: pin", "no PIN can ever match what stands there", hint
 
 
 def _odd(tx: Transaction, tenant_id: bytes, terms: TopUpTerms) -> Iterator[tuple[str, object, str]]:

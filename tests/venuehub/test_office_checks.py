@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.support.tree import ROOT
 from venuehub.cli import main
 
 CARD = "ntag213:04A1B2C3D4E580"
@@ -92,3 +93,34 @@ def test_what_closing_can_cost_is_told_as_money(folder, run, capsys):
     said = capsys.readouterr().out
     assert "closed for good: 1 leases" in said
     assert "it was closed before, on 20" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "remedy"),
+    [
+        ('pin = "scrypt-16384-8-1$…$…"', "person 'lin': pin: no PIN can ever match", "venuehub staff pin lin"),
+        ('pin = "2580"', "person 'lin': pin: no PIN can ever match", "venuehub staff pin lin"),
+        ('[[roles]]\nname = "x"\n[roles.may]\nsetle_doubt = {}', "setle_doubt", "settle_doubt, refund"),
+        ('[[people]]\nid = "bo"\nrole = "boss"', "person 'bo': role: there is no role 'boss'", "attendant"),
+    ],
+)
+def test_staff_who_could_never_act_are_named(folder, tmp_path, run, text, words, remedy):
+    file = tmp_path / "staff.toml"
+    head = '[[roles]]\nname = "attendant"\n[roles.may]\nlook = {}\n[[people]]\nid = "lin"\nrole = "attendant"\n'
+    file.write_text(f"{head}{text}\n")
+    code, said = run("document", "set", "--dir", folder, "--hub", "hall", "staff", file)
+    assert (code, said["error"]["where"]) == (2, str(file))
+    assert words in said["error"]["message"]
+    assert remedy in said["error"]["hint"]
+    file.write_text(head)
+    assert run("document", "set", "--dir", folder, "--hub", "hall", "staff", file)[0] == 0
+
+
+@pytest.mark.parametrize("name", ["prices", "calendar", "risk", "staff", "texts"])
+def test_there_is_an_example_of_each_document(folder, run, name):
+    file = ROOT / "examples" / f"{name}.toml"
+    assert run("document", "set", "--dir", folder, "--hub", "hall", name, file)[0] == 0
+
+
+def test_the_example_of_terms_is_taken(folder, run):
+    assert run("terms", "set", "--dir", folder, ROOT / "examples" / "terms.toml") == (0, {"version": 1})

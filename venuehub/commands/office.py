@@ -237,13 +237,13 @@ def document_set(
     as_json: AsJson = False,
 ) -> None:
     """Give a hub a document; it gets the next version."""
-    from back_office.fleet.documents import keep_document, read_document
+    from back_office.fleet.documents import keep_document
     from venuehub import price_tools
-    from venuehub.office_checks import living_hub
+    from venuehub.office_checks import living_hub, read_checked
     from venuehub.office_tools import open_office
 
     with open_office(folder) as (store, keys):
-        content = read_document(name, file)
+        content = read_checked(name, file)
         odd = price_tools.problems_of(content)
         at = living_hub(store, keys.tenant_id, hub)
         with store.writing() as tx:
