@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from edge_agent.closed_door import ClosedDoor
+from edge_agent.full_queue import FullQueue, refusal
 from edge_agent.ledger.store import PAGE_BYTES, WAL_LIMIT_BYTES, SqliteStore
 from edge_agent.ledger.tail_mark import TailMark
-from edge_agent.messages import Answered, BatchStored, Born, DeviceIs, Effect, FromDevice, Input, JournalGrew, Moment
+from edge_agent.messages import BatchStored, Effect, Input, JournalGrew, Moment
 from edge_agent.till import Till
 
-QUEUE_LIMIT: Final = 4_096
-"""Device facts beyond it are dropped: a wish would be stale, a value event is resent, a result is asked for again."""
 STEP_LIMIT: Final = 128
 """Facts in one commit."""
 OUTSTANDING_S: Final = 0.05
@@ -53,7 +52,7 @@ class CheckpointPlan:
 
 
 class TillThread:
-    """Runs a till. `deliver(effects)` and `failed(error)` are called in the till's thread.
+    """Runs a till. `failed(error)` is called in the till's thread, `deliver(effects)` also in that of whoever offers.
 
     `mark`: where to note how far the ledger has come. `door`: closed, so only what is under way is finished.
     """
@@ -69,8 +68,7 @@ class TillThread:
         mark: TailMark | None = None,
         door: ClosedDoor | None = None,
     ) -> None:
-        self.dropped = 0
-        """Facts that did not fit into the queue."""
+        self._full = FullQueue()
         self._till = till
         self._store = store
         self._clock = clock
@@ -93,6 +91,9 @@ class TillThread:
         """Queue facts that belong together, so that no step sees a part of them alone."""
         if self._door is not None:
             facts = [fact for fact in facts if self._door.admits(fact)]
+        waiting = len(self._queue)
+        if not all(self._full.admits(fact, waiting) for fact in facts):
+            return
         self._queue.extend(facts)
         self._wake.set()
 
@@ -101,8 +102,9 @@ class TillThread:
         if self._door is not None and not self._door.admits(fact):
             self._deliver(self._door.answer(fact))
             return
-        if len(self._queue) >= QUEUE_LIMIT and isinstance(fact, FromDevice | Answered | Born | DeviceIs):
-            self.dropped += 1
+        if not self._full.admits(fact, len(self._queue)):
+            if answer := refusal(fact):
+                self._deliver(answer)
             return
         self._queue.append(fact)
         if not self._wake.is_set():
