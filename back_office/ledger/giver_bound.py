@@ -1,8 +1,8 @@
 """How much a hub can have passed on that nobody heard of from itself yet: a hub that is stolen signs whatever it likes.
 
-Of a lot that the books know: what is left at the giver and on its way to it, what was spent there (it may be refunded),
-and what others may have passed to it unheard; their leases count less what they took of this giver. Of lots that no one told of yet: what the venue's other
-hubs may take in between two receipts (T_h).
+Of a lot that the books know: what is left at the giver and on its way to it, what was spent there (it may be
+refunded), and what others may have passed to it unheard; their leases count less what they took of this giver. Of lots
+that no one told of yet: what the venue's other hubs may take in between two receipts (T_h).
 """
 
 from collections.abc import Iterable

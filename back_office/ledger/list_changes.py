@@ -1,6 +1,7 @@
 """What hubs say about cards becomes the office's list: sold, replaced and blocked while the office was away."""
 
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -13,13 +14,17 @@ from payment_core.credential import CLASSES, CredentialClass, Status
 from payment_core.identifiers import UUID_BYTES
 from payment_core.journal import CardSold, CredentialBlocked, CredentialReplaced, Entry, EpochClosed
 
+_SOLD: Final = "C"
+"""The only class that hubs sell; what may play on a floor is for the office to hand out."""
+
 
 def change_list(
     tx: Transaction, tenant_id: bytes, hub: Hub, entries: Iterable[Entry], *, now_ms: int
 ) -> list[Finding]:
     """Take the list's changes out of a hub's entries, in order; each raises the list's version.
 
-    A card that the office knows as something else stays what it is here, and is a finding (`list_conflict`).
+    A card that the office knows as something else stays what it is here, and is a finding (`list_conflict`); so is a
+    card for an account that exists, which no card of this account stands for.
     """
     findings: list[Finding] = []
     for entry in entries:
@@ -64,6 +69,10 @@ def _sold(tx: Transaction, tenant_id: bytes, entry: CardSold, now_ms: int) -> st
     class_ = _class(entry.credential_class)
     if class_ is None or len(entry.account_id) != UUID_BYTES or len(entry.credential_id) != UUID_BYTES:
         return f"it sold a card of class {entry.credential_class!r}"
+    if class_ != _SOLD:
+        return f"it sold a card of class {class_}: hubs sell class {_SOLD} alone"
+    if people.account(tx, tenant_id, entry.account_id) is not None:
+        return "it sold a card for an account that is somebody's already"
     _open_account(tx, tenant_id, entry.account_id, now_ms)
     fresh = Credential(
         credential_id=entry.credential_id, account_id=entry.account_id, media=entry.media, class_=class_,
@@ -83,16 +92,31 @@ def _replaced(tx: Transaction, tenant_id: bytes, entry: CredentialReplaced, now_
     old = people.credential(tx, tenant_id, entry.old_id)
     if old is not None and old.account_id != entry.account_id:
         return "it replaced a card that is another account's"
-    if old is not None:
+    if class_ < (_SOLD if old is None else old.class_):
+        return f"it gave an account a card of class {class_}, which proves more than the old one"
+    if old is None:
+        if people.account(tx, tenant_id, entry.account_id) is not None or len(entry.old_id) != UUID_BYTES:
+            return "it gave somebody's account a card for one that the office never knew"
+        old = _unheard(tx, tenant_id, entry, class_, now_ms)
+    else:
         _set_status(tx, tenant_id, old, "lost")
     if known is None:
-        _open_account(tx, tenant_id, entry.account_id, now_ms)
-        pattern = old or Credential(
-            credential_id=entry.old_id, account_id=entry.account_id, media=entry.media, class_=class_, version=1
-        )
-        people.add_credential(tx, tenant_id, successor(pattern, entry.new_id, entry.media, class_, life=entry.life,
+        people.add_credential(tx, tenant_id, successor(old, entry.new_id, entry.media, class_, life=entry.life,
                                                        version=people.list_version(tx, tenant_id) + 1))  # fmt: skip
     return ""
+
+
+def _unheard(
+    tx: Transaction, tenant_id: bytes, entry: CredentialReplaced, class_: CredentialClass, now_ms: int
+) -> Credential:  # fmt: skip
+    """List the old card of an account that another hub has sold and not told of yet: it is lost already."""
+    _open_account(tx, tenant_id, entry.account_id, now_ms)
+    old = Credential(
+        credential_id=entry.old_id, account_id=entry.account_id, media=entry.media, class_=class_, status="lost",
+        version=people.list_version(tx, tenant_id) + 1,
+    )  # fmt: skip
+    people.add_credential(tx, tenant_id, old)
+    return old
 
 
 def successor(

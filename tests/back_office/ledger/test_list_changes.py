@@ -72,6 +72,30 @@ def test_what_contradicts_the_list_is_alarmed_and_changes_nothing(office):
     assert office.frozen() == ""
 
 
+def test_no_hub_makes_itself_a_card_for_somebodys_account(office):
+    sell(office, account=OTHER_GUEST)
+    replace(office, old=bytes([8]) * 16, account=OTHER_GUEST)
+    sell(office, card=bytes([9]) * 16, class_="B")
+    send(office)
+    assert rows(office) == {}
+    sell(office)
+    send(office)
+    office.hub.write(lambda header: CredentialReplaced(1, header, CARD, NEW, BUYER, "B", "ntag21x", 2, "w"))
+    send(office)
+    assert rows(office) == {CARD: (BUYER, "active", 1, 1)}
+    assert office.alarms() == [("list_conflict", HUB)] * 2
+
+
+def test_a_card_that_was_replaced_before_anybody_told_of_its_sale_is_known_as_lost(office):
+    replace(office)
+    send(office)
+    assert rows(office) == {CARD: (BUYER, "lost", 1, 1), NEW: (BUYER, "active", 2, 2)}
+    sell(office)
+    send(office)
+    assert rows(office) == {CARD: (BUYER, "lost", 1, 1), NEW: (BUYER, "active", 2, 2)}
+    assert (office.alarms(), office.prove().faults) == ([], [])
+
+
 def test_a_hub_that_is_ordered_to_close_is_told_until_it_has(office):
     office.top_up(1_000)
     office.lease()
