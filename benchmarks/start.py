@@ -9,13 +9,15 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
+
 from benchmarks.hall import PEPPER, UNIT, furniture, now, uid_of
 from benchmarks.report import Report, finished, interleaved, judge
 from edge_agent.ledger import authorizations
 from edge_agent.ledger.authorizations import AuthorizationRow
 from edge_agent.ledger.entries import append_entries, read_tail
 from edge_agent.ledger.store import SqliteStore
-from edge_agent.messages import Born, DeviceIs, FromDevice, LeaseArrived, ListArrived, Send
+from edge_agent.messages import Born, DeviceIs, DocumentArrived, FromDevice, LeaseArrived, ListArrived, Send
 from edge_agent.opening import Opened, Place, open_ledger
 from edge_agent.till import Till
 from payment_core.authorization import State
@@ -35,6 +37,7 @@ from payment_core.journal import (
     Tender,
     TimeQuality,
 )
+from payment_core.policy import RiskDocument
 
 MEMBERS = 100_000
 ENTRIES = 1_000_000
@@ -43,6 +46,8 @@ AT_ONCE = 10_000
 PER_PLAY = 3
 """Entries of one play: held, commanded, captured."""
 COST = 200
+LEASE_CAP = 10**12
+"""Every hub has one: the office writes it into each risk document."""
 FACTS = 200
 """Bytes of what a decision looked at, about as many as a tap's."""
 
@@ -66,6 +71,7 @@ def _furnish(folder: Path, *, members: int, entries: int) -> None:
     store = opened.store
     till = Till(store, hub_id=bytes(16), venue_id=bytes(16), pepper=PEPPER, dice=os.urandom)
     till.step(now(), furniture(LANES, 2 * LANES))
+    till.step(now(), [DocumentArrived("risk", 2, msgspec.json.encode(RiskDocument(2, lease_cap=LEASE_CAP)))])
     accounts: list[bytes] = []
     for start in range(0, members, AT_ONCE):
         rows = tuple(_member(number) for number in range(start, min(start + AT_ONCE, members)))

@@ -3,6 +3,7 @@
 A hub gives; nobody takes. So nothing here happens while the office cannot be reached, but for the end of an epoch.
 """
 
+from sys import maxsize
 from typing import Final
 
 import msgspec
@@ -38,19 +39,24 @@ AT_ONCE: Final = 64
 class Homecoming:
     """Walks through the leases again and again. Volatile: after a restart it begins anew."""
 
-    def __init__(self, parking: Parking) -> None:
+    def __init__(self, parking: Parking, *, risk_version: int) -> None:
+        """`risk_version`: of the document whose caps the last run kept: that need not be looked at before a tap."""
         self._parking = parking
         self._next_ms = 0
         self._after: tuple[bytes, str, int, bytes] = _START
         self._minute: int | None = None
         self._closing_date: int | None = None
-        self._risk_version = 0
+        self._risk_version = risk_version
+        self._shed_ms: int | None = None
+        """When what a restart interrupted goes on (boottime)."""
 
     def pass_time(self, draft: Draft) -> None:
         """Return what is due; called at the end of every step, and nearly always done at once."""
         site, now = draft.site, draft.now
-        if site.risk.version != self._risk_version:
-            self._risk_version = site.risk.version
+        if self._shed_ms is None:
+            self._shed_ms = now.boottime_ms + LOOK_MS
+        if site.risk.version != self._risk_version or now.boottime_ms >= self._shed_ms:
+            self._risk_version, self._shed_ms = site.risk.version, maxsize
             shed(draft)
         if site.epoch_state is EpochState.CLOSING and not len(self._parking):
             _close(draft)

@@ -93,11 +93,11 @@ class Till:
         self._tail = read_tail(store)
         self._parking = Parking()
         self._neighbours = Neighbours(self._parking)
-        self._homecoming = Homecoming(self._parking)
         self._acceptors = Acceptors()
         self._time_floor = TimeFloor()
         self._started = False
         office_side.load_documents(store, self._site)
+        self._homecoming = Homecoming(self._parking, risk_version=self._site.risk.version)
 
     @property
     def outstanding(self) -> int:

@@ -244,3 +244,19 @@ def test_an_epoch_does_not_end_over_a_play_that_began_in_the_same_step(hall):
     last = journal_of(hall)[-1]
     assert isinstance(last, EpochClosed)
     assert kinds(hall.store).count("Captured") == 1
+
+
+def test_a_restart_in_the_middle_of_a_lowered_cap_goes_on_with_it_and_no_first_guest_waits(hall):
+    for n in range(150):
+        hall.step(hall.lease(f"other-{n}", 10))
+    hall.pass_ms(1_000)
+    hall.enroll("card-7", 400)
+    hall.step(DocumentArrived("risk", 5, b'{"version":5,"lease_cap":600}'))
+    hall.restart()
+    effects = hall.step(*hall.arrivals(), hall.tap("card-7"))
+    assert len(commands(effects)) == 1
+    assert leases.outstanding(hall.store, "CNY") > 600
+    hall.step(hall.delivered(the_command(effects)))
+    for _ in range(4):
+        hall.wait(1_000)
+    assert leases.outstanding(hall.store, "CNY") == 600
