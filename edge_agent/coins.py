@@ -137,7 +137,7 @@ def _claimed(draft: Draft, account_id: bytes, unit: str) -> int:
 def _this_day(draft: Draft) -> int:
     """Return the business date that counts: a clock that goes back opens no day anew."""
     latest = draft.store.rows("SELECT coalesce(max(day), 0) FROM claimed")[0][0]
-    return max(draft.now.business_date, int(latest))
+    return max(draft.day, int(latest))
 
 
 def on_device(draft: Draft, device: str) -> None:

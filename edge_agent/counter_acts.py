@@ -72,7 +72,7 @@ def _acted(draft: Draft, fact: StaffActed) -> None:
     if isinstance(done, Moved) and not isinstance(fact.act, Look):
         requests.keep(draft.store, fact.request_id, Request(content, msgspec.msgpack.encode(reply)), seq=draft.seq)
         act = ACT_NAMES[type(fact.act)]
-        staff_use.note(draft.store, fact.staff, act, wanted, day=draft.now.business_date)
+        staff_use.note(draft.store, fact.staff, act, wanted, day=draft.day)
         draft.effect(Log("staff.acted", {"staff": fact.staff, "act": act, "amount": done.amount, "unit": done.unit}))
     elif isinstance(done, Refused):
         draft.effect(Log("staff.refused", {"staff": fact.staff, "why": done.reason}))
@@ -108,7 +108,7 @@ def _may_not(draft: Draft, fact: StaffActed, wanted: int) -> Refused | None:
         return Refused("not_allowed")
     if draft.site.frozen and not isinstance(fact.act, _WHILE_FROZEN):
         return Refused("frozen")
-    used = staff_use.used(draft.store, fact.staff, act, day=draft.now.business_date)
+    used = staff_use.used(draft.store, fact.staff, act, day=draft.day)
     if quota.count is not None and used.count >= quota.count:
         return Refused("quota")
     if quota.amount is not None and used.amount + wanted > quota.amount:

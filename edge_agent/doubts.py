@@ -59,7 +59,7 @@ def _decide(draft: Draft, row: Authorization) -> None:
         case "device":  # it is asked again and again; policy has no say while it can still tell
             draft.site.doubt_due[row.id] = draft.now.boottime_ms + draft.site.risk.doubt_after_ms
         case "favour_guest" if _within_caps(draft, row):
-            doubts_voided.note(draft.store, _who(row), row.amount, day=draft.now.business_date)
+            doubts_voided.note(draft.store, _who(row), row.amount, day=draft.day)
             fail(draft, row, Why(Cause.POLICY))
             draft.effect(Log("doubt.put_back", {"id": uuid_text(row.id), "amount": row.amount}))
         case "favour_venue":
@@ -76,7 +76,7 @@ def _who(row: Authorization) -> bytes:
 def _within_caps(draft: Draft, row: Authorization) -> bool:
     """Say whether policy may give it back: all units of it are counted as if they were money, the safer side."""
     risk = draft.site.risk
-    before = doubts_voided.voided(draft.store, _who(row), day=draft.now.business_date)
+    before = doubts_voided.voided(draft.store, _who(row), day=draft.day)
     return (
         before.one + row.amount <= risk.doubt_cap_per_credential and before.all + row.amount <= risk.doubt_cap_per_day
     )

@@ -80,6 +80,11 @@ class Draft:
         """UTC ms where the hub knows the time, else None."""
         return self.now.wall_ms if self.now.quality <= TimeQuality.HELD else None
 
+    @property
+    def day(self) -> int:
+        """The business date that the caps of a day count on."""
+        return self.site.day_count.day
+
     def new_id(self) -> bytes:
         """Return a new UUIDv7 for this moment."""
         return uuid7(unix_ms=self.now.wall_ms, dice=self._dice(10))

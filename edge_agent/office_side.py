@@ -5,7 +5,7 @@ from typing import Final
 from cloud_sync.protocol.receipts import OWN_JOURNAL
 from edge_agent import in_force
 from edge_agent.draft import Draft, Spot
-from edge_agent.ledger import epoch_state, leases, office_facts, outbox
+from edge_agent.ledger import epoch_state, floor_debts, leases, office_facts, outbox
 from edge_agent.ledger.store import LedgerError, Store
 from edge_agent.messages import (
     AskFullList,
@@ -34,6 +34,7 @@ def load_documents(store: Store, site: Site) -> None:
     site.freeze_reason = outbox.frozen_reason(store)
     site.epoch_state = epoch_state.read(store)
     site.list_age.load(store)
+    site.day_count.load(store)
     for name in office_facts.document_versions(store):
         held = office_facts.document(store, name)
         assert held is not None
@@ -75,6 +76,8 @@ def take_lease(draft: Draft, fact: LeaseArrived) -> None:
     place = leases.LeasePlace(fact.account_id, fact.unit, fact.epoch, fact.lot)
     added = leases.take_grant(draft.store, place, fact.granted, now_ms=draft.now.wall_ms)
     if added:
+        if fact.unit == draft.site.currency:
+            floor_debts.settle(draft.store, fact.account_id)
         header = draft.header(Spot(Actor.OFFICE, Tender.NONE))
         draft.journal(LeaseTaken(1, header, fact.account_id, fact.unit, fact.epoch, fact.granted, added, fact.lot))
 
@@ -112,6 +115,7 @@ def take_receipt(draft: Draft, fact: ReceiptTaken) -> None:
     if not outbox.take_receipt(draft.store, fact.batch_seq, fact.seq):
         draft.effect(Log("receipt.ignored", {"batch": fact.batch_seq}))
         return
+    floor_debts.forget(draft.store, day=draft.day, acked_seq=fact.seq)
     draft.site.list_age.renew(draft.store, draft.now)  # the office was heard: its newer list would have come with it
     if draft.now.quality <= TimeQuality.HELD:
         outbox.prune_old(draft.store, draft.now.wall_ms)

@@ -38,6 +38,7 @@ class Waiting(msgspec.Struct):
     again_ms: int = 0
     office_from_ms: int | None = 0
     office_owes: bool = False
+    office_answered: bool = False
     where: str = ""
 
 
@@ -141,7 +142,7 @@ class Parking:
         """A grant came, be it of nothing new."""
         waits = self.waits.get(account_id)
         if waits is not None:
-            waits.office_owes = False
+            waits.office_owes, waits.office_answered = False, True
             self._touched[account_id] = True
 
     def neighbour_answered(self, hub: bytes, account_id: bytes, ask: int, *, moving: bool = False) -> None:
@@ -176,7 +177,7 @@ class Parking:
                     _show_fetching(draft, tap, waits.where)
 
     def _retry(self, draft: Draft, waits: Waiting) -> None:
-        fresh = [taps.with_fresh_row(draft, tap) for tap in waits.taps]
+        fresh = [_fresh(draft, tap, waits) for tap in waits.taps]
         waits.taps = [tap for tap in fresh if not taps.answer_tap(draft, tap, may_ask=True)]
 
     def _conclude(self, draft: Draft, account_id: bytes, waits: Waiting) -> None:
@@ -186,7 +187,7 @@ class Parking:
             return
         del self.waits[account_id]
         for tap in waits.taps:
-            taps.answer_tap(draft, taps.with_fresh_row(draft, tap), may_ask=False)
+            taps.answer_tap(draft, _fresh(draft, tap, waits), may_ask=False)
 
     def pass_time(self, draft: Draft) -> None:
         """Ask the office where neighbours are slow, ask again for what is moving, and decide what has no time left."""
@@ -215,9 +216,13 @@ class Parking:
         if not waits.taps:
             del self.waits[account_id]
         for tap in late:
-            taps.answer_tap(draft, taps.with_fresh_row(draft, tap), may_ask=False)
+            taps.answer_tap(draft, _fresh(draft, tap, waits), may_ask=False)
         if waits.taps:
             self._conclude(draft, account_id, waits)
+
+
+def _fresh(draft: Draft, tap: Tap, waits: Waiting) -> Tap:
+    return taps.with_fresh_row(draft, tap, office_answered=waits.office_answered)
 
 
 def _show_fetching(draft: Draft, tap: Tap, where: str) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from cloud_sync.protocol.messages import Trust
+from edge_agent.day_count import DayCount
 from edge_agent.list_age import ListAge
 from edge_agent.quotes import ListStamp, Quote, ShownPrices, Tariff
 from edge_agent.step_up import StepUps
@@ -78,6 +79,7 @@ class Site:
         self.office_up = False
         self.shown = ShownPrices()
         self.list_age = ListAge()
+        self.day_count = DayCount()
         self.step_ups = StepUps()
         self.lanes_of_step_up: dict[str, tuple[Lane, ...]] = {}
         """Lanes by the reader where their second factors are shown, where that is another than their own."""

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from edge_agent.draft import Draft
-from edge_agent.ledger import authorizations, leases, since_receipt, uses
+from edge_agent.ledger import authorizations, floor_debts, leases, since_receipt, uses
 from edge_agent.ledger.leases import LeaseRow
 from edge_agent.ledger.since_receipt import Since
 from edge_agent.ledger.uses import RightUse
@@ -36,6 +36,8 @@ class Tap(msgspec.Struct, frozen=True):
     deadline_ms: int
     token_counter: int | None = None
     """what a token of class A counted at this tap"""
+    office_answered: bool = False
+    """the office was asked for it and has no more"""
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -108,6 +110,7 @@ def look_up(draft: Draft, tap: Tap) -> Case:
         calendar=site.calendar.version,
         honoured=quote is not None and quote.honoured,
         token_counter=tap.token_counter,
+        office_answered=tap.office_answered,
     )
     return Case(tap, facts, quote, rows, use.elsewhere)
 
@@ -136,7 +139,7 @@ def _use_of(draft: Draft, tap: Tap, rows: Sequence[LeaseRow], *, floor: bool) ->
         elsewhere,
         usage.spent_today(places, tap.credential_id, day),
         usage.recent(places, risk.windows, draft.now.wall_ms),
-        since_receipt.of(store, tap.credential_id).amount if on_floor else 0,
+        floor_debts.owed(store, tap.credential_id) if on_floor else 0,
         since_receipt.on_floor(store).amount if on_floor else 0,
         since_receipt.of(store, since_receipt.THE_HUB) if hub_caps else Since(),
     )

@@ -6,7 +6,7 @@ import msgspec
 
 from edge_agent import blocks
 from edge_agent.draft import Draft, Spot
-from edge_agent.ledger import authorizations, leases, notices, since_receipt, uses
+from edge_agent.ledger import authorizations, floor_debts, leases, notices, since_receipt, uses
 from edge_agent.ledger.authorizations import AuthorizationRow
 from edge_agent.ledger.leases import LeaseRow
 from edge_agent.ledger.uses import RightUse
@@ -64,7 +64,9 @@ def _note_approval(draft: Draft, case: Case, decision: Approved, held: Held) -> 
     tap, risk, seq = case.tap, draft.site.risk, held.header.seq
     assert tap.row is not None
     if decision.by_floor:
-        since_receipt.note(draft.store, tap.credential_id, decision.parts[0].minor, seq=seq)
+        owed = decision.parts[0].minor
+        since_receipt.note(draft.store, tap.credential_id, owed, seq=seq)
+        floor_debts.note(draft.store, tap.credential_id, tap.row.account_id, owed, day=draft.day, seq=seq)
     if has_hub_caps(risk):
         since_receipt.note(draft.store, since_receipt.THE_HUB, cost_of(case.facts), seq=seq)
     if decision.right:

@@ -51,9 +51,10 @@ def read_tap(draft: Draft, fact: FromDevice, body: CredentialPresented) -> Tap |
     return None if _is_second_factor(draft, tap) else tap
 
 
-def with_fresh_row(draft: Draft, tap: Tap) -> Tap:
+def with_fresh_row(draft: Draft, tap: Tap, *, office_answered: bool) -> Tap:
     """Return a tap that waited, with what the list says now: its card may have been blocked meanwhile."""
-    return msgspec.structs.replace(tap, row=cache.card(draft.store, tap.credential_id))
+    row = cache.card(draft.store, tap.credential_id)
+    return msgspec.structs.replace(tap, row=row, office_answered=office_answered)
 
 
 def _bounced_from(draft: Draft, mark: WishMark, credential_id: bytes) -> AuthorizationRow | None:

@@ -110,6 +110,7 @@ class Till:
         draft = Draft(store=self._store, site=self._site, now=now, tail=self._tail, dice=self._dice)
         if not self._started:
             self._start(draft)
+        self._site.day_count.follow(self._store, now)
         in_force.follow(draft)
         for fact in inputs:
             self._take(draft, fact)

@@ -132,10 +132,15 @@ def _class_cap(facts: Facts) -> str | None:
 
 
 def floor_covers(facts: Facts) -> bool:
-    """Say whether the hub may approve without a lease: classes A and B, within f and C_h since the last receipt."""
+    """Say whether the hub may approve without a lease: classes A and B, within f and C_h since the last receipt.
+
+    The floor is for when nobody can be asked: never where the office has just said that there is no more.
+    """
     assert facts.row is not None
     stale = is_stale(facts)
-    if facts.allowances or facts.row.class_ == "C" or (stale and facts.risk.stale_list == "stop"):
+    if facts.allowances or facts.office_answered or facts.row.class_ == "C":
+        return False
+    if stale and facts.risk.stale_list == "stop":
         return False
     cost, share = cost_of(facts), 2 if stale else 1
     return cost > 0 and (
@@ -154,7 +159,7 @@ def _covered(facts: Facts) -> str | None:
         return "pass_resting" if resting else None
     if pays(facts) is not None or floor_covers(facts):
         return None
-    return "not_enough" if facts.allowances else "offline_limit"
+    return "not_enough" if facts.allowances or facts.office_answered else "offline_limit"
 
 
 def _velocity(facts: Facts) -> str | None:

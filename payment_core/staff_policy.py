@@ -58,7 +58,8 @@ class StaffDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The office's document `staff`: who may do what at this hub's counters.
 
     `gifts`: given with cash at a counter. `credit_to_account`: how much a lane's coins or won tickets may become an
-    account's in a day, per account and unit; 0: never, the default (BUS-4). `won_units`: what may be written to a card by hand.
+    account's in a day, per account and unit; 0: never, the default (BUS-4). `won_units`: what may be written
+    to a card by hand.
     """
 
     version: int

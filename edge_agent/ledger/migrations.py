@@ -195,7 +195,6 @@ VERSION_2: Final = (
         seq INTEGER NOT NULL) STRICT, WITHOUT ROWID""",
     "CREATE INDEX cache_accounts ON cache(account_id)",
     "CREATE TABLE replaced(old_id BLOB PRIMARY KEY, new_id BLOB NOT NULL UNIQUE) STRICT, WITHOUT ROWID",
-    "CREATE TABLE replaced(old_id BLOB PRIMARY KEY, new_id BLOB NOT NULL UNIQUE) STRICT, WITHOUT ROWID",
     """CREATE TABLE notices(
         account_id BLOB NOT NULL, unit TEXT NOT NULL, amount INTEGER NOT NULL, PRIMARY KEY(account_id, unit))
         STRICT, WITHOUT ROWID""",
@@ -211,6 +210,9 @@ VERSION_2: Final = (
     """CREATE TABLE claimed(
         day INTEGER NOT NULL, account_id BLOB NOT NULL, unit TEXT NOT NULL, amount INTEGER NOT NULL,
         PRIMARY KEY(day, account_id, unit)) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE floor_debts(
+        credential_id BLOB PRIMARY KEY, account_id BLOB NOT NULL, amount INTEGER NOT NULL CHECK(amount >= 0),
+        day INTEGER NOT NULL, last_seq INTEGER NOT NULL) STRICT, WITHOUT ROWID""",
     "CREATE TABLE uses(account_id BLOB PRIMARY KEY, used BLOB NOT NULL) STRICT, WITHOUT ROWID",
     """CREATE TABLE right_uses(
         account_id BLOB NOT NULL, right TEXT NOT NULL, at_ms INTEGER NOT NULL, lane TEXT NOT NULL,

@@ -32,4 +32,5 @@ def carry_use(store: Store, account_id: bytes, old_id: bytes, new_id: bytes) -> 
     for (used,) in store.rows("SELECT used FROM uses WHERE account_id = ?", (account_id,)):
         carried = usage_bytes(renamed(read_usage(used), old_id, new_id))
         store.execute("UPDATE uses SET used = ? WHERE account_id = ?", (carried, account_id))
+    store.execute("UPDATE OR IGNORE floor_debts SET credential_id = ? WHERE credential_id = ?", (new_id, old_id))
     store.execute("UPDATE OR IGNORE since_receipt SET credential_id = ? WHERE credential_id = ?", (new_id, old_id))

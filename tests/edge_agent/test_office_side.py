@@ -183,18 +183,21 @@ def test_the_hold_of_an_open_authorization_is_never_pruned(hall):
     assert logged(hall.step()) == ["till.reconciling"]
 
 
-def test_a_floor_serves_class_a_and_b_without_a_lease_and_a_receipt_resets_it(tmp_path):
-    risk = {"floor_per_credential": 200, "floor_per_hub": 600}
+def test_a_floor_serves_class_a_and_b_without_a_lease_and_a_receipt_makes_room_for_others(tmp_path):
+    risk = {"floor_per_credential": 200, "floor_per_hub": 200}
     hall = Hall(tmp_path / "l.db", risk=risk)
-    hall.step(hall.member("card-7", class_="B"), hall.member("card-8", class_="C"))
+    hall.step(hall.member("card-7", class_="B"), hall.member("card-8", class_="C"), hall.member("card-9", class_="B"))
     assert the_view(hall.step(hall.tap("card-7", 1))).state == "fetching"  # his own money goes before the floor
     assert len(commands(hall.wait(300))) == 1
     assert the_view(hall.step(hall.tap("card-8", 2))).reason == "offline_limit"
     hall.wait(1_000, hall.tap("card-7", 1))
     assert [view.reason for view in views(hall.effects)] == ["offline_limit"]
+    hall.wait(1_000, hall.tap("card-9", 2))
+    assert [view.reason for view in views(hall.effects)] == ["offline_limit"]
     hall.step(sealed(1, 1, 2), ReceiptTaken(1, 2))
     hall.wait(1_000, hall.tap("card-7", 1))
-    assert len(commands(hall.wait(300))) == 1
+    assert [view.reason for view in views(hall.wait(300))] == ["offline_limit"], "it owes what it took"
+    assert len(commands(hall.wait(1_000, hall.tap("card-9", 2)))) == 1
     assert faults_of(hall.store) == []
     hall.store.close()
 

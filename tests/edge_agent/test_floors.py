@@ -1,0 +1,82 @@
+"""The floor is for when nobody can be asked, and each card owes what it took until the office has settled it."""
+
+import pytest
+
+from edge_agent.ledger.entries import read_tail
+from edge_agent.messages import BatchSealed, LeaseArrived, OfficeLink, ReceiptTaken
+from payment_core.journal import TimeQuality
+from tests.support.hall import PRICE, Hall, account_of, commands, views
+from tests.support.ledger_truth import faults_of
+
+
+class FloorHall(Hall):
+    """A hall with a floor, and an office that may answer."""
+
+    batches = 0
+
+    def receipt(self):
+        last = read_tail(self.store).seq
+        acked = self.store.rows("SELECT value FROM meta WHERE key = 'acked_seq'")[0][0]
+        if last > acked:
+            self.batches += 1
+            self.step(
+                BatchSealed(self.batches, acked + 1, last - acked, bytes(32), b"s"), ReceiptTaken(self.batches, last)
+            )
+
+    def try_to_play(self, *answers):
+        """Tap; the office gives its answers or is silent. True: it played; else why not."""
+        effects = [*self.wait(2_000, self.tap("poor")), *self.step(*answers), *self.wait(400)]
+        for command in commands(effects):
+            self.step(self.delivered(command))
+        self.receipt()
+        return bool(commands(effects)) or views(effects)[-1].reason
+
+
+@pytest.fixture
+def hall(tmp_path):
+    hall = FloorHall(tmp_path / "ledger.db", risk={"floor_per_credential": 2 * PRICE, "floor_per_hub": 5 * PRICE})
+    hall.step(hall.member("poor", class_="B"), OfficeLink(up=True))
+    yield hall
+    assert faults_of(hall.store) == []
+    hall.store.close()
+
+
+NOTHING = LeaseArrived(account_of("poor"), "CNY", 1, 0)
+
+
+def test_an_empty_account_plays_on_no_floor_while_the_office_answers(hall):
+    assert [hall.try_to_play(NOTHING) for _ in range(5)] == ["not_enough"] * 5
+
+
+def test_an_office_that_is_silent_lets_the_floor_in_once_and_no_receipt_makes_room(hall):
+    assert [hall.try_to_play() for _ in range(6)] == [True, True, *["offline_limit"] * 4]
+    hall.restart()
+    hall.step(*hall.arrivals())
+    assert hall.try_to_play() == "offline_limit"
+
+
+def test_the_hubs_own_sum_begins_anew_with_a_receipt(hall):
+    for n in range(8):
+        hall.step(hall.member(f"poor-{n}", class_="B"))
+        effects = [*hall.wait(2_000, hall.tap(f"poor-{n}")), *hall.wait(400)]
+        assert commands(effects), n
+        hall.step(hall.delivered(commands(effects)[0]))
+        hall.receipt()
+
+
+def test_money_from_the_office_settles_what_a_card_owes(hall):
+    assert [hall.try_to_play() for _ in range(3)] == [True, True, "offline_limit"]
+    hall.step(hall.lease("poor", PRICE))
+    assert hall.try_to_play() is True
+    hall.step(hall.lease("poor", PRICE, unit="bonus"))
+    assert hall.store.rows("SELECT count(*) FROM floor_debts") == [(0,)]
+
+
+def test_a_card_owes_until_the_day_is_over_by_a_clock_that_is_trusted(hall):
+    assert [hall.try_to_play() for _ in range(3)] == [True, True, "offline_limit"]
+    hall.quality = TimeQuality.NONE
+    hall.business_date += 1
+    assert hall.try_to_play() == "offline_limit"
+    hall.quality = TimeQuality.SYNCED
+    assert hall.try_to_play() == "offline_limit", "the receipt of the new day settles it"
+    assert hall.try_to_play() is True
