@@ -1,6 +1,7 @@
 """The office's post room, synchronous: what arrives from hubs goes into the books, and answers come out to publish."""
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import msgspec
@@ -11,7 +12,7 @@ from back_office.fleet.wishes import Wishes
 from back_office.ingest.hub_books import HubBooks
 from back_office.ingest.presence import Presence
 from back_office.ledger.desk import OFFICE_EPOCH, OFFICE_STREAM, Desk, venue_of
-from back_office.store import acts, chains, papers, people, places
+from back_office.store import acts, chains, grants, papers, people, places
 from back_office.store.engine import Store, Transaction
 from back_office.store.papers import Alarm
 from cloud_sync.identity import OfficeKeys
@@ -118,16 +119,28 @@ class Worker:
             mark = self._marks(tx)
             if mark == self._mark:
                 return []
+            due = self._due(tx, mark)
             for hub in places.hubs(tx, self._tenant_id):
                 if hub.nonce and hub.reopened and (self._mark is None or mark.audit != self._mark.audit):
                     letters.append(self._mail.ask_hello(hub))  # its answer is a receipt that lifts the hub's freeze
-                if hub.hub_id in self._told:
+                if hub.hub_id in due:
                     fresh, told[hub.hub_id] = news(tx, self._mail, hub, self._told[hub.hub_id])
                     letters += fresh
         # Only now: a database that went away half way leaves every hub to be told.
         self._told |= told
         self._mark = mark
         return letters
+
+    def _due(self, tx: Transaction, mark: _Marks) -> AbstractSet[bytes]:
+        """Return which of the told hubs may have news: all where list or documents moved, else those with a grant."""
+        last = self._mark
+        if last is None or last.grants > mark.grants:
+            return self._told.keys()
+        if (mark.people, mark.documents) != (last.people, last.documents):
+            return self._told.keys()
+        if mark.grants == last.grants:
+            return frozenset()
+        return self._told.keys() & grants.granted_since(tx, self._tenant_id, last.grants)
 
     def _on_hello(self, hub_id: bytes, hello: Hello) -> None:
         self._greeted.append((hub_id, hello))

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from back_office.store.books import chunks
 from back_office.store.engine import Transaction
-from back_office.store.tables import LEASES, PAYMENTS
+from back_office.store.tables import HUBS, LEASES, PAYMENTS
 
 
 class LeaseKey(msgspec.Struct, frozen=True, order=True):
@@ -65,6 +65,15 @@ _LIVE: Final = _OF_ACCOUNTS.where((_LEFT > 0) | LEASES.c.lot.in_(sa.bindparam("l
 _OF_HUB: Final = _ROWS.where(
     LEASES.c.hub_id == sa.bindparam("hub"), LEASES.c.granted_seq > sa.bindparam("after")
 )
+_GRANTED_SINCE: Final = sa.select(HUBS.c.hub_id).where(
+    HUBS.c.tenant_id == sa.bindparam("tenant"),
+    sa.exists().where(
+        LEASES.c.tenant_id == HUBS.c.tenant_id,
+        LEASES.c.hub_id == HUBS.c.hub_id,
+        LEASES.c.granted_seq > sa.bindparam("after"),
+    ),
+)
+"""One seek in the index for each hub, however many leases there are."""
 _INSERT: Final = sa.insert(LEASES)
 _UPDATE: Final = (
     sa.update(LEASES)
@@ -103,6 +112,11 @@ def leases_of_hub(
 ) -> dict[LeaseKey, LeaseRow]:
     """Return a hub's leases, or those whose last grant stands behind the office's entry `granted_after`."""
     return dict(map(_lease, tx.execute(_OF_HUB, {"tenant": tenant_id, "hub": hub_id, "after": granted_after})))
+
+
+def granted_since(tx: Transaction, tenant_id: bytes, after: int) -> frozenset[bytes]:
+    """Return the hubs that have a grant behind the office's entry `after`."""
+    return frozenset(row.hub_id for row in tx.execute(_GRANTED_SINCE, {"tenant": tenant_id, "after": after}))
 
 
 def leases(tx: Transaction, tenant_id: bytes) -> dict[LeaseKey, LeaseRow]:

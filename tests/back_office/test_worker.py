@@ -4,12 +4,14 @@ import sqlite3
 from contextlib import closing
 
 import msgspec
+import sqlalchemy as sa
 
+from back_office import worker
 from back_office.fleet import mail
 from back_office.fleet.closing import reopen
 from back_office.fleet.documents import keep_document
 from back_office.members.cards import add_card, find_card, parse_card, set_status
-from back_office.store import papers, people, places
+from back_office.store import grants, papers, people, places
 from back_office.store.people import GuestAccount
 from cloud_sync.downlink import Accepted, Downlink, ListMismatch
 from cloud_sync.protocol.messages import (
@@ -145,6 +147,41 @@ def test_what_another_process_writes_is_told_once(office):
     assert [(row.status, row.version) for row in listed.rows] == [("lost", 2)]
     with office.store.reading() as tx:
         assert people.list_version(tx, TENANT) == 2
+
+
+def test_only_hubs_that_a_change_is_for_are_looked_at(office, monkeypatch):
+    looked_at = []
+
+    def seen(tx, mail, hub, told):
+        looked_at.append(hub.hub_id)
+        return real(tx, mail, hub, told)
+
+    real = worker.news
+    office.worker.on_message(*office.hub.hello())
+    office.worker.tick()
+    monkeypatch.setattr(worker, "news", seen)
+    office.top_up(1_000)  # an entry of the office's own that is nobody's lease
+    assert office.worker.tick() == []
+    assert looked_at == []
+    office.lease()
+    assert leaves(office.worker.tick()) == ["lease"]
+    assert looked_at == [HUB]
+    add(office, 1)
+    assert leaves(office.worker.tick()) == ["list"]
+    assert (looked_at, office.worker.tick()) == ([HUB, HUB], [])
+
+
+def test_hubs_with_a_newer_grant_are_found_by_a_seek_each(office):
+    office.top_up(1_000)
+    office.lease()
+    with office.store.reading() as tx:
+        (row,) = grants.leases_of_hub(tx, TENANT, HUB).values()
+        assert grants.granted_since(tx, TENANT, row.granted_seq - 1) == {HUB}
+        assert grants.granted_since(tx, TENANT, row.granted_seq) == frozenset()
+        sql = "EXPLAIN QUERY PLAN " + str(grants._GRANTED_SINCE)
+        values = {"tenant": TENANT, "after": 0}
+        plan = " ".join(str(step[-1]) for step in tx.execute(sa.text(sql), values))
+    assert "SCAN leases" not in plan
 
 
 def freeze(office):
