@@ -38,7 +38,7 @@ def read_tap(draft: Draft, fact: FromDevice, body: CredentialPresented) -> Tap |
         _answer_again(draft, fact, lane, mark)
         return None
     credential_id = known_id(draft, body)
-    latest = _bounced_from(draft, mark, credential_id) if mark else None
+    latest = _bounced_from(draft, lane, mark, credential_id) if mark else None
     if latest is not None:
         authorizations.mark_wish(draft.store, fact.device, event.epoch, event.seq, latest.id)
         _show(draft, lane, "repeated", latest)
@@ -57,12 +57,14 @@ def with_fresh_row(draft: Draft, tap: Tap, *, office_answered: bool) -> Tap:
     return msgspec.structs.replace(tap, row=row, office_answered=office_answered)
 
 
-def _bounced_from(draft: Draft, mark: WishMark, credential_id: bytes) -> AuthorizationRow | None:
+def _bounced_from(draft: Draft, lane: Lane | None, mark: WishMark, credential_id: bytes) -> AuthorizationRow | None:
     """Return the sale just made at this reader to this very card: what it says now is its bounce.
 
     By the clock that does not jump where the sale is of this run, else by the wall's.
     """
-    repeat_ms, now, sold = draft.site.risk.repeat_after_ms, draft.now, draft.site.sold.get(mark.answer)
+    now, sold = draft.now, draft.site.sold.get(mark.answer)
+    own_ms = lane.repeat_after_ms if lane else None
+    repeat_ms = draft.site.risk.repeat_after_ms if own_ms is None else own_ms
     if sold is not None:
         bounced = 0 <= now.boottime_ms - sold.at_ms < repeat_ms and sold.credential_id == credential_id
         return authorizations.by_id(draft.store, mark.answer) if bounced else None

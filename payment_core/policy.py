@@ -1,6 +1,6 @@
 """What the office decides for a hub, as data: lanes, limits, and what happens where nobody can know."""
 
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 import msgspec
 
@@ -34,6 +34,8 @@ class Lane(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """where codes on phones are read; empty: none here"""
     takes: Literal["play", "account"] = "play"
     """what coins and notes buy here: plays, or money on the account whose card was shown just before"""
+    repeat_after_ms: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """from when on the same card here is a new sale (ms behind the last one); None: as the risk document says"""
 
 
 class CoinValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -10,7 +10,17 @@ from payment_core.credential import Right
 from payment_core.identifiers import uuid_bytes
 from payment_core.journal import Held, TimeQuality
 from payment_core.policy import DAY_MS
-from tests.support.hall import Hall, account_of, commands, credential_of, logged, the_command, the_view, views
+from tests.support.hall import (
+    Hall,
+    account_of,
+    commands,
+    credential_of,
+    devices_document,
+    logged,
+    the_command,
+    the_view,
+    views,
+)
 from tests.support.ledger_truth import entries, faults_of
 from tests.support.mutants import MUTANTS
 from tests.support.sizes import count
@@ -302,4 +312,28 @@ def test_a_lease_that_went_back_is_none_and_one_that_was_spent_is(tmp_path):
     assert hall.balance("rich") == 0
     assert (tap(hall, "poor"), tap(hall, "rich")) == ("not_enough", "sold")
     assert faults_of(hall.store) == []
+    hall.store.close()
+
+
+@pytest.mark.parametrize(("own_ms", "again_ms"), [(None, 800), (0, 1), (3_000, 3_000)])
+def test_a_lane_may_say_by_itself_when_the_same_card_is_a_new_sale(tmp_path, own_ms, again_ms):
+    hall = Hall(tmp_path / "l.db")
+    document = msgspec.json.decode(devices_document(2, version=2))
+    document["lanes"][0]["repeat_after_ms"] = own_ms
+    hall.step(DocumentArrived("devices", 2, msgspec.json.encode(document)))
+    hall.enroll("card-1", 10_000)
+    hall.step(hall.tap("card-1"))
+    assert commands(hall.wait(again_ms - 1, hall.tap("card-1"))) == [] or own_ms == 0
+    assert len(commands(hall.wait(1, hall.tap("card-1")))) == 1
+    hall.step(hall.tap("card-1", 2))
+    assert commands(hall.wait(799, hall.tap("card-1", 2))) == [], "the other lane keeps the venue's rule"
+    assert len(commands(hall.wait(1, hall.tap("card-1", 2)))) == 1
+    hall.store.close()
+
+
+def test_a_lane_with_a_time_that_is_none_is_refused(tmp_path):
+    hall = Hall(tmp_path / "l.db")
+    document = msgspec.json.decode(devices_document(2, version=2))
+    document["lanes"][0]["repeat_after_ms"] = -1
+    assert logged(hall.step(DocumentArrived("devices", 2, msgspec.json.encode(document)))) == ["document.refused"]
     hall.store.close()
