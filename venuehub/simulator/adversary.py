@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 _BEAT_MS: Final = 45
 _SETTLE_MS: Final = 2_500
 _LANES: Final = lanes()
+_GANG: Final = 3
+_IN_CASH: Final = 3 * PRICE
 
 
 def attack_of(seed: int) -> "Callable[[Venue], None] | None":
@@ -64,13 +66,17 @@ def farm_doubts(venue: "Venue") -> None:
     venue.world.note("adversary: doubts")
     venue.fill_purses(10 * PRICE)
     _cut_off(venue, lan=False)
+    _play_in_doubt(venue, lambda hub, visit: (hub + 3 * visit + 1) % len(venue.stage.cards), visits=4)
+
+
+def _play_in_doubt(venue: "Venue", who: Callable[[int, int], int], *, visits: int) -> None:
+    """Play twice a visit at every hub, with whom `who(hub, visit)` names, while no machine says what it gave."""
     for bridge in venue.bridges:
         bridge.jams += ["unknown_all"] * 40
-    accounts = len(venue.stage.cards)
-    for visit in range(4):
+    for visit in range(visits):
         for _play in range(2):
             for hub in range(len(venue.hubs)):
-                venue.tap(hub, _LANES[0].reader, (hub + 3 * visit + 1) % accounts)
+                venue.tap(hub, _LANES[0].reader, who(hub, visit))
                 _wait(venue, _BEAT_MS)
             _wait(venue, venue.stage.plan.risk().repeat_after_ms)
     _wait(venue, 4 * _SETTLE_MS)
@@ -79,28 +85,55 @@ def farm_doubts(venue: "Venue") -> None:
 
 
 def put_back_disks(venue: "Venue") -> None:
-    """Copy every hub's disk while it is full of money, spend all of it, put the copy back, and spend it again."""
+    """Copy every hub's disk while it is full of money, spend what it has and is, put the copy back, and do it again.
+
+    Floors and doubts are spent again too: what was counted of them came back with the disk.
+    """
     venue.world.note("adversary: disks")
-    venue.fill_purses(LEASE_CAP)
-    _cut_off(venue, lan=True)
-    _wait(venue, _SETTLE_MS)
-    for number, hub in enumerate(venue.hubs):  # what the office did not lease, the thief brings along in cash
-        account, room = venue.guests_of(number)[0], min(hub.room(), TOP_UP_CAP)
-        if room > 0:
-            hub.counter.top_up(venue.credential(account), room, account=account, again_ms=None)
-    _wait(venue, _SETTLE_MS)
+    rollbacks = venue.stage.plan.rollbacks
+    _fill_to_the_cap(venue)
     for hub, bridge in zip(venue.hubs, venue.bridges, strict=True):
         hub.disk.images.clear()
         hub.disk.keep_image()
         bridge.copy_logs()
     for hub in venue.hubs:
-        venue.world.note(f"adversary: {LEASE_CAP - hub.room()} lie at {hub.name}")
-    for again in range(venue.stage.plan.rollbacks + 1):
+        venue.world.note(f"adversary: there is room for {hub.room()} more at {hub.name}")
+    for again in range(rollbacks + 1):
+        _play_in_doubt(venue, lambda hub, visit: _richest(venue, hub)[visit], visits=2 * _GANG)
+        _tap_strays(venue)
         _spend_everything(venue)
-        if again < venue.stage.plan.rollbacks:
+        if again < rollbacks:
             for number in range(len(venue.hubs)):
                 venue.roll_back(number)
             _wait(venue, 2 * _SETTLE_MS)
+
+
+def _fill_to_the_cap(venue: "Venue") -> None:
+    """Lease as much to every hub as it takes, some of it in cash; then nobody can be asked any more."""
+    for number, hub in enumerate(venue.hubs):
+        guests, amount = venue.guests_of(number), max(hub.room() - _GANG * _IN_CASH, 0)
+        for account in guests:
+            venue.office.pay_in(account, amount // len(guests), hub=number)
+    _wait(venue, 2 * _SETTLE_MS)
+    _cut_off(venue, lan=True)
+    _wait(venue, _SETTLE_MS)
+    for who in range(_GANG):  # cash for cards of their own at each hub: one card has few doubts a day
+        for number, hub in enumerate(venue.hubs):
+            account, cash = _gang(venue, number, who), min(hub.room(), TOP_UP_CAP // _GANG)
+            cash = cash if who == _GANG - 1 else min(cash, _IN_CASH)
+            if cash > 0:
+                hub.counter.top_up(venue.credential(account), cash, account=account, again_ms=None)
+        _wait(venue, _SETTLE_MS)
+
+
+def _gang(venue: "Venue", hub: int, who: int) -> int:
+    """Return one of the accounts that a thief has at a hub; the first one's purse stays empty."""
+    return 1 + (hub + len(venue.hubs) * (who % 2) + who // 2) % (len(venue.stage.cards) - 1)
+
+
+def _richest(venue: "Venue", hub: int) -> list[int]:
+    """Return all accounts, those with most money at a hub first."""
+    return sorted(range(len(venue.stage.cards)), key=lambda account: -venue.money_at(venue.hubs[hub], account))
 
 
 def _spend_everything(venue: "Venue") -> None:
@@ -108,7 +141,7 @@ def _spend_everything(venue: "Venue") -> None:
     for _round in range(2 * LEASE_CAP // PRICE // len(_LANES)):
         for lane in _LANES:
             for number, hub in enumerate(venue.hubs):
-                richest = max(range(len(venue.stage.cards)), key=lambda account: venue.money_at(hub, account))
+                richest = _richest(venue, number)[0]
                 if venue.money_at(hub, richest) >= PRICE:
                     venue.tap(number, lane.reader, richest)
             _wait(venue, _BEAT_MS)

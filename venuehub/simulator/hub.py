@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from cloud_sync.identity import HubIdentity
-from edge_agent import messages, slips
+from edge_agent import coins, messages, slips
 from edge_agent.ledger import authorizations, leases
 from edge_agent.ledger.entries import read_tail
 from edge_agent.ledger.store import CommitUnknownError
@@ -22,7 +22,7 @@ from venuehub.simulator.clock import HubClock
 from venuehub.simulator.disk import Disk, DiskReader, DiskStore, PowerCutError
 from venuehub.simulator.doom import Doom
 from venuehub.simulator.lines import Line
-from venuehub.simulator.plan import LEASE_CAP, UNIT
+from venuehub.simulator.plan import UNIT, VenuePlan
 from venuehub.simulator.rooms import Forge, Offered, RoomTill
 from venuehub.simulator.staff import Counter
 from venuehub.simulator.world import World
@@ -63,6 +63,7 @@ class Hub:
         self.started_ms = 0
         self.receipts: list[tuple[int, int]] = []
         """Where the journal ended when a receipt was taken, and through which entry that was."""
+        self._caps = VenuePlan().risk().caps
         self._life = 0
         self._woken = False
         self._timed = False
@@ -162,8 +163,11 @@ class Hub:
         return authorizations.load(self.store, row).device if row is not None else ""
 
     def room(self) -> int:
-        """Return how much more of the currency may lie here."""
-        return LEASE_CAP - leases.outstanding(self.store, UNIT)
+        """Return how much more of the currency may lie here, beside leases, coins and what open plays hold."""
+        held = [authorizations.load(self.store, row) for row in authorizations.open_ones(self.store)]
+        in_plays = sum(part.amount for row in held for part in row.parts if part.lease_epoch != 0)
+        taken = leases.outstanding(self.store, UNIT) + coins.lying_unplayed(self.store, UNIT) + in_plays
+        return self._caps.leasable(taken) or 0
 
     def now(self) -> Moment:
         """Return one reading of the hub's clocks."""
