@@ -125,7 +125,7 @@ def _book(draft: Draft, fact: FromPeer, voucher: Voucher, amount: int) -> None:
 
 def _has_place(draft: Draft, hub: bytes, voucher: Voucher) -> bool:
     """Say whether an account may have so many more leases here."""
-    live = sum(1 for row in leases.of_account(draft.store, voucher.account_id) if row.lease.allowance)
+    live = len(leases.live(draft.store, voucher.account_id))
     if live + len(voucher.parts) <= MAX_LIVE_LEASES:
         return True
     draft.effect(Log("voucher.too_many_lots", {"from": uuid_text(hub), "live": live, "alarm": 1}))
@@ -163,12 +163,17 @@ def _is_same(draft: Draft, at_seq: int, voucher: Voucher) -> bool:
 
 def _is_covered(draft: Draft, hub: bytes, amount: int) -> bool:
     """Say whether a neighbour's word is good for so much more: at most X_h of each that no receipt covers yet."""
-    cap = draft.site.risk.lease_cap
-    if cap is None:
-        return True
-    acked = outbox.read_cursor(draft.store).seq
-    alone = vouchers.on_trust_alone(draft.store, hub, acked_seq=acked)
-    if alone + amount > cap:
-        draft.effect(Log("voucher.over_cap", {"from": uuid_text(hub), "amount": amount, "uncovered": alone}))
+    room = trust_room(draft, hub)
+    if room is not None and amount > room:
+        draft.effect(Log("voucher.over_cap", {"from": uuid_text(hub), "amount": amount, "room": room}))
         return False
     return True
+
+
+def trust_room(draft: Draft, hub: bytes) -> int | None:
+    """Return how much more of the currency may come from a neighbour on its word alone; None: there is no cap."""
+    cap = draft.site.risk.lease_cap
+    if cap is None:
+        return None
+    acked = outbox.read_cursor(draft.store).seq
+    return max(cap - vouchers.on_trust_alone(draft.store, hub, acked_seq=acked), 0)
