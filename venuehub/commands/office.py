@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from venuehub import office_cards, office_desk, office_hubs, office_opening
+from venuehub import office_cards, office_desk, office_guest, office_hubs, office_opening
 from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.office_slips import slip_app
 from venuehub.output import AsJson, note, print_json, print_line
@@ -15,9 +15,11 @@ from venuehub.output import AsJson, note, print_json, print_line
 app = typer.Typer(name="office", no_args_is_help=True, help="The back office: books, hubs, members' cards.")
 document_app = typer.Typer(name="document", no_args_is_help=True, help="What hubs are configured by.")
 app.add_typer(office_cards.card_app)
+office_cards.card_app.add_typer(office_guest.guest_app)
 app.add_typer(document_app)
 app.add_typer(office_desk.app)
 app.add_typer(office_opening.app)
+app.add_typer(office_guest.app)
 app.add_typer(office_hubs.hub_app)
 app.add_typer(office_hubs.terms_app)
 app.add_typer(slip_app)
