@@ -18,7 +18,7 @@ RISK = {
     "lease_cap": CAP, "floor_per_credential": 400, "floor_per_hub": FLOOR, "ask_ms": 0, "doubt_after_ms": 2_000,
     "doubt_cap_per_credential": 200, "doubt_cap_per_day": DOUBTS,
 }  # fmt: skip
-MEMBERS = [f"member-{n}" for n in range(8)]
+MEMBERS = [f"member-{n}" for n in range(14)]
 STRAYS = [f"stray-{n}" for n in range(4)]
 COINS = 4
 COIN_LANE, CARD_LANE = 2, 1
@@ -33,7 +33,7 @@ def furnished(folder):
     hall.step(DocumentArrived("devices", 2, msgspec.json.encode(document)), *hall.arrivals())
     hall.step(DeviceIs(f"coin-{COIN_LANE}", DeviceState("offline", hall.wall_ms)))
     for card in MEMBERS:
-        hall.enroll(card, 5 * PRICE)
+        hall.enroll(card, 2 * PRICE)
     for card in STRAYS:
         hall.step(hall.member(card, class_="B"))
     for _coin in range(COINS):
@@ -43,16 +43,17 @@ def furnished(folder):
 
 def spend(hall):
     """Play whatever the hub gives; the machine keeps quiet about the first plays. Return the worth of what it gave."""
-    given = 0
+    given, doubted = 0, set()
     hall.step(*hall.arrivals())
     for command in commands(hall.effects):
         given += PRICE * COINS // 2
         hall.step(hall.delivered(command, lane=COIN_LANE))
-    for number, card in enumerate([*MEMBERS, *STRAYS]):
-        for turn in range(8):
+    for card in [*MEMBERS, *STRAYS]:
+        for _turn in range(6):
             for command in commands(hall.wait(1_000, hall.tap(card, lane=CARD_LANE))):
                 given += PRICE
-                if turn == 0 and number < DOUBTS // PRICE:
+                if card in MEMBERS and card not in doubted and len(doubted) < DOUBTS // PRICE:
+                    doubted.add(card)
                     hall.step(hall.answer(command, "unknown"))
                     hall.wait(3_000)
                 else:
