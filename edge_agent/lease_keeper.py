@@ -68,7 +68,7 @@ def keep_caps(draft: Draft) -> None:
         excess = site.most_outstanding - most
         if excess > 0:
             site.most_outstanding -= give_back(draft, account, "over_cap", most=excess)
-    _give_back_the_oldest(draft, most)
+    _give_back_all(draft, most)
 
 
 def shed(draft: Draft) -> None:
@@ -80,21 +80,29 @@ def shed(draft: Draft) -> None:
     if most is None or draft.site.frozen:
         return
     draft.site.most_outstanding = at_stake(draft)
-    _give_back_the_oldest(draft, most)
+    draft.site.sheds = _give_back_the_oldest(draft, most)
 
 
-def _give_back_the_oldest(draft: Draft, most: int) -> None:
-    """Return leases until no more than `most` is at stake; coins and open plays are nobody's to return."""
+def _give_back_all(draft: Draft, most: int) -> None:
+    """Return what a step raised above `most` in its own commit, however many leases that takes."""
+    while _give_back_the_oldest(draft, most):
+        pass
+
+
+def _give_back_the_oldest(draft: Draft, most: int) -> bool:
+    """Return up to `AT_ONCE` leases until no more than `most` is at stake; say whether there are more to return.
+
+    Coins and open plays are nobody's to return.
+    """
     site = draft.site
-    site.sheds = False
     if site.most_outstanding is None or site.most_outstanding <= most:
-        return
+        return False
     rows = draft.store.rows(_OLDEST, (site.currency, AT_ONCE))
     for account_id in dict.fromkeys(account_id for (account_id,) in rows):
         excess = site.most_outstanding - most
         if excess > 0:
             site.most_outstanding -= give_back(draft, account_id, "over_cap", most=excess)
-    site.sheds = len(rows) == AT_ONCE and site.most_outstanding > most
+    return len(rows) == AT_ONCE and site.most_outstanding > most
 
 
 def _raised(entry: Entry, unit: str) -> tuple[bytes | None, int] | None:
