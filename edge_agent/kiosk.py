@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from edge_agent import blocks, doubts, intake
+from edge_agent import blocks, doubts, intake, lease_keeper
 from edge_agent.desk_reader import take_once
 from edge_agent.draft import Draft
 from edge_agent.intake import Intake
@@ -43,8 +43,8 @@ def took(draft: Draft, lane: Lane, amount: int) -> bool:
     guest = draft.site.depositors.get(lane.id)
     if lane.takes != "account" or guest is None or draft.now.boottime_ms - guest.at_ms > OPEN_MS:
         return False
-    room = intake.room(draft)
-    if draft.site.frozen or (room is not None and amount > room):
+    rooms = (intake.room(draft), lease_keeper.room(draft))
+    if draft.site.frozen or any(room is not None and amount > room for room in rooms):
         draft.effect(Log("intake.limit", {"lane": lane.id, "amount": amount}))
         return False
     what = Intake(guest.account_id, draft.site.currency, amount, Source.CASH_BOX, lane.machine, draft.new_id())

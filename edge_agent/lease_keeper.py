@@ -64,11 +64,17 @@ def keep_caps(draft: Draft) -> None:
         site.most_outstanding += sum(amount for _account, amount in raised)
     if site.most_outstanding is None or site.most_outstanding > most:
         site.most_outstanding = at_stake(draft)
-    for account in dict.fromkeys(account for account, _amount in reversed(raised) if account is not None):
-        excess = site.most_outstanding - most
-        if excess > 0:
-            site.most_outstanding -= give_back(draft, account, "over_cap", most=excess)
+    if site.most_outstanding > most:
+        for account in dict.fromkeys(account for account, _amount in raised if account is not None):
+            site.most_outstanding -= _give_back_beyond(draft, account, most)
     _give_back_all(draft, most)
+
+
+def _give_back_beyond(draft: Draft, account: bytes, most: int) -> int:
+    """Return what one account alone has here beyond what may lie here of all guests together."""
+    rows = leases.of_account(draft.store, account)
+    excess = sum(row.lease.allowance for row in rows if row.lease.unit == draft.site.currency) - most
+    return give_back(draft, account, "over_cap", most=excess) if excess > 0 else 0
 
 
 def shed(draft: Draft) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Final, assert_never
 
-from edge_agent import blocks, coins, intake
+from edge_agent import blocks, coins, intake, lease_keeper
 from edge_agent.acts import Moved, Refused
 from edge_agent.draft import Draft, Spot
 from edge_agent.intake import Intake, bring_in
@@ -54,8 +54,7 @@ def top_up(draft: Draft, act: TopUp, fact: StaffActed) -> Moved | Refused:
         return Refused("unit")
     if not (1 <= act.amount <= LARGEST_ACT and is_short_id(act.place)):
         return Refused("malformed")
-    room = intake.room(draft)
-    if room is not None and act.amount > room:
+    if any(room is not None and act.amount > room for room in (intake.room(draft), lease_keeper.room(draft))):
         return Refused("intake_limit")
     gift = draft.site.staff.gift_of(act.amount)
     what = Intake(

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from cloud_sync.protocol.peers import PeerAsk
-from edge_agent import lease_keeper, taps
+from edge_agent import lease_keeper, passing, taps
 from edge_agent.draft import Draft
 from edge_agent.ledger import authorizations
 from edge_agent.messages import AskLease, FromDevice, Show
@@ -28,11 +28,14 @@ AGAIN_MS: Final = 50
 class Waiting(msgspec.Struct):
     """The taps of one account that wait. `ask`: number of the latest ask; `owing`: neighbours that have not answered.
 
+    `room`: how much of the currency they were asked for, which nobody else is promised meanwhile.
+
     Times are boottime ms. `where`: the hall the money is coming from, as far as it is known.
     """
 
     taps: list[Tap]
     ask: int = 0
+    room: int = 0
     owing: set[bytes] = msgspec.field(default_factory=set)
     moving: bool = False
     again_ms: int = 0
@@ -117,9 +120,15 @@ class Parking:
         if not draft.site.lan_up or not draft.site.peers:
             return
         self._last_ask = waits.ask = max(self._last_ask + 1, draft.now.wall_ms)
-        body = PeerAsk(account_id, draft.site.currency, lease_keeper.room(draft))
+        room, promised = lease_keeper.room(draft), 0
+        if room is not None:
+            promised = sum(other.room for other in self.waits.values() if other is not waits and other.owing)
+            waits.moving |= 0 < room <= promised  # what is promised may not come: ask again soon
+            waits.room = room = max(room - promised, 0)
         for hub in draft.site.peers:
-            draft.effect(ToPeer(hub, waits.ask, body))
+            trust = passing.trust_room(draft, hub)
+            least = room if trust is None or room is None else min(room, max(trust - promised, 0))
+            draft.effect(ToPeer(hub, waits.ask, PeerAsk(account_id, draft.site.currency, least)))
         names = list(draft.site.peers.values())
         waits.where = names[0] if len(names) == 1 else waits.where
 
