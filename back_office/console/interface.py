@@ -170,9 +170,10 @@ class Live(Protocol):
         ...
 
 
-DemoAction = Literal["uplink_cut", "uplink_heal", "hub_kill", "card_copy", "machine_jam", "machine_clear"]
+DemoAction = Literal["uplink_cut", "uplink_heal", "hub_kill", "card_copy", "machine_jam", "machine_clear", "doubt"]
 DEMO_ACTIONS: Final[tuple[DemoAction, ...]] = (
     "uplink_cut", "uplink_heal", "hub_kill", "card_copy", "machine_jam", "machine_clear",
+    "doubt",
 )  # fmt: skip
 """The demo's buttons, by the name that is posted."""
 

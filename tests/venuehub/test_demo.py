@@ -86,7 +86,11 @@ def check_equations(report: dict[str, object]) -> None:
         assert 0 < report[name]["p50"] <= report[name]["p99"]
     assert report["outage"]["lost"] == 0
     assert report["hubs"] == 2
-    assert set(report["addresses"]) == {"office", "machines", "machines_stage", "machine", "device_bus"}
+    assert set(report["addresses"]) == {
+        "office", "machines", "machines_stage", "machine", "desk", "desk_stage", "desk_person", "device_bus",
+    }  # fmt: skip
+    assert report["addresses"]["desk"].endswith("/desk/desk-1")
+    assert re.fullmatch(r"lin, PIN \d{6}", report["addresses"]["desk_person"])
     assert report["outage"]["adversary"]["taken"] <= report["outage"]["adversary"]["bound"]
 
 

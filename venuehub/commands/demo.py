@@ -41,12 +41,24 @@ def demo(
     else:
         _print_lines(report)
     if keep is not None:
-        note(f"kept: venuehub journal verify --ledger {keep}/hub/state/ledger.sqlite3")
-        note(f"      venuehub office verify --dir {keep}/office --ledger {keep}/hub/state/ledger.sqlite3")
+        _tell_what_is_kept(keep)
     for wrong in cast("list[str]", report.get("wrong", [])):
         note(f"this does not hold: {wrong}")
     if "wrong" in report:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _tell_what_is_kept(keep: Path) -> None:
+    """Tell the commands that look at what a demo left."""
+    from venuehub.demo.plan import ZONES, Folder
+
+    ledgers = [Folder(keep).hall(name).ledger for name in ZONES]
+    note("kept:")
+    for ledger in ledgers:
+        note(f"  venuehub journal verify --ledger {ledger}")
+        note(f"  venuehub office verify --dir {keep}/office --ledger {ledger}")
+    note(f"  venuehub journal export --ledger {ledgers[0]}        # Held and Declined are decisions")
+    note(f"  venuehub journal explain ENTRY --ledger {ledgers[0]}")
 
 
 def _make_empty(keep: Path) -> None:

@@ -11,6 +11,8 @@ import msgspec
 from back_office.console.interface import DEMO_ACTIONS, DemoAction
 from edge_agent.ledger.reader import LedgerReader
 from payment_core.money import Money, money_text
+from venuehub.demo.attendant import leave_doubt
+from venuehub.demo.audit import read_hubs
 from venuehub.demo.plan import UNIT, Place
 from venuehub.demo.stage import Stage
 from venuehub.demo.waiting import eventually
@@ -32,6 +34,7 @@ class Actions:
 
     def __init__(self, stage: Stage) -> None:
         self.cut_at: float | None = None
+        self._passed = 0
         self._stage = stage
         self._jam: Place | None = None
         self._do: dict[DemoAction, Callable[[], Awaitable[Said]]] = {
@@ -41,6 +44,7 @@ class Actions:
             "card_copy": self.copy_card,
             "machine_jam": self.jam,
             "machine_clear": self.clear,
+            "doubt": self.doubt,
         }
         assert set(self._do) == set(DEMO_ACTIONS)
 
@@ -56,6 +60,7 @@ class Actions:
         """Pull the internet."""
         if self.cut_at is not None:
             return Said("The internet is cut already.", "网线已经拔掉了。")
+        self._passed = read_hubs(self._stage.ledgers).passed
         self._stage.relay.pull()
         self.cut_at = time.monotonic()
         return Said(
@@ -68,12 +73,14 @@ class Actions:
         if self.cut_at is None:
             return Said("The internet was not cut.", "网线没有拔掉。")
         before = self._unsynced()
+        passed = read_hubs(self._stage.ledgers).passed - self._passed
         self._stage.relay.plug()
         self.cut_at = None
         await eventually(lambda: self._unsynced() <= STILL_COMING)
         return Said(
-            f"Back online: {before} journal entries had waited at the hub, and every one of them went into the books.",
-            f"网络恢复: 主机上等待的 {before} 条记录已全部入账。",
+            f"Back online: {before} journal entries had waited at the hubs, and every one of them went into the books. "
+            f"Meanwhile money followed its guests to the other hall {passed} times.",
+            f"网络恢复: 主机上等待的 {before} 条记录已全部入账。断网期间, 余额跟随客人到另一个厅 {passed} 次。",
         )
 
     async def kill_hub(self) -> Said:
@@ -141,6 +148,17 @@ class Actions:
         self._stage.guests.closed.discard(self._jam.number)
         name, self._jam = self._jam.lane.name, None
         return Said(f"{name} takes credits again.", f"{name} 已恢复, 可以游玩。")
+
+    async def doubt(self) -> Said:
+        """Kill the first hall's bridge in the middle of a play: somebody at the desk says what became of it."""
+        opened = await leave_doubt(self._stage)
+        desk, person = self._stage.addresses["desk"], self._stage.addresses["desk_person"]
+        if not opened:
+            return Said("The machine was faster than the plug: try again.", "机器比断电更快, 请再试一次。")
+        return Said(
+            f"The bridge died in mid-play. Nobody knows whether the machine ran: settle it at {desk} as {person}.",
+            f"游玩途中桥接断电, 谁也不知道机器是否启动: 请到 {desk} 以 {person} 身份处理。",
+        )
 
     async def _quiet(self, place: Place) -> None:
         """Keep guests away from a machine and wait until nothing moves there."""

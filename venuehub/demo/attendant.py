@@ -4,8 +4,10 @@ What the attendant does goes over the device bus with a PIN, as it does from the
 """
 
 import asyncio
+import contextlib
 import os
 import time
+from collections.abc import AsyncIterator
 from typing import Final
 
 import msgspec
@@ -24,6 +26,8 @@ from venuehub.demo.waiting import eventually
 
 TRIES: Final = 4
 """How often a bridge is killed until it dies at the right moment."""
+BUTTON_S: Final = 10.0
+"""After so long a button of the page tries no more: its page waits 20 s for an answer."""
 MID_PLAY_S: Final = 0.02
 REPLY_S: Final = 5.0
 
@@ -39,21 +43,46 @@ class DoubtFigures(msgspec.Struct):
 async def doubt_and_settle(stage: Stage, figures: DoubtFigures) -> None:
     """Bring one play into doubt in the second hall, and let the attendant settle it."""
     hall = stage.plan.halls[-1]
-    stage.guests.closed |= {place.number for place in hall.places}
-    await asyncio.sleep(1.6)
-    place = hall.places[0]
+    async with _to_themselves(stage, hall):
+        figures.made += await make_doubt(stage, hall)
+        await _settle(stage, hall, hall.places[0], figures)
+
+
+async def leave_doubt(stage: Stage) -> int:
+    """Bring one play into doubt in the first hall, for a person to settle at its desk; return how many are open."""
+    hall = stage.plan.halls[0]
+    async with _to_themselves(stage, hall):
+        await make_doubt(stage, hall, seconds=BUTTON_S)
+    return _in_doubt(stage, hall)
+
+
+async def make_doubt(stage: Stage, hall: HallPlan, *, seconds: float = 60.0) -> int:
+    """Kill a hall's bridge in the middle of a play until a doubt came of it; return 1 where one did."""
+    end = time.monotonic() + seconds
     for number in range(TRIES):
-        member = stage.plan.members[number]
-        if await _dies_in_the_middle(stage, hall, place, member.card):
-            figures.made += 1
+        if await _dies_in_the_middle(stage, hall, hall.places[0], stage.plan.members[number].card):
+            return 1
+        if time.monotonic() > end:
             break
-    await _settle(stage, hall, place, figures)
-    stage.guests.closed -= {place.number for place in hall.places}
+    return 0
+
+
+@contextlib.asynccontextmanager
+async def _to_themselves(stage: Stage, hall: HallPlan) -> AsyncIterator[None]:
+    """Keep guests out of a hall, from when nothing moves there any more."""
+    places = {place.number for place in hall.places} - stage.guests.closed
+    stage.guests.closed |= places
+    await asyncio.sleep(1.6)
+    try:
+        yield
+    finally:
+        stage.guests.closed -= places
 
 
 async def _dies_in_the_middle(stage: Stage, hall: HallPlan, place: Place, card: str) -> bool:
     """Let a member tap, kill the bridge while it pulses, wait until it is back; say whether a doubt came of it."""
     member = next(member for member in stage.plan.members if member.card == card)
+    before = _in_doubt(stage, hall)
     commands, bridge = len(stage.observer.command_ms), stage.bridges[hall.name]
     stage.guests.tap(place, member)
     await eventually(lambda: len(stage.observer.command_ms) > commands, seconds=3.0)
@@ -63,7 +92,7 @@ async def _dies_in_the_middle(stage: Stage, hall: HallPlan, place: Place, card: 
     bridge.kill()
     await eventually(lambda: bridge.restarts > restarts and place.lane.output in stage.observer.online)
     await asyncio.sleep(0.3)
-    return bool(_in_doubt(stage, hall))
+    return _in_doubt(stage, hall) > before
 
 
 def _in_doubt(stage: Stage, hall: HallPlan) -> int:

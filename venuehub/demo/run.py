@@ -74,7 +74,7 @@ async def run_demo(options: DemoOptions, *, say: Callable[[str], None]) -> dict[
         say(f"The arcade is open ({time.monotonic() - started:.1f} s): {len(stage.plan.places)} machines, "
             f"{len(stage.plan.members)} members.")  # fmt: skip
         for name, address in stage.addresses.items():
-            say(f"  {name:<11} {address}")
+            say(f"  {name:<14} {address}")
         stop = asyncio.Event()
         outage = await _perform(stage, actions, options, say, stop)
         await eventually(lambda: _is_quiet(stage), seconds=HURRY_S if stop.is_set() else DRAIN_S)

@@ -11,10 +11,10 @@ from payment_core.identifiers import uuid_text
 from venuehub.demo.brokers import User, find_mosquitto, free_port, make_broker
 from venuehub.demo.guests import Guests
 from venuehub.demo.observer import Observer
-from venuehub.demo.plan import ArcadePlan, Folder, HallPlan, Place
+from venuehub.demo.plan import DESK, ArcadePlan, Folder, HallPlan, Place
 from venuehub.demo.processes import Child, python_module
 from venuehub.demo.relay import Relay
-from venuehub.demo.venue import LOOPBACK, Arcade, found_arcade, write_settings
+from venuehub.demo.venue import LOOPBACK, STAFF, Arcade, found_arcade, write_settings
 from venuehub.demo.waiting import eventually
 from venuehub.errors import CliError, ExitCode
 
@@ -114,6 +114,7 @@ class Stage:
         self.addresses["office"] = f"http://{LOOPBACK}:{office_http}/"
         for hall in self.plan.halls:
             await self._start_hall(hall, bus_port)
+        self.addresses["desk_person"] = f"{STAFF}, PIN {self.arcade.pin}"
         self.addresses["machine"] = f"{self.addresses['machines']}lane/{self.plan.places[0].lane.id}"
         self.addresses["device_bus"] = f"mqtt://{LOOPBACK}:{bus_port}"
 
@@ -136,7 +137,9 @@ class Stage:
         pages = self._child(f"terminal{suffix}", python_module("venuehub", *guest))
         for child in (self.hubs[hall.name], self.bridges[hall.name], pages):
             await self._add(child)
-        self.addresses["machines" if first else f"machines_{hall.name}"] = f"http://{LOOPBACK}:{guest_http}/"
+        pages_at = f"http://{LOOPBACK}:{guest_http}/"
+        self.addresses["machines" if first else f"machines_{hall.name}"] = pages_at
+        self.addresses["desk" if first else f"desk_{hall.name}"] = f"{pages_at}desk/{DESK}"
 
     def _observe(self, bus_port: int) -> None:
         user = self.arcade.observer
