@@ -15,8 +15,9 @@ from payment_core.errors import VaultError
 from payment_core.facts import Facts
 from payment_core.identifiers import uuid_bytes, uuid_text
 from payment_core.journal import Declined, Entry, Held, Lot, Part, decode_entry
-from payment_core.money import Money, money_text
+from payment_core.money import Money, money_text, shown
 from payment_core.pricing import Price
+from venuehub.journal_became import became
 
 _LETTERS: Final = {"p": "passed", "x": "failed", "-": "not asked"}
 _WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -62,6 +63,8 @@ class Explained(msgspec.Struct, frozen=True):
     right: str
     today: str = ""
     note: str = ""
+    became: tuple[str, ...] = ()
+    """what became of the authorization, one line a step: when, what, who and why"""
 
 
 def find(store: Reads, name: str) -> Held | Declined:
@@ -72,7 +75,7 @@ def find(store: Reads, name: str) -> Held | Declined:
         if decision is not None:
             return decision
         authorization = entry.header.authorization_id
-        if authorization is None or (isinstance(entry, Held) and entry.credential_id is None):
+        if authorization is None:
             message = f"entry {name} is {type(entry).__name__}: nobody decided about a tap there"
             raise NoDecisionError(message)
     else:
@@ -84,6 +87,8 @@ def find(store: Reads, name: str) -> Held | Declined:
     rows = store.rows("SELECT held_seq FROM authorizations WHERE id = ?", (authorization,))
     found = as_decision(_entry(store, rows[0][0])) if rows else None
     found = found or next((one for one in decisions(store) if one.header.authorization_id == authorization), None)
+    if found is None and rows and isinstance(held := _entry(store, rows[0][0]), Held):
+        return held
     if found is None:
         message = f"no tap was decided under {uuid_text(authorization)} in this ledger"
         raise NoDecisionError(message)
@@ -102,6 +107,7 @@ def explain(store: Reads, entry: Held | Declined) -> Explained:
     """Return a decision with what every check looked at."""
     header = entry.header
     facts, note, today = None, "", ""
+    coins = isinstance(entry, Held) and entry.credential_id is None
     try:
         rebuilt = rebuild(Documents(store), entry) if entry.facts else None
     except NotKeptError as error:
@@ -112,6 +118,8 @@ def explain(store: Reads, entry: Held | Declined) -> Explained:
         facts = rebuilt.facts
         again = rebuilt.decision.reasons
         today = "" if again == (header.reasons or "") else f"today's code would decide otherwise: {again}"
+    elif coins:
+        note = "coins paid: nobody tapped, and nothing had to be decided about a card"
     elif not entry.facts:
         note = "written before decisions kept what they looked at"
     price = facts.price if facts else None
@@ -122,9 +130,9 @@ def explain(store: Reads, entry: Held | Declined) -> Explained:
         business_date=header.business_date,
         lane=header.lane,
         machine=header.machine,
-        outcome=State.DECLINED.value if isinstance(entry, Declined) else "approved",
+        outcome=State.DECLINED.value if isinstance(entry, Declined) else "paid by coins" if coins else "approved",
         reason=entry.reason if isinstance(entry, Declined) else "",
-        checks=_checks(header.reasons or "", facts),
+        checks=[] if coins else _checks(header.reasons or "", facts),
         price=_price(price) if price else "",
         price_reasons=list(price.reasons) if price else [],
         price_list=header.price_list_version,
@@ -132,6 +140,7 @@ def explain(store: Reads, entry: Held | Declined) -> Explained:
         right=entry.right if isinstance(entry, Held) else "",
         today=today,
         note=note,
+        became=tuple(became(store, header.authorization_id)),
     )
 
 
@@ -220,14 +229,19 @@ def _caps(facts: Facts) -> str:
     cap = facts.risk.limit_of(facts.row.class_)
     halved = ", halved: the list is old" if is_stale(facts) else ""
     return (
-        f"costs {cost_of(facts)} {facts.currency}; per tap: card {_cap(facts.row.tap_limit)}, class "
-        f"{_cap(cap.per_tap)}{halved}; per day: card {_cap(facts.row.day_limit)}, class {_cap(cap.per_day)}{halved}; "
-        f"spent today {facts.spent_today}"
+        f"costs {_in(cost_of(facts), facts)}; per tap: card {_in(facts.row.tap_limit, facts)}, class "
+        f"{_in(cap.per_tap, facts)}{halved}; per day: card {_in(facts.row.day_limit, facts)}, class "
+        f"{_in(cap.per_day, facts)}{halved}; spent today {_in(facts.spent_today, facts)}"
     )
 
 
 def _cap(cap: int | None) -> str:
     return "no cap" if cap is None else str(cap)
+
+
+def _in(amount: int | None, facts: Facts) -> str:
+    """Return an amount of the venue's currency, or that there is no cap."""
+    return "no cap" if amount is None else money_text(shown(amount, facts.currency))
 
 
 def _cover(facts: Facts) -> str:
@@ -238,16 +252,16 @@ def _cover(facts: Facts) -> str:
     if facts.allowances:
         return "leases here: " + ", ".join(money_text(Money(sums, unit)) for unit, sums in facts.allowances.items())
     return (
-        f"no lease here; floor: card {facts.floor_spent} of {facts.risk.floor_per_credential}, hub "
-        f"{facts.hub_floor_spent} of {facts.risk.floor_per_hub} since the last receipt"
+        f"no lease here; floor: card {_in(facts.floor_spent, facts)} of {_in(facts.risk.floor_per_credential, facts)}, "
+        f"hub {_in(facts.hub_floor_spent, facts)} of {_in(facts.risk.floor_per_hub, facts)} since the last receipt"
         f"{', both halved: the list is old' if is_stale(facts) else ''}"
     )
 
 
 def _speed(facts: Facts) -> str:
     seen: Sequence[str] = [
-        f"{recent.count} taps and {recent.amount} within {rule.window_ms // 1000} s, allowed {rule.count} and "
-        f"{rule.amount}"
+        f"{recent.count} taps and {_in(recent.amount, facts)} within {rule.window_ms // 1000} s, "
+        f"allowed {rule.count} and {_in(rule.amount, facts)}"
         for rule, recent in zip(facts.risk.windows, facts.recent, strict=False)
     ]
     return "; ".join(seen) or "no rule"
@@ -255,14 +269,15 @@ def _speed(facts: Facts) -> str:
 
 def _second(facts: Facts) -> str:
     over = facts.risk.step_up_over
-    wish = "always" if facts.row and facts.row.step_up else "never" if over is None else f"above {over}"
+    wish = "always" if facts.row and facts.row.step_up else "never" if over is None else f"above {_in(over, facts)}"
     return f"wanted {wish}; {'shown' if facts.stepped_up else 'not shown'}"
 
 
 def _hub(facts: Facts) -> str:
     count, amount = facts.risk.hub_count, facts.risk.hub_amount
     return (
-        f"{facts.hub_count} of {_cap(count)} approvals and {facts.hub_amount} of {_cap(amount)} since the last receipt"
+        f"{facts.hub_count} of {_cap(count)} approvals and {_in(facts.hub_amount, facts)} of {_in(amount, facts)} "
+        "since the last receipt"
         if count is not None or amount is not None
         else "no cap"
     )

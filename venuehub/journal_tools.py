@@ -130,3 +130,4 @@ def explained_lines(told: Explained) -> Iterator[str]:
     if told.right:
         yield f"paid with {told.right}: no money moved"
     yield from (line for line in (told.today, told.note) if line)
+    yield from told.became

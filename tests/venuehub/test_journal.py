@@ -139,9 +139,12 @@ def test_an_approval_is_explained_by_any_of_its_names(tmp_path, capsys):
         0, "approved", authorization, "¥2.00 for 1 credits"
     )  # fmt: skip
     assert [check["outcome"] for check in told["checks"]] == ["passed"] * 12
-    caps = "costs 200 CNY; per tap: card no cap, class 500; per day: card no cap, class 300; spent today 0"
+    caps = "costs ¥2.00; per tap: card no cap, class ¥5.00; per day: card no cap, class ¥3.00; spent today ¥0.00"
     assert told["checks"][7]["looked_at"] == caps
     assert told["price_reasons"] == ["rule 1: venue"]
+    sent, ended = told["became"]
+    assert "was told to give 1 credits" in sent
+    assert ended.endswith("entry 5: played, ¥2.00 earned; decided (device)")
     (paid,) = told["paid"]
     assert paid["source"].endswith("a gift by counter no. 12 on 2025-11-13 02:13:20 UTC")
     for name in (told["seq"], told["seq"] + 1, told["seq"] + 2):  # HELD, COMMANDED, CAPTURED: all one authorization
@@ -154,9 +157,9 @@ def test_a_refusal_is_explained_in_plain_words(tmp_path, capsys):
     assert code == 0
     assert out.splitlines()[1].endswith("lane lane-1, machine racer-1: declined over_day_limit")
     failed = (
-        "   8 failed    class cap: costs 200 CNY; per tap: card no cap, class 500; per day: card no cap, class 300; "
+        "   8 failed    class cap: costs ¥2.00; per tap: card no cap, class ¥5.00; per day: card no cap, class ¥3.00; "
     )
-    assert failed + "spent today 200" in out
+    assert failed + "spent today ¥2.00" in out
     assert "   9 not asked lease or floor covers\n" in out
 
 
@@ -176,12 +179,15 @@ def test_what_is_no_decision_is_said_so(tmp_path, capsys, name, words):
     assert words in json.loads(out)["error"]["message"]
 
 
-def test_a_coin_play_is_no_decision(tmp_path, capsys):
+def test_of_a_coin_play_nobody_decided(tmp_path, capsys):
     hall = Hall(tmp_path / "ledger.sqlite3", rules=[{"price": [[100, "CNY"]]}])
     hall.step(hall.coin())
     hall.store.close()
-    code, out = run(capsys, "explain", 3, "--ledger", hall.path, "--json")
-    assert (code, "entry 3 is Held" in json.loads(out)["error"]["message"]) == (1, True)
+    code, out = run(capsys, "explain", 3, "--ledger", hall.path)
+    assert code == 0
+    assert ": paid by coins\n" in out
+    assert "coins paid: nobody tapped" in out
+    assert "from the lane's coin credit" in out
 
 
 def test_a_journal_is_decided_again(tmp_path, capsys):

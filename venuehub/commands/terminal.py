@@ -30,7 +30,9 @@ def run(
     ),
     username: Annotated[str, typer.Option(help="Our user name at the broker.")] = "",
     password_file: Annotated[Path | None, typer.Option(help="A file that holds our password at the broker.")] = None,
-    language: Annotated[str, typer.Option(help="The venue's language: zh-Hans or en; without it the browser's.")] = "",
+    language: Annotated[
+        str, typer.Option(help="The venue's language: zh-Hans, zh-Hant or en; else the browser's.")
+    ] = "",
 ) -> None:
     """Serve the guest pages of one hub until stopped.
 
