@@ -113,6 +113,8 @@ def pay_out(draft: Draft, act: PayOut, fact: StaffActed) -> Moved | Refused:
     header = draft.header(Spot(Actor.STAFF, Tender.CASH))
     draft.journal(PaidOutHere(1, header, card.account_id, parts, act.place, fact.request_id, fact.staff, act.note))
     leases.spend_parts(draft.store, card.account_id, parts)
+    for part in parts:
+        draft.store.execute("UPDATE lots_made SET amount = amount - ? WHERE lot = ?", (part.amount, part.lot))
     boxes.add(draft.store, Box(act.place, "drawer", currency, -act.amount))
     return Moved(act.amount, currency)
 
@@ -120,17 +122,20 @@ def pay_out(draft: Draft, act: PayOut, fact: StaffActed) -> Moved | Refused:
 def _collected(draft: Draft, account_id: bytes, amount: int) -> tuple[Part, ...]:
     """Return parts up to `amount` of lots that were paid for in cash here, the newest first.
 
+    Of a lot at most what was paid in for it here and not paid out again, whatever a neighbour says is in it.
+
     A lot that came with a gift is not paid out here: what of the gift is to go is for the office to work out.
     """
     sql = (
-        "SELECT lot FROM lots_made WHERE account_id = ? AND unit = ? AND gift_of = x'' AND lot NOT IN "
+        "SELECT lot, amount FROM lots_made WHERE account_id = ? AND unit = ? AND gift_of = x'' AND lot NOT IN "
         "(SELECT gift_of FROM lots_made WHERE account_id = ?)"
     )
-    made = {lot for (lot,) in draft.store.rows(sql, (account_id, draft.site.currency, account_id))}
+    made: dict[bytes, int] = dict(draft.store.rows(sql, (account_id, draft.site.currency, account_id)))
     parts: list[Part] = []
     for row in sorted(leases.of_account(draft.store, account_id), key=lambda row: row.lease.lot, reverse=True):
-        take = min(amount, row.lease.allowance) if row.lease.lot in made else 0
+        take = min(amount, row.lease.allowance, made.get(row.lease.lot, 0))
         if take:
+            made[row.lease.lot] -= take
             parts.append(Part(row.lease.unit, take, row.lease.epoch, row.lease.lot))
             amount -= take
     return tuple(parts)

@@ -2,10 +2,13 @@
 
 import pytest
 
-from payment_core.desk import TopUp
+from cloud_sync.protocol.peers import Voucher
+from edge_agent.peer_messages import FromPeer
+from payment_core.desk import PayOut, TopUp
+from payment_core.journal import Part
 from tests.support.desk import DRAWER, DeskHall, card_text, staff_document
-from tests.support.hall import views
-from tests.support.lan import Lan
+from tests.support.hall import account_of, views
+from tests.support.lan import Lan, hub_id_of
 from tests.support.ledger_truth import faults_of
 
 
@@ -69,3 +72,16 @@ def test_a_giver_gives_no_more_than_its_taker_takes_on_its_word(lan):
     assert lan.passing() == 0
     assert lan.balances("g5") == [200, 0, 0]
     assert tap(lan, "g5", 1)[-1] == "held"
+
+
+def test_no_more_of_a_payment_is_paid_out_than_was_collected_for_it_here(lan):
+    lan.enroll("g")
+    act = lan.hall(1).act
+    assert act(TopUp(card_text("g"), 100, DRAWER)).outcome == "done"
+    ((lot,),) = lan.hall(1).store.rows("SELECT lot FROM lots_made")
+    voucher = Voucher(account_of("g"), 1, 77, 1, (Part("CNY", 800, None, lot),))
+    lan.step(1, FromPeer(hub_id_of(2), 1, voucher, b"signed"))
+    assert lan.hall(1).balance("g") == 900
+    assert act(PayOut(card_text("g"), 101, DRAWER)).reason == "not_collected_here"
+    assert [act(PayOut(card_text("g"), 60, DRAWER)).outcome for _ in range(2)] == ["done", "refused"]
+    assert act(PayOut(card_text("g"), 40, DRAWER)).outcome == "done"
