@@ -133,8 +133,25 @@ def _trace(seed: int, orders: "Orders", *, only: str, as_json: bool) -> bool:
     return not outcome.wrong
 
 
+def _money(amount: int) -> str:
+    from payment_core.money import money_text, shown
+    from venuehub.simulator.plan import UNIT
+
+    return money_text(shown(amount, UNIT))
+
+
 def _print_report(report: "Report") -> None:
     print_line(f"{report.seeds} seeds, {report.steps} steps, {report.entries} entries, {len(report.failed)} failed")
+    losses = (
+        ("played on the floor", report.floor_loss_max, report.floor_bound),
+        ("spent after a disk was put back", report.rollback_loss_max, report.rollback_bound),
+        ("brought in unheard", report.topup_loss_max, report.topup_bound),
+        ("put back in doubt", report.doubt_loss_max, report.doubt_bound),
+    )
+    for words, worst, bound in losses:
+        print_line(f"  {words:<32} at most {_money(worst)} of the {_money(bound)} that it may cost")
+    print_line(f"  {'spent beyond what there was':<32} {_money(report.overspend)}")
+    print_line(f"  {'refused with money in the venue':<32} {report.refused_with_money_in_venue_lan_up} times")
     for failure in report.failed:
         print_line(f"seed {failure.seed}, {failure.steps} steps. Replay: {failure.replay}")
         for line in [*failure.wrong, *failure.trace]:
