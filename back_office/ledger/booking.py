@@ -49,6 +49,12 @@ class Arrived(msgspec.Struct, frozen=True):
 
 MAX_WHOLE: Final = 2**53 - 1
 """Numbers beyond it fit no column and no reader: an entry that has one is not booked, its batch is parked."""
+MAX_AMOUNT: Final = 10**12
+"""Minor units beyond it nobody ever books in one line: the batch that does is parked. So no hub can drive an account
+that it shares with others to where their batches would not be booked any more.
+"""
+MAX_BALANCE: Final = 2**62
+"""Far above what entries of MAX_AMOUNT come to, and below what a column holds."""
 OWED: Final = frozenset({Kind.HELD, Kind.SUSPENSE, Kind.COIN_CREDIT})
 """What a hub holds for others: it may fall to nothing, and below it is an impossible claim."""
 _OF_HUBS: Final = get_args(HubEntry)
@@ -87,6 +93,9 @@ class Booking:
         least = -MAX_WHOLE if isinstance(entry, _JUDGED) else 0
         if any(not least <= number <= MAX_WHOLE for number in _numbers(entry)):
             message = f"record {entry.header.seq}: {type(entry).__name__} holds a number beyond {MAX_WHOLE}"
+            raise UnbookableError(message)
+        if any(abs(row.amount) > MAX_AMOUNT for row in rows):
+            message = f"record {entry.header.seq}: {type(entry).__name__} moves more than {MAX_AMOUNT}"
             raise UnbookableError(message)
         self._arrived.append(arrived)
         self._posted.append(rows)
@@ -144,8 +153,8 @@ class Booking:
                 days[place] = (total + amount, count + 1)
         books.add_postings(tx, tenant_id, rows)
         after = books.move_balances(tx, tenant_id, moves, kinds)
-        if any(abs(amount) > MAX_WHOLE for amount in after.values()):
-            message = f"records from {self._arrived[0].entry.header.seq} on: a balance would pass {MAX_WHOLE}"
+        if any(abs(amount) > MAX_BALANCE for amount in after.values()):
+            message = f"records from {self._arrived[0].entry.header.seq} on: a balance would pass {MAX_BALANCE}"
             raise UnbookableError(message)
         self.findings += [
             Finding("impossible", f"account {kinds[number].value} {unit} stands {amount} on the wrong side")

@@ -11,7 +11,7 @@ from back_office.store import books, chains, engine, grants, papers, places
 from back_office.store.faults import StoreUnavailableError
 from cloud_sync.downlink import Accepted, Downlink
 from payment_core.accounts import Kind
-from payment_core.journal import CoinBooked, Held, LeaseTaken, Part
+from payment_core.journal import BroughtIn, CoinBooked, Held, LeaseTaken, Lot, LotKind, Part, Source
 from payment_core.policy import RiskDocument
 from tests.back_office.world import GUEST, HUB, OTHER_HUB, TENANT, WALL_MS, HubPen, leaves
 
@@ -263,6 +263,22 @@ def test_a_number_no_column_can_hold_parks_the_batch(office):
     handled = office.take(hub.seal())
     assert [refusal.reason for refusal in handled.refusals] == ["parked"]
     assert office.prove().entries == 1
+
+
+def test_an_absurd_amount_parks_its_own_batch_and_no_other_hubs(office):
+    hub, other = greeted(office), office.enroll(OTHER_HUB, "foyer")
+    office.worker.on_message(*other.hello())
+    for pen, amount, booked in ((hub, 10**12 + 1, False), (other, 10**12, True), (other, 5, True)):
+        lot = Lot(len(pen.records).to_bytes(16, "big"), LotKind.WON, WALL_MS, None, "cash", "x")
+        parts = (Part("ticket", amount, 1, lot.lot),)
+        pen.write(
+            lambda header, pen=pen, parts=parts, lot=lot: BroughtIn(
+                1, header, GUEST, parts, Source.WON, "counter", pen.identity.hub_id[:15] + bytes([pen.seq]), (lot,)
+            )
+        )
+        handled = office.take(pen.batch(), pen)
+        assert [refusal.reason for refusal in handled.refusals] == ([] if booked else ["parked"])
+    assert office.prove().faults == []
 
 
 def test_a_sum_no_column_can_hold_parks_the_batch_and_the_office_goes_on(office):
