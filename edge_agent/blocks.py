@@ -24,6 +24,8 @@ MAX_STAFF: Final = 64
 MAX_ROW_BYTES: Final = 2_048
 """The longest card's row that is taken from a neighbour: vouchers carry it further."""
 _TWICE: Final = 2
+STRANGERS: Final = 1_000
+"""Blocks taken from neighbours of cards that the list does not know; a lying neighbour fills no disk."""
 
 BlockStatus = Literal["blocked", "lost"]
 
@@ -83,14 +85,21 @@ def _news_of(draft: Draft, entry: Entry) -> PeerBlocked | PeerCard | None:
 
 
 def on_blocked(draft: Draft, fact: FromPeer, news: PeerBlocked) -> None:
-    """A neighbour took a card out of use: so do we, once, and say that we have it."""
+    """A neighbour took a card out of use: so do we, once, and say that we have it.
+
+    The same letter again, after the office has lifted the block, blocks nothing.
+    """
     sound = len(news.credential_id) == ID_BYTES and (news.account_id is None or len(news.account_id) == ID_BYTES)
     if not sound or len(news.staff) > MAX_STAFF or len(news.note) > NOTE_CHARACTERS:  # they go into an entry
         draft.effect(Log("peer.malformed", {"from": uuid_text(fact.hub_id)}))
         return
     known = cache.card(draft.store, news.credential_id)
-    if (known is None or known.status == "active") and not draft.site.closed:
-        _block(draft, news, heard_from=fact.hub_id)
+    if known is None and cache.blocked_unlisted(draft.store) >= STRANGERS:
+        draft.effect(Log("peer.too_many_blocks", {"from": uuid_text(fact.hub_id)}))
+    elif not draft.site.closed:
+        fresh = vouchers.take_news(draft.store, fact.hub_id, news)
+        if fresh and (known is None or known.status == "active"):
+            _block(draft, news, heard_from=fact.hub_id)
     draft.effect(ToPeer(fact.hub_id, 0, PeerHeard(news.news)))
 
 

@@ -62,6 +62,12 @@ def keep(store: Store, row: ListRow, *, seq: int) -> None:
         store.execute(f"DELETE FROM cache WHERE credential_id = ({oldest})")
 
 
+def blocked_unlisted(store: Store) -> int:
+    """Return how many cards are blocked here that the list does not know."""
+    sql = "SELECT count(*) FROM cache WHERE blocked = 1 AND credential_id NOT IN (SELECT credential_id FROM list)"
+    return int(store.rows(sql)[0][0])
+
+
 def drop(store: Store, credential_id: bytes) -> None:
     """Forget a row: the list says as much by now."""
     store.execute("DELETE FROM cache WHERE credential_id = ?", (credential_id,))

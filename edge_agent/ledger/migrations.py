@@ -195,6 +195,9 @@ VERSION_2: Final = (
         seq INTEGER NOT NULL) STRICT, WITHOUT ROWID""",
     "CREATE INDEX cache_accounts ON cache(account_id)",
     "CREATE TABLE replaced(old_id BLOB PRIMARY KEY, new_id BLOB NOT NULL UNIQUE) STRICT, WITHOUT ROWID",
+    """CREATE TABLE news_taken(
+        from_hub BLOB NOT NULL, number INTEGER NOT NULL, credential_id BLOB NOT NULL,
+        PRIMARY KEY(from_hub, number, credential_id)) STRICT, WITHOUT ROWID""",
     """CREATE TABLE notices(
         account_id BLOB NOT NULL, unit TEXT NOT NULL, amount INTEGER NOT NULL, PRIMARY KEY(account_id, unit))
         STRICT, WITHOUT ROWID""",

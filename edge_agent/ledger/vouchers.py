@@ -103,6 +103,15 @@ def unheard(store: Store, to_hub: bytes, *, limit: int) -> list[News]:
     return [News(number, _NEWS.decode(body)) for number, body in store.rows(sql, (to_hub, limit))]
 
 
+def take_news(store: Store, from_hub: bytes, news: PeerBlocked) -> bool:
+    """Take a neighbour's news once for ever; False where this very one was taken before.
+
+    By its own number and not by the highest: a piece that was lost on the way comes behind later ones.
+    """
+    sql = "INSERT INTO news_taken(from_hub, number, credential_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+    return store.execute(sql, (from_hub, news.news, news.credential_id)) > 0
+
+
 def heard(store: Store, number: int, to_hub: bytes) -> None:
     """Note that a neighbour knows."""
     store.execute("DELETE FROM peer_news WHERE number = ? AND to_hub = ?", (number, to_hub))

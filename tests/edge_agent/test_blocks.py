@@ -180,3 +180,32 @@ def test_the_later_use_of_a_pass_counts_and_none_lies_in_the_future(lan):
     for at_ms in (hall.wall_ms - 500, hall.wall_ms - 900, hall.wall_ms + 10**9):
         lan.step(1, FromPeer(hub_id_of(2), 0, PeerRightUsed(account_of("card-7"), "pass:racers", at_ms, "lane-9")))
     assert hall.store.rows("SELECT at_ms FROM right_uses") == [(hall.wall_ms,)]
+
+
+def test_a_neighbours_letter_that_comes_again_blocks_nothing_that_the_office_has_lifted(lan):
+    hall = lan.hall(1)
+    lan.enroll("card-7", 1_000)
+    letters = [
+        FromPeer(hub_id_of(2), 0, PeerBlocked(number, credential_of("card-7"), account_of("card-7"), "lost"))
+        for number in (7, 9, 8)
+    ]
+    for place, letter in enumerate(letters, start=1):
+        lan.step(1, letter)
+        assert refused(lan, "card-7", 1) == ["card_lost"], "a later one may overtake it"
+        lan.step(1, hall.member("card-7", status="blocked", version=2 * place))
+        lan.step(1, hall.member("card-7", version=2 * place + 1))
+        lan.wait(2_000)
+    for letter in letters:
+        effects = lan.step(1, letter)
+        assert [effect.body for effect in effects if isinstance(getattr(effect, "body", None), PeerHeard)]
+    assert the_view(lan.step(1, hall.tap("card-7"))).state == "held"
+
+
+def test_a_neighbour_that_blocks_cards_nobody_knows_fills_no_disk(lan, monkeypatch):
+    monkeypatch.setattr(blocks, "STRANGERS", 3)
+    lan.enroll("card-7")
+    for number in range(1, 9):
+        lan.step(1, FromPeer(hub_id_of(2), 0, PeerBlocked(number, credential_of(f"none-{number}"), None, "lost")))
+    assert lan.hall(1).store.rows("SELECT count(*) FROM cache") == [(3,)]
+    lan.step(1, FromPeer(hub_id_of(2), 0, PeerBlocked(20, credential_of("card-7"), None, "lost")))
+    assert refused(lan, "card-7", 1) == ["card_lost"]
