@@ -6,7 +6,7 @@ import msgspec
 
 from cloud_sync.protocol.peers import PeerBlocked, PeerCard, PeerHeard, PeerRightUsed
 from edge_agent.draft import Draft, Spot
-from edge_agent.ledger import cache, outbox, uses, vouchers
+from edge_agent.ledger import cache, leases, outbox, uses, vouchers
 from edge_agent.ledger.uses import RightUse
 from edge_agent.messages import ListArrived, Log
 from edge_agent.peer_messages import FromPeer, ToPeer
@@ -112,9 +112,22 @@ def learn_card(draft: Draft, row: ListRow, *, seq: int) -> None:
 
 
 def on_card(draft: Draft, fact: FromPeer, news: PeerCard) -> None:
-    """A neighbour sold a card: take it into the cache, and say so."""
+    """A neighbour sold or replaced a card: take it into the cache, and say so.
+
+    Money that lies here gets no further card unless one of its account is out of use; a block that is still on its way
+    lets the card in when it is said again.
+    """
+    if cache.card(draft.store, news.row.credential_id) is None and _pays_here(draft, news.row.account_id):
+        draft.effect(Log("peer.card_not_replaced", {"from": uuid_text(fact.hub_id)}))
+        return
     learn_card(draft, news.row, seq=draft.seq)
     draft.effect(ToPeer(fact.hub_id, 0, PeerHeard(news.news)))
+
+
+def _pays_here(draft: Draft, account_id: bytes) -> bool:
+    """Say whether an account's money lies here and none of its cards is known to be out of use."""
+    cards = cache.of_account(draft.store, account_id)
+    return bool(leases.of_account(draft.store, account_id)) and all(row.status == "active" for row in cards)
 
 
 def tell_right_used(draft: Draft, *, account_id: bytes, right: str, lane: str) -> None:

@@ -209,3 +209,15 @@ def test_a_neighbour_that_blocks_cards_nobody_knows_fills_no_disk(lan, monkeypat
     assert lan.hall(1).store.rows("SELECT count(*) FROM cache") == [(3,)]
     lan.step(1, FromPeer(hub_id_of(2), 0, PeerBlocked(20, credential_of("card-7"), None, "lost")))
     assert refused(lan, "card-7", 1) == ["card_lost"]
+
+
+def test_no_neighbour_hands_out_a_further_card_for_money_that_lies_here(lan):
+    lan.enroll("victim", 1_000)
+    row = ListRow(credential_of("blank"), account_of("victim"), "C", "active", 0)
+    card = FromPeer(hub_id_of(2), 0, PeerCard(1, row))
+    lan.step(1, card)
+    assert the_view(lan.step(1, lan.hall(1).tap("blank"))).reason == "unknown_card"
+    block(lan, "victim", at=2)
+    lan.run()
+    lan.step(1, card)
+    assert the_view(lan.step(1, lan.hall(1).tap("blank", 2))).state == "held", "a replacement"
