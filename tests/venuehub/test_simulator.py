@@ -97,6 +97,15 @@ def test_seeds_of_the_product_keep_every_promise():
 
 
 @pytest.mark.slow
+def test_nothing_is_sold_on_a_floor_when_the_office_has_just_answered():
+    calm = Orders(steps=400, faults=(), adversary=False)
+    outcomes = [run_seed(seed, calm) for seed in (2, 5)]
+    assert [outcome.wrong for outcome in outcomes] == [[], []]
+    broken = msgspec.structs.replace(calm, mutant="floor-while-office-answers")
+    assert any("no floor while the office answers" in text for text in run_seed(2, broken).wrong)
+
+
+@pytest.mark.slow
 def test_the_adversary_reaches_nine_tenths_of_every_term_and_passes_none(tmp_path):
     words = ["simulate", "--write-config", str(tmp_path / "venue"), "--json"]
     subprocess.run([sys.executable, "-m", "venuehub", *words], check=True, capture_output=True, timeout=60)

@@ -7,7 +7,7 @@ from typing import Any
 from back_office.ledger.desk import Desk
 from back_office.store import grants
 from back_office.store.grants import LeaseKey
-from edge_agent import plays, slips, values
+from edge_agent import plays, slips, taps, values
 from edge_agent.draft import Draft
 from edge_agent.ledger.authorizations import Authorization
 from payment_core.journal import Cause, Header, LeaseClosed
@@ -66,4 +66,16 @@ def lease_reclaimed_by_time() -> Iterator[None]:
         return keep(desk, hub, account_id)
 
     with _replaced(Desk, "lease", lease):
+        yield
+
+
+@contextmanager
+def floor_while_office_answers() -> Iterator[None]:
+    """A hub that has heard from the office that there is no money sells on its floor all the same."""
+    keep = taps.with_fresh_row
+
+    def fresh(draft: Draft, tap: taps.Tap, *, office_answered: bool) -> taps.Tap:  # noqa: ARG001 - that is the break
+        return keep(draft, tap, office_answered=False)
+
+    with _replaced(taps, "with_fresh_row", fresh):
         yield

@@ -35,6 +35,7 @@ CHECKS: Final[dict[str, Callable[[Venue, list[Journal]], Iterator[str]]]] = {
 def findings(venue: Venue, evidence: list[Journal]) -> list[str]:
     """Return what is wrong, empty where every promise was kept."""
     wrong = [f"{name}: {text}" for name, check in CHECKS.items() for text in check(venue, evidence)]
+    wrong += [f"no floor while the office answers: {text}" for text in venue.floor_sales.found]
     return wrong + [f"nobody is refused while his money is in the venue: {text}" for text in venue.refusals.found]
 
 

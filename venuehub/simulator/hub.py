@@ -60,6 +60,8 @@ class Hub:
         self.counter = Counter(self)
         self.watch: Callable[[Hub, View], None] = lambda _hub, _view: None
         """Sees what lanes show."""
+        self.watch_play: Callable[[Hub, str], None] = lambda _hub, _play: None
+        """Sees which plays machines are told of."""
         self.started_ms = 0
         self.receipts: list[tuple[int, int]] = []
         """Where the journal ended when a receipt was taken, and through which entry that was."""
@@ -213,6 +215,7 @@ class Hub:
                 self.world.note(
                     f"{self.name}: command {command.id[-8:]} to {device}, seq {command.seq}, ttl {command.ttl_ms}"
                 )
+                self.watch_play(self, command.id)
                 self.bus.carry(lambda: self.bridge.take_command(device, command), up=False)
             case messages.SayBooked(device=device, booked=booked):
                 self.bus.carry(lambda: self.bridge.take_booked(device, booked), up=False)

@@ -37,6 +37,7 @@ MUTANTS: Final[dict[str, Build]] = {
     "late-evidence-applied": Build(broken=broken_parts.late_evidence_applied),
     "slip-accepted-twice": Build(broken=broken_parts.slip_accepted_twice),
     "lease-reclaimed-by-time": Build(broken=broken_parts.lease_reclaimed_by_time),
+    "floor-while-office-answers": Build(broken=broken_parts.floor_while_office_answers),
     "booked-before-commit": Build(hub=broken_hubs.BooksFirst),
     "prune-early": Build(hub=broken_hubs.PrunesEarly),
     "credit-twice": Build(bridge=broken_hubs.CreditsTwice),

@@ -57,6 +57,8 @@ class Uplink:
         self.hub = hub
         self.line = Line(hub.world, f"{hub.name} uplink", delay_ms=8)
         self.connected = False
+        self.granted_ms: dict[bytes, int] = {}
+        """When the office last answered for an account, be it with nothing."""
         self.frozen = ""
         self._office = office
         self._world = hub.world
@@ -161,6 +163,7 @@ class Uplink:
                 self._do(self.uploader.on_receipt(self._now(), body))
             case Lease(grants=grants):
                 for grant in grants:
+                    self.granted_ms[grant.account_id] = self._world.now_ms
                     hub.offer(
                         messages.LeaseArrived(
                             grant.account_id, grant.unit, grant.lease_epoch, grant.granted_total, grant.lot

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from payment_core.journal import Held, decode_entry
 from venuehub.simulator.bridge import Bridge
+from venuehub.simulator.floor_sales import FloorSales
 from venuehub.simulator.hub import Hub
 from venuehub.simulator.lan import Lan
 from venuehub.simulator.lines import Line
@@ -47,8 +48,9 @@ class Venue:
         self.lost: list[dict[bytes, int]] = [{} for _hub in self.hubs]
         """What each hub's disk forgot when it was put back: the price of each play, by authorization."""
         self.refusals = Refusals(self)
+        self.floor_sales = FloorSales()
         for hub in self.hubs:
-            hub.watch = self.refusals.see
+            hub.watch, hub.watch_play = self.refusals.see, self.floor_sales.see
 
     def open(self) -> None:
         """Start everything."""

@@ -1,0 +1,37 @@
+"""Sales on the floor while the office answers: there must be none, for it can be asked who pays."""
+
+from typing import TYPE_CHECKING, Final
+
+from edge_agent.ledger import authorizations
+from payment_core.identifiers import uuid_bytes
+
+if TYPE_CHECKING:
+    from venuehub.simulator.hub import Hub
+
+JUST_MS: Final = 60
+"""A tap that waited is decided within so long of the office's answer; what came before was another tap's."""
+
+
+class FloorSales:
+    """Looks at every play in the moment in which its machine is told."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def see(self, hub: "Hub", play: str) -> None:
+        """A machine is told of a play."""
+        row = authorizations.by_id(hub.store, uuid_bytes(play))
+        if row is None:
+            return
+        sold = authorizations.load(hub.store, row)
+        parts = [part for part in sold.parts if part.lease_epoch == 0]
+        if parts and _office_answers(hub, sold.account_id):
+            text = f"{hub.name} sold {sum(part.amount for part in parts)} without a lease while the office answered"
+            hub.world.note(f"FLOOR {text}")
+            self.found.append(text)
+
+
+def _office_answers(hub: "Hub", account_id: bytes | None) -> bool:
+    """Say whether the office has just said what it has for this account, and the hub has heard it."""
+    heard_ms = hub.uplink.granted_ms.get(account_id or b"", -JUST_MS)
+    return hub.uplink.connected and hub.world.now_ms - heard_ms < JUST_MS
