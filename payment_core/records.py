@@ -9,6 +9,8 @@ from typing import Final
 
 import msgspec
 
+from payment_core.money import Whole
+
 PRICE_HASH_BYTES: Final = 8
 
 
@@ -118,11 +120,11 @@ class Lot(msgspec.Struct, frozen=True, array_like=True):
 
     lot: bytes
     kind: LotKind
-    opened_ms: int
-    expires_ms: int | None = None
+    opened_ms: Whole
+    expires_ms: Whole | None = None
     channel: str = ""
     payment_id: str = ""
-    terms: int = 0
+    terms: Whole = 0
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
