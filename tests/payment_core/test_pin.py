@@ -2,7 +2,7 @@
 
 import pytest
 
-from payment_core.pin import SALT_BYTES, is_pin, is_right, make_verifier
+from payment_core.pin import SALT_BYTES, is_pin, is_right, is_verifier, make_verifier
 
 SALT = bytes(range(SALT_BYTES))
 PINNED = "scrypt-16384-8-1$AAECAwQFBgcICQoLDA0ODw==$"
@@ -30,3 +30,9 @@ def test_what_is_no_pin(text):
     assert not is_pin(text)
     with pytest.raises(ValueError, match="4 to 12 digits"):
         make_verifier(text, salt=SALT)
+
+
+@pytest.mark.parametrize("text", ["", "2580", "scrypt-16384-8-1$…$…", "scrypt-16384-8-1$AAAA$AAAA", "md5$AAAA$AAAA"])
+def test_what_no_pin_can_ever_match_is_no_verifier(text):
+    assert not is_verifier(text)
+    assert is_verifier(make_verifier("2580", salt=bytes(16)))
