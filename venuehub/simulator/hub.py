@@ -136,11 +136,7 @@ class Hub:
             self._wake()
 
     def hear_result(self, device: str, result: Result) -> None:
-        """Take a bridge's answer; one that says nothing about a doubt takes a step that leaves no entry."""
-        if self.alive and result.outcome == "unknown":
-            row = authorizations.by_id(self.store, uuid_bytes(result.id))
-            if row is not None and row.state is State.IN_DOUBT:
-                advance(row.state, Step.NO_ANSWER)
+        """Take a bridge's answer."""
         self.offer(messages.Answered(device, result))
 
     def force(self, fact: Forge) -> None:
@@ -209,6 +205,12 @@ class Hub:
                 return
             self._carry_out(effect)
 
+    def _count_question(self, play: str) -> None:
+        """A hub that asks about a doubt once more has had no answer to the last question: no entry says so."""
+        row = authorizations.by_id(self.store, uuid_bytes(play))
+        if row is not None and row.state is State.IN_DOUBT:
+            advance(row.state, Step.NO_ANSWER)
+
     def _carry_out(self, effect: Effect) -> None:
         match effect:
             case messages.Send(device=device, command=command):
@@ -216,6 +218,7 @@ class Hub:
                     f"{self.name}: command {command.id[-8:]} to {device}, seq {command.seq}, ttl {command.ttl_ms}"
                 )
                 self.watch_play(self, command.id)
+                self._count_question(command.id)
                 self.bus.carry(lambda: self.bridge.take_command(device, command), up=False)
             case messages.SayBooked(device=device, booked=booked):
                 self.bus.carry(lambda: self.bridge.take_booked(device, booked), up=False)
