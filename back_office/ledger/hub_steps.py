@@ -157,8 +157,8 @@ def voucher_taken(sheet: Sheet, entry: VoucherTaken) -> None:
     closed = giver is not None and giver.closed_ms is not None
     verdict = judge_voucher(entry, sheet.writer.hub_id, signed, rows, giver_closed=closed)
     beyond = beyond_giver(sheet, entry) if verdict.verdict == "taken" and not rows else ""
-    if beyond:
-        verdict = Judgement("risked", beyond, blamed=entry.from_hub)
+    if beyond:  # told, and no more: an honest giver that is not heard yet can look like this
+        sheet.findings.append(Finding("giver_beyond", f"entry {entry.header.seq}: {beyond}", entry.from_hub))
     _take_in(sheet, entry, verdict, number, sheet.writer.hub_id, entry.from_hub)
 
 
