@@ -150,10 +150,14 @@ def _spend_everything(venue: "Venue") -> None:
 
 
 def steal_top_ups(venue: "Venue") -> None:
-    """Bring in as much as a hub takes while the office is away, and then the hub is gone."""
+    """Bring in as much as a hub takes while the office is away, and then the hub is gone.
+
+    What guests have there is played away first: a hub takes no more in than its room for guests' money.
+    """
     venue.world.note("adversary: top-ups")
     _cut_off(venue, lan=True)
     _wait(venue, _SETTLE_MS)
+    _spend_everything(venue)
     for number, hub in enumerate(venue.hubs):
         account = venue.guests_of(number)[0]
         for _time in range(TOP_UP_CAP // PRICE + 2):
