@@ -2,25 +2,12 @@
 
 from edge_agent import blocks, doubts
 from edge_agent.draft import Draft
-from edge_agent.ledger import authorizations
-from edge_agent.messages import FromDevice, Log
+from edge_agent.messages import FromDevice
 from edge_agent.staff_messages import TellCard
 from edge_agent.tap_proof import known_id, prove
-from edge_agent.taps import NO_ANSWER
+from edge_agent.taps import take_once
 from payment_core.desk import CardShown
-from payment_core.events import WISH_LIFE_MS, CredentialPresented
-
-
-def take_once(draft: Draft, fact: FromDevice) -> bool:
-    """Take the event of a card that is to sell nothing; False: it comes too late, or again."""
-    event = fact.event
-    mark = authorizations.wish_mark(draft.store, fact.device, event.epoch)
-    age_ms = event.age_ms + max(draft.now.boottime_ms - fact.received_ms, 0)
-    if age_ms > WISH_LIFE_MS or (mark is not None and event.seq <= mark.seq):
-        draft.effect(Log("desk.stale_card", {"reader": fact.device}))
-        return False
-    authorizations.mark_wish(draft.store, fact.device, event.epoch, event.seq, NO_ANSWER)
-    return True
+from payment_core.events import CredentialPresented
 
 
 def presented(draft: Draft, fact: FromDevice, body: CredentialPresented) -> bool:

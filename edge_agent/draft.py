@@ -10,7 +10,6 @@ from edge_agent.ledger.authorizations import Authorization, AuthorizationRow
 from edge_agent.ledger.entries import Tail, append_entries
 from edge_agent.ledger.store import Store
 from edge_agent.messages import Effect, Moment
-from edge_agent.quotes import ListStamp
 from edge_agent.site import Site
 from payment_core.authorization import Step
 from payment_core.identifiers import uuid7
@@ -35,6 +34,7 @@ from payment_core.journal import (
     VoucherTaken,
 )
 from payment_core.policy import Lane
+from payment_core.records import ListStamp
 
 WATCHED: Final = frozenset(
     {

@@ -5,12 +5,12 @@ from typing import Final
 import msgspec
 
 from edge_agent import blocks, doubts, intake, lease_keeper
-from edge_agent.desk_reader import take_once
 from edge_agent.draft import Draft
 from edge_agent.intake import Intake
 from edge_agent.messages import FromDevice, Log, Show
 from edge_agent.site import Player
 from edge_agent.tap_proof import known_id
+from edge_agent.taps import take_once
 from edge_agent.views import view_of
 from payment_core.events import CredentialPresented
 from payment_core.journal import Source

@@ -8,28 +8,14 @@ from typing import Final
 
 import msgspec
 
-from payment_core.journal import Header
 from payment_core.policy import Lane
 from payment_core.price_calendar import Calendar
 from payment_core.pricing import LocalTime, Price, PriceList, find_price
+from payment_core.records import ListStamp
 
 HONOURED_MS: Final = 30_000
 SHOWN_KEPT: Final = 8
 """Prices of one lane within the last 30 s; a list and a band may change at once, hardly more."""
-
-
-class ListStamp(msgspec.Struct, frozen=True):
-    """Which price list an amount comes from: its version and the SHA-256 of its bytes."""
-
-    version: int
-    hash: bytes
-
-
-def stamp_of(header: Header) -> ListStamp | None:
-    """Return the price list that an entry names, with as much of the hash as it keeps."""
-    if header.price_list_version is None or header.price_list_hash is None:
-        return None
-    return ListStamp(header.price_list_version, header.price_list_hash)
 
 
 class Quote(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ import msgspec
 from edge_agent.ledger import documents
 from edge_agent.ledger.entries import read_records
 from edge_agent.ledger.store import Reads
-from edge_agent.quotes import ListStamp, Tariff
+from edge_agent.quotes import Tariff
 from edge_agent.site import read_document
 from payment_core.decision import Approved, Decision, decide
 from payment_core.decision import Declined as No
@@ -25,6 +25,7 @@ from payment_core.policy import DevicesDocument, Lane, RiskDocument
 from payment_core.price_calendar import NO_CALENDAR, Calendar
 from payment_core.price_rule import words_of
 from payment_core.pricing import Price, PriceList
+from payment_core.records import ListStamp
 
 AT_ONCE: Final = 500
 

@@ -8,7 +8,7 @@ import msgspec
 from cloud_sync.protocol.messages import Trust
 from edge_agent.day_count import DayCount
 from edge_agent.list_age import ListAge
-from edge_agent.quotes import ListStamp, Quote, ShownPrices, Tariff
+from edge_agent.quotes import Quote, ShownPrices, Tariff
 from edge_agent.step_up import StepUps
 from payment_core.bus import Birth, DeviceState
 from payment_core.errors import DECODE_FAULTS
@@ -17,6 +17,7 @@ from payment_core.identifiers import uuid_text
 from payment_core.policy import DevicesDocument, Lane, RiskDocument
 from payment_core.price_calendar import NO_CALENDAR, Calendar
 from payment_core.pricing import LocalTime, PriceList
+from payment_core.records import ListStamp
 from payment_core.staff_policy import Desk, StaffDocument
 
 SALES_KEPT: Final = 512

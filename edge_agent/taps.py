@@ -19,7 +19,7 @@ from payment_core.events import WISH_LIFE_MS, CredentialPresented
 from payment_core.money import Money
 from payment_core.policy import Lane
 
-__all__ = ["NO_ANSWER", "Tap", "answer_tap", "read_tap", "with_fresh_row"]
+__all__ = ["NO_ANSWER", "Tap", "answer_tap", "read_tap", "take_once", "with_fresh_row"]
 
 NO_ANSWER: Final = b""
 """The mark of an event that was answered with nothing of its own: its card waits for money, or was a second factor."""
@@ -49,6 +49,18 @@ def read_tap(draft: Draft, fact: FromDevice, body: CredentialPresented) -> Tap |
     counter = office_facts.token_counter(draft.store, credential_id) if proof == "proven" else None
     tap = Tap(fact.device, event.epoch, event.seq, lane, credential_id, row, proof, deadline_ms, counter)
     return None if _is_second_factor(draft, tap) else tap
+
+
+def take_once(draft: Draft, fact: FromDevice) -> bool:
+    """Take the event of a card that is to sell nothing; False: it comes too late, or again."""
+    event = fact.event
+    mark = authorizations.wish_mark(draft.store, fact.device, event.epoch)
+    age_ms = event.age_ms + max(draft.now.boottime_ms - fact.received_ms, 0)
+    if age_ms > WISH_LIFE_MS or (mark is not None and event.seq <= mark.seq):
+        draft.effect(Log("desk.stale_card", {"reader": fact.device}))
+        return False
+    authorizations.mark_wish(draft.store, fact.device, event.epoch, event.seq, NO_ANSWER)
+    return True
 
 
 def with_fresh_row(draft: Draft, tap: Tap, *, office_answered: bool) -> Tap:

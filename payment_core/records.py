@@ -91,6 +91,20 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
     shift: str | None = None
 
 
+class ListStamp(msgspec.Struct, frozen=True):
+    """Which price list an amount comes from: its version and the SHA-256 of its bytes."""
+
+    version: int
+    hash: bytes
+
+
+def stamp_of(header: Header) -> ListStamp | None:
+    """Return the price list that an entry names, with as much of the hash as it keeps."""
+    if header.price_list_version is None or header.price_list_hash is None:
+        return None
+    return ListStamp(header.price_list_version, header.price_list_hash)
+
+
 class Part(msgspec.Struct, frozen=True, array_like=True):
     """`amount` minor units of `unit`, from lease `lease_epoch`; None: the lane's coin credit, 0: on the floor.
 

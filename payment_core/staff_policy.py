@@ -24,7 +24,7 @@ class Role(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Person(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One of the staff. `pin`: a verifier (edge_agent.pin_check), never the PIN; empty: none.
+    """One of the staff. `pin`: a verifier (payment_core.pin), never the PIN; empty: none.
 
     `credentials`: ids (32 hexadecimal digits) of cards that count as a PIN at a terminal's reader; they must prove
     themselves (class A) or be matched by a module (class B).

@@ -11,10 +11,10 @@ from typing import Final
 import msgspec
 
 from edge_agent.ledger.store import LedgerError, Row, Store
-from edge_agent.quotes import ListStamp, stamp_of
 from payment_core.authorization import OPEN, State, Step, advance
 from payment_core.identifiers import uuid7
 from payment_core.journal import Captured, Commanded, Declined, Entry, Held, Increased, Part, decode_own
+from payment_core.records import ListStamp, stamp_of
 
 CODES: Final[dict[State, int]] = {
     State.HELD: 2, State.COMMANDED: 3, State.CAPTURED: 4, State.VOIDED: 5, State.EXPIRED: 6, State.IN_DOUBT: 7,

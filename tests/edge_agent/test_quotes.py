@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.quotes import HONOURED_MS, SHOWN_KEPT, ListStamp, Quote, ShownPrices, Tariff
+from edge_agent.quotes import HONOURED_MS, SHOWN_KEPT, Quote, ShownPrices, Tariff
 from payment_core.money import Money
 from payment_core.policy import Lane
 from payment_core.price_calendar import NO_CALENDAR
 from payment_core.pricing import Price, PriceList, PriceRule
+from payment_core.records import ListStamp
 
 OLD, NEW = ListStamp(1, b"1" * 32), ListStamp(2, b"2" * 32)
 
