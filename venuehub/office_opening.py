@@ -28,7 +28,7 @@ def opening(
     signer: Annotated[list[str], typer.Option(help="NAME=FILE, twice: FILE holds 32 bytes of a key as hex.")],
     as_json: AsJson = False,
 ) -> None:
-    """Take over the balances of an older system: every row once, each signed by two different people."""
+    """Take over the balances of an older system: every row once, each signed by two people that `signer add` pinned."""
     from back_office.ledger.counter import Opening, Refused, book_opening
     from back_office.members.cards import find_card, parse_card
     from cloud_sync.signing import Ed25519Signer, verify

@@ -11,6 +11,7 @@ import msgspec
 
 from back_office.ledger.desk import Desk
 from back_office.ledger.going_back import Paid, lots_of, note_way_back, parts_of, plan, went_back
+from back_office.ledger.signers import SignatureCheck, not_signed
 from back_office.store import acts, books, grants, lots, papers
 from back_office.store.acts import Act
 from back_office.store.lots import LotKey, LotRow
@@ -32,10 +33,7 @@ from payment_core.journal import (
 )
 
 Make = Callable[[Header], Entry]
-SignatureCheck = Callable[[bytes, bytes, bytes], bool]
-"""Given a public key, a signature and what was signed, say whether it holds: the ledger itself knows no keys."""
 OPENING_LABEL: Final = b"venuehub/opening/v1\0"
-SIGNERS: Final = 2
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -142,15 +140,14 @@ def reverse(desk: Desk, wish: Reversal) -> Done | Refused:
 
 
 def book_opening(desk: Desk, wish: Opening, signed: tuple[Signed, ...], check: SignatureCheck) -> Done | Refused:
-    """Take over a balance of an older system that two different people signed."""
+    """Take over a balance of an older system that two different pinned people signed."""
     source = wish.source.encode()
     known = _known(desk, "opening", source, wish)
     if known is not None:
         return known
-    content = wish.signed_bytes(desk.tenant_id)
-    good = {who.key for who in signed if check(who.key, who.signature, content)}
-    if len(good) < SIGNERS or len(good) != len(signed) or len({who.name for who in signed}) < SIGNERS:
-        return Refused("an opening balance is signed by two different people, over its very content")
+    why = not_signed(desk, wish.signed_bytes(desk.tenant_id), signed, check)
+    if why:
+        return Refused(why)
     if wish.amount < 1:
         return Refused(f"an opening balance of {wish.amount} {wish.unit} is no money")
     lot = desk.new_lot(f"opening\0{wish.source}", LotKind.PAID, channel="opening", payment_id=wish.source)

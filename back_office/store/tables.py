@@ -119,3 +119,8 @@ ALARMS: Final = Table(
     "alarms", METADATA, key("tenant_id", RAW), key("alarm_no", WHOLE), value("kind", TEXT), value("subject_id", RAW),
     value("text", TEXT), value("raised_ms", WHOLE),
 )  # fmt: skip
+SIGNERS: Final = Table(
+    "signers", METADATA, key("tenant_id", RAW), key("public", RAW), value("name", TEXT),
+    value("venue_id", RAW, optional=True), value("since_ms", WHOLE), value("until_ms", WHOLE, optional=True),
+    value("added_by", TEXT), value("removed_by", TEXT),
+)  # fmt: skip

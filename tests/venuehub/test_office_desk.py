@@ -148,7 +148,10 @@ def opening(folder, tmp_path, run, rows, *signers):
 
 def test_old_balances_are_taken_over_by_two_people_and_once(folder, tmp_path, run):
     for name in ("ann", "bo"):
-        assert run("signing-key", "--out", tmp_path / f"{name}.key")[0] == 0
+        code, made = run("signing-key", "--out", tmp_path / f"{name}.key")
+        assert code == 0
+        pinned = run("signer", "add", "--dir", folder, "--name", name, "--key", made["public"], "--by", "carol")
+        assert (pinned[0], pinned[1]["name"], pinned[1]["venue"]) == (0, name, None)
     row = f"{CARD},CNY,800,old/17\n"
     assert opening(folder, tmp_path, run, row, "ann", "bo") == (0, {"booked": 1, "again": 0})
     assert opening(folder, tmp_path, run, row, "ann", "bo") == (0, {"booked": 0, "again": 1})
@@ -172,7 +175,24 @@ def test_old_balances_are_taken_over_by_two_people_and_once(folder, tmp_path, ru
     assert (code, said) == (0, {"booked": 0, "again": 1})
     code, said = opening(folder, tmp_path, run, row, "ann", "nobody")
     assert (code, said["error"]["where"]) == (2, "--signer")
+    assert run("signer", "remove", "--dir", folder, "--name", "bo", "--by", "carol") == (0, {"removed": "bo"})
+    code, said = opening(folder, tmp_path, run, f"{CARD},CNY,5,old/25\n", "ann", "bo")
+    assert (code, "carol removed it" in said["error"]["message"]) == (1, True)
     proven(run, folder)
+
+
+def test_signers_are_listed_and_odd_ones_refused(folder, run):
+    key = "5b" * 32
+    add = ("signer", "add", "--dir", folder, "--name", "ann", "--key")
+    assert run(*add, key, "--by", "carol", "--venue", "Hall")[1]["venue"] == "Hall"
+    code, said = run("signer", "list", "--dir", folder)
+    assert (code, [(row["name"], row["key"], row["venue"], row["until_ms"]) for row in said["signers"]]) == (
+        0, [("ann", key, "Hall", None)],
+    )  # fmt: skip
+    assert run(*add, key, "--by", "carol")[0] == 1
+    for odd in (("zz", "--by", "carol"), ("00" * 32, "--by", "carol"), (key, "--by", "ann"), (key, "--by", "")):
+        assert run(*add, *odd)[0] == 2
+    assert run("signer", "remove", "--dir", folder, "--name", "bo", "--by", "carol")[0] == 1
 
 
 def test_files_that_do_not_fit_are_told(folder, tmp_path, run):

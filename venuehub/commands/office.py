@@ -9,6 +9,7 @@ import typer
 
 from venuehub import office_cards, office_desk, office_guest, office_hubs, office_opening
 from venuehub.errors import CliError, ExitCode, told_as
+from venuehub.office_signers import signer_app
 from venuehub.office_slips import slip_app
 from venuehub.output import AsJson, note, print_json, print_line
 
@@ -23,6 +24,7 @@ app.add_typer(office_guest.app)
 app.add_typer(office_hubs.hub_app)
 app.add_typer(office_hubs.terms_app)
 app.add_typer(slip_app)
+app.add_typer(signer_app)
 
 Folder = Annotated[Path, typer.Option("--dir", help="The office's folder: keys and books.")]
 BROKER: Final = "mqtt://127.0.0.1:1883"

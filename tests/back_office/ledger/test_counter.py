@@ -5,11 +5,9 @@ import pytest
 
 from back_office.ledger.counter import (
     Done,
-    Opening,
     PayOut,
     Refused,
     Reversal,
-    book_opening,
     expire_lots,
     move_cash,
     pay_out,
@@ -17,13 +15,10 @@ from back_office.ledger.counter import (
     write_off,
 )
 from back_office.ledger.terms import DAY_MS, GiftStep, TopUpTerms, gifts_for, keep_terms
-from cloud_sync.signing import Ed25519Signer, verify
 from payment_core.accounts import Kind
-from payment_core.journal import Signed
 from tests.back_office.world import GUEST, HUB, TENANT, WALL_MS
 
 BONUS = GiftStep("CNY", 1_000, "bonus", 200, expires_days=30)
-ANN, BO = Ed25519Signer(bytes([5]) * 32), Ed25519Signer(bytes([6]) * 32)
 
 
 def do(office, act, *args, **more):
@@ -190,45 +185,6 @@ def test_money_that_comes_back_from_a_hub_settles_a_debt_before_it_is_leased_aga
     assert office.lease() == 1_000
     assert (office.purse(), office.left(), office.balance(Kind.GUEST_RECEIVABLE)) == (0, 600, 600)
     assert office.prove().faults == []
-
-
-def opening(amount=800, source="old/17"):
-    return Opening(account_id=GUEST, unit="CNY", amount=amount, source=source)
-
-
-def signed(wish, *people):
-    content = wish.signed_bytes(TENANT)
-    return tuple(Signed(name, key.public, key.sign(content)) for name, key in people)
-
-
-def test_an_opening_balance_is_signed_by_two(office):
-    both = signed(opening(), ("ann", ANN), ("bo", BO))
-    done = do(office, book_opening, opening(), both, verify)
-    assert isinstance(done, Done)
-    assert do(office, book_opening, opening(), both, verify).again
-    assert (office.purse(), office.balance(Kind.OPENING)) == (800, 800)
-    assert isinstance(do(office, book_opening, opening(900), signed(opening(900), ("ann", ANN), ("bo", BO)), verify),
-                      Refused)  # fmt: skip
-    assert office.alarms() == [("act_conflict", TENANT)]
-    assert office.prove().faults == []
-
-
-@pytest.mark.parametrize(
-    "people",
-    [
-        (("ann", ANN),),
-        (("ann", ANN), ("ann", BO)),
-        (("ann", ANN), ("bo", ANN)),
-    ],
-)
-def test_one_person_alone_opens_nothing(office, people):
-    assert isinstance(do(office, book_opening, opening(), signed(opening(), *people), verify), Refused)
-    assert office.purse() == 0
-
-
-def test_a_signature_over_something_else_opens_nothing(office):
-    other = signed(opening(801), ("ann", ANN), ("bo", BO))
-    assert isinstance(do(office, book_opening, opening(), other, verify), Refused)
 
 
 def test_lots_that_ran_out_end(office):
