@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING, Final
 
 from cloud_sync.letters import post_message, read_letter
 from cloud_sync.protocol.messages import Message, Rejected
-from cloud_sync.sealing import receive_public
+from cloud_sync.sealing import HpkeSealer, receive_public
 from cloud_sync.signing import public_of
 from edge_agent.peer_messages import FromPeer, LanLink, ToPeer
 from venuehub.simulator.lines import Line
-from venuehub.simulator.seeded_sealing import SeededOpener, SeededSealer
 
 if TYPE_CHECKING:
     from venuehub.simulator.hub import Hub
@@ -39,9 +38,8 @@ class Port:
         self._lan = lan
         self._hub = hub
         self._signer = identity.signer
-        sealed_to = receive_public(identity.receive_private)
-        self.sealer = SeededSealer(sealed_to, draw=hub.world.randbytes)
-        self._opener = SeededOpener(sealed_to)
+        self.sealer = HpkeSealer(receive_public(identity.receive_private))
+        self._opener = identity.opener
         self._own = frozenset({identity.hub_id})
 
     def link(self) -> None:

@@ -25,6 +25,7 @@ from venuehub.simulator.mutants import MUTANTS, PRODUCT
 from venuehub.simulator.overspend import overspend
 from venuehub.simulator.phones import evening_of, pays_by_phone
 from venuehub.simulator.plan import VenuePlan
+from venuehub.simulator.seeded_keys import seeded_keys
 from venuehub.simulator.stage import Stage, make_stage, ram_folder
 from venuehub.simulator.venue import Venue
 from venuehub.simulator.world import World
@@ -110,7 +111,7 @@ def run_actions(seed: int, orders: Orders, actions: Sequence[Action], *, keep_tr
     rows: Counter[str] = Counter()
     refused: list[str] = []
     losses, spent_over = Losses(), 0
-    with ram_folder() as folder, counted(rows), build.broken():
+    with ram_folder() as folder, seeded_keys(), counted(rows), build.broken():
         venue = Venue(world, stage, folder, build)
         try:
             venue.open()

@@ -25,7 +25,6 @@ from edge_agent.ledger.migrations import migrate
 from payment_core.identifiers import uuid7
 from venuehub.simulator.disk import Disk, DiskStore
 from venuehub.simulator.plan import FIRST_MONEY, PHONES, STRAYS, UNIT, VenuePlan
-from venuehub.simulator.seeded_sealing import SeededKeys
 from venuehub.simulator.world import START_WALL_MS, World
 
 OFFICE_FILE: Final = "office.sqlite3"
@@ -57,7 +56,7 @@ def ram_folder() -> Iterator[Path]:
 def make_stage(plan: VenuePlan) -> Stage:
     """Found the office, enroll the hubs, add the cards."""
     dice = random.Random(_STAGE_SEED)
-    keys: OfficeKeys = SeededKeys(
+    keys = OfficeKeys(
         tenant_id=dice.randbytes(16), trust_seed=dice.randbytes(32), sign_seed=dice.randbytes(32),
         receive_privates=(dice.randbytes(32),), pepper=dice.randbytes(32),
     )  # fmt: skip

@@ -39,7 +39,6 @@ from edge_agent import messages
 from edge_agent.ledger.entries import read_tail
 from venuehub.simulator.disk import DiskReader
 from venuehub.simulator.lines import Line
-from venuehub.simulator.seeded_sealing import Pen, SeededSealer
 
 if TYPE_CHECKING:
     from venuehub.simulator.hub import Hub
@@ -66,10 +65,6 @@ class Uplink:
         self._asked_ms: dict[bytes, int] = {}
         identity = hub.identity
         self._own = hub_topic(identity.hub_id, "down", "")
-        self._pen = Pen(
-            identity.hub_id, identity.tenant_id, identity.signer,
-            SeededSealer(identity.office_receive, draw=hub.world.randbytes),
-        )  # fmt: skip
         office.uplinks[identity.hub_id] = self
 
     # ---- life ----
@@ -78,7 +73,7 @@ class Uplink:
         """Begin with the hub's process."""
         identity, randbytes = self.hub.identity, self._world.randbytes
         self.reader = reader
-        self.uploader = Uploader(self._pen, _upload_state(reader), boot_id=randbytes(16), draw=randbytes)
+        self.uploader = Uploader(identity, _upload_state(reader), boot_id=randbytes(16), draw=randbytes)
         self._downlink = Downlink(
             hub_id=identity.hub_id, tenant_id=identity.tenant_id, opener=identity.opener, trust=identity.trust,
             versions=reader.versions(),
@@ -181,7 +176,7 @@ class Uplink:
             case HelloRequest():
                 self._do(self.uploader.on_hello_request(self._now()))
             case Trust():
-                # The uploader keeps the seeded sealer it began with: no key is ever changed here.
+                # The uploader keeps the sealer it began with: no key is ever changed here.
                 hub.offer(messages.DocumentArrived("trust", body.version, msgspec.json.encode(body)))
             case Recall(account_id=account_id):
                 hub.offer(messages.Recalled(account_id))
