@@ -9,13 +9,14 @@ import msgspec
 
 from back_office.fleet.documents import DocumentError, read_document
 from back_office.fleet.founding import find_hub
+from back_office.ledger.booking import MAX_AMOUNT
 from back_office.ledger.terms import TopUpTerms
 from back_office.store import papers, places
 from back_office.store.engine import Store, Transaction
 from back_office.store.places import Hub
 from payment_core.desk import ActName
 from payment_core.lots import GiftRule
-from payment_core.money import MAX_MINOR, MINOR_DIGITS
+from payment_core.money import MINOR_DIGITS
 from payment_core.pin import is_verifier
 from payment_core.policy import DevicesDocument
 from payment_core.pricing import PriceList
@@ -30,9 +31,9 @@ LONGEST_DAYS: Final = 36_600
 
 def refuse_no_money(tx: Transaction, tenant_id: bytes, amount: int, unit: str) -> None:
     """Raise CliError where a sum is too large, or its unit is no currency, in no price list and of no purse's form."""
-    if amount > MAX_MINOR:
+    if amount > MAX_AMOUNT:
         message = f"{amount} is more than the books can hold"
-        hint = f"the largest is {MAX_MINOR} minor units"
+        hint = f"the largest is {MAX_AMOUNT} minor units"
         raise CliError("settings", message, where="--amount", hint=hint, exit_code=ExitCode.USAGE)
     if not _is_unit(tx, tenant_id, unit):
         message, hint = f"{unit!r} is no unit that a purse can hold", _units_hint(tx, tenant_id)
@@ -106,7 +107,7 @@ def _odd_people(staff: StaffDocument) -> Iterator[tuple[str, str, str]]:
 
 def _odd(tx: Transaction, tenant_id: bytes, terms: TopUpTerms) -> Iterator[tuple[str, object, str]]:
     days = f"whole days from 1 to {LONGEST_DAYS}; left out: for ever"
-    sums = f"whole minor units from 1 to {MAX_MINOR}"
+    sums = f"whole minor units from 1 to {MAX_AMOUNT}"
     if terms.expires_days is not None and not 1 <= terms.expires_days <= LONGEST_DAYS:
         yield "expires_days", terms.expires_days, days
     for number, step in enumerate(terms.steps, start=1):
@@ -114,7 +115,7 @@ def _odd(tx: Transaction, tenant_id: bytes, terms: TopUpTerms) -> Iterator[tuple
             if not _is_unit(tx, tenant_id, unit):
                 yield f"step {number}: {name}", unit, f"no unit that a purse can hold; {_units_hint(tx, tenant_id)}"
         for name, amount in (("at_least", step.at_least), ("amount", step.amount)):
-            if not 1 <= amount <= MAX_MINOR:
+            if not 1 <= amount <= MAX_AMOUNT:
                 yield f"step {number}: {name}", amount, sums
         if step.expires_days is not None and not 1 <= step.expires_days <= LONGEST_DAYS:
             yield f"step {number}: expires_days", step.expires_days, days

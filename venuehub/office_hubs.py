@@ -69,6 +69,7 @@ def _cost_lines(most: "HubCost", currency: str) -> list[str]:
         (most.leases, "leased to it, and perhaps spent there unheard"),
         (most.open, "put aside or in doubt there: nobody knows how those plays ended"),
         (most.coming, "on its way to it by vouchers that it may have taken"),
+        (most.lanes, "in coins at its machines that have not played: who put them in may ask for them"),
         ({currency: most.brought_in or 0}, "guests' money that it may have taken in unheard (its top_up_cap)"),
         ({currency: most.floor}, "played on its floor unheard (its floor_per_hub)"),
     ]

@@ -13,6 +13,7 @@ from back_office.store.engine import Transaction
 from back_office.store.grants import LeaseKey
 from back_office.store.lots import PassKey, PassRow
 from back_office.store.places import Hub
+from payment_core.accounts import Kind
 from payment_core.journal import (
     Entry,
     Header,
@@ -35,13 +36,15 @@ class HubCost(msgspec.Struct, frozen=True, kw_only=True):
     """The most that closing a hub can cost, per unit in minor units; None: no cap is set.
 
     `leases`: what it may still have spent unheard; `open`: holds and doubts whose end nobody knows; `coming`: vouchers
-    for it that it may have taken; `brought_in` T_h: guests' money it may have taken in unheard; `floor` C_h.
+    for it that it may have taken; `lanes`: coins at its machines that have not played; `brought_in` T_h: guests' money
+    it may have taken in unheard; `floor` C_h.
     """
 
     hub: str
     leases: dict[str, int]
     open: dict[str, int]
     coming: dict[str, int]
+    lanes: dict[str, int]
     brought_in: int | None
     floor: int
 
@@ -72,6 +75,7 @@ def cost(tx: Transaction, tenant_id: bytes, hub: Hub) -> HubCost:
     leases: dict[str, int] = defaultdict(int)
     opened: dict[str, int] = defaultdict(int)
     coming: dict[str, int] = defaultdict(int)
+    lanes: dict[str, int] = defaultdict(int)
     for place, amount, _passed in _leases(tx, tenant_id, hub.hub_id):
         leases[place.unit] += amount
     for one in _open(tx, tenant_id, hub.hub_id):
@@ -79,11 +83,14 @@ def cost(tx: Transaction, tenant_id: bytes, hub: Hub) -> HubCost:
             opened[part.unit] += part.amount
     for key, row in _coming(tx, tenant_id, hub.hub_id):
         coming[key.unit] += row.waiting
+    for credit in loose_ends.balances(tx, tenant_id, Kind.COIN_CREDIT):
+        if credit.scope_id == hub.hub_id:
+            lanes[credit.unit] += max(-credit.amount, 0)
     document = papers.newest(tx, tenant_id, hub.hub_id, "risk")
     risk = _Risk() if document is None else msgspec.json.decode(document.body, type=_Risk)
     return HubCost(
-        hub=hub.name, leases=dict(leases), open=dict(opened), coming=dict(coming), brought_in=risk.top_up_cap,
-        floor=risk.floor_per_hub,
+        hub=hub.name, leases=dict(leases), open=dict(opened), coming=dict(coming), lanes=dict(lanes),
+        brought_in=risk.top_up_cap, floor=risk.floor_per_hub,
     )  # fmt: skip
 
 

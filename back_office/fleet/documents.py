@@ -15,15 +15,14 @@ from payment_core.policy import DevicesDocument, RiskDocument
 from payment_core.pricing import Calendar, EffectiveAt, PriceList
 from payment_core.staff_policy import StaffDocument
 
-KINDS: Final[dict[str, type[Any]]] = {
+KINDS: Final[dict[str, type[msgspec.Struct]]] = {
     "devices": DevicesDocument,
     "prices": PriceList,
     "calendar": Calendar,
     "risk": RiskDocument,
     "staff": StaffDocument,
-    "texts": dict[str, dict[str, str]],
 }
-"""The documents a hub reads, and the struct each must fit. texts: language -> name -> text."""
+"""The documents a hub reads, and the struct each must fit."""
 
 
 class DocumentError(Exception):
@@ -37,10 +36,7 @@ def read_document(name: str, file: Path) -> Any:  # noqa: ANN401 - one of KINDS
         message = f"there is no document {name!r}: choose one of {', '.join(sorted(KINDS))}"
         raise DocumentError(message)
     try:
-        table = read_table(file)
-        if kind is KINDS["texts"]:
-            return msgspec.convert(table, kind)
-        return convert_strictly({"version": 0, **table}, kind, file=file.name)
+        return convert_strictly({"version": 0, **read_table(file)}, kind, file=file.name)
     except (SettingsError, *DECODE_FAULTS) as error:
         wrong = str(error).removeprefix(f"{file}: ").removeprefix(f"{file.name}: ")
         message = f"{file}: as document {name!r}: {wrong}"
@@ -71,7 +67,7 @@ def keep_document(
     return document
 
 
-def _lease_cap(tx: Transaction, tenant_id: bytes, hub_id: bytes, risk: RiskDocument) -> int | None:
+def _lease_cap(tx: Transaction, tenant_id: bytes, hub_id: bytes, risk: RiskDocument) -> int:
     hub = places.hub(tx, tenant_id, hub_id)
     venue = next((venue for venue in places.venues(tx, tenant_id) if hub and venue.venue_id == hub.venue_id), None)
     return risk.caps.at_most(venue.hub_lease_cap).lease_cap if venue else risk.lease_cap

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from back_office.ledger.booking import MAX_AMOUNT
 from back_office.payments import hearing, returning
 from back_office.payments.books import OrderBooks
 from back_office.payments.port import Ask, Notice, Query, Word
@@ -18,7 +19,6 @@ from back_office.store.orders import Order
 from back_office.store.papers import Alarm
 from back_office.store.people import GuestAccount
 from payment_core.identifiers import UUID_BYTES, is_short_id
-from payment_core.money import MAX_MINOR
 from payment_core.orders import OrderState, OrderStep, Purpose
 
 PAY_WITHIN_MS: Final = 15 * 60_000
@@ -251,7 +251,7 @@ def _wrong(wish: OrderWish) -> str:
     """Return what is wrong with a wish, or nothing."""
     if len(wish.order_id) != UUID_BYTES:
         return "an order's id has 16 bytes"
-    if not 1 <= wish.amount <= MAX_MINOR:
+    if not 1 <= wish.amount <= MAX_AMOUNT:
         return f"{wish.amount} {wish.unit} is no sum to pay"
     if not 1 <= len(wish.unit.encode()) <= MOST_UNIT_BYTES:
         return f"{wish.unit!r} is no unit that a slip can name"

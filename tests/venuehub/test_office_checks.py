@@ -116,7 +116,7 @@ def test_staff_who_could_never_act_are_named(folder, tmp_path, run, text, words,
     assert run("document", "set", "--dir", folder, "--hub", "hall", "staff", file)[0] == 0
 
 
-@pytest.mark.parametrize("name", ["prices", "calendar", "risk", "staff", "texts"])
+@pytest.mark.parametrize("name", ["prices", "calendar", "risk", "staff"])
 def test_there_is_an_example_of_each_document(folder, run, name):
     file = ROOT / "examples" / f"{name}.toml"
     assert run("document", "set", "--dir", folder, "--hub", "hall", name, file)[0] == 0

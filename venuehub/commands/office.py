@@ -236,7 +236,7 @@ def document_set(
     *,
     folder: Folder,
     hub: Annotated[str, typer.Option(help="The hub's name or id.")],
-    name: Annotated[str, typer.Argument(help="devices, prices, calendar, risk, staff or texts")],
+    name: Annotated[str, typer.Argument(help="devices, prices, calendar, risk or staff")],
     file: Annotated[Path, typer.Argument(help="TOML or JSON.")],
     as_json: AsJson = False,
 ) -> None:

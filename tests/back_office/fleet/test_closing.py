@@ -9,7 +9,7 @@ from back_office.fleet.closing import Closed, close, cost, reopen
 from back_office.ledger.unsettled import unsettled
 from back_office.store import acts, papers, places
 from payment_core.accounts import Kind
-from payment_core.journal import Captured, Cause, InDoubt, Part, Voided
+from payment_core.journal import Captured, Cause, CoinBooked, InDoubt, Part, Voided
 from tests.back_office.world import GUEST, HUB, OTHER_HUB, TENANT, WALL_MS
 
 
@@ -46,11 +46,14 @@ def ends(office):
 
 
 def test_the_most_it_can_cost_is_shown_first(halls):
+    halls.hub.write(lambda header: CoinBooked(1, header, "acceptor-1", 1, 1, 1, 1, "CNY", 100))
+    halls.take(halls.hub.batch())
     with halls.store.writing() as tx:
         body = b'{"version":1,"top_up_cap":5000,"floor_per_hub":70}'
         papers.add_document(tx, TENANT, papers.Document(HUB, "risk", 1, body, WALL_MS))
         most = cost(tx, TENANT, places.hub(tx, TENANT, HUB))
     assert (most.leases, most.open, most.coming) == ({"CNY": 850}, {"CNY": 150}, {})
+    assert most.lanes == {"CNY": 100}
     assert (most.brought_in, most.floor) == (5_000, 70)
 
 

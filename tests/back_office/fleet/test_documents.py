@@ -40,7 +40,6 @@ def test_toml_and_json(write):
     wanted = DevicesDocument(0, (Lane("racer-2", "racer-2", "hall", "reader-1", "coin-line-1"),))
     assert read_document("devices", write("d.toml", DEVICES)) == wanted
     assert read_document("risk", write("r.json", '{"version": 4, "hold_ms": 900}')) == RiskDocument(4, hold_ms=900)
-    assert read_document("texts", write("t.toml", '[en]\nhello = "Hi"')) == {"en": {"hello": "Hi"}}
 
 
 @pytest.mark.parametrize(
@@ -50,7 +49,7 @@ def test_toml_and_json(write):
             "device",
             "d.toml",
             DEVICES,
-            "there is no document 'device': choose one of calendar, devices, prices, risk, staff, texts",
+            "there is no document 'device': choose one of calendar, devices, prices, risk, staff",
         ),
         ("devices", "d.toml", DEVICES.replace("zone", "zome"), r"d\.toml: as document 'devices': .*zome"),
         ("devices", "d.toml", "[[lanes]", r"d\.toml: as document 'devices'"),

@@ -96,11 +96,11 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path, run):
 def test_a_top_up_that_no_purse_can_hold(folder, run):
     run("card", "add", "--dir", folder, "--card", CARD)
     topup = ("topup", "--dir", folder, "--card", CARD)
-    code, said = run(*topup, "--amount", 99999999999999999999)
-    assert (code, said["error"]["where"]) == (2, "--amount")
+    for amount in (10**12 + 1, 99999999999999999999):
+        code, said = run(*topup, "--amount", amount)
+        assert (code, said["error"]["where"]) == (2, "--amount")
+        assert "more than the books can hold" in said["error"]["message"]
     assert run(*topup, "--amount", 10**12, "--unit", "HKD")[0] == 0
-    code, said = run(*topup, "--amount", 10**12 + 1, "--unit", "HKD")
-    assert (code, said["error"]["code"], said["error"]["where"]) == (1, "refused", "--amount")
     for unit in ("ZZZ", "play:", ""):
         code, said = run(*topup, "--amount", 100, "--unit", unit)
         assert (code, said["error"]["where"]) == (2, "--unit")
