@@ -160,6 +160,7 @@ def _close(draft: Draft) -> None:
     )
     untaken = _named(vouchers.untaken_sums(store))
     draft.journal(EpochClosed(1, header, draft.site.epoch, order.why, order.staff, at_lanes, won, untaken))
+    leases.close_all(store)
     draft.flush()  # the database takes no entry behind the step
     _take_step(draft, EpochStep.SIGN)
 

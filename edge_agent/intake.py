@@ -11,6 +11,7 @@ from edge_agent.ledger.leases import LeasePlace
 from edge_agent.ledger.store import Store
 from payment_core.identifiers import uuid_text
 from payment_core.journal import Actor, BroughtIn, Lot, LotKind, Part, Source, Tender
+from payment_core.lease import LeaseStep
 from payment_core.policy import Lane
 from payment_core.staff_policy import TopUpGift
 
@@ -31,13 +32,10 @@ class Intake(msgspec.Struct, frozen=True):
     staff: str = ""
 
 
-def room(draft: Draft) -> int | None:
-    """Return how much more money this hub may take in before its next receipt (T_h); None: there is no cap."""
-    cap = draft.site.risk.top_up_cap
-    if cap is None:
-        return None
+def room(draft: Draft) -> int:
+    """Return how much more money this hub may take in before its next receipt (T_h)."""
     taken = draft.store.rows("SELECT coalesce(sum(amount), 0) FROM brought_in")[0][0]
-    return max(cap - int(taken), 0)
+    return max(draft.site.risk.top_up_cap - int(taken), 0)
 
 
 def note_brought_in(draft: Draft, seq: int, amount: int) -> None:
@@ -65,7 +63,7 @@ def bring_in(draft: Draft, intake: Intake, *, lane: Lane | None = None) -> Broug
     draft.journal(entry)
     for part, its_lot in zip((*parts, *gifts), lots, strict=True):
         place = LeasePlace(intake.account_id, part.unit, epoch, its_lot)
-        leases.add_to(draft.store, place, part.amount, now_ms=draft.now.wall_ms)
+        leases.add_to(draft.store, place, part.amount, LeaseStep.BRING_IN, now_ms=draft.now.wall_ms)
         _note_lot(draft.store, intake.account_id, part, gift_of=b"" if its_lot is lot else lot.lot)
     _count(draft, intake, header.seq)
     return entry

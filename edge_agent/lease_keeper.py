@@ -17,6 +17,7 @@ from payment_core.journal import (
     Refunded,
     Tender,
 )
+from payment_core.lease import LeaseStep
 
 AT_ONCE: Final = 64
 """Leases returned in one commit."""
@@ -26,10 +27,8 @@ _OLDEST: Final = (
 )
 
 
-def room(draft: Draft) -> int | None:
-    """Return how much more of the currency may lie here (payment_core.policy.Caps); None where there is no cap."""
-    if draft.site.risk.lease_cap is None:
-        return None
+def room(draft: Draft) -> int:
+    """Return how much more of the currency may lie here (payment_core.policy.Caps)."""
     draft.site.most_outstanding = at_stake(draft)
     return draft.site.risk.caps.leasable(draft.site.most_outstanding)
 
@@ -52,9 +51,6 @@ def keep_caps(draft: Draft) -> None:
         if isinstance(entry, CoinBooked):
             intake.note_brought_in(draft, entry.header.seq, entry.amount)
     most, site = draft.site.risk.caps.leasable(), draft.site
-    if most is None:
-        site.most_outstanding = None
-        return
     raised = [raise_ for entry in draft.watched if (raise_ := _raised(entry, site.currency))]
     if not raised:
         if site.sheds:
@@ -83,7 +79,7 @@ def shed(draft: Draft) -> None:
     What is more than `AT_ONCE` leases goes with the next steps: no guest waits for a whole venue's money to go home.
     """
     most = draft.site.risk.caps.leasable()
-    if most is None or draft.site.frozen:
+    if draft.site.frozen:
         return
     draft.site.most_outstanding = at_stake(draft)
     draft.site.sheds = _give_back_the_oldest(draft, most)
@@ -148,5 +144,5 @@ def give_back(draft: Draft, account_id: bytes, why: str, *, most: int | None = N
     if parts:
         header = draft.header(Spot(Actor.HUB, Tender.NONE))
         draft.journal(LeaseReturned(1, header, account_id, tuple(parts), why))
-        leases.spend_parts(draft.store, account_id, parts, elsewhere=True)
+        leases.move_parts(draft.store, account_id, parts, LeaseStep.RETURN)
     return _in_unit(parts, unit)

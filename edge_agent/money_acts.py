@@ -13,6 +13,7 @@ from payment_core.credential import ListRow
 from payment_core.desk import LARGEST_ACT, ClaimCredit, CountBox, PayOut, TakeWon, TopUp
 from payment_core.identifiers import is_short_id
 from payment_core.journal import Actor, BoxCounted, PaidOutHere, Part, Source, Tender
+from payment_core.lease import LeaseStep
 
 SAFE: Final = "safe"
 
@@ -54,7 +55,7 @@ def top_up(draft: Draft, act: TopUp, fact: StaffActed) -> Moved | Refused:
         return Refused("unit")
     if not (1 <= act.amount <= LARGEST_ACT and is_short_id(act.place)):
         return Refused("malformed")
-    if any(room is not None and act.amount > room for room in (intake.room(draft), lease_keeper.room(draft))):
+    if act.amount > min(intake.room(draft), lease_keeper.room(draft)):
         return Refused("intake_limit")
     gift = draft.site.staff.gift_of(act.amount)
     what = Intake(
@@ -112,7 +113,7 @@ def pay_out(draft: Draft, act: PayOut, fact: StaffActed) -> Moved | Refused:
         return Refused("not_collected_here")
     header = draft.header(Spot(Actor.STAFF, Tender.CASH))
     draft.journal(PaidOutHere(1, header, card.account_id, parts, act.place, fact.request_id, fact.staff, act.note))
-    leases.spend_parts(draft.store, card.account_id, parts)
+    leases.move_parts(draft.store, card.account_id, parts, LeaseStep.PAY_OUT)
     for part in parts:
         draft.store.execute("UPDATE lots_made SET amount = amount - ? WHERE lot = ?", (part.amount, part.lot))
     boxes.add(draft.store, Box(act.place, "drawer", currency, -act.amount))

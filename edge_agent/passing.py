@@ -15,6 +15,7 @@ from edge_agent.messages import Log
 from edge_agent.peer_messages import FromPeer, ToPeer
 from payment_core.identifiers import uuid_text
 from payment_core.journal import Actor, LeasePassed, Lot, LotKind, Part, Tender, VoucherTaken, decode_own
+from payment_core.lease import LeaseStep
 from payment_core.lots import is_expired
 from payment_core.money import MAX_MINOR
 
@@ -46,7 +47,7 @@ def give(draft: Draft, fact: FromPeer, ask: PeerAsk, *, wanted_here: bool) -> No
         return
     header = draft.header(Spot(Actor.HUB, Tender.NONE))
     draft.journal(LeasePassed(1, header, ask.account_id, parts, fact.hub_id))
-    leases.spend_parts(draft.store, ask.account_id, parts, elsewhere=True)
+    leases.move_parts(draft.store, ask.account_id, parts, LeaseStep.PASS)
     travels = _merged(parts)
     lots = tuple(filter(None, (leases.lot_of(draft.store, part.lot) for part in travels if part.lot)))
     rows = cache.of_account(draft.store, ask.account_id)[:MAX_ROWS]
@@ -110,7 +111,7 @@ def _book(draft: Draft, fact: FromPeer, voucher: Voucher, amount: int) -> None:
     for part in parts:
         lot = lots.get(part.lot, Lot(part.lot, LotKind.PAID, 0)) if part.lot else None
         place = LeasePlace(voucher.account_id, part.unit, epoch, lot)
-        leases.add_to(draft.store, place, part.amount, now_ms=draft.now.wall_ms)
+        leases.add_to(draft.store, place, part.amount, LeaseStep.TAKE, now_ms=draft.now.wall_ms)
     header = draft.header(Spot(Actor.HUB, Tender.NONE))
     draft.journal(
         VoucherTaken(
@@ -164,16 +165,13 @@ def _is_same(draft: Draft, at_seq: int, voucher: Voucher) -> bool:
 def _is_covered(draft: Draft, hub: bytes, amount: int) -> bool:
     """Say whether a neighbour's word is good for so much more: at most X_h of each that no receipt covers yet."""
     room = trust_room(draft, hub)
-    if room is not None and amount > room:
+    if amount > room:
         draft.effect(Log("voucher.over_cap", {"from": uuid_text(hub), "amount": amount, "room": room}))
         return False
     return True
 
 
-def trust_room(draft: Draft, hub: bytes) -> int | None:
-    """Return how much more of the currency may come from a neighbour on its word alone; None: there is no cap."""
-    cap = draft.site.risk.lease_cap
-    if cap is None:
-        return None
+def trust_room(draft: Draft, hub: bytes) -> int:
+    """Return how much more of the currency may come from a neighbour on its word alone."""
     acked = outbox.read_cursor(draft.store).seq
-    return max(cap - vouchers.on_trust_alone(draft.store, hub, acked_seq=acked), 0)
+    return max(draft.site.risk.lease_cap - vouchers.on_trust_alone(draft.store, hub, acked_seq=acked), 0)

@@ -10,7 +10,7 @@ from edge_agent.ledger.authorizations import Authorization, AuthorizationRow
 from edge_agent.messages import Answered, Log, Send, Show
 from edge_agent.site import Player, read_document
 from edge_agent.views import idle_view, view_of
-from payment_core.authorization import FINAL, State, Step
+from payment_core.authorization import FINAL, State, Step, advance
 from payment_core.commands import PulseCredit, make_command
 from payment_core.identifiers import uuid_text
 from payment_core.journal import (
@@ -27,6 +27,7 @@ from payment_core.journal import (
     Tender,
     Voided,
 )
+from payment_core.lease import LeaseStep
 from payment_core.money import Money
 from payment_core.pricing import PriceList, tax_in
 from payment_core.recovery import STEP_OF_OUTCOME, can_tell
@@ -184,9 +185,9 @@ def lapse(draft: Draft, row: Authorization) -> None:
 
 def doubt(draft: Draft, row: Authorization, cause: Cause) -> None:
     """Nobody can say: it waits in suspense under its own name."""
+    draft.move(row, Step.NO_ANSWER)
     if row.state is State.IN_DOUBT:
         return
-    draft.move(row, Step.NO_ANSWER)
     draft.journal(InDoubt(1, draft.header(spot_of(draft, row, Actor.HUB)), row.parts, row.account_id, cause))
     draft.effect(Log("authorization.in_doubt", {"id": uuid_text(row.id), "amount": row.amount}))
     draft.site.doubt_due[row.id] = draft.now.boottime_ms + draft.site.risk.doubt_after_ms
@@ -199,7 +200,7 @@ def give_back(draft: Draft, row: Authorization, parts: tuple[Part, ...], *, told
     told: the guest stands there and sees it; else his next tap tells him.
     """
     if row.account_id is not None:
-        leases.release_parts(draft.store, row.account_id, parts)
+        leases.move_parts(draft.store, row.account_id, parts, LeaseStep.RELEASE)
         if not told:
             notices.note(draft.store, row.account_id, parts)
             draft.site.may_have_news = True
@@ -249,6 +250,7 @@ def late_evidence(draft: Draft, row: Authorization, outcome: str, device: str) -
     """Keep what came after the end for staff, once; it changes nothing."""
     if not authorizations.note_evidence(draft.store, row.id, outcome, seq=draft.seq + 1):
         return
+    advance(row.state, Step.EVIDENCE)
     header = draft.header(spot_of(draft, row, Actor.DEVICE))
     draft.journal(LateEvidence(1, header, row.state.value, outcome, device))
     draft.effect(Log("authorization.late_evidence", {"id": uuid_text(row.id), "outcome": outcome}))

@@ -12,6 +12,7 @@ from edge_agent.plays import Why, spot_of, to_lane
 from payment_core.authorization import State, Step
 from payment_core.identifiers import uuid_text
 from payment_core.journal import Captured, Part, Refunded
+from payment_core.lease import LeaseStep
 from payment_core.lots import split_refund, tax_back
 
 
@@ -50,7 +51,7 @@ def refund(
     if row.account_id is None:
         to_lane(draft, row, parts)
     else:
-        leases.refund_parts(draft.store, row.account_id, parts)
+        leases.move_parts(draft.store, row.account_id, parts, LeaseStep.REFUND)
         notices.note(draft.store, row.account_id, parts)
         draft.site.may_have_news = True
     draft.effect(Log("authorization.refunded", {"id": uuid_text(row.id), "amount": sum(part.amount for part in parts)}))

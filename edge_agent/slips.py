@@ -24,6 +24,7 @@ from edge_agent.views import view_of
 from payment_core.events import WISH_LIFE_MS, CodeScanned
 from payment_core.identifiers import uuid_text
 from payment_core.journal import Actor, Captured, Expired, Held, Part, SlipTaken, Tender, Voided
+from payment_core.lease import LeaseStep
 from payment_core.money import Money
 from payment_core.policy import Lane
 
@@ -157,7 +158,7 @@ def _book(draft: Draft, slip: Slip, lane: Lane | None) -> None:
     if _may_be_taken_twice(draft, slip):
         since_receipt.note(draft.store, slip.slip_id, slip.amount, seq=header.seq)
     place = LeasePlace(slip.account, slip.unit, epoch, lot)
-    leases.add_to(draft.store, place, slip.amount, now_ms=draft.now.wall_ms)
+    leases.add_to(draft.store, place, slip.amount, LeaseStep.TAKE, now_ms=draft.now.wall_ms)
     draft.effect(Log("slip.taken", {"slip": uuid_text(slip.slip_id), "amount": slip.amount, "unit": slip.unit}))
 
 

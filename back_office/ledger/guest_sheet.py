@@ -11,7 +11,7 @@ from back_office.ledger.intake_cap import IntakeCap
 from back_office.ledger.lease_book import LeaseMove
 from back_office.ledger.passing import VoucherReader
 from back_office.ledger.proof import Standing, prove_standing
-from back_office.store import books, grants, lots
+from back_office.store import books, grants, lots, places
 from back_office.store.books import AccountName
 from back_office.store.engine import Transaction
 from back_office.store.grants import LeaseKey, LeaseRow
@@ -31,6 +31,7 @@ from payment_core.journal import (
     ToppedUp,
     VoucherTaken,
 )
+from payment_core.lease import LeaseStep, lease_step
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -147,8 +148,15 @@ class Sheet:
             self.post(Kind.LEASE, key, -step.overclaimed)
             self.post(Kind.OVERCLAIM, key, step.overclaimed)
         if abs(step.row.overclaimed) > abs(before.overclaimed):
+            self.overclaim(key, before)
             verb = "claimed" if step.overclaimed > 0 else "gave back"
             self.find(entry, f"it {verb} {abs(step.overclaimed)} {key.unit} beyond the lease")
+
+    def overclaim(self, key: LeaseKey, before: LeaseRow) -> None:
+        """Take the step of a lease of which more is claimed than it has, open or closed, or where there is none."""
+        hub = places.hub(self.tx, self.tenant_id, key.hub_id)
+        closed = hub is not None and (hub.closed_ms is not None or hub.closed_epoch >= key.epoch)
+        lease_step(before.state(closed=closed), LeaseStep.OVERCLAIM)
 
     def give(self, way: PassKey, account_id: bytes, giver: bytes, amount: int) -> None:
         """Put money on its way."""

@@ -82,10 +82,12 @@ def returned(sheet: Sheet, entry: LeaseReturned) -> None:
     """Bring leased money back into the purse: what the lease has, and nothing beyond."""
     for part in entry.parts:
         key = sheet.lease_of(entry.account_id, part)
-        step = hand_back(sheet.leases.get(key), part.amount)
+        before = sheet.leases.get(key)
+        step = hand_back(before, part.amount)
         sheet.leases.now[key] = step.row
         sheet.available(LotKey(entry.account_id, part.unit, part.lot), step.settled)
         if step.overclaimed:
+            sheet.overclaim(key, before)
             sheet.post(Kind.LEASE, key, -step.overclaimed)
             sheet.post(Kind.PURSE, key, step.overclaimed)
             sheet.find(entry, f"it returned {step.overclaimed} {part.unit} beyond the lease")
@@ -100,6 +102,7 @@ def passed(sheet: Sheet, entry: LeasePassed) -> None:
         way = PassKey(number, entry.to_hub, part.unit, part.lot)
         if way in settled:  # the office said so in its stead when it closed the hub: its late word moves nothing
             row = sheet.leases.get(key)
+            sheet.overclaim(key, row)
             sheet.leases.now[key] = replace(row, beyond=row.beyond + part.amount)
             sheet.post(Kind.LEASE, key, -part.amount)
             sheet.post(Kind.PASSING, key, part.amount)

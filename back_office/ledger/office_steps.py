@@ -27,6 +27,7 @@ from payment_core.journal import (
     ToppedUp,
     TopUpReversed,
 )
+from payment_core.lease import LeaseStep, lease_step
 
 
 def granted(sheet: Sheet, entry: LeaseGranted) -> None:
@@ -93,6 +94,7 @@ def lease_closed(sheet: Sheet, entry: LeaseClosed) -> None:
     if gone > row.left:
         message = f"entry {entry.header.seq}: a lease that has {row.left} left cannot give back {gone}"
         raise BooksBrokenError(message)
+    lease_step(row.state(closed=False), LeaseStep.CLOSE)
     sheet.leases.now[place] = replace(row, moved=row.moved + gone)
     _settle_vouchers(sheet, entry)
     sheet.available(LotKey(entry.account_id, entry.unit, entry.lot), entry.amount)

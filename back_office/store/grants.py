@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from back_office.store.books import chunks
 from back_office.store.engine import Transaction
 from back_office.store.tables import HUBS, LEASES, PAYMENTS
+from payment_core.lease import LeaseState
 
 
 class LeaseKey(msgspec.Struct, frozen=True, order=True):
@@ -41,6 +42,12 @@ class LeaseRow(msgspec.Struct, frozen=True):
     def left(self) -> int:
         """What the hub may still spend, as far as the office has heard."""
         return self.granted + self.taken - self.settled - self.moved
+
+    def state(self, *, closed: bool) -> LeaseState:
+        """Return where it stands; `closed`: its hub signed that it holds nothing more, or an operator closed it."""
+        if not (self.granted or self.taken):
+            return LeaseState.NONE
+        return LeaseState.CLOSED if closed else LeaseState.OPEN
 
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True):

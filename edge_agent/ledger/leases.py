@@ -1,4 +1,7 @@
-"""Lease rows: the guest's money at this hub, and the account's use that caps look at beside it."""
+"""Lease rows: the guest's money at this hub, and the account's use that caps look at beside it.
+
+Every change of a row is a step of `LEASE_TABLE`; IllegalStepError where it is none: a bug, nothing of the step is kept.
+"""
 
 from collections.abc import Iterable
 from typing import Final
@@ -7,7 +10,7 @@ import msgspec
 
 from edge_agent.ledger.store import Reads, Store
 from payment_core.journal import Lot, LotKind, Part
-from payment_core.lease import Lease
+from payment_core.lease import Lease, LeaseState, LeaseStep, lease_step
 from payment_core.lots import LotShare, is_expired
 
 _ROWS: Final = (
@@ -39,6 +42,13 @@ _SUMS: Final = (
 database transaction as the leases themselves."""
 _IS_SUMMED: Final = "SELECT 1 FROM temp.sqlite_schema WHERE name = 'outstanding'"
 _AT: Final = "WHERE account_id = ? AND unit = ? AND epoch = ? AND lot = ?"
+_GONE: Final = "committed = committed + ?, gone = gone + ?"
+_RISES: Final = {
+    LeaseStep.COMMIT: "committed = committed + ?", LeaseStep.PAY_OUT: "committed = committed + ?",
+    LeaseStep.RETURN: _GONE, LeaseStep.PASS: _GONE,
+    LeaseStep.RELEASE: "released = released + ?", LeaseStep.REFUND: "refunded = refunded + ?",
+}  # fmt: skip
+"""What rises with each step of a part."""
 
 
 class LeaseRow(msgspec.Struct, frozen=True):
@@ -61,6 +71,11 @@ class LeaseRow(msgspec.Struct, frozen=True):
         """What of its lot may be spent."""
         lease = self.lease
         return LotShare(lease.lot, self.kind, lease.allowance, self.opened_ms, self.expires_ms)
+
+    @property
+    def state(self) -> LeaseState:
+        """Where it stands."""
+        return LeaseState.CLOSED if self.closed else LeaseState.OPEN
 
     @property
     def place(self) -> tuple[bytes, str, int, bytes]:
@@ -138,6 +153,7 @@ def commit_part(store: Store, row: LeaseRow, amount: int, *, now_ms: int, used: 
 
     The first part of a tap carries the account's use (`used`), whichever purse pays it: a tap counts once, on one row.
     """
+    lease_step(row.state, LeaseStep.COMMIT)
     if used is None:
         sql = f"UPDATE leases SET committed = committed + ?, touched_ms = ? {_AT}"
         store.execute(sql, (amount, now_ms, *row.place))
@@ -146,31 +162,27 @@ def commit_part(store: Store, row: LeaseRow, amount: int, *, now_ms: int, used: 
     store.execute(sql, (amount, now_ms, used, *row.place))
 
 
-def release_parts(store: Store, account_id: bytes, parts: Iterable[Part]) -> None:
-    """Give held parts back to their leases; parts without a lease (floor, coins) are not counted here."""
-    _rise(store, "released", account_id, parts)
-
-
-def refund_parts(store: Store, account_id: bytes, parts: Iterable[Part]) -> None:
-    """Give captured parts back to their leases."""
-    _rise(store, "refunded", account_id, parts)
-
-
-def spend_parts(store: Store, account_id: bytes, parts: Iterable[Part], *, elsewhere: bool = False) -> None:
-    """Commit parts for good: they are returned or passed on (`elsewhere`), or paid out, and not released."""
-    parts = tuple(parts)
-    _rise(store, "committed", account_id, parts)
-    if elsewhere:
-        _rise(store, "gone", account_id, parts)
-
-
-def _rise(store: Store, counter: str, account_id: bytes, parts: Iterable[Part]) -> None:
+def move_parts(store: Store, account_id: bytes, parts: Iterable[Part], step: LeaseStep) -> None:
+    """Take a step of the leases that parts are of; those of the floor and of coins are of none."""
     for part in parts:
         if part.lease_epoch:
-            store.execute(
-                f"UPDATE leases SET {counter} = {counter} + ? {_AT}",
-                (part.amount, account_id, part.unit, part.lease_epoch, part.lot),
-            )
+            place = (account_id, part.unit, part.lease_epoch, part.lot)
+            lease_step(_state(store, place), step)
+            rises = _RISES[step]
+            store.execute(f"UPDATE leases SET {rises} {_AT}", (*[part.amount] * rises.count("?"), *place))
+
+
+def _state(store: Store, place: tuple[bytes, str, int, bytes]) -> LeaseState:
+    rows = store.rows(f"SELECT closed FROM leases {_AT}", place)
+    if not rows:
+        return LeaseState.NONE
+    return LeaseState.CLOSED if rows[0][0] else LeaseState.OPEN
+
+
+def close_all(store: Store) -> None:
+    """Close every lease, of which nothing is left: this hub signs that it holds nothing more."""
+    if store.execute("UPDATE leases SET closed = 1 WHERE closed = 0"):
+        lease_step(LeaseState.OPEN, LeaseStep.CLOSE)
 
 
 def take_grant(store: Store, place: LeasePlace, granted_total: int, *, now_ms: int) -> int:
@@ -180,14 +192,15 @@ def take_grant(store: Store, place: LeasePlace, granted_total: int, *, now_ms: i
     added = granted_total - before
     if added <= 0:
         return 0
-    add_to(store, place, added, now_ms=now_ms)
+    add_to(store, place, added, LeaseStep.GRANT, now_ms=now_ms)
     store.execute(f"UPDATE leases SET from_office = ? {_AT}", (granted_total, *place.key))
     return added
 
 
-def add_to(store: Store, place: LeasePlace, amount: int, *, now_ms: int) -> None:
+def add_to(store: Store, place: LeasePlace, amount: int, step: LeaseStep, *, now_ms: int) -> None:
     """Add to what was granted here: from the office, by voucher or slip, or brought in; the lot is kept with it."""
     lot = place.lot
+    lease_step(_state(store, place.key), step)
     store.execute(
         "INSERT INTO leases(account_id, unit, epoch, lot, kind, opened_ms, expires_ms, granted, touched_ms) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET granted = granted + excluded.granted, "

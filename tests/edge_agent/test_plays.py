@@ -16,6 +16,7 @@ from payment_core.desk import Cancel, Refund
 from payment_core.errors import IllegalStepError
 from payment_core.identifiers import uuid_bytes, uuid_text
 from payment_core.journal import Actor, Cause, Held, Part, Tender, Voided
+from payment_core.lease import LeaseStep
 from tests.support.desk import DeskHall
 from tests.support.hall import account_of, credential_of, the_command, the_view
 from tests.support.ledger_truth import balance_of, entries, faults_of, states
@@ -48,7 +49,7 @@ def drafted(hall):
 def increase(hall, authorization, parts=MORE):
     with drafted(hall) as draft:
         row = authorizations.by_id(hall.store, authorization)
-        leases.spend_parts(hall.store, account_of("card-7"), parts)
+        leases.move_parts(hall.store, account_of("card-7"), parts, LeaseStep.COMMIT)
         plays.increase(draft, draft.load(row), parts)
 
 
@@ -99,7 +100,7 @@ def put_a_hold_without_a_command(hall):
     draft.journal(Held(1, header, parts, account, card, "C", "reader-1", 1, 1, hall.wall_ms))
     row = AuthorizationRow(key, State.HELD, "reader-1", 1, 1, hall.wall_ms, header.seq)
     authorizations.insert(hall.store, row)
-    leases.spend_parts(hall.store, account, parts)
+    leases.move_parts(hall.store, account, parts, LeaseStep.COMMIT)
     draft.flush()
     plays.cancel(draft, draft.load(row), Why(Cause.STAFF, "lin", "guest went home"))
     draft.flush()

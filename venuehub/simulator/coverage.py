@@ -1,7 +1,10 @@
-"""Which rows of the product's tables a run has been through: the tables are read through counting ones."""
+"""Which rows of the product's tables a run has been through: the tables are read through counting ones.
+
+Only what the product looks up counts: while checks fold journals over the same tables, nothing does.
+"""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from types import ModuleType
@@ -17,10 +20,13 @@ TABLES: Final[dict[str, tuple[ModuleType, str]]] = {
 """Name of a table to where it stands; its keys are (state, step)."""
 
 
-class _Counting(dict[tuple[StrEnum, StrEnum], object]):
+_Rows = dict[tuple[StrEnum, StrEnum], object]
+
+
+class _Counting(_Rows):
     """A table that counts which rows are looked up."""
 
-    def __init__(self, name: str, rows: dict[tuple[StrEnum, StrEnum], object], counts: Counter[str]) -> None:
+    def __init__(self, name: str, rows: _Rows, counts: Counter[str]) -> None:
         super().__init__(rows)
         self._names = {key: row_name(name, key) for key in rows}
         self._counts = counts
@@ -47,9 +53,22 @@ def all_rows() -> list[str]:
 @contextmanager
 def counted(counts: Counter[str]) -> Iterator[None]:
     """Count into `counts` what is looked up in the tables meanwhile."""
+    with _replaced(lambda name, rows: _Counting(name, rows, counts)):
+        yield
+
+
+@contextmanager
+def not_counted() -> Iterator[None]:
+    """Look rows up without counting them, within `counted`."""
+    with _replaced(lambda _name, rows: dict(rows)):
+        yield
+
+
+@contextmanager
+def _replaced(make: Callable[[str, _Rows], _Rows]) -> Iterator[None]:
     kept = {name: getattr(module, table) for name, (module, table) in TABLES.items()}
     for name, (module, table) in TABLES.items():
-        setattr(module, table, _Counting(name, kept[name], counts))
+        setattr(module, table, make(name, kept[name]))
     try:
         yield
     finally:

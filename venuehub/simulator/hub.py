@@ -14,7 +14,6 @@ from edge_agent.slip_messages import SlipShown
 from edge_agent.staff_messages import Reply
 from edge_agent.till import Till
 from edge_agent.till_thread import IDLE_S
-from payment_core.authorization import State, Step, advance
 from payment_core.bus import View
 from payment_core.commands import Result
 from payment_core.identifiers import uuid_bytes
@@ -165,7 +164,7 @@ class Hub:
         held = [authorizations.load(self.store, row) for row in authorizations.open_ones(self.store)]
         in_plays = sum(part.amount for row in held for part in row.parts if part.lease_epoch != 0)
         taken = leases.outstanding(self.store, UNIT) + coins.lying_unplayed(self.store, UNIT) + in_plays
-        return self._caps.leasable(taken) or 0
+        return self._caps.leasable(taken)
 
     def now(self) -> Moment:
         """Return one reading of the hub's clocks."""
@@ -205,12 +204,6 @@ class Hub:
                 return
             self._carry_out(effect)
 
-    def _count_question(self, play: str) -> None:
-        """A hub that asks about a doubt once more has had no answer to the last question: no entry says so."""
-        row = authorizations.by_id(self.store, uuid_bytes(play))
-        if row is not None and row.state is State.IN_DOUBT:
-            advance(row.state, Step.NO_ANSWER)
-
     def _carry_out(self, effect: Effect) -> None:
         match effect:
             case messages.Send(device=device, command=command):
@@ -218,7 +211,6 @@ class Hub:
                     f"{self.name}: command {command.id[-8:]} to {device}, seq {command.seq}, ttl {command.ttl_ms}"
                 )
                 self.watch_play(self, command.id)
-                self._count_question(command.id)
                 self.bus.carry(lambda: self.bridge.take_command(device, command), up=False)
             case messages.SayBooked(device=device, booked=booked):
                 self.bus.carry(lambda: self.bridge.take_booked(device, booked), up=False)
