@@ -48,7 +48,7 @@ class LeaseStep(StrEnum):
     TAKE = "take"
     """a voucher of another hub, or a slip of the office, became lease here"""
     BRING_IN = "bring_in"
-    """the guest brought value in at this hub"""
+    """the guest brought value in at this hub: always a lot of its own"""
     COMMIT = "commit"
     """put aside at HELD"""
     RELEASE = "release"
@@ -74,7 +74,6 @@ LEASE_TABLE: Final[dict[tuple[LeaseState, LeaseStep], LeaseState]] = {
     (LeaseState.NONE, LeaseStep.OVERCLAIM): LeaseState.NONE,
     (LeaseState.OPEN, LeaseStep.GRANT): LeaseState.OPEN,
     (LeaseState.OPEN, LeaseStep.TAKE): LeaseState.OPEN,
-    (LeaseState.OPEN, LeaseStep.BRING_IN): LeaseState.OPEN,
     (LeaseState.OPEN, LeaseStep.COMMIT): LeaseState.OPEN,
     (LeaseState.OPEN, LeaseStep.RELEASE): LeaseState.OPEN,
     (LeaseState.OPEN, LeaseStep.REFUND): LeaseState.OPEN,

@@ -82,16 +82,14 @@ def _step(entry: Entry, state: State | None) -> Step | None:  # noqa: PLR0911 - 
 def leases_follow(journal: Journal) -> Iterator[str]:
     """Fold one journal over its leases, and compare with what the ledger holds."""
     kept: dict[tuple[bytes, str, int, bytes], Lease] = {}
-    states: dict[tuple[bytes, str, int], LeaseState] = {}  # of a lease, whatever lots are in it
+    states: dict[tuple[bytes, str, int, bytes], LeaseState] = {}
     for entry in journal.entries:
         if isinstance(entry, EpochClosed):
-            for of_account, state in states.items():
-                if state is LeaseState.OPEN:
-                    states[of_account] = lease_step(state, LeaseStep.CLOSE)
+            states = {place: lease_step(state, LeaseStep.CLOSE) for place, state in states.items()}
         for move in lease_moves(entry):
             place = (move.account_id, move.unit, move.epoch, move.lot)
             try:
-                states[place[:3]] = lease_step(states.get(place[:3], LeaseState.NONE), move.step)
+                states[place] = lease_step(states.get(place, LeaseState.NONE), move.step)
                 old = kept.get(place, Lease(move.account_id, move.unit, move.epoch, lot=move.lot))
                 kept[place] = moved(old, move)
             except (IllegalStepError, ValueError) as error:
