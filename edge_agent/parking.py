@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from cloud_sync.protocol.peers import PeerAsk
-from edge_agent import lease_keeper, passing, taps
+from edge_agent import lease_keeper, passing, tap_facts, taps
 from edge_agent.draft import Draft
 from edge_agent.ledger import authorizations
 from edge_agent.messages import AskLease, FromDevice, Show
@@ -28,7 +28,7 @@ AGAIN_MS: Final = 50
 class Waiting(msgspec.Struct):
     """The taps of one account that wait. `ask`: number of the latest ask; `owing`: neighbours that have not answered.
 
-    `room`: how much of the currency they were asked for, which nobody else is promised meanwhile.
+    `room`: how much of the currency they were asked for; of what is left, others ask for theirs.
 
     Times are boottime ms. `where`: the hall the money is coming from, as far as it is known.
     """
@@ -101,34 +101,37 @@ class Parking:
             return
         assert tap.row is not None
         if not self._may_wait(draft):
-            self._ask_neighbours(draft, tap.row.account_id, Waiting([]))
+            self._ask_neighbours(draft, tap.row.account_id, Waiting([tap]))
             taps.answer_tap(draft, tap, may_ask=False)
             return
         account_id = tap.row.account_id
         waits = self.waits.get(account_id)
         if waits is None:
-            waits = self.waits[account_id] = Waiting([])
+            waits = self.waits[account_id] = Waiting([tap])
             self._ask_neighbours(draft, account_id, waits)
             waits.office_from_ms = draft.now.boottime_ms + draft.site.risk.peer_ms
             if not waits.owing:
                 self._ask_office(draft, account_id, waits)
-        waits.taps.append(tap)
+        else:
+            waits.taps.append(tap)
         _show_fetching(draft, tap, waits.where)
 
     def _ask_neighbours(self, draft: Draft, account_id: bytes, waits: Waiting) -> None:
         waits.owing = self._worth_waiting(draft)
         if not draft.site.lan_up or not draft.site.peers:
             return
+        # Who asks again asks for his price at least: nobody is refused because a silent hub still owes another guest.
+        price = _price_of(draft, waits) if waits.ask else 0
         self._last_ask = waits.ask = max(self._last_ask + 1, draft.now.wall_ms)
-        room, promised = lease_keeper.room(draft), 0
-        if room is not None:
-            promised = sum(other.room for other in self.waits.values() if other is not waits and other.owing)
-            waits.moving |= 0 < room <= promised  # what is promised may not come: ask again soon
-            waits.room = room = max(room - promised, 0)
+        others = [other for other in self.waits.values() if other is not waits and other.owing]
+        room = lease_keeper.room(draft)
+        waits.room = max(room - sum(other.room for other in others), min(price, room))
+        waits.moving |= waits.room < room  # what is promised may not come: ask again soon
         for hub in draft.site.peers:
             trust = passing.trust_room(draft, hub)
-            least = room if trust is None or room is None else min(room, max(trust - promised, 0))
-            draft.effect(ToPeer(hub, waits.ask, PeerAsk(account_id, draft.site.currency, least)))
+            free = trust - sum(other.room for other in others if hub in other.owing)
+            asked = min(waits.room, max(free, min(price, trust)))
+            draft.effect(ToPeer(hub, waits.ask, PeerAsk(account_id, draft.site.currency, asked)))
         names = list(draft.site.peers.values())
         waits.where = names[0] if len(names) == 1 else waits.where
 
@@ -191,7 +194,7 @@ class Parking:
 
     def _conclude(self, draft: Draft, account_id: bytes, waits: Waiting) -> None:
         if waits.taps and (waits.owing or waits.office_owes or waits.moving):
-            if waits.moving and not waits.owing and not waits.again_ms:
+            if waits.moving and not waits.again_ms:
                 waits.again_ms = draft.now.boottime_ms + AGAIN_MS
             return
         del self.waits[account_id]
@@ -228,6 +231,13 @@ class Parking:
             taps.answer_tap(draft, _fresh(draft, tap, waits), may_ask=False)
         if waits.taps:
             self._conclude(draft, account_id, waits)
+
+
+def _price_of(draft: Draft, waits: Waiting) -> int:
+    """Return what the waiting taps of an account cost together, of the currency."""
+    quotes = (tap_facts.quote_of(draft, tap) for tap in waits.taps)
+    prices = (money for quote in quotes if quote is not None for money in quote.price.price)
+    return sum(money.minor for money in prices if money.unit == draft.site.currency)
 
 
 def _fresh(draft: Draft, tap: Tap, waits: Waiting) -> Tap:

@@ -72,10 +72,7 @@ def look_up(draft: Draft, tap: Tap) -> Case:
     site, now, row, lane = draft.site, draft.now, tap.row, tap.lane
     risk, known_ms = site.risk, draft.known_ms
     rows = leases.live(draft.store, row.account_id) if row else []
-    quote = None
-    if lane is not None:
-        tier, group = (row.tier, row.group) if row else ("", "")
-        quote = site.quote_to_pay(lane, now.local, boottime_ms=now.boottime_ms, tier=tier, group=group)
+    quote = quote_of(draft, tap)
     allowances = leases.allowances(draft.store, row.account_id, rows, now_ms=known_ms) if row else {}
     use = _use_of(draft, tap, rows, floor=not allowances)
     right = None
@@ -113,6 +110,15 @@ def look_up(draft: Draft, tap: Tap) -> Case:
         office_answered=tap.office_answered,
     )
     return Case(tap, facts, quote, rows, use.elsewhere)
+
+
+def quote_of(draft: Draft, tap: Tap) -> Quote | None:
+    """Return what a tap costs now; None where it is at no lane, or nothing has a price."""
+    if tap.lane is None:
+        return None
+    tier, group = (tap.row.tier, tap.row.group) if tap.row else ("", "")
+    now = draft.now
+    return draft.site.quote_to_pay(tap.lane, now.local, boottime_ms=now.boottime_ms, tier=tier, group=group)
 
 
 _read_usage: Final = lru_cache(maxsize=4_096)(usage.read_usage)

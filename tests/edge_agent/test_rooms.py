@@ -1,5 +1,7 @@
 """Nobody's money leaves while he stands there: cash and asks stay within the room, the longest idle goes first."""
 
+from collections import deque
+
 import pytest
 
 from cloud_sync.protocol.peers import Voucher
@@ -59,6 +61,18 @@ def test_two_guests_who_come_at_once_do_not_overflow_the_hall(lan):
     assert [view.state for view in views(effects)].count("held") == 1
     assert lan.total() == 1_600, "a play was held, and nothing of either went to the office"
     assert tap(lan, "b", 2)[-1] == "held", "what did not fit stayed where it was"
+
+
+def test_a_silent_hub_that_owes_one_guest_leaves_room_for_the_next(lan):
+    lan.enroll("a")
+    lan.enroll("b", 900, at=1)
+    effects = [*lan.step(3, lan.hall(3).tap("a", 1)), *lan.step(3, lan.hall(3).tap("b", 2))]
+    for _ in range(2):
+        lan.wire = deque(sent for sent in lan.wire if sent[1] != 2)  # hall 2 hears nothing
+        effects += [*lan.run(), *lan.wait(50)]
+    lan.wire = deque(sent for sent in lan.wire if sent[1] != 2)
+    assert [view.state for view in views([*effects, *lan.run()])].count("held") == 1
+    assert lan.total() == 700
 
 
 def test_a_giver_gives_no_more_than_its_taker_takes_on_its_word(lan):
