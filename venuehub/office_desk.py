@@ -164,6 +164,44 @@ def give_up(
             told(desk, outcome, "given up", folder=folder, as_json=as_json, hint=hint, act=act, name=name)
 
 
+@app.command("move-cash", epilog="Example: venuehub office move-cash --dir office --from desk-1 --booked 5000 --by ann")
+def cash(  # noqa: PLR0913 - one parameter per option
+    *,
+    folder: Folder,
+    from_drawer: Annotated[str, typer.Option("--from", help="A desk's drawer, or safe.")],
+    to_drawer: Annotated[str, typer.Option("--to", help="A desk's drawer, or safe.")] = "safe",
+    booked: Annotated[int, typer.Option(help="Minor units that leave, by the books.")],
+    by: By,
+    counted: Annotated[int | None, typer.Option(help="Minor units that arrived; what was booked if not given.")] = None,
+    unit: Annotated[str, typer.Option(help="The currency.")] = "CNY",
+    name: ActId = "",
+    as_json: AsJson = False,
+) -> None:
+    """Move cash between a drawer and the safe; what was counted less than booked is over or short."""
+    from back_office.ledger.counter import move_cash
+    from payment_core.identifiers import is_short_id
+    from venuehub.office_checks import refuse_no_money
+    from venuehub.office_tools import open_office
+
+    for option, place in (("--from", from_drawer), ("--to", to_drawer)):
+        if not is_short_id(place):
+            hint = "write safe, or the drawer's name as hubs book it, such as desk-1"
+            message = f"{place!r} is no drawer"
+            raise CliError("settings", message, where=option, hint=hint, exit_code=ExitCode.USAGE)
+    arrived, act = booked if counted is None else counted, act_id(name)
+    with open_office(folder) as (store, keys):
+        with store.writing() as tx:
+            refuse_no_money(tx, keys.tenant_id, max(booked, arrived), unit)
+            outcome = move_cash(
+                desk_of(store, keys.tenant_id, tx), act_id=act, from_drawer=from_drawer, to_drawer=to_drawer,
+                unit=unit, booked=booked, counted=arrived, by=by,
+            )  # fmt: skip
+        with store.reading() as tx:
+            hint = "it goes from one place to another, and is never less than nothing; an --id is one act's alone"
+            at = desk_of(store, keys.tenant_id, tx)
+            told(at, outcome, "moved", folder=folder, as_json=as_json, hint=hint, act=act, name=name)
+
+
 @app.command("open", epilog="Example: venuehub office open --dir office --json")
 def open_list(*, folder: Folder, as_json: AsJson = False) -> None:
     """List everything that is not settled, with age and amount: doubts, over-claims, money on its way, debts."""

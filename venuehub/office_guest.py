@@ -1,4 +1,4 @@
-"""`venuehub office card show` and `office alarms`: one guest as the books have him, and what the office found odd."""
+"""`venuehub office card show`, `alarms`, `audit`: one guest as the books have him, what was odd, who decided what."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 guest_app = typer.Typer(no_args_is_help=True)
 _KINDS = {0: "paid", 1: "gift", 2: "won"}
-_MOST_ALARMS = 1_000
+_MOST_LINES = 1_000
 
 
 class LotTold(msgspec.Struct):
@@ -59,15 +59,15 @@ def card_show(
 def alarms(
     *,
     folder: Folder,
-    limit: Annotated[int, typer.Option(min=1, max=_MOST_ALARMS, help="How many, the newest first.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=_MOST_LINES, help="How many, the newest first.")] = 100,
     as_json: AsJson = False,
 ) -> None:
     """List what the office found odd, newest first."""
-    from back_office.store import papers, places
+    from back_office.store import papers
     from venuehub.office_tools import open_office
 
     with open_office(folder) as (store, keys), store.reading() as tx:
-        names = {hub.hub_id: f"hub {hub.name}" for hub in places.hubs(tx, keys.tenant_id)} | {keys.tenant_id: "office"}
+        names = _names(tx, keys.tenant_id)
         rows = [
             {
                 "raised_ms": one.raised_ms, "kind": one.kind, "text": one.text,
@@ -81,6 +81,42 @@ def alarms(
     for row in rows:
         print_line(_alarm_line(row))
     print_line(f"{len(rows)} alarms")
+
+
+@app.command("audit", epilog="Example: venuehub office audit --dir office --json")
+def audit(
+    *,
+    folder: Folder,
+    limit: Annotated[int, typer.Option(min=1, max=_MOST_LINES, help="How many, the newest first.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """List who decided what about whom, and why: hubs closed or opened again, signers; newest first."""
+    from back_office.store import acts
+    from venuehub.office_tools import open_office
+
+    with open_office(folder) as (store, keys), store.reading() as tx:
+        names = _names(tx, keys.tenant_id)
+        rows = [
+            {
+                "at_ms": one.at_ms, "who": one.who, "what": one.what, "note": one.note,
+                "about": names.get(one.subject_id, one.subject_id.hex()),
+            }
+            for one in acts.audit_lines(tx, keys.tenant_id, limit=limit)
+        ]  # fmt: skip
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        why = f": {row['note']}" if row["note"] else ""
+        print_line(f"{_moment_of(row, 'at_ms')}  {row['who']}  {row['what']}, {row['about']}{why}")
+    print_line(f"{len(rows)} lines")
+
+
+def _names(tx: "Transaction", tenant_id: bytes) -> dict[bytes, str]:
+    """Return what people call those whom alarms and audit are about."""
+    from back_office.store import places
+
+    return {hub.hub_id: f"hub {hub.name}" for hub in places.hubs(tx, tenant_id)} | {tenant_id: "office"}
 
 
 def _guest(tx: "Transaction", tenant_id: bytes, card: "Credential") -> dict[str, object]:
@@ -99,7 +135,7 @@ def _guest(tx: "Transaction", tenant_id: bytes, card: "Credential") -> dict[str,
     ]  # fmt: skip
     odd = [
         {"raised_ms": one.raised_ms, "kind": one.kind, "text": one.text, "about": "this guest"}
-        for one in papers.alarms(tx, tenant_id, limit=_MOST_ALARMS)
+        for one in papers.alarms(tx, tenant_id, limit=_MOST_LINES)
         if one.subject_id in {account_id, card.credential_id} or account_id.hex() in one.text
     ]
     return {
@@ -176,8 +212,12 @@ def _lines(told: dict[str, object]) -> list[str]:
 
 
 def _alarm_line(row: dict[str, object]) -> str:
+    return f"{_moment_of(row, 'raised_ms')}  {row['kind']}  {row['about']}: {row['text']}"
+
+
+def _moment_of(row: dict[str, object], key: str) -> str:
     from venuehub.office_checks import moment
 
-    at = row["raised_ms"]
-    assert isinstance(at, int)
-    return f"{moment(at)}  {row['kind']}  {row['about']}: {row['text']}"
+    at_ms = row[key]
+    assert isinstance(at_ms, int)
+    return moment(at_ms)

@@ -13,6 +13,7 @@ from back_office.store import chains
 from back_office.store.chains import Chain
 from back_office.store.engine import Transaction
 from payment_core.journal import (
+    CashMoved,
     CredentialMoved,
     Entry,
     OverclaimWrittenOff,
@@ -32,13 +33,17 @@ _BARE: Final = re.compile(r"(?<=: )\d+(?= )|(?<=payment of )\d+\b(?! [A-Z])")
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an act did. amount, owed: minor units; back: what of gifts went back; life: of a card."""
+    """What an act did. amount, owed: minor units; back: what of gifts went back; life: of a card.
+
+    short: minor units of cash that were booked and not counted; below 0: more was counted.
+    """
 
     unit: str = ""
     amount: int = 0
     owed: int = 0
     back: dict[str, int] = {}
     life: int = 0
+    short: int = 0
 
 
 def booked(tx: Transaction, tenant_id: bytes, seq: int) -> Entry | None:
@@ -59,6 +64,8 @@ def answer(tx: Transaction, tenant_id: bytes, outcome: Done | Refused) -> Answer
             return Answer(entry.unit, amount, entry.missing, _sums(entry.forfeited))
         case OverclaimWrittenOff():
             return Answer(entry.unit, entry.amount)
+        case CashMoved():
+            return Answer(entry.unit, entry.counted, short=entry.booked - entry.counted)
         case CredentialMoved():
             return Answer(life=entry.life)
         case _:
@@ -87,6 +94,8 @@ def line(what: str, outcome: Done, told: Answer) -> str:
         parts.append(f"{sums(told.back)} of its gift went back to the house")
     if told.owed:
         parts.append(f"the guest owes {money(told.owed, told.unit)}")
+    if told.short:
+        parts.append(f"{money(abs(told.short), told.unit)} {'short' if told.short > 0 else 'over'}")
     was = ", it was there already" if outcome.again else ""
     return f"{', '.join(parts)} (entry {outcome.office_seq}{was})"
 

@@ -212,3 +212,24 @@ def test_nothing_to_write_off_and_nothing_to_end(folder, run):
     assert run(*wish, "--account", "00" * 16)[1]["error"]["code"] == "refused"
     assert run(*wish, "--account", "nobody")[0] == 2
     assert run("expire", "--dir", folder)[1]["again"]
+
+
+def test_cash_is_moved_once_and_what_is_missing_has_a_name(folder, run, capsys):
+    move = ("move-cash", "--dir", folder, "--from", "desk-1", "--booked", 500, "--by", "ann", "--id", "m1")
+    code, said = run(*move, "--counted", 490)
+    assert (code, said["amount"], said["short"], said["again"]) == (0, 490, 10, False)
+    assert run(*move, "--counted", 490)[1]["again"]
+    assert run(*move)[1]["error"]["code"] == "refused"
+    assert main(["office", *[str(word) for word in move[:-1]], "m2"]) == 0
+    assert capsys.readouterr().out.startswith("moved ¥5.00 (entry ")
+    code, said = run(*move[:4], "no drawer", *move[5:])
+    assert (code, said["error"]["where"]) == (2, "--from")
+    proven(run, folder)
+
+
+def test_who_decided_what_is_listed(folder, run, capsys):
+    assert run("hub", "close", "--dir", folder, "--hub", "hall", "--yes", "--by", "ann", "--note", "stolen")[0] == 0
+    (line,) = run("audit", "--dir", folder)[1]
+    assert (line["who"], line["what"], line["about"], line["note"]) == ("ann", "hub closed", "hub hall", "stolen")
+    assert main(["office", "audit", "--dir", str(folder)]) == 0
+    assert "  ann  hub closed, hub hall: stolen\n1 lines\n" in capsys.readouterr().out

@@ -11,6 +11,7 @@ from venuehub import office_cards, office_desk, office_guest, office_hubs, offic
 from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.office_signers import signer_app
 from venuehub.office_slips import slip_app
+from venuehub.office_travel import travel_app
 from venuehub.output import AsJson, note, print_json, print_line
 
 app = typer.Typer(name="office", no_args_is_help=True, help="The back office: books, hubs, members' cards.")
@@ -25,6 +26,7 @@ app.add_typer(office_hubs.hub_app)
 app.add_typer(office_hubs.terms_app)
 app.add_typer(slip_app)
 app.add_typer(signer_app)
+app.add_typer(travel_app)
 
 Folder = Annotated[Path, typer.Option("--dir", help="The office's folder: keys and books.")]
 BROKER: Final = "mqtt://127.0.0.1:1883"
