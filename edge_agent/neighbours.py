@@ -80,7 +80,7 @@ class Neighbours:
         if now_ms - self._heard_ms.get(hub, -QUIET_MS) >= QUIET_MS:
             self._due_ms[hub] = now_ms
         self._heard_ms[hub] = now_ms
-        self._parking.heard_neighbour(hub)
+        self._parking.heard_neighbour(hub, now_ms)
 
     def pass_time(self, draft: Draft, *, before_seq: int) -> None:
         """Send again what is not confirmed. `before_seq`: entries behind it are this step's own, and sent already."""

@@ -30,7 +30,8 @@ class Waiting(msgspec.Struct):
 
     `room`: how much of the currency they were asked for; of what is left, others ask for theirs.
 
-    Times are boottime ms. `where`: the hall the money is coming from, as far as it is known.
+    Times are boottime ms. `since_ms`: of the first ask; `office_asked_ms`: since when the office owes an answer.
+    `where`: the hall the money is coming from, as far as it is known.
     """
 
     taps: list[Tap]
@@ -40,7 +41,8 @@ class Waiting(msgspec.Struct):
     moving: bool = False
     again_ms: int = 0
     office_from_ms: int | None = 0
-    office_owes: bool = False
+    since_ms: int = 0
+    office_asked_ms: int | None = None
     office_answered: bool = False
     where: str = ""
 
@@ -53,7 +55,9 @@ class Parking:
         """By account."""
         self._touched: dict[bytes, bool] = {}
         self._office_from_ms = 0
+        self._office_heard_ms = 0
         self._silent_ms: dict[bytes, int] = {}
+        self._heard_ms: dict[bytes, int] = {}
         self._last_ask = 0
 
     def __len__(self) -> int:
@@ -107,7 +111,7 @@ class Parking:
         account_id = tap.row.account_id
         waits = self.waits.get(account_id)
         if waits is None:
-            waits = self.waits[account_id] = Waiting([tap])
+            waits = self.waits[account_id] = Waiting([tap], since_ms=draft.now.boottime_ms)
             self._ask_neighbours(draft, account_id, waits)
             waits.office_from_ms = draft.now.boottime_ms + draft.site.risk.peer_ms
             if not waits.owing:
@@ -138,23 +142,24 @@ class Parking:
     def _ask_office(self, draft: Draft, account_id: bytes, waits: Waiting) -> None:
         waits.office_from_ms = None
         if draft.now.boottime_ms >= self._office_from_ms:
-            waits.office_owes = True
+            waits.office_asked_ms = draft.now.boottime_ms
             draft.effect(AskLease(account_id))
 
     # --------------------------------------------------------------------------------------------------- answering
-    def heard_office(self) -> None:
-        """The office is there again: it is worth waiting for."""
-        self._office_from_ms = 0
+    def heard_office(self, now_ms: int) -> None:
+        """The office is there: it is worth waiting for."""
+        self._office_from_ms, self._office_heard_ms = 0, now_ms
 
-    def heard_neighbour(self, hub: bytes) -> None:
-        """A neighbour is there again."""
+    def heard_neighbour(self, hub: bytes, now_ms: int) -> None:
+        """A neighbour is there."""
         self._silent_ms.pop(hub, None)
+        self._heard_ms[hub] = now_ms
 
     def office_answered(self, account_id: bytes) -> None:
         """A grant came, be it of nothing new."""
         waits = self.waits.get(account_id)
         if waits is not None:
-            waits.office_owes, waits.office_answered = False, True
+            waits.office_asked_ms, waits.office_answered = None, True
             self._touched[account_id] = True
 
     def neighbour_answered(self, hub: bytes, account_id: bytes, ask: int, *, moving: bool = False) -> None:
@@ -193,7 +198,7 @@ class Parking:
         waits.taps = [tap for tap in fresh if not taps.answer_tap(draft, tap, may_ask=True)]
 
     def _conclude(self, draft: Draft, account_id: bytes, waits: Waiting) -> None:
-        if waits.taps and (waits.owing or waits.office_owes or waits.moving):
+        if waits.taps and (waits.owing or waits.office_asked_ms is not None or waits.moving):
             if waits.moving and not waits.again_ms:
                 waits.again_ms = draft.now.boottime_ms + AGAIN_MS
             return
@@ -216,15 +221,19 @@ class Parking:
                 self._conclude(draft, account_id, waits)
 
     def _give_up(self, draft: Draft, account_id: bytes, waits: Waiting) -> None:
-        """Decide the taps whose time is over with what is here; who owed them an answer is not waited for again."""
+        """Decide the taps whose time is over with what is here; who was silent all the while is not waited for again.
+
+        Who owes an answer and was heard is there: the office waits for another hub, a neighbour was asked just now.
+        """
         now_ms = draft.now.boottime_ms
         late = [tap for tap in waits.taps if tap.deadline_ms <= now_ms]
         waits.taps = [tap for tap in waits.taps if tap.deadline_ms > now_ms]
-        if waits.office_owes:
+        if waits.office_asked_ms is not None and self._office_heard_ms <= waits.office_asked_ms:
             self._office_from_ms = now_ms + PATIENCE_MS
         for hub in waits.owing:
-            self._silent_ms[hub] = now_ms + PATIENCE_MS
-        waits.owing, waits.office_owes = set(), False
+            if self._heard_ms.get(hub, 0) <= waits.since_ms:
+                self._silent_ms[hub] = now_ms + PATIENCE_MS
+        waits.owing, waits.office_asked_ms = set(), None
         if not waits.taps:
             del self.waits[account_id]
         for tap in late:

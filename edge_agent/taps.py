@@ -123,7 +123,8 @@ def answer_tap(draft: Draft, tap: Tap, *, may_ask: bool) -> bool:
         case Declined(reason="not_enough" | "offline_limit") if tap.row is not None:
             if may_ask:
                 return False
-            draft.effect(AskLease(tap.row.account_id))  # for the next tap
+            if not tap.office_answered:
+                draft.effect(AskLease(tap.row.account_id))  # for the next tap
             decline(draft, case, decision)
         case Declined():
             decline(draft, case, decision)

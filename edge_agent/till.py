@@ -169,7 +169,7 @@ class Till:
         match fact:
             case LeaseArrived():
                 office_side.take_lease(draft, fact)
-                self._parking.heard_office()
+                self._parking.heard_office(draft.now.boottime_ms)
                 self._parking.office_answered(fact.account_id)
             case ListArrived():
                 if office_side.take_list(draft, fact):
@@ -181,7 +181,7 @@ class Till:
             case ReceiptTaken():
                 office_side.take_receipt(draft, fact)
                 self._acceptors.on_receipt()
-                self._parking.heard_office()
+                self._parking.heard_office(draft.now.boottime_ms)
             case Frozen():
                 office_side.freeze(draft, fact)
             case Reopened():

@@ -55,6 +55,15 @@ def test_an_office_that_is_silent_lets_the_floor_in_once_and_no_receipt_makes_ro
     assert hall.try_to_play() == "offline_limit"
 
 
+def test_an_office_that_owes_one_answer_and_gives_others_is_not_silent(hall):
+    hall.step(hall.member("elsewhere", class_="B"), hall.member("other"))
+    hall.wait(2_000, hall.tap("elsewhere"))
+    hall.wait(100, hall.lease("other", 10))
+    assert views(hall.wait(250))[-1].state == "held", "his own answer did not come in time"
+    hall.step(hall.tap("poor", lane=2))
+    assert hall.till.outstanding, "the office is waited for"
+
+
 def test_the_hubs_own_sum_begins_anew_with_a_receipt(hall):
     for n in range(8):
         hall.step(hall.member(f"poor-{n}", class_="B"))
