@@ -1,11 +1,14 @@
 """Guests who pay with their phones: the real payment desk and pump over the office's books; a channel with a temper.
 
-It loses requests and answers, tells things twice, late or never, pays after a close, and charges back.
+It loses requests and answers, tells things twice, late or never, pays after a close, charges back, and for an hour has
+no money to give back.
 """
 
 import random
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from back_office.payments.desk import Handled, OrderWish, PaymentDesk
 from back_office.payments.ledger_books import LedgerBooks
@@ -20,11 +23,17 @@ from venuehub.simulator.plan import PRICE, UNIT
 if TYPE_CHECKING:
     from venuehub.simulator.venue import Venue
 
-ORDERS: Final = 36
+ORDERS: Final = 48
 _BEATS_MS: Final = (200, 2_000, 9_000, 45_000)
 _LONG_MS: Final = 75 * 60_000
 """Behind it a slip that no hub took may go back."""
 _MOST_ROUNDS: Final = 400
+_WILD: Final = replace(STORMY, wrong_amount=35, pays_after_fail=85, pays_after_close=70)
+_EMPTY: Final = replace(_WILD, refund_refused=60, refund_slow=50)
+"""The merchant's account is empty: it gives nothing back, or not yet."""
+_EMPTY_FROM: Final = ORDERS // 4
+_EMPTY_TO: Final = 3 * ORDERS // 4
+_ON_THE_WAY: Final = (OrderState.REVERSING, OrderState.REFUNDING)
 
 
 def pays_by_phone(seed: int) -> bool:
@@ -39,28 +48,29 @@ class Phones:
         office = venue.office
         self._venue = venue
         self._dice = random.Random(venue.world.seed)
-        self.channel = Sandbox(dice=self._dice, temper=STORMY)
+        self.channel = Sandbox(dice=self._dice, temper=_WILD)
         ledger = LedgerBooks(office.keys, dice=self._dice.randbytes)
         self.desk = PaymentDesk(office.store, office.keys.tenant_id, ledger, dice=self._dice.randbytes)
         self.pump = Pump(self.desk, {CHANNEL: self.channel}, lambda: venue.world.wall_ms)
         self._orders: list[bytes] = []
         self._acts: tuple[Callable[[bytes], None], ...] = (
-            self._pay, self._pay, self._pay, self._fail, self._close, self._refund, self._refund, self._charge_back,
-            self._say_again, self._claim, self._check, self._submit,
+            self._pay, self._pay, self._pay, self._pay, self._fail, self._fail, self._close, self._close, self._refund,
+            self._refund, self._charge_back, self._charge_back, self._say_again, self._say_again, self._say_again, self._claim, self._check, self._submit,
         )  # fmt: skip
 
     def evening(self) -> None:
         """Order, pay, change one's mind, and complain."""
         self._venue.world.note("phones: an evening begins, and the hubs are switched off")
         self._venue.switch_off()
-        for _order in range(ORDERS):
+        for number in range(ORDERS):
+            self.channel.temper = _EMPTY if _EMPTY_FROM <= number < _EMPTY_TO else _WILD
             self._create()
             for _act in range(4):
                 self._dice.choice(self._acts)(self._dice.choice(self._orders[-8:]))
                 self._pass(self._dice.choice(_BEATS_MS))
         self.channel.temper = CALM
         for order_id in self.open():
-            self._close(order_id)
+            self._end(order_id)
         for round_ in range(_MOST_ROUNDS):
             self._pass(60_000 if round_ % 8 != 1 else _LONG_MS)
             if round_ % 8 == 1:  # slips go back once every hub has said that it has none of them
@@ -89,14 +99,21 @@ class Phones:
 
     def open(self) -> list[bytes]:
         """Return the orders that still owe an answer, and paid plays that nobody has had yet."""
-        office = self._venue.office
-        with office.store.reading() as tx:
-            rows = orders.orders(tx, office.keys.tenant_id, limit=10 * ORDERS)
         return [
             row.order_id
-            for row in rows
+            for row in self._rows()
             if row.state in OPEN or (row.purpose is Purpose.PLAY and row.state is OrderState.PAID and row.left)
         ]
+
+    def _rows(self) -> list[orders.Order]:
+        office = self._venue.office
+        with office.store.reading() as tx:
+            return orders.orders(tx, office.keys.tenant_id, limit=10 * ORDERS)
+
+    def _mostly(self, order_id: bytes, *states: OrderState) -> bytes:
+        """Return mostly an order in one of these states, where there is one: people act on what they see."""
+        seen = [row.order_id for row in self._rows() if row.state in states]
+        return self._dice.choice(sorted(seen)) if seen and self._dice.randrange(4) else order_id
 
     # ---- acts ----
 
@@ -113,33 +130,36 @@ class Phones:
         submit = self._dice.random() < 0.8  # noqa: PLR2004 - else the office forgets what it has told the channel
         handled = self.desk.on_create(now_ms, wish, submit=submit)
         self._carry(handled)
-        if not submit and handled.order is not None and self._dice.randrange(2):
+        if not submit and handled.order is not None and self._dice.randrange(4):
             order = handled.order
             self.channel.create(Create(order_id, order.unit, order.amount, order.expires_ms))
+            if self._dice.randrange(3):  # the guest has the code already
+                self.channel.pay(order_id)
 
     def _pay(self, order_id: bytes) -> None:
-        self.channel.pay(order_id)
+        self.channel.pay(self._mostly(order_id, OrderState.PENDING))
 
     def _fail(self, order_id: bytes) -> None:
-        self.channel.fail(order_id)
+        self.channel.fail(self._mostly(order_id, OrderState.PENDING))
 
     def _charge_back(self, order_id: bytes) -> None:
         """A bank complains, about something that is on its way back already where there is such a thing."""
-        on_the_way = [row for row in self.open() if row in self.channel.orders]
-        if on_the_way and self._dice.randrange(2):
-            order_id = self._dice.choice(on_the_way)
-        self.channel.charge_back(order_id)
+        self.channel.charge_back(self._mostly(order_id, *_ON_THE_WAY))
 
     def _say_again(self, order_id: bytes) -> None:
-        self.channel.say_again(self._dice.choice((order_id, *self._orders)))
+        self.channel.say_again(self._mostly(self._dice.choice((order_id, *self._orders)), *_ON_THE_WAY))
 
     def _submit(self, order_id: bytes) -> None:
         self._carry(self.desk.on_submit(self._venue.world.wall_ms, order_id))
 
     def _close(self, order_id: bytes) -> None:
+        self._end(self._mostly(order_id, OrderState.PENDING))
+
+    def _end(self, order_id: bytes) -> None:
         self._carry(self.desk.on_close(self._venue.world.wall_ms, order_id))
 
     def _refund(self, order_id: bytes) -> None:
+        order_id = self._mostly(order_id, OrderState.PAID)
         amount = self._dice.choice((None, None, 50))
         refund_id = self._dice.randbytes(16)
         now_ms = self._venue.world.wall_ms
