@@ -120,9 +120,7 @@ def deliver(draft: Draft, row: Authorization, credits: int, why: Why) -> None:
     header = draft.header(spot_of(draft, row, why.actor))
     draft.move(row, Step.CONFIRM if why.decided else Step.DELIVER, ended_seq=header.seq)
     taxed = tax_of(draft, row, earned)
-    draft.journal(
-        Captured(1, header, earned, row.account_id, why.cause, released, doubt, taxed, why.staff, why.note)
-    )
+    draft.journal(Captured(1, header, earned, row.account_id, why.cause, released, doubt, taxed, why.staff, why.note))
     give_back(draft, row, released, told=not doubt)
     _show_how(draft, row, why, "approved")
 
@@ -146,12 +144,16 @@ def _list_of(draft: Draft, row: Authorization) -> PriceList | None:
 
 
 def split_parts(row: Authorization, credits: int) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
-    """Split what is held by the credits delivered: (earned, back), rounded in the guest's favour."""
+    """Split what is held by the credits delivered: (earned, back), rounded in the guest's favour once per unit."""
     wanted = row.credits
     if credits >= wanted:
         return row.parts, ()
-    earned = [part.amount * credits // wanted for part in row.parts]
-    pairs = list(zip(row.parts, earned, strict=True))
+    before: dict[str, int] = {}
+    pairs = []
+    for part in row.parts:
+        first = before.get(part.unit, 0)
+        before[part.unit] = last = first + part.amount
+        pairs.append((part, last * credits // wanted - first * credits // wanted))
     captured = tuple(msgspec.structs.replace(part, amount=amount) for part, amount in pairs if amount)
     released = tuple(msgspec.structs.replace(part, amount=part.amount - amount) for part, amount in pairs)
     return captured, tuple(part for part in released if part.amount)

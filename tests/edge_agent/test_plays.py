@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 
+import msgspec
 import pytest
 
 from edge_agent import plays
@@ -57,6 +58,14 @@ def loaded(hall, authorization):
     return authorizations.load(hall.store, authorizations.by_id(hall.store, authorization))
 
 
+def test_a_part_of_a_play_is_rounded_once_per_unit_however_many_lots_pay(hall):
+    play = uuid_bytes(the_command(hall.step(hall.tap("card-7"))).id)
+    parts = (Part("CNY", 49, 1, b"a"), Part("CNY", 151, 1, b"b"), Part("bonus", 1, 1))
+    earned, back = plays.split_parts(msgspec.structs.replace(loaded(hall, play), parts=parts, credits=2), 1)
+    assert sum(part.amount for part in earned if part.unit == "CNY") == 100
+    assert sum(part.amount for part in back) == 101, "the halved bonus is the guest's"
+
+
 def test_what_was_put_on_top_is_earned_and_refunded_with_the_rest(hall):
     command = the_command(hall.step(hall.tap("card-7")))
     key = uuid_bytes(command.id)
@@ -91,9 +100,7 @@ def test_nothing_is_put_on_top_of_what_ended(hall):
 def put_a_hold_without_a_command(hall):
     key = bytes.fromhex("0198a0000000700080000000000000aa")
     hall.store.execute("BEGIN IMMEDIATE")
-    draft = Draft(
-        store=hall.store, site=hall.till._site, now=hall.moment(), tail=read_tail(hall.store), dice=bytes
-    )
+    draft = Draft(store=hall.store, site=hall.till._site, now=hall.moment(), tail=read_tail(hall.store), dice=bytes)
     parts, lane = (Part("CNY", 200, 1),), draft.site.lanes["lane-1"]
     header = draft.header(plays.Spot(Actor.GUEST, Tender.PURSE, lane, key))
     card, account = credential_of("card-7"), account_of("card-7")
