@@ -70,7 +70,7 @@ from payment_core.errors import DECODE_FAULTS
 TICK_S: Final = 0.5
 """How often rows are gathered into a batch: one seal for all entries of half a second."""
 ASK_AGAIN_MS: Final = 1_000
-"""The same account's money is not asked for more often than this."""
+"""What was asked for and not answered is not asked for again within this."""
 
 OUTBOUND_LIMIT: Final = 1_024
 """Letters that wait for a slow broker; beyond it they are dropped, and said again when no receipt comes."""
@@ -195,12 +195,14 @@ class Uplink:
                 case MessageRejected(topic=topic, reason=reason):
                     log("uplink.rejected", topic=topic, reason=reason)
 
-    def _take(self, body: OfficeBody) -> None:
+    def _take(self, body: OfficeBody) -> None:  # noqa: C901 - one case per message
         match body:
             case Receipt():
                 self._offer(OfficeLink(up=True))
                 self._do(self._uploader.on_receipt(self._now(), body))
             case Lease(grants=grants):
+                for grant in grants:
+                    self._asked_ms.pop(grant.account_id, None)  # answered: the next tap may ask anew
                 self._offer_together(
                     [
                         LeaseArrived(grant.account_id, grant.unit, grant.lease_epoch, grant.granted_total, grant.lot)

@@ -7,14 +7,14 @@ import pytest
 from cloud_sync.identity import OfficeKeys
 from cloud_sync.letters import Publish, post_message
 from cloud_sync.mqtt_link import Inbound, MqttLink, MqttSettings
-from cloud_sync.protocol.messages import CloseOrder, Document, Message, Recall, Trust
+from cloud_sync.protocol.messages import CloseOrder, Document, Grant, Lease, Message, Recall, Trust
 from cloud_sync.protocol.peers import PeerKey
 from cloud_sync.protocol.topics import hub_topic
 from cloud_sync.sealing import HpkeSealer
 from cloud_sync.signing import Ed25519Signer
 from edge_agent import uplink as uplink_room
 from edge_agent.ledger.reader import LedgerReader
-from edge_agent.messages import CloseOrdered, DocumentArrived, Recalled
+from edge_agent.messages import AskLease, CloseOrdered, DocumentArrived, Recalled
 from edge_agent.uplink import Uplink, kept_trust
 from provisioning.identity import enroll_hub, pinned
 from tests.support.hall import HUB_ID, START_MS, VENUE_ID, Hall, logged, prices_document
@@ -107,6 +107,20 @@ def test_orders_of_the_office_reach_the_till(hall):
         payload = post_message(message, signer=KEYS.signer, sealer=HpkeSealer(hub.receive_public))
         uplink._hear(Inbound(hub_topic(HUB_ID, "down", "command"), payload, retained=False))
     assert offered == [Recalled(bytes(16)), CloseOrdered(1, "spare", "ada")]
+    reader.close()
+
+
+def test_an_account_is_asked_for_once_until_the_office_has_answered(hall):
+    uplink, reader, hub = start(hall, [])
+    uplink._link = MqttLink(uplink._settings)
+    uplink.on_effect(AskLease(bytes(16)))
+    uplink.on_effect(AskLease(bytes(16)))
+    assert uplink._outbound.qsize() == 1
+    nothing = Message(sender=TENANT, to=HUB_ID, number=0, body=Lease((Grant(bytes(16), "CNY", 1, 0),)))
+    payload = post_message(nothing, signer=KEYS.signer, sealer=HpkeSealer(hub.receive_public))
+    uplink._hear(Inbound(hub_topic(HUB_ID, "down", "lease"), payload, retained=False))
+    uplink.on_effect(AskLease(bytes(16)))
+    assert uplink._outbound.qsize() == 2, "a tap that waits is not answered with what was true before"
     reader.close()
 
 

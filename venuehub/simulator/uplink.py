@@ -159,6 +159,7 @@ class Uplink:
             case Lease(grants=grants):
                 for grant in grants:
                     self.granted_ms[grant.account_id] = self._world.now_ms
+                    self._asked_ms.pop(grant.account_id, None)  # answered: the next tap may ask anew
                     hub.offer(
                         messages.LeaseArrived(
                             grant.account_id, grant.unit, grant.lease_epoch, grant.granted_total, grant.lot
