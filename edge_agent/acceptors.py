@@ -80,18 +80,17 @@ class Acceptors:
         """Find out whether there is room for the smallest coin anywhere; a coin that falls all the same is booked."""
         room = self._room(draft)
         smallest = min((amount for its in draft.site.coins.values() for amount in its.values()), default=0)
-        is_open = not draft.site.frozen and (room is None or room >= smallest)
+        is_open = not draft.site.frozen and room >= smallest
         self._due = True
         if is_open != self._open:
-            draft.effect(Log("intake.open" if is_open else "intake.closed", {"room": -1 if room is None else room}))
+            draft.effect(Log("intake.open" if is_open else "intake.closed", {"room": room}))
         self._open = is_open
 
     @staticmethod
-    def _room(draft: Draft) -> int | None:
+    def _room(draft: Draft) -> int:
         """Return what still fits: below T_h, and at the lanes within X_h, for coins there cannot be returned."""
         at_lanes = coins.lying_unplayed(draft.store, draft.site.currency)
-        rooms = (intake.room(draft), draft.site.risk.caps.leasable(at_lanes))
-        return min((room for room in rooms if room is not None), default=None)
+        return min(intake.room(draft), draft.site.risk.caps.leasable(at_lanes))
 
     def _tell(self, draft: Draft, device: str, boot_id: str) -> None:
         command_id = uuid_text(draft.new_id())

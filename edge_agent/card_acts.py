@@ -43,8 +43,7 @@ def _sell(draft: Draft, act: SellCard, staff: str) -> Moved | Refused:
         return Refused("known_card")
     if act.class_ != "C" or not unit or not is_short_id(act.place):
         return Refused("malformed")
-    room = intake.room(draft)
-    if act.deposit and room is not None and act.deposit > room:
+    if act.deposit and act.deposit > intake.room(draft):
         return Refused("intake_limit")
     account_id = draft.new_id()
     header = draft.header(_spot(Tender.CASH))

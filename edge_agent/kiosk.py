@@ -43,8 +43,7 @@ def took(draft: Draft, lane: Lane, amount: int) -> bool:
     guest = draft.site.depositors.get(lane.id)
     if lane.takes != "account" or guest is None or draft.now.boottime_ms - guest.at_ms > OPEN_MS:
         return False
-    rooms = (intake.room(draft), lease_keeper.room(draft))
-    if draft.site.frozen or any(room is not None and amount > room for room in rooms):
+    if draft.site.frozen or amount > min(intake.room(draft), lease_keeper.room(draft)):
         draft.effect(Log("intake.limit", {"lane": lane.id, "amount": amount}))
         return False
     what = Intake(guest.account_id, draft.site.currency, amount, Source.CASH_BOX, lane.machine, draft.new_id())

@@ -7,7 +7,7 @@ Honest hubs on leases lose nothing; honest floors and doubts lose at most the su
 most k times X_h. docs/money.md derives them, and the simulator's adversary climbs to them and never past.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -134,17 +134,17 @@ TERMS: Final[dict[type, frozenset[Term]]] = {
 
 
 class HubTerms(msgspec.Struct, frozen=True):
-    """One hub's terms in minor units of the venue's currency; None: no cap is set, so nothing bounds it."""
+    """One hub's terms in minor units of the venue's currency."""
 
     hub: str
     floor: int
-    lease: int | None
-    brought_in: int | None
+    lease: int
+    brought_in: int
     doubt: int
 
 
 class Exposure(msgspec.Struct, frozen=True):
-    """A venue's worst case in minor units of `unit`; None where a hub has no cap for the term.
+    """A venue's worst case in minor units of `unit`.
 
     honest: what honest hubs can lose, floors and doubts together. rollback_bound: goods, where each hub's disk is
     restored or stolen `rollbacks` times. topup_bound: guests' money brought in and not yet reported.
@@ -153,8 +153,8 @@ class Exposure(msgspec.Struct, frozen=True):
     unit: str
     honest: int
     floor_bound: int
-    rollback_bound: int | None
-    topup_bound: int | None
+    rollback_bound: int
+    topup_bound: int
     doubt_bound: int
     hubs: tuple[HubTerms, ...]
 
@@ -165,13 +165,13 @@ def hub_terms(hub: str, risk: RiskDocument) -> HubTerms:
 
 
 def terms_of(hub: str, versions: Sequence[Caps]) -> HubTerms:
-    """Return a hub's terms where any of these may be in force: of each term the highest; none: no cap is known."""
+    """Return a hub's terms where any of these may be in force: of each term the highest; none: its own defaults."""
     versions = versions or [Caps()]
     return HubTerms(
         hub,
         max(caps.floor_per_hub for caps in versions),
-        _highest(caps.per_rollback for caps in versions),
-        _highest(caps.top_up_cap for caps in versions),
+        max(caps.per_rollback for caps in versions),
+        max(caps.top_up_cap for caps in versions),
         max(caps.doubt_cap_per_day for caps in versions),
     )
 
@@ -180,33 +180,12 @@ def exposure(unit: str, hubs: Sequence[HubTerms], *, rollbacks: int = 1, days: i
     """Return the worst case of a venue whose hubs have these terms."""
     floor = sum(hub.floor for hub in hubs)
     doubt = days * sum(hub.doubt for hub in hubs)
-    leases = _sum(hub.lease for hub in hubs)
     return Exposure(
         unit=unit,
         honest=floor + doubt,
         floor_bound=floor,
-        rollback_bound=None if leases is None else rollbacks * leases,
-        topup_bound=_sum(hub.brought_in for hub in hubs),
+        rollback_bound=rollbacks * sum(hub.lease for hub in hubs),
+        topup_bound=sum(hub.brought_in for hub in hubs),
         doubt_bound=doubt,
         hubs=tuple(hubs),
     )
-
-
-def _highest(terms: Iterable[int | None]) -> int | None:
-    """Return the highest, or None where one of them is unbounded."""
-    most = 0
-    for term in terms:
-        if term is None:
-            return None
-        most = max(most, term)
-    return most
-
-
-def _sum(terms: Iterable[int | None]) -> int | None:
-    """Return the sum, or None where one of them is unbounded."""
-    total = 0
-    for term in terms:
-        if term is None:
-            return None
-        total += term
-    return total

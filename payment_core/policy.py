@@ -6,9 +6,13 @@ import msgspec
 
 from payment_core.credential import CLASSES, AgeBand, CredentialClass
 from payment_core.lots import LotOrder
+from payment_core.money import Whole
 from payment_core.price_calendar import DAY_MINUTES, EVERY_DAY, DayKind, LocalTime
 
 DAY_MS: Final = 24 * 3_600_000
+LEASE_CAP: Final = 2_000_000
+TOP_UP_CAP: Final = 200_000
+"""X_h and T_h of a hub whose risk document names none: no hub is without a bound, also before its first document."""
 
 
 DoubtPolicy = Literal["staff", "favour_guest", "favour_venue"]
@@ -115,30 +119,25 @@ class Caps(msgspec.Struct, frozen=True):
     counters of floors and of doubts. So what X_h bounds is all of that together, and leases get what is left of it.
     """
 
-    floor_per_hub: int = 0
-    lease_cap: int | None = None
-    top_up_cap: int | None = None
-    doubt_cap_per_day: int = 0
+    floor_per_hub: Whole = 0
+    lease_cap: Whole = LEASE_CAP
+    top_up_cap: Whole = TOP_UP_CAP
+    doubt_cap_per_day: Whole = 0
 
     def at_most(self, venue_cap: int) -> Self:
         """Return them under the venue's own cap for one hub: the lower of the two X_h counts."""
-        lease_cap = venue_cap if self.lease_cap is None else min(self.lease_cap, venue_cap)
-        return msgspec.structs.replace(self, lease_cap=lease_cap)
+        return msgspec.structs.replace(self, lease_cap=min(self.lease_cap, venue_cap))
 
-    def leasable(self, taken: int = 0) -> int | None:
-        """Return how much more may lie at a hub: X_h less C_h and D_h and what is `taken`; None: there is no cap.
+    def leasable(self, taken: int = 0) -> int:
+        """Return how much more may lie at a hub: X_h less C_h and D_h and what is `taken`.
 
         `taken`: leases, holds out of them and coins at lanes, in minor units.
         """
-        if self.lease_cap is None:
-            return None
         return max(self.lease_cap - self.floor_per_hub - self.doubt_cap_per_day - taken, 0)
 
     @property
-    def per_rollback(self) -> int | None:
+    def per_rollback(self) -> int:
         """What one rollback or theft of the hub can cost: X_h, and never less than floors and doubts alone."""
-        if self.lease_cap is None:
-            return None
         return max(self.lease_cap, self.floor_per_hub + self.doubt_cap_per_day)
 
 
@@ -155,8 +154,8 @@ class RiskDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `peer_ms` of it for the neighbours alone.
 
     The bound: `lease_cap` X_h, `top_up_cap` T_h, `doubt_cap_per_day` D_h beside `floor_per_hub` C_h, all in minor units
-    of the venue's currency; None: no cap, and the bound says so. X_h is the whole: leases get what C_h and D_h leave of
-    it (`Caps.leasable`). `doubt_after_ms`: when policy decides a doubt that no
+    of the venue's currency; what is not named is `LEASE_CAP`, `TOP_UP_CAP`, 0 and 0. X_h is the whole: leases get what
+    C_h and D_h leave of it (`Caps.leasable`). `doubt_after_ms`: when policy decides a doubt that no
     read-back has settled. `idle_return_ms`: leases nobody used for so long go back; at `closing_minute` all do.
     `list_age_…`: an older list than that and `stale_list` counts: halved caps, or `stop`, which is no floor at all
     either; leases stay good. `velocities`: further windows beside `velocity`.
@@ -172,7 +171,7 @@ class RiskDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     velocities: tuple[Velocity, ...] = ()
     step_up_over: int | None = None
     floor_per_credential: int = 0
-    floor_per_hub: int = 0
+    floor_per_hub: Whole = 0
     hub_count: int | None = None
     hub_amount: int | None = None
     repeat_after_ms: int = 800
@@ -181,10 +180,10 @@ class RiskDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ask_ms: int = 300
     minor_closing_minute: int | None = None
     peer_ms: int = 50
-    lease_cap: int | None = None
-    top_up_cap: int | None = None
+    lease_cap: Whole = LEASE_CAP
+    top_up_cap: Whole = TOP_UP_CAP
     doubt_cap_per_credential: int = 0
-    doubt_cap_per_day: int = 0
+    doubt_cap_per_day: Whole = 0
     doubt_after_ms: int = 60_000
     idle_return_ms: int = 30 * 60_000
     closing_minute: int | None = None

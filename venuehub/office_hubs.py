@@ -70,7 +70,7 @@ def _cost_lines(most: "HubCost", currency: str) -> list[str]:
         (most.open, "put aside or in doubt there: nobody knows how those plays ended"),
         (most.coming, "on its way to it by vouchers that it may have taken"),
         (most.lanes, "in coins at its machines that have not played: who put them in may ask for them"),
-        ({currency: most.brought_in or 0}, "guests' money that it may have taken in unheard (its top_up_cap)"),
+        ({currency: most.brought_in}, "guests' money that it may have taken in unheard (its top_up_cap)"),
         ({currency: most.floor}, "played on its floor unheard (its floor_per_hub)"),
     ]
     total: dict[str, int] = defaultdict(int)
@@ -78,10 +78,7 @@ def _cost_lines(most: "HubCost", currency: str) -> list[str]:
         for unit, amount in amounts.items():
             total[unit] += amount
     lines = [f"{most.hub}: closing it can cost at most {sums(total)}"]
-    lines += [f"  {sums(amounts):>16}  {words}" for amounts, words in parts]
-    if most.brought_in is None:
-        lines.append("  and all that guests brought in there unheard: its risk document sets no top_up_cap")
-    return lines
+    return lines + [f"  {sums(amounts):>16}  {words}" for amounts, words in parts]
 
 
 @hub_app.command(

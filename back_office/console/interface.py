@@ -116,10 +116,10 @@ BoundTerm = Literal["floors", "doubts", "leases", "brought_in"]
 
 
 class BoundRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A term of what the venue can lose while it is cut off; None: nothing caps it."""
+    """A term of what the venue can lose while it is cut off."""
 
     term: BoundTerm
-    amount: Money | None
+    amount: Money
 
 
 class OfficeQueries(Protocol):

@@ -1,7 +1,7 @@
 """The bound of a venue as its hubs keep it: of each hub, over all risk documents it was ever sent.
 
 A disk that is restored brings back an older document with it, and a hub that is not heard may have any. The cap that
-counts for leases stands in the documents (`documents.keep_document`); a hub that was sent none keeps none.
+counts for leases stands in the documents (`documents.keep_document`); a hub that was sent none keeps the defaults.
 """
 
 import msgspec

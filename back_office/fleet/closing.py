@@ -26,6 +26,7 @@ from payment_core.journal import (
     PassingReturned,
     decode_entry,
 )
+from payment_core.policy import Caps
 
 Make = Callable[[Header], Entry]
 _HUB_BYTES = 16
@@ -33,7 +34,7 @@ _NUMBER_BYTES = 8
 
 
 class HubCost(msgspec.Struct, frozen=True, kw_only=True):
-    """The most that closing a hub can cost, per unit in minor units; None: no cap is set.
+    """The most that closing a hub can cost, per unit in minor units.
 
     `leases`: what it may still have spent unheard; `open`: holds and doubts whose end nobody knows; `coming`: vouchers
     for it that it may have taken; `lanes`: coins at its machines that have not played; `brought_in` T_h: guests' money
@@ -45,7 +46,7 @@ class HubCost(msgspec.Struct, frozen=True, kw_only=True):
     open: dict[str, int]
     coming: dict[str, int]
     lanes: dict[str, int]
-    brought_in: int | None
+    brought_in: int
     floor: int
 
 
@@ -65,11 +66,6 @@ class _Open(msgspec.Struct):
     parts: tuple[Part, ...]
 
 
-class _Risk(msgspec.Struct, frozen=True):
-    top_up_cap: int | None = None
-    floor_per_hub: int = 0
-
-
 def cost(tx: Transaction, tenant_id: bytes, hub: Hub) -> HubCost:
     """Return the most that closing a hub can cost."""
     leases: dict[str, int] = defaultdict(int)
@@ -87,7 +83,7 @@ def cost(tx: Transaction, tenant_id: bytes, hub: Hub) -> HubCost:
         if credit.scope_id == hub.hub_id:
             lanes[credit.unit] += max(-credit.amount, 0)
     document = papers.newest(tx, tenant_id, hub.hub_id, "risk")
-    risk = _Risk() if document is None else msgspec.json.decode(document.body, type=_Risk)
+    risk = Caps() if document is None else msgspec.json.decode(document.body, type=Caps)
     return HubCost(
         hub=hub.name, leases=dict(leases), open=dict(opened), coming=dict(coming), lanes=dict(lanes),
         brought_in=risk.top_up_cap, floor=risk.floor_per_hub,

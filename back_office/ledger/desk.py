@@ -216,7 +216,7 @@ class Desk:
         risk = _Risk() if document is None else msgspec.json.decode(document.body, type=_Risk)
         unit = next(iter(held)).unit
         taken = grants.outstanding(self.tx, self.tenant_id, hub.hub_id, unit=unit)
-        room = risk.at_most(self.venue.hub_lease_cap).leasable(taken) or 0
+        room = risk.at_most(self.venue.hub_lease_cap).leasable(taken)
         granted = grants.live_leases(self.tx, self.tenant_id, [account_id], [key.lot for key in held])
         makes: list[Callable[[Header], Entry]] = []
         shares = [row.share(key.lot) for key, row in held.items()]

@@ -8,7 +8,7 @@ import msgspec
 from back_office.store import papers
 from back_office.store.engine import Transaction
 from payment_core.journal import BroughtIn, Source
-from payment_core.policy import Caps
+from payment_core.policy import TOP_UP_CAP, Caps
 from payment_core.staff_policy import TopUpGift
 
 _TICKETS: Final = frozenset({Source.WON, Source.KEPT_TICKETS})
@@ -23,25 +23,23 @@ class _Gifts(msgspec.Struct, frozen=True):
     won_units: tuple[str, ...] = (TICKET,)
 
 
-def highest_top_up_cap(tx: Transaction, tenant_id: bytes, hub_id: bytes) -> int | None:
-    """Return the highest T_h that a hub was ever sent; None: there was none at some time."""
+def highest_top_up_cap(tx: Transaction, tenant_id: bytes, hub_id: bytes) -> int:
+    """Return the highest T_h that a hub may ever have kept; one that was sent no document keeps the default."""
     risks = [msgspec.json.decode(risk.body, type=Caps) for risk in papers.versions(tx, tenant_id, hub_id, "risk")]
-    known = [risk.top_up_cap for risk in risks if risk.top_up_cap is not None]
-    return max(known) if known and len(known) == len(risks) else None
+    return max((risk.top_up_cap for risk in risks), default=TOP_UP_CAP)
 
 
 class IntakeCap:
     """Counts one batch of one hub. A hub counts since its last receipt, and no batch holds more than that.
 
-    Of all versions of a document the highest cap counts, for nobody here knows which one was in force. A hub without a
-    cap (T_h) in any of them has none here either. Coins are not counted: they fall whatever anybody wants, and make
-    nobody's money but at their lane.
+    Of all versions of a document the highest cap counts, for nobody here knows which one was in force. Coins are not
+    counted: they fall whatever anybody wants, and make nobody's money but at their lane.
     """
 
     def __init__(self, tx: Transaction, tenant_id: bytes, hub_id: bytes) -> None:
         """Begin; documents are read at the first intake."""
         self._place = (tx, tenant_id, hub_id)
-        self._read: tuple[int | None, list[_Gifts]] | None = None
+        self._read: tuple[int, list[_Gifts]] | None = None
         self._taken = 0
         self._of_lanes: dict[tuple[bytes, str, int], int] = defaultdict(int)
 
@@ -68,8 +66,8 @@ class IntakeCap:
 
     # ---- inside ----
 
-    def _cash(self, amount: int, cap: int | None) -> str:
-        if cap is not None and self._taken + amount > cap:
+    def _cash(self, amount: int, cap: int) -> str:
+        if self._taken + amount > cap:
             return f"it took in {self._taken + amount} in one batch; its risk documents allow {cap}"
         self._taken += amount
         return ""
@@ -82,7 +80,7 @@ class IntakeCap:
             self._of_lanes[place] += part.amount
         return ""
 
-    def _caps(self) -> tuple[int | None, list[_Gifts]]:
+    def _caps(self) -> tuple[int, list[_Gifts]]:
         if self._read is None:
             highest = highest_top_up_cap(*self._place)
             papers_of_staff = papers.versions(*self._place, "staff")

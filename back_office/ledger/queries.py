@@ -93,14 +93,11 @@ class Queries:
         found = await self._ask(self._bound)
         if not found.unit:
             return []
-        terms: dict[BoundTerm, int | None] = {
+        terms: dict[BoundTerm, int] = {
             "floors": found.floor_bound, "doubts": found.doubt_bound, "leases": found.rollback_bound,
             "brought_in": found.topup_bound,
         }  # fmt: skip
-        return [
-            BoundRow(term=term, amount=None if amount is None else shown(amount, found.unit))
-            for term, amount in terms.items()
-        ]
+        return [BoundRow(term=term, amount=shown(amount, found.unit)) for term, amount in terms.items()]
 
     async def gaps(self) -> list[GapRow]:
         """Return which hubs have entries waiting behind missing ones."""

@@ -2,7 +2,7 @@
 
 import json
 
-from payment_core.policy import RiskDocument
+from payment_core.policy import LEASE_CAP, TOP_UP_CAP, RiskDocument
 from tests.support.tree import ROOT
 from venuehub import cli
 from venuehub.exposure_tools import of_folder, write_folder
@@ -26,7 +26,9 @@ def test_what_is_written_is_what_is_read(tmp_path):
     }
     write_folder(tmp_path / "venue", "CNY", risks, rollbacks=2, days=3)
     found = of_folder(tmp_path / "venue")
-    assert (found.honest, found.doubt_bound, found.rollback_bound, found.topup_bound) == (44, 39, None, None)
+    assert (found.honest, found.doubt_bound, found.rollback_bound, found.topup_bound) == (
+        44, 39, 2 * (18 + LEASE_CAP), 11 + TOP_UP_CAP,
+    )  # fmt: skip
 
 
 def test_a_wrong_file_is_named_with_its_place(tmp_path, capsys):

@@ -85,9 +85,9 @@ def test_what_closing_can_cost_is_told_as_money(folder, run, capsys):
     close = ["office", "hub", "close", "--dir", str(folder), "--hub", "hall"]
     assert main(close) == 0
     said = capsys.readouterr().out
-    assert "hall: closing it can cost at most ¥10.00\n" in said
+    assert "hall: closing it can cost at most ¥2,010.00\n" in said
     assert "¥10.00  leased to it" in said
-    assert "sets no top_up_cap" in said
+    assert "¥2,000.00  guests' money that it may have taken in unheard" in said
     assert main([*close, "--yes", "--by", "ann", "--note", "x"]) == 0
     assert main(close) == 0
     said = capsys.readouterr().out

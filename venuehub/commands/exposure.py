@@ -59,8 +59,8 @@ def _of_office(folder: Path, *, rollbacks: int, days: int) -> "Exposure":
 def _print(found: "Exposure") -> None:
     from payment_core.money import Money, money_text
 
-    def text(amount: int | None) -> str:
-        return "no cap" if amount is None else money_text(Money(amount, found.unit))
+    def text(amount: int) -> str:
+        return money_text(Money(amount, found.unit))
 
     print_line(f"honest hubs lose at most    {text(found.honest)}")
     print_line(f"  floors                    {text(found.floor_bound)}")

@@ -80,8 +80,6 @@ def beyond(losses: Losses, bound: Exposure) -> int:
 
 
 def _terms(losses: Losses, bound: Exposure) -> tuple[tuple[str, int, int], ...]:
-    assert bound.rollback_bound is not None
-    assert bound.topup_bound is not None
     return (
         ("floors", losses.floor, bound.floor_bound),
         ("put-back disks", losses.rollback, bound.rollback_bound),

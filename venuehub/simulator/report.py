@@ -62,8 +62,8 @@ def _report(tally: Tally, orders: Orders, failed: list[Failure]) -> Report:
     return Report(
         ok=not failed, seeds=tally.seeds, steps=tally.steps, overspend=tally.overspend,
         floor_loss_max=tally.floor_loss_max, floor_bound=bound.floor_bound,
-        rollback_loss_max=tally.rollback_loss_max, rollback_bound=bound.rollback_bound or 0,
-        topup_loss_max=tally.topup_loss_max, topup_bound=bound.topup_bound or 0,
+        rollback_loss_max=tally.rollback_loss_max, rollback_bound=bound.rollback_bound,
+        topup_loss_max=tally.topup_loss_max, topup_bound=bound.topup_bound,
         doubt_loss_max=tally.doubt_loss_max, doubt_bound=bound.doubt_bound,
         refused_with_money_in_venue_lan_up=tally.refused, invariant_violations=violations,
         faults={name: tally.faults[name] for name in sorted({*orders.faults, *tally.faults})},

@@ -217,12 +217,12 @@ def test_what_is_not_settled_stands_beside_the_books():
         assert text in said
 
 
-def test_what_the_venue_can_lose_stands_there_and_a_missing_cap_is_said():
+def test_what_the_venue_can_lose_stands_there():
     office = SampleOffice()
     assert "Most to lose" not in text_of(get(office))
     office.bound_rows = [
-        BoundRow(term="floors", amount=Money(2_400, "CNY")), BoundRow(term="brought_in", amount=None),
+        BoundRow(term="floors", amount=Money(2_400, "CNY")), BoundRow(term="brought_in", amount=Money(700, "CNY")),
     ]  # fmt: skip
     said = text_of(get(office))
-    for text in ("Most to lose while cut off", "¥24.00", "Cash not yet reported", "no cap"):
+    for text in ("Most to lose while cut off", "¥24.00", "Cash not yet reported", "¥7.00"):
         assert text in said

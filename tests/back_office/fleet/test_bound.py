@@ -6,7 +6,7 @@ from back_office.fleet.bound import bound_of
 from back_office.fleet.documents import keep_document
 from back_office.store import papers
 from back_office.store.papers import Document
-from payment_core.policy import RiskDocument
+from payment_core.policy import LEASE_CAP, TOP_UP_CAP, RiskDocument
 from tests.back_office.world import HUB, OTHER_HUB, TENANT, VENUE
 
 
@@ -27,13 +27,13 @@ def test_the_lower_cap_stands_in_the_document_that_the_hub_gets(office):
     assert send(office).lease_cap == office.cap()
 
 
-def test_a_hub_that_was_sent_no_cap_is_shown_as_unbounded(office):
-    assert shown(office).rollback_bound is None
+def test_a_hub_that_was_sent_no_cap_has_the_defaults(office):
+    assert (shown(office).rollback_bound, shown(office).topup_bound) == (LEASE_CAP, TOP_UP_CAP)
     send(office, lease_cap=700)
     assert shown(office).rollback_bound == 700
     office.enroll(OTHER_HUB, "foyer")
-    assert shown(office).rollback_bound is None
-    assert [hub.lease for hub in shown(office).hubs] == [None, 700]
+    assert shown(office).rollback_bound == LEASE_CAP + 700
+    assert [hub.lease for hub in shown(office).hubs] == [LEASE_CAP, 700]
 
 
 def test_of_all_documents_that_a_hub_was_sent_the_highest_of_each_term_counts(office):
@@ -41,7 +41,7 @@ def test_of_all_documents_that_a_hub_was_sent_the_highest_of_each_term_counts(of
     send(office, lease_cap=700, floor_per_hub=20, top_up_cap=5)
     send(office, lease_cap=800, floor_per_hub=15, top_up_cap=7)
     found = shown(office)
-    assert (found.rollback_bound, found.floor_bound, found.doubt_bound, found.topup_bound) == (900, 20, 40, None)
+    assert (found.rollback_bound, found.floor_bound, found.doubt_bound, found.topup_bound) == (900, 20, 40, TOP_UP_CAP)
 
 
 def test_the_desk_leases_what_floors_and_doubts_leave_of_the_cap(office):
