@@ -7,7 +7,7 @@ from typing import Any
 from back_office.ledger.desk import Desk
 from back_office.store import grants
 from back_office.store.grants import LeaseKey
-from edge_agent import plays, slips, taps, values
+from edge_agent import lease_keeper, passing, plays, slips, taps, values
 from edge_agent.draft import Draft
 from edge_agent.ledger.authorizations import Authorization
 from payment_core.journal import Cause, Header, LeaseClosed
@@ -78,4 +78,23 @@ def floor_while_office_answers() -> Iterator[None]:
         return keep(draft, tap, office_answered=False)
 
     with _replaced(taps, "with_fresh_row", fresh):
+        yield
+
+
+@contextmanager
+def sheds_all() -> Iterator[None]:
+    """Where a little too much lies here, all of an account's money goes home."""
+    keep = lease_keeper.give_back
+
+    def give_back(draft: Draft, account_id: bytes, why: str, *, most: int | None = None) -> int:  # noqa: ARG001 - so
+        return keep(draft, account_id, why)
+
+    with _replaced(lease_keeper, "give_back", give_back):
+        yield
+
+
+@contextmanager
+def vouchers_left_lying() -> Iterator[None]:
+    """A hub trusts no neighbour's word: what was signed over to it is nobody's to spend."""
+    with _replaced(passing, "_is_covered", lambda _draft, _hub, _amount: False):
         yield

@@ -10,6 +10,7 @@ from venuehub.simulator.check_books import books_prove, decisions_replay, journa
 from venuehub.simulator.check_limits import blocks_hold, floors_keep_caps
 from venuehub.simulator.check_machines import coins_are_booked, machines_agree, nothing_is_open
 from venuehub.simulator.check_money import acts_are_done_once, money_is_conserved, vouchers_are_taken
+from venuehub.simulator.check_shed import only_what_is_too_much_is_shed
 from venuehub.simulator.check_tables import tables_are_followed
 from venuehub.simulator.evidence import Journal, journals
 from venuehub.simulator.venue import Venue
@@ -27,6 +28,7 @@ CHECKS: Final[dict[str, Callable[[Venue, list[Journal]], Iterator[str]]]] = {
     "each act of staff is done once": acts_are_done_once,
     "journals follow the tables": tables_are_followed,
     "a blocked card pays nothing": blocks_hold,
+    "only what is too much is shed": only_what_is_too_much_is_shed,
     "floors keep their caps": floors_keep_caps,
 }
 """The invariants, by name."""

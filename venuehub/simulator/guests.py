@@ -18,7 +18,8 @@ _AGAIN_MS: Final = (10, 200, 1_500)
 _SUMS: Final = (200, 500, 1_000)
 _LANES: Final = lanes()
 _STRANGE_COIN: Final = 9
-_ENDS: Final = (State.CAPTURED, State.REFUNDED, State.VOIDED, State.EXPIRED, State.DECLINED)
+_ENDS: Final = (State.EXPIRED, State.REFUNDED, State.VOIDED, State.CAPTURED, State.DECLINED)
+_CONFUSED_MS: Final = (0, 35_000, 70_000)
 _LOSES: Final = 12
 _COPIED: Final = 400
 
@@ -165,13 +166,21 @@ def _give_up(venue: Venue, wish: Wish) -> None:
 
 
 def _confused_bridge(venue: Venue, wish: Wish) -> None:
-    """A bridge says the contrary of what was settled long ago, or answers what it was never asked."""
-    hub, state = venue.hubs[wish.hub], _ENDS[wish.luck % len(_ENDS)]
-    play = hub.counter.pick(state, wish.luck >> 4)
-    if play:
+    """A bridge says the contrary of what was settled long ago, or answers what it was never asked; and again later."""
+    for later_ms in _CONFUSED_MS:
+        venue.world.after(later_ms, lambda: _contradict(venue, wish))
+
+
+def _contradict(venue: Venue, wish: Wish) -> None:
+    hub, first = venue.hubs[wish.hub], wish.luck % len(_ENDS)
+    for state in (*_ENDS[first:], *_ENDS[:first]):
+        play = hub.counter.pick(state, wish.luck >> 4)
+        if not play:
+            continue
         outcome: Outcome = "failed" if state in (State.CAPTURED, State.REFUNDED) else "done"
         device = "" if state is State.DECLINED else hub.device_of(play)
         hub.offer(Answered(device, Result(id=play, outcome=outcome, amount=0, reason="confused")))
+        return
 
 
 def _roam(venue: Venue, wish: Wish) -> None:

@@ -55,7 +55,8 @@ class Phones:
         self._orders: list[bytes] = []
         self._acts: tuple[Callable[[bytes], None], ...] = (
             self._pay, self._pay, self._pay, self._pay, self._fail, self._fail, self._close, self._close, self._refund,
-            self._refund, self._charge_back, self._charge_back, self._say_again, self._say_again, self._say_again, self._claim, self._check, self._submit,
+            self._refund, self._charge_back, self._charge_back, self._say_again, self._say_again, self._claim,
+            self._check, self._submit,
         )  # fmt: skip
 
     def evening(self) -> None:

@@ -36,6 +36,8 @@ RAISING: Final = BroughtIn | Captured | Expired | LeaseTaken | Refunded | SlipTa
 _WANT: Final = frozenset({"not_enough", "offline_limit"})
 _LATELY: Final = "SELECT record FROM entries ORDER BY seq DESC LIMIT 100"
 _LAST: Final = "SELECT record FROM entries ORDER BY seq DESC LIMIT 8"
+_GIVEN: Final = """SELECT given.to_hub, given.amount, entries.record FROM vouchers_given AS given
+    JOIN entries ON entries.seq = given.seq WHERE given.taken = 0 AND given.account_id = ?"""
 
 
 def _just_came(hub: "Hub", account_id: bytes, *, only: type | UnionType = object) -> bool:
@@ -62,8 +64,21 @@ def _left_lately(hub: "Hub") -> int:
     return left
 
 
+def _untaken(hub: "Hub", account_id: bytes, takers: set[bytes]) -> int:
+    """Return what a hub has signed over to neighbours in order that have not said for a while that they took it."""
+    since_ms, waits = hub.clock.boottime_ms - LATELY_MS, 0
+    for to_hub, amount, record in hub.store.rows(_GIVEN, (account_id,)):
+        if to_hub in takers and decode_entry(record).header.boottime_ms < since_ms:
+            waits += amount
+    return waits
+
+
 class Refusals:
-    """Looks at every refusal in the moment in which the guest reads it."""
+    """Looks at every refusal in the moment in which the guest reads it.
+
+    His money in the venue is what hubs in order have of it, and what lies in vouchers between them that their takers
+    do not take. What one had to give back to the office is the office's: check_shed.py looks whether it had to.
+    """
 
     def __init__(self, venue: "Venue") -> None:
         self.found: list[str] = []
@@ -82,11 +97,8 @@ class Refusals:
         price = sum(part.amount for part in declined.price if part.unit == UNIT)
         came = _just_came(hub, declined.account_id, only=RAISING)  # perhaps in the very step, behind the refusal
         here = 0 if came else hub.till.balance(declined.account_id).get(UNIT, 0)
-        there = [
-            (other.number, other.till.balance(declined.account_id).get(UNIT, 0))
-            for other in self._venue.hubs
-            if other is not hub and self._in_order(other) and not _just_came(other, declined.account_id)
-        ]
+        others = [other for other in self._venue.hubs if other is hub or self._in_order(other)]
+        there = [(other.number, self._at(other, declined.account_id, asks=hub)) for other in others]
         room = hub.room() - _left_lately(hub)  # what there was room for when it asked
         most = sum(amount for _number, amount in there)
         if here + min(most, room) >= price:
@@ -94,6 +106,14 @@ class Refusals:
             text = f"{hub.name} refused account {who}: {here} here, {there} there"
             hub.world.note(f"REFUSED {text}")
             self.found.append(text)
+
+    def _at(self, hub: "Hub", account_id: bytes, *, asks: "Hub") -> int:
+        """Return what there is of an account at a hub, beside what the asking one may spend."""
+        if hub is not asks and _just_came(hub, account_id):
+            return 0
+        has = hub.till.balance(account_id).get(UNIT, 0) if hub is not asks else 0
+        takers = {other.identity.hub_id for other in self._venue.hubs if self._in_order(other)}
+        return has + _untaken(hub, account_id, takers)
 
     def _in_order(self, hub: "Hub") -> bool:
         now_ms = hub.world.now_ms

@@ -1,0 +1,76 @@
+"""What a hub gives back because too much lies there: no more than lay above X_h, folded from its journal."""
+
+from collections.abc import Iterator
+
+from payment_core.journal import (
+    Captured,
+    CoinBooked,
+    Entry,
+    Expired,
+    Held,
+    Increased,
+    LeaseReturned,
+    Part,
+    Refunded,
+    Voided,
+)
+from payment_core.lease import LeaseStep, lease_moves
+from venuehub.simulator.evidence import Journal
+from venuehub.simulator.plan import UNIT, VenuePlan
+from venuehub.simulator.venue import Venue
+
+_RISES = frozenset({LeaseStep.GRANT, LeaseStep.TAKE, LeaseStep.BRING_IN, LeaseStep.RELEASE, LeaseStep.REFUND})
+
+
+class _Stake:
+    """What lies at a hub of the currency: leases, coins, and what open plays hold."""
+
+    def __init__(self) -> None:
+        self._leased = 0
+        self._coins = 0
+        self._plays: dict[bytes | None, int] = {}
+
+    @property
+    def amount(self) -> int:
+        return self._leased + self._coins + sum(self._plays.values())
+
+    def take(self, entry: Entry) -> None:
+        """Fold one entry."""
+        for move in lease_moves(entry):
+            if move.unit == UNIT:
+                self._leased += move.amount if move.step in _RISES else -move.amount
+        play = entry.header.authorization_id
+        match entry:
+            case CoinBooked(amount=amount):
+                self._coins += amount
+            case Held(parts=parts) | Increased(parts=parts):
+                self._plays[play] = self._plays.get(play, 0) + _not_floor(parts)
+                self._coins -= _of_lane(entry.account_id, parts)
+            case Captured(released=parts) | Voided(parts=parts) | Expired(parts=parts):
+                self._plays.pop(play, None)
+                self._coins += _of_lane(entry.account_id, parts)
+            case Refunded(parts=parts):
+                self._coins += _of_lane(entry.account_id, parts)
+            case _:
+                pass
+
+
+def _not_floor(parts: tuple[Part, ...]) -> int:
+    return sum(part.amount for part in parts if part.unit == UNIT and part.lease_epoch != 0)
+
+
+def _of_lane(account_id: bytes | None, parts: tuple[Part, ...]) -> int:
+    return _not_floor(parts) if account_id is None else 0
+
+
+def only_what_is_too_much_is_shed(_venue: Venue, journals: list[Journal]) -> Iterator[str]:
+    """What a hub sheds lay above X_h less C_h and D_h: else guests may be refused with money there was room for."""
+    most = VenuePlan().risk().caps.leasable()
+    for journal in journals:
+        stake = _Stake()
+        for entry in journal.entries:
+            if isinstance(entry, LeaseReturned) and entry.why == "over_cap":
+                shed, above = _not_floor(entry.parts), stake.amount - most
+                if shed > above:
+                    yield f"{journal.hub.name}, entry {entry.header.seq}: it shed {shed}, {above} were too much"
+            stake.take(entry)
