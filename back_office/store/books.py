@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 from back_office.store.chains import Chain
 from back_office.store.engine import Transaction
 from back_office.store.tables import ACCOUNTS, BALANCES, DAYS, POSTINGS
+from back_office.store.transaction import insert_into
 from payment_core.accounts import Kind
 
 _AT_ONCE = 500
@@ -76,12 +78,12 @@ _NUMBERS = sa.select(ACCOUNTS.c.kind, ACCOUNTS.c.key, ACCOUNTS.c.scope_id, ACCOU
     ACCOUNTS.c.key.in_(sa.bindparam("keys", expanding=True)),
 )
 _LAST_NUMBER = sa.select(sa.func.max(ACCOUNTS.c.account_no)).where(ACCOUNTS.c.tenant_id == sa.bindparam("tenant"))
-_OPEN_ACCOUNT = sa.insert(ACCOUNTS)
-_ADD_POSTING = sa.insert(POSTINGS)
+_OPEN_ACCOUNT = insert_into(ACCOUNTS)
+_ADD_POSTING = insert_into(POSTINGS)
 _STANDS = sa.select(BALANCES.c.account_no, BALANCES.c.unit, BALANCES.c.amount).where(
     BALANCES.c.tenant_id == sa.bindparam("tenant"), BALANCES.c.account_no.in_(sa.bindparam("numbers", expanding=True))
 )
-_OPEN_BALANCE = sa.insert(BALANCES)
+_OPEN_BALANCE = insert_into(BALANCES)
 _MOVE_BALANCE = (
     sa.update(BALANCES)
     .where(
@@ -168,7 +170,7 @@ def move_days(tx: Transaction, tenant_id: bytes, moves: Mapping[DayPlace, tuple[
         tx.execute(_ADD_TO_DAY, rows)
 
 
-def _named(row: sa.RowMapping) -> Balance:
+def _named(row: dict[str, Any]) -> Balance:
     account = AccountName(Kind(row["kind"]), row["key"], row["scope_id"])
     return Balance(account, row["unit"], row["amount"])
 
@@ -193,6 +195,13 @@ def balances_by_kind(tx: Transaction, tenant_id: bytes) -> list[tuple[Kind, str,
     return [(Kind(kind), unit, int(amount)) for kind, unit, amount in tx.execute(query)]
 
 
+_BALANCE = _BALANCE_ROWS.with_only_columns(BALANCES.c.amount).where(
+    ACCOUNTS.c.tenant_id == sa.bindparam("tenant"),
+    ACCOUNTS.c.kind == sa.bindparam("kind"),
+    ACCOUNTS.c.key == sa.bindparam("key"),
+    ACCOUNTS.c.scope_id == sa.bindparam("scope"),
+    BALANCES.c.unit == sa.bindparam("unit"),
+)
 _OF_GUESTS = _BALANCE_ROWS.where(
     ACCOUNTS.c.tenant_id == sa.bindparam("tenant"),
     ACCOUNTS.c.kind.in_([Kind.PURSE.value, Kind.LEASE.value, Kind.PASSING.value]),
@@ -217,14 +226,8 @@ def balance(
     tx: Transaction, tenant_id: bytes, kind: Kind, key: str, unit: str, *, scope_id: bytes = b""
 ) -> int:
     """Return what one account holds of a unit."""
-    query = _BALANCE_ROWS.with_only_columns(BALANCES.c.amount).where(
-        ACCOUNTS.c.tenant_id == tenant_id,
-        ACCOUNTS.c.kind == kind.value,
-        ACCOUNTS.c.key == key,
-        ACCOUNTS.c.scope_id == scope_id,
-        BALANCES.c.unit == unit,
-    )
-    return int(tx.execute(query).scalar() or 0)
+    asked = {"tenant": tenant_id, "kind": kind.value, "key": key, "scope": scope_id, "unit": unit}
+    return int(tx.execute(_BALANCE, asked).scalar() or 0)
 
 
 class DayRow(msgspec.Struct, frozen=True):

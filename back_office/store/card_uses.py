@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from back_office.store.books import chunks
 from back_office.store.engine import Transaction
 from back_office.store.tables import DOCUMENTS, METADATA
+from back_office.store.transaction import insert_into
 from back_office.store.types import RAW, TEXT, WHOLE, key, value
 
 CARD_USES: Final = sa.Table(
@@ -150,7 +151,7 @@ _RISK: Final = (
 def add_uses(tx: Transaction, tenant_id: bytes, uses: Sequence[CardUse]) -> None:
     """Write uses down."""
     rows = [{"tenant_id": tenant_id, **msgspec.structs.asdict(use), "approved": int(use.approved)} for use in uses]
-    tx.execute(sa.insert(CARD_USES), rows)
+    tx.execute(insert_into(CARD_USES), rows)
 
 
 def forget_uses(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, before_ms: int, most: int) -> None:
@@ -167,8 +168,13 @@ def uses_around(tx: Transaction, tenant_id: bytes, batch: Slice) -> Iterator[Car
         "tenant": tenant_id, "hub": batch.hub_id, "epoch": batch.epoch, "first": batch.first, "last": batch.last,
         "from_ms": batch.from_ms, "to_ms": batch.to_ms,
     }  # fmt: skip
-    for row in tx.execute(AROUND, asked, execution_options={"yield_per": 500}).mappings():
-        yield CardUse(**{**row, "approved": bool(row["approved"])})
+    for hub_id, epoch, seq, credential_id, account_id, wall_ms, quality, reader, approved, amount in tx.stream(
+        AROUND, asked
+    ):
+        yield CardUse(
+            hub_id=hub_id, epoch=epoch, seq=seq, credential_id=credential_id, account_id=account_id, wall_ms=wall_ms,
+            quality=quality, reader=reader, approved=bool(approved), amount=amount,
+        )  # fmt: skip
 
 
 def marked(tx: Transaction, tenant_id: bytes, marks: Iterable[Mark]) -> dict[Mark, int]:
@@ -192,15 +198,15 @@ def set_marks(tx: Transaction, tenant_id: bytes, marks: Iterable[Mark], *, at_ms
 def newest_rule(tx: Transaction, tenant_id: bytes) -> bytes | None:
     """Return the JSON of the rule in force, None where none was ever set."""
     row = tx.execute(_RULE, {"tenant": tenant_id}).first()
-    return None if row is None else row.body
+    return None if row is None else row[1]
 
 
 def add_rule(tx: Transaction, tenant_id: bytes, *, version: int, body: bytes, now_ms: int) -> None:
     """Write a version of the rule down."""
     row = {"tenant_id": tenant_id, "version": version, "body": body, "created_ms": now_ms}
-    tx.execute(sa.insert(RISK_RULES), [row])
+    tx.execute(insert_into(RISK_RULES), [row])
 
 
 def risk_documents(tx: Transaction, tenant_id: bytes) -> list[bytes]:
     """Return the JSON of the newest risk document of each hub, each text once."""
-    return list(tx.execute(_RISK, {"tenant": tenant_id}).scalars())
+    return tx.execute(_RISK, {"tenant": tenant_id}).scalars()

@@ -1,12 +1,14 @@
 """Journals as they arrived: where each chain stands, its batches, its entries, and the evidence of what did not fit."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from back_office.store.engine import Transaction
 from back_office.store.tables import BATCHES, CHAINS, ENTRIES, EVIDENCE
+from back_office.store.transaction import insert_into
 
 NOTHING: bytes = bytes(32)
 """The tail before the first record, and the batch hash before the first batch."""
@@ -32,8 +34,8 @@ def _at(tenant_id: bytes, hub_id: bytes, stream: int, epoch: int) -> dict[str, o
 _CHAIN = sa.select(CHAINS).where(*_place(CHAINS))
 _MOVE_CHAIN = sa.update(CHAINS).where(*_place(CHAINS))
 _BATCH_HASH = sa.select(BATCHES.c.hash).where(*_place(BATCHES), BATCHES.c.batch_seq == sa.bindparam("seq"))
-_ADD_BATCH = sa.insert(BATCHES)
-_ADD_ENTRIES = sa.insert(ENTRIES)
+_ADD_BATCH = insert_into(BATCHES)
+_ADD_ENTRIES = insert_into(ENTRIES)
 _RECORDS = (
     sa.select(ENTRIES.c.record)
     .where(*_place(ENTRIES), ENTRIES.c.authorization_id.in_(sa.bindparam("ids", expanding=True)))
@@ -111,13 +113,13 @@ def chains(tx: Transaction, tenant_id: bytes) -> list[Chain]:
     return [_chain(row) for row in rows]
 
 
-def _chain(row: sa.RowMapping) -> Chain:
+def _chain(row: dict[str, Any]) -> Chain:
     return Chain(**{name: row[name] for name in Chain.__struct_fields__})
 
 
 def add_chain(tx: Transaction, tenant_id: bytes, start: Chain) -> None:
     """Begin a chain."""
-    tx.execute(sa.insert(CHAINS), [{"tenant_id": tenant_id, **msgspec.structs.asdict(start)}])
+    tx.execute(insert_into(CHAINS), [{"tenant_id": tenant_id, **msgspec.structs.asdict(start)}])
 
 
 def move_chain(tx: Transaction, tenant_id: bytes, to: Chain) -> None:
@@ -148,7 +150,7 @@ def keep_evidence(tx: Transaction, tenant_id: bytes, evidence: Evidence) -> bool
     )
     if tx.execute(query).first() is not None:
         return False
-    tx.execute(sa.insert(EVIDENCE), [{"tenant_id": tenant_id, **msgspec.structs.asdict(evidence)}])
+    tx.execute(insert_into(EVIDENCE), [{"tenant_id": tenant_id, **msgspec.structs.asdict(evidence)}])
     return True
 
 

@@ -20,9 +20,9 @@ from back_office.store.faults import (
     StoreUnfitError,
     StoreVersionError,
 )
+from back_office.store.transaction import Transaction
 
-Transaction = sa.Connection
-"""What the other rooms hand from one question to the next; only this room looks inside."""
+__all__ = ["Store", "Transaction", "open_store", "sqlite_url"]
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _BUSY_MS: Final = 10_000
@@ -33,7 +33,8 @@ _PRAGMAS: Final[dict[str, tuple[str, object]]] = {
     "busy_timeout": (str(_BUSY_MS), _BUSY_MS),
 }
 """Each is set and read back: an EIO during `journal_mode` raises nothing, the call just returns another mode."""
-_READING: Final = "venuehub_reading"
+_STATEMENTS_KEPT: Final = 512
+"""What SQLite's driver keeps prepared: more than there are statements."""
 
 
 class Store:
@@ -45,38 +46,53 @@ class Store:
     def __init__(self, engine: sa.Engine) -> None:
         """Take an engine that `open_store` made."""
         self._engine = engine
-        self._reader = engine.execution_options(**{_READING: True})
+        self._is_sqlite = engine.dialect.name == "sqlite"
+        self._faults = engine.dialect.loaded_dbapi
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Transaction]:
         """Open a transaction that may write; SQLite takes the write lock at once, so nothing read in it grows old."""
-        with _told_as_ours(), self._engine.begin() as tx:
+        with self._open("BEGIN IMMEDIATE") as tx:
             yield tx
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Transaction]:
         """Open a transaction that only reads."""
-        with _told_as_ours(), self._reader.begin() as tx:
+        with self._open("BEGIN") as tx:
             yield tx
+
+    @contextlib.contextmanager
+    def _open(self, begin: str) -> Iterator[Transaction]:
+        with self._told_as_ours(), contextlib.closing(self._engine.raw_connection()) as connection:
+            driver: Any = connection.driver_connection
+            if self._is_sqlite:  # other drivers begin by themselves
+                driver.execute(begin)
+            try:
+                with contextlib.closing(Transaction(driver, self._engine.dialect)) as tx:
+                    yield tx
+                driver.commit()
+            except BaseException:
+                driver.rollback()
+                raise
+
+    @contextlib.contextmanager
+    def _told_as_ours(self) -> Iterator[None]:
+        driver = self._faults
+        try:
+            yield
+        except (driver.IntegrityError, driver.DataError) as error:
+            message = f"the database refuses it: {error}"
+            raise StoreRefusedError(message) from error
+        except OverflowError as error:
+            message = f"a number is too big for the database: {error}"
+            raise StoreRefusedError(message) from error
+        except (driver.OperationalError, driver.InterfaceError, sa.exc.OperationalError) as error:
+            message = f"the database cannot be used: {error}; look at its disk and at who else has it open"
+            raise StoreUnavailableError(message) from error
 
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
-
-
-@contextlib.contextmanager
-def _told_as_ours() -> Iterator[None]:
-    try:
-        yield
-    except (sa.exc.IntegrityError, sa.exc.DataError) as error:
-        message = f"the database refuses it: {error.orig}"
-        raise StoreRefusedError(message) from error
-    except OverflowError as error:
-        message = f"a number is too big for the database: {error}"
-        raise StoreRefusedError(message) from error
-    except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
-        message = f"the database cannot be used: {error.orig}; look at its disk and at who else has it open"
-        raise StoreUnavailableError(message) from error
 
 
 def sqlite_url(file: Path) -> str:
@@ -95,10 +111,10 @@ def open_store(url: str, *, create: bool = False) -> Store:
     if file is not None and not create and not file.exists():
         message = f"no office database at {file}: run `venuehub office init --dir {file.parent} --tenant NAME` first"
         raise StoreNotThereError(message)
-    engine = sa.create_engine(parsed)
+    engine = sa.create_engine(parsed) if file is None else _sqlite_engine(parsed)
     if file is not None:
         event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)  # of the migrations
     try:
         _migrate(engine, parsed.render_as_string(hide_password=True))
     except sa.exc.DBAPIError as error:
@@ -137,6 +153,10 @@ def _migrate(engine: sa.Engine, where: str) -> None:
         command.upgrade(config, "head")
 
 
+def _sqlite_engine(url: sa.URL) -> sa.Engine:
+    return sa.create_engine(url, paramstyle="named", connect_args={"cached_statements": _STATEMENTS_KEPT})
+
+
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # SQLAlchemy's `begin` below opens transactions; the driver must not
     for name, (wanted, expected) in _PRAGMAS.items():
@@ -147,6 +167,5 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
             raise StoreUnfitError(message)
 
 
-def _begin_sqlite(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy hands its connection untyped
-    reading = connection.get_execution_options().get(_READING, False)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+def _begin_sqlite(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

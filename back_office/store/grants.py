@@ -1,7 +1,7 @@
 """Leases as the office knows them, and the payments that put money into purses."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from back_office.store.books import chunks
 from back_office.store.engine import Transaction
 from back_office.store.tables import HUBS, LEASES, PAYMENTS
+from back_office.store.transaction import Row, insert_into
 from payment_core.lease import LeaseState
 
 
@@ -72,6 +73,16 @@ _LIVE: Final = _OF_ACCOUNTS.where((_LEFT > 0) | LEASES.c.lot.in_(sa.bindparam("l
 _OF_HUB: Final = _ROWS.where(
     LEASES.c.hub_id == sa.bindparam("hub"), LEASES.c.granted_seq > sa.bindparam("after")
 )
+_OUTSTANDING: Final = sa.select(sa.func.sum(_LEFT)).where(
+    LEASES.c.tenant_id == sa.bindparam("tenant"),
+    LEASES.c.hub_id == sa.bindparam("hub"),
+    LEASES.c.unit == sa.bindparam("unit"),
+)
+_PAYMENT: Final = sa.select(*(PAYMENTS.c[name] for name in Payment.__struct_fields__)).where(
+    PAYMENTS.c.tenant_id == sa.bindparam("tenant"),
+    PAYMENTS.c.channel == sa.bindparam("channel"),
+    PAYMENTS.c.payment_id == sa.bindparam("payment"),
+)
 _GRANTED_SINCE: Final = sa.select(HUBS.c.hub_id).where(
     HUBS.c.tenant_id == sa.bindparam("tenant"),
     sa.exists().where(
@@ -81,7 +92,7 @@ _GRANTED_SINCE: Final = sa.select(HUBS.c.hub_id).where(
     ),
 )
 """One seek in the index for each hub, however many leases there are."""
-_INSERT: Final = sa.insert(LEASES)
+_INSERT: Final = insert_into(LEASES)
 _UPDATE: Final = (
     sa.update(LEASES)
     .where(LEASES.c.tenant_id == sa.bindparam("b_tenant"))
@@ -90,7 +101,7 @@ _UPDATE: Final = (
 )
 
 
-def _lease(row: sa.Row[Any]) -> tuple[LeaseKey, LeaseRow]:
+def _lease(row: Row) -> tuple[LeaseKey, LeaseRow]:
     keys = len(_KEY)
     return LeaseKey(*row[:keys]), LeaseRow(*row[keys:])
 
@@ -123,7 +134,7 @@ def leases_of_hub(
 
 def granted_since(tx: Transaction, tenant_id: bytes, after: int) -> frozenset[bytes]:
     """Return the hubs that have a grant behind the office's entry `after`."""
-    return frozenset(row.hub_id for row in tx.execute(_GRANTED_SINCE, {"tenant": tenant_id, "after": after}))
+    return frozenset(tx.execute(_GRANTED_SINCE, {"tenant": tenant_id, "after": after}).scalars())
 
 
 def leases(tx: Transaction, tenant_id: bytes) -> dict[LeaseKey, LeaseRow]:
@@ -133,10 +144,7 @@ def leases(tx: Transaction, tenant_id: bytes) -> dict[LeaseKey, LeaseRow]:
 
 def outstanding(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, unit: str) -> int:
     """Return how much of a unit one hub may still spend over all its leases."""
-    query = sa.select(sa.func.sum(_LEFT)).where(
-        LEASES.c.tenant_id == tenant_id, LEASES.c.hub_id == hub_id, LEASES.c.unit == unit
-    )
-    return int(tx.execute(query).scalar() or 0)
+    return int(tx.execute(_OUTSTANDING, {"tenant": tenant_id, "hub": hub_id, "unit": unit}).scalar() or 0)
 
 
 def left_at_hubs(tx: Transaction, tenant_id: bytes) -> list[tuple[bytes, str, int]]:
@@ -172,11 +180,8 @@ def write_leases(
 
 def payment(tx: Transaction, tenant_id: bytes, *, channel: str, payment_id: str) -> Payment | None:
     """Return the payment under this id, if it was booked."""
-    query = sa.select(PAYMENTS).where(
-        PAYMENTS.c.tenant_id == tenant_id, PAYMENTS.c.channel == channel, PAYMENTS.c.payment_id == payment_id
-    )
-    row = tx.execute(query).mappings().first()
-    return None if row is None else Payment(**{name: row[name] for name in Payment.__struct_fields__})
+    row = tx.execute(_PAYMENT, {"tenant": tenant_id, "channel": channel, "payment": payment_id}).first()
+    return None if row is None else Payment(**dict(zip(Payment.__struct_fields__, row, strict=True)))
 
 
 def payments(tx: Transaction, tenant_id: bytes) -> list[Payment]:
@@ -188,4 +193,4 @@ def payments(tx: Transaction, tenant_id: bytes) -> list[Payment]:
 
 def add_payment(tx: Transaction, tenant_id: bytes, booked: Payment) -> None:
     """Write a booked payment down; the primary key refuses the same id twice."""
-    tx.execute(sa.insert(PAYMENTS), [{"tenant_id": tenant_id, **msgspec.structs.asdict(booked)}])
+    tx.execute(insert_into(PAYMENTS), [{"tenant_id": tenant_id, **msgspec.structs.asdict(booked)}])

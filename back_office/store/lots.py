@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from back_office.store.books import chunks
 from back_office.store.engine import Transaction
 from back_office.store.tables import LOTS, PASSING
+from back_office.store.transaction import Row, insert_into
 from payment_core.lots import LotShare
 from payment_core.records import Lot, LotKind
 
@@ -128,18 +129,18 @@ def _update(table: sa.Table, key: Sequence[str], values: Sequence[str]) -> sa.Up
     return where.values({name: sa.bindparam(f"b_{name}") for name in values})
 
 
-_INSERT_LOT: Final = sa.insert(LOTS)
+_INSERT_LOT: Final = insert_into(LOTS)
 _UPDATE_LOT: Final = _update(LOTS, _LOT_KEY, _LOT_ROW)
-_INSERT_PASS: Final = sa.insert(PASSING)
+_INSERT_PASS: Final = insert_into(PASSING)
 _UPDATE_PASS: Final = _update(PASSING, _PASS_KEY, _PASS_ROW)
 
 
-def _lot(row: sa.Row[Any]) -> tuple[LotKey, LotRow]:
+def _lot(row: Row) -> tuple[LotKey, LotRow]:
     keys = len(_LOT_KEY)
     return LotKey(*row[:keys]), LotRow(*row[keys:])
 
 
-def _pass(row: sa.Row[Any]) -> tuple[PassKey, PassRow]:
+def _pass(row: Row) -> tuple[PassKey, PassRow]:
     keys = len(_PASS_KEY)
     return PassKey(*row[:keys]), PassRow(*row[keys:])
 

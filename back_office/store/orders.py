@@ -1,10 +1,12 @@
 """Payment orders, the refunds asked for them, every step they took, and the notices channels sent."""
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from back_office.store.engine import Transaction
 from back_office.store.order_tables import ORDER_NOTICES, ORDER_REFUNDS, ORDER_STEPS, ORDERS
+from back_office.store.transaction import insert_into
 from payment_core.orders import OrderState, OrderStep, Purpose
 
 
@@ -71,7 +73,7 @@ def _values(order: Order) -> dict[str, object]:
     return {**row, "purpose": order.purpose.value, "state": order.state.value, "closing": int(order.closing)}
 
 
-def _order(row: sa.RowMapping) -> Order:
+def _order(row: dict[str, Any]) -> Order:
     known = {name: row[name] for name in Order.__struct_fields__}
     return Order(
         **{
@@ -85,7 +87,7 @@ def _order(row: sa.RowMapping) -> Order:
 
 def add_order(tx: Transaction, tenant_id: bytes, order: Order) -> None:
     """Write a new order down."""
-    tx.execute(sa.insert(ORDERS), [{"tenant_id": tenant_id, **_values(order)}])
+    tx.execute(insert_into(ORDERS), [{"tenant_id": tenant_id, **_values(order)}])
 
 
 def order(tx: Transaction, tenant_id: bytes, order_id: bytes) -> Order | None:
@@ -139,7 +141,7 @@ def sums(tx: Transaction, tenant_id: bytes) -> list[tuple[str, str, int, int, in
 def add_step(tx: Transaction, tenant_id: bytes, order_id: bytes, step: StepRow) -> None:
     """Write a step down."""
     row = {**msgspec.structs.asdict(step), "step": step.step.value, "state": step.state.value}
-    tx.execute(sa.insert(ORDER_STEPS), [{"tenant_id": tenant_id, "order_id": order_id, **row}])
+    tx.execute(insert_into(ORDER_STEPS), [{"tenant_id": tenant_id, "order_id": order_id, **row}])
 
 
 def steps(tx: Transaction, tenant_id: bytes, order_id: bytes) -> list[StepRow]:
@@ -155,7 +157,7 @@ def steps(tx: Transaction, tenant_id: bytes, order_id: bytes) -> list[StepRow]:
 def add_refund(tx: Transaction, tenant_id: bytes, order_id: bytes, refund: RefundRow) -> None:
     """Write a refund down; the database refuses a second one that is still on its way."""
     row = {**msgspec.structs.asdict(refund), "automatic": int(refund.automatic), "booked": int(refund.booked)}
-    tx.execute(sa.insert(ORDER_REFUNDS), [{"tenant_id": tenant_id, "order_id": order_id, **row}])
+    tx.execute(insert_into(ORDER_REFUNDS), [{"tenant_id": tenant_id, "order_id": order_id, **row}])
 
 
 def refunds(tx: Transaction, tenant_id: bytes, order_id: bytes) -> list[RefundRow]:
@@ -190,4 +192,4 @@ def notice(tx: Transaction, tenant_id: bytes, *, channel: str, notice_id: str) -
 def add_notice(tx: Transaction, tenant_id: bytes, *, channel: str, notice_id: str, content: bytes, now_ms: int) -> None:
     """Write a notice down; the primary key refuses the same id twice."""
     row = {"tenant_id": tenant_id, "channel": channel, "notice_id": notice_id, "content": content, "at_ms": now_ms}
-    tx.execute(sa.insert(ORDER_NOTICES), [row])
+    tx.execute(insert_into(ORDER_NOTICES), [row])

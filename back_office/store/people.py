@@ -8,9 +8,26 @@ import sqlalchemy as sa
 
 from back_office.store.engine import Transaction
 from back_office.store.tables import CREDENTIALS, GUEST_ACCOUNTS
+from back_office.store.transaction import insert_into
 from payment_core.credential import AgeBand, CredentialClass, ListRow, Right, Status
 
 _VERSION = sa.select(sa.func.max(CREDENTIALS.c.version)).where(CREDENTIALS.c.tenant_id == sa.bindparam("tenant"))
+_CREDENTIAL = sa.select(CREDENTIALS).where(
+    CREDENTIALS.c.tenant_id == sa.bindparam("tenant"), CREDENTIALS.c.credential_id == sa.bindparam("credential")
+)
+_ALL: Final = 2**62
+_CHANGED = (
+    sa.select(CREDENTIALS, GUEST_ACCOUNTS.c.masked_name, GUEST_ACCOUNTS.c.language, GUEST_ACCOUNTS.c.tier)
+    .add_columns(GUEST_ACCOUNTS.c.age_band)
+    .join(
+        GUEST_ACCOUNTS,
+        (GUEST_ACCOUNTS.c.tenant_id == CREDENTIALS.c.tenant_id)
+        & (GUEST_ACCOUNTS.c.account_id == CREDENTIALS.c.account_id),
+    )
+    .where(CREDENTIALS.c.tenant_id == sa.bindparam("tenant"), CREDENTIALS.c.version > sa.bindparam("after"))
+    .order_by(CREDENTIALS.c.version, CREDENTIALS.c.credential_id)
+    .limit(sa.bindparam("most"))
+)
 _LISTS: Final[dict[str, Any]] = {"rights": tuple[Right, ...], "zones": tuple[str, ...], "venues": tuple[bytes, ...]}
 """Columns of JSON: what a row of the list has several of."""
 
@@ -52,7 +69,7 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
 
 def add_account(tx: Transaction, tenant_id: bytes, account: GuestAccount) -> None:
     """Write a guest's account down."""
-    tx.execute(sa.insert(GUEST_ACCOUNTS), [{"tenant_id": tenant_id, **msgspec.structs.asdict(account)}])
+    tx.execute(insert_into(GUEST_ACCOUNTS), [{"tenant_id": tenant_id, **msgspec.structs.asdict(account)}])
 
 
 def account(tx: Transaction, tenant_id: bytes, account_id: bytes) -> GuestAccount | None:
@@ -71,15 +88,12 @@ def list_version(tx: Transaction, tenant_id: bytes) -> int:
 
 def add_credential(tx: Transaction, tenant_id: bytes, credential: Credential) -> None:
     """Write a credential down."""
-    tx.execute(sa.insert(CREDENTIALS), [{"tenant_id": tenant_id, **_row(credential)}])
+    tx.execute(insert_into(CREDENTIALS), [{"tenant_id": tenant_id, **_row(credential)}])
 
 
 def credential(tx: Transaction, tenant_id: bytes, credential_id: bytes) -> Credential | None:
     """Return one credential."""
-    query = sa.select(CREDENTIALS).where(
-        CREDENTIALS.c.tenant_id == tenant_id, CREDENTIALS.c.credential_id == credential_id
-    )
-    row = tx.execute(query).mappings().first()
+    row = tx.execute(_CREDENTIAL, {"tenant": tenant_id, "credential": credential_id}).mappings().first()
     return None if row is None else Credential(**_fields(row, Credential.__struct_fields__))
 
 
@@ -97,19 +111,8 @@ def set_status(tx: Transaction, tenant_id: bytes, credential_id: bytes, *, statu
 
 def list_rows(tx: Transaction, tenant_id: bytes, *, after_version: int = 0, limit: int | None = None) -> list[ListRow]:
     """Return the rows that changed after a version (0: all of them), oldest change first."""
-    query = (
-        sa.select(CREDENTIALS, GUEST_ACCOUNTS.c.masked_name, GUEST_ACCOUNTS.c.language, GUEST_ACCOUNTS.c.tier)
-        .add_columns(GUEST_ACCOUNTS.c.age_band)
-        .join(
-            GUEST_ACCOUNTS,
-            (GUEST_ACCOUNTS.c.tenant_id == CREDENTIALS.c.tenant_id)
-            & (GUEST_ACCOUNTS.c.account_id == CREDENTIALS.c.account_id),
-        )
-        .where(CREDENTIALS.c.tenant_id == tenant_id, CREDENTIALS.c.version > after_version)
-        .order_by(CREDENTIALS.c.version, CREDENTIALS.c.credential_id)
-        .limit(limit)
-    )
-    return [ListRow(**_fields(row, ListRow.__struct_fields__)) for row in tx.execute(query).mappings()]
+    asked = {"tenant": tenant_id, "after": after_version, "most": _ALL if limit is None else limit}
+    return [ListRow(**_fields(row, ListRow.__struct_fields__)) for row in tx.execute(_CHANGED, asked).mappings()]
 
 
 def _row(credential: Credential) -> dict[str, Any]:
@@ -118,7 +121,7 @@ def _row(credential: Credential) -> dict[str, Any]:
     return row | {name: msgspec.json.encode(row[name]).decode() for name in _LISTS}
 
 
-def _fields(row: sa.RowMapping, names: Iterable[str]) -> dict[str, Any]:
+def _fields(row: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     fields = {name: row["class" if name == "class_" else name] for name in names}
     read = {name: () if fields[name] == "[]" else msgspec.json.decode(fields[name], type=_LISTS[name])
             for name in _LISTS}  # fmt: skip

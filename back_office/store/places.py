@@ -5,6 +5,7 @@ import sqlalchemy as sa
 
 from back_office.store.engine import Transaction
 from back_office.store.tables import HUBS, TENANTS, VENUES
+from back_office.store.transaction import insert_into
 
 _TENANT: sa.BindParameter[bytes] = sa.bindparam("tenant")
 _HUB: sa.BindParameter[bytes] = sa.bindparam("hub")
@@ -70,17 +71,17 @@ class Hub(msgspec.Struct, frozen=True, kw_only=True):
 
 def add_tenant(tx: Transaction, tenant: Tenant) -> None:
     """Write a tenant down."""
-    tx.execute(sa.insert(TENANTS), [msgspec.structs.asdict(tenant)])
+    tx.execute(insert_into(TENANTS), [msgspec.structs.asdict(tenant)])
 
 
 def add_venue(tx: Transaction, venue: Venue) -> None:
     """Write a venue down."""
-    tx.execute(sa.insert(VENUES), [msgspec.structs.asdict(venue)])
+    tx.execute(insert_into(VENUES), [msgspec.structs.asdict(venue)])
 
 
 def add_hub(tx: Transaction, hub: Hub) -> None:
     """Write an enrolled hub down."""
-    tx.execute(sa.insert(HUBS), [msgspec.structs.asdict(hub)])
+    tx.execute(insert_into(HUBS), [msgspec.structs.asdict(hub)])
 
 
 def tenants(tx: Transaction) -> list[Tenant]:

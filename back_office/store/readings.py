@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from back_office.store.engine import Transaction
 from back_office.store.tables import TOKEN_READINGS
+from back_office.store.transaction import insert_into
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -40,7 +41,7 @@ def around(tx: Transaction, tenant_id: bytes, credential_id: bytes, counter: int
 def add_reading(tx: Transaction, tenant_id: bytes, reading: Reading) -> None:
     """Write a reading down; the first with its count stays."""
     row = {**msgspec.structs.asdict(reading), "known": int(reading.known)}
-    tx.execute(sa.insert(TOKEN_READINGS), [{"tenant_id": tenant_id, **row}])
+    tx.execute(insert_into(TOKEN_READINGS), [{"tenant_id": tenant_id, **row}])
 
 
 def _reading(row: Any) -> Reading | None:  # noqa: ANN401 - a row of SQLAlchemy

@@ -5,6 +5,7 @@ import sqlalchemy as sa
 
 from back_office.store.engine import Transaction
 from back_office.store.tables import SIGNERS
+from back_office.store.transaction import insert_into
 
 
 class SignerRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +30,7 @@ def signers(tx: Transaction, tenant_id: bytes) -> list[SignerRow]:
 
 def add(tx: Transaction, tenant_id: bytes, signer: SignerRow) -> None:
     """Pin a key; the primary key refuses one that was pinned before."""
-    tx.execute(sa.insert(SIGNERS), [{"tenant_id": tenant_id, **msgspec.structs.asdict(signer)}])
+    tx.execute(insert_into(SIGNERS), [{"tenant_id": tenant_id, **msgspec.structs.asdict(signer)}])
 
 
 def end(tx: Transaction, tenant_id: bytes, public: bytes, *, by: str, now_ms: int) -> None:

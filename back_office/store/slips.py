@@ -1,11 +1,14 @@
 """Paid slips as the office issued them, and until when each hub has reported that it holds nothing back."""
 
+from typing import Any
+
 import msgspec
 import sqlalchemy as sa
 
 from back_office.store.engine import Transaction
 from back_office.store.order_tables import SLIP_REPORTS, SLIPS
 from back_office.store.tables import PASSING
+from back_office.store.transaction import insert_into
 
 
 class SlipRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,19 +47,30 @@ class Way(msgspec.Struct, frozen=True):
         return "returned" if self.returned else "outstanding"
 
 
-def _row(row: sa.RowMapping) -> SlipRow:
+_SLIP = sa.select(SLIPS).where(SLIPS.c.tenant_id == sa.bindparam("tenant"), SLIPS.c.slip_id == sa.bindparam("slip"))
+_OUTSTANDING = (
+    sa.select(SLIPS)
+    .join(PASSING, (PASSING.c.tenant_id == SLIPS.c.tenant_id) & (PASSING.c.pass_id == SLIPS.c.slip_id))
+    .where(SLIPS.c.tenant_id == sa.bindparam("tenant"), PASSING.c.given > PASSING.c.taken + PASSING.c.returned)
+    .order_by(SLIPS.c.valid_until_ms, SLIPS.c.slip_id)
+)
+_OF_HUB = (SLIP_REPORTS.c.tenant_id == sa.bindparam("tenant"), SLIP_REPORTS.c.hub_id == sa.bindparam("hub"))
+_CLEAR = sa.select(SLIP_REPORTS.c.clear_ms).where(*_OF_HUB)
+_CLEARED = sa.update(SLIP_REPORTS).where(*_OF_HUB)
+
+
+def _row(row: dict[str, Any]) -> SlipRow:
     return SlipRow(**{name: row[name] for name in SlipRow.__struct_fields__})
 
 
 def add_slip(tx: Transaction, tenant_id: bytes, slip: SlipRow) -> None:
     """Write an issued slip down."""
-    tx.execute(sa.insert(SLIPS), [{"tenant_id": tenant_id, **msgspec.structs.asdict(slip)}])
+    tx.execute(insert_into(SLIPS), [{"tenant_id": tenant_id, **msgspec.structs.asdict(slip)}])
 
 
 def slip(tx: Transaction, tenant_id: bytes, slip_id: bytes) -> SlipRow | None:
     """Return one slip."""
-    query = sa.select(SLIPS).where(SLIPS.c.tenant_id == tenant_id, SLIPS.c.slip_id == slip_id)
-    row = tx.execute(query).mappings().first()
+    row = tx.execute(_SLIP, {"tenant": tenant_id, "slip": slip_id}).mappings().first()
     return None if row is None else _row(row)
 
 
@@ -68,13 +82,7 @@ def slips(tx: Transaction, tenant_id: bytes, *, limit: int = 100) -> list[SlipRo
 
 def outstanding(tx: Transaction, tenant_id: bytes) -> list[SlipRow]:
     """Return the slips whose money is still on its way, oldest first."""
-    query = (
-        sa.select(SLIPS)
-        .join(PASSING, (PASSING.c.tenant_id == SLIPS.c.tenant_id) & (PASSING.c.pass_id == SLIPS.c.slip_id))
-        .where(SLIPS.c.tenant_id == tenant_id, PASSING.c.given > PASSING.c.taken + PASSING.c.returned)
-        .order_by(SLIPS.c.valid_until_ms, SLIPS.c.slip_id)
-    )
-    return [_row(row) for row in tx.execute(query).mappings()]
+    return [_row(row) for row in tx.execute(_OUTSTANDING, {"tenant": tenant_id}).mappings()]
 
 
 def way(tx: Transaction, tenant_id: bytes, slip_id: bytes) -> Way:
@@ -93,12 +101,12 @@ def way(tx: Transaction, tenant_id: bytes, slip_id: bytes) -> Way:
 
 def note_clear(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, now_ms: int) -> None:
     """Note that a hub holds nothing now that the office has not booked; the moment only moves on."""
-    where = (SLIP_REPORTS.c.tenant_id == tenant_id, SLIP_REPORTS.c.hub_id == hub_id)
-    before = tx.execute(sa.select(SLIP_REPORTS.c.clear_ms).where(*where)).scalar()
+    of_hub = {"tenant": tenant_id, "hub": hub_id}
+    before = tx.execute(_CLEAR, of_hub).scalar()
     if before is None:
-        tx.execute(sa.insert(SLIP_REPORTS), [{"tenant_id": tenant_id, "hub_id": hub_id, "clear_ms": now_ms}])
+        tx.execute(insert_into(SLIP_REPORTS), [{"tenant_id": tenant_id, "hub_id": hub_id, "clear_ms": now_ms}])
     elif before < now_ms:
-        tx.execute(sa.update(SLIP_REPORTS).where(*where).values(clear_ms=now_ms))
+        tx.execute(_CLEARED, {**of_hub, "clear_ms": now_ms})
 
 
 def clear_ms(tx: Transaction, tenant_id: bytes) -> dict[bytes, int]:

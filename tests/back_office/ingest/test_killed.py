@@ -30,8 +30,7 @@ def take_and_die(file, topic, data, at):
             os.kill(os.getpid(), signal.SIGKILL)
 
     store = open_store(sqlite_url(Path(file)))
-    for event in ("before_cursor_execute", "commit"):
-        sa.event.listen(store._engine, event, count_down)
+    sa.event.listen(store._engine, "checkout", lambda driver, *_: driver.set_trace_callback(count_down))
     Worker(store, KEYS, lambda: WALL_MS).on_message(topic, data)
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -58,7 +58,7 @@ def test_an_opening_balance_is_signed_by_two(desk, office):
     assert isinstance(book(desk), Done)
     assert book(desk).again
     assert isinstance(book(desk, opening(900)), Refused)
-    desk.tx.commit()
+    desk.tx._connection.commit()
     assert (office.purse(), office.balance(Kind.OPENING)) == (800, 800)
     assert office.alarms() == [("act_conflict", TENANT)]
 

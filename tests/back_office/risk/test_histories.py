@@ -65,7 +65,7 @@ def flagged(town, draw, how_many, *, seen=lambda entry: entry):
             for batch in batches(dice, [tap for taps in drawn for tap in taps], wrong, 1 + world * 100_000):
                 hub = places.hub(tx, TENANT, batch.place)
                 watching.watch(tx, TENANT, hub, 1, map(seen, batch.entries), now_ms=batch.arrives_ms)
-            marks = {row.subject_id for row in tx.execute(sa.select(card_uses.RISK_MARKS))}
+            marks = set(tx.execute(sa.select(card_uses.RISK_MARKS.c.subject_id)).scalars())
         hits += sum(any({tap.card, tap.account} & marks for tap in taps) for taps in drawn)
     return hits
 

@@ -1,0 +1,158 @@
+"""One open transaction: SQLAlchemy says what statements are, in the database's own words; its driver runs them.
+
+SQLAlchemy's own way of running a statement takes ten times as long as SQLite takes for it. So a statement that a module
+keeps is put into words once per dialect, and rows come as the driver's tuples, all at once.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, partial
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+import sqlalchemy as sa
+
+Values = Mapping[str, object]
+Row = tuple[Any, ...]
+_NOTHING: Final[Values] = {}
+_PAGE: Final = 500
+"""How many rows a stream has in memory at once."""
+
+
+class Rows(list[Row]):
+    """What a query found."""
+
+    def __init__(self, rows: Sequence[Row], description: Sequence[Sequence[Any]] | None) -> None:
+        super().__init__(rows)
+        self._description = description or ()
+
+    def first(self) -> Row | None:
+        """Return the first row."""
+        return self[0] if self else None
+
+    def scalar(self) -> Any:  # noqa: ANN401 - whatever the column holds
+        """Return the first column of the first row; None where there is none."""
+        return self[0][0] if self else None
+
+    def scalars(self) -> list[Any]:
+        """Return the first column."""
+        return [row[0] for row in self]
+
+    def mappings(self) -> "Mapped":
+        """Return the rows with their columns' names."""
+        names = [column[0] for column in self._description]
+        return Mapped(dict(zip(names, row, strict=True)) for row in self)
+
+
+class Mapped(list[dict[str, Any]]):
+    """Rows with their columns' names."""
+
+    def first(self) -> dict[str, Any] | None:
+        """Return the first row."""
+        return self[0] if self else None
+
+
+class _Words:
+    """A statement in a dialect's words. Lists in it grow to the next power of two, so that few texts serve all."""
+
+    def __init__(self, statement: sa.Executable, dialect: sa.Dialect, values: Values) -> None:
+        assert isinstance(statement, sa.sql.ClauseElement)
+        made = statement.compile(dialect=dialect, column_keys=list(values) if statement.is_dml else None)
+        assert isinstance(made, sa.sql.compiler.SQLCompiler)
+        self._defaults = {name: value for name, value in made.params.items() if name not in values}
+        self._lists = sorted(made.bind_names[bind] for bind in made.post_compile_params)
+        self._texts: dict[tuple[int, ...], str] = {}
+        whole = {**self._defaults, **values}
+        one_each = made.construct_expanded_state({**whole, **{name: [None] for name in self._lists}})
+        self.text = one_each.statement
+        self._place = made.bindtemplate
+
+    def filled(self, values: Values) -> tuple[str, Values]:
+        """Return the text and what fills its places."""
+        if self._defaults:
+            values = {**self._defaults, **values}
+        if not self._lists:
+            return self.text, values
+        flat = dict(values)
+        sizes = []
+        for name in self._lists:
+            wanted = list(flat.pop(name)) or [None]  # type: ignore[call-overload]  # IN (NULL) finds nothing
+            size = 1 << (len(wanted) - 1).bit_length()
+            wanted += wanted[-1:] * (size - len(wanted))
+            flat.update(zip(self._names(name, size), wanted, strict=True))
+            sizes.append(size)
+        key = tuple(sizes)
+        if key not in self._texts:
+            self._texts[key] = self._grown(key)
+        return self._texts[key], flat
+
+    def _names(self, name: str, size: int) -> list[str]:
+        return [f"{name}_{number}" for number in range(1, size + 1)]
+
+    def _grown(self, sizes: tuple[int, ...]) -> str:
+        text = self.text
+        for name, size in zip(self._lists, sizes, strict=True):
+            places = [self._place % {"name": each} for each in self._names(name, size)]
+            cast = r"(::\w+)?"  # PostgreSQL's driver is told types so
+            pattern = re.compile(re.escape(places[0]) + r"(?!\w)" + cast)
+            text = pattern.sub(partial(_joined, places), text)
+        return text
+
+
+def _joined(places: list[str], found: re.Match[str]) -> str:
+    return ", ".join(place + (found[1] or "") for place in places)
+
+
+@cache
+def insert_into(table: sa.Table) -> sa.Insert:
+    """Return the one statement that adds rows to a table."""
+    return sa.insert(table)
+
+
+_KNOWN: Final[dict[str, WeakKeyDictionary[sa.Executable, dict[tuple[str, ...], _Words]]]] = {}
+"""By dialect, then by statement: one that is built for a single use is forgotten with it."""
+
+
+class Transaction:
+    """What the other rooms hand from one question to the next; only this room looks inside."""
+
+    def __init__(self, connection: Any, dialect: sa.Dialect) -> None:  # noqa: ANN401 - a driver's connection
+        """Take a connection whose transaction is open."""
+        self._connection = connection
+        self._cursor = connection.cursor()
+        self._dialect = dialect
+        self._known = _KNOWN.setdefault(dialect.name, WeakKeyDictionary())
+
+    def execute(self, statement: sa.Executable, values: Values | Sequence[Values] = _NOTHING) -> Rows:
+        """Run a statement, or for each of several values; values that it was built with need not be given."""
+        cursor = self._cursor
+        if isinstance(values, list):
+            words = self._words(statement, values[0])
+            cursor.executemany(words.text, [words.filled(each)[1] for each in values])
+            return Rows((), None)
+        assert isinstance(values, Mapping)
+        cursor.execute(*self._words(statement, values).filled(values))
+        found = cursor.description
+        return Rows((), None) if found is None else Rows(cursor.fetchall(), found)
+
+    def stream(self, statement: sa.Executable, values: Values = _NOTHING) -> Iterator[Row]:
+        """Run a query whose rows come as they are asked for and are never all in memory."""
+        cursor = self._connection.cursor()
+        cursor.arraysize = _PAGE
+        cursor.execute(*self._words(statement, values).filled(values))
+        while page := cursor.fetchmany():
+            yield from page
+
+    def close(self) -> None:
+        """Let go of the connection: a question asked later is a fault."""
+        self._cursor.close()
+
+    def _words(self, statement: sa.Executable, values: Values) -> _Words:
+        of = self._known.get(statement)
+        if of is None:
+            of = self._known[statement] = {}
+        key = tuple(values)
+        words = of.get(key)
+        if words is None:
+            words = of[key] = _Words(statement, self._dialect, values)
+        return words
