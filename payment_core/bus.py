@@ -59,7 +59,8 @@ class View(msgspec.Struct, frozen=True, omit_defaults=True):
     `voided` (put back), `repeated` (same card again: nothing charged). `reason`: a decline reason's name.
     `at_ms`: UTC ms of the view; `offline`: the office has not been heard for a while; `put_back`: minor units returned
     since the guest's last tap. `price` alone, with state idle, is what the next tap costs. `fetching`: the guest's
-    money is on its way from another hall (`where`, if known); it goes on by itself, and is decided by `until_ms` (UTC).
+    money is asked for elsewhere (`where`: the hall that is asked, if one is); it goes on by itself, and is decided by
+    `until_ms` (UTC).
     """
 
     state: Literal["idle", "held", "approved", "declined", "in_doubt", "voided", "repeated", "fetching"]

@@ -40,6 +40,12 @@ async function ask(act, id) {
   }
 }
 
+function clock(ageMs) {  // as the desk's own clock shows it, with the day where it is not today's
+  const at = new Date(Date.now() - ageMs);
+  const day = at.toDateString() === new Date().toDateString() ? {} : { month: "numeric", day: "numeric" };
+  return at.toLocaleString(page.lang, { ...day, hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+}
+
 async function look(what) {
   const act = { act: "look", what };
   if (what === "card") {
@@ -59,7 +65,10 @@ async function look(what) {
     return;
   }
   const typed = Array.from(rows.querySelectorAll("input"), (input) => input.value).join("");
-  if (typed === "" || what === "card") rows.innerHTML = answer.html;
+  if (typed === "" || what === "card") {
+    rows.innerHTML = answer.html;
+    for (const time of rows.querySelectorAll("[data-age-ms]")) time.textContent = clock(Number(time.dataset.ageMs));
+  }
   if (what === "open") {
     const count = document.querySelector(".count");
     count.textContent = answer.count;

@@ -1,6 +1,7 @@
 """The attendant's page in Chromium: a doubt settled by thumb, money taken in, on a phone and a terminal."""
 
 import asyncio
+import re
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -63,6 +64,9 @@ def test_an_attendant_settles_a_doubt_and_takes_cash(tmp_path, size, language):
             await enter(page, address, language)
             await page.wait_for_selector("#panel-open .row")
             assert NAMES["racer-1"] in await page.text_content("#panel-open .row")
+            assert re.fullmatch(r"\d\d:\d\d|.+ \d\d:\d\d", await page.text_content("#panel-open time"))
+            tabs = await page.eval_on_selector_all(".tabs button", "all => all.map(one => one.offsetTop)")
+            assert len(set(tabs)) == 1
             assert [await axe_findings(page), await overflow_px(page)] == [[], 0]
             assert [each for each in await page.evaluate(TARGETS) if each[2] < SMALLEST_TARGET_PX] == []
             await page.click("#panel-open .chip >> nth=1")
