@@ -75,7 +75,7 @@ def bounce_about(hall, reads, seed):
 
 @pytest.mark.slow
 def test_bounced_and_repeated_reads_sell_nothing(tmp_path):
-    hall = Hall(tmp_path / "l.db", risk={"answer_ms": 10**9})
+    hall = Hall(tmp_path / "l.db", risk={"answer_ms": 10**9, "lease_cap": 10**12})
     sold, allowed = bounce_about(hall, count(READS), 4)
     assert sold == allowed
     assert sum(isinstance(entry, Held) for entry in entries(hall.store)) == sold
@@ -84,7 +84,7 @@ def test_bounced_and_repeated_reads_sell_nothing(tmp_path):
 
 
 def test_a_build_that_sells_a_bounce_is_caught(tmp_path):
-    hall = Hall(tmp_path / "l.db", till=MUTANTS["bounce-sells"].till, risk={"answer_ms": 10**9})
+    hall = Hall(tmp_path / "l.db", till=MUTANTS["bounce-sells"].till, risk={"answer_ms": 10**9, "lease_cap": 10**12})
     sold, allowed = bounce_about(hall, 300, 4)
     assert sold > allowed
     hall.store.close()
