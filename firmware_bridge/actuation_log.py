@@ -199,9 +199,10 @@ class ActuationLog:
     def _read_ring(self) -> None:
         """Index every whole record, oldest first."""
         ring = read_at(self._file, offset=RING_AT, length=SLOTS * RECORD_BYTES)
+        used = -(-len(ring.rstrip(b"\0")) // RECORD_BYTES)  # behind that nothing was ever written
         records = [
             record
-            for slot in range(SLOTS)
+            for slot in range(used)
             if (record := _unpack(ring[slot * RECORD_BYTES : (slot + 1) * RECORD_BYTES], slot=slot)) is not None
         ]
         for record in sorted(records, key=lambda record: record.number):

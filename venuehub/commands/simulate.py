@@ -29,7 +29,7 @@ def simulate(
     only: Annotated[str, typer.Option(help="With --trace: only these steps, as 3,7-9.")] = "",
     mutant: Annotated[str, typer.Option(help="Run a build that is broken on purpose, until it is seen.")] = "",
     write_config: Annotated[Path | None, typer.Option(help="Write the venue here, run nothing.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, max=64, help="How many processes run seeds.")] = 1,
+    jobs: Annotated[int, typer.Option(min=0, max=64, help="How many processes run seeds; 0: one per processor.")] = 0,
     trace: Annotated[bool, typer.Option("--trace", help="Run one seed and print all that happened.")] = False,
     list_faults: Annotated[bool, typer.Option("--list-faults", help="Print what can break, nothing else.")] = False,
     list_mutants: Annotated[bool, typer.Option("--list-mutants", help="Print the broken builds.")] = False,
@@ -44,7 +44,7 @@ def simulate(
     from venuehub.simulator.mutants import MUTANTS
     from venuehub.simulator.plan import VenuePlan
     from venuehub.simulator.report import hunt_mutant, simulate_seeds
-    from venuehub.simulator.run import Orders
+    from venuehub.simulator.run import Orders, processors
 
     if list_faults or list_mutants:
         _print_names(list(FAULTS if list_faults else MUTANTS), as_json=as_json)
@@ -66,7 +66,7 @@ def simulate(
         else:
             print_line(f"{mutant}: seed {hit.seed}: {hit.invariant}" if hit.caught else f"{mutant}: not caught")
     else:
-        report = simulate_seeds(seed, seeds=seeds, orders=orders, jobs=jobs)
+        report = simulate_seeds(seed, seeds=seeds, orders=orders, jobs=jobs or processors())
         ok = report.ok
         if as_json:
             print_json(report)

@@ -34,6 +34,7 @@ class Disk:
         if image:
             connection.deserialize(image)
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # nobody else reads this memory
         return connection
 
     def drop_open_transaction(self) -> None:

@@ -1,10 +1,13 @@
 """Runs seeds: break things, heal, check; several at once where there are several processors."""
 
+import gc
 import hashlib
+import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import Final
 
@@ -111,7 +114,7 @@ def run_actions(seed: int, orders: Orders, actions: Sequence[Action], *, keep_tr
     rows: Counter[str] = Counter()
     refused: list[str] = []
     losses, spent_over = Losses(), 0
-    with ram_folder() as folder, seeded_keys(), counted(rows), build.broken():
+    with ram_folder() as folder, _rare_collections(), seeded_keys(), counted(rows), build.broken():
         venue = Venue(world, stage, folder, build)
         try:
             venue.open()
@@ -151,6 +154,17 @@ def run_actions(seed: int, orders: Orders, actions: Sequence[Action], *, keep_tr
     )  # fmt: skip
 
 
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Look for garbage in circles a hundred times less often: a run lives for seconds and makes few."""
+    kept = gc.get_threshold()
+    gc.set_threshold(kept[0] * 100, *kept[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*kept)
+
+
 class Tally(msgspec.Struct, kw_only=True):
     """What several seeds came to. `trace_hash` is over the hashes of all, in order."""
 
@@ -167,6 +181,11 @@ class Tally(msgspec.Struct, kw_only=True):
     refused: int = 0
     failed: list[Outcome] = []
     trace_hash: str = ""
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def run_seeds(seeds: Iterable[int], orders: Orders, *, jobs: int = 1) -> Tally:
