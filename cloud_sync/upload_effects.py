@@ -56,6 +56,13 @@ class ReadOutbox(msgspec.Struct, frozen=True):
     most: int
 
 
+class ReadKept(msgspec.Struct, frozen=True):
+    """Read the sealed batches behind `after_seq`, with or without a receipt, at most `most`; answer with on_kept."""
+
+    after_seq: int
+    most: int
+
+
 class StoreSealed(msgspec.Struct, frozen=True):
     """Commit the batch durably, then call on_stored."""
 
@@ -97,7 +104,7 @@ class TooBig(msgspec.Struct, frozen=True):
     size: int
 
 
-Effect = Publish | ReadOutbox | StoreSealed | MoveCursor | Reconnect | Freeze | Lift | TooBig
+Effect = Publish | ReadOutbox | ReadKept | StoreSealed | MoveCursor | Reconnect | Freeze | Lift | TooBig
 
 
 class HubPen(Protocol):

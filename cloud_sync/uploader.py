@@ -4,7 +4,7 @@ A synchronous state machine: inputs are method calls that carry the time, output
 carries the effects out; the ones that touch the ledger are the till's, and their answers come back as inputs.
 
     ReadOutbox  -> on_records      StoreSealed -> on_stored      MoveCursor, Freeze: the till's, no answer
-    Lift: the till's too           Publish: to the link
+    ReadKept -> on_kept            Lift: the till's too           Publish: to the link
     Reconnect: drop the link, wait (retry.reconnect_delay_ms), connect, on_connected
 
 Nothing is published before its bytes are durable, and never other bytes under the same number. A hello opens each
@@ -18,7 +18,7 @@ import msgspec
 
 from cloud_sync.letters import Publish, post_message
 from cloud_sync.protocol import batcher
-from cloud_sync.protocol.envelope import Header, batch_hash, tail_hash_of
+from cloud_sync.protocol.envelope import tail_hash_of
 from cloud_sync.protocol.messages import (
     NONCE_BYTES,
     DocumentVersion,
@@ -32,7 +32,7 @@ from cloud_sync.protocol.messages import (
 from cloud_sync.protocol.receipts import OWN_JOURNAL, judge_receipt
 from cloud_sync.protocol.retry import resend_delay_ms
 from cloud_sync.protocol.topics import hub_topic
-from cloud_sync.sealing import HpkeSealer, Sealer, seal_batch
+from cloud_sync.sealing import HpkeSealer, Sealer
 from cloud_sync.upload_effects import (
     Effect,
     Freeze,
@@ -40,6 +40,7 @@ from cloud_sync.upload_effects import (
     Lift,
     Moment,
     MoveCursor,
+    ReadKept,
     ReadOutbox,
     Reconnect,
     SealedBatch,
@@ -47,6 +48,7 @@ from cloud_sync.upload_effects import (
     TooBig,
     UploadState,
 )
+from cloud_sync.upload_sealing import seal_next
 
 WINDOW_BATCHES: Final = 8
 """How many sealed batches may be without a receipt; beyond it rows wait in the ledger, which is their place."""
@@ -78,6 +80,8 @@ class Uploader:
         self._connected = False
         self._greeted = False
         self._nonce = b""
+        self._unanswered = False
+        self._brought_seq: int | None = None
         self._number = 0
         self._versions: tuple[DocumentVersion, ...] = ()
         self._resends = 0
@@ -136,7 +140,7 @@ class Uploader:
             self._stuck = True
             return [TooBig(self._state.last_record + 1, len(records[0]))]
         self._busy = True
-        self._storing = self._seal(now, records[:count])
+        self._storing = seal_next(self._pen, self._state, self._sealer, now, records[:count])
         return [StoreSealed(self._storing)]
 
     def on_stored(self, now: Moment, batch_seq: int) -> list[Effect]:
@@ -181,7 +185,7 @@ class Uploader:
                 lifted = self._lift(receipt)
                 return lifted + self._progress(now, receipt) + self._greet_done(now)
             case "nothing_new":
-                return self._lift(receipt) + self._greet_done(now)
+                return self._lift(receipt) + self._greet_done(now) + self._bring_back(receipt)
             case "other_epoch":
                 return self._greet_done(now)
 
@@ -189,7 +193,16 @@ class Uploader:
         """Send again what the office misses, byte for byte."""
         if not self._greeted or epoch != self._state.epoch:
             return []
+        if from_seq <= self._state.acked_seq:
+            return [ReadKept(from_seq - 1, WINDOW_BATCHES)]
         return [self._batch(batch) for seq, batch in self._waiting.items() if seq >= from_seq]
+
+    def on_kept(self, batches: Sequence[SealedBatch]) -> list[Effect]:
+        """Send again what ReadKept asked for."""
+        if not batches or not self._connected or self.frozen:
+            return []
+        self._brought_seq = batches[-1].batch_seq
+        return [self._batch(batch) for batch in batches]
 
     def on_hello_request(self, now: Moment, *, versions: Sequence[DocumentVersion] | None = None) -> list[Effect]:
         """Greet again: the office has forgotten our nonce. `versions`: in effect by now; None: as at the connect."""
@@ -227,32 +240,6 @@ class Uploader:
         free = not (self._busy or self._stuck)
         return self._greeted and free and room and self._journal_end > self._state.last_record
 
-    def _seal(self, now: Moment, records: Sequence[bytes]) -> SealedBatch:
-        state, sealer, signer = self._state, self._sealer, self._pen.signer
-        tail = batcher.chain_tail(state.tail_hash, records)
-        header = Header(
-            hub_id=self._pen.hub_id,
-            epoch=state.epoch,
-            batch_seq=state.last_seq + 1,
-            first_record=state.last_record + 1,
-            record_count=len(records),
-            created_ms=now.wall_ms,
-            time_quality=now.quality,
-            recipient_key=sealer.key_id,
-            signer_key=signer.key_id,
-            previous_batch_hash=state.last_hash,
-            journal_tail_hash=tail,
-            suite=sealer.suite,
-        )
-        data = seal_batch(header, batcher.build_body(records), sealer=sealer, signer=signer)
-        return SealedBatch(
-            batch_seq=header.batch_seq,
-            first_record=header.first_record,
-            record_count=header.record_count,
-            digest=batch_hash(data),
-            data=data,
-        )
-
     def _progress(self, now: Moment, receipt: Receipt) -> list[Effect]:
         newest = self._waiting[receipt.through_seq]
         for seq in [seq for seq in self._waiting if seq <= receipt.through_seq]:
@@ -262,6 +249,20 @@ class Uploader:
         self._resends = 0
         self._rearm(now)
         return [MoveCursor(receipt.epoch, receipt.through_seq, newest.last_record, receipt.server_ms)]
+
+    def _bring_back(self, receipt: Receipt) -> list[Effect]:
+        """Send what an office has forgotten that was restored from a backup: its cursor is behind its own receipts.
+
+        An old receipt that comes late says the same: only the one that answers a hello is taken for it, and those that
+        say the office has caught up with what it was sent then. The hub's own cursor never goes back.
+        """
+        unanswered, self._unanswered = self._unanswered, False
+        if receipt.through_seq >= self._state.acked_seq:
+            self._brought_seq = None
+            return []
+        if not unanswered and (self._brought_seq is None or receipt.through_seq < self._brought_seq):
+            return []
+        return [ReadKept(receipt.through_seq, WINDOW_BATCHES)]
 
     def _lift(self, receipt: Receipt) -> list[Effect]:
         """Hand an operator's word on: a process that started after the freeze does not know it, but the ledger does."""
@@ -309,6 +310,7 @@ class Uploader:
     def _hello(self, now: Moment) -> Publish:
         self._rearm(now)
         self._nonce = self._draw(NONCE_BYTES)
+        self._unanswered = True
         state = self._state
         hello = Hello(
             epoch=state.epoch,

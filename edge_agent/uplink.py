@@ -34,6 +34,7 @@ from cloud_sync.upload_effects import (
     Lift,
     Moment,
     MoveCursor,
+    ReadKept,
     ReadOutbox,
     Reconnect,
     SealedBatch,
@@ -42,6 +43,7 @@ from cloud_sync.upload_effects import (
     UploadState,
 )
 from cloud_sync.uploader import Uploader
+from edge_agent.ledger import outbox
 from edge_agent.ledger.reader import LedgerReader
 from edge_agent.ledger.store import LedgerDamagedError
 from edge_agent.log_lines import log
@@ -239,13 +241,16 @@ class Uplink:
         self._asked_ms[account_id] = now.mono_ms
         self._do([self._uploader.request(now, LeaseRequest(account_id))])
 
-    def _do(self, effects: Sequence[UploadEffect]) -> None:
+    def _do(self, effects: Sequence[UploadEffect]) -> None:  # noqa: C901 - one case per effect
         for effect in effects:
             match effect:
                 case Publish():
                     self._publish(effect)
                 case ReadOutbox(after_record=after, most=most):
                     self._do(self._uploader.on_records(self._now(), self._reader.records(after, most)))
+                case ReadKept(after_seq=after, most=most):
+                    kept = self._reader.kept(after, most)
+                    self._do(self._uploader.on_kept([_sealed(batch) for batch in kept]))
                 case StoreSealed(batch=batch):
                     self._offer(
                         BatchSealed(
@@ -307,16 +312,7 @@ def _trust_state(identity: HubIdentity, kept: Trust | None) -> TrustState:
 
 def _upload_state(reader: LedgerReader) -> UploadState:
     facts = reader.upload_facts()
-    waiting = tuple(
-        SealedBatch(
-            batch_seq=batch.batch_seq,
-            first_record=batch.first_rec,
-            record_count=batch.rec_count,
-            digest=batch.hash,
-            data=batch.sealed,
-        )
-        for batch in facts.waiting
-    )
+    waiting = tuple(map(_sealed, facts.waiting))
     return UploadState(
         epoch=facts.epoch,
         acked_seq=facts.acked_batch,
@@ -326,3 +322,10 @@ def _upload_state(reader: LedgerReader) -> UploadState:
         tail_hash=facts.tail_hash,
         waiting=waiting,
     )
+
+
+def _sealed(kept: outbox.SealedBatch) -> SealedBatch:
+    return SealedBatch(
+        batch_seq=kept.batch_seq, first_record=kept.first_rec, record_count=kept.rec_count, digest=kept.hash,
+        data=kept.sealed,
+    )  # fmt: skip

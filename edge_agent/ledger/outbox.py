@@ -1,4 +1,4 @@
-"""The outbox: entries above the receipt's cursor, and the sealed batches that wait for a receipt."""
+"""The outbox: entries above the receipt's cursor, and the sealed batches: those that wait, and those the office has."""
 
 from typing import Any, Final
 
@@ -9,10 +9,14 @@ from edge_agent.ledger.store import Reads, Store
 from payment_core.journal import decode_own
 
 KEEP_MS: Final = 30 * 24 * 3_600_000
-"""Acknowledged entries stay this long: the office may be restored from a backup and ask again."""
+"""Acknowledged entries and their batches stay this long: the office may be restored from a backup and ask again."""
 
 
 PRUNED_AT_ONCE: Final = 256
+_DROP_BATCHES: Final = (
+    "DELETE FROM batches WHERE first_rec + rec_count - 1 <= ? AND batch_seq <= "
+    "(SELECT value FROM meta WHERE key = 'acked_batch')"
+)
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -75,18 +79,22 @@ def store_batch(store: Store, batch: SealedBatch) -> None:
 
 def waiting_batches(store: Reads) -> list[SealedBatch]:
     """Return the sealed batches no receipt covers, in order."""
-    sql = "SELECT batch_seq, first_rec, rec_count, hash, sealed FROM batches ORDER BY batch_seq"
-    return [SealedBatch(*row) for row in store.rows(sql)]
+    return kept_batches(store, after_seq=read_cursor(store).batch_seq, most=-1)
+
+
+def kept_batches(store: Reads, *, after_seq: int, most: int) -> list[SealedBatch]:
+    """Return the sealed batches behind one, with or without a receipt, in order; `most` -1: all."""
+    sql = "SELECT batch_seq, first_rec, rec_count, hash, sealed FROM batches WHERE batch_seq > ? ORDER BY batch_seq"
+    return [SealedBatch(*row) for row in store.rows(f"{sql} LIMIT ?", (after_seq, most))]
 
 
 def take_receipt(store: Store, batch_seq: int, through_seq: int) -> bool:
     """Move the cursor over a batch that waits; False where none such waits or it ends at another entry."""
     rows = store.rows("SELECT hash, first_rec + rec_count - 1 FROM batches WHERE batch_seq = ?", (batch_seq,))
-    if not rows or rows[0][1] != through_seq:
+    if not rows or rows[0][1] != through_seq or batch_seq <= read_cursor(store).batch_seq:
         return False
     for key, value in (("acked_batch", batch_seq), ("acked_seq", through_seq), ("acked_hash", rows[0][0])):
         store.execute("UPDATE meta SET value = ? WHERE key = ?", (value, key))
-    store.execute("DELETE FROM batches WHERE batch_seq <= ?", (batch_seq,))
     since_receipt.forget(store, acked_seq=through_seq)
     return True
 
@@ -117,4 +125,5 @@ def prune(store: Store, *, through_seq: int) -> int:
     store.execute("UPDATE meta SET value = ? WHERE key = 'prune_through'", (rows[0][0],))
     going = store.rows("SELECT record FROM entries WHERE seq <= ?", (rows[0][0],))
     authorizations.forget(store, (decode_own(record) for (record,) in going), through_seq=rows[0][0])
+    store.execute(_DROP_BATCHES, (rows[0][0],))
     return store.execute("DELETE FROM entries WHERE seq <= ?", (rows[0][0],))

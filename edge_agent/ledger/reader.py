@@ -89,6 +89,10 @@ class LedgerReader:
             waiting=waiting,
         )
 
+    def kept(self, after_seq: int, most: int) -> list[SealedBatch]:
+        """Return up to `most` sealed batches behind `after_seq`, those with a receipt too."""
+        return outbox.kept_batches(self, after_seq=after_seq, most=most)
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()

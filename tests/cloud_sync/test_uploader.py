@@ -22,6 +22,7 @@ from cloud_sync.protocol.topics import hub_topic
 from cloud_sync.receiver import Receiver
 from cloud_sync.sealing import HpkeOpener, receive_public
 from cloud_sync.signing import Ed25519Signer
+from cloud_sync.upload_sealing import seal_next
 from tests.cloud_sync.world import (
     HUB,
     OFFICE,
@@ -118,11 +119,10 @@ def test_mutant_that_seals_again_at_each_resend_is_caught(monkeypatch):
     def reseal(self, batch):
         rows = hub.journal[batch.first_record - 1 : batch.last_record]
         state = self._state
-        self._state = msgspec.structs.replace(
+        before = msgspec.structs.replace(
             state, last_seq=batch.batch_seq - 1, last_record=batch.first_record - 1, tail_hash=bytes(32)
         )
-        again = self._seal(moment(0), rows)
-        self._state = state
+        again = seal_next(self._pen, before, self._sealer, moment(0), rows)
         return Publish(hub_topic(HUB, "up", "batch"), again.data)
 
     monkeypatch.setattr(uploader_module.Uploader, "_batch", reseal)

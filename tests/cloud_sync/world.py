@@ -193,6 +193,9 @@ class MemoryHub:
                 case fx.ReadOutbox():
                     rows = self.journal[effect.after_record : effect.after_record + effect.most]
                     self.run(now_ms, self.uploader.on_records(moment(now_ms), rows))
+                case fx.ReadKept():
+                    kept = [batch for seq, batch in sorted(self.batches.items()) if seq > effect.after_seq]
+                    self.run(now_ms, self.uploader.on_kept(kept[: effect.most]))
                 case fx.StoreSealed():
                     if self.dice.random() < self.kill_chance:
                         self.restart(now_ms)

@@ -26,6 +26,7 @@ from cloud_sync.upload_effects import (
     Freeze,
     Lift,
     MoveCursor,
+    ReadKept,
     ReadOutbox,
     Reconnect,
     SealedBatch,
@@ -36,6 +37,7 @@ from cloud_sync.upload_effects import (
 from cloud_sync.upload_effects import Moment as UploadMoment
 from cloud_sync.uploader import Uploader
 from edge_agent import messages
+from edge_agent.ledger import outbox
 from edge_agent.ledger.entries import read_tail
 from venuehub.simulator.disk import DiskReader
 from venuehub.simulator.lines import Line
@@ -194,13 +196,16 @@ class Uplink:
             self._asked_ms[account_id] = now_ms
             self._do([self.uploader.request(self._now(), LeaseRequest(account_id))])
 
-    def _do(self, effects: Sequence[UploadEffect]) -> None:
+    def _do(self, effects: Sequence[UploadEffect]) -> None:  # noqa: C901 - one case per effect
         for effect in effects:
             match effect:
                 case Publish():
                     self._publish(effect)
                 case ReadOutbox(after_record=after, most=most):
                     self._do(self.uploader.on_records(self._now(), self.reader.records(after, most)))
+                case ReadKept(after_seq=after, most=most):
+                    kept = self.reader.kept(after, most)
+                    self._do(self.uploader.on_kept([_sealed(batch) for batch in kept]))
                 case StoreSealed(batch=batch):
                     self._store(batch)
                 case MoveCursor(through_seq=batch_seq, through_record=seq):
@@ -237,14 +242,15 @@ class Uplink:
 
 def _upload_state(reader: DiskReader) -> UploadState:
     facts = reader.upload_facts()
-    waiting = tuple(
-        SealedBatch(
-            batch_seq=kept.batch_seq, first_record=kept.first_rec, record_count=kept.rec_count, digest=kept.hash,
-            data=kept.sealed,
-        )
-        for kept in facts.waiting
-    )  # fmt: skip
+    waiting = tuple(map(_sealed, facts.waiting))
     return UploadState(
         epoch=facts.epoch, acked_seq=facts.acked_batch, last_seq=facts.last_batch, last_hash=facts.last_hash,
         last_record=facts.last_seq, tail_hash=facts.tail_hash, waiting=waiting,
+    )  # fmt: skip
+
+
+def _sealed(kept: outbox.SealedBatch) -> SealedBatch:
+    return SealedBatch(
+        batch_seq=kept.batch_seq, first_record=kept.first_rec, record_count=kept.rec_count, digest=kept.hash,
+        data=kept.sealed,
     )  # fmt: skip

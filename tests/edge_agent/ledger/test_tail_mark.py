@@ -65,6 +65,8 @@ def test_a_sealed_batch_that_is_gone_is_noticed_but_not_one_with_a_receipt(hall,
     assert newest_batch(hall.store) == 1
     hall.step(ReceiptTaken(1, 5))
     assert mark.missing(hall.store) == ""
+    hall.store.execute("DELETE FROM batches")
+    assert mark.missing(hall.store) == ""
     hall.store.execute("UPDATE meta SET value = 0 WHERE key = 'acked_batch'")
     assert mark.missing(hall.store) == "the sealed batch 1 is gone"
 
