@@ -27,7 +27,7 @@ from payment_core.credential import ListRow
 from payment_core.events import CredentialPresented, CreditDelivered, make_event
 from payment_core.identifiers import credential_id
 from payment_core.journal import TimeQuality
-from payment_core.money import Money
+from payment_core.money import MAX_MINOR, Money
 from payment_core.policy import DevicesDocument, Lane, RiskDocument
 from payment_core.pricing import LocalTime, PriceList, PriceRule
 
@@ -73,7 +73,7 @@ def furniture(lanes: int, cards: int, *, money: int = 1_000_000_000) -> list[Inp
     documents = {
         "devices": DevicesDocument(1, places),
         "prices": PriceList(version=1, unit=UNIT, rules=(PriceRule(price=(Money(200, UNIT),)),)),
-        "risk": RiskDocument(version=1, answer_ms=600_000),
+        "risk": RiskDocument(version=1, answer_ms=600_000, lease_cap=MAX_MINOR, top_up_cap=MAX_MINOR),
     }
     facts: list[Input] = [DocumentArrived(name, 1, msgspec.json.encode(body)) for name, body in documents.items()]
     facts.append(ListArrived(1, full=True, base_version=0, rows=rows))

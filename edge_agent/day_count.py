@@ -13,6 +13,7 @@ from edge_agent.messages import Moment
 from payment_core.journal import TimeQuality
 
 DAY_MS: Final = 24 * 3_600_000
+_HELD: Final = TimeQuality.HELD
 _READ: Final = "SELECT value FROM meta WHERE key = 'day_count'"
 _WRITE: Final = "INSERT INTO meta(key, value) VALUES ('day_count', ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 _FIRST_DATE: Final = 10_000_000
@@ -46,7 +47,7 @@ class DayCount:
 
     def follow(self, store: Store, now: Moment) -> None:
         """Begin a new day where a trusted clock says one, or where 24 hours have really passed without such a clock."""
-        mark, known = self._mark, now.quality <= TimeQuality.HELD
+        mark, known = self._mark, now.quality <= _HELD
         if known and now.business_date > mark.day:
             self._keep(store, _Mark(now.business_date, now.boot_id, now.boottime_ms))
         elif mark.boot_id != now.boot_id:

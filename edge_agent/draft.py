@@ -36,6 +36,7 @@ from payment_core.journal import (
 from payment_core.policy import Lane
 from payment_core.records import ListStamp
 
+_HELD: Final = TimeQuality.HELD
 WATCHED: Final = frozenset(
     {
         LeaseTaken, VoucherTaken, SlipTaken, BroughtIn, CoinBooked, Captured, Voided, Expired, Refunded,
@@ -61,12 +62,14 @@ class Spot(msgspec.Struct, frozen=True):
 class Draft:
     """Everything one step has read and decided so far. `seq` is that of the last entry written or drafted."""
 
-    __slots__ = ("_dice", "_entries", "_open", "effects", "now", "seq", "site", "store", "tail", "watched")
+    __slots__ = ("_dice", "_entries", "_open", "effects", "known_ms", "now", "seq", "site", "store", "tail", "watched")
 
     def __init__(self, *, store: Store, site: Site, now: Moment, tail: Tail, dice: Callable[[int], bytes]) -> None:
         self.store = store
         self.site = site
         self.now = now
+        self.known_ms = now.wall_ms if now.quality <= _HELD else None
+        """UTC ms where the hub knows the time, else None."""
         self.tail = tail
         self.seq = tail.seq
         self._entries: list[Entry] = []
@@ -74,11 +77,6 @@ class Draft:
         self.effects: list[Effect] = []
         self.watched: list[Entry] = []
         self._dice = dice
-
-    @property
-    def known_ms(self) -> int | None:
-        """UTC ms where the hub knows the time, else None."""
-        return self.now.wall_ms if self.now.quality <= TimeQuality.HELD else None
 
     @property
     def day(self) -> int:

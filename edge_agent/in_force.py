@@ -14,7 +14,6 @@ from edge_agent.ledger.store import Store
 from edge_agent.messages import DocumentArrived, Log
 from edge_agent.site import DocumentRefused, Site, read_document
 from edge_agent.views import show_idle
-from payment_core.journal import TimeQuality
 
 WAITING_LIMIT: Final = 8
 """Versions of one document that wait at one time; a further one takes the place of the one before it."""
@@ -59,7 +58,7 @@ def follow(draft: Draft) -> None:
 
 
 def _known(draft: Draft) -> bool:
-    return draft.now.quality <= TimeQuality.HELD
+    return draft.known_ms is not None
 
 
 def _now_ms(draft: Draft) -> int:

@@ -14,6 +14,7 @@ from payment_core.facts import MINUTE_MS
 from payment_core.journal import TimeQuality
 
 KEEP_MS: Final = 5 * MINUTE_MS
+_HELD: Final = TimeQuality.HELD
 _READ: Final = "SELECT value FROM meta WHERE key = 'list_age'"
 _WRITE: Final = "INSERT INTO meta(key, value) VALUES ('list_age', ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 
@@ -60,10 +61,10 @@ class ListAge:
 
 
 def _mark_at(now: Moment, age_ms: int) -> _Mark:
-    return _Mark(age_ms, now.wall_ms, now.boot_id, now.boottime_ms, now.quality <= TimeQuality.HELD)
+    return _Mark(age_ms, now.wall_ms, now.boot_id, now.boottime_ms, now.quality <= _HELD)
 
 
 def _age_ms(mark: _Mark, now: Moment) -> int:
-    by_wall = now.wall_ms - mark.wall_ms if mark.known and now.quality <= TimeQuality.HELD else 0
+    by_wall = now.wall_ms - mark.wall_ms if mark.known and now.quality <= _HELD else 0
     by_boot = now.boottime_ms - mark.boottime_ms if mark.boot_id == now.boot_id else 0
     return mark.age_ms + max(by_wall, by_boot, 0)

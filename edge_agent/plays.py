@@ -11,6 +11,7 @@ from edge_agent.messages import Answered, Log, Send, Show
 from edge_agent.site import Player, read_document
 from edge_agent.views import idle_view, view_of
 from payment_core.authorization import FINAL, State, Step, advance
+from payment_core.bus import ViewState
 from payment_core.commands import PulseCredit, make_command
 from payment_core.identifiers import uuid_text
 from payment_core.journal import (
@@ -258,7 +259,7 @@ def late_evidence(draft: Draft, row: Authorization, outcome: str, device: str) -
     draft.effect(Log("authorization.late_evidence", {"id": uuid_text(row.id), "outcome": outcome}))
 
 
-def _show_how(draft: Draft, row: Authorization, why: Why, state: str) -> None:
+def _show_how(draft: Draft, row: Authorization, why: Why, state: ViewState) -> None:
     """Show the end to who stands there; what staff or policy decide later is for the guest's next tap."""
     draft.site.settled(row.id)
     if why.cause in (Cause.STAFF, Cause.POLICY):
@@ -269,7 +270,7 @@ def _show_how(draft: Draft, row: Authorization, why: Why, state: str) -> None:
         show_end(draft, row, state)
 
 
-def show_end(draft: Draft, row: Authorization, state: str) -> None:
+def show_end(draft: Draft, row: Authorization, state: ViewState) -> None:
     """Show a lane how its authorization ended, with what the account now has here."""
     lane = draft.site.lanes.get(row.lane) if row.lane else None
     if lane is None:

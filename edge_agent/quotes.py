@@ -80,12 +80,14 @@ class ShownPrices:
     def best(self, lane: str, quote: Quote | None, boottime_ms: int) -> Quote | None:
         """Return what a tap pays: the lowest of `quote` and all that the page showed within the last 30 s."""
         for shown in self._lanes.get(lane, ()):
-            stands = shown.until_ms is None
+            known, stands = shown.quote, shown.until_ms is None
+            if known is None or (quote is not None and known.price is quote.price):
+                continue
             fresh = shown.until_ms is None or boottime_ms - shown.until_ms <= HONOURED_MS
-            if fresh and shown.quote is not None and _is_lower(shown.quote.price, quote, stands=stands):
+            if fresh and _is_lower(known.price, quote, stands=stands):
                 reason = "shown on the page within the last 30 s, and honoured"
-                price = msgspec.structs.replace(shown.quote.price, reasons=(reason, *shown.quote.price.reasons))
-                quote = Quote(price, shown.quote.stamp, honoured=True)
+                price = msgspec.structs.replace(known.price, reasons=(reason, *known.price.reasons))
+                quote = Quote(price, known.stamp, honoured=True)
         return quote
 
 

@@ -14,6 +14,7 @@ from edge_agent.tap_hold import decline, hold
 from edge_agent.tap_proof import known_id, prove
 from edge_agent.views import idle_view, view_of
 from payment_core.authorization import State
+from payment_core.bus import ViewState
 from payment_core.decision import Approved, Declined, decide
 from payment_core.events import WISH_LIFE_MS, CredentialPresented
 from payment_core.money import Money
@@ -140,14 +141,14 @@ def _answer_again(draft: Draft, fact: FromDevice, lane: Lane | None, mark: WishM
         if latest is not None:
             _show(draft, lane, "repeated", latest)
         return
-    shown = {
+    shown: dict[State, ViewState] = {
         State.DECLINED: "declined", State.CAPTURED: "approved", State.REFUNDED: "voided", State.VOIDED: "voided",
         State.EXPIRED: "voided", State.IN_DOUBT: "in_doubt", State.HELD: "held", State.COMMANDED: "held",
     }  # fmt: skip
     _show(draft, lane, shown[first.state], first)
 
 
-def _show(draft: Draft, lane: Lane | None, state: str, row: AuthorizationRow) -> None:
+def _show(draft: Draft, lane: Lane | None, state: ViewState, row: AuthorizationRow) -> None:
     if lane is not None:
         first = draft.load(row)
         cost = Money(first.amount, draft.site.currency)

@@ -1,27 +1,22 @@
 """What a lane shows: the price of the next tap, and how a play stands. Only for the eye."""
 
-import msgspec
-
 from edge_agent.draft import Draft
 from edge_agent.messages import Show
-from payment_core.bus import View
+from payment_core.bus import View, ViewState
 from payment_core.money import Money
 from payment_core.policy import Lane
 
 
-def view_of(draft: Draft, lane: Lane, state: str, cost: Money | None, *, reason: str = "") -> View:
+def view_of(draft: Draft, lane: Lane, state: ViewState, cost: Money | None, *, reason: str = "") -> View:
     """Return what a lane shows; `cost` None: no price is known."""
-    return msgspec.convert(
-        {
-            "state": state,
-            "at_ms": draft.now.wall_ms,
-            "unit": cost.unit if cost else draft.site.currency,
-            "price": cost.minor if cost else 0,
-            "machine": lane.name or lane.machine,
-            "reason": reason,
-            "offline": not draft.site.office_up,
-        },
-        View,
+    return View(
+        state,
+        draft.now.wall_ms,
+        cost.unit if cost else draft.site.currency,
+        cost.minor if cost else 0,
+        lane.name or lane.machine,
+        reason,
+        offline=not draft.site.office_up,
     )
 
 

@@ -52,6 +52,9 @@ class Booked(msgspec.Struct, frozen=True):
     counter: Annotated[int, msgspec.Meta(ge=-1, le=2**53 - 1)]
 
 
+ViewState = Literal["idle", "held", "approved", "declined", "in_doubt", "voided", "repeated", "fetching"]
+
+
 class View(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the guest at a lane sees. Amounts are minor units of `unit`; texts are looked up by the page, not sent.
 
@@ -63,7 +66,7 @@ class View(msgspec.Struct, frozen=True, omit_defaults=True):
     `until_ms` (UTC).
     """
 
-    state: Literal["idle", "held", "approved", "declined", "in_doubt", "voided", "repeated", "fetching"]
+    state: ViewState
     at_ms: int
     unit: str
     price: int

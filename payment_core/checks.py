@@ -120,12 +120,16 @@ def _price(facts: Facts) -> str | None:
 
 
 def _class_cap(facts: Facts) -> str | None:
-    assert facts.row is not None
-    cap, cost = facts.risk.limit_of(facts.row.class_), cost_of(facts)
-    for per_tap in (facts.row.tap_limit, _halved(facts, cap.per_tap)):
+    row = facts.row
+    assert row is not None
+    cap = facts.risk.limit_of(row.class_)
+    if row.tap_limit is row.day_limit is cap.per_tap is cap.per_day is None:
+        return None
+    cost = cost_of(facts)
+    for per_tap in (row.tap_limit, _halved(facts, cap.per_tap)):
         if per_tap is not None and cost > per_tap:
             return "over_tap_limit"
-    for per_day in (facts.row.day_limit, _halved(facts, cap.per_day)):
+    for per_day in (row.day_limit, _halved(facts, cap.per_day)):
         if per_day is not None and facts.spent_today + cost > per_day:
             return "over_day_limit"
     return None
@@ -163,6 +167,8 @@ def _covered(facts: Facts) -> str | None:
 
 
 def _velocity(facts: Facts) -> str | None:
+    if not facts.recent:
+        return None
     cost = cost_of(facts)
     for rule, recent in zip(facts.risk.windows, facts.recent, strict=False):
         if recent.count + 1 > rule.count or recent.amount + cost > rule.amount:

@@ -124,11 +124,14 @@ class Packed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 
 _ENCODER: Final = msgspec.msgpack.Encoder(order="deterministic")
 _DECODER: Final = msgspec.msgpack.Decoder(Packed)
-_DEFAULTS: Final[tuple[object, ...]] = (
+_DEFAULTS: Final[list[object]] = [
     None, None, None, None, {}, 0, (), 0, None, "", None, None, None, 0, 0, 0, 0, (), None, (), (), "", 0, 0, 0,
-)  # fmt: skip
+]  # fmt: skip
 """What a place is when it is left out; the first three never are."""
 _ALWAYS: Final = 3
+_USUAL: Final = 5
+_USUALLY_OUT: Final = _DEFAULTS[_USUAL:]
+"""What most taps leave out: looked at in one go."""
 _NO_LIMITS: Final = ("", None, None, None)
 _NO_RIGHTS: Final = ((), None, (), (), "")
 
@@ -156,6 +159,8 @@ def pack_facts(facts: Facts) -> bytes:
     places += [row.rights, facts.right_used_ms, row.zones, row.venues, row.group] if row else _NO_RIGHTS
     places += [0 if facts.day is None else DAY_KINDS.index(facts.day) + 1, facts.calendar]
     places.append(facts.price.rule if facts.honoured and facts.price else 0)
+    if places[_USUAL:] == _USUALLY_OUT:
+        del places[_USUAL:]
     while len(places) > _ALWAYS and places[-1] == _DEFAULTS[len(places) - 1]:
         places.pop()
     return _ENCODER.encode(places)

@@ -2,9 +2,13 @@
 
 import hmac
 import re
+from functools import lru_cache
 from typing import Final
 
 UUID_BYTES: Final = 16
+_RANDOM: Final = 0x0FFF_3FFF_FFFF_FFFF_FFFF
+_VERSION_7: Final = 0x7000_8000_0000_0000_0000
+"""Version and variant (RFC 9562, 4.1 and 4.2) above and within the random bits."""
 SHORT_ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
@@ -13,10 +17,8 @@ def uuid7(*, unix_ms: int, dice: bytes) -> bytes:
     if len(dice) != 10:  # noqa: PLR2004 - RFC 9562: 74 random bits, taken from 80
         message = f"uuid7 needs 10 random bytes, got {len(dice)}"
         raise ValueError(message)
-    random = bytearray(dice)
-    random[0] = 0x70 | (random[0] & 0x0F)
-    random[2] = 0x80 | (random[2] & 0x3F)
-    return unix_ms.to_bytes(6, "big") + bytes(random)
+    random = int.from_bytes(dice, "big") & _RANDOM | _VERSION_7
+    return (unix_ms << 80 | random).to_bytes(UUID_BYTES, "big")
 
 
 def uuid_text(raw: bytes) -> str:
@@ -50,4 +52,12 @@ def credential_id(*, pepper: bytes, kind: str, raw_id: bytes) -> bytes:
     `kind` is the media name (`ntag21x`, `ntag424`); the zero byte keeps (`ab`, `c`) apart from (`a`, `bc`).
     The raw id never leaves the venue.
     """
-    return hmac.digest(pepper, kind.encode() + b"\0" + raw_id, "sha256")[:16]
+    mac = _keyed(pepper).copy()
+    mac.update(kind.encode() + b"\0" + raw_id)
+    return mac.digest()[:16]
+
+
+@lru_cache(maxsize=8)
+def _keyed(pepper: bytes) -> hmac.HMAC:
+    """Return the HMAC of nothing yet; its key need not be taken in anew at every tap."""
+    return hmac.new(pepper, digestmod="sha256")

@@ -110,7 +110,11 @@ class Price(msgspec.Struct, frozen=True):
 
     def in_unit(self, unit: str) -> int:
         """Return the full price in `unit`, 0 where it cannot be paid in it: caps and coins look at money alone."""
-        return sum(money.minor for money in self.price if money.unit == unit)
+        minor = 0
+        for money in self.price:  # asked many times a tap: a loop is faster than sum() over a generator
+            if money.unit == unit:
+                minor += money.minor
+        return minor
 
     @property
     def shown(self) -> Money:

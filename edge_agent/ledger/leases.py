@@ -42,6 +42,9 @@ _SUMS: Final = (
 database transaction as the leases themselves."""
 _IS_SUMMED: Final = "SELECT 1 FROM temp.sqlite_schema WHERE name = 'outstanding'"
 _AT: Final = "WHERE account_id = ? AND unit = ? AND epoch = ? AND lot = ?"
+_COMMIT: Final = f"UPDATE leases SET committed = committed + ?, touched_ms = ? {_AT}"
+_COMMIT_USED: Final = f"UPDATE leases SET committed = committed + ?, touched_ms = ?, used = ? {_AT}"
+_KINDS: Final = {kind.value: kind for kind in LotKind}
 _GONE: Final = "committed = committed + ?, gone = gone + ?"
 _RISES: Final = {
     LeaseStep.COMMIT: "committed = committed + ?", LeaseStep.PAY_OUT: "committed = committed + ?",
@@ -96,7 +99,7 @@ def live(store: Store, account_id: bytes) -> list[LeaseRow]:
 def _leases(store: Store, sql: str, account_id: bytes) -> list[LeaseRow]:
     return [
         LeaseRow(
-            Lease(account_id, row[0], row[1], row[2], row[3], row[4], row[5], row[6]), LotKind(row[7]), row[8], row[9],
+            Lease(account_id, row[0], row[1], row[2], row[3], row[4], row[5], row[6]), _KINDS[row[7]], row[8], row[9],
             bool(row[10]), *row[11:],
         )
         for row in store.rows(sql, (account_id,))
@@ -155,11 +158,9 @@ def commit_part(store: Store, row: LeaseRow, amount: int, *, now_ms: int, used: 
     """
     lease_step(row.state, LeaseStep.COMMIT)
     if used is None:
-        sql = f"UPDATE leases SET committed = committed + ?, touched_ms = ? {_AT}"
-        store.execute(sql, (amount, now_ms, *row.place))
-        return
-    sql = f"UPDATE leases SET committed = committed + ?, touched_ms = ?, used = ? {_AT}"
-    store.execute(sql, (amount, now_ms, used, *row.place))
+        store.execute(_COMMIT, (amount, now_ms, *row.place))
+    else:
+        store.execute(_COMMIT_USED, (amount, now_ms, used, *row.place))
 
 
 def move_parts(store: Store, account_id: bytes, parts: Iterable[Part], step: LeaseStep) -> None:
