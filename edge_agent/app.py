@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -46,6 +47,8 @@ LAST_WORDS_S: Final = 0.3
 """How long a hub whose ledger failed still talks: what was committed goes out, then the closed sign."""
 DEAD_S: Final = 0.8
 """After this it is over, whatever may hang."""
+CONNECTORS: Final = 2
+"""Threads in which links connect: one may hang on an office that is away, and the bus still has the other."""
 _FAILED: Final = 1
 _USAGE: Final = 2
 _NOT_PROVISIONED: Final = 4
@@ -295,6 +298,7 @@ def _wall_ms() -> int:
 
 
 async def _main(config: Path) -> None:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(CONNECTORS, "connect"))
     settings = read_settings(config)
     identity = load_identity(config.parent / settings.identity)
     damage, tries = "", 0
