@@ -95,11 +95,16 @@ class Bridge:
     def copy_logs(self) -> None:
         """Copy the logs, as somebody does who copies the whole disk."""
         self._copies = {path.name: path.read_bytes() for path in self._folder.glob("*.log")}
+        self._pulsed_before = dict(self.pulsed)
 
     def put_back_logs(self) -> None:
         """Put the copies back; the process on them must be dead."""
         for name, data in self._copies.items():
             (self._folder / name).write_bytes(data)
+
+    def has_pulsed_since_copy(self, play: str) -> bool:
+        """Say whether the machine played for an authorization behind the copy, which cannot know it."""
+        return self.pulsed.get(play, 0) > self._pulsed_before.get(play, 0)
 
     def introduce(self) -> None:
         """Deliver the retained births and states as they are when they arrive: the bus's broker keeps them."""

@@ -34,11 +34,11 @@ def machines_agree(venue: Venue, journals: list[Journal]) -> Iterator[str]:
     """Compare each machine's own count with what became of the authorization that it was counted for."""
     for journal, bridge in zip(journals, venue.bridges, strict=True):
         stories = {uuid_text(authorization_id): story for authorization_id, story in journal.stories.items()}
+        lost = {uuid_text(play) for play in venue.lost[journal.hub.number]}
         for name, story in stories.items():
             wrong = _compare(story, bridge.pulsed.get(name, 0))
-            if wrong:
+            if wrong and not (name in lost and story.given_back_by_device):
                 yield f"{name}: {wrong}"
-        lost = {uuid_text(play) for play in venue.lost[journal.hub.number]}
         for name in bridge.pulsed:
             if name not in stories and name not in lost:
                 yield f"{name}: a machine counted credits nobody paid for"
@@ -50,7 +50,7 @@ def _compare(story: Story, counted: int) -> str:
         # A person or the venue's policy decided; what that may cost is the bound's business.
         return "" if counted <= wanted else f"{wanted} credits were held, but the machine counted {counted}"
     match story.end:
-        case Captured(parts=parts) if total(parts) != sum(part.amount * counted // wanted for part in story.parts):
+        case Captured(parts=parts) if total(parts) != amount * counted // wanted:
             return f"{total(parts)} captured, {amount} held, {counted} of {wanted} credits counted"
         case Voided() | Expired() if counted:
             return f"given back, but the machine counted {counted} credits"

@@ -11,6 +11,7 @@ from edge_agent.ledger.store import Row
 from payment_core.journal import (
     BroughtIn,
     Captured,
+    Cause,
     CoinBooked,
     Commanded,
     Entry,
@@ -42,6 +43,12 @@ class Story(msgspec.Struct):
     end: End | None = None
     captured: int = 0
     refunded: int = 0
+
+    @property
+    def given_back_by_device(self) -> bool:
+        """Whether the hub was told that the machine did not play."""
+        decided = (Cause.STAFF, Cause.POLICY)
+        return isinstance(self.end, Voided | Expired) and getattr(self.end, "cause", None) not in decided
 
 
 class Journal:

@@ -34,7 +34,7 @@ def losses_of(venue: Venue, journals: list[Journal], *, unreported: int) -> Loss
     """Add up what every hub has cost. `unreported`: what was brought in and not reported when the lines were mended."""
     return Losses(
         floor=sum(max(most for most, _one in floor_windows(journal)) for journal in journals),
-        rollback=sum(_forgotten(venue, number) for number in range(len(venue.hubs))),
+        rollback=sum(_forgotten(venue, journal) for journal in journals),
         topup=unreported,
         doubt=sum(_given_away(venue, journal) for journal in journals),
     )
@@ -51,11 +51,14 @@ def unreported(venue: Venue) -> int:
     return total_sum
 
 
-def _forgotten(venue: Venue, number: int) -> int:
-    """Return the value of plays that machines gave and a disk forgot."""
+def _forgotten(venue: Venue, journal: Journal) -> int:
+    """Return the value of plays that machines gave and a disk forgot; what it charged all the same is no loss."""
+    number = journal.hub.number
     pulsed = venue.bridges[number].pulsed
     return sum(
-        min(price, pulsed.get(uuid_text(play), 0) * PRICE // CREDITS) for play, price in venue.lost[number].items()
+        min(price, pulsed.get(uuid_text(play), 0) * PRICE // CREDITS)
+        for play, price in venue.lost[number].items()
+        if play not in journal.stories or journal.stories[play].given_back_by_device
     )
 
 

@@ -4,7 +4,9 @@ Not in it is what the venue stands for and the bound counts: plays that a put-ba
 policy or by a person, and sales on the floor. What passes the bound's terms is in it again.
 """
 
-from payment_core.identifiers import uuid_text
+from collections.abc import Container
+
+from payment_core.identifiers import uuid_bytes, uuid_text
 from payment_core.journal import Captured, Cause, InDoubt, Voided
 from venuehub.simulator.check_money import guests_money, on_its_way
 from venuehub.simulator.evidence import Journal, Story, total
@@ -26,7 +28,13 @@ def _goods(venue: Venue, journal: Journal) -> int:
     stories = {uuid_text(play): story for play, story in journal.stories.items()}
     known = {*stories, *(uuid_text(play) for play in lost)}
     free = sum(_worth(counted) for name, counted in pulsed.items() if name not in known)
-    return free + sum(_beyond(story, pulsed.get(name, 0)) for name, story in stories.items())
+    charged = ((name, story) for name, story in stories.items() if not _forgot(name, story, lost))
+    return free + sum(_beyond(story, pulsed.get(name, 0)) for name, story in charged)
+
+
+def _forgot(name: str, story: Story, lost: Container[bytes]) -> bool:
+    """Say whether a put-back disk gave a play back, for it had forgotten that the machine gave it."""
+    return uuid_bytes(name) in lost and story.given_back_by_device
 
 
 def _worth(counted: int) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from payment_core.identifiers import uuid_text
 from payment_core.journal import Held, decode_entry
 from venuehub.simulator.bridge import Bridge
 from venuehub.simulator.floor_sales import FloorSales
@@ -46,7 +47,10 @@ class Venue:
         self.taps = [0] * len(stage.cards)
         self._stray_taps = 0
         self.lost: list[dict[bytes, int]] = [{} for _hub in self.hubs]
-        """What each hub's disk forgot when it was put back: the price of each play, by authorization."""
+        """What each hub's disk forgot when it was put back: the price of each play, by authorization.
+
+        Also what it knows and the bridge's log has forgotten: what that log does not name is given back.
+        """
         self.refusals = Refusals(self)
         self.floor_sales = FloorSales()
         for hub in self.hubs:
@@ -105,7 +109,11 @@ class Venue:
         tail = hub.disk.connection.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()[0]
         hub.receipts = [receipt for receipt in hub.receipts if receipt[0] <= tail]
         kept = plays_of(hub)
-        self.lost[number] |= {play: price for play, price in before.items() if play not in kept}
+        self.lost[number] |= {
+            play: price
+            for play, price in before.items()
+            if play not in kept or bridge.has_pulsed_since_copy(uuid_text(play))
+        }
         hub.counter.forget_lost()
 
     def restore_office(self) -> None:
