@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import random
-import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable, Generator
@@ -22,6 +21,7 @@ from back_office.settings import HttpAddress, OfficeSettings, SettingsError, dat
 from back_office.store.engine import open_store, sqlite_url
 from back_office.store.faults import StoreUnavailableError
 from back_office.worker import Worker
+from cloud_sync.ending import heed_signals, pause
 from cloud_sync.identity import load_office
 from cloud_sync.letters import Publish
 from cloud_sync.mqtt_link import BrokerUnavailableError, Inbound, MqttLink, MqttLinkError
@@ -79,9 +79,7 @@ async def _run(settings: OfficeSettings, on_ready: Callable[[int], None]) -> Non
 async def _until_stopped(*parts: Awaitable[None]) -> None:
     """Run all parts; a signal ends them, a fault in one ends the others and is raised as it is."""
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    heed_signals(stop.set)
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_as_coroutine(part)) for part in parts]
@@ -127,7 +125,7 @@ class _Office:
             except MqttLinkError as error:
                 attempt = max(attempt, 0)
                 log.warning("uplink.refused_by_broker", why=str(error))
-            await asyncio.sleep(reconnect_delay_ms(attempt, dice=random.random()) / 1_000)  # noqa: S311 - jitter
+            await pause(reconnect_delay_ms(attempt, dice=random.random()) / 1_000)  # noqa: S311 - jitter
             attempt += 1
 
     async def orders(self, follow: Callable[[], None]) -> None:
@@ -138,7 +136,7 @@ class _Office:
             except Exception:
                 # A channel's fault must not end the office; every ask can be sent again.
                 log.exception("orders.failed")
-            await asyncio.sleep(ORDERS_S)
+            await pause(ORDERS_S)
 
     async def _pump(self, link: MqttLink) -> None:
         for letter in await self._in_books(self._worker.start):
@@ -185,7 +183,7 @@ class _Office:
                 return await asyncio.get_running_loop().run_in_executor(self._books, call)
             except StoreUnavailableError as error:
                 log.warning("books.unavailable", why=str(error), attempt=attempt)
-            await asyncio.sleep(reconnect_delay_ms(attempt, dice=random.random()) / 1_000)  # noqa: S311 - jitter
+            await pause(reconnect_delay_ms(attempt, dice=random.random()) / 1_000)  # noqa: S311 - jitter
             attempt += 1
 
 

@@ -132,13 +132,14 @@ class MqttLink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Say goodbye to the broker (the will is not published) and end everything that waits."""
-        if self._watch is not None:
-            self._watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
-        with contextlib.suppress(aiomqtt.MqttError):
-            await self._client.__aexit__(kind, error, trace)
-        self._end("the link was closed")
+        try:
+            if self._watch is not None:
+                self._watch.cancel()
+                await asyncio.wait([self._watch])  # `await` would take our own cancellation for the watch's
+        finally:
+            with contextlib.suppress(aiomqtt.MqttError):
+                await self._client.__aexit__(kind, error, trace)
+            self._end("the link was closed")
 
     async def subscribe(self, *filters: str, qos: int = 1) -> None:
         """Subscribe to topic filters in one packet; SubscriptionRefusedError names the first that was not granted."""

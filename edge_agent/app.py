@@ -7,7 +7,6 @@ again, and the start reconciles. A ledger that cannot be used then keeps the hub
 import argparse
 import asyncio
 import os
-import signal
 import sys
 import threading
 import time
@@ -17,6 +16,7 @@ from typing import Final, NoReturn
 
 import msgspec
 
+from cloud_sync.ending import heed_signals, pause
 from cloud_sync.identity import HubIdentity, IdentityError, load_identity
 from device_profiles.loading import SettingsError
 from edge_agent.clock import Clock
@@ -68,7 +68,7 @@ class Hub:
         """What was found wrong with the ledger while this hub ran."""
         self._settings, self._folder, self._identity, self._tries = settings, folder, identity, tries
         self._loop = asyncio.get_running_loop()
-        self._ended: asyncio.Future[bool] = self._loop.create_future()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
         self._place = Place(folder / settings.state)
         self._place.make()
         self._opened = open_ledger(self._place, epoch=identity.epoch, damage=damage)
@@ -165,19 +165,17 @@ class Hub:
             case Opened():
                 return ONLINE
 
-    async def run(self) -> bool:
-        """Run until a signal, until the till stops, or until the ledger must be opened anew: then True."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._loop.add_signal_handler(number, self._end, None)
+    async def run(self, told: asyncio.Event) -> bool:
+        """Run until `told` to end, until the till stops, or until the ledger must be opened anew: then True."""
         self._desk.start()
         if self._inspection is not None:
             self._inspection.start()
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(_keep(part)) for part in (self._bus, self._lan, self._uplink) if part]
-                tasks.append(group.create_task(self._watch()))
+                tasks += [group.create_task(self._watch()), group.create_task(self._end_when(told))]
                 try:
-                    return await self._ended
+                    await self._ended
                 except LedgerStoppedError:
                     self._carry_out(self._door.say())
                     await asyncio.sleep(LAST_WORDS_S)
@@ -186,6 +184,7 @@ class Hub:
                     await _end(tasks)
         finally:
             self._close()
+        return not told.is_set()
 
     def _close(self) -> None:
         if self._inspection is not None:
@@ -212,7 +211,7 @@ class Hub:
                 said_s = time.monotonic()
                 self._carry_out(self._door.say())
         log("hub.opens_again")
-        self._open_anew()
+        self._finish()
 
     def _is_back(self) -> bool:
         """Say whether it is worth opening the ledger anew. What was damaged stays so."""
@@ -260,18 +259,18 @@ class Hub:
         """Take what the inspection found, in its thread: no sale after this one."""
         log("ledger.damaged", why=str(error))
         self.damage = str(error)
-        self._loop.call_soon_threadsafe(self._open_anew)
+        self._loop.call_soon_threadsafe(self._finish)
 
-    def _open_anew(self) -> None:
+    async def _end_when(self, told: asyncio.Event) -> None:
+        await told.wait()
+        self._finish()
+
+    def _finish(self) -> None:
         if not self._ended.done():
-            self._ended.set_result(True)
+            self._ended.set_result(None)
 
-    def _end(self, error: Exception | None) -> None:
-        if self._ended.done():
-            return
-        if error is None:
-            self._ended.set_result(False)
-        else:
+    def _end(self, error: Exception) -> None:
+        if not self._ended.done():
             self._ended.set_exception(LedgerStoppedError(str(error)))
 
 
@@ -282,7 +281,7 @@ async def _keep(part: DeviceBus | PeerLink | Uplink) -> None:
             await part.run()
         except Exception as error:  # noqa: BLE001 - the supervisor of both links
             log("link.fault", part=type(part).__name__, why=f"{type(error).__name__}: {error}")
-        await asyncio.sleep(RESTART_S)
+        await pause(RESTART_S)
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:
@@ -301,7 +300,7 @@ async def _main(config: Path) -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(CONNECTORS, "connect"))
     settings = read_settings(config)
     identity = load_identity(config.parent / settings.identity)
-    damage, tries = "", 0
+    damage, tries, told = "", 0, asyncio.Event()
     while True:
         try:
             hub = Hub(settings, config.parent, identity, damage=damage, tries=tries)
@@ -311,7 +310,8 @@ async def _main(config: Path) -> None:
             damage = str(error)
             continue
         tries = min(tries + 1, 8) if hub.is_shut else 0
-        if not await hub.run():
+        heed_signals(told.set)
+        if not await hub.run(told):
             return
         damage = hub.damage
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from cloud_sync.ending import pause
 from cloud_sync.mqtt_link import Inbound, MqttLink, MqttLinkError, MqttSettings
 from cloud_sync.protocol.retry import reconnect_delay_ms
 from edge_agent.clock import boottime_ms
@@ -80,7 +81,7 @@ class DeviceBus:
                 if attempt in (0, 5):
                     log("bus.down", why=str(error))
                 self._tray.clear_stale(boottime_ms())
-            await asyncio.sleep(reconnect_delay_ms(attempt, dice=random.random()) / 1000)  # noqa: S311 - jitter
+            await pause(reconnect_delay_ms(attempt, dice=random.random()) / 1000)  # noqa: S311 - jitter
             attempt += 1
 
     async def _listen(self, link: MqttLink) -> None:

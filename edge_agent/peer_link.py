@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
+from cloud_sync.ending import pause
 from cloud_sync.identity import HubIdentity
 from cloud_sync.letters import post_message, read_letter
 from cloud_sync.mqtt_link import Inbound, MqttLink, MqttLinkError, MqttSettings
@@ -74,7 +75,7 @@ class PeerLink:
                 if attempt in (0, 5):
                     log("lan.down", why=str(error))
             delay_ms = reconnect_delay_ms(min(attempt, LONGEST_ATTEMPT), dice=random.random())  # noqa: S311 - jitter
-            await asyncio.sleep(delay_ms / 1000)
+            await pause(delay_ms / 1000)
             attempt += 1
 
     async def _pump(self, link: MqttLink) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from cloud_sync.downlink import TRUST, Accepted, Downlink, ListMismatch, MessageRejected, OfficeBody, TrustState
+from cloud_sync.ending import pause
 from cloud_sync.identity import HubIdentity
 from cloud_sync.letters import Publish
 from cloud_sync.mqtt_link import Inbound, MqttLink, MqttLinkError, MqttSettings
@@ -162,7 +163,7 @@ class Uplink:
                 self._uploader.on_disconnected()
                 self._offer(OfficeLink(up=False))
             attempt = 0 if time.monotonic() - started > reconnect_delay_ms(3, dice=1.0) / 1000 else attempt + 1
-            await asyncio.sleep(reconnect_delay_ms(attempt, dice=random.random()) / 1000)  # noqa: S311 - jitter
+            await pause(reconnect_delay_ms(attempt, dice=random.random()) / 1000)  # noqa: S311 - jitter
 
     async def _pump(self, link: MqttLink) -> None:
         self._link = link

@@ -7,7 +7,6 @@ import argparse
 import asyncio
 import contextlib
 import secrets
-import signal
 import sys
 import time
 import uuid
@@ -18,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from cloud_sync.ending import heed_signals
 from device_profiles.loading import SettingsError
 from firmware_bridge.actuation_log import ActuationLog
 from firmware_bridge.bus_client import BusClient
@@ -309,8 +309,7 @@ class Bridge:
 async def serve(settings: BridgeSettings) -> None:
     """Run a bridge until SIGTERM or SIGINT."""
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    heed_signals(stop.set)
     await Bridge(settings).run(stop)
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from cloud_sync.ending import pause
 from cloud_sync.mqtt_link import MqttLink, MqttLinkError, MqttSettings
 from firmware_bridge.log_lines import log_line
 from firmware_bridge.value_log import Kept, ValueLog
@@ -144,7 +145,7 @@ class BusClient:
             finally:
                 self._connected = False
             longest_s = min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(tries, 10))
-            await asyncio.sleep(random.uniform(0, longest_s))  # noqa: S311 - jitter is no secret
+            await pause(random.uniform(0, longest_s))  # noqa: S311 - jitter is no secret
 
     async def _session(self, on_command: OnCommand, on_booked: OnBooked) -> None:
         async with MqttLink(self._settings) as link, asyncio.TaskGroup() as group:

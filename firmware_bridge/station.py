@@ -8,6 +8,7 @@ from typing import Final, Literal, cast
 
 import msgspec
 
+from cloud_sync.ending import pause
 from device_profiles.matching import Device
 from device_profiles.schema import Profile
 from firmware_bridge.drivers.errors import DriverError
@@ -81,7 +82,7 @@ class Station:
             await self._serve_once()
             if time.monotonic() - started > STEADY_S:
                 retry_s = FIRST_RETRY_S
-            await asyncio.sleep(random.uniform(retry_s / 2, retry_s))  # noqa: S311 - jitter is no secret
+            await pause(random.uniform(retry_s / 2, retry_s))  # noqa: S311 - jitter is no secret
             retry_s = min(LAST_RETRY_S, retry_s * 2)
 
     async def _serve_once(self) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 import uvicorn
 
+from cloud_sync.ending import pause
 from cloud_sync.mqtt_link import MqttLink, MqttLinkError, MqttSettings
 from edge_agent.terminal.desk_line import DeskLine
 from edge_agent.terminal.hall import Hall
@@ -87,7 +88,7 @@ async def _follow_bus(settings: TerminalSettings, hall: Hall, desk: DeskLine) ->
                 _log.warning("broker.lost %s", error)
         hall.set_connected(connected=False)
         desk.set_connected(connected=False)
-        await asyncio.sleep(RETRY_S[min(failures, len(RETRY_S) - 1)])
+        await pause(RETRY_S[min(failures, len(RETRY_S) - 1)])
         failures += 1
 
 

@@ -22,6 +22,7 @@ from typing import Any, Final
 import nfc.clf.pn532
 import nfc.clf.transport
 
+from cloud_sync.ending import pause
 from device_profiles.schema import Reader
 from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Outbox, Wish
 from firmware_bridge.drivers.nfc_cards import Presence, Target, is_random_uid, read_credential
@@ -277,7 +278,7 @@ class NfcReader:
         while True:
             was_online = await self._one_session(outbox)
             retry_s = FIRST_RETRY_S if was_online else min(2 * retry_s, LAST_RETRY_S)
-            await asyncio.sleep(retry_s)
+            await pause(retry_s)
 
     async def _one_session(self, outbox: Outbox) -> bool:
         """Open the port and serve it until it is gone or hangs; return whether the chip ever answered."""

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from typing import Final
 
+from cloud_sync.ending import pause
 from cloud_sync.mqtt_link import BrokerUnavailableError, MqttLink, MqttSettings
 from payment_core.bus import DeviceState, View, decode, parse_topic
 from payment_core.commands import Command
@@ -39,7 +40,7 @@ class Observer:
                     await link.subscribe("vd/1/+/dev/#", "vd/1/+/lane/#")
                     async for message in link.messages():
                         self._see(message.topic, message.payload, retained=message.retained)
-            await asyncio.sleep(0.2)
+            await pause(0.2)
 
     async def wait_until_online(self, devices: set[str], timeout_s: float) -> set[str]:
         """Wait for devices to be online; return those that are not when the time is up."""

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -54,7 +55,7 @@ class Child:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_end_with_the_demo,
+                preexec_fn=partial(_end_with, os.getpid()),
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
 
@@ -110,10 +111,12 @@ class Child:
         return ""
 
 
-def _end_with_the_demo() -> None:
+def _end_with(demo: int) -> None:
     """Let the kernel end this process when the demo is killed: a bridge left behind would hold the next one's ports."""
     if sys.platform == "linux":
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != demo:  # it was killed before we asked to be told
+            os._exit(1)
 
 
 def python_module(module: str, *arguments: str) -> list[str]:

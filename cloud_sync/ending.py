@@ -1,0 +1,44 @@
+"""How a program that is told to end, ends: whatever else breaks in the same moment, and whatever hangs."""
+
+import asyncio
+import faulthandler
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Final
+
+ENDING_S: Final = 9.0
+"""Longer than any of our programs needs to end well; a supervisor that waits for 10 s would not say where it hung."""
+_ENDS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+def heed_signals(stop: Callable[[], object]) -> None:
+    """Call `stop` at SIGINT and SIGTERM; `ENDING_S` later the process is over in any case, which says where it hung.
+
+    That is as safe as a power cut, which each program survives.
+    """
+    for number in _ENDS:
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+        signal.signal(number, _told)  # beside the loop, which learns of it by its own pipe, and which may hang
+
+
+def _told(_number: int, _frame: FrameType | None) -> None:
+    faulthandler.dump_traceback_later(ENDING_S, exit=True)
+    for number in _ENDS:
+        signal.signal(number, _told_again)
+
+
+def _told_again(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing: who is impatient must not set a later deadline with each signal."""
+
+
+async def pause(seconds: float) -> None:
+    """Sleep before the next try, or end here with a task that was told to end.
+
+    A TaskGroup of Python 3.11 whose child fails while it is cancelled raises the child's fault alone: who catches
+    faults to try again would never end.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+    await asyncio.sleep(seconds)

@@ -1,0 +1,89 @@
+"""A program that is told to end, ends."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from typing import NoReturn
+
+import pytest
+
+from cloud_sync import ending
+from tests.support.waiting import eventually
+
+AWAY = OSError("gone")
+HANGS = """
+import asyncio, sys, threading
+from cloud_sync import ending
+from tests.support.waiting import eventually
+ending.ENDING_S = 0.2
+
+async def main():
+    ending.heed_signals(lambda: None)
+    print("ready", flush=True)
+    {hang}
+
+asyncio.run(main())
+"""
+
+
+async def follow(started: asyncio.Event, gone: asyncio.Event) -> NoReturn:
+    """Serve a device that goes away, and try again, for ever: as each link and each station does."""
+    while True:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_until(gone))
+                started.set()
+                await asyncio.Event().wait()
+        except* OSError:
+            pass
+        await ending.pause(0)
+
+
+async def _until(gone: asyncio.Event) -> NoReturn:
+    await gone.wait()
+    raise AWAY
+
+
+def _told_again(process: subprocess.Popen[str], number: int) -> bool:
+    process.send_signal(number)
+    return process.poll() is not None
+
+
+async def _told_in_that_moment() -> bool:
+    """Tell a follower to end in the moment its device goes away; say whether it ended."""
+    started, gone = asyncio.Event(), asyncio.Event()
+    task = asyncio.create_task(follow(started, gone))
+    await started.wait()
+    gone.set()
+    await asyncio.sleep(0)  # now the fault is there, and the group that raises it has not woken yet
+    task.cancel()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    ended = task.cancelled()
+    while not task.done():
+        task.cancel()
+        await asyncio.sleep(0)
+    return ended
+
+
+def test_who_is_told_to_end_in_the_moment_of_a_fault_ends():
+    assert asyncio.run(_told_in_that_moment())
+
+
+def test_a_build_that_only_sleeps_before_it_tries_again_is_caught(monkeypatch):
+    monkeypatch.setattr(ending, "pause", asyncio.sleep)
+    assert not asyncio.run(_told_in_that_moment())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("hang", ["await asyncio.Event().wait()", "threading.Event().wait()"])
+def test_a_program_that_hangs_is_over_in_the_end_and_says_where(number, hang):
+    words = [sys.executable, "-c", HANGS.format(hang=hang)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        eventually(lambda: _told_again(process, number), 20)  # Python may miss one in the instant it begins to wait
+        said = process.stderr.read()
+    assert process.returncode == 1
+    assert "most recent call first" in said
