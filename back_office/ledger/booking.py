@@ -1,7 +1,6 @@
 """One posting transaction: entries go in, and out come rows, postings, balances, days and leases that agree."""
 
 from collections import defaultdict
-from collections.abc import Iterator
 from typing import Final, get_args
 
 import msgspec
@@ -57,7 +56,7 @@ MAX_BALANCE: Final = 2**62
 """Far above what entries of MAX_AMOUNT come to, and below what a column holds."""
 OWED: Final = frozenset({Kind.HELD, Kind.SUSPENSE, Kind.COIN_CREDIT})
 """What a hub holds for others: it may fall to nothing, and below it is an impossible claim."""
-_OF_HUBS: Final = get_args(HubEntry)
+_OF_HUBS: Final = frozenset(get_args(HubEntry))
 _JUDGED: Final = (Held, Increased, Captured, Voided, Expired, InDoubt, Refunded, Declined, CoinBooked, LeaseTaken)
 """An amount below nothing in one of these is booked and a finding; in all others it is not booked."""
 
@@ -82,7 +81,7 @@ class Booking:
     def add(self, arrived: Arrived) -> None:
         """Take the next entry; UnbookableError where a number in it is beyond what books can hold."""
         entry = arrived.entry
-        if isinstance(entry, _OF_HUBS) is (self._writer.hub_id == self._tenant_id) and type(entry) is not EpochOpened:
+        if (type(entry) in _OF_HUBS) is (self._writer.hub_id == self._tenant_id) and type(entry) is not EpochOpened:
             message = f"record {entry.header.seq}: {type(entry).__name__} is not this writer's to say"
             raise UnbookableError(message)
         rows = postings(entry)
@@ -194,13 +193,15 @@ TYPE_NUMBERS: Final = {kind: _number(kind) for kind in VERSIONS}
 """The number by which each type of entry is known in its record."""
 
 
-def _numbers(value: object) -> Iterator[int]:
-    """Yield every whole number in an entry."""
-    if isinstance(value, int):
-        yield value
-    elif isinstance(value, tuple):
-        for one in value:
-            yield from _numbers(one)
-    elif isinstance(value, msgspec.Struct):
-        for name in value.__struct_fields__:
-            yield from _numbers(getattr(value, name))
+def _numbers(entry: Entry) -> list[int]:
+    """Return every whole number in an entry."""
+    found: list[int] = []
+    waiting: list[object] = [entry]
+    for value in waiting:  # grows meanwhile
+        if isinstance(value, int):
+            found.append(value)
+        elif isinstance(value, tuple):
+            waiting += value
+        elif isinstance(value, msgspec.Struct):
+            waiting += msgspec.structs.astuple(value)
+    return found

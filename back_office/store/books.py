@@ -1,8 +1,8 @@
 """The double-entry books: account numbers, postings, balances and days. Amounts are minor units, debit positive."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
-from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -109,7 +109,7 @@ def account_numbers(tx: Transaction, tenant_id: bytes, names: Iterable[AccountNa
     kinds = sorted({name.kind.value for name in wanted})
     for keys in chunks({name.key for name in wanted}):
         for kind, key, scope_id, number in tx.execute(_NUMBERS, {"tenant": tenant_id, "kinds": kinds, "keys": keys}):
-            found[AccountName(Kind(kind), key, scope_id)] = number
+            found[_account(kind, key, scope_id)] = number
     new = sorted(wanted - found.keys())
     if new:
         first = (tx.execute(_LAST_NUMBER, {"tenant": tenant_id}).scalar() or 0) + 1
@@ -170,9 +170,13 @@ def move_days(tx: Transaction, tenant_id: bytes, moves: Mapping[DayPlace, tuple[
         tx.execute(_ADD_TO_DAY, rows)
 
 
-def _named(row: dict[str, Any]) -> Balance:
-    account = AccountName(Kind(row["kind"]), row["key"], row["scope_id"])
-    return Balance(account, row["unit"], row["amount"])
+@lru_cache(maxsize=10_000)
+def _account(kind: str, key: str, scope_id: bytes) -> AccountName:
+    return AccountName(Kind(kind), key, scope_id)
+
+
+def _named(kind: str, key: str, scope_id: bytes, unit: str, amount: int) -> Balance:
+    return Balance(_account(kind, key, scope_id), unit, amount)
 
 
 _BALANCE_ROWS = sa.select(
@@ -184,7 +188,7 @@ _BALANCE_ROWS = sa.select(
 
 def balances(tx: Transaction, tenant_id: bytes) -> list[Balance]:
     """Return every balance of a tenant."""
-    return [_named(row) for row in tx.execute(_BALANCE_ROWS.where(ACCOUNTS.c.tenant_id == tenant_id)).mappings()]
+    return [_named(*row) for row in tx.execute(_BALANCE_ROWS.where(ACCOUNTS.c.tenant_id == tenant_id))]
 
 
 def balances_by_kind(tx: Transaction, tenant_id: bytes) -> list[tuple[Kind, str, int]]:
@@ -222,9 +226,7 @@ def guest_balances(tx: Transaction, tenant_id: bytes, account_ids: Iterable[byte
     return found
 
 
-def balance(
-    tx: Transaction, tenant_id: bytes, kind: Kind, key: str, unit: str, *, scope_id: bytes = b""
-) -> int:
+def balance(tx: Transaction, tenant_id: bytes, kind: Kind, key: str, unit: str, *, scope_id: bytes = b"") -> int:
     """Return what one account holds of a unit."""
     asked = {"tenant": tenant_id, "kind": kind.value, "key": key, "scope": scope_id, "unit": unit}
     return int(tx.execute(_BALANCE, asked).scalar() or 0)
@@ -244,16 +246,14 @@ def days(tx: Transaction, tenant_id: bytes, business_date: int | None = None) ->
     """Return what moved on one business date, or on all."""
     same = (ACCOUNTS.c.tenant_id == DAYS.c.tenant_id) & (ACCOUNTS.c.account_no == DAYS.c.account_no)
     query = sa.select(
-        DAYS.c.business_date, DAYS.c.type, DAYS.c.tender, DAYS.c.unit, DAYS.c.amount, DAYS.c.postings,
-        ACCOUNTS.c.kind, ACCOUNTS.c.key, ACCOUNTS.c.scope_id,
+        DAYS.c.business_date, DAYS.c.type, DAYS.c.tender, DAYS.c.postings,
+        ACCOUNTS.c.kind, ACCOUNTS.c.key, ACCOUNTS.c.scope_id, DAYS.c.unit, DAYS.c.amount,
     ).join(ACCOUNTS, same)  # fmt: skip
     query = query.where(DAYS.c.tenant_id == tenant_id)
     if business_date is not None:
         query = query.where(DAYS.c.business_date == business_date)
-    rows = tx.execute(query).mappings()
-    return [
-        DayRow(row["business_date"], row["type"], row["tender"], _named(row), row["postings"]) for row in rows
-    ]
+    rows = tx.execute(query)
+    return [DayRow(date, kind, tender, _named(*moved), postings) for date, kind, tender, postings, *moved in rows]
 
 
 def postings_of(tx: Transaction, tenant_id: bytes, of: Chain, *, first: int, last: int) -> dict[int, list[Balance]]:
@@ -269,6 +269,6 @@ def postings_of(tx: Transaction, tenant_id: bytes, of: Chain, *, first: int, las
         POSTINGS.c.seq.between(first, last),
     )
     found: dict[int, list[Balance]] = {}
-    for row in tx.execute(query.order_by(POSTINGS.c.seq, POSTINGS.c.line)).mappings():
-        found.setdefault(row["seq"], []).append(_named(row))
+    for seq, *row in tx.execute(query.order_by(POSTINGS.c.seq, POSTINGS.c.line)):
+        found.setdefault(seq, []).append(_named(*row))
     return found

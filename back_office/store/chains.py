@@ -1,7 +1,6 @@
 """Journals as they arrived: where each chain stands, its batches, its entries, and the evidence of what did not fit."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -31,7 +30,6 @@ def _at(tenant_id: bytes, hub_id: bytes, stream: int, epoch: int) -> dict[str, o
 
 
 # Statements are built once: building one takes four times as long as running it.
-_CHAIN = sa.select(CHAINS).where(*_place(CHAINS))
 _MOVE_CHAIN = sa.update(CHAINS).where(*_place(CHAINS))
 _BATCH_HASH = sa.select(BATCHES.c.hash).where(*_place(BATCHES), BATCHES.c.batch_seq == sa.bindparam("seq"))
 _ADD_BATCH = insert_into(BATCHES)
@@ -43,7 +41,7 @@ _RECORDS = (
 )
 
 
-class Chain(msgspec.Struct, frozen=True, kw_only=True):
+class Chain(msgspec.Struct, frozen=True):
     """How far one (writer, stream, epoch) has come: the contiguous watermark of its records and of its batches."""
 
     hub_id: bytes
@@ -69,7 +67,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     sealed: bytes
 
 
-class EntryRow(msgspec.Struct, frozen=True, kw_only=True):
+class EntryRow(msgspec.Struct, frozen=True):
     """One entry: its identity, its record, and what the pages search by."""
 
     hub_id: bytes
@@ -100,21 +98,25 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     sealed: bytes
 
 
+_CHAIN = sa.select(*(CHAINS.c[name] for name in Chain.__struct_fields__)).where(*_place(CHAINS))
+_ENTRY_ROWS = sa.select(*(ENTRIES.c[name] for name in EntryRow.__struct_fields__)).where(*_place(ENTRIES))
+_ENTRY = _ENTRY_ROWS.where(ENTRIES.c.seq == sa.bindparam("at"))
+_ENTRIES_AFTER = (
+    _ENTRY_ROWS.where(ENTRIES.c.seq > sa.bindparam("after")).order_by(ENTRIES.c.seq).limit(sa.bindparam("most"))
+)
+
+
 def chain(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, stream: int, epoch: int) -> Chain | None:
     """Return where a chain stands; None: nothing came yet."""
-    row = tx.execute(_CHAIN, _at(tenant_id, hub_id, stream, epoch)).mappings().first()
-    return None if row is None else _chain(row)
+    row = tx.execute(_CHAIN, _at(tenant_id, hub_id, stream, epoch)).first()
+    return None if row is None else Chain(*row)
 
 
 def chains(tx: Transaction, tenant_id: bytes) -> list[Chain]:
     """Return every chain of a tenant, the office's own too."""
-    query = sa.select(CHAINS).where(CHAINS.c.tenant_id == tenant_id)
-    rows = tx.execute(query.order_by(CHAINS.c.hub_id, CHAINS.c.stream, CHAINS.c.epoch)).mappings()
-    return [_chain(row) for row in rows]
-
-
-def _chain(row: dict[str, Any]) -> Chain:
-    return Chain(**{name: row[name] for name in Chain.__struct_fields__})
+    columns = [CHAINS.c[name] for name in Chain.__struct_fields__]
+    query = sa.select(*columns).where(CHAINS.c.tenant_id == tenant_id)
+    return [Chain(*row) for row in tx.execute(query.order_by(CHAINS.c.hub_id, CHAINS.c.stream, CHAINS.c.epoch))]
 
 
 def add_chain(tx: Transaction, tenant_id: bytes, start: Chain) -> None:
@@ -177,22 +179,9 @@ def add_entries(tx: Transaction, tenant_id: bytes, rows: Sequence[EntryRow]) -> 
 
 def entries_of(tx: Transaction, tenant_id: bytes, of: Chain) -> Iterator[EntryRow]:
     """Yield a chain's entries in order, a page at a time."""
-    columns = [ENTRIES.c[name] for name in EntryRow.__struct_fields__]
-    after = -1
+    asked, after = {**_at(tenant_id, of.hub_id, of.stream, of.epoch), "most": _PAGE_ROWS}, -1
     while True:
-        query = (
-            sa.select(*columns)
-            .where(
-                ENTRIES.c.tenant_id == tenant_id,
-                ENTRIES.c.hub_id == of.hub_id,
-                ENTRIES.c.stream == of.stream,
-                ENTRIES.c.epoch == of.epoch,
-                ENTRIES.c.seq > after,
-            )
-            .order_by(ENTRIES.c.seq)
-            .limit(_PAGE_ROWS)
-        )
-        page = [EntryRow(**row) for row in tx.execute(query).mappings()]
+        page = [EntryRow(*row) for row in tx.execute(_ENTRIES_AFTER, {**asked, "after": after})]
         yield from page
         if len(page) < _PAGE_ROWS:
             return
@@ -209,16 +198,8 @@ def records_of_authorizations(
 
 def entry(tx: Transaction, tenant_id: bytes, of: Chain, seq: int) -> EntryRow | None:
     """Return one entry of a chain."""
-    columns = [ENTRIES.c[name] for name in EntryRow.__struct_fields__]
-    query = sa.select(*columns).where(
-        ENTRIES.c.tenant_id == tenant_id,
-        ENTRIES.c.hub_id == of.hub_id,
-        ENTRIES.c.stream == of.stream,
-        ENTRIES.c.epoch == of.epoch,
-        ENTRIES.c.seq == seq,
-    )
-    row = tx.execute(query).mappings().first()
-    return None if row is None else EntryRow(**row)
+    row = tx.execute(_ENTRY, {**_at(tenant_id, of.hub_id, of.stream, of.epoch), "at": seq}).first()
+    return None if row is None else EntryRow(*row)
 
 
 def recent_entries(tx: Transaction, tenant_id: bytes, *, limit: int) -> list[EntryRow]:

@@ -61,6 +61,8 @@ class _Words:
         assert isinstance(made, sa.sql.compiler.SQLCompiler)
         self._defaults = {name: value for name, value in made.params.items() if name not in values}
         self._lists = sorted(made.bind_names[bind] for bind in made.post_compile_params)
+        self.adds = bool(self._defaults or self._lists)
+        """Whether anything is to be added to the values that are given."""
         self._texts: dict[tuple[int, ...], str] = {}
         whole = {**self._defaults, **values}
         one_each = made.construct_expanded_state({**whole, **{name: [None] for name in self._lists}})
@@ -69,6 +71,8 @@ class _Words:
 
     def filled(self, values: Values) -> tuple[str, Values]:
         """Return the text and what fills its places."""
+        if not self.adds:
+            return self.text, values
         if self._defaults:
             values = {**self._defaults, **values}
         if not self._lists:
@@ -128,7 +132,7 @@ class Transaction:
         cursor = self._cursor
         if isinstance(values, list):
             words = self._words(statement, values[0])
-            cursor.executemany(words.text, [words.filled(each)[1] for each in values])
+            cursor.executemany(words.text, [words.filled(each)[1] for each in values] if words.adds else values)
             return Rows((), None)
         assert isinstance(values, Mapping)
         cursor.execute(*self._words(statement, values).filled(values))
