@@ -6,8 +6,12 @@ Use it for counts of seeds, examples, kills and taps: `for seed in range(count(1
 import os
 from typing import Final, Literal
 
+from hypothesis import settings
+
 Size = Literal["quick", "normal", "full"]
 VARIABLE: Final = "VENUEHUB_TEST_SIZE"
+TOGETHER: Final = 10
+LEAST_EXAMPLES: Final = 20
 _DIVISORS: Final[dict[Size, int]] = {"quick": 100, "normal": 20, "full": 1}
 
 
@@ -23,3 +27,12 @@ def size() -> Size:
 def count(full: int) -> int:
     """Return how many of `full` this run does: all, a twentieth or a hundredth, but at least one."""
     return max(1, full // _DIVISORS[size()])
+
+
+def one_of(tests: int) -> settings:
+    """Return what one of many like property tests runs, as where every entry type has one.
+
+    All of them together run ten times the examples of one property (20,000 in the full size), but each runs 20.
+    """
+    of_one = settings().max_examples
+    return settings(max_examples=max(LEAST_EXAMPLES, of_one * TOGETHER // tests))
