@@ -12,11 +12,12 @@ from back_office.fleet.wishes import Wishes
 from back_office.ingest.hub_books import HubBooks
 from back_office.ingest.presence import Presence
 from back_office.ledger.desk import OFFICE_EPOCH, OFFICE_STREAM, Desk, venue_of
-from back_office.store import acts, chains, grants, papers, people, places
+from back_office.store import acts, chains, grants, papers, people, places, set_back
 from back_office.store.engine import Store, Transaction
 from back_office.store.papers import Alarm
 from cloud_sync.identity import OfficeKeys
 from cloud_sync.letters import Publish
+from cloud_sync.protocol.envelope import STREAM_LEDGER
 from cloud_sync.protocol.messages import Hello, LeaseRequest, ListRequest
 from cloud_sync.protocol.topics import parse_hub_topic
 from cloud_sync.receiver import Applied, Asked, Receiver, Refusal
@@ -73,7 +74,19 @@ class Worker:
         if address is not None and address.leaf == "batch" and not handled.refusals:
             with self._store.reading() as tx:
                 self.presence.note_batch(tx, self._tenant_id, address.hub_id, payload, self._clock())
+                handled = msgspec.structs.replace(
+                    handled, letters=(*handled.letters, *self._ask_whether_whole(tx, address.hub_id))
+                )
         return handled
+
+    def _ask_whether_whole(self, tx: Transaction, hub_id: bytes) -> list[Publish]:
+        """Ask a hub of which restored books learn whether that was all, once what it had sealed by its hello is in."""
+        if not set_back.unheard(tx, self._tenant_id).get(hub_id):
+            return []
+        hub = places.hub(tx, self._tenant_id, hub_id)
+        assert hub is not None, "who is learned of is enrolled"
+        chain = chains.chain(tx, self._tenant_id, hub_id, stream=STREAM_LEDGER, epoch=hub.epoch)
+        return [self._mail.ask_hello(hub)] if chain and chain.batch_seq >= hub.sealed_seq else []
 
     def _take_state(self, hub_id: bytes, payload: bytes) -> bool:
         """Take a hub's word about itself; a trouble that is new is an alarm."""

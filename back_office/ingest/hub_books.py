@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from back_office.fleet.restored import relearn
 from back_office.fleet.trust import keep_trust
 from back_office.ingest.vouchers import reader
 from back_office.ledger.booking import MAX_WHOLE, Arrived, Booking, Writer
@@ -15,7 +16,7 @@ from back_office.ledger.floor import beyond_floor
 from back_office.ledger.list_changes import change_list
 from back_office.payments.slips import return_slips
 from back_office.risk.watch import watch
-from back_office.store import chains, papers, places, slips
+from back_office.store import chains, papers, places, set_back, slips
 from back_office.store.chains import Batch, Chain, Evidence
 from back_office.store.engine import Store, Transaction
 from back_office.store.faults import StoreRefusedError
@@ -28,9 +29,11 @@ from cloud_sync.receiver import AcceptedBatch, HubRecord, Outcome
 from payment_core.journal import chain_hash
 
 FREEZING: Final = frozenset({"overclaim", "impossible"})
+"""Findings that freeze a hub; others only alarm."""
+FORGOTTEN: Final = frozenset({"overclaim", "foreign_grant"})
+"""Findings that freeze nobody while books restored from a backup learn again what they granted."""
 PARKED_AT_MOST: Final = 256
 """Batches of one hub that are kept without being booked; a hub keeps its own until a receipt covers them."""
-"""Findings that freeze a hub; others only alarm."""
 
 
 def _fitting(number: int) -> int:
@@ -103,13 +106,19 @@ class HubBooks:
             assert hub is not None, "the receiver applies batches of enrolled hubs only"
             if self._watermark(tx, batch.hub_id, header.epoch) != batch.before or header.epoch < hub.epoch:
                 return self._overtaken(tx, batch, hub)
+            learning = set_back.unheard(tx, self._tenant_id)
+            if learning.get(batch.hub_id) is False:
+                return "gap"  # books that were set back must not judge it before a person has said so
+            if batch.hub_id in learning:
+                venue = venue_of(tx, self._tenant_id, hub.venue_id)
+                relearn(Desk(tx, self._tenant_id, venue, now_ms=now_ms), hub, batch.entries)
             self._begin_chain(tx, batch)
             booking = self._book(tx, hub, batch, now_ms)
             self._move_on(tx, batch, now_ms)
             floor = beyond_floor(tx, self._tenant_id, batch.hub_id, batch.entries)
             people = change_list(tx, self._tenant_id, hub, batch.entries, now_ms=now_ms)
             clones = find_clones(tx, self._tenant_id, batch.hub_id, header.epoch, batch.entries)
-            self._judge(tx, hub, [*booking.findings, *floor, *people, *clones], now_ms)
+            self._judge(tx, hub, [*booking.findings, *floor, *people, *clones], now_ms, frozenset(learning))
             watch(tx, self._tenant_id, hub, header.epoch, batch.entries, now_ms=now_ms)
         return "applied"
 
@@ -124,6 +133,7 @@ class HubBooks:
         )
         with self._store.writing() as tx:
             places.greeted(tx, self._tenant_id, hub_id, greeting, now_ms=now_ms)
+            self._compare(tx, hub_id, hello, now_ms)
             self._let_slips_go(tx, hub_id, hello, min(number, now_ms))
         self._on_hello(hub_id, hello)
 
@@ -143,6 +153,18 @@ class HubBooks:
                 self._alarm(tx, hub_id, "parked", f"a batch is kept and not booked: {why}")
 
     # ---- inside ----
+
+    def _compare(self, tx: Transaction, hub_id: bytes, hello: Hello, now_ms: int) -> None:
+        """Find out whether a hub has receipts that these books have forgotten, or was heard whole again since."""
+        booked = self._watermark(tx, hub_id, hello.epoch).batch_seq
+        declared = set_back.unheard(tx, self._tenant_id).get(hub_id)
+        if hello.acked_seq > booked:
+            if declared is None:
+                set_back.note(tx, self._tenant_id, hub_id, declared=False, now_ms=now_ms)
+                text = f"it has receipts through batch {hello.acked_seq}, these books end at {booked}: a backup?"
+                self._alarm(tx, hub_id, "set_back", f"{text} Nothing of it is booked before `venuehub office restored`")
+        elif declared is False or (declared and not hello.outbox_entries and hello.last_seq == booked):
+            set_back.forget(tx, self._tenant_id, hub_id)
 
     def _let_slips_go(self, tx: Transaction, hub_id: bytes, hello: Hello, said_ms: int) -> None:
         """Hear that a hub holds nothing back: slips that no hub can have taken go back into their purses.
@@ -226,15 +248,19 @@ class HubBooks:
         chains.move_chain(tx, self._tenant_id, to)
         places.booked(tx, self._tenant_id, batch.hub_id, epoch=after.epoch, now_ms=now_ms)
 
-    def _judge(self, tx: Transaction, hub: Hub, findings: Sequence[Finding], now_ms: int) -> None:
+    def _judge(
+        self, tx: Transaction, hub: Hub, findings: Sequence[Finding], now_ms: int, learning: frozenset[bytes]
+    ) -> None:
         """Raise one alarm per hub, kind and batch: the first finding, and how many there are.
 
-        What a hub says that an operator has closed is late, whatever it is: that freezes nothing any more.
+        What a hub says that an operator has closed is late, whatever it is: that freezes nothing any more. Nor does
+        what restored books may have granted (`learning`: of which hubs).
         """
         groups: dict[tuple[bytes, str], list[str]] = defaultdict(list)
         for finding in findings:
             kind = "late" if hub.closed_ms is not None and not finding.hub_id else finding.kind
-            groups[finding.hub_id or hub.hub_id, kind].append(finding.text)
+            subject = finding.hub_id or hub.hub_id
+            groups[subject, "forgotten" if subject in learning and kind in FORGOTTEN else kind].append(finding.text)
         for (hub_id, kind), texts in sorted(groups.items()):
             more = f", and {len(texts) - 1} more in this batch" if len(texts) > 1 else ""
             papers.raise_alarm(tx, self._tenant_id, Alarm(kind, hub_id, texts[0] + more, now_ms))

@@ -9,7 +9,7 @@ import msgspec
 from back_office.business_day import business_date
 from back_office.ledger.booking import Arrived, Booking, Writer
 from back_office.ledger.terms import DAY_MS, TopUpTerms, gifts_for
-from back_office.store import books, chains, grants, lots, papers, places
+from back_office.store import books, chains, grants, lots, papers, places, set_back
 from back_office.store.chains import Chain
 from back_office.store.engine import Transaction
 from back_office.store.grants import LeaseKey, LeaseRow, Payment
@@ -142,10 +142,12 @@ class Desk:
     def lease(self, hub: Hub, account_id: bytes) -> dict[LeaseKey, LeaseRow]:
         """Lease everything an account has available to a hub, up to the hub's cap; return its leases there.
 
-        A frozen or closed hub is given nothing; the leases it holds already are returned all the same.
+        A frozen or closed hub is given nothing, and none is while restored books learn from the hubs what they had
+        granted (`fleet/restored.py`); the leases it holds already are returned all the same.
         """
         epoch = max(hub.epoch, 1)
-        if not hub.frozen and hub.closed_ms is None and hub.closed_epoch < epoch:
+        learning = any(set_back.unheard(self.tx, self.tenant_id).values())
+        if not learning and not hub.frozen and hub.closed_ms is None and hub.closed_epoch < epoch:
             held = self._without_debts(account_id)
             makes = [
                 make

@@ -124,3 +124,6 @@ SIGNERS: Final = Table(
     value("venue_id", RAW, optional=True), value("since_ms", WHOLE), value("until_ms", WHOLE, optional=True),
     value("added_by", TEXT), value("removed_by", TEXT),
 )  # fmt: skip
+SET_BACK: Final = Table(
+    "set_back", METADATA, key("tenant_id", RAW), key("hub_id", RAW), value("declared", WHOLE), value("since_ms", WHOLE),
+)  # fmt: skip

@@ -181,6 +181,13 @@ def test_old_balances_are_taken_over_by_two_people_and_once(folder, tmp_path, ru
     proven(run, folder)
 
 
+def test_books_that_were_restored_are_said_to_be(folder, run):
+    assert run("restored", "--dir", folder) == (0, {"declared": False, "to_be_heard": []})
+    said = run("restored", "--dir", folder, "--by", "ann", "--note", "disk died")
+    assert said == (0, {"declared": True, "to_be_heard": []}), "a hub that was never heard knows nothing better"
+    assert run("restored", "--dir", folder, "--by", "ann")[0] == 2
+
+
 def test_signers_are_listed_and_odd_ones_refused(folder, run):
     key = "5b" * 32
     add = ("signer", "add", "--dir", folder, "--name", "ann", "--key")

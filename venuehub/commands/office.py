@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from venuehub import office_cards, office_desk, office_guest, office_hubs, office_opening
+from venuehub import office_cards, office_desk, office_guest, office_hubs, office_opening, office_restored
 from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.office_signers import signer_app
 from venuehub.office_slips import slip_app
@@ -26,6 +26,7 @@ app.add_typer(office_hubs.hub_app)
 app.add_typer(office_hubs.terms_app)
 app.add_typer(slip_app)
 app.add_typer(signer_app)
+app.add_typer(office_restored.app)
 app.add_typer(travel_app)
 
 Folder = Annotated[Path, typer.Option("--dir", help="The office's folder: keys and books.")]
