@@ -11,6 +11,7 @@ from payment_core.commands import Accept, make_command
 from payment_core.identifiers import uuid_text
 from payment_core.journal import BroughtIn, CardSold, CoinBooked
 
+_TAKEN_IN: Final = (CoinBooked, BroughtIn, CardSold)
 LIFE_MS: Final = 2_000
 AGAIN_MS: Final = 5_000
 """How long an answer may take before an acceptor is told once more."""
@@ -61,7 +62,7 @@ class Acceptors:
         seen = (site.frozen, site.risk.version, site.devices_version)
         if not self._open:
             self._seen = None  # coins that play now make room, and nothing else tells of it
-        if seen != self._seen or any(isinstance(entry, CoinBooked | BroughtIn | CardSold) for entry in draft.watched):
+        if seen != self._seen or any(isinstance(entry, _TAKEN_IN) for entry in draft.watched):
             self._seen = seen
             self._look(draft)
         if not self._due:

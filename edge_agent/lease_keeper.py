@@ -50,12 +50,13 @@ def keep_caps(draft: Draft) -> None:
     for entry in draft.watched:
         if isinstance(entry, CoinBooked):
             intake.note_brought_in(draft, entry.header.seq, entry.amount)
-    most, site = draft.site.risk.caps.leasable(), draft.site
+    site = draft.site
     raised = [raise_ for entry in draft.watched if (raise_ := _raised(entry, site.currency))]
     if not raised:
         if site.sheds:
             shed(draft)
         return
+    most = site.risk.caps.leasable()
     if site.most_outstanding is not None:
         site.most_outstanding += sum(amount for _account, amount in raised)
     if site.most_outstanding is None or site.most_outstanding > most:

@@ -28,6 +28,7 @@ from payment_core.lease import LeaseStep
 from payment_core.money import Money
 from payment_core.policy import Lane
 
+_ENDS: Final = (Voided, Expired, Captured)
 UNDELIVERED: Final = "undelivered"
 """Why the money of a play that was not given is returned."""
 
@@ -92,10 +93,10 @@ def take(draft: Draft, fact: SlipShown) -> Refused | None:
 def give_back_unplayed(draft: Draft) -> None:
     """Behind all inputs of a step: return what of a slip's play came back, for nobody has a card to spend it with."""
     for entry in list(draft.watched):
-        came_back = isinstance(entry, Voided | Expired) or (isinstance(entry, Captured) and entry.released)
-        account_id = entry.account_id if came_back and isinstance(entry, Voided | Expired | Captured) else None
-        if account_id is not None and is_taken(draft.store, account_id):
-            lease_keeper.give_back(draft, account_id, UNDELIVERED)
+        if not isinstance(entry, _ENDS) or (isinstance(entry, Captured) and not entry.released):
+            continue
+        if entry.account_id is not None and is_taken(draft.store, entry.account_id):
+            lease_keeper.give_back(draft, entry.account_id, UNDELIVERED)
 
 
 def is_taken(store: Store, slip_id: bytes) -> bool:

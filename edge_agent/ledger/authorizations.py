@@ -165,10 +165,7 @@ def load(store: Store, row: AuthorizationRow) -> Authorization:
     entries = [decode_own(record) for (record,) in store.rows(_RECORDS, (row.held_seq, row.held_seq + 1))]
     match entries:
         case [Held() as held, Commanded() as told, *_] if told.header.authorization_id == row.id:
-            found = _of(row, held)
-            found = msgspec.structs.replace(
-                found, device=told.device, command_seq=told.command_seq, credits=told.credits, boot_id=told.boot_id
-            )
+            found = _of(row, held, told.device, told.command_seq, told.credits, told.boot_id)
         case [Held() as held, *_]:
             found = _of(row, held)
         case [Declined() as declined, *_]:
@@ -185,9 +182,12 @@ def load(store: Store, row: AuthorizationRow) -> Authorization:
     return found
 
 
-def _of(row: AuthorizationRow, held: Held) -> Authorization:
+def _of(
+    row: AuthorizationRow, held: Held, device: str = "", command_seq: int = 0, credits: int = 0, boot_id: str = ""
+) -> Authorization:
     return Authorization(
         row.id, row.state, row.held_seq, held.header.lane, held.credential_id, held.account_id, held.parts,
+        device, command_seq, credits, boot_id,
         ended_seq=row.ended_seq, tax_code=held.header.tax_code, at_ms=row.at_ms, right=held.right,
         stamp=stamp_of(held.header),
     )  # fmt: skip

@@ -28,15 +28,14 @@ _SPENT_UNITS: Final = (
 _SPENT_USES: Final = f"SELECT used FROM leases WHERE account_id = ? AND {_LEFT} = 0 AND used <> x''"
 _NEW: Final = "NEW.granted - NEW.committed + NEW.released + NEW.refunded"
 _OLD: Final = "OLD.granted - OLD.committed + OLD.released + OLD.refunded"
-_ADD: Final = (
-    "INSERT INTO outstanding VALUES (NEW.unit, {}) ON CONFLICT DO UPDATE SET amount = amount + excluded.amount"
-)
 _SUMS: Final = (
     "CREATE TEMP TABLE outstanding(unit TEXT PRIMARY KEY, amount INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     f"INSERT INTO outstanding SELECT unit, sum({_LEFT}) FROM leases GROUP BY unit",
-    f"""CREATE TEMP TRIGGER outstanding_new AFTER INSERT ON main.leases BEGIN {_ADD.format(_NEW)}; END""",
+    f"""CREATE TEMP TRIGGER outstanding_new AFTER INSERT ON main.leases
+        BEGIN INSERT INTO outstanding VALUES (NEW.unit, {_NEW})
+        ON CONFLICT DO UPDATE SET amount = amount + excluded.amount; END""",
     f"""CREATE TEMP TRIGGER outstanding_moved AFTER UPDATE OF granted, committed, released, refunded ON main.leases
-        BEGIN {_ADD.format(f"{_NEW} - ({_OLD})")}; END""",
+        BEGIN UPDATE outstanding SET amount = amount + {_NEW} - ({_OLD}) WHERE unit = NEW.unit; END""",
 )
 """What lies here of each unit, in this connection's memory: one look at every row, then kept by triggers in the same
 database transaction as the leases themselves."""
