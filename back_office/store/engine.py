@@ -65,12 +65,15 @@ class Store:
     def _open(self, begin: str) -> Iterator[Transaction]:
         with self._told_as_ours(), contextlib.closing(self._engine.raw_connection()) as connection:
             driver: Any = connection.driver_connection
-            if self._is_sqlite:  # other drivers begin by themselves
-                driver.execute(begin)
             try:
+                if self._is_sqlite:  # other drivers begin by themselves
+                    driver.execute(begin)
                 with contextlib.closing(Transaction(driver, self._engine.dialect)) as tx:
                     yield tx
                 driver.commit()
+            except (self._faults.OperationalError, self._faults.InterfaceError) as error:
+                connection.invalidate(error)  # the next transaction gets another: this one may be gone
+                raise
             except BaseException:
                 driver.rollback()
                 raise
