@@ -3,7 +3,6 @@
 import msgspec
 
 from payment_core.desk import ActName
-from payment_core.lots import GiftRule
 
 
 class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,7 +67,6 @@ class StaffDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     desks: tuple[Desk, ...] = ()
     gifts: tuple[TopUpGift, ...] = ()
     credit_to_account: int = 0
-    gift_rule: GiftRule = "pro_rata"
     won_units: tuple[str, ...] = ("ticket", "point")
 
     def person(self, staff: str) -> Person | None:

@@ -15,7 +15,6 @@ from back_office.store import papers, places
 from back_office.store.engine import Store, Transaction
 from back_office.store.places import Hub
 from payment_core.desk import ActName
-from payment_core.lots import GiftRule
 from payment_core.money import MINOR_DIGITS
 from payment_core.pin import is_verifier
 from payment_core.policy import DevicesDocument
@@ -86,7 +85,7 @@ def read_checked(name: str, file: Path) -> Any:  # noqa: ANN401 - one of documen
         if name != "staff" or "enum value" not in str(error):
             raise
         place, message, _ = parted(str(error))
-        hint = f"the acts are {', '.join(get_args(ActName))}; gift_rule is {', '.join(get_args(GiftRule))}"
+        hint = f"the acts are {', '.join(get_args(ActName))}"
         raise CliError("settings", message, where=place, hint=hint, exit_code=ExitCode.USAGE) from error
     if isinstance(content, StaffDocument):
         for key, message, hint in _odd_people(content):
