@@ -18,6 +18,7 @@ from cloud_sync.protocol.batcher import Refused, read_entries, verify_records
 from cloud_sync.protocol.envelope import Envelope, Header, batch_hash
 from cloud_sync.protocol.messages import (
     Body,
+    HeardOf,
     Hello,
     HelloRequest,
     LeaseRequest,
@@ -81,34 +82,30 @@ class Office(Protocol):
 
     def hub(self, hub_id: bytes) -> HubRecord | None:
         """Return the hub's record, or None where it is not enrolled."""
-        ...
 
     def watermark(self, hub_id: bytes) -> Watermark:
         """Return how far the hub's newest epoch is booked; Watermark(epoch=0) where nothing came yet."""
-        ...
 
     def known_hash(self, hub_id: bytes, epoch: int, batch_seq: int) -> bytes | None:
         """Return the hash under which this batch was applied, or None."""
-        ...
+
+    def heard_of(self, hub_id: bytes) -> tuple[HeardOf, ...]:
+        """Return how far the hub's neighbours were heard, as its receipts say it."""
 
     def apply(self, batch: AcceptedBatch) -> Outcome:
         """Apply in one transaction."""
-        ...
 
     def greeted(self, hub_id: bytes, hello: Hello, *, number: int, now_ms: int) -> None:
         """Keep the newest hello: its number and nonce come back in `hub`."""
-        ...
 
     def freeze(self, hub_id: bytes, reason: str, evidence: Sequence[bytes]) -> None:
         """Freeze the hub durably: `fork` or `rolled_back`. The evidence is one side; the books have the other."""
-        ...
 
     def park(self, hub_id: bytes, why: str, data: bytes) -> None:
         """Keep a batch that its hub signed and no book has: this release cannot read it, or its hub is frozen.
 
         Alarm for each that is new, by its hash; keep so many of a hub at most. The cursor stays.
         """
-        ...
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -340,6 +337,7 @@ class Receiver:
             nonce=hub.nonce,
             frozen=hub.frozen,
             reopened="" if hub.frozen else hub.reopened,
+            heard=() if hub.frozen else self._office.heard_of(hub.hub_id),
         )
         return self._to_hub(hub, receipt, "receipt", watermark.batch_seq)
 

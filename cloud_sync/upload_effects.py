@@ -6,6 +6,7 @@ import msgspec
 
 from cloud_sync.letters import Publish
 from cloud_sync.protocol.envelope import NO_BATCH
+from cloud_sync.protocol.messages import HeardOf
 from cloud_sync.sealing import Sealer
 from cloud_sync.signing import Signer
 from payment_core.journal import CHAIN_START, TimeQuality
@@ -76,6 +77,7 @@ class MoveCursor(msgspec.Struct, frozen=True):
     through_seq: int
     through_record: int
     server_ms: int
+    heard: tuple[HeardOf, ...] = ()
 
 
 class Reconnect(msgspec.Struct, frozen=True):

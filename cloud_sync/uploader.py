@@ -248,7 +248,7 @@ class Uploader:
         self._acked_record = newest.last_record
         self._resends = 0
         self._rearm(now)
-        return [MoveCursor(receipt.epoch, receipt.through_seq, newest.last_record, receipt.server_ms)]
+        return [MoveCursor(receipt.epoch, receipt.through_seq, newest.last_record, receipt.server_ms, receipt.heard)]
 
     def _bring_back(self, receipt: Receipt) -> list[Effect]:
         """Send what an office has forgotten that was restored from a backup: its cursor is behind its own receipts.

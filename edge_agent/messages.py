@@ -2,6 +2,7 @@
 
 import msgspec
 
+from cloud_sync.protocol.messages import HeardOf
 from edge_agent.peer_messages import PeerFact, ToPeer
 from edge_agent.slip_messages import SlipShown
 from edge_agent.staff_messages import StaffEffect, StaffFact
@@ -95,10 +96,14 @@ class BatchSealed(msgspec.Struct, frozen=True):
 
 
 class ReceiptTaken(msgspec.Struct, frozen=True):
-    """A signed receipt whose hash is our own covers all batches up to `batch_seq`, that is all entries up to `seq`."""
+    """A signed receipt whose hash is our own covers all batches up to `batch_seq`, that is all entries up to `seq`.
+
+    `heard`: how far the office has heard the neighbours.
+    """
 
     batch_seq: int
     seq: int
+    heard: tuple[HeardOf, ...] = ()
 
 
 class Frozen(msgspec.Struct, frozen=True):

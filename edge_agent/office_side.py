@@ -112,7 +112,7 @@ def store_batch(draft: Draft, fact: BatchSealed) -> None:
 
 def take_receipt(draft: Draft, fact: ReceiptTaken) -> None:
     """Move the cursor; a receipt for a batch that is not waiting, or that ends elsewhere, moves nothing."""
-    if not outbox.take_receipt(draft.store, fact.batch_seq, fact.seq):
+    if not outbox.take_receipt(draft.store, fact.batch_seq, fact.seq, fact.heard):
         draft.effect(Log("receipt.ignored", {"batch": fact.batch_seq}))
         return
     floor_debts.forget(draft.store, day=draft.day, acked_seq=fact.seq)

@@ -258,8 +258,8 @@ class Uplink:
                             batch.batch_seq, batch.first_record, batch.record_count, batch.digest, batch.data
                         )
                     )
-                case MoveCursor(through_seq=batch_seq, through_record=seq):
-                    self._offer(ReceiptTaken(batch_seq, seq))
+                case MoveCursor(through_seq=batch_seq, through_record=seq, heard=heard):
+                    self._offer(ReceiptTaken(batch_seq, seq, heard))
                 case Reconnect():
                     self._lost.set()
                 case Freeze(reason=reason):

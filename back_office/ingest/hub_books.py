@@ -16,14 +16,14 @@ from back_office.ledger.floor import beyond_floor
 from back_office.ledger.list_changes import change_list
 from back_office.payments.slips import return_slips
 from back_office.risk.watch import watch
-from back_office.store import chains, papers, places, set_back, slips
+from back_office.store import chains, lots, papers, places, set_back, slips
 from back_office.store.chains import Batch, Chain, Evidence
 from back_office.store.engine import Store, Transaction
 from back_office.store.faults import StoreRefusedError
 from back_office.store.papers import Alarm
 from back_office.store.places import Greeting, Hub
 from cloud_sync.protocol.envelope import STREAM_LEDGER, Envelope, batch_hash, parse_envelope
-from cloud_sync.protocol.messages import Hello
+from cloud_sync.protocol.messages import HeardOf, Hello
 from cloud_sync.protocol.receipts import Watermark
 from cloud_sync.receiver import AcceptedBatch, HubRecord, Outcome
 from payment_core.journal import chain_hash
@@ -86,6 +86,22 @@ class HubBooks:
             return chains.batch_hash(
                 tx, self._tenant_id, hub_id, stream=STREAM_LEDGER, epoch=epoch, batch_seq=batch_seq
             )
+
+    def heard_of(self, hub_id: bytes) -> tuple[HeardOf, ...]:
+        """Return how far each neighbour is booked, but not beyond a voucher to this hub that it has not told of."""
+        with self._store.reading() as tx:
+            hubs = places.hubs(tx, self._tenant_id)
+            venue_id = next((hub.venue_id for hub in hubs if hub.hub_id == hub_id), b"")
+            others = [hub for hub in hubs if hub.venue_id == venue_id and hub.hub_id != hub_id and hub.epoch]
+            if not others:
+                return ()
+            unheard = lots.unheard_givers(tx, self._tenant_id, hub_id)
+            found = []
+            for hub in others:
+                booked = (hub.epoch, self._watermark(tx, hub.hub_id, hub.epoch).last_record)
+                epoch, seq = unheard.get(hub.hub_id, (hub.epoch + 1, 0))
+                found.append(HeardOf(hub.hub_id, *min(booked, (epoch, max(seq - 1, 0)))))
+        return tuple(found)
 
     def apply(self, batch: AcceptedBatch) -> Outcome:
         """Apply a batch, its dedupe row and the new watermark in one transaction; park one that no book can hold.

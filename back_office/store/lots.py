@@ -181,6 +181,19 @@ def expired_lots(tx: Transaction, tenant_id: bytes, *, now_ms: int) -> dict[LotK
     return dict(map(_lot, tx.execute(query, {"tenant": tenant_id, "now": now_ms})))
 
 
+_HUB: Final = 16
+_EPOCH: Final = 24
+"""Where a voucher's id goes on behind its giver, and behind its epoch."""
+_UNHEARD: Final = (
+    sa.select(PASSING.c.from_hub, sa.func.min(PASSING.c.pass_id))
+    .where(
+        PASSING.c.tenant_id == sa.bindparam("tenant"), PASSING.c.to_hub == sa.bindparam("to"),
+        sa.literal_column(OPEN), PASSING.c.given < PASSING.c.taken,
+    )
+    .group_by(PASSING.c.from_hub)
+)  # fmt: skip
+
+
 def passing(tx: Transaction, tenant_id: bytes, *, open_only: bool = False) -> dict[PassKey, PassRow]:
     """Return every voucher and slip, or those whose two sides do not agree yet."""
     query = _PASSING.where(sa.literal_column(OPEN)) if open_only else _PASSING
@@ -198,6 +211,12 @@ def passing_of(
     for some in chunks(ids):
         found.update(map(_pass, tx.execute(_PASSES, {"tenant": tenant_id, "ids": some})))
     return found
+
+
+def unheard_givers(tx: Transaction, tenant_id: bytes, to_hub: bytes) -> dict[bytes, tuple[int, int]]:
+    """Return the first (epoch, seq) under which each hub signed something over to one and has not told of it."""
+    rows = tx.execute(_UNHEARD, {"tenant": tenant_id, "to": to_hub})
+    return {hub: (int.from_bytes(at[_HUB:_EPOCH], "big"), int.from_bytes(at[_EPOCH:], "big")) for hub, at in rows}
 
 
 def _write(

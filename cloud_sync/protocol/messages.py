@@ -68,11 +68,20 @@ class Hello(msgspec.Struct, frozen=True, array_like=True):
     outbox_age_ms: Whole = 0
 
 
+class HeardOf(msgspec.Struct, frozen=True, array_like=True):
+    """How far a neighbour's journal is booked, and no further than the first voucher it signed and has not told of."""
+
+    hub_id: bytes
+    epoch: Whole
+    seq: Whole
+
+
 class Receipt(msgspec.Struct, frozen=True, array_like=True):
     """Office: batches up to `through_seq` are in the books. `batch_hash`: EHB1 hash of that batch, 32 zeros for seq 0.
 
     `nonce` is the latest hello's. `frozen`: why the office takes nothing more from this hub, or empty; `reopened`: the
-    freeze that an operator lifted last, or empty.
+    freeze that an operator lifted last, or empty. `heard`: of the venue's other hubs; their vouchers up to there, where
+    this receipt covers them, are no longer on their word alone.
     """
 
     epoch: Whole
@@ -82,6 +91,7 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True):
     nonce: bytes
     frozen: str = ""
     reopened: str = ""
+    heard: tuple[HeardOf, ...] = ()
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):

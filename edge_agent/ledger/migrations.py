@@ -235,7 +235,12 @@ VERSION_2: Final = (
         WHEN (SELECT value FROM meta WHERE key = 'epoch_state') = '{EpochState.CLOSED}'
         BEGIN SELECT RAISE(ABORT, 'nothing is written behind the last record of an epoch'); END""",
 )
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (VERSION_1, VERSION_2)
+VERSION_3: Final = (
+    "ALTER TABLE vouchers_taken ADD COLUMN heard INTEGER NOT NULL DEFAULT 0 CHECK(heard IN (0, 1))",
+    "UPDATE vouchers_taken SET heard = 1 WHERE at_seq <= (SELECT value FROM meta WHERE key = 'acked_seq')",
+    "CREATE INDEX vouchers_unheard ON vouchers_taken(from_hub, at_seq, amount) WHERE heard = 0",
+)
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (VERSION_1, VERSION_2, VERSION_3)
 
 
 def migrate(store: Store, where: str) -> None:

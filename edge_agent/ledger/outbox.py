@@ -4,7 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
-from edge_agent.ledger import authorizations, since_receipt
+from cloud_sync.protocol.messages import HeardOf
+from edge_agent.ledger import authorizations, since_receipt, vouchers
 from edge_agent.ledger.store import Reads, Store
 from payment_core.journal import decode_own
 
@@ -88,13 +89,14 @@ def kept_batches(store: Reads, *, after_seq: int, most: int) -> list[SealedBatch
     return [SealedBatch(*row) for row in store.rows(f"{sql} LIMIT ?", (after_seq, most))]
 
 
-def take_receipt(store: Store, batch_seq: int, through_seq: int) -> bool:
+def take_receipt(store: Store, batch_seq: int, through_seq: int, heard: tuple[HeardOf, ...] = ()) -> bool:
     """Move the cursor over a batch that waits; False where none such waits or it ends at another entry."""
     rows = store.rows("SELECT hash, first_rec + rec_count - 1 FROM batches WHERE batch_seq = ?", (batch_seq,))
     if not rows or rows[0][1] != through_seq or batch_seq <= read_cursor(store).batch_seq:
         return False
     for key, value in (("acked_batch", batch_seq), ("acked_seq", through_seq), ("acked_hash", rows[0][0])):
         store.execute("UPDATE meta SET value = ? WHERE key = ?", (value, key))
+    vouchers.note_heard(store, heard, acked_seq=through_seq)
     since_receipt.forget(store, acked_seq=through_seq)
     return True
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from cloud_sync.protocol.messages import HeardOf
 from cloud_sync.protocol.peers import PeerBlocked, PeerCard, Voucher
 from edge_agent.ledger.store import Store
 
@@ -71,15 +72,33 @@ def take(store: Store, from_hub: bytes, voucher: Voucher, *, at_seq: int, amount
 
 
 def on_trust_alone(store: Store, hub: bytes, *, acked_seq: int) -> int:
-    """Return what came from a hub, less what went to it, that no receipt of the office covers yet."""
-    came = "SELECT coalesce(sum(amount), 0) FROM vouchers_taken WHERE at_seq > ? AND from_hub = ?"
+    """Return what came from a hub that the office has not heard of from that hub itself, less what went to it since.
+
+    A receipt for our own half proves nothing of the giver: who stole its keys signs whatever he likes.
+    """
+    came = "SELECT coalesce(sum(amount), 0), min(at_seq) FROM vouchers_taken WHERE heard = 0 AND from_hub = ?"
     went = "SELECT coalesce(sum(amount), 0) FROM vouchers_given WHERE seq > ? AND to_hub = ?"
-    return int(store.rows(came, (acked_seq, hub))[0][0]) - int(store.rows(went, (acked_seq, hub))[0][0])
+    amount, oldest = store.rows(came, (hub,))[0]
+    since = acked_seq if oldest is None else min(acked_seq, oldest)
+    return int(amount) - int(store.rows(went, (since, hub))[0][0])
+
+
+def note_heard(store: Store, heard: Iterable[HeardOf], *, acked_seq: int) -> None:
+    """Note which vouchers their givers have told the office of, where a receipt covers our half of them too."""
+    store.executemany(
+        "UPDATE vouchers_taken SET heard = 1 WHERE heard = 0 AND from_hub = ? AND (epoch, seq) <= (?, ?) "
+        "AND at_seq <= ?",
+        [(of.hub_id, of.epoch, of.seq, acked_seq) for of in heard],
+    )
 
 
 def forget(store: Store, *, acked_seq: int) -> None:
-    """Let go of vouchers that are taken and that a receipt covers."""
-    store.execute("DELETE FROM vouchers_given WHERE taken = 1 AND seq <= ?", (acked_seq,))
+    """Let go of vouchers that are taken and that a receipt covers; not of what went against somebody's bare word."""
+    store.execute(
+        "DELETE FROM vouchers_given WHERE taken = 1 AND seq <= ? AND seq <= coalesce((SELECT min(at_seq) FROM "
+        "vouchers_taken WHERE heard = 0 AND from_hub = to_hub), seq)",
+        (acked_seq,),
+    )
 
 
 class News(msgspec.Struct, frozen=True):

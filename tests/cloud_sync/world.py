@@ -103,6 +103,10 @@ class MemoryOffice:
     def known_hash(self, hub_id: bytes, epoch: int, batch_seq: int) -> bytes | None:
         return self.hashes.get((hub_id, epoch, batch_seq))
 
+    def heard_of(self, hub_id: bytes) -> tuple[()]:
+        assert hub_id in self.hubs
+        return ()
+
     def apply(self, batch: AcceptedBatch) -> Outcome:
         crash = self.crash()
         if crash == "before":

@@ -4,8 +4,10 @@ import msgspec
 import pytest
 
 from cloud_sync.protocol.batcher import MAX_RECORD_BYTES
+from cloud_sync.protocol.messages import HeardOf
 from cloud_sync.protocol.peers import PeerAsk, PeerNothing, PeerTaken, Voucher
-from edge_agent.messages import AskLease, LeaseArrived, Recalled
+from edge_agent.ledger import outbox, vouchers
+from edge_agent.messages import AskLease, BatchSealed, LeaseArrived, Recalled, ReceiptTaken
 from edge_agent.passing import MAX_LIVE_LEASES, MAX_PARTS, MAX_SIGNED_BYTES, MAX_TEXT_BYTES, MAX_UNIT_BYTES
 from edge_agent.peer_messages import FromPeer, LanLink, ToPeer
 from payment_core.journal import LeasePassed, LeaseReturned, Lot, LotKind, Part, VoucherTaken
@@ -272,6 +274,48 @@ def test_a_stolen_hub_passes_no_more_than_its_cap_before_a_receipt(tmp_path):
     assert logged(effects) == ["voucher.over_cap"]
     assert sent(effects) == []
     assert lan.balances("card-7")[0] == 400
+    lan.close()
+
+
+def thief(lan, *, receipts=3):
+    """Let hub 2's keys sign over what there is not, again behind each receipt of hub 1; return what hub 1 took.
+
+    The office hears hub 1 each time, and of hub 2 no more than its first entry: nobody there told of those vouchers.
+    """
+    hall, seq = lan.hall(1), 10
+    for batch in range(1, receipts + 1):
+        for _ in range(3):
+            seq += 1
+            lan.step(1, FromPeer(hub_id_of(2), seq, Voucher(account_of("card-7"), 1, seq, 1, (Part("CNY", 200),))))
+        first = outbox.read_cursor(hall.store).seq + 1
+        last = journal_of(hall)[-1].header.seq
+        heard = (HeardOf(hub_id_of(2), 1, 1),)
+        lan.step(1, BatchSealed(batch, first, last - first + 1, bytes(32), b"s"), ReceiptTaken(batch, last, heard))
+        lan.enroll(f"card-{batch}", 1)  # so that the next batch has a row
+    return lan.balances("card-7")[0]
+
+
+def test_a_stolen_hub_passes_no_more_than_its_cap_whatever_receipts_its_neighbour_gets(tmp_path):
+    lan = Lan(tmp_path, risk={"lease_cap": 500})
+    lan.enroll("card-7", 1)
+    assert thief(lan) == 401
+    hall = lan.hall(1)
+    first, last = outbox.read_cursor(hall.store).seq + 1, journal_of(hall)[-1].header.seq
+    heard = (HeardOf(hub_id_of(2), 1, 99),)
+    lan.step(1, BatchSealed(9, first, last - first + 1, bytes(32), b"s"), ReceiptTaken(9, last, heard))
+    assert vouchers.on_trust_alone(hall.store, hub_id_of(2), acked_seq=last) == 0, "its giver told of it: no bare word"
+    lan.close()
+
+
+def test_a_build_that_trusts_anew_behind_each_receipt_is_caught(tmp_path, monkeypatch):
+    def any_receipt(store, hub, *, acked_seq):
+        sql = "SELECT coalesce(sum(amount), 0) FROM vouchers_taken WHERE at_seq > ? AND from_hub = ?"
+        return store.rows(sql, (acked_seq, hub))[0][0]
+
+    monkeypatch.setattr(vouchers, "on_trust_alone", any_receipt)
+    lan = Lan(tmp_path, risk={"lease_cap": 500})
+    lan.enroll("card-7", 1)
+    assert thief(lan) > 401
     lan.close()
 
 

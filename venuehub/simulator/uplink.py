@@ -208,10 +208,10 @@ class Uplink:
                     self._do(self.uploader.on_kept([_sealed(batch) for batch in kept]))
                 case StoreSealed(batch=batch):
                     self._store(batch)
-                case MoveCursor(through_seq=batch_seq, through_record=seq):
+                case MoveCursor(through_seq=batch_seq, through_record=seq, heard=heard):
                     self._world.note(f"{self.hub.name}: receipt through batch {batch_seq}, entry {seq}")
                     self.hub.receipts.append((read_tail(self.hub.store).seq, seq))
-                    self.hub.offer(messages.ReceiptTaken(batch_seq, seq))
+                    self.hub.offer(messages.ReceiptTaken(batch_seq, seq, heard))
                 case Reconnect():
                     self.lose_link()
                 case Freeze(reason=reason):
