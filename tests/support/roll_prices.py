@@ -49,9 +49,9 @@ class PriceVerbs:
                 message = f"prices become an amount, or an amount in 10 min, not {' '.join(when)}"
                 raise RollError(message)
 
-    def _happy_line(self, _hour: str, low: str, high: str, _from: str, start: str, _to: str, end: str) -> None:
-        """`hour 1.00 2.00 from 09:00 to 10:00`: the low price within it, the high one else."""
-        band = {"name": "happy", "from_minute": minute_of(start), "to_minute": minute_of(end)}
+    def _cheaper_line(self, low: str, _from: str, start: str, _to: str, end: str, _else: str, high: str) -> None:
+        """`1.00 from 09:00 to 10:00, else 2.00`: a band of the day with its own price."""
+        band = {"name": "happy", "from_minute": minute_of(start), "to_minute": minute_of(end.rstrip(","))}
         happy = {"price": [[minor(low), "CNY"]], "band": "happy"}
         self._new_list({"price": [[minor(high), "CNY"]]}, happy, bands=(band,))
 

@@ -11,9 +11,9 @@ class RollError(Exception):
 
 
 def minor(text: str) -> int:
-    """Return the minor units behind `2.00`."""
-    whole, _, cents = text.partition(".")
-    return int(whole) * 100 + int(cents)
+    """Return the minor units behind `2.00`; what has no point is a number of tickets."""
+    whole, point, cents = text.partition(".")
+    return int(whole) * 100 + int(cents) if point else int(whole)
 
 
 def money(amount: int) -> str:
@@ -32,14 +32,15 @@ def sums_of(hall: Hall, name: str) -> int:
         card, _, unit = name.partition("/")
         row = cache.card(hall.store, credential_of(card))
         return hall.till.balance(row.account_id if row else account_of(card)).get(unit or "CNY", 0)
+    if name == "short":
+        return sums.get(Account(Kind.OVER_SHORT), 0)
     if name == "floor":
         return sum(amount for account, amount in sums.items() if account.kind is Kind.OVERCLAIM)
     for prefix, kind, side in (
         ("credit-at-", Kind.COIN_CREDIT, -1), ("box-", Kind.CASH_BOX, 1), ("drawer-", Kind.DRAWER, 1),
-        ("short-", Kind.OVER_SHORT, 1),
     ):  # fmt: skip
         if name.startswith(prefix):
-            key = name if kind is Kind.DRAWER else "" if kind is Kind.OVER_SHORT else name.removeprefix(prefix)
+            key = name if kind is Kind.DRAWER else name.removeprefix(prefix)
             key = key.replace("racer", "lane") if kind is Kind.COIN_CREDIT else key
             return side * sums.get(Account(kind, key), 0)
     if name.startswith("on-its-way-"):
