@@ -98,6 +98,8 @@ def _roll_back(venue: Venue, hub: int) -> None:
     struck, bridge = venue.hubs[hub], venue.bridges[hub]
     if venue.lost[hub] or struck.disk.images or not struck.alive or struck.disk.connection.in_transaction:
         return
+    if struck.uplink.line.wall:  # the office's copy waits to be put back: ours must not open the wall around it
+        return
     struck.uplink.line.wall, struck.port.line.wall = "uplink-partition", "lan-partition"
     struck.disk.keep_image()
     bridge.copy_logs()
