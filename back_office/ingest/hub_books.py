@@ -173,9 +173,12 @@ class HubBooks:
     def _compare(self, tx: Transaction, hub_id: bytes, hello: Hello, now_ms: int) -> None:
         """Find out whether a hub has receipts that these books have forgotten, or was heard whole again since."""
         booked = self._watermark(tx, hub_id, hello.epoch).batch_seq
-        declared = set_back.unheard(tx, self._tenant_id).get(hub_id)
+        learning = set_back.unheard(tx, self._tenant_id)
+        declared = learning.get(hub_id)
         if hello.acked_seq > booked:
-            if declared is None:
+            if declared is None and any(learning.values()):  # the backup is from before its first hello
+                set_back.note(tx, self._tenant_id, hub_id, declared=True, now_ms=now_ms)
+            elif declared is None:
                 set_back.note(tx, self._tenant_id, hub_id, declared=False, now_ms=now_ms)
                 text = f"it has receipts through batch {hello.acked_seq}, these books end at {booked}: a backup?"
                 self._alarm(tx, hub_id, "set_back", f"{text} Nothing of it is booked before `venuehub office restored`")

@@ -149,6 +149,19 @@ def test_restored_books_judge_no_hub_before_a_person_has_said_that_they_are(disa
     assert office.prove().faults == []
 
 
+def test_a_hub_that_the_backup_never_heard_is_learned_of_with_the_others(disaster):
+    office = disaster.office
+    foyer = office.enroll(OTHER_HUB, "foyer")
+    office.store.close()
+    disaster.backup = office.file.read_bytes()
+    disaster.reopen()
+    office.take(foyer.batch(), foyer)
+    disaster.happens()
+    disaster.declare()
+    office.worker.on_message(*foyer.hello(acked_seq=1))
+    assert disaster.unheard() == {HUB: True, OTHER_HUB: True}
+
+
 def test_versions_go_on_above_what_hubs_may_have(disaster):
     office = disaster.office
     with office.store.writing() as tx:
