@@ -5,6 +5,7 @@ import random
 import msgspec
 import pytest
 
+from edge_agent import list_age
 from edge_agent.messages import DocumentArrived, Recalled, ReceiptTaken
 from payment_core.credential import Right
 from payment_core.identifiers import uuid_bytes
@@ -271,6 +272,29 @@ def test_floors_are_halved_when_the_office_was_not_heard_for_days(tmp_path):
 
 @pytest.mark.parametrize("quality", [TimeQuality.SYNCED, TimeQuality.FLOOR])
 def test_no_clock_that_is_set_back_makes_the_list_younger(tmp_path, quality):
+    check_the_list_ages(tmp_path, quality)
+
+
+def by_the_wall_clock(mark, now):
+    return now.wall_ms - mark.wall_ms
+
+
+def by_this_boot_alone(mark, now):
+    return now.boottime_ms - mark.boottime_ms if mark.boot_id == now.boot_id else 0
+
+
+def never(_mark, _now):
+    return 0
+
+
+@pytest.mark.parametrize("age", [by_the_wall_clock, by_this_boot_alone, never])
+def test_a_build_whose_list_gets_younger_is_caught(tmp_path, monkeypatch, age):
+    monkeypatch.setattr(list_age, "_age_ms", age)
+    with pytest.raises(AssertionError):
+        check_the_list_ages(tmp_path, TimeQuality.SYNCED)
+
+
+def check_the_list_ages(tmp_path, quality):
     """LSE-5: 73 hours in pieces, with restarts between them and a wall clock that goes back each time."""
     hall = hall_with(tmp_path, floor_per_credential=399, floor_per_hub=10_000)
     hall.step(*(hall.member(f"card-{n}", class_="B") for n in range(1)))

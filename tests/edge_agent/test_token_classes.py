@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from edge_agent.ledger import office_facts
 from payment_core.facts import read_packed
 from payment_core.journal import Held
 from tests.support.hall import Hall, commands, the_view, views
@@ -65,6 +66,21 @@ def test_class_c_with_a_lease_has_the_venues_cap_per_card_and_day(tmp_path):
 
 
 def test_a_counter_never_goes_back_here_also_after_a_restart(tmp_path):
+    check_the_counter(tmp_path)
+
+
+@pytest.mark.parametrize("survives", [0, 1], ids=["nothing is kept", "kept in memory alone"])
+def test_a_build_whose_counter_goes_back_is_caught(tmp_path, monkeypatch, survives):
+    seen: dict[tuple[object, bytes], int] = {}
+    monkeypatch.setattr(
+        office_facts, "take_token_counter", lambda store, card, count: seen.update({(store, card): count * survives})
+    )
+    monkeypatch.setattr(office_facts, "token_counter", lambda store, card: seen.get((store, card), -1))
+    with pytest.raises(AssertionError):
+        check_the_counter(tmp_path)
+
+
+def check_the_counter(tmp_path):
     """TOK-4 at one hub; at the office back_office looks over all hubs."""
     hall = Hall(tmp_path / "l.db")
     hall.step(hall.member("card", class_="A", media="ntag424", token_key=CARD_KEY), hall.lease("card", 10_000))

@@ -2,8 +2,9 @@
 
 import msgspec
 import pytest
+from sqlalchemy.exc import IntegrityError
 
-from back_office.store import people
+from back_office.store import people, readings
 from back_office.store.people import Credential, GuestAccount
 from payment_core.credential import ListRow
 from payment_core.facts import Facts, pack_facts
@@ -69,6 +70,22 @@ def test_a_hub_that_was_away_reports_late_and_that_is_no_clone(office, halls):
 
 
 def test_the_same_count_at_two_hubs_is_a_clone_and_is_blocked_on_the_list(office, halls):
+    check_the_same_count_twice(office, halls)
+
+
+def test_a_build_that_looks_at_each_hub_alone_is_caught(office, halls, monkeypatch):
+    everywhere = readings.around
+
+    def here(tx, tenant_id, credential_id, counter):
+        same, below, above = everywhere(tx, tenant_id, credential_id, counter)
+        return tuple(one if one and one.hub_id == OTHER_HUB else None for one in (same, below, above))
+
+    monkeypatch.setattr(readings, "around", here)
+    with pytest.raises((AssertionError, IntegrityError)):
+        check_the_same_count_twice(office, halls)
+
+
+def check_the_same_count_twice(office, halls):
     tap(office, halls["hall"], 7)
     tap(office, halls["foyer"], 7, at_ms=1_000)
     assert clones(office) == [("clone", OTHER_HUB)]
