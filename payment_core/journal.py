@@ -65,7 +65,7 @@ from payment_core.office_entries import (
     TopUpReversed,
     VenuesCleared,
 )
-from payment_core.records import PRICE_HASH_BYTES, Actor, Cause, Header, Lot, LotKind, Part, Tender, TimeQuality
+from payment_core.records import PRICE_HASH_BYTES, Actor, Cause, Header, Lot, LotKind, Part, Record, Tender, TimeQuality
 
 __all__ = [
     "CHAIN_LABEL",
@@ -159,8 +159,8 @@ OfficeEntry = (
 )  # fmt: skip
 Entry = HubEntry | OfficeEntry
 
-VERSIONS: Final[dict[type, int]] = dict.fromkeys(get_args(Entry), 1)
-KNOWN_TYPES: Final = frozenset({*range(1, 31), *range(64, 82)})
+VERSIONS: Final[dict[type[Record], int]] = dict.fromkeys(get_args(Entry), 1)
+KNOWN_TYPES: Final = frozenset(kind.number() for kind in VERSIONS)
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final[msgspec.msgpack.Decoder[Entry]] = msgspec.msgpack.Decoder(Entry)

@@ -146,3 +146,10 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
 
     version: int
     header: Header
+
+    @classmethod
+    def number(cls) -> int:
+        """Return the type's number, with which every record of it begins."""
+        tag = cls.__struct_config__.tag
+        assert isinstance(tag, int)
+        return tag

@@ -9,12 +9,11 @@ import sqlalchemy as sa
 from back_office.store.engine import Transaction
 from back_office.store.tables import ACCOUNTS, BALANCES, ENTRIES, POSTINGS
 from payment_core.accounts import Kind
+from payment_core.journal import Captured, Expired, Held, InDoubt, OpenSettled, Voided
 
-_DOUBT: Final = 7
-_HELD: Final = 2
-_ENDS: Final = (4, 5, 6)
-"""Captured, Voided, Expired."""
-_OPEN_SETTLED: Final = 77
+_DOUBT: Final = InDoubt.number()
+_ENDS: Final = (Captured.number(), Voided.number(), Expired.number())
+_OPEN_SETTLED: Final = OpenSettled.number()
 
 
 class LooseEntry(msgspec.Struct, frozen=True):
@@ -51,7 +50,7 @@ def _not_ended(kind: int, *ends: int) -> sa.Select[Any]:
 
 
 _DOUBTS: Final = _not_ended(_DOUBT, *_ENDS)
-_HOLDS: Final = _not_ended(_HELD, *_ENDS, _DOUBT).where(ENTRIES.c.hub_id == sa.bindparam("hub"))
+_HOLDS: Final = _not_ended(Held.number(), *_ENDS, _DOUBT).where(ENTRIES.c.hub_id == sa.bindparam("hub"))
 
 
 def doubts(tx: Transaction, tenant_id: bytes) -> list[LooseEntry]:
