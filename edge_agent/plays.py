@@ -50,10 +50,10 @@ def hold_and_command(draft: Draft, held: Held, spot: Spot, *, credits: int) -> N
     birth = draft.site.births.get(device)
     boot_id = birth.boot_id if birth else ""
     draft.journal(Commanded(1, header, device, command_seq, credits, boot_id))
+    told = advance(State.HELD, Step.COMMAND)
     row = AuthorizationRow(
-        spot.authorization_id, State.COMMANDED, held.reader, held.event_epoch, held.event_seq, now.wall_ms,
-        held.header.seq,
-    )  # fmt: skip
+        spot.authorization_id, told, held.reader, held.event_epoch, held.event_seq, now.wall_ms, held.header.seq
+    )
     draft.begin(row)
     if held.account_id is not None:
         draft.site.last_player[spot.lane.id] = Player(held.account_id, now.boottime_ms)

@@ -202,7 +202,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "clock-back": Fault(2, jump_back, "a hub's wall clock jumps back"),
     "clock-1970": Fault(1, jump_to_1970, "a hub wakes in 1970"),
     "jam": Fault(6, _jam, "machines fail, deliver a part, or cannot say"),
-    "late-answer": Fault(4, _late_answer, "what machines did is heard only much later"),
+    "late-answer": Fault(6, _late_answer, "what machines did is heard only much later"),
     "worker-restart": Fault(3, _worker, "the office's worker starts anew"),
     "office-restored": Fault(1, _office_restored, "the office's books are put back to an older copy"),
     "broker-restart": Fault(1, _broker, "the office's broker starts anew"),

@@ -172,7 +172,7 @@ def _confused_bridge(venue: Venue, wish: Wish) -> None:
 
 
 def _contradict(venue: Venue, wish: Wish) -> None:
-    hub, first = venue.hubs[wish.hub], wish.luck % len(_ENDS)
+    hub, first = venue.hubs[wish.hub], wish.luck % len(_ENDS) if wish.luck & 16 else 0  # the first is the rarest
     for state in (*_ENDS[first:], *_ENDS[:first]):
         play = hub.counter.pick(state, wish.luck >> 4)
         if not play:
@@ -200,7 +200,7 @@ GUESTS: Final[dict[str, Guest]] = {
     "settle": Guest(2, _settle),
     "block": Guest(1, _block),
     "stray": Guest(2, _stray),
-    "put-aside": Guest(1, _put_aside),
+    "put-aside": Guest(5, _put_aside),
     "put-more": Guest(2, _put_more),
     "give-up": Guest(1, _give_up),
     "confused-bridge": Guest(1, _confused_bridge),
