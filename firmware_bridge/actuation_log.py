@@ -25,6 +25,7 @@ from payment_core.commands import Command, Outcome, Result
 COMMANDS_KEPT: Final = 4_096
 SLOTS: Final = 2 * COMMANDS_KEPT
 RECORD_BYTES: Final = 128
+_NEVER_WRITTEN: Final = bytes(RECORD_BYTES)
 TABLE_BYTES: Final = 16_384
 QUARTER: Final = SLOTS // 4
 MAX_DEVICES: Final = 256
@@ -199,11 +200,11 @@ class ActuationLog:
     def _read_ring(self) -> None:
         """Index every whole record, oldest first."""
         ring = read_at(self._file, offset=RING_AT, length=SLOTS * RECORD_BYTES)
-        used = -(-len(ring.rstrip(b"\0")) // RECORD_BYTES)  # behind that nothing was ever written
+        slots = (ring[at : at + RECORD_BYTES] for at in range(0, len(ring), RECORD_BYTES))
         records = [
             record
-            for slot in range(used)
-            if (record := _unpack(ring[slot * RECORD_BYTES : (slot + 1) * RECORD_BYTES], slot=slot)) is not None
+            for slot, data in enumerate(slots)
+            if data != _NEVER_WRITTEN and (record := _unpack(data, slot=slot)) is not None
         ]
         for record in sorted(records, key=lambda record: record.number):
             self._remember(record)

@@ -31,6 +31,8 @@ def read_frames(body: bytes, generation: int, *, starts: re.Pattern[bytes]) -> F
     whole, at = _walk(body, 0, generation)
     behind: list[bytes] = []
     lost_bytes = 0
+    if body[at:] == bytes(len(body) - at):  # nothing was ever written there
+        return Frames(whole, behind, lost_bytes)
     for match in starts.finditer(body, at + _FRAME.size + 1):
         start = match.start() - _FRAME.size
         if start < at:
