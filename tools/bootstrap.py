@@ -21,7 +21,7 @@ EXIT_UNAVAILABLE: Final = 69
 EXIT_INTERRUPTED: Final = 130
 PYTEST_NOTHING_COLLECTED: Final = 5
 INSTALL_VENV_HINT: Final = "install it first: apt-get install python3-venv   (or: pip install uv)"
-SLOW_PART: Final = "slow or browser or root"
+ALONE_PART: Final = "slow or browser or root"
 
 Mode = Literal["demo", "test"]
 
@@ -206,12 +206,11 @@ def set_up(root: Path, plan: Plan) -> None:
 
 
 def pytest_runs(plan: Plan) -> list[list[str]]:
-    """Return the arguments of each pytest run: the quick tests on two cores, then those that want the machine alone."""
-    runs = [["-n", "2", "-m", f"not ({SLOW_PART})", *plan.rest]]
-    if plan.size != "quick":
-        slow = SLOW_PART if plan.browser else f"({SLOW_PART}) and not browser"
-        runs.append(["-m", slow, *plan.rest])
-    return runs
+    """Return the arguments of each pytest run: what only computes on two cores, then what wants the machine alone."""
+    if plan.size == "quick":
+        return [["-n", "2", "-m", f"not (long or {ALONE_PART})", *plan.rest]]
+    alone = ALONE_PART if plan.browser else f"({ALONE_PART}) and not browser"
+    return [["-n", "2", "-m", f"not ({ALONE_PART})", *plan.rest], ["-m", alone, *plan.rest]]
 
 
 def check_statically(tools: Path) -> bool:

@@ -200,12 +200,12 @@ def run(machine: type[DoubtMachine], *, runs: int, phases=tuple(Phase)) -> None:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_whatever_happens_each_play_is_told_once_and_ends_once():
     run(DoubtMachine, runs=count(RUNS))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("mutant", ["refund-twice", "settle-twice", "late-evidence-applied", "policy-without-caps"])
 def test_the_machine_catches_a_broken_build(mutant):
     class BrokenMachine(DoubtMachine):
@@ -215,7 +215,7 @@ def test_the_machine_catches_a_broken_build(mutant):
         run(BrokenMachine, runs=300, phases=(Phase.generate,))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_kill_between_the_command_and_its_answer_is_settled_once(tmp_path, policy):
     """VND-3: the process dies behind the commit; what comes back says nothing certain."""

@@ -86,7 +86,7 @@ def places(folder: Path, **more) -> list[int]:
     return list(range(before + 1, after + 1, every))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_no_failed_call_gives_away_a_play(tmp_path, when):
     for number in places(tmp_path):
@@ -160,12 +160,12 @@ def losses(folder: Path, mutant: str) -> list[str]:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_build_that_commands_before_its_commit_is_caught(tmp_path):
     assert any("was given and is None" in broken for broken in losses(tmp_path, "command-before-commit"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_build_that_goes_on_is_caught(tmp_path):
     broken = losses(tmp_path, "catch-and-continue")
     assert any("was given and is None" in text for text in broken)

@@ -266,7 +266,7 @@ ARRIVALS = st.lists(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @given(ARRIVALS)
 def test_the_highest_version_whose_moment_has_come_is_in_force(tmp_path_factory, arrivals):
     """Versions rise as they are made, whatever their moments; restarts in between change nothing."""

@@ -133,12 +133,12 @@ def run(machine, **more):
     run_state_machine_as_test(machine, settings=chosen)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_money_is_conserved_at_every_cut():
     run(LanMachine)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_commit_of_any_hub_leaves_more_than_its_cap():
     """X_h, with vouchers, grants, voids and recalls in any order."""
 

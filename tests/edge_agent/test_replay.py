@@ -122,7 +122,7 @@ def test_a_check_that_changes_is_seen(hall, monkeypatch):
     assert {difference.was.split()[0] for difference in replay(hall.store).differences} >= {"declined"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(seed=st.integers(0, 2**32), taps=st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(1, 2))))
 def test_whatever_is_tapped_replays(tmp_path_factory, seed, taps):

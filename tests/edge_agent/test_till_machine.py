@@ -155,7 +155,7 @@ class TillMachine(RuleBasedStateMachine):
         self._folder.cleanup()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_whatever_happens_the_books_hold():
     run_state_machine_as_test(
         TillMachine,
@@ -170,7 +170,7 @@ def test_whatever_happens_the_books_hold():
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("mutant", ["credit-without-mark", "decline-replay"])
 def test_the_machine_catches_a_broken_build(mutant):
     class BrokenMachine(TillMachine):

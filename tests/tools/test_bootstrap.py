@@ -46,10 +46,11 @@ def test_quick_and_full_at_once_is_wrong_usage(capsys):
 
 
 def test_quick_runs_one_part_and_the_others_run_two():
-    quick_part = ["-n", "2", "-m", "not (slow or browser or root)"]
-    assert bootstrap.pytest_runs(bootstrap.parse(["test", "--quick"])) == [quick_part]
+    assert bootstrap.pytest_runs(bootstrap.parse(["test", "--quick"])) == [
+        ["-n", "2", "-m", "not (long or slow or browser or root)"],
+    ]
     assert bootstrap.pytest_runs(bootstrap.parse(["test", "-x"])) == [
-        [*quick_part, "-x"],
+        ["-n", "2", "-m", "not (slow or browser or root)", "-x"],
         ["-m", "slow or browser or root", "-x"],
     ]
     assert bootstrap.pytest_runs(bootstrap.parse(["test", "--no-browser"]))[1] == [
@@ -107,6 +108,7 @@ def test_where_venv_fails_uv_makes_it(tmp_path, monkeypatch):
     assert (tmp_path / ".venv/bin/python").is_symlink()
 
 
+@pytest.mark.slow
 def test_an_unsatisfiable_pin_is_told_and_leaves_no_stamp(project, monkeypatch, capfd):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)

@@ -77,7 +77,7 @@ def test_a_failure_is_made_short_and_says_how_to_replay_it():
     assert msgspec.json.decode(done.stdout)["wrong"] == failure.wrong
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("mutant", sorted(MUTANTS))
 def test_every_mutant_is_seen(mutant):
     hit = hunt_mutant(1, seeds=200, orders=Orders(steps=400, faults=ALL, mutant=mutant))
@@ -85,7 +85,7 @@ def test_every_mutant_is_seen(mutant):
     assert hit.invariant
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("mutant", ["naive-cached-balance", "credit-twice", "voucher-booked-twice"])
 def test_money_and_goods_nobody_paid_for_are_overspend(mutant):
     broken = Orders(steps=400, faults=ALL, mutant=mutant)
@@ -130,13 +130,13 @@ def test_coverage_counts_what_is_looked_up_but_not_by_checks():
     assert len(all_rows()) == len(TABLE) + len(LEASE_TABLE) + len(orders.TABLE)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_money_that_lies_in_a_voucher_nobody_takes_is_money_in_the_venue():
     broken = Orders(steps=400, faults=(), adversary=False, mutant="voucher-left-lying")
     assert any(run_seed(seed, broken).refused for seed in range(2, 12))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_nothing_is_sold_on_a_floor_when_the_office_has_just_answered():
     calm = Orders(steps=400, faults=(), adversary=False)
     outcomes = [run_seed(seed, calm) for seed in (2, 5)]

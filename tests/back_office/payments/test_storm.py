@@ -116,7 +116,7 @@ def run(office, seed, desk=PaymentDesk):
     return rows_of(counter)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_storm_loses_or_makes_money(tmp_path):
     walked = Tally()
     for seed in range(count(300)):
@@ -193,7 +193,7 @@ class _ForgetsRefundIds(PaymentDesk):
         ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("mutant", [_Guesses, _Trusts, _Forgets, _ForgetsRefundIds])
 def test_a_broken_desk_is_noticed(tmp_path, mutant):
     """The same storms, on builds that guess, trust a phone, overhear late money, or refund under new ids."""

@@ -83,7 +83,7 @@ def test_copied_cards_are_flagged(town, draw, full, capsys):
     assert hits * 100 >= FLAGGED_AT_LEAST * how_many
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_honest_guests_are_left_alone(town, capsys):
     how_many = max(count(2_000), 100)
     hits = flagged(town, honest, how_many)
@@ -100,14 +100,14 @@ def takes_accounts_for_cards(entry):
     return msgspec.structs.replace(entry, credential_id=entry.account_id)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seen", [believes_every_clock, takes_accounts_for_cards])
 def test_a_build_that_accuses_the_honest_is_noticed(town, seen):
     how_many = 60
     assert flagged(town, honest, how_many, seen=seen) * 100 > FALSE_AT_MOST * how_many
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_build_that_trusts_clocks_to_the_millisecond_is_noticed(town):
     """Halls are compared with guests who hurry: without the tolerance some of them come out too fast."""
     with town.store.writing() as tx:

@@ -120,7 +120,7 @@ def ram():
         yield Path(folder)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_power_cut_loses_an_acknowledged_step(tmp_path, ram):
     ops, states = record_session(tmp_path)
     cuts = sum(1 for _ in power_cuts(ops, seed=1, subsets=0))
@@ -131,7 +131,7 @@ def test_no_power_cut_loses_an_acknowledged_step(tmp_path, ram):
     assert looked_at >= wanted
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("mutant", ["synchronous-normal", "synchronous-off"])
 def test_the_enumeration_catches_a_build_that_does_not_sync(tmp_path, ram, mutant):
     ops, states = record_session(tmp_path, synchronous=MUTANTS[mutant].synchronous)
