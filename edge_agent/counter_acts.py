@@ -54,8 +54,7 @@ def pass_time(draft: Draft) -> None:
     """Tell the desks who the staff are, at the start and when the document changes."""
     if draft.site.staff_told is not draft.site.staff:
         draft.site.staff_told = draft.site.staff
-        faults = staff_use.all_pin_faults(draft.store)
-        draft.effect(StaffKnown(draft.site.staff, {staff: one.until_ms for staff, one in faults.items()}))
+        draft.effect(StaffKnown(draft.site.staff, staff_use.locks(draft.store)))
 
 
 def _acted(draft: Draft, fact: StaffActed) -> None:
@@ -64,7 +63,8 @@ def _acted(draft: Draft, fact: StaffActed) -> None:
     if known is not None:
         _answer_again(draft, fact, known, content)
         return
-    staff_use.set_pin_faults(draft.store, fact.staff, staff_use.PinFaults())
+    if fact.by_pin:
+        staff_use.set_pin_faults(draft.store, fact.staff, fact.terminal, staff_use.PinFaults())
     wanted = play_acts.wanted(draft, fact.act)
     refused = _may_not(draft, fact, wanted)
     done = refused if refused is not None else _carry_out(draft, fact)
@@ -137,11 +137,11 @@ def _pin_refused(draft: Draft, fact: PinRefused) -> None:
     """Count a wrong PIN; from the fifth in a row on nobody may try for a while, each time longer."""
     if draft.site.staff.person(fact.staff) is None:
         return
-    before = staff_use.pin_faults(draft.store, fact.staff)
+    before = staff_use.pin_faults(draft.store, fact.staff, fact.terminal)
     count = before.count + 1
     until_ms = 0
     if count >= PINS_ALLOWED:
         until_ms = draft.now.wall_ms + min(LOCK_MS << min(count - PINS_ALLOWED, 10), LOCK_LIMIT_MS)
         draft.effect(Log("staff.locked", {"staff": fact.staff, "wrong_pins": count, "alarm": 1}))
-    staff_use.set_pin_faults(draft.store, fact.staff, staff_use.PinFaults(count, until_ms))
-    draft.effect(StaffLocked(fact.staff, until_ms))
+    staff_use.set_pin_faults(draft.store, fact.staff, fact.terminal, staff_use.PinFaults(count, until_ms))
+    draft.effect(StaffLocked(fact.staff, staff_use.locks(draft.store)[fact.staff]))

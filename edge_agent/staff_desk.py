@@ -109,7 +109,7 @@ class StaffDesk:
         self._remembered[terminal, request.staff] = (self._digest(request), self._now_ms())
 
     def _pass_on(self, terminal: str, request: DeskRequest) -> None:
-        self._offer(StaffActed(uuid_bytes(request.id), terminal, request.staff, request.act))
+        self._offer(StaffActed(uuid_bytes(request.id), terminal, request.staff, request.act, bool(request.pin)))
 
     def _refuse(self, terminal: str, request: DeskRequest, reason: str) -> None:
         log("desk.refused", terminal=terminal, staff=request.staff, why=reason)

@@ -7,12 +7,16 @@ from payment_core.staff_policy import StaffDocument
 
 
 class StaffActed(msgspec.Struct, frozen=True):
-    """Somebody of the staff, who proved to be `staff`, asks for an act. `request_id`: 16 bytes, one for each act."""
+    """Somebody of the staff, who proved to be `staff`, asks for an act. `request_id`: 16 bytes, one for each act.
+
+    `by_pin`: it was a PIN that proved it, and no card.
+    """
 
     request_id: bytes
     terminal: str
     staff: str
     act: Act
+    by_pin: bool = True
 
 
 class PinRefused(msgspec.Struct, frozen=True):

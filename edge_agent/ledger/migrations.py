@@ -166,7 +166,8 @@ VERSION_2: Final = (
         day INTEGER NOT NULL, staff TEXT NOT NULL, act TEXT NOT NULL, count INTEGER NOT NULL, amount INTEGER NOT NULL,
         PRIMARY KEY(day, staff, act)) STRICT, WITHOUT ROWID""",
     """CREATE TABLE pin_faults(
-        staff TEXT PRIMARY KEY, count INTEGER NOT NULL, until_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID""",
+        staff TEXT NOT NULL, terminal TEXT NOT NULL, count INTEGER NOT NULL, until_ms INTEGER NOT NULL,
+        PRIMARY KEY(staff, terminal)) STRICT, WITHOUT ROWID""",
     """CREATE TRIGGER requests_fixed BEFORE UPDATE ON requests
         BEGIN SELECT RAISE(ABORT, 'what was asked for under an id does not change'); END""",
     """CREATE TABLE vouchers_given(

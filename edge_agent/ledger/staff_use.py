@@ -36,30 +36,30 @@ def this_day(store: Store, day: int) -> int:
 
 
 class PinFaults(msgspec.Struct, frozen=True):
-    """Wrong PINs in a row, and until when (UTC ms) nobody may try."""
+    """Wrong PINs in a row at one terminal, and until when (UTC ms) nobody may try for them."""
 
     count: int = 0
     until_ms: int = 0
 
 
-def pin_faults(store: Store, staff: str) -> PinFaults:
-    """Return the wrong PINs of one person."""
-    rows = store.rows("SELECT count, until_ms FROM pin_faults WHERE staff = ?", (staff,))
+def pin_faults(store: Store, staff: str, terminal: str) -> PinFaults:
+    """Return the wrong PINs of one person at a terminal: a right one elsewhere does not forget a guesser's."""
+    rows = store.rows("SELECT count, until_ms FROM pin_faults WHERE staff = ? AND terminal = ?", (staff, terminal))
     return PinFaults(*rows[0]) if rows else PinFaults()
 
 
-def set_pin_faults(store: Store, staff: str, faults: PinFaults) -> None:
-    """Keep the wrong PINs of one person; none: forget them."""
+def set_pin_faults(store: Store, staff: str, terminal: str, faults: PinFaults) -> None:
+    """Keep the wrong PINs of one person at a terminal; none: forget them."""
     if faults.count:
         store.execute(
-            "INSERT INTO pin_faults(staff, count, until_ms) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET "
+            "INSERT INTO pin_faults(staff, terminal, count, until_ms) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
             "count = excluded.count, until_ms = excluded.until_ms",
-            (staff, faults.count, faults.until_ms),
+            (staff, terminal, faults.count, faults.until_ms),
         )
     else:
-        store.execute("DELETE FROM pin_faults WHERE staff = ?", (staff,))
+        store.execute("DELETE FROM pin_faults WHERE staff = ? AND terminal = ?", (staff, terminal))
 
 
-def all_pin_faults(store: Store) -> dict[str, PinFaults]:
-    """Return everybody's wrong PINs."""
-    return {row[0]: PinFaults(row[1], row[2]) for row in store.rows("SELECT staff, count, until_ms FROM pin_faults")}
+def locks(store: Store) -> dict[str, int]:
+    """Return until when (UTC ms) nobody may try as somebody, at whichever terminal."""
+    return dict(store.rows("SELECT staff, max(until_ms) FROM pin_faults GROUP BY staff"))

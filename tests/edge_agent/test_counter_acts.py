@@ -279,6 +279,18 @@ def test_wrong_pins_are_counted_over_a_restart_and_lock_longer_each_time(hall):
     assert StaffLocked("stranger", 0) not in hall.step(PinRefused("desk-1", "stranger"))
 
 
+@pytest.mark.parametrize(
+    "own", [{"terminal": "desk-2"}, {"by_pin": False}], ids=["with the right PIN at another desk", "by card"]
+)
+def test_what_somebody_does_himself_forgets_no_guess_at_his_pin(hall, own):
+    for _ in range(4):
+        hall.step(PinRefused("desk-1", "lin"))
+    hall.step(msgspec.structs.replace(hall.acted(Look("open")), **own))
+    assert StaffLocked("lin", hall.wall_ms + 60_000) in hall.step(PinRefused("desk-1", "lin"))
+    elsewhere = hall.step(PinRefused("desk-2", "lin"))
+    assert StaffLocked("lin", hall.wall_ms + 60_000) in elsewhere, "what is locked at one desk is locked at all"
+
+
 def test_no_act_ever_tells_a_device_anything(hall):
     hall.step(hall.lease("card-7", 700))
     hall.wait(1_000, hall.tap("card-7"))

@@ -59,6 +59,7 @@ def test_a_right_pin_reaches_the_till_without_it(room):
     assert replies == []
     assert [(one.terminal, one.staff, one.act) for one in offered] == [("desk-1", "lin", Look("open"))]
     assert isinstance(offered[0], StaffActed)
+    assert offered[0].by_pin
     assert PIN not in repr(offered)
 
 
@@ -91,6 +92,7 @@ def test_a_staff_card_counts_where_it_was_shown_and_for_a_while(room):
     assert room.ask("chen", "")[1] == []
     assert room.ask("chen", "", "desk-2") == ([], [("desk-2", "pin_needed")])
     assert room.ask("lin", "") == ([], [("desk-1", "pin_needed")]), "a card is one person's"
+    assert not room.ask("chen", "")[0][0].by_pin
     room.now_ms += CARD_LIFE_MS + 1
     assert room.ask("chen", "") == ([], [("desk-1", "pin_needed")])
 
