@@ -83,6 +83,7 @@ class ForgetsFloors(Hub):
         store = self._open_store()
         store.execute("BEGIN IMMEDIATE")
         store.execute("DELETE FROM since_receipt")
+        store.execute("DELETE FROM floor_debts")
         self.disk.connection.execute("COMMIT")
         super().start()
 
