@@ -35,7 +35,7 @@ DOORS = {
         "firmware_bridge/wire/aes.py",
     ),
 }
-GUEST_PAGES_MAY_IMPORT = ("payment_core", "cloud_sync.mqtt_link", "edge_agent.terminal")
+GUEST_PAGES_MAY_IMPORT = ("payment_core", "cloud_sync.mqtt_link", "cloud_sync.ending", "edge_agent.terminal")
 
 MONEY_CODE = (
     "payment_core",
