@@ -22,7 +22,7 @@ from payment_core.bus import Birth, DeviceState
 from payment_core.credential import ListRow, Status
 from payment_core.events import CredentialPresented, CreditDelivered, make_event
 from payment_core.identifiers import credential_id
-from payment_core.money import Money
+from payment_core.money import MAX_MINOR, Money
 from payment_core.policy import ClassLimit, DevicesDocument, Lane, RiskDocument, Velocity
 from payment_core.price_calendar import Band
 from payment_core.price_rule import PriceRule
@@ -130,8 +130,9 @@ def _furniture(size: Size) -> list[list[Input]]:
         for n in range(size.lanes)
     )
     risk = RiskDocument(
-        1, (ClassLimit("C", 10_000, 10**12),), Velocity(60_000, 10**6, 10**12), answer_ms=10**9, repeat_after_ms=0
-    )
+        1, (ClassLimit("C", 10_000, MAX_MINOR),), Velocity(60_000, 10**6, MAX_MINOR),
+        answer_ms=10**9, repeat_after_ms=0, lease_cap=MAX_MINOR, top_up_cap=MAX_MINOR,
+    )  # fmt: skip
     documents = {"devices": DevicesDocument(1, lanes), "prices": _prices(size), "risk": risk}
     facts: list[Input] = [DocumentArrived(name, 1, msgspec.json.encode(body)) for name, body in documents.items()]
     facts += [Born(lane.output, Birth("p", 1, "boot", "b")) for lane in lanes]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from payment_core.identifiers import uuid_bytes
 from venuehub.errors import CliError, ExitCode
 from venuehub.office_desk import Folder, now_ms, plain
 from venuehub.output import AsJson, print_json, print_line
@@ -77,6 +76,8 @@ def _places(tx: "Transaction", tenant_id: bytes) -> dict[str, str]:
 
 def _plain_id(text: str) -> str:
     """Return an id as the rule keeps it where `text` is one, as commands print them; else the name it is."""
+    from payment_core.identifiers import uuid_bytes
+
     try:
         return uuid_bytes(text).hex()
     except ValueError:
