@@ -21,6 +21,7 @@ _STRANGE_COIN: Final = 9
 _ENDS: Final = (State.EXPIRED, State.REFUNDED, State.VOIDED, State.CAPTURED, State.DECLINED)
 _CONFUSED_MS: Final = (0, 35_000, 70_000)
 _LOSES: Final = 12
+_FOUND_MS: Final = (50, 1_000, 4_000)
 _COPIED: Final = 400
 
 
@@ -128,10 +129,12 @@ def _settle(venue: Venue, wish: Wish) -> None:
 
 
 def _block(venue: Venue, wish: Wish) -> None:
-    """A card is lost: only ever the last of those that own nothing, for it is blocked for good."""
+    """A card is lost: only ever the last of those that own nothing, for it is blocked for good. Its finder plays."""
     if wish.luck % _LOSES == 0:
-        lost = venue.stage.strays[-1].credential_id(venue.office.keys.pepper)
-        venue.hubs[wish.hub].counter.block(lost)
+        lost = len(venue.stage.strays) - 1
+        venue.hubs[wish.hub].counter.block(venue.stage.strays[lost].credential_id(venue.office.keys.pepper))
+        for later_ms in _FOUND_MS:
+            venue.world.after(later_ms, lambda: venue.tap_stray(wish.hub, _LANES[wish.lane].reader, lost))
 
 
 def _stray(venue: Venue, wish: Wish) -> None:
