@@ -18,7 +18,7 @@ from edge_agent.ledger.authorizations import AuthorizationRow
 from edge_agent.ledger.entries import append_entries, read_tail
 from edge_agent.ledger.store import SqliteStore
 from edge_agent.messages import Born, DeviceIs, DocumentArrived, FromDevice, LeaseArrived, ListArrived, Send
-from edge_agent.opening import Opened, Place, open_ledger
+from edge_agent.start.opening import Opened, Place, open_ledger
 from edge_agent.till import Till
 from payment_core.authorization import State
 from payment_core.bus import Birth, DeviceState

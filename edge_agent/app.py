@@ -20,22 +20,22 @@ from cloud_sync.ending import heed_signals, pause
 from cloud_sync.identity import HubIdentity, IdentityError, load_identity
 from device_profiles.loading import SettingsError
 from edge_agent.clock import Clock
-from edge_agent.closed_door import SAID_AGAIN_S, ClosedDesk, ClosedDoor, known_lanes
-from edge_agent.device_bus import DeviceBus
-from edge_agent.inspection import Inspection
 from edge_agent.ledger.integrity import full_check
 from edge_agent.ledger.reader import LedgerReader
 from edge_agent.ledger.rescue import Rescue
 from edge_agent.ledger.store import LedgerDamagedError, LedgerError
+from edge_agent.links.device_bus import DeviceBus
+from edge_agent.links.peer_link import PeerLink
+from edge_agent.links.uplink import ONLINE, Uplink, kept_trust
 from edge_agent.log_lines import log
 from edge_agent.messages import AskFullList, AskLease, BatchStored, Effect, JournalGrew, Log
-from edge_agent.opening import Opened, Place, Shut, after_fault, open_ledger
-from edge_agent.peer_link import PeerLink
 from edge_agent.peer_messages import ToPeer
 from edge_agent.settings import Broker, HubSettings, mqtt_settings, read_settings
+from edge_agent.start.closed_door import SAID_AGAIN_S, ClosedDesk, ClosedDoor, known_lanes
+from edge_agent.start.inspection import Inspection
+from edge_agent.start.opening import Opened, Place, Shut, after_fault, open_ledger
 from edge_agent.till import Till
 from edge_agent.till_thread import TillThread
-from edge_agent.uplink import ONLINE, Uplink, kept_trust
 from payment_core.identifiers import uuid_text
 
 RESTART_S: Final = 5.0

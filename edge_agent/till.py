@@ -8,27 +8,9 @@ from typing import Final, assert_never
 
 import msgspec
 
-from edge_agent import (
-    blocks,
-    coins,
-    counter_acts,
-    desk_reader,
-    doubts,
-    homecoming,
-    in_force,
-    kiosk,
-    lease_keeper,
-    office_side,
-    plays,
-    reconciler,
-    slips,
-    taps,
-    values,
-    views,
-)
-from edge_agent.acceptors import Acceptors
-from edge_agent.draft import Draft, Spot
-from edge_agent.homecoming import Homecoming
+from edge_agent.desk import counter_acts, desk_reader
+from edge_agent.lan.neighbours import Neighbours
+from edge_agent.lan.parking import Parking
 from edge_agent.ledger import authorizations, leases
 from edge_agent.ledger.entries import read_tail
 from edge_agent.ledger.outbox import read_epoch
@@ -55,13 +37,19 @@ from edge_agent.messages import (
     ReceiptTaken,
     Reopened,
 )
-from edge_agent.neighbours import Neighbours
-from edge_agent.parking import Parking
+from edge_agent.office import homecoming, in_force, office_side
+from edge_agent.office.homecoming import Homecoming
 from edge_agent.peer_messages import FromPeer, LanLink
-from edge_agent.site import Site
+from edge_agent.play import doubts, plays, reconciler
 from edge_agent.slip_messages import SlipShown
 from edge_agent.staff_messages import PinRefused, StaffActed
-from edge_agent.time_floor import TimeFloor
+from edge_agent.step import views
+from edge_agent.step.draft import Draft, Spot
+from edge_agent.step.site import Site
+from edge_agent.step.time_floor import TimeFloor
+from edge_agent.takings import coins, kiosk, lease_keeper, slips, values
+from edge_agent.takings.acceptors import Acceptors
+from edge_agent.tap import blocks, taps
 from payment_core.authorization import State
 from payment_core.errors import MalformedMessageError
 from payment_core.events import (

@@ -5,11 +5,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from edge_agent.closed_door import ClosedDoor
-from edge_agent.full_queue import FullQueue, refusal
 from edge_agent.ledger.store import PAGE_BYTES, WAL_LIMIT_BYTES, SqliteStore
 from edge_agent.ledger.tail_mark import TailMark
+from edge_agent.links.full_queue import FullQueue, refusal
 from edge_agent.messages import BatchStored, Effect, Input, JournalGrew, Moment
+from edge_agent.start.closed_door import ClosedDoor
 from edge_agent.till import Till
 
 STEP_LIMIT: Final = 128

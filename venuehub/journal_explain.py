@@ -8,7 +8,7 @@ import msgspec
 
 from edge_agent.ledger import leases
 from edge_agent.ledger.store import Reads
-from edge_agent.replay import Documents, NotKeptError, as_decision, decisions, rebuild
+from edge_agent.tap.replay import Documents, NotKeptError, as_decision, decisions, rebuild
 from payment_core.authorization import State
 from payment_core.checks import CHECKS, cost_of, is_stale, the_pass
 from payment_core.errors import VaultError

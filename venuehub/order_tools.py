@@ -17,7 +17,7 @@ from cloud_sync.identity import OfficeKeys
 from payment_core.identifiers import uuid7, uuid_bytes, uuid_text
 from payment_core.money import Money, money_text
 from venuehub.errors import CliError, ExitCode
-from venuehub.office_tools import open_office
+from venuehub.office.tools import open_office
 
 
 def now_ms() -> int:

@@ -1,6 +1,7 @@
 """The hub's own cache beside the office's list: cards it sold or heard of, and blocks the office does not know yet.
 
-The list wins over the cache; only a block stands against it (edge_agent.blocks). A block is never evicted to make room.
+The list wins over the cache; only a block stands against it (edge_agent.tap.blocks). A block is never evicted to make
+room.
 """
 
 from typing import Final

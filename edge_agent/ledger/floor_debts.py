@@ -8,7 +8,7 @@ from edge_agent.ledger.store import Store
 
 
 def note(store: Store, credential_id: bytes, account_id: bytes, amount: int, *, day: int, seq: int) -> None:
-    """Count a sale on the floor whose HELD entry is `seq`; `day` is the one that counts (edge_agent.day_count)."""
+    """Count a sale on the floor whose HELD entry is `seq`; `day` is the one that counts (edge_agent.step.day_count)."""
     store.execute(
         "INSERT INTO floor_debts(credential_id, account_id, amount, day, last_seq) VALUES (?, ?, ?, ?, ?) ON CONFLICT "
         "DO UPDATE SET amount = amount + excluded.amount, day = excluded.day, last_seq = excluded.last_seq",

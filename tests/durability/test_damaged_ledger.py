@@ -19,7 +19,7 @@ from edge_agent.ledger.reader import LedgerReader
 from edge_agent.ledger.rescue import Rescue
 from edge_agent.ledger.store import LedgerDamagedError
 from edge_agent.ledger.tail_mark import TailMark
-from edge_agent.opening import Opened, Place, open_ledger
+from edge_agent.start.opening import Opened, Place, open_ledger
 from tests.support.sale_child import EPOCH, MONEY, furnish
 from tests.support.sale_runs import sell, sell_until_killed
 from tests.support.sizes import count

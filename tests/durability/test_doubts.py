@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from edge_agent import plays
 from edge_agent.messages import Send
-from edge_agent.plays import ASK_AGAIN_MS
+from edge_agent.play import plays
+from edge_agent.play.plays import ASK_AGAIN_MS
 from payment_core.authorization import FINAL, State
 from payment_core.commands import PulseCredit, make_command
 from payment_core.identifiers import uuid_bytes, uuid_text

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from edge_agent.replay import replay
+from edge_agent.tap.replay import replay
 from payment_core.journal import Held, TimeQuality
 from payment_core.policy import DAY_MS
 from payment_core.pricing import LocalTime

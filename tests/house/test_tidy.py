@@ -30,7 +30,7 @@ DOORS = {
     "cryptography": (
         "cloud_sync/sealing.py",
         "cloud_sync/signing.py",
-        "edge_agent/token_proof.py",
+        "edge_agent/tap/token_proof.py",
         "provisioning/",
         "firmware_bridge/wire/aes.py",
     ),
@@ -40,6 +40,13 @@ GUEST_PAGES_MAY_IMPORT = ("payment_core", "cloud_sync.mqtt_link", "cloud_sync.en
 MONEY_CODE = (
     "payment_core",
     "edge_agent/till*.py",
+    "edge_agent/desk",
+    "edge_agent/office",
+    "edge_agent/lan",
+    "edge_agent/takings",
+    "edge_agent/tap",
+    "edge_agent/play",
+    "edge_agent/step",
     "edge_agent/ledger",
     "back_office/ledger",
     "firmware_bridge/value_log*.py",

@@ -2,10 +2,11 @@
 
 import sys
 
-from edge_agent import app, opening
+from edge_agent import app
 from edge_agent.ledger.ballast import Ballast
 from edge_agent.ledger.store import LedgerError
-from edge_agent.opening import Opened, Place, Shut
+from edge_agent.start import opening
+from edge_agent.start.opening import Opened, Place, Shut
 
 
 def keep_the_ballast() -> None:

@@ -2,10 +2,10 @@
 
 import msgspec
 
-from edge_agent.draft import Draft
 from edge_agent.ledger import authorizations
 from edge_agent.messages import Answered, Input
 from edge_agent.staff_messages import StaffActed
+from edge_agent.step.draft import Draft
 from edge_agent.till import Till
 from payment_core.desk import SettleDoubt
 from payment_core.identifiers import uuid_bytes

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 from starlette.applications import Starlette
 
+from edge_agent.desk.staff_desk import StaffDesk
 from edge_agent.messages import DocumentArrived, Input, Show
-from edge_agent.staff_desk import StaffDesk
 from edge_agent.staff_messages import Reply, StaffKnown, StaffLocked, TellCard
 from edge_agent.terminal.desk_line import DeskLine
 from edge_agent.terminal.hall import Hall as Screens

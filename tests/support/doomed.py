@@ -13,10 +13,10 @@ from pathlib import Path
 
 from cloud_sync.mqtt_link import Inbound
 from edge_agent import app as hub_app
-from edge_agent.device_bus import DeviceBus
-from edge_agent.draft import Draft
 from edge_agent.ledger.store import SqliteStore
+from edge_agent.links.device_bus import DeviceBus
 from edge_agent.messages import Effect, Send
+from edge_agent.step.draft import Draft
 from edge_agent.till_thread import TillThread
 from firmware_bridge import app as bridge_app
 from firmware_bridge.actuation_log import ActuationLog

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import msgspec
 
 from cloud_sync.protocol.peers import PeerAsk, Voucher
-from edge_agent.draft import Draft
 from edge_agent.messages import Effect, Input, Moment
 from edge_agent.peer_messages import FromPeer
+from edge_agent.step.draft import Draft
 from edge_agent.till import Till
 
 

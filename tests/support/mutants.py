@@ -5,9 +5,9 @@ from typing import Final
 
 import msgspec
 
-from edge_agent.draft import Draft
 from edge_agent.ledger.store import CommitUnknownError
 from edge_agent.messages import Effect, FromDevice, Input, Moment
+from edge_agent.step.draft import Draft
 from edge_agent.till import Till
 from payment_core.events import CredentialPresented
 from tests.support.desk_mutants import CredulousTill, ForgetfulDeskTill, LavishTill, TwiceSettlingTill
@@ -87,10 +87,10 @@ class Mutant(msgspec.Struct, frozen=True):
     synchronous: str = "FULL"
 
 
-_DOUBTS = "tests/edge_agent/test_doubt_machine.py::test_the_machine_catches_a_broken_build"
+_DOUBTS = "tests/edge_agent/play/test_doubt_machine.py::test_the_machine_catches_a_broken_build"
 _CUTS = "tests/edge_agent/ledger/test_power_cuts.py::test_the_enumeration_catches_a_build_that_does_not_sync"
 _TILL = "tests/edge_agent/test_till_mutants.py"
-_PASSING = "tests/edge_agent/test_passing_machine.py::test_a_build_that_makes_money_is_caught"
+_PASSING = "tests/edge_agent/lan/test_passing_machine.py::test_a_build_that_makes_money_is_caught"
 _FAILED = "tests/edge_agent/test_failed_commits.py"
 
 _DISKS = "tests/durability"
@@ -120,7 +120,7 @@ MUTANTS: Final = {
     ),
     "bounce-sells": Mutant(
         "a card that never left the field pays again",
-        "tests/edge_agent/test_taps.py::test_a_build_that_sells_a_bounce_is_caught",
+        "tests/edge_agent/tap/test_taps.py::test_a_build_that_sells_a_bounce_is_caught",
         till=HastyTill,
     ),
     "refund-twice": Mutant("a refund asked for twice is paid twice", _DOUBTS, till=ForgetfulDeskTill),

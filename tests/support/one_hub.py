@@ -14,7 +14,7 @@ from cloud_sync.letters import Publish
 from cloud_sync.mqtt_link import MqttLink, MqttSettings
 from edge_agent.ledger.reader import LedgerReader
 from edge_agent.ledger.store import LedgerError
-from edge_agent.opening import Opened, Place, open_ledger
+from edge_agent.start.opening import Opened, Place, open_ledger
 from payment_core.bus import Birth, DeviceState, View, decode, device_topic, encode, parse_topic
 from payment_core.commands import Command, Outcome, Result
 from payment_core.events import CredentialPresented, make_event

@@ -15,7 +15,7 @@ from edge_agent import till_thread
 from edge_agent.ledger.entries import read_tail
 from edge_agent.ledger.store import LedgerError
 from edge_agent.messages import Effect
-from edge_agent.opening import Opened, Place, after_fault, open_ledger
+from edge_agent.start.opening import Opened, Place, after_fault, open_ledger
 from edge_agent.till_thread import TillThread
 from tests.support.hall import Hall, commands
 from tests.support.mutants import MUTANTS, EarlyTill

@@ -8,7 +8,7 @@ from edge_agent.ledger.entries import read_tail
 from edge_agent.ledger.integrity import full_check
 from edge_agent.ledger.reader import LedgerReader
 from edge_agent.ledger.store import LedgerDamagedError
-from edge_agent.opening import Opened, Place, open_ledger
+from edge_agent.start.opening import Opened, Place, open_ledger
 from payment_core.authorization import State
 from payment_core.identifiers import uuid_bytes
 from payment_core.journal import Voided

@@ -19,7 +19,7 @@ from edge_agent.ledger.authorizations import by_id, load
 from edge_agent.messages import DocumentArrived, Effect, FromDevice, Input, ListArrived, OfficeLink
 from edge_agent.peer_messages import LanLink
 from edge_agent.staff_messages import Reply
-from edge_agent.token_proof import _sdm_mac
+from edge_agent.tap.token_proof import _sdm_mac
 from payment_core.authorization import State
 from payment_core.commands import Command, Outcome
 from payment_core.events import CredentialPresented

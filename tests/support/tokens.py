@@ -1,7 +1,7 @@
 """Taps of cards that prove themselves, made with a test key."""
 
 from edge_agent.messages import FromDevice
-from edge_agent.token_proof import _sdm_mac
+from edge_agent.tap.token_proof import _sdm_mac
 from payment_core.events import CredentialPresented
 from tests.support.hall import Hall, uid_of
 

@@ -48,7 +48,7 @@ def exposure(
 def _of_office(folder: Path, *, rollbacks: int, days: int) -> "Exposure":
     from back_office.fleet.bound import bound_of
     from back_office.fleet.founding import only_venue
-    from venuehub.office_tools import open_office
+    from venuehub.office.tools import open_office
 
     with open_office(folder) as (store, keys):
         venue = only_venue(store, keys.tenant_id)

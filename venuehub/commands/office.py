@@ -7,26 +7,27 @@ from typing import Annotated, Final
 
 import typer
 
-from venuehub import office_cards, office_desk, office_guest, office_hubs, office_opening, office_restored
 from venuehub.errors import CliError, ExitCode, told_as
-from venuehub.office_signers import signer_app
-from venuehub.office_slips import slip_app
-from venuehub.office_travel import travel_app
+from venuehub.office import cards, guest, hubs, opening, restored
+from venuehub.office import desk as office_desk
+from venuehub.office.signers import signer_app
+from venuehub.office.slips import slip_app
+from venuehub.office.travel import travel_app
 from venuehub.output import AsJson, note, print_json, print_line
 
 app = typer.Typer(name="office", no_args_is_help=True, help="The back office: books, hubs, members' cards.")
 document_app = typer.Typer(name="document", no_args_is_help=True, help="What hubs are configured by.")
-app.add_typer(office_cards.card_app)
-office_cards.card_app.add_typer(office_guest.guest_app)
+app.add_typer(cards.card_app)
+cards.card_app.add_typer(guest.guest_app)
 app.add_typer(document_app)
 app.add_typer(office_desk.app)
-app.add_typer(office_opening.app)
-app.add_typer(office_guest.app)
-app.add_typer(office_hubs.hub_app)
-app.add_typer(office_hubs.terms_app)
+app.add_typer(opening.app)
+app.add_typer(guest.app)
+app.add_typer(hubs.hub_app)
+app.add_typer(hubs.terms_app)
 app.add_typer(slip_app)
 app.add_typer(signer_app)
-app.add_typer(office_restored.app)
+app.add_typer(restored.app)
 app.add_typer(travel_app)
 
 Folder = Annotated[Path, typer.Option("--dir", help="The office's folder: keys and books.")]
@@ -66,8 +67,8 @@ def init(
     from payment_core.identifiers import uuid_text
     from provisioning.identity import make_office
     from provisioning.key_store import FileKeyStore
-    from venuehub.office_tls import make_office_tls
-    from venuehub.office_tools import office_faults, undone_on_fault
+    from venuehub.office.tls import make_office_tls
+    from venuehub.office.tools import office_faults, undone_on_fault
 
     if not tenant.strip():
         message, hint = "an office needs its operator's name", 'write --tenant "Star Arcade"'
@@ -110,7 +111,7 @@ def enroll(
     """Give a hub an identity and a certificate, and pin its keys."""
     from back_office.settings import broker_settings
     from payment_core.identifiers import uuid_text
-    from venuehub.office_tools import enroll, open_office
+    from venuehub.office.tools import enroll, open_office
 
     called = name or hub_folder.resolve().name
     with open_office(folder) as (store, keys):
@@ -137,7 +138,7 @@ def run(
     """Take what hubs send, keep the books, serve the pages; until SIGTERM."""
     from back_office.app import run as run_office
     from back_office.settings import OfficeSettings, broker_settings, http_address
-    from venuehub.office_tools import office_faults
+    from venuehub.office.tools import office_faults
 
     with office_faults(folder):
         settings = OfficeSettings(
@@ -169,7 +170,7 @@ def verify(
     """Prove the books: recompute everything from the entries. Exit code 1 where something is wrong."""
     from back_office.ledger.hub_ledger import LedgerFileError, compare_ledger
     from back_office.ledger.verify import prove_books
-    from venuehub.office_tools import open_office
+    from venuehub.office.tools import open_office
 
     with open_office(folder) as (store, keys), store.reading() as tx:
         proof = prove_books(tx, keys.tenant_id)
@@ -190,7 +191,7 @@ def verify(
 def topup(
     *,
     folder: Folder,
-    card: office_cards.CardText,
+    card: cards.CardText,
     amount: Annotated[int, typer.Option(help="Minor units: 1000 is 10.00 CNY.")],
     unit: Annotated[str, typer.Option(help="The purse.")] = "CNY",
     channel: Annotated[str, typer.Option(help="Where the money came in.")] = "counter",
@@ -202,9 +203,9 @@ def topup(
     from back_office.fleet.founding import only_venue
     from back_office.ledger.desk import Desk, TopUp, TopUpRefused, venue_of
     from back_office.members.cards import find_card, parse_card
-    from venuehub.office_checks import living_hub, refuse_no_money
-    from venuehub.office_told import money, refusal, sums, topped_up
-    from venuehub.office_tools import open_office
+    from venuehub.office.checks import living_hub, refuse_no_money
+    from venuehub.office.told import money, refusal, sums, topped_up
+    from venuehub.office.tools import open_office
 
     with open_office(folder) as (store, keys):
         at = living_hub(store, keys.tenant_id, hub) if hub else None
@@ -246,8 +247,8 @@ def document_set(
     """Give a hub a document; it gets the next version."""
     from back_office.fleet.documents import keep_document
     from venuehub import price_tools
-    from venuehub.office_checks import living_hub, read_checked
-    from venuehub.office_tools import open_office
+    from venuehub.office.checks import living_hub, read_checked
+    from venuehub.office.tools import open_office
 
     with open_office(folder) as (store, keys):
         content = read_checked(name, file)

@@ -36,7 +36,7 @@ def create(
     from back_office.payments.desk import OrderWish
     from back_office.payments.sandbox import CHANNEL
     from payment_core.orders import Purpose
-    from venuehub.office_checks import refuse_no_money, refuse_unknown_lane
+    from venuehub.office.checks import refuse_no_money, refuse_unknown_lane
     from venuehub.order_tools import as_document, as_line, new_id, now_ms, open_orders, order_id_of
 
     if bool(card) == bool(lane):

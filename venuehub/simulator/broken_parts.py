@@ -7,9 +7,12 @@ from typing import Any
 from back_office.ledger.desk import Desk
 from back_office.store import grants
 from back_office.store.grants import LeaseKey
-from edge_agent import lease_keeper, passing, plays, slips, taps, values
-from edge_agent.draft import Draft
+from edge_agent.lan import passing
 from edge_agent.ledger.authorizations import Authorization
+from edge_agent.play import plays
+from edge_agent.step.draft import Draft
+from edge_agent.takings import lease_keeper, slips, values
+from edge_agent.tap import taps
 from payment_core.journal import Cause, Header, LeaseClosed
 
 

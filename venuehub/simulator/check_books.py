@@ -6,7 +6,7 @@ from typing import Final
 from back_office.ledger.verify import prove_books
 from back_office.store import grants
 from edge_agent.ledger.entries import check_chain
-from edge_agent.replay import replay
+from edge_agent.tap.replay import replay
 from venuehub.simulator.evidence import Journal
 from venuehub.simulator.venue import Venue
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from cloud_sync.identity import HubIdentity
-from edge_agent import coins, messages, slips
+from edge_agent import messages
 from edge_agent.ledger import authorizations, leases
 from edge_agent.ledger.entries import read_tail
 from edge_agent.ledger.store import CommitUnknownError
@@ -12,6 +12,7 @@ from edge_agent.messages import Effect, Moment
 from edge_agent.peer_messages import ToPeer
 from edge_agent.slip_messages import SlipShown
 from edge_agent.staff_messages import Reply
+from edge_agent.takings import coins, slips
 from edge_agent.till import Till
 from edge_agent.till_thread import IDLE_S
 from payment_core.bus import View

@@ -5,11 +5,11 @@ The till has every function for them and no room yet to call them; here the simu
 
 import msgspec
 
-from edge_agent import plays
-from edge_agent.draft import Draft, Spot
 from edge_agent.ledger import leases
 from edge_agent.ledger.authorizations import AuthorizationRow
 from edge_agent.messages import Input
+from edge_agent.play import plays
+from edge_agent.step.draft import Draft, Spot
 from edge_agent.till import Till
 from payment_core.authorization import OPEN, State
 from payment_core.journal import Actor, Captured, Cause, Held, Part, Tender

@@ -3,7 +3,7 @@
 from edge_agent.ledger import authorizations, leases
 from edge_agent.ledger.migrations import MIGRATIONS, VERSION_1, migrate
 from edge_agent.ledger.store import SqliteStore
-from edge_agent.replay import replay
+from edge_agent.tap.replay import replay
 from payment_core import usage
 from tests.support.hall import Hall, account_of, commands, credential_of, the_view
 

@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from edge_agent.acts import Refused
-from edge_agent.refunds import RefundRefused
+from edge_agent.desk.acts import Refused
+from edge_agent.play.refunds import RefundRefused
 from edge_agent.terminal.desk_line import DeskLine
 from edge_agent.terminal.hall import Hall
 from edge_agent.terminal.pages import Pages
@@ -162,7 +162,7 @@ def test_no_such_desk(room, path):
 
 def test_every_refusal_of_the_hub_has_its_sentence():
     source = "".join(
-        (ROOT / "edge_agent" / name).read_text(encoding="utf-8")
+        (ROOT / "edge_agent" / "desk" / name).read_text(encoding="utf-8")
         for name in ("counter_acts.py", "play_acts.py", "money_acts.py", "card_acts.py", "looks.py", "staff_desk.py")
     )
     reasons = {part.split('"')[1] for part in source.split("Refused(")[1:] if part.startswith('"')}

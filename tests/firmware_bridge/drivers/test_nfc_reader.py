@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from device_profiles.schema import Reader
-from edge_agent.token_proof import SunProof, prove_sun
+from edge_agent.tap.token_proof import SunProof, prove_sun
 from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Observation, Outbox, Wish
 from firmware_bridge.drivers.nfc_cards import Field, Target, read_credential
 from firmware_bridge.drivers.nfc_reader import NfcReader, _offer

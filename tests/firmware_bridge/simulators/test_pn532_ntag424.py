@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.token_proof import SunProof, prove_sun
+from edge_agent.tap.token_proof import SunProof, prove_sun
 from firmware_bridge.simulators.pn532_ntag424 import IsoDepCard, Ntag424
 from firmware_bridge.wire import aes, ndef_file, ntag424
 

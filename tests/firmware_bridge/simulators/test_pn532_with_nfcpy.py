@@ -10,7 +10,7 @@ import nfc.clf.transport
 import nfc.tag
 import pytest
 
-from edge_agent.token_proof import SunProof, prove_sun
+from edge_agent.tap.token_proof import SunProof, prove_sun
 from firmware_bridge.simulators.pn532 import Pn532Simulator
 from tests.support.on_a_pty import on_a_pty
 

@@ -1,0 +1,1 @@
+"""Neighbours: leases that follow the guest, and taps that wait. Imports takings, tap, step and ledger."""

@@ -1,0 +1,332 @@
+"""The hub's way to the office: pumps uploader and downlink over one MQTT link, and never stands before a tap."""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from cloud_sync.downlink import TRUST, Accepted, Downlink, ListMismatch, MessageRejected, OfficeBody, TrustState
+from cloud_sync.ending import pause
+from cloud_sync.identity import HubIdentity
+from cloud_sync.letters import Publish
+from cloud_sync.mqtt_link import Inbound, MqttLink, MqttLinkError, MqttSettings
+from cloud_sync.protocol.messages import (
+    CloseOrder,
+    CredentialList,
+    Document,
+    DocumentVersion,
+    HelloRequest,
+    Lease,
+    LeaseRequest,
+    Recall,
+    Receipt,
+    ResendRequest,
+    Trust,
+)
+from cloud_sync.protocol.retry import reconnect_delay_ms
+from cloud_sync.protocol.topics import hub_filters, hub_topic
+from cloud_sync.upload_effects import Effect as UploadEffect
+from cloud_sync.upload_effects import (
+    Freeze,
+    Lift,
+    Moment,
+    MoveCursor,
+    ReadKept,
+    ReadOutbox,
+    Reconnect,
+    SealedBatch,
+    StoreSealed,
+    TooBig,
+    UploadState,
+)
+from cloud_sync.uploader import Uploader
+from edge_agent.ledger import outbox
+from edge_agent.ledger.reader import LedgerReader
+from edge_agent.ledger.store import LedgerDamagedError
+from edge_agent.links.pumps import pump_together
+from edge_agent.log_lines import log
+from edge_agent.messages import (
+    AskFullList,
+    AskLease,
+    BatchSealed,
+    BatchStored,
+    CloseOrdered,
+    DocumentArrived,
+    Effect,
+    Frozen,
+    Input,
+    JournalGrew,
+    LeaseArrived,
+    ListArrived,
+    OfficeLink,
+    Recalled,
+    ReceiptTaken,
+    Reopened,
+)
+from edge_agent.messages import Moment as VenueMoment
+from payment_core.errors import DECODE_FAULTS
+
+TICK_S: Final = 0.5
+"""How often rows are gathered into a batch: one seal for all entries of half a second."""
+ASK_AGAIN_MS: Final = 1_000
+"""What was asked for and not answered is not asked for again within this."""
+
+OUTBOUND_LIMIT: Final = 1_024
+"""Letters that wait for a slow broker; beyond it they are dropped, and said again when no receipt comes."""
+ONLINE: Final = b'{"state":"online"}'
+_OFFLINE: Final = b'{"state":"offline"}'
+
+
+class UplinkLostError(Exception):
+    """The uploader gave the connection up."""
+
+
+class Uplink:
+    """Pumps until cancelled. `offer` hands facts to the till, `on_effect` takes its effects, in the loop's thread.
+
+    `state`: what the office reads of this hub while it is connected.
+    """
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        identity: HubIdentity,
+        reader: LedgerReader,
+        *,
+        offer: Callable[[Input], None],
+        offer_together: Callable[[Sequence[Input]], None],
+        clock: Callable[[], VenueMoment],
+        state: bytes = ONLINE,
+        on_trust: Callable[[Trust], None] = lambda _trust: None,
+    ) -> None:
+        self._state_topic = hub_topic(identity.hub_id, "up", "state")
+        self._settings = msgspec.structs.replace(settings, will_topic=self._state_topic, will_payload=_OFFLINE)
+        self._identity = identity
+        self._reader = reader
+        self._offer = offer
+        self._offer_together = offer_together
+        self._clock = clock
+        self._state = state
+        self._on_trust = on_trust
+        self._uploader = Uploader(identity, _upload_state(reader), boot_id=os.urandom(16), draw=os.urandom)
+        kept = kept_trust(reader)
+        if kept is not None:
+            self._uploader.on_trust(kept)
+        self._downlink = Downlink(
+            hub_id=identity.hub_id,
+            tenant_id=identity.tenant_id,
+            opener=identity.opener,
+            trust=_trust_state(identity, kept),
+            versions=reader.versions(),
+        )
+        self._link: MqttLink | None = None
+        self._asked_ms: dict[bytes, int] = {}
+        self._lost = asyncio.Event()
+        self._outbound: asyncio.Queue[Publish] = asyncio.Queue(OUTBOUND_LIMIT)
+
+    def on_effect(self, effect: Effect) -> None:
+        """Take what the till asks of the office."""
+        match effect:
+            case JournalGrew(seq=seq):
+                self._uploader.on_journal(seq)
+            case BatchStored(batch_seq=batch_seq):
+                self._do(self._uploader.on_stored(self._now(), batch_seq))
+            case AskLease(account_id=account_id):
+                self._ask_lease(account_id)
+            case AskFullList(version=version):
+                self._downlink.only_has("list", version)
+                self._do(self._uploader.on_list_mismatch(self._now(), version))
+            case _:
+                pass
+
+    async def run(self) -> None:
+        """Connect, greet, pump; again after every loss with full jitter."""
+        attempt = 0
+        while True:
+            started = time.monotonic()
+            try:
+                async with MqttLink(self._settings) as link:
+                    await link.subscribe(*hub_filters(self._identity.hub_id, self._identity.tenant_id))
+                    log("uplink.up", where=f"{self._settings.host}:{self._settings.port}")
+                    await self._pump(link)
+            except (MqttLinkError, UplinkLostError) as error:
+                if attempt in (0, 5):
+                    log("uplink.down", why=str(error))
+            finally:
+                self._link = None
+                while not self._outbound.empty():  # what was not sent is sent again after the next hello
+                    self._outbound.get_nowait()
+                self._uploader.on_disconnected()
+                self._offer(OfficeLink(up=False))
+            attempt = 0 if time.monotonic() - started > reconnect_delay_ms(3, dice=1.0) / 1000 else attempt + 1
+            await pause(reconnect_delay_ms(attempt, dice=random.random()) / 1000)  # noqa: S311 - jitter
+
+    async def _pump(self, link: MqttLink) -> None:
+        self._link = link
+        self._lost.clear()
+        await link.publish_soon(self._state_topic, self._state, retain=True)
+        age_ms = self._reader.outbox_age_ms()
+        self._do(self._uploader.on_connected(self._now(), versions=self._versions(), outbox_age_ms=age_ms))
+        await pump_together(self._tick(), self._listen(link), self._send(link))
+
+    async def _tick(self) -> None:
+        while True:
+            self._do(self._uploader.on_tick(self._now()))
+            try:
+                async with asyncio.timeout(TICK_S):
+                    await self._lost.wait()
+            except TimeoutError:
+                continue
+            message = "no receipt after two resends"
+            raise UplinkLostError(message)
+
+    async def _listen(self, link: MqttLink) -> None:
+        async for message in link.messages():
+            self._hear(message)
+
+    def _hear(self, message: Inbound) -> None:
+        for event in self._downlink.on_message(message.topic, message.payload):
+            match event:
+                case Accepted(body=body):
+                    self._take(body)
+                case ListMismatch(have_version=version):
+                    self._do(self._uploader.on_list_mismatch(self._now(), version))
+                case MessageRejected(topic=topic, reason=reason):
+                    log("uplink.rejected", topic=topic, reason=reason)
+
+    def _take(self, body: OfficeBody) -> None:  # noqa: C901 - one case per message
+        match body:
+            case Receipt():
+                self._offer(OfficeLink(up=True))
+                self._do(self._uploader.on_receipt(self._now(), body))
+            case Lease(grants=grants):
+                for grant in grants:
+                    self._asked_ms.pop(grant.account_id, None)  # answered: the next tap may ask anew
+                self._offer_together(
+                    [
+                        LeaseArrived(grant.account_id, grant.unit, grant.lease_epoch, grant.granted_total, grant.lot)
+                        for grant in grants
+                    ]
+                )
+            case CredentialList():
+                self._offer(ListArrived(body.version, body.full, body.base_version, body.rows))
+                self._downlink.in_effect("list", body.version)
+                self._uploader.on_list_taken()
+            case Document():
+                self._offer(DocumentArrived(body.name, body.version, body.content, body.effective_at_ms))
+                self._downlink.in_effect(body.name, body.version)
+            case ResendRequest():
+                self._do(self._uploader.on_resend_request(epoch=body.epoch, from_seq=body.from_seq))
+            case HelloRequest():
+                self._do(self._uploader.on_hello_request(self._now(), versions=self._versions()))
+            case Trust():
+                self._uploader.on_trust(body)
+                self._on_trust(body)
+                self._offer(DocumentArrived(TRUST, body.version, msgspec.json.encode(body)))
+                log("trust.taken", version=body.version)
+            case Recall(account_id=account_id):
+                self._offer(Recalled(account_id))
+            case CloseOrder(epoch=epoch, why=why, staff=staff):
+                self._offer(CloseOrdered(epoch, why, staff))
+
+    def _ask_lease(self, account_id: bytes) -> None:
+        now = self._now()
+        if self._link is None or now.mono_ms - self._asked_ms.get(account_id, -ASK_AGAIN_MS) < ASK_AGAIN_MS:
+            return
+        if len(self._asked_ms) > 10_000:  # noqa: PLR2004 - a bound on memory, not a rule
+            self._asked_ms.clear()
+        self._asked_ms[account_id] = now.mono_ms
+        self._do([self._uploader.request(now, LeaseRequest(account_id))])
+
+    def _do(self, effects: Sequence[UploadEffect]) -> None:  # noqa: C901 - one case per effect
+        for effect in effects:
+            match effect:
+                case Publish():
+                    self._publish(effect)
+                case ReadOutbox(after_record=after, most=most):
+                    self._do(self._uploader.on_records(self._now(), self._reader.records(after, most)))
+                case ReadKept(after_seq=after, most=most):
+                    kept = self._reader.kept(after, most)
+                    self._do(self._uploader.on_kept([_sealed(batch) for batch in kept]))
+                case StoreSealed(batch=batch):
+                    self._offer(
+                        BatchSealed(
+                            batch.batch_seq, batch.first_record, batch.record_count, batch.digest, batch.data
+                        )
+                    )
+                case MoveCursor(through_seq=batch_seq, through_record=seq, heard=heard):
+                    self._offer(ReceiptTaken(batch_seq, seq, heard))
+                case Reconnect():
+                    self._lost.set()
+                case Freeze(reason=reason):
+                    log("uplink.frozen", reason=reason)
+                    self._offer(Frozen(reason))
+                case Lift(epoch=epoch, reason=reason):
+                    log("uplink.lifted", reason=reason)
+                    self._offer(Reopened(epoch, reason))
+                case TooBig(record=record, size=size):
+                    log("uplink.record_too_big", seq=record, bytes=size, alarm=1)
+
+    def _versions(self) -> list[DocumentVersion]:
+        return [DocumentVersion(name, version) for name, version in self._reader.versions().items()]
+
+    def _now(self) -> Moment:
+        now = self._clock()
+        return Moment(mono_ms=now.boottime_ms, wall_ms=now.wall_ms, quality=now.quality)
+
+    def _publish(self, letter: Publish) -> None:
+        if self._link is None:
+            return
+        if self._outbound.full():
+            log("uplink.dropped", topic=letter.topic)
+            return
+        self._outbound.put_nowait(letter)
+
+    async def _send(self, link: MqttLink) -> None:
+        while True:
+            letter = await self._outbound.get()
+            await link.publish_soon(letter.topic, letter.payload, retain=letter.retain)
+
+
+def kept_trust(reader: LedgerReader) -> Trust | None:
+    """Return the newest trust document that the ledger keeps, verified when it came.
+
+    None before the first, and where a damaged ledger cannot be read: then the keys of the enrolment count.
+    """
+    try:
+        rows = reader.rows("SELECT content FROM documents WHERE name = ?", (TRUST,))
+        return msgspec.json.decode(rows[0][0], type=Trust) if rows else None
+    except (LedgerDamagedError, TypeError, *DECODE_FAULTS):
+        return None
+
+
+def _trust_state(identity: HubIdentity, kept: Trust | None) -> TrustState:
+    """Return which office keys count: those of the enrolment, or those of a document that came since."""
+    if kept is None:
+        return identity.trust
+    return msgspec.structs.replace(identity.trust, sign_publics=kept.sign_keys, version=kept.version)
+
+
+def _upload_state(reader: LedgerReader) -> UploadState:
+    facts = reader.upload_facts()
+    waiting = tuple(map(_sealed, facts.waiting))
+    return UploadState(
+        epoch=facts.epoch,
+        acked_seq=facts.acked_batch,
+        last_seq=facts.last_batch,
+        last_hash=facts.last_hash,
+        last_record=facts.last_seq,
+        tail_hash=facts.tail_hash,
+        waiting=waiting,
+    )
+
+
+def _sealed(kept: outbox.SealedBatch) -> SealedBatch:
+    return SealedBatch(
+        batch_seq=kept.batch_seq, first_record=kept.first_rec, record_count=kept.rec_count, digest=kept.hash,
+        data=kept.sealed,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""What the office says, and what goes home to it. Imports lan (who waits), takings, step and ledger."""

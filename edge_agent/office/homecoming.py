@@ -1,0 +1,170 @@
+"""What goes back to the office by itself: idle leases, all at closing, what is recalled, and at the epoch's end.
+
+A hub gives; nobody takes. So nothing here happens while the office cannot be reached, but for the end of an epoch.
+"""
+
+from sys import maxsize
+from typing import Final
+
+import msgspec
+
+from edge_agent.lan.parking import Parking
+from edge_agent.ledger import epoch_state, leases, vouchers
+from edge_agent.messages import CloseOrdered, FromDevice, Input, Log, Show
+from edge_agent.staff_messages import Reply, StaffActed
+from edge_agent.step.draft import Draft, Spot
+from edge_agent.step.views import view_of
+from edge_agent.takings.lease_keeper import give_back, shed
+from payment_core.desk import DeskReply
+from payment_core.hub_epoch import EPOCH_TABLE, EpochState, EpochStep
+from payment_core.identifiers import uuid_text
+from payment_core.journal import Actor, EpochClosed, Part, Tender
+
+LOOK_MS: Final = 1_000
+"""How often a slice of the leases is looked at."""
+SLICE: Final = 500
+"""Rows of one look: a hub with 100,000 leases has gone through them in a few minutes, a millisecond at a time."""
+_START: Final = (b"", "", 0, b"")
+"""Before every lease: account, unit, epoch, lot."""
+_LOOK: Final = (
+    "SELECT account_id, unit, epoch, lot, granted - committed + released + refunded, touched_ms FROM leases "
+    "WHERE (account_id, unit, epoch, lot) > (?, ?, ?, ?) ORDER BY account_id, unit, epoch, lot LIMIT ?"
+)
+NAMED: Final = 256
+"""Sums of the last record at most: units come from neighbours too, and it must fit a batch."""
+AT_ONCE: Final = 64
+"""Accounts returned in one commit."""
+
+
+class Homecoming:
+    """Walks through the leases again and again. Volatile: after a restart it begins anew."""
+
+    def __init__(self, parking: Parking, *, risk_version: int) -> None:
+        """`risk_version`: of the document whose caps the last run kept: that need not be looked at before a tap."""
+        self._parking = parking
+        self._next_ms = 0
+        self._after: tuple[bytes, str, int, bytes] = _START
+        self._minute: int | None = None
+        self._closing_date: int | None = None
+        self._risk_version = risk_version
+        self._shed_ms: int | None = None
+        """When what a restart interrupted goes on (boottime)."""
+
+    def pass_time(self, draft: Draft) -> None:
+        """Return what is due; called at the end of every step, and nearly always done at once."""
+        site, now = draft.site, draft.now
+        if self._shed_ms is None:
+            self._shed_ms = now.boottime_ms + LOOK_MS
+        if site.risk.version != self._risk_version or now.boottime_ms >= self._shed_ms:
+            self._risk_version, self._shed_ms = site.risk.version, maxsize
+            shed(draft)
+        if site.epoch_state is EpochState.CLOSING and not len(self._parking):
+            _close(draft)
+        if site.frozen or now.boottime_ms < self._next_ms:
+            return
+        self._next_ms = now.boottime_ms + LOOK_MS
+        self._follow_the_day(draft)
+        if site.office_up:
+            self._walk(draft)
+
+    def _follow_the_day(self, draft: Draft) -> None:
+        """Notice the closing minute when it passes; what it began ends with the business day."""
+        local, closing = draft.now.local, draft.site.risk.closing_minute
+        if self._closing_date is not None and draft.now.business_date != self._closing_date:
+            self._closing_date = None
+        if local is None or closing is None:
+            self._minute = None
+            return
+        before, self._minute = self._minute, local.minute
+        if before is not None and before < closing <= local.minute:
+            self._closing_date, self._after = draft.now.business_date, _START
+
+    def _walk(self, draft: Draft) -> None:
+        rows = draft.store.rows(_LOOK, (*self._after, SLICE))
+        closing = self._closing_date is not None
+        limit_ms = None if draft.known_ms is None else draft.known_ms - draft.site.risk.idle_return_ms
+        due = dict.fromkeys(
+            account for account, _unit, _epoch, _lot, allowance, touched_ms in rows
+            if allowance and (closing or (limit_ms is not None and touched_ms <= limit_ms))
+        )  # fmt: skip
+        done = 0
+        for account in due:
+            if done == AT_ONCE:
+                break
+            if not self._parking.waits_for(account) and (closing or _is_idle(draft, account, limit_ms)):
+                done += 1
+                give_back(draft, account, "closing" if closing else "idle")
+        else:
+            self._after = rows[-1][:4] if len(rows) == SLICE else _START
+
+
+def _is_idle(draft: Draft, account: bytes, limit_ms: int | None) -> bool:
+    rows = leases.of_account(draft.store, account)
+    return limit_ms is not None and all(row.touched_ms <= limit_ms for row in rows)
+
+
+def turn_away(draft: Draft, fact: Input) -> None:
+    """Say at the lane or desk that this hub is closed; nothing is written behind the last record of its epoch."""
+    lane = draft.site.lane_of_device.get(fact.device) if isinstance(fact, FromDevice) else None
+    if lane is not None:
+        draft.effect(Show(lane.id, view_of(draft, lane, "declined", None, reason="hub_closed")))
+    elif isinstance(fact, StaffActed):
+        refused = DeskReply(uuid_text(fact.request_id), "refused", "hub_closed")
+        draft.effect(Reply(fact.terminal, refused))
+
+
+def recall(draft: Draft, account_id: bytes) -> None:
+    """Give back what the office wants: all of it that no play holds."""
+    if not draft.site.frozen:
+        give_back(draft, account_id, "recall")
+
+
+class _Order(msgspec.Struct, frozen=True, array_like=True):
+    why: str
+    staff: str
+
+
+def order_close(draft: Draft, fact: CloseOrdered) -> None:
+    """Begin to end this epoch: no new sale from here on, also after a restart."""
+    site = draft.site
+    if fact.epoch != site.epoch or EPOCH_TABLE[site.epoch_state, EpochStep.ORDER] is None:
+        draft.effect(Log("close.ignored", {"epoch": fact.epoch}))
+        return
+    order = msgspec.msgpack.encode(_Order(fact.why, fact.staff))
+    draft.store.execute("INSERT OR REPLACE INTO meta(key, value) VALUES ('close_order', ?)", (order,))
+    _take_step(draft, EpochStep.ORDER)
+
+
+def _take_step(draft: Draft, step: EpochStep) -> None:
+    draft.site.epoch_state = epoch_state.take(draft.store, draft.site.epoch_state, step)
+    draft.effect(Log("till.frozen", {"reason": draft.site.epoch_state.value}))
+
+
+def _close(draft: Draft) -> None:
+    """Go on with an end that was begun: once nothing is open, everything goes back, and then the last record."""
+    if draft.open_ones():
+        return
+    sql = "SELECT DISTINCT account_id FROM leases WHERE granted - committed + released + refunded > 0 LIMIT ?"
+    accounts = draft.store.rows(sql, (AT_ONCE,))
+    for (account_id,) in accounts:
+        give_back(draft, account_id, "hub_closed")
+    if len(accounts) == AT_ONCE:
+        return
+    rows = draft.store.rows("SELECT value FROM meta WHERE key = 'close_order'")
+    order = msgspec.msgpack.decode(rows[0][0], type=_Order)
+    header = draft.header(Spot(Actor.HUB, Tender.NONE))
+    store = draft.store
+    at_lanes, won = (
+        _named(dict(store.rows(f"SELECT unit, sum(amount) FROM {table} GROUP BY unit")))  # noqa: S608 - our own names
+        for table in ("coin_credit", "won_credit")
+    )
+    untaken = _named(vouchers.untaken_sums(store))
+    draft.journal(EpochClosed(1, header, draft.site.epoch, order.why, order.staff, at_lanes, won, untaken))
+    leases.close_all(store)
+    draft.flush()  # the database takes no entry behind the step
+    _take_step(draft, EpochStep.SIGN)
+
+
+def _named(sums: dict[str, int]) -> tuple[Part, ...]:
+    greatest = sorted(sums.items(), key=lambda item: (-item[1], item[0]))[:NAMED]
+    return tuple(Part(unit, amount) for unit, amount in greatest if amount)

@@ -1,0 +1,24 @@
+"""The newest time this hub has certainly seen, written down every minute: no earlier one is trusted after a cut."""
+
+from typing import Final
+
+from edge_agent.step.draft import Draft
+from payment_core.facts import MINUTE_MS
+
+_WRITE: Final = (
+    "INSERT INTO meta(key, value) VALUES ('time_floor', ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)"
+)
+
+
+class TimeFloor:
+    """Remembers when it was written last. Volatile: after a start it is written once more."""
+
+    def __init__(self) -> None:
+        self._written_ms = 0
+
+    def pass_time(self, draft: Draft) -> None:
+        """Write the time down where it is known and a minute newer."""
+        known_ms = draft.known_ms
+        if known_ms is not None and known_ms - self._written_ms >= MINUTE_MS:
+            draft.store.execute(_WRITE, (known_ms,))
+            self._written_ms = known_ms

@@ -1,0 +1,46 @@
+"""What a lane shows: the price of the next tap, and how a play stands. Only for the eye."""
+
+from edge_agent.messages import Show
+from edge_agent.step.draft import Draft
+from payment_core.bus import View, ViewState
+from payment_core.money import Money
+from payment_core.policy import Lane
+
+
+def view_of(draft: Draft, lane: Lane, state: ViewState, cost: Money | None, *, reason: str = "") -> View:
+    """Return what a lane shows; `cost` None: no price is known."""
+    return View(
+        state,
+        draft.now.wall_ms,
+        cost.unit if cost else draft.site.currency,
+        cost.minor if cost else 0,
+        lane.name or lane.machine,
+        reason,
+        offline=not draft.site.office_up,
+    )
+
+
+def show_idle(draft: Draft, *, only_new_prices: bool = False) -> None:
+    """Show every lane where nothing is under way what the next tap costs; a busy one keeps what it shows."""
+    busy = {authorization.lane for authorization in draft.open_ones()}
+    for lane in draft.site.lanes.values():
+        if lane.id in busy:
+            continue
+        known = draft.site.shown.price(lane.id)
+        view = idle_view(draft, lane)
+        if not (only_new_prices and known in (None, view.price)):
+            draft.effect(Show(lane.id, view))
+
+
+def follow_the_clock(draft: Draft) -> None:
+    """Once a minute: a price band may have begun or ended."""
+    if draft.now.local != draft.site.shown_at:
+        draft.site.shown_at = draft.now.local
+        show_idle(draft, only_new_prices=True)
+
+
+def idle_view(draft: Draft, lane: Lane) -> View:
+    """Return what a lane shows while nobody plays: the price of the next tap, which is honoured from now on."""
+    quote = draft.site.quote(lane, draft.now.local)
+    draft.site.shown.note(lane.id, quote, draft.now.boottime_ms)
+    return view_of(draft, lane, "idle", quote.price.shown if quote else None)

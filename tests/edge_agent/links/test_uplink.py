@@ -1,0 +1,138 @@
+"""What the office writes reaches the till as it was signed."""
+
+import hashlib
+
+import pytest
+
+from cloud_sync.identity import OfficeKeys
+from cloud_sync.letters import Publish, post_message
+from cloud_sync.mqtt_link import Inbound, MqttLink, MqttSettings
+from cloud_sync.protocol.messages import CloseOrder, Document, Grant, Lease, Message, Recall, Trust
+from cloud_sync.protocol.peers import PeerKey
+from cloud_sync.protocol.topics import hub_topic
+from cloud_sync.sealing import HpkeSealer
+from cloud_sync.signing import Ed25519Signer
+from edge_agent.ledger.reader import LedgerReader
+from edge_agent.links import uplink as uplink_room
+from edge_agent.links.uplink import Uplink, kept_trust
+from edge_agent.messages import AskLease, CloseOrdered, DocumentArrived, Recalled
+from provisioning.identity import enroll_hub, pinned
+from tests.support.hall import HUB_ID, START_MS, VENUE_ID, Hall, logged, prices_document
+
+TENANT = bytes.fromhex("0198a000000070008000000000000009")
+KEYS = OfficeKeys(
+    tenant_id=TENANT,
+    trust_seed=bytes([1]) * 32,
+    sign_seed=bytes([2]) * 32,
+    receive_privates=(bytes([3]) * 32,),
+    pepper=bytes([4]) * 32,
+)
+
+
+@pytest.fixture
+def hall(tmp_path):
+    made = Hall(tmp_path / "ledger.sqlite3")
+    yield made
+    made.store.close()
+
+
+def start(hall, offered):
+    """Return an uplink that hands what it takes to a list, as a process that has just started."""
+    identity = enroll_hub(KEYS, hub_id=HUB_ID, venue_id=VENUE_ID, epoch=1, broker_host="127.0.0.1", broker_port=1883)
+    settings = MqttSettings(host="127.0.0.1", port=1883, client_id="hub")
+    reader = LedgerReader(hall.path)
+    uplink = Uplink(settings, identity, reader, offer=offered.append, offer_together=offered.extend, clock=hall.moment)
+    return uplink, reader, pinned(identity)
+
+
+def letter(content, version, at_ms, hub):
+    body = Document("prices", version, hashlib.sha256(content).digest(), content, at_ms)
+    message = Message(sender=TENANT, to=HUB_ID, number=version, body=body)
+    payload = post_message(message, signer=KEYS.signer, sealer=HpkeSealer(hub.receive_public))
+    return Inbound(hub_topic(HUB_ID, "down", "document/prices"), payload, retained=True)
+
+
+def test_a_documents_moment_reaches_the_till_and_it_is_taken_once_also_by_the_next_process(hall):
+    content, at_ms = prices_document([{"price": [[300, "CNY"]]}], 2), START_MS + 3_600_000
+    offered = []
+    uplink, reader, hub = start(hall, offered)
+    for _ in range(2):
+        uplink._hear(letter(content, 2, at_ms, hub))
+    assert offered == [DocumentArrived("prices", 2, content, at_ms)]
+    assert logged(hall.step(*offered)) == ["document.waits"]
+    reader.close()
+
+    again = []
+    uplink, reader, hub = start(hall, again)
+    uplink._hear(letter(content, 2, at_ms, hub))
+    assert again == []
+    reader.close()
+
+
+def trust_letter(version, sign_public, hub, *, peers=()):
+    body = Trust(version, (sign_public,), KEYS.receive_public, 1, peers)
+    message = Message(sender=TENANT, to=HUB_ID, number=version, body=body)
+    payload = post_message(message, signer=KEYS.trust_signer)
+    return Inbound(hub_topic(HUB_ID, "down", "document/trust"), payload, retained=True)
+
+
+def test_keys_and_neighbours_of_a_trust_document_count_in_the_next_process_too(hall):
+    rotated = Ed25519Signer(bytes([9]) * 32)
+    peer = PeerKey(bytes(16), "hall 2", rotated.public, KEYS.receive_public)
+    offered, told = [], []
+    uplink, reader, hub = start(hall, offered)
+    uplink._on_trust = told.append
+    uplink._hear(trust_letter(2, rotated.public, hub, peers=(peer,)))
+    assert [trust.peers for trust in told] == [(peer,)]
+    hall.step(*offered)
+    reader.close()
+    offered.clear()
+    uplink, reader, hub = start(hall, offered)
+    assert kept_trust(reader) == told[0]
+    content = prices_document([{"price": [[300, "CNY"]]}], 2)
+    body = Document("prices", 2, hashlib.sha256(content).digest(), content, 0)
+    message = Message(sender=TENANT, to=HUB_ID, number=2, body=body)
+    for signer in (KEYS.signer, rotated):
+        payload = post_message(message, signer=signer)
+        uplink._hear(Inbound(hub_topic(HUB_ID, "down", "document/prices"), payload, retained=True))
+    assert offered == [DocumentArrived("prices", 2, content)]
+    reader.close()
+
+
+def test_orders_of_the_office_reach_the_till(hall):
+    offered = []
+    uplink, reader, hub = start(hall, offered)
+    for body in (Recall(bytes(16)), CloseOrder(1, "spare", "ada")):
+        message = Message(sender=TENANT, to=HUB_ID, number=0, body=body)
+        payload = post_message(message, signer=KEYS.signer, sealer=HpkeSealer(hub.receive_public))
+        uplink._hear(Inbound(hub_topic(HUB_ID, "down", "command"), payload, retained=False))
+    assert offered == [Recalled(bytes(16)), CloseOrdered(1, "spare", "ada")]
+    reader.close()
+
+
+def test_an_account_is_asked_for_once_until_the_office_has_answered(hall):
+    uplink, reader, hub = start(hall, [])
+    uplink._link = MqttLink(uplink._settings)
+    uplink.on_effect(AskLease(bytes(16)))
+    uplink.on_effect(AskLease(bytes(16)))
+    assert uplink._outbound.qsize() == 1
+    nothing = Message(sender=TENANT, to=HUB_ID, number=0, body=Lease((Grant(bytes(16), "CNY", 1, 0),)))
+    payload = post_message(nothing, signer=KEYS.signer, sealer=HpkeSealer(hub.receive_public))
+    uplink._hear(Inbound(hub_topic(HUB_ID, "down", "lease"), payload, retained=False))
+    uplink.on_effect(AskLease(bytes(16)))
+    assert uplink._outbound.qsize() == 2, "a tap that waits is not answered with what was true before"
+    reader.close()
+
+
+def test_letters_for_a_slow_broker_are_bounded_and_none_waits_for_a_link_that_is_gone(hall, monkeypatch):
+    monkeypatch.setattr(uplink_room, "OUTBOUND_LIMIT", 4)
+    uplink, reader, _hub = start(hall, [])
+    for number in range(9):
+        uplink._publish(Publish(f"t/{number}", b""))
+    assert uplink._outbound.empty()
+    uplink._link = MqttLink(uplink._settings)
+    for number in range(9):
+        uplink._publish(Publish(f"t/{number}", b""))
+    assert [uplink._outbound.get_nowait().topic for _ in range(4)] == [f"t/{number}" for number in range(4)]
+    assert uplink._outbound.empty()
+    reader.close()

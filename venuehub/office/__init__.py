@@ -1,0 +1,1 @@
+"""What `venuehub office` does at the desk: money, guests, cards, hubs, slips. May import every room."""

@@ -1,0 +1,199 @@
+"""`venuehub office card …`: members' cards: added, blocked, replaced, their passes and limits."""
+
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from venuehub.errors import CliError, ExitCode, told_as
+from venuehub.office import desk as office_desk
+from venuehub.output import AsJson, print_json, print_line
+
+if TYPE_CHECKING:
+    from back_office.store.people import Credential
+
+card_app = typer.Typer(name="card", no_args_is_help=True, help="Members' cards.")
+
+Folder = Annotated[Path, typer.Option("--dir", help="The office's folder: keys and books.")]
+CardText = Annotated[str, typer.Option("--card", help="ntag213:UID or ntag424:UID:KEY, hexadecimal.")]
+_MAX_S = 366 * 86_400
+
+
+@card_app.command(
+    "add", epilog="Example: venuehub office card add --dir office --card ntag213:04A1B2C3D4E580 --name W."
+)
+def card_add(
+    *,
+    folder: Folder,
+    card: CardText,
+    name: Annotated[str, typer.Option(help="What a page may show of the name.")] = "",
+    language: Annotated[str, typer.Option(help="The guest's language: zh-Hans, zh-Hant or en.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Add a card, with an account of its own."""
+    from back_office.members.cards import add_card, parse_card
+    from back_office.store.people import GuestAccount
+    from payment_core.identifiers import uuid7
+    from venuehub.office.tools import open_office
+
+    with open_office(folder) as (store, keys), store.writing() as tx:
+        at_ms = office_desk.now_ms()
+        account_id = uuid7(unix_ms=at_ms, dice=secrets.token_bytes(10))
+        account = GuestAccount(account_id=account_id, masked_name=name, language=language, created_ms=at_ms)
+        added = add_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper, account=account)
+    if as_json:
+        print_json({"account_id": added.account_id.hex(), "credential_id": added.credential_id.hex()})
+    else:
+        print_line(f"card added, account {added.account_id.hex()}")
+
+
+@card_app.command(
+    "status", epilog="Example: venuehub office card status --dir office --card ntag213:04A1B2C3D4E580 lost"
+)
+def card_status(
+    *,
+    folder: Folder,
+    card: CardText,
+    status: Annotated[Literal["active", "blocked", "lost"], typer.Argument(help="What the card is from now on.")],
+    as_json: AsJson = False,
+) -> None:
+    """Block a card, call it lost, or make it active again."""
+    from back_office.members.cards import find_card, parse_card, set_status
+    from venuehub.office.tools import open_office
+
+    with open_office(folder) as (store, keys), store.writing() as tx:
+        found = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper)
+        version = set_status(tx, keys.tenant_id, found, status)
+    if as_json:
+        print_json({"credential_id": found.credential_id.hex(), "status": status, "list_version": version})
+    else:
+        print_line(f"card is {status} from list version {version} on")
+
+
+@card_app.command(
+    "replace",
+    epilog="Example: venuehub office card replace --dir DIR --card ntag213:04A1B2C3D4E580 --new ntag213:04FFEEDDCCBB80",
+)
+def card_replace(
+    *,
+    folder: Folder,
+    card: CardText,
+    new: Annotated[str, typer.Option(help="The new card, written as --card.")],
+    by: Annotated[str, typer.Option(help="Who decides it.")] = "office",
+    as_json: AsJson = False,
+) -> None:
+    """Take a lost card out of use and give its account another one: balance, history and limits stay."""
+    from back_office.members.cards import find_card, parse_card
+    from back_office.members.replacing import replace_card
+    from venuehub.office.tools import open_office
+
+    with open_office(folder) as (store, keys):
+        with store.writing() as tx:
+            old = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper)
+            desk = office_desk.desk_of(store, keys.tenant_id, tx)
+            outcome = replace_card(desk, old, parse_card(new), pepper=keys.pepper, by=by)
+        with store.reading() as tx:
+            desk = office_desk.desk_of(store, keys.tenant_id, tx)
+            hint = "the new card is one that was never used; the old one is the account's card of today"
+            office_desk.told(desk, outcome, "card replaced", folder=folder, as_json=as_json, hint=hint)
+
+
+@card_app.command(
+    "rights",
+    epilog="Example: venuehub office card rights --dir office --card ntag213:04A1B2C3D4E580 --group racing "
+    "--until 2026-12-31 --cool-down 300",
+)
+def card_rights(
+    *,
+    folder: Folder,
+    card: CardText,
+    group: Annotated[str, typer.Option(help="The machines the pass plays; left out: list the card's passes.")] = "",
+    until: Annotated[str, typer.Option(help="The last day, or a moment 2026-12-31T22:00, by the venue's clock.")] = "",
+    cool_down: Annotated[int, typer.Option(min=0, max=_MAX_S, help="Seconds between two plays.")] = 0,
+    end: Annotated[bool, typer.Option("--end", help="Take the pass of this group away.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give a card a pass: plays on the machines of a group without money; or end it."""
+    from back_office.members.cards import find_card, parse_card
+    from back_office.members.privileges import MomentTextError, change_card, until_ms, with_right, without_right
+    from back_office.store import places
+    from payment_core.credential import Right
+    from venuehub.office.tools import open_office
+
+    if bool(group) != (end or bool(until)) or (end and until):
+        message = "a pass is given with --group and --until, and ended with --group and --end"
+        hint = "leave both out to list the passes"
+        raise CliError("settings", message, where="--group", hint=hint, exit_code=ExitCode.USAGE)
+    with open_office(folder) as (store, keys), store.writing() as tx:
+        found = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper)
+        version = found.version
+        if group:
+            venue = places.venues(tx, keys.tenant_id)[0]
+            if end:
+                found = without_right(found, group)
+            else:
+                with told_as("settings", MomentTextError, where="--until", exit_code=ExitCode.USAGE):
+                    found = with_right(found, Right(group, until_ms(until, venue), cool_down * 1_000))
+            version = change_card(tx, keys.tenant_id, found)
+    rights = [{"group": r.group, "until_ms": r.until_ms, "cool_down_ms": r.cool_down_ms} for r in found.rights]
+    if as_json:
+        print_json({"credential_id": found.credential_id.hex(), "rights": rights, "list_version": version})
+        return
+    for right in rights:
+        print_line("{group}: until {until_ms} ms, {cool_down_ms} ms between plays".format_map(right))
+    print_line(f"{len(rights)} passes from list version {version} on")
+
+
+@card_app.command(
+    "limits",
+    epilog="Example: venuehub office card limits --dir office --card ntag213:04A1B2C3D4E580 --day 5000 --zone hall",
+)
+def card_limits(  # noqa: PLR0913 - one option for each limit
+    *,
+    folder: Folder,
+    card: CardText,
+    tap: Annotated[int | None, typer.Option(min=1, help="The most per tap, minor units.")] = None,
+    day: Annotated[int | None, typer.Option(min=1, help="The most per day, minor units.")] = None,
+    zone: Annotated[list[str] | None, typer.Option(help="A zone where alone it counts; several times.")] = None,
+    venue: Annotated[list[str] | None, typer.Option(help="A venue where alone it counts; several times.")] = None,
+    step_up: Annotated[bool | None, typer.Option(help="Whether every tap needs a second factor.")] = None,
+    group: Annotated[str | None, typer.Option(help="The guest's group, for prices; empty: none.")] = None,
+    no_limits: Annotated[bool, typer.Option("--no-limits", help="First: its class's limits, everywhere.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give one card limits of its own: per tap and day, where it counts, a second factor. What is not named stays."""
+    import msgspec
+
+    from back_office.fleet.founding import only_venue
+    from back_office.members.cards import find_card, parse_card
+    from back_office.members.privileges import change_card
+    from venuehub.office.tools import open_office
+
+    with open_office(folder) as (store, keys):
+        venues = None if venue is None else tuple(only_venue(store, keys.tenant_id, name).venue_id for name in venue)
+        named = {"tap_limit": tap, "day_limit": day, "zones": tuple(zone) if zone else None, "venues": venues,
+                 "step_up": step_up, "group": group}  # fmt: skip
+        nothing = {"tap_limit": None, "day_limit": None, "zones": (), "venues": ()}
+        changes = (nothing if no_limits else {}) | {name: what for name, what in named.items() if what is not None}
+        with store.writing() as tx:
+            found = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper)
+            found = msgspec.structs.replace(found, **changes)
+            version = change_card(tx, keys.tenant_id, found)
+    if as_json:
+        print_json(
+            {"credential_id": found.credential_id.hex(), "list_version": version, "tap_limit": found.tap_limit,
+             "day_limit": found.day_limit, "zones": found.zones, "venues": [one.hex() for one in found.venues],
+             "step_up": found.step_up, "group": found.group}
+        )  # fmt: skip
+    else:
+        print_line(f"from list version {version} on: {_limits(found)}")
+
+
+def _limits(card: "Credential") -> str:
+    """Return the limits that are now in force, all of them."""
+    tap, day = ("its class's" if cap is None else str(cap) for cap in (card.tap_limit, card.day_limit))
+    places = ", ".join(card.zones) or "every zone"
+    venues = f"{len(card.venues)} venues" if card.venues else "every venue"
+    second = "at every tap" if card.step_up else "as its class has it"
+    return f"per tap {tap}, per day {day}, in {places}, at {venues}, second factor {second}, group {card.group or '-'}"

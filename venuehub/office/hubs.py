@@ -1,0 +1,169 @@
+"""`venuehub office hub …` and `office terms …`: hubs that are dead or frozen, and what is given with a top-up."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from venuehub.errors import CliError, ExitCode
+from venuehub.office.desk import By, Folder, desk_of, now_ms, plain
+from venuehub.output import AsJson, print_json, print_line
+
+if TYPE_CHECKING:
+    from back_office.fleet.closing import HubCost
+
+hub_app = typer.Typer(name="hub", no_args_is_help=True, help="The end of a dead hub, and the way back of a frozen one.")
+terms_app = typer.Typer(name="terms", no_args_is_help=True, help="What is given with a top-up, as data.")
+
+
+@hub_app.command("close", epilog="Example: venuehub office hub close --dir office --hub hall --by ann --note stolen")
+def hub_close(
+    *,
+    folder: Folder,
+    hub: Annotated[str, typer.Option(help="The hub's name or id.")],
+    by: By = "",
+    note: Annotated[str, typer.Option(help="Why.")] = "",
+    captured: Annotated[bool, typer.Option(help="What is open there was delivered; else it goes back.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without it only the most it can cost is shown.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Close a dead hub for good: what it holds is the guests' again. Without --yes: the most that can cost."""
+    from back_office.fleet.closing import close, cost
+    from back_office.fleet.founding import find_hub
+    from venuehub.office.checks import currency_of, moment
+    from venuehub.office.tools import open_office
+
+    if yes and not (by and note):
+        hint = "write --by NAME --note WHY"
+        raise CliError("settings", "who closes it, and why?", where="--by", hint=hint, exit_code=ExitCode.USAGE)
+    with open_office(folder) as (store, keys):
+        at = find_hub(store, keys.tenant_id, hub)
+        with store.writing() as tx:
+            most = cost(tx, keys.tenant_id, at)
+            currency = currency_of(tx, keys.tenant_id, at)
+            desk = desk_of(store, keys.tenant_id, tx)
+            done = close(desk, at, by=by, note=note, captured=captured) if yes else None
+            closed_ms = desk.now_ms if done is not None else at.closed_ms
+    if as_json:
+        closed = None if closed_ms is None else {**plain(done), "closed_ms": closed_ms, "again": done is None}
+        print_json({"cost": plain(most), "closed": closed})
+        return
+    if done is None and closed_ms is not None:
+        print_line(f"{at.name}: it was closed before, on {moment(closed_ms)}; nothing moved now")
+        return
+    for line in _cost_lines(most, currency):
+        print_line(line)
+    if done is None:
+        print_line("not closed: add --yes --by NAME --note WHY to close it for good")
+    else:
+        settled = f"{done.leases} leases, {done.vouchers} vouchers and {done.authorizations} open plays were settled"
+        print_line(f"closed for good: {settled}")
+
+
+def _cost_lines(most: "HubCost", currency: str) -> list[str]:
+    """Return the most that closing a hub can cost, part by part and in one sum."""
+    from venuehub.office.told import sums
+
+    parts = [
+        (most.leases, "leased to it, and perhaps spent there unheard"),
+        (most.open, "put aside or in doubt there: nobody knows how those plays ended"),
+        (most.coming, "on its way to it by vouchers that it may have taken"),
+        (most.lanes, "in coins at its machines that have not played: who put them in may ask for them"),
+        ({currency: most.brought_in}, "guests' money that it may have taken in unheard (its top_up_cap)"),
+        ({currency: most.floor}, "played on its floor unheard (its floor_per_hub)"),
+    ]
+    total: dict[str, int] = defaultdict(int)
+    for amounts, _ in parts:
+        for unit, amount in amounts.items():
+            total[unit] += amount
+    lines = [f"{most.hub}: closing it can cost at most {sums(total)}"]
+    return lines + [f"  {sums(amounts):>16}  {words}" for amounts, words in parts]
+
+
+@hub_app.command(
+    "reopen", epilog="Example: venuehub office hub reopen --dir office --hub hall --by ann --note 'disk image kept'"
+)
+def hub_reopen(
+    *,
+    folder: Folder,
+    hub: Annotated[str, typer.Option(help="The hub's name or id.")],
+    by: By,
+    note: Annotated[str, typer.Option(help="What was found in the evidence.")],
+    as_json: AsJson = False,
+) -> None:
+    """Take from a frozen hub again, after somebody looked at the evidence; the audit keeps who and why."""
+    from back_office.fleet.closing import reopen
+    from back_office.fleet.founding import find_hub
+    from cloud_sync.protocol.receipts import OWN_JOURNAL
+    from venuehub.office.tools import open_office
+
+    with open_office(folder) as (store, keys):
+        at = find_hub(store, keys.tenant_id, hub)
+        with store.writing() as tx:
+            why = reopen(tx, keys.tenant_id, at, by=by, note=note, now_ms=now_ms())
+    if why:
+        raise CliError("refused", why, where="--hub", hint="venuehub office leases and open show what it holds")
+    goes_on = at.frozen not in OWN_JOURNAL
+    if as_json:
+        print_json(
+            {"hub": at.name, "was_frozen": at.frozen, "allowed_epoch": max(at.allowed_epoch, at.epoch + 1),
+             "goes_on": goes_on}
+        )  # fmt: skip
+        return
+    print_line(f"{at.name}: open again, it was frozen for {at.frozen}")
+    if not goes_on:
+        print_line("its journal is not the one in the books: it stays frozen; enroll the machine as a new hub")
+
+
+@hub_app.command("drain", epilog="Example: venuehub office hub drain --dir office --hub hall --by ann --why moved")
+def hub_drain(
+    *,
+    folder: Folder,
+    hub: Annotated[str, typer.Option(help="The hub's name or id.")],
+    by: By,
+    why: Annotated[str, typer.Option(help="Why.")],
+    as_json: AsJson = False,
+) -> None:
+    """Order a living hub to return everything, to trade no more, and to sign that it holds nothing."""
+    from back_office.fleet.orders import order_close
+    from venuehub.office.checks import living_hub
+    from venuehub.office.tools import open_office
+
+    with open_office(folder) as (store, keys):
+        at = living_hub(store, keys.tenant_id, hub)
+        with store.writing() as tx:
+            epoch = order_close(tx, keys.tenant_id, at, why=why, by=by, now_ms=now_ms())
+    if as_json:
+        print_json({"hub": at.name, "epoch": epoch})
+    else:
+        print_line(f"{at.name}: ordered to close epoch {epoch}; `venuehub office leases` shows when it is empty")
+
+
+@terms_app.command("set", epilog="Example: venuehub office terms set --dir office terms.json")
+def terms_set(
+    *, folder: Folder, file: Annotated[Path, typer.Argument(help="TOML or JSON.")], as_json: AsJson = False
+) -> None:
+    """Set what is given with a top-up, and what of a gift goes when its payment goes."""
+    import tomllib
+
+    import msgspec
+
+    from back_office.ledger.terms import TopUpTerms, keep_terms
+    from venuehub.office.checks import refuse_odd_terms
+    from venuehub.office.tools import open_office
+
+    try:
+        text = file.read_text(encoding="utf-8")
+        raw = tomllib.loads(text) if file.suffix == ".toml" else msgspec.json.decode(text)
+        terms = msgspec.convert(raw, TopUpTerms)
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
+        hint = "it has `steps`, `gift_rule` and `expires_days`; examples/terms.toml is one"
+        raise CliError("settings", str(error), where=str(file), hint=hint, exit_code=ExitCode.USAGE) from error
+    with open_office(folder) as (store, keys), store.writing() as tx:
+        refuse_odd_terms(tx, keys.tenant_id, terms, file)
+        kept = keep_terms(tx, keys.tenant_id, terms, now_ms=now_ms())
+    if as_json:
+        print_json({"version": kept.version})
+    else:
+        print_line(f"terms version {kept.version}")

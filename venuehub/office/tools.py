@@ -1,0 +1,96 @@
+"""What `venuehub office` does beside its rooms: faults in words, a folder opened, a hub enrolled."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from back_office.console.demo_control import DemoControlError
+from back_office.fleet.documents import DocumentError
+from back_office.fleet.founding import FoundingError, only_venue, pin_hub
+from back_office.ledger.faults import UnbookableError
+from back_office.members.cards import CardKnownError, CardTextError, CardUnknownError
+from back_office.settings import SettingsError, database_file
+from back_office.store.engine import Store, open_store, sqlite_url
+from back_office.store.faults import StoreError
+from cloud_sync.identity import HubIdentity, IdentityError, OfficeKeys, load_office
+from cloud_sync.mqtt_link import MqttLinkError, MqttSettings
+from provisioning.identity import enroll_hub, pinned
+from provisioning.key_store import FileKeyStore
+from venuehub.errors import CliError, ExitCode, told_as, writing_to
+from venuehub.office.tls import make_hub_tls
+from venuehub.output import note
+
+
+@contextmanager
+def office_faults(folder: Path) -> Iterator[None]:
+    """Tell the office's own faults as what they are; the place is the office's folder where they name no other."""
+    try:
+        with _told():
+            yield
+    except CliError as error:
+        error.where = error.where or str(folder)
+        error.hint = error.hint or "venuehub office --help lists what can be asked of an office"
+        raise
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    compare = "compare the file with those of the same name in examples/"
+    with (
+        told_as("settings", SettingsError, DemoControlError, exit_code=ExitCode.USAGE),
+        told_as("settings", CardTextError, where="--card", exit_code=ExitCode.USAGE),
+        told_as("settings", DocumentError, otherwise=compare, exit_code=ExitCode.USAGE),
+        told_as("office", FoundingError),
+        told_as("office", CardKnownError, CardUnknownError, where="--card"),
+        told_as("refused", UnbookableError, where="--amount", otherwise="choose a smaller one"),
+        told_as("store", StoreError),
+        told_as("identity", IdentityError, exit_code=ExitCode.NOT_PROVISIONED),
+        told_as("broker_unreachable", MqttLinkError, exit_code=ExitCode.UNAVAILABLE),
+    ):
+        yield
+
+
+@contextmanager
+def open_office(folder: Path) -> Iterator[tuple[Store, OfficeKeys]]:
+    """Open an office's folder: its keys and its books."""
+    with office_faults(folder):
+        keys = load_office(folder)
+        store = open_store(sqlite_url(database_file(folder)))
+        try:
+            yield store, keys
+        finally:
+            store.close()
+
+
+@contextmanager
+def undone_on_fault(folder: Path, *, option: str) -> Iterator[None]:
+    """Write into a folder; where that fails, what was made in it is removed, so that it can be tried again."""
+    before = set(folder.iterdir()) if folder.is_dir() else None
+    try:
+        with writing_to(folder, option=option):
+            yield
+    except BaseException:
+        if folder.is_dir():
+            for path in set(folder.iterdir()) - (before or set()):
+                path.unlink()
+            if before is None:
+                folder.rmdir()
+        raise
+
+
+def enroll(
+    store: Store, keys: OfficeKeys, *, office: Path, hub_folder: Path, name: str, venue: str, at: MqttSettings,
+    hub_id: bytes,
+) -> HubIdentity:  # fmt: skip
+    """Make a hub's identity and certificate in its folder and pin its keys; all of it or nothing."""
+    place = only_venue(store, keys.tenant_id, venue)
+    identity = enroll_hub(
+        keys, hub_id=hub_id, venue_id=place.venue_id, epoch=1, broker_host=at.host, broker_port=at.port
+    )
+    with undone_on_fault(hub_folder, option="--hub"):
+        FileKeyStore(hub_folder, warn=note).keep_hub(identity)
+        make_hub_tls(office, hub_folder, hub_id=identity.hub_id)
+        now_ms = time.time_ns() // 1_000_000
+        pin_hub(store, keys.tenant_id, pinned(identity), venue_id=place.venue_id, name=name, now_ms=now_ms)
+    return identity
