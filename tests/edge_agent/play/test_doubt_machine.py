@@ -212,7 +212,7 @@ def test_the_machine_catches_a_broken_build(mutant):
         till = MUTANTS[mutant].till
 
     with pytest.raises((AssertionError, LedgerError, ValueError)):
-        run(BrokenMachine, runs=300, phases=(Phase.generate,))
+        run(BrokenMachine, runs=2_000, phases=(Phase.generate,))
 
 
 @pytest.mark.long
