@@ -236,6 +236,9 @@ def test(plan: Plan) -> int:
     """Run all checks of the size asked for; return the exit code."""
     tools = ROOT / ".venv/bin"
     os.environ["VENUEHUB_TEST_SIZE"] = plan.size
+    # Compiling the tree anew in each process costs half a minute; where it may not be littered, this still holds.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(ROOT / ".venv/bytecode")
     statically_content = check_statically(tools)
     codes = [
         subprocess.run((tools / "python", "-m", "pytest", *arguments), cwd=ROOT, check=False).returncode

@@ -46,6 +46,7 @@ def test_what_is_sealed_opens_for_its_receiver_unchanged(at):
     assert HpkeSealer(receive_public(ONE)).seal(TEXT, INFO) != sealed
 
 
+@pytest.mark.long
 def test_a_report_is_the_same_whatever_the_number_of_processes():
     orders = Orders(steps=30, faults=tuple(FAULTS))
     alone, together = (run_seeds([2, 6], orders, jobs=jobs) for jobs in (1, 2))

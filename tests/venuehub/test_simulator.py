@@ -33,6 +33,7 @@ def test_a_seed_of_the_product_keeps_every_promise():
     assert outcome.entries > 60
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_trace():
     first, second = (run_seed(5, SMALL, keep_trace=True) for _time in range(2))
     assert first.trace == second.trace
