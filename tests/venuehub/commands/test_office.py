@@ -23,9 +23,8 @@ def run(capsys):
 
 
 @pytest.fixture
-def folder(tmp_path, run):
-    assert run("init", "--dir", tmp_path / "office", "--tenant", "Star Arcade", "--venue", "Hall")[0] == 0
-    return tmp_path / "office"
+def folder(tmp_path, office_after):
+    return office_after(tmp_path, 'init --dir @/office --tenant "Star Arcade" --venue Hall')
 
 
 def test_an_office_is_made_once_and_only_its_owner_reads_it(folder, run):

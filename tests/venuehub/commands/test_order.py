@@ -19,11 +19,12 @@ def run(capsys):
 
 
 @pytest.fixture
-def folder(tmp_path, run):
-    office = tmp_path / "office"
-    assert run("office", "init", "--dir", office, "--tenant", "Star Arcade", "--venue", "Hall")[0] == 0
-    assert run("office", "card", "add", "--dir", office, "--card", CARD)[0] == 0
-    return office
+def folder(tmp_path, office_after):
+    return office_after(
+        tmp_path,
+        'init --dir @/office --tenant "Star Arcade" --venue Hall',
+        f"card add --dir @/office --card {CARD}",
+    )
 
 
 @pytest.fixture

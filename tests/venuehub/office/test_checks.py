@@ -21,12 +21,13 @@ def run(capsys):
 
 
 @pytest.fixture
-def folder(tmp_path, run):
-    at = tmp_path / "office"
-    assert run("init", "--dir", at, "--tenant", "Star Arcade", "--venue", "Hall")[0] == 0
-    assert run("enroll", "--dir", at, "--hub", tmp_path / "hub-1", "--name", "hall")[0] == 0
-    assert run("card", "add", "--dir", at, "--card", CARD)[0] == 0
-    return at
+def folder(tmp_path, office_after):
+    return office_after(
+        tmp_path,
+        'init --dir @/office --tenant "Star Arcade" --venue Hall',
+        "enroll --dir @/office --hub @/hub-1 --name hall",
+        f"card add --dir @/office --card {CARD}",
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from venuehub.cli import main
 
 CARD, NEW = "ntag213:04A1B2C3D4E580", "ntag213:04FFEEDDCCBB80"
 STRANGER = "ntag213:04010203040580"
+TERMS = 'gift_rule = "pro_rata"\n[[steps]]\nunit = "CNY"\nat_least = 1000\ngives = "bonus"\namount = 200\n'
 
 
 @pytest.fixture
@@ -20,17 +21,16 @@ def run(capsys):
 
 
 @pytest.fixture
-def folder(tmp_path, run):
-    at = tmp_path / "office"
-    assert run("init", "--dir", at, "--tenant", "Star Arcade", "--venue", "Hall")[0] == 0
-    assert run("enroll", "--dir", at, "--hub", tmp_path / "hub-1", "--name", "hall")[0] == 0
-    assert run("card", "add", "--dir", at, "--card", CARD)[0] == 0
-    (tmp_path / "terms.toml").write_text(
-        'gift_rule = "pro_rata"\n[[steps]]\nunit = "CNY"\nat_least = 1000\ngives = "bonus"\namount = 200\n'
+def folder(tmp_path, office_after):
+    return office_after(
+        tmp_path,
+        'init --dir @/office --tenant "Star Arcade" --venue Hall',
+        "enroll --dir @/office --hub @/hub-1 --name hall",
+        f"card add --dir @/office --card {CARD}",
+        "terms set --dir @/office @/terms.toml",
+        f"topup --dir @/office --card {CARD} --amount 1000 --payment-id p1",
+        files={"terms.toml": TERMS},
     )
-    assert run("terms", "set", "--dir", at, tmp_path / "terms.toml") == (0, {"version": 1})
-    assert run("topup", "--dir", at, "--card", CARD, "--amount", 1000, "--payment-id", "p1")[0] == 0
-    return at
 
 
 def proven(run, folder):

@@ -19,17 +19,18 @@ def run(capsys):
 
 
 @pytest.fixture
-def folder(tmp_path, run):
-    at = tmp_path / "office"
-    assert run("init", "--dir", at, "--tenant", "Star Arcade", "--venue", "Hall")[0] == 0
-    assert run("enroll", "--dir", at, "--hub", tmp_path / "hub-1", "--name", "hall")[0] == 0
-    assert run("card", "add", "--dir", at, "--card", CARD, "--name", "W.")[0] == 0
-    (tmp_path / "terms.toml").write_text('[[steps]]\nunit = "CNY"\nat_least = 1000\ngives = "bonus"\namount = 200\n')
-    assert run("terms", "set", "--dir", at, tmp_path / "terms.toml")[0] == 0
-    topup = ("topup", "--dir", at, "--card", CARD)
-    assert run(*topup, "--amount", 1000, "--payment-id", "p1", "--hub", "hall")[0] == 0
-    assert run(*topup, "--amount", 500, "--payment-id", "p2")[0] == 0
-    assert run(*topup, "--amount", 501, "--payment-id", "p2")[0] == 1
+def folder(tmp_path, office_after, run):
+    at = office_after(
+        tmp_path,
+        'init --dir @/office --tenant "Star Arcade" --venue Hall',
+        "enroll --dir @/office --hub @/hub-1 --name hall",
+        f"card add --dir @/office --card {CARD} --name W.",
+        "terms set --dir @/office @/terms.toml",
+        f"topup --dir @/office --card {CARD} --amount 1000 --payment-id p1 --hub hall",
+        f"topup --dir @/office --card {CARD} --amount 500 --payment-id p2",
+        files={"terms.toml": '[[steps]]\nunit = "CNY"\nat_least = 1000\ngives = "bonus"\namount = 200\n'},
+    )
+    assert run("topup", "--dir", at, "--card", CARD, "--amount", 501, "--payment-id", "p2")[0] == 1
     assert run("reverse", "--dir", at, "--channel", "counter", "--payment-id", "p1")[0] == 0
     return at
 

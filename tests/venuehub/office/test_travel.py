@@ -18,14 +18,13 @@ def run(capsys):
 
 
 @pytest.fixture
-def folder(tmp_path, capsys):
-    at = tmp_path / "office"
-    assert main(["office", "init", "--dir", str(at), "--tenant", "Star Arcade", "--venue", "Hall", "--json"]) == 0
-    for name in ("hall", "ktv"):
-        enroll = ["office", "enroll", "--dir", str(at), "--hub", str(tmp_path / name), "--name", name, "--json"]
-        assert main(enroll) == 0
-    capsys.readouterr()
-    return at
+def folder(tmp_path, office_after):
+    return office_after(
+        tmp_path,
+        'init --dir @/office --tenant "Star Arcade" --venue Hall',
+        "enroll --dir @/office --hub @/hall --name hall",
+        "enroll --dir @/office --hub @/ktv --name ktv",
+    )
 
 
 def test_the_example_is_the_default_and_a_version_is_kept_once(folder, run):
