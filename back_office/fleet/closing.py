@@ -6,9 +6,10 @@ from collections.abc import Callable
 import msgspec
 
 from back_office.fleet.orders import order_close
+from back_office.fleet.restored import heard_whole
 from back_office.fleet.trust import keep_trust
 from back_office.ledger.desk import Desk
-from back_office.store import acts, grants, loose_ends, lots, papers, places, set_back
+from back_office.store import acts, grants, loose_ends, lots, papers, places
 from back_office.store.acts import AuditLine
 from back_office.store.engine import Transaction
 from back_office.store.grants import LeaseKey
@@ -109,7 +110,7 @@ def close(desk: Desk, hub: Hub, *, by: str, note: str, captured: bool) -> Closed
     if makes:
         desk.append_all(makes)
     places.close(tx, tenant_id, hub.hub_id, now_ms=desk.now_ms)
-    set_back.forget(tx, tenant_id, hub.hub_id)
+    heard_whole(tx, tenant_id, hub.hub_id, now_ms=desk.now_ms)
     order_close(tx, tenant_id, hub, why=note, by=by, now_ms=desk.now_ms)  # in case it comes back
     keep_trust(tx, tenant_id, hub.venue_id, now_ms=desk.now_ms)
     acts.audit(tx, tenant_id, AuditLine(desk.now_ms, by, "hub closed", hub.hub_id, note))

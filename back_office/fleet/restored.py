@@ -10,11 +10,11 @@ from typing import Final
 import msgspec
 
 from back_office.ledger.desk import Desk
-from back_office.store import acts, grants, lots, papers, places, set_back
+from back_office.store import acts, grants, papers, places, set_back
 from back_office.store.acts import AuditLine
 from back_office.store.engine import Transaction
 from back_office.store.grants import LeaseKey
-from back_office.store.lots import LotKey
+from back_office.store.papers import Alarm
 from back_office.store.places import Hub
 from payment_core.journal import Entry, Header, HubEntry, LeaseGranted, LeaseTaken
 
@@ -37,10 +37,26 @@ def declare_restored(tx: Transaction, tenant_id: bytes, *, by: str, note: str, n
 
 
 def relearn(desk: Desk, hub: Hub, entries: Sequence[HubEntry]) -> None:
-    """Grant again what a hub was granted and the books have forgotten, as far as the purse still has it."""
+    """Grant again what a hub was granted and the books have forgotten.
+
+    Also where the purse does not have it: what another hub returned before may be heard of later, or was never paid in
+    as far as these books know. Meanwhile the venue stands for it (`forgotten` of its lot).
+    """
     for entry in entries:
         if isinstance(entry, LeaseTaken):
             _regrant(desk, hub, entry)
+
+
+def heard_whole(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, now_ms: int) -> None:
+    """Note that these books have all a hub knows, or ever will; behind the last one say what remains."""
+    learning = any(set_back.unheard(tx, tenant_id).values())
+    set_back.forget(tx, tenant_id, hub_id)
+    if not learning or set_back.unheard(tx, tenant_id):
+        return
+    sums = ", ".join(f"{amount} {unit}" for unit, amount in sorted(set_back.settle(tx, tenant_id).items()))
+    if sums:
+        text = f"all hubs were heard: they were leased {sums} more than these books know of; the venue stands for it"
+        papers.raise_alarm(tx, tenant_id, Alarm("forgotten", tenant_id, text, now_ms))
 
 
 def _regrant(desk: Desk, hub: Hub, entry: LeaseTaken) -> None:
@@ -48,9 +64,7 @@ def _regrant(desk: Desk, hub: Hub, entry: LeaseTaken) -> None:
     place = LeaseKey(entry.account_id, entry.unit, hub.hub_id, entry.lease_epoch, lot)
     row = grants.leases_of_accounts(desk.tx, desk.tenant_id, [entry.account_id]).get(place)
     given = row.granted if row else 0
-    purse = lots.lots_of_accounts(desk.tx, desk.tenant_id, {entry.account_id})
-    held = purse.get(LotKey(entry.account_id, entry.unit, lot))
-    added = min(entry.granted - given, held.available if held else 0)
+    added = entry.granted - given
     if added < 1:
         return
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from back_office.fleet.restored import relearn
+from back_office.fleet.restored import heard_whole, relearn
 from back_office.fleet.trust import keep_trust
 from back_office.ingest.vouchers import reader
 from back_office.ledger.booking import MAX_WHOLE, Arrived, Booking, Writer
@@ -183,7 +183,7 @@ class HubBooks:
                 text = f"it has receipts through batch {hello.acked_seq}, these books end at {booked}: a backup?"
                 self._alarm(tx, hub_id, "set_back", f"{text} Nothing of it is booked before `venuehub office restored`")
         elif declared is False or (declared and not hello.outbox_entries and hello.last_seq == booked):
-            set_back.forget(tx, self._tenant_id, hub_id)
+            heard_whole(tx, self._tenant_id, hub_id, now_ms=now_ms)
 
     def _let_slips_go(self, tx: Transaction, hub_id: bytes, hello: Hello, said_ms: int) -> None:
         """Hear that a hub holds nothing back: slips that no hub can have taken go back into their purses.

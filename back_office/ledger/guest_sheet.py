@@ -168,14 +168,32 @@ class Sheet:
         row = self.lots.get(key)
         if facts is not None and row.deposited == 0:
             opened = LotRow.of(facts)
-            row = replace(opened, covered=row.covered, paid_out=row.paid_out, available=row.available)
+            row = replace(
+                opened, covered=row.covered, paid_out=row.paid_out, available=row.available, forgotten=row.forgotten
+            )
         self.lots.now[key] = replace(row, deposited=row.deposited + amount)
 
     def available(self, key: LotKey, amount: int) -> None:
-        """Move what of a lot is in the purse."""
+        """Move what of a lot is in the purse; what comes in settles first what forgotten grants took beyond it."""
+        settled = min(amount, self.lots.get(key).forgotten)
+        if settled > 0:
+            self.stand_for_forgotten(key, -settled)
+        row = self.lots.get(key)
         if amount:
-            row = self.lots.get(key)
             self.lots.now[key] = replace(row, available=row.available + amount)
+
+    def stand_for_forgotten(self, key: LotKey, amount: int) -> None:
+        """Fill the purse for a grant that the backup did not know of: another hub, unheard, may have returned it.
+
+        So the books come out the same whoever is heard first. The over-claim is the tenant's own, at no hub.
+        """
+        row = self.lots.get(key)
+        self.lots.now[key] = replace(
+            row, covered=row.covered + amount, available=row.available + amount, forgotten=row.forgotten + amount
+        )
+        nowhere = LeaseKey(key.account_id, key.unit, self.tenant_id, 0, key.lot)
+        self.post(Kind.PURSE, nowhere, -amount)
+        self.post(Kind.OVERCLAIM, nowhere, amount)
 
     def pay_out(self, key: LotKey, amount: int) -> None:
         """Note money that left otherwise than by play."""

@@ -8,8 +8,9 @@ from msgspec.structs import replace
 from back_office.ledger.faults import BooksBrokenError
 from back_office.ledger.guest_sheet import Sheet
 from back_office.ledger.lease_book import give_back
+from back_office.store import set_back
 from back_office.store.grants import LeaseKey
-from back_office.store.lots import LotKey, PassKey, ahead_of, pass_id
+from back_office.store.lots import LotKey, LotRow, PassKey, ahead_of, pass_id
 from payment_core.accounts import Kind
 from payment_core.journal import (
     HouseCharged,
@@ -31,7 +32,7 @@ from payment_core.lease import LeaseStep, lease_step
 
 
 def granted(sheet: Sheet, entry: LeaseGranted) -> None:
-    """Let the office's own grant out of the purse."""
+    """Let the office's own grant out of the purse; books that are learning it again let the purse be short."""
     lot = entry.lot.lot if entry.lot else b""
     place = LeaseKey(entry.account_id, entry.unit, entry.hub, entry.lease_epoch, lot)
     row = sheet.leases.get(place)
@@ -39,7 +40,13 @@ def granted(sheet: Sheet, entry: LeaseGranted) -> None:
         message = f"grant {entry.header.seq}: {row.granted} + {entry.added} is not {entry.granted}"
         raise BooksBrokenError(message)
     sheet.leases.now[place] = replace(row, granted=entry.granted, granted_seq=entry.header.seq)
-    sheet.available(LotKey(entry.account_id, entry.unit, lot), -entry.added)
+    key = LotKey(entry.account_id, entry.unit, lot)
+    short = entry.added - sheet.lots.get(key).available
+    if short > 0 and set_back.unheard(sheet.tx, sheet.tenant_id).get(entry.hub):
+        if key not in sheet.lots.now and entry.lot is not None:
+            sheet.lots.now[key] = LotRow.of(entry.lot)
+        sheet.stand_for_forgotten(key, short)
+    sheet.available(key, -entry.added)
 
 
 def slip_issued(sheet: Sheet, entry: SlipIssued) -> None:

@@ -45,8 +45,10 @@ from payment_core.lease import LeaseStep, lease_moves
 
 GUEST_KINDS: Final = frozenset({Kind.PURSE, Kind.LEASE, Kind.PASSING, Kind.OVERCLAIM, Kind.HELD, Kind.SUSPENSE})
 """Where stored postings may differ from what an entry says; the last two: what a closed hub says late."""
-_COVERS: Final = (LeasePassed, VoucherTaken, SlipTaken)
+_COVERS: Final = (LeasePassed, VoucherTaken, SlipTaken, LeaseGranted)
 """What may hand a guest more than was there: the venue stands for it."""
+_COMES_BACK: Final = (LeaseReturned, LeaseClosed, PassingReturned, SlipReturned, OpenSettled, ToppedUp, OpeningBooked)
+"""What fills the purse, and may settle what the venue stands for since a restore."""
 _ASIDE: Final = (DepositTaken, DepositReturned, TipGiven)
 _BACK: Final = frozenset({LeaseStep.RELEASE, LeaseStep.REFUND})
 _OUT: Final = frozenset({LeaseStep.COMMIT})
@@ -76,8 +78,11 @@ class Recount:
         if account_id is not None and any(row.account.kind in GUEST_KINDS for row in stored):
             self.accounts.add(account_id)
         for row in stored:
-            if isinstance(entry, _COVERS) and row.account.kind is Kind.OVERCLAIM:
-                self.covered[entry.account_id, row.unit] += row.amount
+            if account_id is not None and row.account.kind is Kind.OVERCLAIM and (
+                isinstance(entry, _COVERS)
+                or (isinstance(entry, _COMES_BACK) and row.account.scope_id != getattr(entry, "hub", None))
+            ):
+                self.covered[account_id, row.unit] += row.amount
             elif isinstance(entry, PaidOutHere) and row.account.kind is Kind.LEASE:
                 self.paid_out[entry.account_id, row.unit] += row.amount
         for move in lease_moves(entry) if not isinstance(entry, _ASIDE) else ():

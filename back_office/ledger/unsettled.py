@@ -29,7 +29,7 @@ class LooseEnd(msgspec.Struct, frozen=True, kw_only=True):
 
 def unsettled(tx: Transaction, tenant_id: bytes) -> list[LooseEnd]:
     """Return everything that is not settled, oldest first."""
-    names = {hub.hub_id: hub.name for hub in places.hubs(tx, tenant_id)}
+    names = {tenant_id: "", **{hub.hub_id: hub.name for hub in places.hubs(tx, tenant_id)}}
     found = [*_doubts(tx, tenant_id, names), *_passing(tx, tenant_id, names)]
     beside: list[tuple[LooseKind, Kind]] = [("overclaim", Kind.OVERCLAIM), ("receivable", Kind.GUEST_RECEIVABLE)]
     for kind, balance in beside:

@@ -26,7 +26,8 @@ class LotKey(msgspec.Struct, frozen=True, order=True):
 
 class LotRow(msgspec.Struct, frozen=True):
     """A lot's facts, and four sums: `deposited` came in, `covered` the venue stands for, `paid_out` left otherwise than
-    by play, `available` is in the purse. The rest is leased, on its way or spent.
+    by play, `available` is in the purse. The rest is leased, on its way or spent. `forgotten`: how much of `covered` is
+    for grants that books restored from a backup learned of; what comes into the purse settles that first.
     """  # noqa: D205 - one sentence
 
     kind: int = 0
@@ -39,6 +40,7 @@ class LotRow(msgspec.Struct, frozen=True):
     covered: int = 0
     paid_out: int = 0
     available: int = 0
+    forgotten: int = 0
 
     @classmethod
     def of(cls, facts: Lot) -> Self:

@@ -5,7 +5,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from back_office.store.engine import Transaction
-from back_office.store.tables import CREDENTIALS, SET_BACK
+from back_office.store.tables import CREDENTIALS, LOTS, SET_BACK
 from back_office.store.transaction import insert_into
 
 _TENANT: Final[sa.BindParameter[bytes]] = sa.bindparam("tenant")
@@ -13,6 +13,9 @@ _HUB: Final[sa.BindParameter[bytes]] = sa.bindparam("hub")
 _ALL: Final = sa.select(SET_BACK.c.hub_id, SET_BACK.c.declared).where(SET_BACK.c.tenant_id == _TENANT)
 _FORGET: Final = sa.delete(SET_BACK).where(SET_BACK.c.tenant_id == _TENANT, SET_BACK.c.hub_id == _HUB)
 _NEWEST: Final = sa.select(sa.func.max(CREDENTIALS.c.version)).where(CREDENTIALS.c.tenant_id == _TENANT)
+_OPEN: Final = (LOTS.c.tenant_id == _TENANT, LOTS.c.forgotten > 0)
+_FORGOTTEN: Final = sa.select(LOTS.c.unit, sa.func.sum(LOTS.c.forgotten)).where(*_OPEN).group_by(LOTS.c.unit)
+_SETTLE: Final = sa.update(LOTS).where(*_OPEN, LOTS.c.deposited > 0).values(forgotten=0)
 
 
 def unheard(tx: Transaction, tenant_id: bytes) -> dict[bytes, bool]:
@@ -22,7 +25,7 @@ def unheard(tx: Transaction, tenant_id: bytes) -> dict[bytes, bool]:
 
 def note(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, declared: bool, now_ms: int) -> None:
     """Note that a hub knows more; what a person declared takes the place of what the hub said alone."""
-    forget(tx, tenant_id, hub_id)
+    tx.execute(_FORGET, {"tenant": tenant_id, "hub": hub_id})
     row = {"tenant_id": tenant_id, "hub_id": hub_id, "declared": int(declared), "since_ms": now_ms}
     tx.execute(insert_into(SET_BACK), row)
 
@@ -30,6 +33,16 @@ def note(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, declared: bool, no
 def forget(tx: Transaction, tenant_id: bytes, hub_id: bytes) -> None:
     """Note that these books have all a hub knows."""
     tx.execute(_FORGET, {"tenant": tenant_id, "hub": hub_id})
+
+
+def settle(tx: Transaction, tenant_id: bytes) -> dict[str, int]:
+    """End the learning: what the venue stands for in known lots stays so; return all it stands for, per unit.
+
+    Of a lot whose payment these books have not seen, what comes back still goes against it.
+    """
+    sums = {unit: int(amount) for unit, amount in tx.execute(_FORGOTTEN, {"tenant": tenant_id})}
+    tx.execute(_SETTLE, {"tenant": tenant_id})
+    return sums
 
 
 def raise_list(tx: Transaction, tenant_id: bytes, *, by: int) -> None:

@@ -73,7 +73,7 @@ LOTS: Final = Table(
     "lots", METADATA, key("tenant_id", RAW), key("account_id", RAW), key("unit", TEXT), key("lot", RAW),
     value("kind", WHOLE), value("opened_ms", WHOLE), value("expires_ms", WHOLE, optional=True),
     value("channel", TEXT), value("payment_id", TEXT), value("terms", WHOLE), value("deposited", WHOLE),
-    value("covered", WHOLE), value("paid_out", WHOLE), value("available", WHOLE),
+    value("covered", WHOLE), value("paid_out", WHOLE), value("available", WHOLE), value("forgotten", WHOLE),
 )  # fmt: skip
 PASSING: Final = Table(
     "passing", METADATA, key("tenant_id", RAW), key("pass_id", RAW), key("to_hub", RAW), key("unit", TEXT),

@@ -1,0 +1,17 @@
+"""Lots say how much of what the venue stands for is for grants that a backup did not know of."""
+
+from typing import Final
+
+import sqlalchemy as sa
+from alembic import op
+
+from back_office.store.types import WHOLE
+
+revision: Final = "0011"
+down_revision: Final = "0010"
+
+
+def upgrade() -> None:
+    """Add the column."""
+    check = sa.CheckConstraint("forgotten >= 0 AND forgotten <= covered")
+    op.add_column("lots", sa.Column("forgotten", WHOLE, check, nullable=False, server_default="0"))
