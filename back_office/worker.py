@@ -15,6 +15,7 @@ from back_office.ledger.desk import OFFICE_EPOCH, OFFICE_STREAM, Desk, venue_of
 from back_office.store import acts, chains, grants, papers, people, places, set_back
 from back_office.store.engine import Store, Transaction
 from back_office.store.papers import Alarm
+from back_office.store.places import Hub
 from cloud_sync.identity import OfficeKeys
 from cloud_sync.letters import Publish
 from cloud_sync.protocol.envelope import STREAM_LEDGER
@@ -180,7 +181,7 @@ class Worker:
     def _lease(self, hub_id: bytes, request: LeaseRequest) -> list[Publish]:
         """Lease what there is, and answer with it; what lies at other hubs is recalled for it.
 
-        Where there is nothing and nothing can come, that is the answer: a guest stands there and waits.
+        Where there is nothing, that is the answer, and whether something comes: a guest stands there and waits.
         """
         now_ms = self._clock()
         with self._store.writing() as tx:
@@ -194,11 +195,19 @@ class Worker:
             enough = fresh >= max(request.wanted, 1)
             recalls = [] if enough else self._wishes.recall(tx, hub, request.account_id, now_ms=now_ms)
             again = list(self._mail.leases(tx, hub, {place: row for place, row in rows.items() if row.left}))
-            if not again and not fresh and not self._wishes.expects(hub, request.account_id):
-                again = list(self._mail.nothing(hub, request.account_id, request.unit or ""))
+            if not again and not fresh:
+                again = self._nothing_here(hub, request)
         if told is None or not fresh:
             return [*again, *recalls]
         return [*self._tell(hub_id), *recalls]
+
+    def _nothing_here(self, hub: Hub, request: LeaseRequest) -> list[Publish]:
+        """Answer that there is nothing, or where it is: a hub that went away gives nothing back; one unheard of may."""
+        asked = self._wishes.asked(hub, request.account_id)
+        if not asked:
+            return list(self._mail.nothing(hub, request.account_id, request.unit or ""))
+        coming = any(self.presence.online.get(holder, True) for holder in asked)
+        return [self._mail.elsewhere(hub, request.account_id, coming=coming)]
 
     def _serve_wishes(self) -> list[Publish]:
         """Lease what came back to the hubs that were waiting for it, and tell them."""

@@ -13,6 +13,7 @@ from cloud_sync.protocol.messages import (
     CloseOrder,
     CredentialList,
     Document,
+    Elsewhere,
     HelloRequest,
     Lease,
     Message,
@@ -44,7 +45,9 @@ class MessageRejected(msgspec.Struct, frozen=True):
     reason: RejectReason
 
 
-OfficeBody = Receipt | Lease | CredentialList | Document | Trust | ResendRequest | HelloRequest | Recall | CloseOrder
+OfficeBody = (
+    Receipt | Lease | CredentialList | Document | Trust | ResendRequest | HelloRequest | Recall | CloseOrder | Elsewhere
+)
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -91,7 +94,7 @@ class Downlink:
         if isinstance(message, Rejected):
             return [MessageRejected(topic, message.reason)]
         match message.body:
-            case Receipt() | Lease() | ResendRequest() | HelloRequest() | Recall() | CloseOrder() as body:
+            case Receipt() | Lease() | ResendRequest() | HelloRequest() | Recall() | CloseOrder() | Elsewhere() as body:
                 return [Accepted(message.number, body)]
             case CredentialList() as update:
                 return self._on_list(topic, message.number, update)

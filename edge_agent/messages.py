@@ -64,6 +64,13 @@ class LeaseArrived(msgspec.Struct, frozen=True):
     lot: Lot | None = None
 
 
+class FoundElsewhere(msgspec.Struct, frozen=True):
+    """The office answered: this account's money lies at other hubs. `coming`: one that it hears was asked for it."""
+
+    account_id: bytes
+    coming: bool
+
+
 class ListArrived(msgspec.Struct, frozen=True):
     """The office's list, verified. `full` replaces all rows; else `base_version` must be the one held."""
 
@@ -120,7 +127,7 @@ class Reopened(msgspec.Struct, frozen=True):
 
 
 class OfficeLink(msgspec.Struct, frozen=True):
-    """The uplink came up or went down: only for what pages say, never for a decision."""
+    """The office was heard, or the link is down: for what pages say and who is waited for, never for a decision."""
 
     up: bool
 
@@ -140,8 +147,8 @@ class CloseOrdered(msgspec.Struct, frozen=True):
 
 
 OfficeFact = (
-    LeaseArrived | ListArrived | DocumentArrived | BatchSealed | ReceiptTaken | OfficeLink | Frozen | Reopened |
-    Recalled | CloseOrdered
+    LeaseArrived | FoundElsewhere | ListArrived | DocumentArrived | BatchSealed | ReceiptTaken | OfficeLink | Frozen |
+    Reopened | Recalled | CloseOrdered
 )  # fmt: skip
 Input = FromDevice | Born | DeviceIs | Answered | OfficeFact | PeerFact | StaffFact | SlipShown
 

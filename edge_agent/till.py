@@ -23,6 +23,7 @@ from edge_agent.messages import (
     DeviceIs,
     DocumentArrived,
     Effect,
+    FoundElsewhere,
     FromDevice,
     Frozen,
     Input,
@@ -159,6 +160,9 @@ class Till:
                 office_side.take_lease(draft, fact)
                 self._parking.heard_office(draft.now.boottime_ms)
                 self._parking.office_answered(fact.account_id)
+            case FoundElsewhere():
+                self._parking.heard_office(draft.now.boottime_ms)
+                self._parking.found_elsewhere(fact.account_id, coming=fact.coming)
             case ListArrived():
                 if office_side.take_list(draft, fact):
                     blocks.on_list(draft, fact)
@@ -179,6 +183,8 @@ class Till:
             case CloseOrdered():
                 homecoming.order_close(draft, fact)
             case OfficeLink():
+                if fact.up:
+                    self._parking.heard_office(draft.now.boottime_ms)
                 if fact.up != self._site.office_up:
                     self._site.office_up = fact.up
                     views.show_idle(draft)

@@ -20,6 +20,7 @@ from cloud_sync.protocol.messages import (
     Body,
     CredentialList,
     Document,
+    Elsewhere,
     Grant,
     HelloRequest,
     Lease,
@@ -111,6 +112,10 @@ class Mail:
     def recall(self, hub: Hub, account_id: bytes) -> Publish:
         """Return the wish that a hub gives an account's idle money back."""
         return self._to(hub, Recall(account_id), "command", 0)
+
+    def elsewhere(self, hub: Hub, account_id: bytes, *, coming: bool) -> Publish:
+        """Return the answer that an account's money lies at other hubs."""
+        return self._to(hub, Elsewhere(account_id, coming), "command", 0)
 
     def _trust(self, hub: Hub, kept: papers.Document) -> Publish:
         keys, peers = self._keys, peers_of(kept)

@@ -49,6 +49,7 @@ class Wishes:
         if wish is None or wish.hub_id != hub.hub_id:
             wish = self._open[account_id] = _Wish(hub.hub_id, 0)
         wish.until_ms = now_ms + WISH_MS
+        wish.asked_ms = {holder: asked_ms for holder, asked_ms in wish.asked_ms.items() if holder in holders}
         letters: list[Publish] = []
         for holder in sorted(holders):
             if now_ms - wish.asked_ms.get(holder, -AGAIN_MS) < AGAIN_MS:
@@ -59,10 +60,10 @@ class Wishes:
                 letters.append(self._mail.recall(other, account_id))
         return letters
 
-    def expects(self, hub: Hub, account_id: bytes) -> bool:
-        """Say whether somebody was asked who may still bring what this hub wishes for."""
+    def asked(self, hub: Hub, account_id: bytes) -> tuple[bytes, ...]:
+        """Return the hubs that were asked for what this hub wishes for, and may still bring it."""
         wish = self._open.get(account_id)
-        return wish is not None and wish.hub_id == hub.hub_id and bool(wish.asked_ms)
+        return tuple(wish.asked_ms) if wish is not None and wish.hub_id == hub.hub_id else ()
 
     def serve(self, tx: Transaction, *, now_ms: int) -> list[bytes]:
         """Lease what is in the purses of accounts that are wished for; return the hubs that got something."""
@@ -72,8 +73,6 @@ class Wishes:
         for account_id in sorted({key.account_id for key, row in there.items() if row.available > 0}):
             hub = places.hub(tx, self._tenant_id, self._open[account_id].hub_id)
             assert hub is not None, "who wished was enrolled"
-            Desk(tx, self._tenant_id, venue_of(tx, self._tenant_id, hub.venue_id), now_ms=now_ms).lease(
-                hub, account_id
-            )
+            Desk(tx, self._tenant_id, venue_of(tx, self._tenant_id, hub.venue_id), now_ms=now_ms).lease(hub, account_id)
             served.append(hub.hub_id)
         return served

@@ -149,6 +149,13 @@ class CloseOrder(msgspec.Struct, tag=6, frozen=True, array_like=True):
     staff: str = ""
 
 
+class Elsewhere(msgspec.Struct, tag=7, frozen=True, array_like=True):
+    """Office: this account's money lies at other hubs. `coming`: one that is heard was asked; else none of them is."""
+
+    account_id: bytes
+    coming: bool
+
+
 class CredentialList(msgspec.Struct, frozen=True, array_like=True):
     """Office: credentials. `full` replaces all rows; else the rows are put over those of exactly `base_version`."""
 
@@ -181,7 +188,7 @@ class Trust(msgspec.Struct, frozen=True, array_like=True):
     peers: tuple[PeerKey, ...] = ()
 
 
-Request = LeaseRequest | ListRequest | ResendRequest | HelloRequest | Recall | CloseOrder
+Request = LeaseRequest | ListRequest | ResendRequest | HelloRequest | Recall | CloseOrder | Elsewhere
 Body = Hello | Receipt | Lease | Request | CredentialList | Document | Trust | PeerBody
 Kind = Literal["hello", "receipt", "lease", "request", "list", "document", "trust", "ask", "voucher"]
 
@@ -199,7 +206,7 @@ _DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Body]]] = {
 _KINDS: Final[dict[type, Kind]] = {
     Hello: "hello", Receipt: "receipt", Lease: "lease", LeaseRequest: "request", ListRequest: "request",
     ResendRequest: "request", HelloRequest: "request", Recall: "request", CloseOrder: "request",
-    CredentialList: "list", Document: "document", Trust: "trust",
+    Elsewhere: "request", CredentialList: "list", Document: "document", Trust: "trust",
     PeerAsk: "ask", PeerBlocked: "ask", PeerRightUsed: "ask", PeerHeard: "ask", PeerCard: "ask",
     Voucher: "voucher", PeerNothing: "voucher", PeerTaken: "voucher",
 }  # fmt: skip

@@ -33,6 +33,7 @@ class Waiting(msgspec.Struct):
     `room`: how much of the currency they were asked for; of what is left, others ask for theirs.
 
     Times are boottime ms. `since_ms`: of the first ask; `office_asked_ms`: since when the office owes an answer.
+    `office_answered`: it has no more. `coming`: it has none, and has another hub return it.
     `where`: the hall the money is coming from, as far as it is known.
     """
 
@@ -46,6 +47,7 @@ class Waiting(msgspec.Struct):
     since_ms: int = 0
     office_asked_ms: int | None = None
     office_answered: bool = False
+    coming: bool = False
     where: str = ""
 
 
@@ -106,20 +108,21 @@ class Parking:
         if taps.answer_tap(draft, tap, may_ask=True):
             return
         assert tap.row is not None
+        waits = self.waits.get(tap.row.account_id)
+        if waits is not None and len(self) < PARKED_LIMIT:  # its answer may be in this very step
+            waits.taps.append(tap)
+            _show_fetching(draft, tap, waits.where)
+            return
         if not self._may_wait(draft):
             self._ask_neighbours(draft, tap.row.account_id, Waiting([tap]))
             taps.answer_tap(draft, tap, may_ask=False)
             return
         account_id = tap.row.account_id
-        waits = self.waits.get(account_id)
-        if waits is None:
-            waits = self.waits[account_id] = Waiting([tap], since_ms=draft.now.boottime_ms)
-            self._ask_neighbours(draft, account_id, waits)
-            waits.office_from_ms = draft.now.boottime_ms + draft.site.risk.peer_ms
-            if not waits.owing:
-                self._ask_office(draft, account_id, waits)
-        else:
-            waits.taps.append(tap)
+        waits = self.waits[account_id] = Waiting([tap], since_ms=draft.now.boottime_ms)
+        self._ask_neighbours(draft, account_id, waits)
+        waits.office_from_ms = draft.now.boottime_ms + draft.site.risk.peer_ms
+        if not waits.owing:
+            self._ask_office(draft, account_id, waits)
         _show_fetching(draft, tap, waits.where)
 
     def _ask_neighbours(self, draft: Draft, account_id: bytes, waits: Waiting) -> None:
@@ -163,6 +166,16 @@ class Parking:
         if waits is not None:
             waits.office_asked_ms, waits.office_answered = None, True
             self._touched[account_id] = True
+
+    def found_elsewhere(self, account_id: bytes, *, coming: bool) -> None:
+        """The office has nothing: what there is comes from another hub, or lies where nobody hears of it."""
+        waits = self.waits.get(account_id)
+        if waits is None:
+            return
+        waits.coming = coming
+        if not coming:
+            waits.office_asked_ms = None
+            self._touched.setdefault(account_id, False)
 
     def neighbour_answered(self, hub: bytes, account_id: bytes, ask: int, *, moving: bool = False) -> None:
         """A neighbour answered an ask; one that is not the latest says nothing about who still owes."""
@@ -235,7 +248,9 @@ class Parking:
         for hub in waits.owing:
             if self._heard_ms.get(hub, 0) <= waits.since_ms:
                 self._silent_ms[hub] = now_ms + PATIENCE_MS
-        waits.owing, waits.office_asked_ms = set(), None
+        waits.owing = set()
+        if not waits.coming:
+            waits.office_asked_ms = None
         if not waits.taps:
             del self.waits[account_id]
         for tap in late:
@@ -252,7 +267,7 @@ def _price_of(draft: Draft, waits: Waiting) -> int:
 
 
 def _fresh(draft: Draft, tap: Tap, waits: Waiting) -> Tap:
-    return taps.with_fresh_row(draft, tap, office_answered=waits.office_answered)
+    return taps.with_fresh_row(draft, tap, office_answered=waits.office_answered or waits.coming)
 
 
 def _show_fetching(draft: Draft, tap: Tap, where: str) -> None:

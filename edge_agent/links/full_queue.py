@@ -13,6 +13,7 @@ from edge_agent.messages import (
     Born,
     DeviceIs,
     Effect,
+    FoundElsewhere,
     FromDevice,
     Input,
     LeaseArrived,
@@ -31,7 +32,7 @@ OTHERS_LIMIT: Final = 2_048
 """Beyond it what others say is dropped: devices keep the other half."""
 BUSY: Final = "busy"
 _DEVICES: Final = (FromDevice, Answered, Born, DeviceIs)
-_OTHERS: Final = (FromPeer, StaffActed, SlipShown, LeaseArrived, ListArrived, Recalled)
+_OTHERS: Final = (FromPeer, StaffActed, SlipShown, LeaseArrived, FoundElsewhere, ListArrived, Recalled)
 
 
 class FullQueue:

@@ -19,6 +19,7 @@ from cloud_sync.protocol.messages import (
     CredentialList,
     Document,
     DocumentVersion,
+    Elsewhere,
     HelloRequest,
     Lease,
     LeaseRequest,
@@ -57,6 +58,7 @@ from edge_agent.messages import (
     CloseOrdered,
     DocumentArrived,
     Effect,
+    FoundElsewhere,
     Frozen,
     Input,
     JournalGrew,
@@ -212,6 +214,9 @@ class Uplink:
                         for grant in grants
                     ]
                 )
+            case Elsewhere(account_id=account_id, coming=coming):
+                self._asked_ms.pop(account_id, None)
+                self._offer(FoundElsewhere(account_id, coming))
             case CredentialList():
                 self._offer(ListArrived(body.version, body.full, body.base_version, body.rows))
                 self._downlink.in_effect("list", body.version)

@@ -13,6 +13,7 @@ from cloud_sync.protocol.messages import (
     CloseOrder,
     CredentialList,
     Document,
+    Elsewhere,
     Grant,
     Hello,
     Lease,
@@ -153,7 +154,7 @@ def test_a_document_cannot_pass_for_trust_or_for_the_list():
         assert ear().on_message("t", letter(document)) == [MessageRejected("t", "content")]
 
 
-@pytest.mark.parametrize("order", [Recall(bytes(16)), CloseOrder(1, "spare", "ada")])
+@pytest.mark.parametrize("order", [Recall(bytes(16)), CloseOrder(1, "spare", "ada"), Elsewhere(bytes(16), coming=True)])
 def test_orders_of_the_office_are_handed_over(order):
     assert ear().on_message("t", letter(order)) == [Accepted(3, order)]
 

@@ -129,6 +129,7 @@ def later_bodies() -> list[tuple[bool, int, esm1.Body]]:
         (False, 12, esm1.Lease((esm1.Grant(ACCOUNT, "CNY", 1, 1300, lot),))),
         (False, 0, esm1.Recall(ACCOUNT)),
         (False, 0, esm1.CloseOrder(1, "spare", "ada")),
+        (False, 0, esm1.Elsewhere(ACCOUNT, coming=True)),
         (False, 3, esm1.Trust(3, (Ed25519Signer(OFFICE_SEED).public,), receive_public(OFFICE_PRIVATE), 1, (peer,))),
         (True, 40, peers.PeerAsk(ACCOUNT, "CNY", 5000)),
         (True, 41, peers.PeerBlocked(9, CREDENTIAL, ACCOUNT, "lost", "ada", "lost at the bar")),

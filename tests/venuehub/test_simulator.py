@@ -138,12 +138,14 @@ def test_money_that_lies_in_a_voucher_nobody_takes_is_money_in_the_venue():
 
 
 @pytest.mark.long
-def test_nothing_is_sold_on_a_floor_when_the_office_has_just_answered():
-    calm = Orders(steps=400, faults=(), adversary=False)
-    outcomes = [run_seed(seed, calm) for seed in (2, 5)]
-    assert [outcome.wrong for outcome in outcomes] == [[], []]
+def test_where_nothing_breaks_nothing_is_sold_on_a_floor_while_the_link_is_up():
+    calm = Orders(plan=VenuePlan(hubs=3), steps=400, faults=(), adversary=False)
+    outcomes = [run_seed(seed, calm) for seed in range(1, 9)]
+    assert [(outcome.wrong, outcome.floor_while_linked) for outcome in outcomes] == [([], 0)] * 8
     broken = msgspec.structs.replace(calm, mutant="floor-while-office-answers")
-    assert any("no floor while the office answers" in text for text in run_seed(2, broken).wrong)
+    spoiled = [run_seed(seed, broken) for seed in range(1, 3)]
+    assert any("no floor while the office answers" in text for outcome in spoiled for text in outcome.wrong)
+    assert sum(outcome.floor_while_linked for outcome in spoiled) > 0
 
 
 @pytest.mark.slow

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 JUST_MS: Final = 60
 """A tap that waited is decided within so long of the office's answer; what came before was another tap's."""
+WHOLE_WAIT_MS: Final = 400
+"""A link that has been up for so long was up when the guest tapped: he waits for 300 ms, and a step takes its time."""
 
 
 class FloorSales:
@@ -17,6 +19,8 @@ class FloorSales:
 
     def __init__(self) -> None:
         self.found: list[str] = []
+        self.linked = 0
+        """Sold on floors by hubs whose link to the office was up all the while the guest waited."""
 
     def see(self, hub: "Hub", play: str) -> None:
         """A machine is told of a play."""
@@ -25,8 +29,11 @@ class FloorSales:
             return
         sold = authorizations.load(hub.store, row)
         parts = [part for part in sold.parts if part.lease_epoch == 0]
+        amount = sum(part.amount for part in parts)
+        if hub.uplink.connected and hub.world.now_ms - hub.uplink.connected_ms >= WHOLE_WAIT_MS:
+            self.linked += amount
         if parts and _office_answers(hub, sold.account_id):
-            text = f"{hub.name} sold {sum(part.amount for part in parts)} without a lease while the office answered"
+            text = f"{hub.name} sold {amount} without a lease while the office answered"
             hub.world.note(f"FLOOR {text}")
             self.found.append(text)
 

@@ -73,6 +73,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     overspend: int = 0
     losses: Losses = Losses()
     refused: int = 0
+    floor_while_linked: int = 0
+    """sold on floors while the link was up: none where nothing breaks"""
     trace: list[str] = []
 
 
@@ -150,7 +152,7 @@ def run_actions(seed: int, orders: Orders, actions: Sequence[Action], *, keep_tr
     return Outcome(
         seed=seed, steps=len(actions), wrong=wrong, trace_hash=world.trace_hash, entries=entries,
         faults=dict(world.happened), coverage=dict(rows), trace=world.trace,
-        overspend=spent_over, refused=len(refused), losses=losses,
+        overspend=spent_over, refused=len(refused), losses=losses, floor_while_linked=venue.floor_sales.linked,
     )  # fmt: skip
 
 

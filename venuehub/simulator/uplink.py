@@ -12,6 +12,7 @@ from cloud_sync.protocol.messages import (
     CredentialList,
     Document,
     DocumentVersion,
+    Elsewhere,
     HelloRequest,
     Lease,
     LeaseRequest,
@@ -58,6 +59,7 @@ class Uplink:
         self.hub = hub
         self.line = Line(hub.world, f"{hub.name} uplink", delay_ms=8)
         self.connected = False
+        self.connected_ms = 0
         self.granted_ms: dict[bytes, int] = {}
         """When the office last answered for an account, be it with nothing."""
         self.frozen = ""
@@ -92,7 +94,7 @@ class Uplink:
             self._world.happened[self.line.cut or self.line.wall] += 1
             self.hub.later(self._world.dice.randrange(300, 2_000), self.connect)
             return
-        self.connected = True
+        self.connected, self.connected_ms = True, self._world.now_ms
         versions = [DocumentVersion(name, version) for name, version in self.reader.versions().items()]
         self._do(self.uploader.on_connected(self._now(), versions=versions))
         for letter in self._retained.values():
@@ -167,6 +169,9 @@ class Uplink:
                             grant.account_id, grant.unit, grant.lease_epoch, grant.granted_total, grant.lot
                         )
                     )
+            case Elsewhere(account_id=account_id, coming=coming):
+                self._asked_ms.pop(account_id, None)
+                hub.offer(messages.FoundElsewhere(account_id, coming))
             case CredentialList():
                 hub.offer(messages.ListArrived(body.version, body.full, body.base_version, body.rows))
                 self._downlink.in_effect("list", body.version)

@@ -5,7 +5,7 @@ import pytest
 
 from back_office.fleet.wishes import AGAIN_MS, WISH_MS
 from cloud_sync.letters import read_message
-from cloud_sync.protocol.messages import Grant, Lease, LeaseRequest, Recall, Trust
+from cloud_sync.protocol.messages import Elsewhere, Grant, Lease, LeaseRequest, Recall, Trust
 from tests.back_office.world import GUEST, HUB, KEYS, OTHER_HUB, WALL_MS, leaves
 
 
@@ -34,7 +34,8 @@ def opened(letter, hub):
 
 
 def test_what_lies_elsewhere_is_recalled_and_leased_when_it_is_back(halls):
-    (letter,) = ask(halls, halls.other)
+    answer, letter = ask(halls, halls.other)
+    assert opened(answer, halls.other) == Elsewhere(GUEST, coming=True)
     assert opened(letter, halls.hub) == Recall(GUEST)
     halls.hub.returned(1_000, why="recall")
     letters = halls.take(halls.hub.batch()).letters
@@ -46,10 +47,10 @@ def test_what_lies_elsewhere_is_recalled_and_leased_when_it_is_back(halls):
 
 
 def test_nobody_is_recalled_twice_in_a_breath_and_a_wish_ends(halls):
+    assert len(ask(halls, halls.other)) == 2
     assert len(ask(halls, halls.other)) == 1
-    assert len(ask(halls, halls.other)) == 0
     halls.now_ms = WALL_MS + AGAIN_MS
-    assert len(ask(halls, halls.other)) == 1
+    assert len(ask(halls, halls.other)) == 2
     halls.now_ms += WISH_MS
     halls.hub.returned(1_000, why="recall")
     assert leaves(halls.take(halls.hub.batch()).letters) == ["receipt"]
@@ -76,8 +77,9 @@ def test_a_frozen_hub_is_asked_nothing_and_wishes_nothing(halls):
 
 
 def test_who_waits_for_nothing_is_told_so_at_once(halls):
-    assert leaves(ask(halls, halls.other)) == ["command"]
-    assert ask(halls, halls.other) == ()  # the money may still come: silence is no answer
+    assert leaves(ask(halls, halls.other)) == ["command", "command"]
+    (answer,) = ask(halls, halls.other)
+    assert opened(answer, halls.other) == Elsewhere(GUEST, coming=True), "no silence, and no word that there is nothing"
     halls.hub.returned(1_000, why="recall")
     halls.take(halls.hub.batch())
     halls.other.held(1_000)
@@ -87,6 +89,13 @@ def test_who_waits_for_nothing_is_told_so_at_once(halls):
     halls.top_up(100, payment="p2")
     (answer,) = ask(halls, halls.other)
     assert [grant.granted_total for grant in opened(answer, halls.other).grants] == [100]
+
+
+def test_what_lies_at_a_hub_that_went_away_is_not_said_to_come(halls):
+    halls.worker.presence.take_state(HUB, b'{"state":"offline"}')
+    assert opened(ask(halls, halls.other)[0], halls.other) == Elsewhere(GUEST, coming=False)
+    halls.worker.presence.take_state(HUB, b'{"state":"online"}')
+    assert opened(ask(halls, halls.other)[0], halls.other) == Elsewhere(GUEST, coming=True)
 
 
 def test_the_hubs_of_a_venue_are_told_of_each_other(office):

@@ -31,5 +31,6 @@ def test_every_message_body_is_listed_with_its_fields():
     assert "[1, " + ", ".join(messages.LeaseRequest.__struct_fields__) + "]" in ESM1
     key = "[[" + ", ".join(messages.PeerKey.__struct_fields__) + "]]"
     assert ", ".join(messages.Trust.__struct_fields__) + " " + key in ESM1
-    for body in (*get_args(messages.AskBody), *get_args(messages.VoucherBody), messages.Recall, messages.CloseOrder):
+    orders = (messages.Recall, messages.CloseOrder, messages.Elsewhere)
+    for body in (*get_args(messages.AskBody), *get_args(messages.VoucherBody), *orders):
         assert f"[{body.__struct_config__.tag}, " + ", ".join(body.__struct_fields__) + "]" in ESM1

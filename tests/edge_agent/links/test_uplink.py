@@ -7,7 +7,7 @@ import pytest
 from cloud_sync.identity import OfficeKeys
 from cloud_sync.letters import Publish, post_message
 from cloud_sync.mqtt_link import Inbound, MqttLink, MqttSettings
-from cloud_sync.protocol.messages import CloseOrder, Document, Grant, Lease, Message, Recall, Trust
+from cloud_sync.protocol.messages import CloseOrder, Document, Elsewhere, Grant, Lease, Message, Recall, Trust
 from cloud_sync.protocol.peers import PeerKey
 from cloud_sync.protocol.topics import hub_topic
 from cloud_sync.sealing import HpkeSealer
@@ -15,7 +15,7 @@ from cloud_sync.signing import Ed25519Signer
 from edge_agent.ledger.reader import LedgerReader
 from edge_agent.links import uplink as uplink_room
 from edge_agent.links.uplink import Uplink, kept_trust
-from edge_agent.messages import AskLease, CloseOrdered, DocumentArrived, Recalled
+from edge_agent.messages import AskLease, CloseOrdered, DocumentArrived, FoundElsewhere, Recalled
 from provisioning.identity import enroll_hub, pinned
 from tests.support.hall import HUB_ID, START_MS, VENUE_ID, Hall, logged, prices_document
 
@@ -102,23 +102,27 @@ def test_keys_and_neighbours_of_a_trust_document_count_in_the_next_process_too(h
 def test_orders_of_the_office_reach_the_till(hall):
     offered = []
     uplink, reader, hub = start(hall, offered)
-    for body in (Recall(bytes(16)), CloseOrder(1, "spare", "ada")):
+    for body in (Recall(bytes(16)), CloseOrder(1, "spare", "ada"), Elsewhere(bytes(16), coming=False)):
         message = Message(sender=TENANT, to=HUB_ID, number=0, body=body)
         payload = post_message(message, signer=KEYS.signer, sealer=HpkeSealer(hub.receive_public))
         uplink._hear(Inbound(hub_topic(HUB_ID, "down", "command"), payload, retained=False))
-    assert offered == [Recalled(bytes(16)), CloseOrdered(1, "spare", "ada")]
+    assert offered == [Recalled(bytes(16)), CloseOrdered(1, "spare", "ada"), FoundElsewhere(bytes(16), coming=False)]
     reader.close()
 
 
-def test_an_account_is_asked_for_once_until_the_office_has_answered(hall):
+@pytest.mark.parametrize(
+    ("leaf", "body"),
+    [("lease", Lease((Grant(bytes(16), "CNY", 1, 0),))), ("command", Elsewhere(bytes(16), coming=True))],
+)
+def test_an_account_is_asked_for_once_until_the_office_has_answered(hall, leaf, body):
     uplink, reader, hub = start(hall, [])
     uplink._link = MqttLink(uplink._settings)
     uplink.on_effect(AskLease(bytes(16)))
     uplink.on_effect(AskLease(bytes(16)))
     assert uplink._outbound.qsize() == 1
-    nothing = Message(sender=TENANT, to=HUB_ID, number=0, body=Lease((Grant(bytes(16), "CNY", 1, 0),)))
-    payload = post_message(nothing, signer=KEYS.signer, sealer=HpkeSealer(hub.receive_public))
-    uplink._hear(Inbound(hub_topic(HUB_ID, "down", "lease"), payload, retained=False))
+    answer = Message(sender=TENANT, to=HUB_ID, number=0, body=body)
+    payload = post_message(answer, signer=KEYS.signer, sealer=HpkeSealer(hub.receive_public))
+    uplink._hear(Inbound(hub_topic(HUB_ID, "down", leaf), payload, retained=False))
     uplink.on_effect(AskLease(bytes(16)))
     assert uplink._outbound.qsize() == 2, "a tap that waits is not answered with what was true before"
     reader.close()

@@ -3,7 +3,7 @@
 import pytest
 
 from edge_agent.ledger.entries import read_tail
-from edge_agent.messages import BatchSealed, LeaseArrived, OfficeLink, ReceiptTaken
+from edge_agent.messages import BatchSealed, FoundElsewhere, LeaseArrived, OfficeLink, ReceiptTaken
 from payment_core.journal import TimeQuality
 from tests.support.hall import PRICE, Hall, account_of, commands, views
 from tests.support.ledger_truth import faults_of
@@ -62,6 +62,46 @@ def test_an_office_that_owes_one_answer_and_gives_others_is_not_silent(hall):
     assert views(hall.wait(250))[-1].state == "held", "his own answer did not come in time"
     hall.step(hall.tap("poor", lane=2))
     assert hall.till.outstanding, "the office is waited for"
+
+
+def test_an_account_whose_money_is_on_its_way_plays_on_no_floor_and_is_asked_for_again(hall):
+    coming = FoundElsewhere(account_of("poor"), coming=True)
+    assert [hall.try_to_play(coming) for _ in range(3)] == ["not_enough"] * 3
+    assert hall.try_to_play(coming, hall.lease("poor", PRICE)) is True
+
+
+def test_one_whose_money_lies_where_nobody_hears_of_it_plays_on_the_floor_at_once(hall):
+    hall.wait(2_000, hall.tap("poor"))
+    effects = hall.step(FoundElsewhere(account_of("poor"), coming=False))
+    assert commands(effects)
+    assert not hall.till.outstanding or views(effects)[-1].state == "held"
+
+
+def test_every_tap_waits_its_own_time_for_what_is_on_its_way(hall):
+    hall.wait(2_000, hall.tap("poor"))
+    hall.step(FoundElsewhere(account_of("poor"), coming=True))
+    hall.wait(200, hall.tap("poor", lane=2))
+    assert views(hall.wait(150))[-1].reason == "not_enough"
+    assert commands(hall.wait(100, hall.lease("poor", PRICE)))
+
+
+def test_a_second_tap_waits_with_the_first_although_the_office_fell_silent_for_another(hall):
+    hall.step(hall.member("other", class_="B"))
+    hall.wait(2_000, hall.tap("other"))
+    hall.wait(200, hall.tap("poor"))
+    hall.wait(150)  # the other's time is over
+    effects = hall.step(hall.tap("poor", lane=2), NOTHING)
+    assert commands(effects) == []
+    assert {view.reason for view in views(effects) if view.state == "declined"} == {"not_enough"}
+
+
+def test_an_office_that_comes_back_is_waited_for_again(hall):
+    hall.step(hall.member("other", class_="B"))
+    hall.wait(2_000, hall.tap("other"))
+    assert views(hall.wait(350))[-1].state == "held"
+    hall.step(OfficeLink(up=True))
+    assert commands(hall.step(hall.tap("poor", lane=2))) == []
+    assert views(hall.step(NOTHING))[-1].reason == "not_enough"
 
 
 def test_the_hubs_own_sum_begins_anew_with_a_receipt(hall):
