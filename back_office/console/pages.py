@@ -26,6 +26,15 @@ COOKIE_S: Final = 365 * 86_400
 MAX_VIEWERS: Final = 64
 """Open streams; a page beyond it is told to come back."""
 
+_TEMPLATES: Final = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=select_autoescape(),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+"""Made once: a template is compiled when it is first asked for."""
+
 
 class Pages:
     """The routes over one watch."""
@@ -36,13 +45,6 @@ class Pages:
         self._viewers = asyncio.Semaphore(MAX_VIEWERS)
         self._words = {language: Words(language) for language in LANGUAGES}
         self._static = StaticTree()
-        self._templates = Environment(
-            loader=FileSystemLoader(Path(__file__).parent / "templates"),
-            autoescape=select_autoescape(),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
 
     def routes(self) -> list[BaseRoute]:
         """Return what the console answers to."""
@@ -55,7 +57,7 @@ class Pages:
         """Show the whole page; `?lang=` picks the language for the next visits too."""
         words = self._language(request)
         look = await self._watch.look()
-        html = self._templates.get_template("page.html").render(
+        html = _TEMPLATES.get_template("page.html").render(
             words=words, look=look, regions=self._regions(look, words), static=self._static.url,
             actions=DEMO_ACTIONS if self._demo_control is not None else (),
             other=next(name for name in LANGUAGES if name != words.language),
@@ -83,7 +85,7 @@ class Pages:
         except DemoControlError as error:
             line, failed = str(error), True
         venue = (await self._watch.look()).venue
-        html = self._templates.get_template("demo_result.html").render(
+        html = _TEMPLATES.get_template("demo_result.html").render(
             words=words, action=action, line=line, failed=failed,
             clock=words.clock(time.time_ns() // 1_000_000, venue.timezone),
         )  # fmt: skip
@@ -105,7 +107,7 @@ class Pages:
                 regions = self._regions(look, words)
                 changed = {name: html for name, html in regions.items() if shown.get(name) != html}
                 if changed:
-                    partials = self._templates.get_template("partials.html").render(changed=changed)
+                    partials = _TEMPLATES.get_template("partials.html").render(changed=changed)
                     yield ServerSentEvent(data=partials)
                 else:
                     yield ServerSentEvent(event="beat", data="")
@@ -113,6 +115,4 @@ class Pages:
                 look = await self._watch.next_look(look)
 
     def _regions(self, look: Snapshot, words: Words) -> dict[str, str]:
-        return {
-            name: self._templates.get_template(f"{name}.html").render(words=words, look=look) for name in REGIONS
-        }
+        return {name: _TEMPLATES.get_template(f"{name}.html").render(words=words, look=look) for name in REGIONS}

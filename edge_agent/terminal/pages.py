@@ -30,6 +30,15 @@ COOKIE: Final = "language"
 """The reader's last choice, until the browser is closed. A machine's screen forgets it sooner: its guests change."""
 LANE: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
+_TEMPLATES: Final = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=select_autoescape(),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+"""Made once: a template is compiled when it is first asked for."""
+
 
 class Pages:
     """The routes over one hall. `default_language` is the venue's; empty: each reader's browser says."""
@@ -39,13 +48,6 @@ class Pages:
         self._default_language = default_language
         self._words = {language: Words(language) for language in LANGUAGES}
         self._static = StaticTree()
-        self._templates = Environment(
-            loader=FileSystemLoader(Path(__file__).parent / "templates"),
-            autoescape=select_autoescape(),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
         self._desk = desk
 
     def app(self, *, host: str = LOCAL_NAME) -> Starlette:
@@ -67,9 +69,7 @@ class Pages:
         """Return the attendant's pages, where there is a line to the hub for them."""
         if self._desk is None:
             return []
-        pages = DeskPages(
-            self._desk, self._hall, words=self._words, templates=self._templates, static=self._static
-        )
+        pages = DeskPages(self._desk, self._hall, words=self._words, templates=_TEMPLATES, static=self._static)
         return pages.routes()
 
     async def lanes(self, request: Request) -> Response:
@@ -78,7 +78,7 @@ class Pages:
         words = self._words.get(asked) or self._reader(request)
         other = next_language(words.language)
         devices = sorted(self._hall.devices.items(), key=lambda each: (each[1].state == "online", each[0]))
-        page = self._templates.get_template("lanes.html")
+        page = _TEMPLATES.get_template("lanes.html")
         html = page.render(
             words=words, other=other, lanes=self._hall.lanes(), devices=devices,
             connected=self._hall.connected, static=self._static.url,
@@ -101,7 +101,7 @@ class Pages:
         if not self._hall.may_have(lane):
             return self._no_such_lane(lane, self._reader(request))
         screen = self._screen(feed, self._first_language(request))
-        html = self._templates.get_template("lane.html").render(
+        html = _TEMPLATES.get_template("lane.html").render(
             words=self._words[screen.language], both=self._words, screen=screen, fragment=self._fragment(screen),
             static=self._static.url, release=self._static.release, lane=lane,
         )  # fmt: skip
@@ -124,7 +124,7 @@ class Pages:
         return response
 
     def _no_such_lane(self, lane: str, words: Words) -> Response:
-        page = self._templates.get_template("no_lane.html")
+        page = _TEMPLATES.get_template("no_lane.html")
         ordered = sorted(self._words.values(), key=lambda each: each is not words)
         return HTMLResponse(page.render(words=words, both=ordered, lane=lane, static=self._static.url), status_code=404)
 
@@ -164,7 +164,7 @@ class Pages:
 
     def _fragment(self, screen: Screen) -> str:
         other = next_language(screen.language)
-        page = self._templates.get_template("screen.html")
+        page = _TEMPLATES.get_template("screen.html")
         return page.render(words=self._words[screen.language], screen=screen, other=other)
 
     def _spoken(self, screen: Screen) -> str:
