@@ -21,7 +21,7 @@ from back_office.settings import HttpAddress, OfficeSettings, SettingsError, dat
 from back_office.store.engine import open_store, sqlite_url
 from back_office.store.faults import StoreUnavailableError
 from back_office.worker import Worker
-from cloud_sync.ending import heed_signals, pause
+from cloud_sync.ending import heed_signals, pause, tried
 from cloud_sync.identity import load_office
 from cloud_sync.letters import Publish
 from cloud_sync.mqtt_link import BrokerUnavailableError, Inbound, MqttLink, MqttLinkError
@@ -117,7 +117,7 @@ class _Office:
                 async with MqttLink(self._settings.broker) as link:
                     await link.subscribe(office_filter())
                     attempt = 0
-                    await self._pump(link)
+                    await tried(self._pump(link))
             except BrokerUnavailableError as error:
                 if attempt < 0:
                     raise

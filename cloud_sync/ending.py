@@ -3,9 +3,11 @@
 import asyncio
 import faulthandler
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import FrameType
-from typing import Final
+from typing import Final, TypeVar
+
+T = TypeVar("T")
 
 ENDING_S: Final = 9.0
 """Longer than any of our programs needs to end well; a supervisor that waits for 10 s would not say where it hung."""
@@ -30,6 +32,15 @@ def _told(_number: int, _frame: FrameType | None) -> None:
 
 def _told_again(_number: int, _frame: FrameType | None) -> None:
     """Do nothing: who is impatient must not set a later deadline with each signal."""
+
+
+async def tried(attempt: Coroutine[object, object, T]) -> T:
+    """Run one try of a loop in a task of its own; the next one is then up to `pause`.
+
+    A TaskGroup of Python 3.11 whose child fails leaves its own task marked as cancelled: in the loop's task, `pause`
+    would take that mark for an order.
+    """
+    return await asyncio.create_task(attempt)
 
 
 async def pause(seconds: float) -> None:

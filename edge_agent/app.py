@@ -16,7 +16,7 @@ from typing import Final, NoReturn
 
 import msgspec
 
-from cloud_sync.ending import heed_signals, pause
+from cloud_sync.ending import heed_signals, pause, tried
 from cloud_sync.identity import HubIdentity, IdentityError, load_identity
 from device_profiles.loading import SettingsError
 from edge_agent.clock import Clock
@@ -278,7 +278,7 @@ async def _keep(part: DeviceBus | PeerLink | Uplink) -> None:
     """Run a part for ever: what it did not foresee is told, and it starts again; the till goes on meanwhile."""
     while True:
         try:
-            await part.run()
+            await tried(part.run())
         except Exception as error:  # noqa: BLE001 - the supervisor of both links
             log("link.fault", part=type(part).__name__, why=f"{type(error).__name__}: {error}")
         await pause(RESTART_S)

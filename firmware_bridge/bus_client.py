@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from cloud_sync.ending import pause
+from cloud_sync.ending import pause, tried
 from cloud_sync.mqtt_link import MqttLink, MqttLinkError, MqttSettings
 from firmware_bridge.log_lines import log_line
 from firmware_bridge.value_log import Kept, ValueLog
@@ -135,7 +135,7 @@ class BusClient:
         while True:
             started = time.monotonic()
             try:
-                await self._session(on_command, on_booked)
+                await tried(self._session(on_command, on_booked))
             except* MqttLinkError as errors:
                 tries = 1 if time.monotonic() - started > LAST_RETRY_S else tries + 1
                 text = str(errors.exceptions[0])

@@ -8,7 +8,7 @@ from typing import Final, Literal, cast
 
 import msgspec
 
-from cloud_sync.ending import pause
+from cloud_sync.ending import pause, tried
 from device_profiles.matching import Device
 from device_profiles.schema import Profile
 from firmware_bridge.drivers.errors import DriverError
@@ -79,7 +79,7 @@ class Station:
             # A counter older than what the former driver said would let the next one say its last coins again.
             await self._heard_out.wait()
             started = time.monotonic()
-            await self._serve_once()
+            await tried(self._serve_once())
             if time.monotonic() - started > STEADY_S:
                 retry_s = FIRST_RETRY_S
             await pause(random.uniform(retry_s / 2, retry_s))  # noqa: S311 - jitter is no secret

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+from collections.abc import Coroutine
 from typing import NoReturn
 
 import pytest
@@ -31,13 +32,18 @@ async def follow(started: asyncio.Event, gone: asyncio.Event) -> NoReturn:
     """Serve a device that goes away, and try again, for ever: as each link and each station does."""
     while True:
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_until(gone))
-                started.set()
-                await asyncio.Event().wait()
+            await ending.tried(serve(started, gone))
         except* OSError:
             pass
         await ending.pause(0)
+
+
+async def serve(started: asyncio.Event, gone: asyncio.Event) -> None:
+    """Serve it once: the fault of one half ends the other."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_until(gone))
+        started.set()
+        group.create_task(_until(asyncio.Event()))
 
 
 async def _until(gone: asyncio.Event) -> NoReturn:
@@ -65,6 +71,32 @@ async def _told_in_that_moment() -> bool:
         task.cancel()
         await asyncio.sleep(0)
     return ended
+
+
+async def _rounds() -> int:
+    """Return how often a follower began whose device goes away each time."""
+    rounds, gone = 0, asyncio.Event()
+    gone.set()
+    task = asyncio.create_task(follow(asyncio.Event(), gone))
+    for _ in range(100):
+        await asyncio.sleep(0)
+        rounds += not task.done()
+    task.cancel()
+    await asyncio.wait([task])
+    return rounds
+
+
+def test_whose_device_goes_away_tries_again_for_ever():
+    assert asyncio.run(_rounds()) == 100
+
+
+async def _in_the_same_task(attempt: Coroutine[object, object, None]) -> None:
+    await attempt
+
+
+def test_a_build_that_tries_in_the_loops_own_task_is_caught(monkeypatch):
+    monkeypatch.setattr(ending, "tried", _in_the_same_task)
+    assert asyncio.run(_rounds()) < 100
 
 
 def test_who_is_told_to_end_in_the_moment_of_a_fault_ends():
