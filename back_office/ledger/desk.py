@@ -82,6 +82,14 @@ class Desk:
         self.venue = venue
         self.now_ms = now_ms
 
+    @property
+    def learning(self) -> bool:
+        """Whether restored books still learn from hubs what these were granted: then no purse may be drawn on.
+
+        What it shows may lie at a hub that was not heard yet (`fleet/restored.py`).
+        """
+        return any(set_back.unheard(self.tx, self.tenant_id).values())
+
     def open_books(self) -> None:
         """Begin the office's own chain; once per tenant."""
         start = Chain(hub_id=self.tenant_id, stream=OFFICE_STREAM, epoch=OFFICE_EPOCH)
@@ -126,7 +134,7 @@ class Desk:
     def settle_debt(self, account_id: bytes, unit: str) -> int:
         """Pay what the guest owes in a unit out of the paid lots of the purse; return how much was paid."""
         owed = books.balance(self.tx, self.tenant_id, Kind.GUEST_RECEIVABLE, account_id.hex(), unit)
-        if owed <= 0:
+        if owed <= 0 or self.learning:
             return 0
         held = lots.live_lots(self.tx, self.tenant_id, [account_id], [])
         shares = [row.share(key.lot) for key, row in held.items() if key.unit == unit and row.kind == LotKind.PAID]
@@ -142,12 +150,11 @@ class Desk:
     def lease(self, hub: Hub, account_id: bytes) -> dict[LeaseKey, LeaseRow]:
         """Lease everything an account has available to a hub, up to the hub's cap; return its leases there.
 
-        A frozen or closed hub is given nothing, and none is while restored books learn from the hubs what they had
-        granted (`fleet/restored.py`); the leases it holds already are returned all the same.
+        A frozen or closed hub is given nothing, and none is while these books are `learning`; the leases it holds
+        already are returned all the same.
         """
         epoch = max(hub.epoch, 1)
-        learning = any(set_back.unheard(self.tx, self.tenant_id).values())
-        if not learning and not hub.frozen and hub.closed_ms is None and hub.closed_epoch < epoch:
+        if not self.learning and not hub.frozen and hub.closed_ms is None and hub.closed_epoch < epoch:
             held = self._without_debts(account_id)
             makes = [
                 make

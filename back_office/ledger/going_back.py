@@ -94,8 +94,13 @@ def plan_net(desk: Desk, paid: Paid, amount: int) -> WayBack | str:
 
 
 def lots_of(desk: Desk, paid: Paid) -> tuple[dict[LotKey, LotRow], dict[LotKey, LotRow]]:
-    """Return what a payment opened: the paid lots, and the gifts that came with them."""
+    """Return what a payment opened: the paid lots, and the gifts that came with them.
+
+    While restored books are learning nothing of them counts as in the purse: it is not refunded, but owed.
+    """
     found = lots.lots_of_payment(desk.tx, desk.tenant_id, channel=paid.channel, payment_id=paid.payment_id)
+    if desk.learning:
+        found = {key: msgspec.structs.replace(row, available=0) for key, row in found.items()}
     own = {key: row for key, row in found.items() if key.account_id == paid.account_id}
     mine = {key: row for key, row in own.items() if row.kind == LotKind.PAID}
     return mine, {key: row for key, row in own.items() if row.kind == LotKind.GIFT}

@@ -62,6 +62,8 @@ def issue_slip(desk: Desk, signer: Signer, wish: SlipWish) -> SlipRow | SlipRefu
         return SlipRefused(f"slip {wish.slip_id.hex()} is known with {known.amount} {known.unit}")
     if wish.amount < 1:
         return SlipRefused(f"{wish.amount} {wish.unit} is nothing to put on a slip")
+    if desk.learning and wish.account_id != wish.slip_id:  # whoever pays for a play at once has nothing elsewhere
+        return SlipRefused("the books were restored from a backup: no slip before every hub was heard")
     held = {
         key.lot: row
         for key, row in lots.live_lots(desk.tx, desk.tenant_id, [wish.account_id], []).items()

@@ -7,6 +7,8 @@ from back_office.fleet.closing import close
 from back_office.fleet.documents import keep_document
 from back_office.fleet.restored import JUMP, declare_restored
 from back_office.ingest import hub_books
+from back_office.ledger.counter import Done, PayOut, Refused, Reversal, pay_out, reverse
+from back_office.payments.slips import SlipRefused, SlipWish, issue_slip
 from back_office.store import lots, papers, people, places, set_back
 from back_office.store.engine import open_store, sqlite_url
 from back_office.store.lots import LotKey
@@ -14,7 +16,7 @@ from back_office.store.people import Credential
 from payment_core.accounts import Kind
 from payment_core.journal import LeaseTaken
 from payment_core.policy import RiskDocument
-from tests.back_office.world import GUEST, HUB, OTHER_GUEST, OTHER_HUB, TENANT, leaves
+from tests.back_office.world import GUEST, HUB, KEYS, OTHER_GUEST, OTHER_HUB, TENANT, leaves
 
 
 class Disaster:
@@ -176,3 +178,27 @@ def test_versions_go_on_above_what_hubs_may_have(disaster):
         assert (kept.version, msgspec.json.decode(kept.body)["version"]) == (1 + JUMP, 1 + JUMP)
         assert people.list_version(tx, TENANT) == 7 + JUMP
         assert keep_document(tx, TENANT, HUB, "risk", RiskDocument(0, floor_per_hub=5), now_ms=1).version == 2 + JUMP
+
+
+def test_no_purse_is_drawn_on_before_all_were_heard_whole(disaster):
+    """What it shows may lie at a hub that was not heard yet."""
+    office = disaster.office
+    disaster.happens()
+    disaster.declare()
+    refund = PayOut(refund_id=bytes(16), channel="counter", payment_id="p2")
+    reversal = Reversal(reversal_id=bytes(16), channel="counter", payment_id="p2")
+    with office.store.writing() as tx:
+        desk = office.desk(tx)
+        assert isinstance(pay_out(desk, refund), Refused)
+        wish = SlipWish(slip_id=bytes(16), account_id=OTHER_GUEST, unit="CNY", amount=1)
+        assert isinstance(issue_slip(desk, KEYS.signer, wish), SlipRefused)
+        taken = reverse(desk, reversal)
+        assert isinstance(taken, Done)
+        assert taken.owed == 500
+        assert desk.settle_debt(OTHER_GUEST, "CNY") == 0
+    disaster.say_hello(acked_seq=3)
+    for data in disaster.since:
+        office.take(data)
+    assert disaster.unheard() == {HUB: True}
+    assert office.balance(Kind.OVERCLAIM) == 0
+    assert office.prove().faults == []
