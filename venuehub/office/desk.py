@@ -131,10 +131,10 @@ def expire(*, folder: Folder, as_json: AsJson = False) -> None:
 def give_up(
     *,
     folder: Folder,
-    hub: Annotated[str, typer.Option(help="The hub that claimed it.")],
     account: Annotated[str, typer.Option(help="The account, as `office open` shows it.")],
     amount: Annotated[int, typer.Option(help="Minor units.")],
     by: By,
+    hub: Annotated[str, typer.Option(help="The hub that claimed it; left out: none, a backup forgot it.")] = "",
     unit: Annotated[str, typer.Option(help="The purse.")] = "CNY",
     name: ActId = "",
     as_json: AsJson = False,
@@ -151,12 +151,12 @@ def give_up(
         message = f"{account!r} is no account"
         raise CliError("settings", message, where="--account", hint=hint, exit_code=ExitCode.USAGE) from None
     with open_office(folder) as (store, keys):
-        at = find_hub(store, keys.tenant_id, hub)
+        at = find_hub(store, keys.tenant_id, hub).hub_id if hub else keys.tenant_id
         act = act_id(name)
         with store.writing() as tx:
             outcome = write_off(
                 desk_of(store, keys.tenant_id, tx), act_id=act, account_id=account_id, unit=unit,
-                hub=at.hub_id, amount=amount, by=by,
+                hub=at, amount=amount, by=by,
             )  # fmt: skip
         with store.reading() as tx:
             hint = "`venuehub office open` shows what each hub claimed beyond its leases, and of whom"

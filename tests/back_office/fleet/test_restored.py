@@ -7,7 +7,8 @@ from back_office.fleet.closing import close
 from back_office.fleet.documents import keep_document
 from back_office.fleet.restored import JUMP, declare_restored
 from back_office.ingest import hub_books
-from back_office.ledger.counter import Done, PayOut, Refused, Reversal, pay_out, reverse
+from back_office.ledger.counter import Done, PayOut, Refused, Reversal, pay_out, reverse, write_off
+from back_office.ledger.unsettled import unsettled
 from back_office.payments.slips import SlipRefused, SlipWish, issue_slip
 from back_office.store import lots, papers, people, places, set_back
 from back_office.store.engine import open_store, sqlite_url
@@ -202,3 +203,29 @@ def test_no_purse_is_drawn_on_before_all_were_heard_whole(disaster):
     assert disaster.unheard() == {HUB: True}
     assert office.balance(Kind.OVERCLAIM) == 0
     assert office.prove().faults == []
+
+
+def test_what_remains_is_told_once_and_written_off(disaster):
+    """A payment that only the office knew: a hub was leased of it."""
+    office = disaster.office
+    office.top_up(400, account=OTHER_GUEST, payment="p3")
+    assert office.lease(account=OTHER_GUEST) == 900
+    lot = office.lot("p3")
+    with office.store.reading() as tx:
+        facts = lots.lots_of_accounts(tx, TENANT, {OTHER_GUEST})[LotKey(OTHER_GUEST, "CNY", lot)].facts(lot)
+    office.hub.write(lambda header: LeaseTaken(1, header, OTHER_GUEST, "CNY", 1, 400, 400, facts))
+    disaster.since.append(office.hub.batch())
+    disaster.happens()
+    disaster.declare()
+    for data in disaster.since:
+        office.take(data)
+    disaster.say_hello(acked_seq=4)
+    assert (office.alarms(), office.frozen(), office.balance(Kind.OVERCLAIM)) == ([("forgotten", TENANT)], "", 400)
+    with office.store.writing() as tx:
+        (end,) = [end for end in unsettled(tx, TENANT) if end.kind == "overclaim"]
+        assert (end.hub, end.amount) == ("", 400)
+        done = write_off(
+            office.desk(tx), act_id=bytes(16), account_id=OTHER_GUEST, unit="CNY", hub=TENANT, amount=400, by="ann"
+        )
+    assert isinstance(done, Done)
+    assert (office.balance(Kind.OVERCLAIM), office.prove().faults) == (0, [])
