@@ -243,14 +243,13 @@ class Parking:
         now_ms = draft.now.boottime_ms
         late = [tap for tap in waits.taps if tap.deadline_ms <= now_ms]
         waits.taps = [tap for tap in waits.taps if tap.deadline_ms > now_ms]
-        if waits.office_asked_ms is not None and self._office_heard_ms <= waits.office_asked_ms:
+        unheard = waits.office_asked_ms is not None and self._office_heard_ms <= waits.office_asked_ms
+        if unheard and not waits.coming:
             self._office_from_ms = now_ms + PATIENCE_MS
         for hub in waits.owing:
             if self._heard_ms.get(hub, 0) <= waits.since_ms:
                 self._silent_ms[hub] = now_ms + PATIENCE_MS
-        waits.owing = set()
-        if not waits.coming:
-            waits.office_asked_ms = None
+        waits.owing, waits.office_asked_ms = set(), None
         if not waits.taps:
             del self.waits[account_id]
         for tap in late:
