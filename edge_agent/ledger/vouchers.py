@@ -71,16 +71,14 @@ def take(store: Store, from_hub: bytes, voucher: Voucher, *, at_seq: int, amount
     )
 
 
-def on_trust_alone(store: Store, hub: bytes, *, acked_seq: int) -> int:
-    """Return what came from a hub that the office has not heard of from that hub itself, less what went to it since.
+def on_trust_alone(store: Store, hub: bytes) -> int:
+    """Return what came from a hub that the office has not heard of from that hub itself; what went to it is no answer.
 
-    A receipt for our own half proves nothing of the giver: who stole its keys signs whatever he likes.
+    A receipt for our own half proves nothing of the giver: who stole its keys signs whatever he likes. Nor does real
+    money that he asked for meanwhile: he keeps that too.
     """
-    came = "SELECT coalesce(sum(amount), 0), min(at_seq) FROM vouchers_taken WHERE heard = 0 AND from_hub = ?"
-    went = "SELECT coalesce(sum(amount), 0) FROM vouchers_given WHERE seq > ? AND to_hub = ?"
-    amount, oldest = store.rows(came, (hub,))[0]
-    since = acked_seq if oldest is None else min(acked_seq, oldest)
-    return int(amount) - int(store.rows(went, (since, hub))[0][0])
+    sql = "SELECT coalesce(sum(amount), 0) FROM vouchers_taken WHERE heard = 0 AND from_hub = ?"
+    return int(store.rows(sql, (hub,))[0][0])
 
 
 def note_heard(store: Store, heard: Iterable[HeardOf], *, acked_seq: int) -> None:
@@ -93,12 +91,8 @@ def note_heard(store: Store, heard: Iterable[HeardOf], *, acked_seq: int) -> Non
 
 
 def forget(store: Store, *, acked_seq: int) -> None:
-    """Let go of vouchers that are taken and that a receipt covers; not of what went against somebody's bare word."""
-    store.execute(
-        "DELETE FROM vouchers_given WHERE taken = 1 AND seq <= ? AND seq <= coalesce((SELECT min(at_seq) FROM "
-        "vouchers_taken WHERE heard = 0 AND from_hub = to_hub), seq)",
-        (acked_seq,),
-    )
+    """Let go of vouchers that are taken and that a receipt covers."""
+    store.execute("DELETE FROM vouchers_given WHERE taken = 1 AND seq <= ?", (acked_seq,))
 
 
 class News(msgspec.Struct, frozen=True):

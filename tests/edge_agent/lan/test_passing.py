@@ -303,19 +303,58 @@ def test_a_stolen_hub_passes_no_more_than_its_cap_whatever_receipts_its_neighbou
     first, last = outbox.read_cursor(hall.store).seq + 1, journal_of(hall)[-1].header.seq
     heard = (HeardOf(hub_id_of(2), 1, 99),)
     lan.step(1, BatchSealed(9, first, last - first + 1, bytes(32), b"s"), ReceiptTaken(9, last, heard))
-    assert vouchers.on_trust_alone(hall.store, hub_id_of(2), acked_seq=last) == 0, "its giver told of it: no bare word"
+    assert vouchers.on_trust_alone(hall.store, hub_id_of(2)) == 0, "its giver told of it: no bare word"
     lan.close()
 
 
 def test_a_build_that_trusts_anew_behind_each_receipt_is_caught(tmp_path, monkeypatch):
-    def any_receipt(store, hub, *, acked_seq):
+    def any_receipt(store, hub):
         sql = "SELECT coalesce(sum(amount), 0) FROM vouchers_taken WHERE at_seq > ? AND from_hub = ?"
-        return store.rows(sql, (acked_seq, hub))[0][0]
+        return store.rows(sql, (outbox.read_cursor(store).seq, hub))[0][0]
 
     monkeypatch.setattr(vouchers, "on_trust_alone", any_receipt)
     lan = Lan(tmp_path, risk={"lease_cap": 500})
     lan.enroll("card-7", 1)
     assert thief(lan) > 401
+    lan.close()
+
+
+def asking_thief(lan, *, cycles=4):
+    """Let hub 2's keys sign over what there is not, and fetch another guest's real money in between.
+
+    Returns what hub 1 took.
+    """
+    took = 0
+    for cycle in range(cycles):
+        before = lan.balances("card-7")[0]
+        for seq in (20 + 2 * cycle, 21 + 2 * cycle):
+            lan.step(1, FromPeer(hub_id_of(2), seq, Voucher(account_of("card-7"), 1, seq, 1, (Part("CNY", 200),))))
+        took += lan.balances("card-7")[0] - before
+        lan.step(1, Recalled(account_of("card-7")), lan.hall(1).lease("card-8", 400 + 400 * cycle))
+        lan.step(1, FromPeer(hub_id_of(2), 100 + cycle, PeerAsk(account_of("card-8"), "CNY")))
+        assert lan.balances("card-8")[0] == 0, "real money went to the thief"
+    return took
+
+
+def test_real_money_that_a_stolen_hub_fetches_opens_no_room_for_what_it_forges(tmp_path):
+    lan = Lan(tmp_path, risk={"lease_cap": 500})
+    lan.enroll("card-7")
+    lan.enroll("card-8")
+    assert asking_thief(lan) == 400
+    lan.close()
+
+
+def test_a_build_that_counts_what_went_back_is_caught(tmp_path, monkeypatch):
+    def net(store, hub):
+        went = store.rows("SELECT coalesce(sum(amount), 0) FROM vouchers_given WHERE to_hub = ?", (hub,))[0][0]
+        return honest(store, hub) - went
+
+    honest = vouchers.on_trust_alone
+    monkeypatch.setattr(vouchers, "on_trust_alone", net)
+    lan = Lan(tmp_path, risk={"lease_cap": 500})
+    lan.enroll("card-7")
+    lan.enroll("card-8")
+    assert asking_thief(lan) > 400
     lan.close()
 
 
