@@ -151,14 +151,13 @@ def _well_answered(answer: bytes) -> bytes | None:
 
 
 class _Session:
-    """One thread on one open port, from opening to its end. `conditions` ends with offline."""
+    """One thread on one open port, from opening to its end. `said`, in order: online, wishes, offline."""
 
-    def __init__(self, path: str, reader: Reader, outbox: Outbox) -> None:
-        self.conditions: asyncio.Queue[Condition] = asyncio.Queue(maxsize=2)  # online, then offline
+    def __init__(self, path: str, reader: Reader) -> None:
+        self.said: asyncio.Queue[Condition | Wish] = asyncio.Queue()
         self.finished = asyncio.Event()
         self._path = path
         self._removed_after_s = reader.removed_after_ms / 1000
-        self._outbox = outbox
         self._loop = asyncio.get_running_loop()
         self._stopping = threading.Event()
         self._field: ChipField | None = None
@@ -185,7 +184,7 @@ class _Session:
         try:
             self._field = field = ChipField(self._path)
             try:
-                self._tell(self.conditions.put_nowait, Condition("online", firmware=field.firmware))
+                self._tell(self.said.put_nowait, Condition("online", firmware=field.firmware))
                 self._watch_field(field)
             finally:
                 with contextlib.suppress(*_PORT_FAULTS):
@@ -197,7 +196,7 @@ class _Session:
             reason = f"{self._path}: {error}: is the reader plugged in and powered, and set to UART (HSU)?"
         except Exception as error:  # noqa: BLE001 - the thread's supervisor: whoever reads this must not replug in vain
             reason = f"{self._path}: {type(error).__name__}: {error}: a fault of this program, the port is opened anew"
-        self._tell(self.conditions.put_nowait, Condition("offline", reason=reason))
+        self._tell(self.said.put_nowait, Condition("offline", reason=reason))
         self._tell(self.finished.set)
 
     def _watch_field(self, field: ChipField) -> None:
@@ -245,7 +244,7 @@ class _Session:
 
     def _publish(self, wish: Wish) -> None:
         if not self._stopping.is_set():
-            self._tell(_offer, self._outbox, wish)
+            self._tell(self.said.put_nowait, wish)
 
     def _tell(self, call: Any, *arguments: Any) -> None:  # noqa: ANN401 - as call_soon_threadsafe takes them
         with contextlib.suppress(RuntimeError):  # the loop has closed: nobody listens any more
@@ -282,27 +281,30 @@ class NfcReader:
 
     async def _one_session(self, outbox: Outbox) -> bool:
         """Open the port and serve it until it is gone or hangs; return whether the chip ever answered."""
-        session = _Session(self._path, self._reader, outbox)
+        session = _Session(self._path, self._reader)
         was_online = False
         try:
             while True:
-                condition = await self._next_condition(session)
-                if condition != self._said:
-                    self._said = condition
-                    await outbox.put(condition)
-                if condition.state != "online":
+                said = await self._next_said(session)
+                if isinstance(said, Wish):
+                    _offer(outbox, said)
+                    continue
+                if said != self._said:
+                    self._said = said
+                    await outbox.put(said)
+                if said.state != "online":
                     return was_online
                 was_online = True
         finally:
             await session.stop()
 
-    async def _next_condition(self, session: _Session) -> Condition:
+    async def _next_said(self, session: _Session) -> Condition | Wish:
         """Return what the thread says, or a fault where it has not got on for the profile's `watchdog_ms`."""
         limit_s = self._reader.watchdog_ms / 1000
         while session.silent_s() < limit_s:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(WATCH_EVERY_S, limit_s)):
-                    return await session.conditions.get()
+                    return await session.said.get()
         reason = f"{self._path}: no answer for {limit_s:g} s: the port hangs, replug the reader"
         return Condition("fault", reason=reason)
 

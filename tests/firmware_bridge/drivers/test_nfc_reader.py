@@ -19,6 +19,7 @@ from firmware_bridge.simulators.pn532 import Pn532Simulator
 from payment_core.commands import Identify, make_command
 from payment_core.events import CredentialPresented, CredentialRemoved
 from tests.support.on_a_pty import RunningSimulator, on_a_pty
+from tests.support.waiting import eventually
 
 DEADLINE_S = 15
 PROFILE = Reader(media=("ntag21x", "ntag424", "iso14443a"), removed_after_ms=100)
@@ -118,6 +119,20 @@ def test_a_card_that_stays_is_presented_once(tmp_path: Path) -> None:
         assert await driving.body() == CredentialRemoved("04DE5F1EACC040")
 
     play(tmp_path, story)
+
+
+def test_a_card_that_lies_there_from_the_start_is_told_after_online(tmp_path: Path) -> None:
+    async def story(running: RunningSimulator) -> None:
+        running.say(f"put {NTAG213}")
+        async with host(running.link) as driving:
+            while not any(one.name.startswith("nfc ") for one in threading.enumerate()):  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0)
+            eventually(lambda: int(str(running.status()["activations"])) > 1)  # the loop stands still and hears it all
+            assert await driving.next() == ONLINE
+            assert await driving.body() == PRESENTED_213
+
+    with on_a_pty(Pn532Simulator(), tmp_path / "reader") as running:
+        asyncio.run(story(running))
 
 
 def test_one_card_after_another(tmp_path: Path) -> None:
