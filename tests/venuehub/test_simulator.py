@@ -40,6 +40,17 @@ def test_the_same_seed_gives_the_same_trace():
     assert first.trace_hash == second.trace_hash != run_seed(6, SMALL).trace_hash
 
 
+def test_a_refusal_in_the_last_act_is_a_finding(monkeypatch):
+    def turned_away(venue):
+        venue.refusals.found.append("hub-00 refused 200")
+        yield from ()
+
+    monkeypatch.setattr("venuehub.simulator.run.last_act_of", lambda _seed: turned_away)
+    outcome = run_seed(3, msgspec.structs.replace(SMALL, steps=10, faults=()))
+    assert outcome.wrong == ["nobody is refused while his money is in the venue: hub-00 refused 200"]
+    assert outcome.refused == 1
+
+
 def test_any_step_can_be_left_out():
     actions = draw_actions(4, steps=60, plan=SMALL.plan, faults=ALL)
     assert run_actions(4, SMALL, [action for action in actions if action.number % 3]).wrong == []

@@ -1,6 +1,7 @@
 """People who try to make a venue lose as much as it can: they climb to the bound, and must never pass it.
 
-Every tenth seed is theirs. They know when the lines are cut, own what cards they like, and come back with old disks.
+Four seeds of ten are theirs (`attack_of`). They know when the lines are cut, own what cards they like, and come back
+with old disks.
 """
 
 from collections.abc import Callable

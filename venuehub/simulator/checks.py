@@ -37,10 +37,15 @@ CHECKS: Final[dict[str, Callable[[Venue, list[Journal]], Iterator[str]]]] = {
 def findings(venue: Venue, evidence: list[Journal]) -> list[str]:
     """Return what is wrong, empty where every promise was kept."""
     wrong = [f"{name}: {text}" for name, check in CHECKS.items() for text in check(venue, evidence)]
-    wrong += [f"no floor while the office answers: {text}" for text in venue.floor_sales.found]
-    return wrong + [f"nobody is refused while his money is in the venue: {text}" for text in venue.refusals.found]
+    return wrong + _seen(venue)
 
 
 def ended_well(venue: Venue) -> list[str]:
     """Return what is wrong behind a run's last act, in which a thief may have written a hub's journal."""
-    return [f"the books prove: {text}" for text in books_prove(venue, journals(venue))]
+    return [f"the books prove: {text}" for text in books_prove(venue, journals(venue))] + _seen(venue)
+
+
+def _seen(venue: Venue) -> list[str]:
+    """Return what was seen in the moment it happened, until now."""
+    wrong = [f"no floor while the office answers: {text}" for text in venue.floor_sales.found]
+    return wrong + [f"nobody is refused while his money is in the venue: {text}" for text in venue.refusals.found]

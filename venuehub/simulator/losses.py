@@ -1,4 +1,7 @@
-"""What a run has cost the venue, term by term, beside the bound: measured before it heals, and from outside."""
+"""What a run has cost the venue, term by term, beside the bound, from outside.
+
+What was brought in and not reported is counted before the run heals; the rest is read from the journals afterwards.
+"""
 
 import msgspec
 

@@ -17,8 +17,6 @@ CREDITS: Final = 2
 LANES: Final = 3
 _ON_DOUBT: Final[tuple[DoubtPolicy, ...]] = ("favour_guest", "favour_venue", "staff")
 COINS: Final = {1: 100, 2: 50}
-MOST_HUBS: Final = 20
-MOST_ACCOUNTS: Final = 200
 LEASE_CAP: Final = 8_000
 """X_h: four guests' first money."""
 TOP_UP_CAP: Final = 4_000

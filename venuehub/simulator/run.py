@@ -57,7 +57,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[str, ...] = ()
     mutant: str = ""
     adversary: bool = True
-    """Whether every tenth seed ends with people who try to make the venue lose as much as it can."""
+    """Whether some seeds have more than random steps: an adversary (`attack_of`), phones that pay, a last act."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,8 +137,9 @@ def run_actions(seed: int, orders: Orders, actions: Sequence[Action], *, keep_tr
             losses = losses_of(venue, evidence, unreported=brought)
             spent_over = overspend(venue, evidence, beyond(losses, bound_of(orders.plan)))
             wrong = findings(venue, evidence) + passed(losses, bound_of(orders.plan))
+            wrong += [f"nothing is spent beyond what there was: {spent_over}"] if spent_over else []
             refused = venue.refusals.found
-            if orders.adversary and pays_by_phone(seed):
+            if orders.adversary and not wrong and pays_by_phone(seed):
                 wrong += [*evening_of(venue), *ended_well(venue)]
             last_act = last_act_of(seed) if orders.adversary and not wrong else None
             if last_act is not None:
