@@ -176,6 +176,17 @@ def _office_restored(venue: Venue, _hub: int) -> None:
     venue.world.after(50, back_up)
 
 
+def _office_set_back(venue: Venue, _hub: int) -> None:
+    """The office loses a few seconds of its books, for which hubs have receipts.
+
+    What it alone knew is gone for good (docs/office.md), so nobody pays in there meanwhile. Once in a run.
+    """
+    once = not venue.world.happened["office-set-back"]
+    if once and not venue.office.may_be_lost and not any(hub.uplink.line.wall for hub in venue.hubs):
+        venue.office.back_up(closes=True)
+        venue.world.after(_for_ms(venue), venue.restore_office)
+
+
 def _broker(venue: Venue, _hub: int) -> None:
     """The office's broker restarts: every connection is gone at once, and what it was carrying."""
     venue.world.happened["broker-restart"] += 1
@@ -205,6 +216,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "late-answer": Fault(6, _late_answer, "what machines did is heard only much later"),
     "worker-restart": Fault(3, _worker, "the office's worker starts anew"),
     "office-restored": Fault(1, _office_restored, "the office's books are put back to an older copy"),
+    "office-set-back": Fault(3, _office_set_back, "the same, and hubs have receipts for what is gone"),
     "broker-restart": Fault(1, _broker, "the office's broker starts anew"),
 }
 """Every fault kind, in the order in which `--list-faults` prints it."""

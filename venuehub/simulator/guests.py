@@ -147,6 +147,8 @@ def _slip(venue: Venue, wish: Wish) -> None:
     if venue.office.may_be_lost:
         return
     text = venue.office.issue_slip(max(wish.account, 1), _SUMS[wish.luck % 3])
+    if not text:
+        return
     hub = venue.hubs[wish.hub]
     for again in range(1 + wish.luck % 2):
         venue.world.after(40 + 200 * again, lambda: hub.show_slip(text))

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from back_office.fleet.restored import declare_restored
 from back_office.ledger.desk import Desk, TopUp
 from back_office.payments.slips import SlipWish, issue_slip, return_slips
 from back_office.store.engine import Store, open_store, sqlite_url
@@ -40,6 +41,7 @@ class Office:
         self._payments = itertools.count(1)
         self._file = folder / OFFICE_FILE
         self._backup: bytes | None = None
+        self.closed = False
         self._since_backup: list[TopUp] = []
         self._news_due = False
         self._file.write_bytes(stage.office)
@@ -63,16 +65,17 @@ class Office:
         """Whether what is written now will be gone: a copy from before is to be put back."""
         return self._backup is not None
 
-    def back_up(self) -> None:
-        """Copy the books as they are now."""
+    def back_up(self, *, closes: bool = False) -> None:
+        """Copy the books as they are now. closes: until they are back, nobody pays in at the office."""
+        self.closed = closes
         copy = sqlite3.connect(":memory:")
         with contextlib.closing(sqlite3.connect(self._file)) as source, contextlib.closing(copy):
             source.backup(copy)
             self._backup = copy.serialize()
         self._since_backup.clear()
 
-    def restore(self) -> None:
-        """Put the copy back; the channels tell again what was paid since."""
+    def restore(self, *, declared: bool) -> None:
+        """Put the copy back; the channels tell again what was paid since. declared: it is said that hubs know more."""
         assert self._backup is not None
         self.world.note(f"office: restored from its backup, {len(self._since_backup)} payments are told again")
         self.store.close()
@@ -80,8 +83,12 @@ class Office:
             file.unlink()
         self._file.write_bytes(self._backup)
         self._backup = None
+        self.closed = False
         self.store = open_store(sqlite_url(self._file))
         with self.store.writing() as tx:
+            if declared:
+                now_ms = self.world.wall_ms
+                declare_restored(tx, self.keys.tenant_id, by="ming", note="its disk died", now_ms=now_ms)
             desk = Desk(tx, self.keys.tenant_id, self._venue, now_ms=self.world.wall_ms)
             for wish in self._since_backup:
                 desk.top_up(wish)
@@ -113,7 +120,9 @@ class Office:
         self.send(self.worker.tick())
 
     def pay_in(self, account: int, amount: int, *, hub: int | None, twice: bool = False) -> None:
-        """Take money at the counter, once, and lease it to the hub where the guest stands."""
+        """Take money at the counter, once, and lease it to the hub where the guest stands; a closed one takes none."""
+        if self.closed:
+            return
         account_id = self.accounts[account]
         self.paid_in[account_id] = self.paid_in.get(account_id, 0) + amount
         wish = TopUp(
@@ -130,7 +139,7 @@ class Office:
         self.changed()
 
     def issue_slip(self, account: int, amount: int) -> str:
-        """Take money for an account and put it on a slip; return what its code says."""
+        """Take money for an account and put it on a slip; return what its code says, empty where there is none now."""
         account_id, now_ms = self.accounts[account], self.world.wall_ms
         self.paid_in[account_id] = self.paid_in.get(account_id, 0) + amount
         payment = f"p{next(self._payments)}"
@@ -143,6 +152,10 @@ class Office:
                 desk, self.keys.signer,
                 SlipWish(slip_id=self.world.randbytes(16), account_id=account_id, unit=UNIT, amount=amount),
             )  # fmt: skip
+            learning = desk.learning
+        if learning:
+            self.world.note(f"office: account {account} gets no slip, the money stays in the purse")
+            return ""
         assert isinstance(slip, SlipRow), slip
         self.world.note(f"office: account {account} has a slip over {amount}")
         return slip.text

@@ -117,10 +117,14 @@ class Venue:
         hub.counter.forget_lost()
 
     def restore_office(self) -> None:
-        """Put the office's copy back, where one is waiting, and let the hubs be heard again."""
+        """Put the office's copy back, where one is waiting, and let the hubs be heard again.
+
+        Where hubs were heard meanwhile, they know what the office has forgotten.
+        """
         if self.office.may_be_lost:
-            self.world.happened["office-restored"] += 1
-            self.office.restore()
+            unheard = all(hub.uplink.line.wall for hub in self.hubs)
+            self.world.happened["office-restored" if unheard else "office-set-back"] += 1
+            self.office.restore(declared=not unheard)
             for hub in self.hubs:
                 hub.uplink.line.wall = ""
 
