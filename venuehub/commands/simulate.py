@@ -49,6 +49,9 @@ def simulate(
     if list_faults or list_mutants:
         _print_names(list(FAULTS if list_faults else MUTANTS), as_json=as_json)
         return
+    if only and not trace:
+        code, message = "usage", "--only chooses among the steps of one seed"
+        raise CliError(code, message, where="--only", hint="give it together with --trace", exit_code=ExitCode.USAGE)
     _known(mutant, MUTANTS, what="mutant")
     orders = Orders(
         plan=VenuePlan(hubs=hubs, accounts=accounts), steps=steps, faults=_faults(faults, FAULTS), mutant=mutant
@@ -65,6 +68,8 @@ def simulate(
             print_json(hit)
         else:
             print_line(f"{mutant}: seed {hit.seed}: {hit.invariant}" if hit.caught else f"{mutant}: not caught")
+            if hit.caught:
+                print_line(f"Replay: {hit.replay}")
     else:
         report = simulate_seeds(seed, seeds=seeds, orders=orders, jobs=jobs or processors())
         ok = report.ok
@@ -90,7 +95,12 @@ def _write_config(folder: Path, plan: "VenuePlan", *, as_json: bool) -> None:
     from venuehub.simulator.plan import UNIT
 
     risks = {f"hub-{number:02}": plan.risk() for number in range(plan.hubs)}
-    write_folder(folder, UNIT, risks, rollbacks=plan.rollbacks, days=plan.days)
+    try:
+        write_folder(folder, UNIT, risks, rollbacks=plan.rollbacks, days=plan.days)
+    except OSError as error:
+        code, message = "settings", f"cannot be written ({error.strerror or error})"
+        hint = "name a folder that you may write to with --write-config"
+        raise CliError(code, message, where=str(folder), hint=hint, exit_code=ExitCode.USAGE) from error
     if as_json:
         print_json(bound_of(plan))
     else:
@@ -122,8 +132,15 @@ def _trace(seed: int, orders: "Orders", *, only: str, as_json: bool) -> bool:
             wanted = numbers_of(only)
         except ValueError as error:
             code = "usage"
-            raise CliError(code, f"--only {only}: {error}", hint="write 3,7-9", exit_code=ExitCode.USAGE) from error
+            raise CliError(code, str(error), where="--only", hint="write 3,7-9", exit_code=ExitCode.USAGE) from error
         actions = [action for action in actions if action.number in wanted]
+        if not actions:
+            code, message, hint = (
+                "usage",
+                "the seed has no such step",
+                f"there are {orders.steps}: give others, or more",
+            )
+            raise CliError(code, message, where="--only", hint=hint, exit_code=ExitCode.USAGE)
     outcome = run_actions(seed, orders, actions, keep_trace=True)
     if as_json:
         print_json(outcome)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -18,8 +18,6 @@ from venuehub.demo.stage import Stage
 from venuehub.demo.waiting import eventually
 
 COINS: Final = 2
-STILL_COMING: Final = 30
-"""Entries that may wait while guests go on playing."""
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -72,16 +70,12 @@ class Actions:
         """Plug the internet in again and wait until the office has caught up."""
         if self.cut_at is None:
             return Said("The internet was not cut.", "网线没有拔掉。")
-        before = self._unsynced()
+        ends = {ledger: journal_ends(ledger) for ledger in self._stage.ledgers}
         passed = read_hubs(self._stage.ledgers).passed - self._passed
         self._stage.relay.plug()
         self.cut_at = None
-        await eventually(lambda: self._unsynced() <= STILL_COMING)
-        return Said(
-            f"Back online: {before} journal entries had waited at the hubs, and every one of them went into the books. "
-            f"Meanwhile money followed its guests to the other hall {passed} times.",
-            f"网络恢复: 主机上等待的 {before} 条记录已全部入账。断网期间, 余额跟随客人到另一个厅 {passed} 次。",
-        )
+        await eventually(lambda: still_waiting(ends) == 0)
+        return back_online(sum(last - sure for last, sure in ends.values()), still_waiting(ends), passed)
 
     async def kill_hub(self) -> Said:
         """Insert coins and kill the hub at the same moment; see that every coin is booked once."""
@@ -175,15 +169,38 @@ class Actions:
             reader.close()
         return int(rows[0][0] or 0)
 
-    def _unsynced(self) -> int:
-        return sum(unsynced(ledger) for ledger in self._stage.ledgers)
+
+def back_online(waited: int, left: int, passed: int) -> Said:
+    """Tell how many of the entries that waited while the line was cut are in the books: `left` of them are not yet."""
+    if left:
+        en = f"{waited - left} of the {waited} journal entries that waited at the hubs are in the books so far."
+        zh = f"主机上等待的 {waited} 条记录中, 目前已入账 {waited - left} 条。"
+    else:
+        en = f"{waited} journal entries had waited at the hubs, and every one of them went into the books."
+        zh = f"主机上等待的 {waited} 条记录已全部入账。"
+    return Said(
+        f"Back online: {en} Meanwhile money followed its guests to the other hall {passed} times.",
+        f"网络恢复: {zh}断网期间, 余额跟随客人到另一个厅 {passed} 次。",
+    )
+
+
+def still_waiting(ends: Mapping[Path, tuple[int, int]]) -> int:
+    """Return how many entries up to these ends of the hubs' journals the office has not confirmed yet."""
+    return sum(max(last - journal_ends(ledger)[1], 0) for ledger, (last, _sure) in ends.items())
 
 
 def unsynced(ledger: Path) -> int:
     """Return how many entries of a hub's journal the office has not confirmed."""
+    last, sure = journal_ends(ledger)
+    return last - sure
+
+
+def journal_ends(ledger: Path) -> tuple[int, int]:
+    """Return the number of the last entry of a hub's journal, and of the last that the office has confirmed."""
     reader = LedgerReader(ledger)
     try:
-        sql = "SELECT (SELECT max(seq) FROM entries) - (SELECT value FROM meta WHERE key = 'acked_seq')"
-        return int(reader.rows(sql)[0][0])
+        sql = "SELECT (SELECT max(seq) FROM entries), (SELECT value FROM meta WHERE key = 'acked_seq')"
+        last, sure = reader.rows(sql)[0]
+        return int(last), int(sure)
     finally:
         reader.close()

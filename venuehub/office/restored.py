@@ -35,6 +35,8 @@ def restored(
 
     if by and not note:
         raise CliError("settings", "what happened?", where="--note", hint="write --note WHY", exit_code=ExitCode.USAGE)
+    if note and not by:
+        raise CliError("settings", "who says so?", where="--by", hint="write --by NAME", exit_code=ExitCode.USAGE)
     with open_office(folder) as (store, keys), store.writing() as tx:
         if by:
             declare_restored(tx, keys.tenant_id, by=by, note=note, now_ms=now_ms())

@@ -5,7 +5,7 @@ import msgspec
 from venuehub.simulator.coverage import all_rows
 from venuehub.simulator.losses import bound_of
 from venuehub.simulator.run import Orders, Tally, run_seed, run_seeds
-from venuehub.simulator.shrink import Failure, shrink
+from venuehub.simulator.shrink import Failure, replay_command, shrink
 
 MOST_SHRUNK = 2
 """Failures that are made short; of the others the command to replay them whole is enough."""
@@ -50,7 +50,7 @@ def simulate_seeds(first: int, *, seeds: int, orders: Orders, jobs: int) -> Repo
     tally = run_seeds(range(first, first + seeds), orders, jobs=jobs)
     failed = [shrink(outcome, orders) for outcome in tally.failed[:MOST_SHRUNK]]
     failed += [
-        Failure(outcome.seed, outcome.steps, outcome.wrong, [], f"venuehub simulate --seed {outcome.seed} --trace")
+        Failure(outcome.seed, outcome.steps, outcome.wrong, [], replay_command(outcome.seed, orders))
         for outcome in tally.failed[MOST_SHRUNK:]
     ]
     return _report(tally, orders, failed)
@@ -77,6 +77,6 @@ def hunt_mutant(first: int, *, seeds: int, orders: Orders) -> Hit:
     for seed in range(first, first + seeds):
         outcome = run_seed(seed, orders)
         if outcome.wrong:
-            replay = f"venuehub simulate --seed {seed} --steps {orders.steps} --mutant {orders.mutant} --trace"
+            replay = replay_command(seed, orders)
             return Hit(orders.mutant, caught=True, seed=seed, invariant=outcome.wrong[0], replay=replay)
     return Hit(orders.mutant, caught=False)

@@ -1,5 +1,6 @@
 """A failing run, made as short as it goes: actions are left out while the same promise still breaks."""
 
+import re
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -12,6 +13,7 @@ from venuehub.simulator.run import Orders, Outcome, actions_of, run_actions
 PATIENCE_S: Final = 60.0
 TRACE_LINES: Final = 60
 _UUID_TEXT: Final = 36
+_SPAN: Final = re.compile(r"([0-9]{1,7})(?:-([0-9]{1,7}))?")
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -55,13 +57,13 @@ def shrink(failing: Outcome, orders: Orders, *, patience_s: float = PATIENCE_S) 
     )
 
 
-def replay_command(seed: int, orders: Orders, actions: Sequence[Action]) -> str:
-    """Return the command that runs these very actions and prints the trace."""
+def replay_command(seed: int, orders: Orders, actions: Sequence[Action] | None = None) -> str:
+    """Return the command that runs these very actions, or all of the seed's (None), and prints the trace."""
     words = ["venuehub simulate", f"--seed {seed}", f"--steps {orders.steps}", "--trace"]
     plan = orders.plan
     words += [f"--hubs {plan.hubs}", f"--accounts {plan.accounts}"]
     words.append(f"--faults {','.join(orders.faults) or 'none'}")
-    if len(actions) < orders.steps:
+    if actions is not None and len(actions) < orders.steps:
         words.append(f"--only {spans([action.number for action in actions])}")
     if orders.mutant:
         words.append(f"--mutant {orders.mutant}")
@@ -80,11 +82,18 @@ def spans(numbers: Sequence[int]) -> str:
 
 
 def numbers_of(text: str) -> set[int]:
-    """Read what `spans` writes; ValueError where it is nothing of the kind."""
+    """Read what `spans` writes; ValueError says which part is nothing of the kind."""
     found: set[int] = set()
     for part in text.split(","):
-        first, _dash, last = part.partition("-")
-        found |= set(range(int(first), int(last or first) + 1))
+        span = _SPAN.fullmatch(part)
+        if span is None:
+            message = f"{part!r} is no step"
+            raise ValueError(message)
+        first, last = int(span[1]), int(span[2] or span[1])
+        if last < first:
+            message = f"{part} names no step: it ends before it begins"
+            raise ValueError(message)
+        found |= set(range(first, last + 1))
     return found
 
 

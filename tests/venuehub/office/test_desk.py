@@ -186,6 +186,7 @@ def test_books_that_were_restored_are_said_to_be(folder, run):
     said = run("restored", "--dir", folder, "--by", "ann", "--note", "disk died")
     assert said == (0, {"declared": True, "to_be_heard": []}), "a hub that was never heard knows nothing better"
     assert run("restored", "--dir", folder, "--by", "ann")[0] == 2
+    assert run("restored", "--dir", folder, "--note", "disk died")[1]["error"]["where"] == "--by"
 
 
 def test_signers_are_listed_and_odd_ones_refused(folder, run):
