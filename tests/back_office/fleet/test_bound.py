@@ -1,12 +1,13 @@
 """The bound an office shows is the one its desk and its hubs keep."""
 
 import msgspec
+import pytest
 
 from back_office.fleet.bound import bound_of
 from back_office.fleet.documents import keep_document
 from back_office.store import papers
 from back_office.store.papers import Document
-from payment_core.policy import LEASE_CAP, TOP_UP_CAP, RiskDocument
+from payment_core.policy import LEASE_CAP, TOP_UP_CAP, Caps, RiskDocument
 from tests.back_office.world import HUB, OTHER_HUB, TENANT, VENUE
 
 
@@ -51,6 +52,23 @@ def test_the_desk_leases_what_floors_and_doubts_leave_of_the_cap(office):
     assert office.lease() == 500
     send(office, lease_cap=400, floor_per_hub=300, doubt_cap_per_day=200)
     assert office.lease() == 500
+
+
+@pytest.mark.parametrize(
+    ("name", "broken", "proof"),
+    [
+        ("at_most", lambda caps, _venue_cap: caps, test_the_lower_cap_stands_in_the_document_that_the_hub_gets),
+        (
+            "leasable", lambda caps, taken=0: max(caps.lease_cap - taken, 0),
+            test_the_desk_leases_what_floors_and_doubts_leave_of_the_cap,
+        ),
+    ],
+    ids=["venue-cap-forgotten", "leases-alone-counted"],
+)  # fmt: skip
+def test_a_build_that_keeps_another_bound_than_it_shows_is_caught(office, monkeypatch, name, broken, proof):
+    monkeypatch.setattr(Caps, name, broken)
+    with pytest.raises(AssertionError):
+        proof(office)
 
 
 def test_the_desk_keeps_the_venues_cap_whatever_a_document_says(office):

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from edge_agent.ledger import staff_use
 from edge_agent.ledger.entries import read_tail
 from edge_agent.messages import BatchSealed, DeviceIs, LeaseArrived, ReceiptTaken
 from edge_agent.staff_messages import PinRefused, Reply, StaffLocked
@@ -289,6 +290,16 @@ def test_what_somebody_does_himself_forgets_no_guess_at_his_pin(hall, own):
     assert StaffLocked("lin", hall.wall_ms + 60_000) in hall.step(PinRefused("desk-1", "lin"))
     elsewhere = hall.step(PinRefused("desk-2", "lin"))
     assert StaffLocked("lin", hall.wall_ms + 60_000) in elsewhere, "what is locked at one desk is locked at all"
+
+
+def test_a_build_that_counts_wrong_pins_of_all_desks_together_is_caught(hall, monkeypatch):
+    count, keep = staff_use.pin_faults, staff_use.set_pin_faults
+    monkeypatch.setattr(staff_use, "pin_faults", lambda store, staff, _terminal: count(store, staff, ""))
+    monkeypatch.setattr(
+        staff_use, "set_pin_faults", lambda store, staff, _terminal, faults: keep(store, staff, "", faults)
+    )
+    with pytest.raises(AssertionError):
+        test_what_somebody_does_himself_forgets_no_guess_at_his_pin(hall, {"terminal": "desk-2"})
 
 
 def test_no_act_ever_tells_a_device_anything(hall):

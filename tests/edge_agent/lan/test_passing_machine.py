@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
@@ -13,6 +13,7 @@ from edge_agent.messages import Recalled
 from edge_agent.peer_messages import LanLink
 from edge_agent.till import Till
 from payment_core.events import WISH_LIFE_MS
+from payment_core.policy import Caps
 from tests.support.hall import account_of, views
 from tests.support.lan import Lan
 from tests.support.lan_truth import lan_faults
@@ -33,7 +34,8 @@ class LanMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        self.lan = Lan(Path(self._folder.name), halls=HALLS, tills=[self.till] * HALLS, risk={"lease_cap": self.cap})
+        risk = None if self.cap is None else {"lease_cap": self.cap}
+        self.lan = Lan(Path(self._folder.name), halls=HALLS, tills=[self.till] * HALLS, risk=risk)
         self.cut: set[int] = set()
         self.granted: dict[tuple[str, int], int] = {}
         for card in ("card-1", "card-2"):
@@ -138,14 +140,22 @@ def test_money_is_conserved_at_every_cut():
     run(LanMachine)
 
 
+class CappedMachine(LanMachine):
+    """The same in halls that have an X_h."""
+
+    cap = 700
+
+
 @pytest.mark.long
 def test_no_commit_of_any_hub_leaves_more_than_its_cap():
     """X_h, with vouchers, grants, voids and recalls in any order."""
-
-    class CappedMachine(LanMachine):
-        cap = 700
-
     run(CappedMachine)
+
+
+def test_a_build_that_keeps_no_cap_is_caught(monkeypatch):
+    monkeypatch.setattr(Caps, "leasable", lambda _caps, _taken=0: 10**9)
+    with pytest.raises(AssertionError):
+        run(CappedMachine, derandomize=True, phases=(Phase.generate,), print_blob=False)
 
 
 @pytest.mark.parametrize("name", ["voucher-booked-twice", "voucher-without-decrease"])

@@ -57,6 +57,15 @@ def test_parts_go_up_to_the_whole_and_no_further(hall):
     assert faults_of(hall.store) == []
 
 
+def test_a_build_that_forgets_what_was_refunded_is_caught(hall, monkeypatch):
+    def nothing(_store, _authorization_id, captured):
+        return tuple(msgspec.structs.replace(part, amount=0) for part in captured)
+
+    monkeypatch.setattr("edge_agent.ledger.refund_sums.refunded", nothing)
+    with pytest.raises(LedgerError, match="refused a write"):  # the database, where the till does not know
+        test_parts_go_up_to_the_whole_and_no_further(hall)
+
+
 def test_the_same_refund_asked_for_twice_is_one(hall):
     played = play(hall)
     assert hall.act(Refund(played, 80), request=9).outcome == "done"
