@@ -14,7 +14,7 @@ from edge_agent.peer_messages import FromPeer, ToPeer
 from edge_agent.step.draft import Draft, Spot
 from edge_agent.tap import blocks
 from payment_core.identifiers import uuid_text
-from payment_core.journal import Actor, LeasePassed, Lot, LotKind, Part, Tender, VoucherTaken, decode_own
+from payment_core.journal import Actor, LeasePassed, Part, Tender, VoucherTaken, decode_own
 from payment_core.lease import LeaseStep
 from payment_core.lots import is_expired
 from payment_core.money import MAX_MINOR
@@ -84,7 +84,8 @@ def _in_unit(parts: tuple[Part, ...], unit: str) -> int:
 def take(draft: Draft, fact: FromPeer, voucher: Voucher) -> bool:
     """Book a voucher once and confirm it, also again; True where it brought something.
 
-    It is left with its giver while this hub may not trade, or while too much of that giver's is on its word alone.
+    It is left with its giver while this hub may not trade or has no price list, whose currency the caps count, and
+    while too much of that giver's is on its word alone.
     """
     hub = fact.hub_id
     if not is_sound(voucher, fact.signed):
@@ -97,8 +98,9 @@ def take(draft: Draft, fact: FromPeer, voucher: Voucher) -> bool:
         else:
             draft.effect(Log("voucher.forked", {"from": uuid_text(hub), "seq": voucher.seq}))
         return False
-    amount = _in_unit(voucher.parts, draft.site.currency)
-    if draft.site.frozen or not _is_covered(draft, hub, amount) or not _has_place(draft, hub, voucher):
+    unit = draft.site.currency
+    amount = _in_unit(voucher.parts, unit)
+    if draft.site.frozen or not unit or not _is_covered(draft, hub, amount) or not _has_place(draft, hub, voucher):
         return False
     _book(draft, fact, voucher, amount)
     return True
@@ -109,8 +111,7 @@ def _book(draft: Draft, fact: FromPeer, voucher: Voucher, amount: int) -> None:
     epoch = draft.site.epoch
     parts = tuple(Part(part.unit, part.amount, epoch, part.lot) for part in voucher.parts)
     for part in parts:
-        lot = lots.get(part.lot, Lot(part.lot, LotKind.PAID, 0)) if part.lot else None
-        place = LeasePlace(voucher.account_id, part.unit, epoch, lot)
+        place = LeasePlace(voucher.account_id, part.unit, epoch, lots[part.lot] if part.lot else None)
         leases.add_to(draft.store, place, part.amount, LeaseStep.TAKE, now_ms=draft.now.wall_ms)
     header = draft.header(Spot(Actor.HUB, Tender.NONE))
     draft.journal(
@@ -134,11 +135,14 @@ def _has_place(draft: Draft, hub: bytes, voucher: Voucher) -> bool:
 
 
 def is_sound(voucher: Voucher, signed: bytes) -> bool:
-    """Say whether the ledger can hold a voucher and its entry can go up: a neighbour must not stop the till."""
+    """Say whether the ledger can hold a voucher and its entry can go up: a neighbour must not stop the till.
+
+    Each lot it names has its facts with it: without them a gift would be paid money that never runs out.
+    """
     amounts = all(
         0 < part.amount <= MAX_MINOR and 0 < len(part.unit.encode()) <= MAX_UNIT_BYTES for part in voucher.parts
     )
-    lots = all(len(part.lot) in (0, ID_BYTES) for part in voucher.parts)
+    lots = {part.lot for part in voucher.parts if part.lot} <= {lot.lot for lot in voucher.lots}
     facts = all(
         len(lot.lot) == ID_BYTES
         and max(abs(lot.opened_ms), abs(lot.expires_ms or 0), abs(lot.terms)) <= MAX_MINOR

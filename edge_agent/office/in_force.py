@@ -67,7 +67,10 @@ def _now_ms(draft: Draft) -> int:
 
 
 def _switch(draft: Draft, document: Waiting) -> None:
-    refused = draft.site.apply(document.name, document.content)
+    site, unit = draft.site, draft.site.currency
+    refused = site.apply(document.name, document.content)
+    if site.currency != unit:  # X_h counts other money from here on: what lies here of it was never looked at
+        site.most_outstanding, site.sheds = None, True
     if refused is not None:  # it waited, and a release came between that reads it no more
         documents.drop(draft.store, document)
         draft.effect(Log("document.refused", {"name": document.name, "why": refused.reason}))

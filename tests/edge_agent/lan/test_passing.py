@@ -8,11 +8,12 @@ from cloud_sync.protocol.messages import HeardOf
 from cloud_sync.protocol.peers import PeerAsk, PeerNothing, PeerTaken, Voucher
 from edge_agent.lan.passing import MAX_LIVE_LEASES, MAX_PARTS, MAX_SIGNED_BYTES, MAX_TEXT_BYTES, MAX_UNIT_BYTES
 from edge_agent.ledger import outbox, vouchers
-from edge_agent.messages import AskLease, BatchSealed, LeaseArrived, Recalled, ReceiptTaken
+from edge_agent.messages import AskLease, BatchSealed, DocumentArrived, LeaseArrived, Recalled, ReceiptTaken
 from edge_agent.peer_messages import FromPeer, LanLink, ToPeer
+from edge_agent.step.site import Site
 from payment_core.journal import LeasePassed, LeaseReturned, Lot, LotKind, Part, VoucherTaken
 from payment_core.money import MAX_MINOR
-from tests.support.hall import PRICE, account_of, commands, logged, the_view, views
+from tests.support.hall import PRICE, Hall, account_of, commands, logged, prices_document, the_view, views
 from tests.support.lan import Lan, hub_id_of, journal_of
 from tests.support.ledger_truth import faults_of
 
@@ -197,6 +198,7 @@ def test_a_voucher_of_a_stranger_or_without_sense_changes_nothing(lan):
         msgspec.structs.replace(good, parts=(Part("CNY", 0),)),
         msgspec.structs.replace(good, parts=(Part("CNY", -5),)),
         msgspec.structs.replace(good, parts=(Part("CNY", 5, None, b"short"),)),
+        msgspec.structs.replace(good, parts=(Part("CNY", 5, None, bytes(16)),)),
         msgspec.structs.replace(good, parts=(Part("CNY", 5), Part("CNY", 6))),
         msgspec.structs.replace(good, account_id=b"nobody"),
         msgspec.structs.replace(good, parts=(Part("x" * 33, 5),)),
@@ -355,6 +357,38 @@ def test_a_build_that_counts_what_went_back_is_caught(tmp_path, monkeypatch):
     lan.enroll("card-7")
     lan.enroll("card-8")
     assert asking_thief(lan) > 400
+    lan.close()
+
+
+def without_a_list(folder):
+    """Let hub 2's keys sign 2,000 over to a hall with X_h 500 that has no price list yet; then the list comes."""
+
+    class Unpriced(Hall):
+        def step(self, *facts):
+            return super().step(*(fact for fact in facts if getattr(fact, "name", "") != "prices" or fact.version > 1))
+
+    lan = Lan(folder, risk={"lease_cap": 500}, hall=Unpriced)
+    lan.enroll("card-7", 100)
+    for seq in range(10, 15):
+        lan.step(1, FromPeer(hub_id_of(2), seq, Voucher(account_of("card-7"), 1, seq, 1, (Part("CNY", 400),))))
+    lan.step(1, DocumentArrived("prices", 2, prices_document([{"price": [[PRICE, "CNY"]]}], 2)))
+    return lan
+
+
+def test_before_the_first_price_list_no_voucher_is_taken(tmp_path):
+    lan = without_a_list(tmp_path)
+    assert lan.balances("card-7")[0] == 100
+    for seq in range(10, 15):
+        lan.step(1, FromPeer(hub_id_of(2), seq, Voucher(account_of("card-7"), 1, seq, 1, (Part("CNY", 400),))))
+    assert lan.balances("card-7")[0] == 500, "with a list it counts to X_h"
+    lan.close()
+
+
+def test_a_build_that_takes_them_before_it_knows_the_currency_is_caught(tmp_path, monkeypatch):
+    monkeypatch.setattr(Site, "currency", property(lambda site: site.tariff.prices.unit if site.tariff else "none"))
+    lan = without_a_list(tmp_path)
+    assert vouchers.on_trust_alone(lan.hall(1).store, hub_id_of(2)) == 0
+    assert len([entry for entry in journal_of(lan.hall(1)) if isinstance(entry, VoucherTaken)]) > 1
     lan.close()
 
 

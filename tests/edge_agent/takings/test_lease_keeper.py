@@ -5,6 +5,7 @@ import pytest
 from cloud_sync.protocol.peers import PeerAsk, PeerNothing, Voucher
 from edge_agent.ledger import leases
 from edge_agent.messages import CloseOrdered, DocumentArrived, OfficeLink, Recalled
+from edge_agent.office import in_force
 from edge_agent.peer_messages import FromPeer
 from payment_core.journal import EpochClosed, LeaseReturned, Part
 from payment_core.pricing import LocalTime
@@ -135,6 +136,38 @@ def test_a_cap_that_is_lowered_is_kept_at_once(hall):
     hall.enroll("card-8", 700)
     hall.step(DocumentArrived("risk", 5, b'{"version":5,"lease_cap":500}'))
     assert hall.balance("card-7") + hall.balance("card-8") == 500
+
+
+def priced_in(unit, version):
+    return DocumentArrived("prices", version, b'{"version":%d,"unit":"%s","rules":[]}' % (version, unit.encode()))
+
+
+def changes_its_currency(folder):
+    """Let 700 of another unit lie at a hub with X_h 500, whose price list then counts in that unit."""
+    hall = Hall(folder / "ledger.sqlite3", risk={"lease_cap": 500})
+    hall.enroll("card-7", 100)
+    hall.step(hall.lease("card-8", 700, unit="HKD"))
+    hall.step(priced_in("HKD", 2))
+    return hall
+
+
+def test_the_cap_counts_the_currency_of_the_list_in_force_from_its_first_step_on(tmp_path):
+    hall = changes_its_currency(tmp_path)
+    assert hall.balance("card-8", "HKD") == 500
+    hall.store.close()
+
+
+def test_a_build_that_goes_on_counting_the_old_currency_is_caught(tmp_path, monkeypatch):
+    def switch(draft, document):
+        known = draft.site.most_outstanding, draft.site.sheds
+        honest(draft, document)
+        draft.site.most_outstanding, draft.site.sheds = known
+
+    honest = in_force._switch
+    monkeypatch.setattr(in_force, "_switch", switch)
+    hall = changes_its_currency(tmp_path)
+    assert hall.balance("card-8", "HKD") > 500
+    hall.store.close()
 
 
 def test_a_venue_full_of_money_goes_home_in_slices(hall):

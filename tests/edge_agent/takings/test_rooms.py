@@ -7,7 +7,7 @@ import pytest
 from cloud_sync.protocol.peers import Voucher
 from edge_agent.peer_messages import FromPeer
 from payment_core.desk import PayOut, TopUp
-from payment_core.journal import Part
+from payment_core.journal import Lot, LotKind, Part
 from tests.support.desk import DRAWER, DeskHall, card_text, staff_document
 from tests.support.hall import account_of, views
 from tests.support.lan import Lan, hub_id_of
@@ -93,7 +93,7 @@ def test_no_more_of_a_payment_is_paid_out_than_was_collected_for_it_here(lan):
     act = lan.hall(1).act
     assert act(TopUp(card_text("g"), 100, DRAWER)).outcome == "done"
     ((lot,),) = lan.hall(1).store.rows("SELECT lot FROM lots_made")
-    voucher = Voucher(account_of("g"), 1, 77, 1, (Part("CNY", 800, None, lot),))
+    voucher = Voucher(account_of("g"), 1, 77, 1, (Part("CNY", 800, None, lot),), (Lot(lot, LotKind.PAID, 5),))
     lan.step(1, FromPeer(hub_id_of(2), 1, voucher, b"signed"))
     assert lan.hall(1).balance("g") == 900
     assert act(PayOut(card_text("g"), 101, DRAWER)).reason == "not_collected_here"
