@@ -7,6 +7,7 @@ over-claim, or money that a guest has twice.
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -165,6 +166,7 @@ class Evening:
         return hall.pen.write(lambda header: kind(1, header, *fields), authorization=authorization)
 
 
+@pytest.mark.long
 @given(before=ACTS, since=ACTS, one=ORDER, other=ORDER, late=st.integers(0, 900))
 def test_any_order_gives_the_same_books(before, since, one, other, late):
     """late: a payment that the backup does not know; what hubs were leased of it, nobody else can say."""
