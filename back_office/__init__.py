@@ -1,1 +1,1 @@
-"""The office: books, lists, leases, the live page. Imports cloud_sync, device_profiles and payment_core."""
+"""The office: books, hubs, members, payments, the live page. Imports cloud_sync, device_profiles and payment_core."""

@@ -14,9 +14,9 @@ import uvicorn
 
 from back_office.console.app import make_console
 from back_office.console.demo_control import DemoControl
-from back_office.ledger.queries import Queries
 from back_office.live import Live
 from back_office.payments.sandbox_file import follow_orders
+from back_office.queries import Queries
 from back_office.settings import HttpAddress, OfficeSettings, SettingsError, database_file
 from back_office.store.engine import open_store, sqlite_url
 from back_office.store.faults import StoreUnavailableError

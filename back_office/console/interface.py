@@ -1,6 +1,6 @@
 """What the console asks of the books, and what it is told: two protocols and their rows.
 
-`make_console(queries, live, demo_control)` is in `app`; `back_office.ledger.queries` answers the questions. Times are
+`make_console(queries, live, demo_control)` is in `app`; `back_office.queries` answers the questions. Times are
 UTC ms; money is `payment_core.money.Money`; a row holds plain values and no database object.
 """
 

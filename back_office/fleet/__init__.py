@@ -1,1 +1,4 @@
-"""Hubs: enrolled, configured by documents, and told what is theirs. Imports store, ledger, members and cloud_sync."""
+"""Hubs: enrolled, configured by documents, and told what is theirs.
+
+Imports store, ledger, cloud_sync, device_profiles and payment_core.
+"""

@@ -1,1 +1,4 @@
-"""From the uplink into the books: each batch once, in one transaction. Imports store, ledger and cloud_sync."""
+"""From the uplink into the books: each batch once, in one transaction.
+
+Imports fleet, payments, risk, ledger, store, cloud_sync and payment_core.
+"""

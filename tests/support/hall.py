@@ -131,6 +131,7 @@ class Hall:
         if risk is not None:
             documents.append(DocumentArrived("risk", 1, msgspec.json.encode({"version": 1, **risk})))
         self.step(*documents, *self.arrivals())
+        assert "document.refused" not in logged(self.effects)
 
     def _start_store(self) -> Store:
         store = self._open_store(self.path)

@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 
 from back_office.console.interface import OfficeQueries
-from back_office.ledger.queries import Queries
+from back_office.queries import Queries
 from back_office.store import papers, places
 from cloud_sync.protocol.topics import hub_topic
 from payment_core.journal import Captured, Cause, CoinBooked, Declined, Held, Part, Tender, Voided

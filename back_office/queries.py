@@ -23,12 +23,12 @@ from back_office.console.interface import (
 from back_office.fleet.bound import bound_of
 from back_office.ingest.presence import Presence
 from back_office.ledger.booking import TYPE_NUMBERS
-from back_office.ledger.taps import taps_of
 from back_office.ledger.unsettled import unsettled
 from back_office.store import books, chains, papers, places
 from back_office.store.books import DayRow
 from back_office.store.engine import Store, Transaction
 from back_office.store.places import Hub
+from back_office.taps import taps_of
 from cloud_sync.protocol.envelope import STREAM_LEDGER
 from payment_core.accounts import CHART, Kind
 from payment_core.exposure import Exposure
