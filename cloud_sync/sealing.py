@@ -153,19 +153,11 @@ def seal_batch(header: Header, body: bytes, *, sealer: Sealer, signer: Signer) -
     return header_bytes + sealed + signer.sign(envelope.signed_bytes(header_bytes, sealed))
 
 
-def open_envelope(data: bytes, *, hub_id: bytes, signer_public: bytes, opener: Opener) -> Opened | Rejected:
-    """Check and open a batch that came in `hub_id`'s name; the order is security.md's and its cost rises.
-
-    Length, header syntax, hub, pinned key, signature, and only then the decryption. Never raises on bytes.
-    """
-    parsed = authenticate(data, hub_id=hub_id, signer_public=signer_public)
-    if isinstance(parsed, Rejected):
-        return parsed
-    return decrypt(parsed, opener=opener)
-
-
 def authenticate(data: bytes, *, hub_id: bytes, signer_public: bytes) -> envelope.Envelope | Rejected:
-    """Do all of open_envelope's checks that need no private key."""
+    """Check a batch that came in `hub_id`'s name, with no private key; `decrypt` follows. Never raises on bytes.
+
+    Length, header syntax, hub, pinned key, signature: each costs more than the one before.
+    """
     parsed = envelope.parse_envelope(data)
     if isinstance(parsed, Rejected):
         return parsed

@@ -26,7 +26,7 @@ from payment_core.price_rule import MAX_QUANTITY, PriceRule, claim_over, words_o
 
 __all__ = [
     "DAY_MINUTES", "EVERY_DAY", "Band", "Calendar", "DayKind", "EffectiveAt", "LocalTime", "Price", "PriceList",
-    "PriceRule", "Rounding", "Tax", "find_price", "in_band", "local_time", "price_of_rule", "tax_in",
+    "PriceRule", "Rounding", "Tax", "find_price", "in_band", "local_time", "tax_in",
 ]  # fmt: skip
 
 REASONS_KEPT: Final = 8
@@ -151,12 +151,6 @@ def find_price(  # noqa: PLR0913 - each is a fact of the sale, and most have a d
         found = prices.index.find(asked, local)
         known = answers[key] = (_price_by(prices, found, quantity, clock=local is not None) if found else None,)
     return known[0]
-
-
-def price_of_rule(prices: PriceList, number: int, *, quantity: int = 1) -> Price | None:
-    """Return what a rule asks for, by its number in the list from 1; for who looks at an entry later. None: no such."""
-    found = [ranked for ranked in prices.index.ranked if ranked.number == number]
-    return _price_by(prices, found, quantity, clock=True) if found else None
 
 
 def _price_by(prices: PriceList, found: list[Ranked], quantity: int, *, clock: bool) -> Price:

@@ -16,7 +16,7 @@ from back_office.payments.ledger_books import LedgerBooks
 from back_office.payments.port import Create
 from back_office.payments.pump import Pump
 from back_office.payments.sandbox import CALM, CHANNEL, STORMY, Sandbox, Temper
-from back_office.store import orders, slips
+from back_office.store import orders
 from back_office.store.engine import Store
 from back_office.store.orders import Order
 from cloud_sync.identity import OfficeKeys
@@ -117,13 +117,6 @@ class OrderStorm:
         """Ask the channel about every order once, as an office does every day."""
         for order_id in self.made:
             self._pump.carry_out(self.desk.on_check(self._clock(), order_id))
-
-    def slip_texts(self) -> list[str]:
-        """Return the codes that are on guests' phones now and still good: plays that were paid."""
-        now_ms = self._clock()
-        with self._store.reading() as tx:
-            found = slips.outstanding(tx, self._tenant_id)
-        return [slip.text for slip in found if slip.valid_until_ms > now_ms]
 
     def compare(self) -> StormReport:
         """Set the office beside the channel, order by order; after `calm` and a day or more every order has ended."""

@@ -1,6 +1,5 @@
 """What the office asks of a payment channel, and what a channel can say. One adapter per channel stands behind it."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -160,7 +159,3 @@ def carry(provider: Provider, ask: Ask) -> Word:
             return provider.close(ask)
         case Refund():
             return provider.refund(ask)
-
-
-Providers = Callable[[str], Provider | None]
-"""Finds a channel by its name."""

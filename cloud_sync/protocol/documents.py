@@ -1,11 +1,9 @@
 """What a document or list is to what the hub already has: versions rise, content keeps its hash. Pure."""
 
 import hashlib
-from collections.abc import Mapping
 from typing import Literal
 
 from cloud_sync.protocol.messages import CredentialList, Document
-from payment_core.credential import ListRow
 
 Verdict = Literal["new", "known", "stale", "content"]
 
@@ -27,10 +25,3 @@ def judge_version(version: int, *, have_version: int) -> Verdict:
 def list_fits(update: CredentialList, *, have_version: int) -> bool:
     """Say whether a newer list can be put on what the hub has; if not, it asks for the full one."""
     return update.full or update.base_version == have_version
-
-
-def put_list(rows: Mapping[bytes, ListRow], update: CredentialList) -> dict[bytes, ListRow]:
-    """Return the rows by credential id after a list that fits: a full one replaces all, a differential overlays."""
-    base = {} if update.full else dict(rows)
-    base.update((row.credential_id, row) for row in update.rows)
-    return base

@@ -9,8 +9,6 @@ from payment_core.identifiers import uuid_bytes, uuid_text
 
 ROOT: Final = "vh/1"
 PARTITIONS: Final = 64
-UP_LEAVES: Final = frozenset({"batch", "hello", "request", "state"})
-DOWN_LEAVES: Final = frozenset({"receipt", "lease", "list", "command"})
 
 
 class UplinkAddress(msgspec.Struct, frozen=True):
@@ -39,11 +37,6 @@ def hub_filters(hub_id: bytes, tenant_id: bytes) -> tuple[str, str]:
 def office_filter() -> str:
     """Return what one office worker that owns every partition subscribes to."""
     return f"{ROOT}/+/+/up/#"
-
-
-def document_topic(tenant_id: bytes, name: str) -> str:
-    """Return the retained topic by which one publish reaches every hub of a tenant."""
-    return f"{ROOT}/tenant/{uuid_text(tenant_id)}/document/{name}"
 
 
 def parse_hub_topic(topic: str) -> UplinkAddress | None:

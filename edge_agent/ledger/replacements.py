@@ -14,12 +14,6 @@ def is_replaced(store: Store, old_id: bytes) -> bool:
     return bool(store.rows("SELECT 1 FROM replaced WHERE old_id = ?", (old_id,)))
 
 
-def predecessor(store: Store, new_id: bytes) -> bytes:
-    """Return the card that this one replaced, empty: none that is known here."""
-    rows = store.rows("SELECT old_id FROM replaced WHERE new_id = ?", (new_id,))
-    return bytes(rows[0][0]) if rows else b""
-
-
 def carry_use(store: Store, account_id: bytes, old_id: bytes, new_id: bytes) -> None:
     """Count what the old card spent today, and on the floor, for the new one: a replacement opens no cap anew."""
     for unit, epoch, lot, used in store.rows(

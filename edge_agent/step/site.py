@@ -172,11 +172,6 @@ class Site:
         return self.tariff.stamp.version if self.tariff else None
 
     @property
-    def price_hash(self) -> bytes | None:
-        """The SHA-256 of the price list in force."""
-        return self.tariff.stamp.hash if self.tariff else None
-
-    @property
     def currency(self) -> str:
         """The venue's currency, known from its price list."""
         return self.tariff.prices.unit if self.tariff else ""

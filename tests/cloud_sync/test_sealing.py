@@ -21,7 +21,7 @@ from cloud_sync.protocol.envelope import (
     batch_hash,
     key_id,
 )
-from cloud_sync.sealing import HpkeOpener, HpkeSealer, open_envelope, receive_public, seal_batch
+from cloud_sync.sealing import HpkeOpener, HpkeSealer, authenticate, decrypt, receive_public, seal_batch
 from cloud_sync.signing import Ed25519Signer, public_of
 from payment_core.journal import CHAIN_START, TimeQuality, decode_entry
 
@@ -35,6 +35,11 @@ SEED = bytes.fromhex(REFERENCE["hub_sign_seed"])
 PRIVATE = bytes.fromhex(REFERENCE["office_x25519_private"])
 BATCHES = [bytes.fromhex(batch) for batch in REFERENCE["batches"]]
 OPENER = HpkeOpener([PRIVATE])
+
+
+def open_envelope(data, *, hub_id, signer_public, opener):
+    parsed = authenticate(data, hub_id=hub_id, signer_public=signer_public)
+    return parsed if isinstance(parsed, Rejected) else decrypt(parsed, opener=opener)
 
 
 def open_reference(data):

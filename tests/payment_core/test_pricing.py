@@ -20,7 +20,6 @@ from payment_core.pricing import (
     Rounding,
     Tax,
     find_price,
-    price_of_rule,
     tax_in,
 )
 
@@ -361,16 +360,6 @@ def test_the_index_answers_as_a_plain_reading_of_the_whole_list_does(rules, ques
         if found is not None:
             assert rules[found.rule - 1] is wanted
             assert found.price == cny(wanted.price[0].minor * question["quantity"] // wanted.quantity)
-
-
-@given(st.lists(RULES, min_size=1, max_size=20), QUESTIONS)
-def test_the_number_of_a_rule_gives_its_price_again(rules, question):
-    prices = a_list(rules)
-    found = find_price(prices, **question)
-    if found is not None:
-        again = price_of_rule(prices, found.rule, quantity=question["quantity"])
-        assert msgspec.structs.replace(again, reasons=found.reasons) == found
-    assert price_of_rule(prices, len(rules) + 1) is None
 
 
 @given(st.lists(RULES, max_size=20), st.lists(QUESTIONS, min_size=1, max_size=8), st.randoms(use_true_random=False))

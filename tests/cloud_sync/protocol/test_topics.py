@@ -12,7 +12,6 @@ P = f"p{topics.partition(HUB):02d}"
 def test_topics():
     assert topics.partition(HUB) == 62
     assert topics.hub_topic(HUB, "up", "batch") == f"vh/1/p62/{TEXT}/up/batch"
-    assert topics.document_topic(HUB, "trust") == f"vh/1/tenant/{TEXT}/document/trust"
     assert topics.hub_filters(HUB, HUB) == (f"vh/1/p62/{TEXT}/down/#", f"vh/1/tenant/{TEXT}/document/+")
 
 
