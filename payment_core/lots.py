@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from payment_core.pricing import Tax, tax_in
 from payment_core.records import LotKind, Part
 
 LotOrder = Literal["gift_first", "paid_first"]
@@ -100,6 +101,12 @@ def forfeited(
             due = gift * (before + paid_back) // paid - gift * before // paid if paid else 0
     took = min(left, due)
     return GiftGone(took, min(due - took, spent))
+
+
+def tax_within(parts: Sequence[Part], *, unit: str, tax: Tax | None) -> tuple[Part, ...]:
+    """Return the tax that is part of what was earned in the venue's currency, `unit`."""
+    amount = tax_in(_of_unit(parts, unit), tax.milli_percent) if tax else 0
+    return (Part(unit, amount),) if amount else ()
 
 
 def tax_back(

@@ -138,7 +138,10 @@ class SlipReturned(Record, tag=73, frozen=True, array_like=True):
 
 
 class PassingReturned(Record, tag=74, frozen=True, array_like=True):
-    """A voucher for a hub that is closed goes back to the purse."""
+    """A voucher for a hub that is closed, `to_hub`, goes back to the purse.
+
+    `onward`: what of it is not there any more, for that hub had passed it on; who took it has it, and so it is settled.
+    """
 
     account_id: bytes
     parts: tuple[Part, ...]
@@ -146,6 +149,8 @@ class PassingReturned(Record, tag=74, frozen=True, array_like=True):
     from_epoch: int
     from_seq: int
     by: str
+    to_hub: bytes = b""
+    onward: tuple[Part, ...] = ()
 
 
 class LotExpired(Record, tag=75, frozen=True, array_like=True):
@@ -178,6 +183,8 @@ class OpenSettled(Record, tag=77, frozen=True, array_like=True):
     machine: str
     by: str
     note: str
+    taxed: tuple[Part, ...] = ()
+    """the tax that is part of what was earned, per unit"""
 
 
 class CashMoved(Record, tag=78, frozen=True, array_like=True):

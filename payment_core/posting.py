@@ -246,7 +246,8 @@ def _at_the_office(entry: _Money) -> list[Posting]:
 def _open_settled(entry: OpenSettled) -> list[Posting]:
     waiting = _SUSPENSE if entry.in_doubt else _HELD
     if entry.captured:
-        return _each(entry.parts, debit=waiting, credit=Account(Kind.REVENUE, entry.machine))
+        revenue, tax = Account(Kind.REVENUE, entry.machine), Account(Kind.TAX, entry.header.tax_code or "")
+        return _each(entry.parts, debit=waiting, credit=revenue) + _each(entry.taxed, debit=revenue, credit=tax)
     if entry.account_id is None:
         return _each(entry.parts, debit=waiting, credit=Account(Kind.UNCLAIMED))
     return _each(entry.parts, debit=waiting, credit=Account(Kind.PURSE, entry.account_id.hex()))

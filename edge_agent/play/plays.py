@@ -29,8 +29,9 @@ from payment_core.journal import (
     Voided,
 )
 from payment_core.lease import LeaseStep
+from payment_core.lots import tax_within
 from payment_core.money import Money
-from payment_core.pricing import PriceList, tax_in
+from payment_core.pricing import PriceList
 from payment_core.recovery import STEP_OF_OUTCOME, can_tell
 
 ASK_AGAIN_MS: Final = 60_000
@@ -130,9 +131,7 @@ def tax_of(draft: Draft, row: Authorization, earned: tuple[Part, ...]) -> tuple[
     """Return the tax that is part of what was earned in the venue's currency."""
     prices = _list_of(draft, row)
     tax = prices.taxes.get(row.tax_code) if prices and row.tax_code else None
-    gross = sum(part.amount for part in earned if part.unit == draft.site.currency)
-    amount = tax_in(gross, tax.milli_percent) if tax else 0
-    return (Part(draft.site.currency, amount),) if amount else ()
+    return tax_within(earned, unit=draft.site.currency, tax=tax)
 
 
 def _list_of(draft: Draft, row: Authorization) -> PriceList | None:

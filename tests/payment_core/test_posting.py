@@ -167,6 +167,10 @@ HUB, ID = b"h" * 16, b"i" * 16
         (LotExpired(1, HEADER, ACC, CNY, gift=True), move(PURSE, GIFTS)),
         (LotExpired(1, HEADER, ACC, CNY, gift=False), move(PURSE, Account(Kind.UNCLAIMED))),
         (OpenSettled(1, HEADER, HUB, ID, ACC, CNY, True, True, "racer-2", "ada", ""), move(SUSPENSE, REVENUE)),
+        (
+            OpenSettled(1, HEADER, HUB, ID, ACC, CNY, True, False, "racer-2", "ada", "", (Part("CNY", 11),)),
+            {*move(HELD, REVENUE), Posting(REVENUE, "CNY", 11), Posting(Account(Kind.TAX), "CNY", -11)},
+        ),
         (OpenSettled(1, HEADER, HUB, ID, ACC, CNY, False, False, "racer-2", "ada", ""), move(HELD, PURSE)),
         (
             OpenSettled(1, HEADER, HUB, ID, None, CNY, False, True, "racer-2", "ada", ""),

@@ -3,14 +3,17 @@
 import sqlite3
 from contextlib import closing
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
+from back_office.fleet.bound import bound_of
 from back_office.fleet.closing import Closed, close, cost, reopen
 from back_office.ledger.unsettled import unsettled
 from back_office.store import acts, papers, places
 from payment_core.accounts import Kind
-from payment_core.journal import Captured, Cause, CoinBooked, InDoubt, Part, Voided
-from tests.back_office.world import GUEST, HUB, OTHER_HUB, TENANT, WALL_MS
+from payment_core.journal import Captured, Cause, CoinBooked, Held, InDoubt, Part, Voided
+from tests.back_office.world import GUEST, HUB, OTHER_HUB, TENANT, VENUE, WALL_MS
 
 
 @pytest.fixture
@@ -54,7 +57,19 @@ def test_the_most_it_can_cost_is_shown_first(halls):
         most = cost(tx, TENANT, places.hub(tx, TENANT, HUB))
     assert (most.leases, most.open, most.coming) == ({"CNY": 850}, {"CNY": 150}, {})
     assert most.lanes == {"CNY": 100}
-    assert (most.brought_in, most.floor) == (5_000, 70)
+    assert (most.brought_in, most.floor, most.doubt) == (5_000, 70, 0)
+
+
+def test_of_each_cap_the_highest_that_was_ever_sent_counts(halls):
+    with halls.store.writing() as tx:
+        sent = {"top_up_cap": 200_000, "floor_per_hub": 700, "doubt_cap_per_day": 900}, {"top_up_cap": 10}
+        for version, caps in enumerate(sent, 1):
+            body = msgspec.json.encode({"version": version, **caps})
+            papers.add_document(tx, TENANT, papers.Document(HUB, "risk", version, body, WALL_MS))
+        most = cost(tx, TENANT, places.hub(tx, TENANT, HUB))
+        terms = bound_of(tx, TENANT, VENUE).hubs[0]
+    assert (most.brought_in, most.floor, most.doubt) == (200_000, 700, 900)
+    assert (most.brought_in, most.floor, most.doubt) == (terms.brought_in, terms.floor, terms.doubt)
 
 
 @pytest.mark.parametrize(("captured", "purse", "revenue"), [(False, 1_000, 0), (True, 850, -150)])
@@ -70,6 +85,33 @@ def test_what_it_held_is_the_guests_again(halls, captured, purse, revenue):
         ]
     assert halls.lease(hub_id=HUB) == 1_000  # what it was granted once; nothing is granted now
     assert halls.left() == 0
+
+
+@pytest.mark.parametrize(("captured", "tax"), [(True, -11), (False, 0)])
+@pytest.mark.parametrize("in_doubt", [False, True])
+def test_what_counts_as_delivered_is_taxed_by_the_list_it_began_with(office, captured, tax, in_doubt):
+    office.worker.on_message(*office.hub.hello())
+    office.top_up(1_000)
+    office.lease()
+    with office.store.writing() as tx:
+        for version, rate in ((3, 6_000), (4, 50_000)):
+            body = b'{"version":%d,"unit":"CNY","rules":[],"taxes":{"vat6":{"milli_percent":%d}}}' % (version, rate)
+            papers.add_document(tx, TENANT, papers.Document(HUB, "prices", version, body, WALL_MS))
+    parts = (Part("CNY", 200, 1),)
+
+    def named(header):
+        return replace(header, tax_code="vat6", price_list_version=3)
+
+    office.hub.write(
+        lambda header: Held(1, named(header), parts, GUEST, bytes(16), "C", "reader-1", 1, 1, 0), authorization=1
+    )
+    if in_doubt:
+        office.hub.write(lambda header: InDoubt(1, named(header), parts, GUEST, Cause.SILENCE), authorization=1)
+    office.take(office.hub.batch())
+    shut(office, captured=captured)
+    assert office.balance(Kind.TAX) == tax
+    assert office.balance(Kind.REVENUE) == (-189 if captured else 0)
+    assert office.prove().faults == []
 
 
 def test_what_a_closed_hub_says_later_is_late_and_never_the_guests_loss(halls):
@@ -126,15 +168,16 @@ def test_what_the_office_said_in_a_dead_hubs_stead_is_recounted(halls):
     assert any("gave unheard: 300 is kept, the entries say 400" in fault for fault in halls.prove().faults)
 
 
-def test_a_voucher_that_no_lease_covers_holds_back_what_there_is(halls):
+def test_of_a_voucher_that_no_lease_covers_what_there_is_is_settled(halls):
     entry, voucher = halls.hub.passed(halls.other, 900)
     halls.other.taken(halls.hub, entry.header.seq, 900, voucher)
     more, second = halls.hub.passed(halls.other, 10)
     halls.other.taken(halls.hub, more.header.seq, 10, second)
     halls.take(halls.other.batch(), halls.other)
     shut(halls)
-    assert (halls.purse(), halls.left(), halls.balance(Kind.PASSING)) == (150, 840, 900)
-    assert (("unheard", "hall", "CNY", 900) in ends(halls), halls.prove().faults) == (True, [])
+    assert (halls.purse(), halls.left(), halls.balance(Kind.PASSING)) == (150, 0, 60)
+    assert sorted(ends(halls)) == [("unheard", "hall", "CNY", 10), ("unheard", "hall", "CNY", 50)]
+    assert halls.prove().faults == []
     halls.take(halls.hub.batch())
     assert (halls.purse(), halls.left(), halls.balance(Kind.PASSING)) == (150, 0, 0)
     assert (halls.balance(Kind.OVERCLAIM), halls.prove().faults) == (60, [])
