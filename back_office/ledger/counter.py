@@ -90,13 +90,17 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def pay_out(desk: Desk, wish: PayOut) -> Done | Refused:
-    """Refund a payment; of the gifts that came with it goes what the terms say. Only what is in the purse can go."""
+    """Refund a payment; of the gifts that came with it goes what the terms say.
+
+    Only what is in the purse can go, after what the guest owes was settled.
+    """
     known = _known(desk, "pay_out", wish.refund_id, wish)
     if known is not None:
         return known
     paid = grants.payment(desk.tx, desk.tenant_id, channel=wish.channel, payment_id=wish.payment_id)
     if paid is None:
         return Refused(f"there is no payment {wish.payment_id} of {wish.channel}")
+    desk.settle_debt(paid.account_id, paid.unit)
     way = plan(desk, _paid(paid), wish.amount)
     if isinstance(way, str):
         return Refused(way)

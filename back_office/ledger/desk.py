@@ -24,11 +24,16 @@ from payment_core.journal import (
     EpochOpened,
     Gift,
     Header,
+    LeaseClosed,
     LeaseGranted,
     Lot,
     LotKind,
+    OpeningBooked,
+    OpenSettled,
     Part,
+    PassingReturned,
     ReceivablePaid,
+    SlipReturned,
     Tender,
     TimeQuality,
     ToppedUp,
@@ -37,7 +42,10 @@ from payment_core.journal import (
 )
 from payment_core.lots import LotOrder, spend_order
 from payment_core.policy import Caps
+from payment_core.posting import postings
 
+COMES_BACK: Final = (OpeningBooked, SlipReturned, PassingReturned, LeaseClosed, OpenSettled)
+"""By these a purse rises with money for nothing in particular. What a payment is for knows who books it."""
 OFFICE_STREAM = 0
 OFFICE_EPOCH = 1
 _DICE: Final = 10
@@ -171,21 +179,28 @@ class Desk:
         return self.append_all([make], tender)
 
     def append_all(self, makes: Sequence[Callable[[Header], Entry]], tender: Tender = Tender.NONE) -> int:
-        """Append entries in order and post them together; return the last one's seq."""
+        """Append entries in order and post them together; return the last one's seq.
+
+        What guests owe is settled out of what came back with them, in entries behind the last.
+        """
         tx, tenant_id = self.tx, self.tenant_id
         chain = chains.chain(tx, tenant_id, tenant_id, stream=OFFICE_STREAM, epoch=OFFICE_EPOCH)
         assert chain is not None, "open_books comes first"
         writer = Writer(hub_id=tenant_id, venue_id=self.venue.venue_id, stream=OFFICE_STREAM, epoch=OFFICE_EPOCH)
         booking = Booking(tx, tenant_id, writer, now_ms=self.now_ms)
         seq, tail = chain.rec_seq, chain.tail_hash
+        risen: set[tuple[bytes, str]] = set()
         for make in makes:
             seq += 1
             entry = make(self._header(seq, tender))
+            risen |= _risen(entry)
             record = encode_entry(entry)
             tail = chain_hash(tail, record)
             booking.add(Arrived(entry, record, tail))
         booking.finish()
         chains.move_chain(tx, tenant_id, msgspec.structs.replace(chain, rec_seq=seq, tail_hash=tail))
+        for account_id, unit in sorted(risen):
+            self.settle_debt(account_id, unit)
         return seq
 
     def new_lot(
@@ -259,6 +274,12 @@ def _grant(
     hub: Hub, epoch: int, account_id: bytes, unit: str, granted: int, added: int, lot: Lot | None
 ) -> Callable[[Header], Entry]:
     return lambda header: LeaseGranted(1, header, account_id, unit, hub.hub_id, epoch, granted, added, lot)
+
+
+def _risen(entry: Entry) -> set[tuple[bytes, str]]:
+    """Return account and unit of each purse that rose with money that came back."""
+    rows = postings(entry) if isinstance(entry, COMES_BACK) else ()
+    return {(bytes.fromhex(row.account.key), row.unit) for row in rows if row.account.kind is Kind.PURSE}
 
 
 def venue_of(tx: Transaction, tenant_id: bytes, venue_id: bytes) -> Venue:

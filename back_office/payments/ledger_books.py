@@ -48,6 +48,7 @@ class LedgerBooks:
     def take_out(self, tx: Transaction, order: Order, *, refund_id: bytes, amount: int, now_ms: int) -> str:
         """Take `amount` of this payment out of the purse, before the channel is asked; return why not, or ''."""
         desk = self._desk(tx, order, now_ms)
+        desk.settle_debt(order.account_id, order.unit)
         way = plan_net(desk, _paid(order), amount)
         if isinstance(way, str):
             return way
@@ -80,6 +81,7 @@ class LedgerBooks:
         self._note_payment(desk, order, name, amount, seq)
         kept = sum(part.amount for part in gone if any(key.lot == part.lot for key in paid))
         note_way_back(desk, order.channel, order.payment_id, gone=-amount - kept, kept=-kept, seq=seq)
+        desk.settle_debt(order.account_id, order.unit)
 
     def take_back(self, tx: Transaction, order: Order, *, amount: int, now_ms: int) -> None:
         """Book that the channel took `amount` of this payment; what is not in the purse any more the guest owes."""

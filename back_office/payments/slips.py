@@ -52,7 +52,8 @@ class SlipRefused(msgspec.Struct, frozen=True):
 def issue_slip(desk: Desk, signer: Signer, wish: SlipWish) -> SlipRow | SlipRefused:
     """Put money of a purse onto a slip for the desk's venue. The same slip id again is answered.
 
-    A slip holds one lot: it is the first in the order of spending that has enough.
+    A slip holds one lot: it is the first in the order of spending that has enough, after what the guest owes was
+    settled out of the purse.
     """
     known = slips.slip(desk.tx, desk.tenant_id, wish.slip_id)
     if known is not None:
@@ -64,6 +65,7 @@ def issue_slip(desk: Desk, signer: Signer, wish: SlipWish) -> SlipRow | SlipRefu
         return SlipRefused(f"{wish.amount} {wish.unit} is nothing to put on a slip")
     if desk.learning and wish.account_id != wish.slip_id:  # whoever pays for a play at once has nothing elsewhere
         return SlipRefused("the books were restored from a backup: no slip before every hub was heard")
+    desk.settle_debt(wish.account_id, wish.unit)
     held = {
         key.lot: row
         for key, row in lots.live_lots(desk.tx, desk.tenant_id, [wish.account_id], []).items()
