@@ -1,4 +1,4 @@
-"""How much may lie at this hub, and what goes back: X_h kept at every commit, idle leases returned, the close."""
+"""How much may lie at this hub: X_h kept at every commit, by giving back what is above it."""
 
 from collections.abc import Iterable
 from typing import Final
