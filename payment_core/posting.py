@@ -76,10 +76,6 @@ _Money = (
     | HouseCharged
 )  # fmt: skip
 _Cash = CoinBooked | CardSold | BoxCounted | CashMoved | TicketsKept | HousePaid | VenuesCleared
-_Nothing = (
-    EpochOpened | Commanded | Declined | Tampered | LeaseTaken | LateEvidence | CredentialReplaced | CredentialBlocked
-    | ListConflict | EpochClosed | CredentialMoved
-)  # fmt: skip
 
 
 def postings(entry: Entry) -> tuple[Posting, ...]:
