@@ -29,6 +29,7 @@ from payment_core.lots import tax_within
 from payment_core.policy import Caps
 from payment_core.pricing import Tax
 
+
 class HubCost(msgspec.Struct, frozen=True, kw_only=True):
     """The most that closing a hub can cost, per unit in minor units.
 

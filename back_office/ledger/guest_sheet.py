@@ -78,7 +78,7 @@ class Named:
                 self.passes.add(entry.slip_id)
 
 
-_LOT_FIELDS: Final = ("parts", "released", "gifts", "forfeited", "lots", "lot")
+_LOT_FIELDS: Final = ("parts", "onward", "released", "gifts", "forfeited", "lots", "lot")
 
 
 def _lots_of(entry: Entry) -> set[bytes]:

@@ -96,21 +96,23 @@ def returned(sheet: Sheet, entry: LeaseReturned) -> None:
 def passed(sheet: Sheet, entry: LeasePassed) -> None:
     """Put leased money on its way to another hub."""
     number = pass_id(sheet.writer.hub_id, sheet.writer.epoch, entry.header.seq)
-    settled = {key for key, row in sheet.passing.now.items() if key.pass_id == number and row.given}
+    said = {key: row.given for key, row in sheet.passing.now.items() if key.pass_id == number and row.given}
     for part in entry.parts:
         key = sheet.lease_of(entry.account_id, part)
         way = PassKey(number, entry.to_hub, part.unit, part.lot)
-        if way in settled:  # the office said so in its stead when it closed the hub: its late word moves nothing
+        stead = min(said.get(way, 0), part.amount)
+        if stead:  # the office said so in its stead when it closed the hub: its late word of that moves nothing
+            said[way] -= stead
             row = sheet.leases.get(key)
             sheet.overclaim(key, row)
-            sheet.leases.now[key] = replace(row, beyond=row.beyond + part.amount)
-            sheet.post(Kind.LEASE, key, -part.amount)
-            sheet.post(Kind.PASSING, key, part.amount)
-            continue
-        step = pass_on(sheet.leases.get(key), part.amount)
-        sheet.move(key, step, entry)
-        sheet.cover(key, step.overclaimed)
-        sheet.give(way, entry.account_id, sheet.writer.hub_id, part.amount)
+            sheet.leases.now[key] = replace(row, beyond=row.beyond + stead)
+            sheet.post(Kind.LEASE, key, -stead)
+            sheet.post(Kind.PASSING, key, stead)
+        if part.amount > stead:
+            step = pass_on(sheet.leases.get(key), part.amount - stead)
+            sheet.move(key, step, entry)
+            sheet.cover(key, step.overclaimed)
+            sheet.give(way, entry.account_id, sheet.writer.hub_id, part.amount - stead)
     told = [row for key, row in sheet.passing.now.items() if key.pass_id == number and row.taken]
     if told and any(row.waiting for key, row in sheet.passing.now.items() if key.pass_id == number):
         sheet.find(entry, "it signed this voucher for something else too")

@@ -63,9 +63,18 @@ def slip_returned(sheet: Sheet, entry: SlipReturned) -> None:
 
 
 def passing_returned(sheet: Sheet, entry: PassingReturned) -> None:
-    """Bring a voucher for a closed hub back into the purse."""
+    """Bring a voucher for a closed hub back into the purse, and settle what others took of that hub by its vouchers."""
     number = pass_id(entry.from_hub, entry.from_epoch, entry.from_seq)
     _bring_back(sheet, entry.account_id, entry.parts, number)
+    for part in entry.onward:
+        way = PassKey(number, entry.to_hub, part.unit, part.lot)
+        row = sheet.passing.now.get(way)
+        if row is None or row.waiting < part.amount:
+            message = f"{part.amount} {part.unit} cannot go on from {number.hex()}: it does not wait there"
+            raise BooksBrokenError(message)
+        taken = replace(row, taken=row.taken + part.amount, taken_ms=sheet.now_ms, taker=entry.to_hub)
+        sheet.passing.now[way] = taken
+        _settle_vouchers(sheet, entry.to_hub, LotKey(entry.account_id, part.unit, part.lot), part.amount)
 
 
 def topped_up(sheet: Sheet, entry: ToppedUp) -> None:
@@ -103,19 +112,22 @@ def lease_closed(sheet: Sheet, entry: LeaseClosed) -> None:
         raise BooksBrokenError(message)
     lease_step(row.state(closed=False), LeaseStep.CLOSE)
     sheet.leases.now[place] = replace(row, moved=row.moved + gone)
-    _settle_vouchers(sheet, entry)
-    sheet.available(LotKey(entry.account_id, entry.unit, entry.lot), entry.amount)
+    lot = LotKey(entry.account_id, entry.unit, entry.lot)
+    _settle_vouchers(sheet, entry.hub, lot, entry.passed)
+    sheet.available(lot, entry.amount)
 
 
-def _settle_vouchers(sheet: Sheet, entry: LeaseClosed) -> None:
-    """Say in a dead giver's stead that it gave what was taken: whole vouchers, in the order of their keys."""
-    rest = entry.passed
-    for way, row in ahead_of(entry.hub, sheet.passing.now):
-        if (row.account_id, way.unit, way.lot) == (entry.account_id, entry.unit, entry.lot) and -row.waiting <= rest:
-            rest += row.waiting
-            sheet.passing.now[way] = replace(row, given=row.given - row.waiting, given_ms=sheet.now_ms)
+def _settle_vouchers(sheet: Sheet, giver: bytes, lot: LotKey, amount: int) -> None:
+    """Say in a dead giver's stead that it gave `amount` of what was taken of it, in the order of the vouchers' keys."""
+    rest = amount
+    for way, row in ahead_of(giver, sheet.passing.now):
+        if LotKey(row.account_id, way.unit, way.lot) == lot:
+            said = min(rest, -row.waiting)
+            rest -= said
+            if said:
+                sheet.passing.now[way] = replace(row, given=row.given + said, given_ms=sheet.now_ms)
     if rest:
-        message = f"entry {entry.header.seq}: {rest} {entry.unit} of what was passed on was taken by nobody"
+        message = f"{rest} {lot.unit} of what {giver.hex()} passed on was taken by nobody"
         raise BooksBrokenError(message)
 
 

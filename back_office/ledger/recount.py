@@ -70,6 +70,8 @@ class Recount:
         self.paid_out: defaultdict[tuple[bytes, str], int] = defaultdict(int)
         self.stead: defaultdict[tuple[bytes, bytes, str], int] = defaultdict(int)
         """What the office said in dead givers' stead, without what they said late themselves."""
+        self.back: defaultdict[tuple[bytes, LotKey], int] = defaultdict(int)
+        """What of closed hubs came back into purses."""
         self.payments: dict[tuple[str, str], tuple[bytes, str, int]] = {}
 
     def take(self, entry: Entry, writer: Writer, stored: list[Balance]) -> None:
@@ -132,11 +134,19 @@ class Recount:
         given: defaultdict[tuple[bytes, str, bytes], int] = defaultdict(int)
         received: defaultdict[tuple[bytes, str, bytes], int] = defaultdict(int)
         stead: defaultdict[tuple[bytes, bytes, str], int] = defaultdict(int)
+        ahead: defaultdict[tuple[bytes, LotKey], int] = defaultdict(int)
         for key, row in lots.passing(tx, tenant_id).items():
+            ahead[row.from_hub, LotKey(row.account_id, key.unit, key.lot)] += max(-row.waiting, 0)
             unsaid = 0 if (key.pass_id, key.unit, key.lot) in self.given else row.given
             stead[row.from_hub, row.account_id, key.unit] += unsaid
             given[key.pass_id, key.unit, key.lot] += row.given - unsaid
             received[key.pass_id, key.unit, key.lot] += row.taken + row.returned
+        for place in self.back.keys() & ahead.keys():
+            twice = min(self.back[place], ahead[place])
+            if twice:
+                hub_id, lot = place
+                where = f"{twice} {lot.unit} of {lot.account_id.hex()} that closed hub {hub_id.hex()} passed on"
+                yield f"given back twice: {where} came back into the purse too"
         for giver in stead.keys() | self.stead.keys():
             if stead[giver] != self.stead[giver]:
                 yield f"what {giver[0].hex()} gave unheard: {stead[giver]} is kept, the entries say {self.stead[giver]}"
@@ -163,6 +173,7 @@ class Recount:
                 place = LeaseKey(entry.account_id, entry.unit, entry.hub, entry.lease_epoch, entry.lot)
                 self.claimed[place] += entry.amount + entry.passed
                 self.stead[entry.hub, entry.account_id, entry.unit] += entry.passed
+                self.back[entry.hub, LotKey(entry.account_id, entry.unit, entry.lot)] += entry.amount
             case OpenSettled() if not entry.captured and entry.account_id is not None:
                 for part in entry.parts:
                     if part.lease_epoch is None:
@@ -178,7 +189,12 @@ class Recount:
             case SlipReturned():
                 self._received(entry.slip_id, entry.parts)
             case PassingReturned():
-                self._received(pass_id(entry.from_hub, entry.from_epoch, entry.from_seq), entry.parts)
+                number = pass_id(entry.from_hub, entry.from_epoch, entry.from_seq)
+                self._received(number, (*entry.parts, *entry.onward))
+                for part in entry.parts:
+                    self.back[entry.to_hub, LotKey(entry.account_id, part.unit, part.lot)] += part.amount
+                for part in entry.onward:
+                    self.stead[entry.to_hub, entry.account_id, part.unit] += part.amount
             case TopUpReversed() | PaidOut() | LotExpired() | ReceivablePaid():
                 forfeited = entry.forfeited if isinstance(entry, TopUpReversed | PaidOut) else ()
                 for part in (*entry.parts, *forfeited):

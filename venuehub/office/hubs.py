@@ -72,6 +72,7 @@ def _cost_lines(most: "HubCost", currency: str) -> list[str]:
         (most.lanes, "in coins at its machines that have not played: who put them in may ask for them"),
         ({currency: most.brought_in}, "guests' money that it may have taken in unheard (its top_up_cap)"),
         ({currency: most.floor}, "played on its floor unheard (its floor_per_hub)"),
+        ({currency: most.doubt}, "given back by its policy, each day unheard (its doubt_cap_per_day)"),
     ]
     total: dict[str, int] = defaultdict(int)
     for amounts, _ in parts:

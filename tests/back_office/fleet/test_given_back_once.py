@@ -1,0 +1,107 @@
+"""What a closed hub had passed on unheard is somebody else's: it is never given back too, whoever is heard first."""
+
+import msgspec
+import pytest
+
+from back_office.fleet import left_behind
+from back_office.fleet.closing import Closed, close, cost
+from back_office.fleet.left_behind import Coming
+from back_office.ingest import hub_books
+from back_office.ledger.unsettled import unsettled
+from back_office.store import places
+from payment_core.accounts import Kind
+from tests.back_office.world import OTHER_HUB, TENANT
+
+BAR = bytes.fromhex("019399a0000070008000000000000009")
+
+
+@pytest.fixture
+def halls(office):
+    """Return an office with 1,000 leased to the hall, and a foyer and a bar that have nothing."""
+    office.foyer, office.bar = office.enroll(OTHER_HUB, "foyer"), office.enroll(BAR, "bar")
+    for hub in (office.hub, office.foyer, office.bar):
+        office.worker.on_message(*hub.hello())
+    office.top_up(1_000)
+    office.lease()
+    return office
+
+
+def chain(halls, onward, *, hall_is_heard=True):
+    """The hall passes 400 to the foyer, and the foyer `onward` of it to the bar; of the foyer nobody hears."""
+    entry, voucher = halls.hub.passed(halls.foyer, 400)
+    if hall_is_heard:
+        halls.take(halls.hub.batch())
+    halls.foyer.taken(halls.hub, entry.header.seq, 400, voucher)
+    more, second = halls.foyer.passed(halls.bar, onward)
+    halls.bar.taken(halls.foyer, more.header.seq, onward, second)
+    halls.take(halls.bar.batch(), halls.bar)
+
+
+def shut(halls):
+    """Close the foyer; return the most it was said to cost in vouchers, and what was settled."""
+    with halls.store.writing() as tx:
+        foyer = places.hub(tx, TENANT, OTHER_HUB)
+        said = cost(tx, TENANT, foyer).coming
+        return said, close(halls.desk(tx), foyer, by="ann", note="dead", captured=False)
+
+
+def stands(halls):
+    """Return what is in the purse, at the hall, the foyer and the bar, and on its way."""
+    at_hubs = (halls.left(), halls.left(OTHER_HUB), halls.left(BAR))
+    return halls.purse(), *at_hubs, halls.balance(Kind.PASSING)
+
+
+def ends(halls):
+    with halls.store.reading() as tx:
+        return [(end.kind, end.hub, end.amount) for end in unsettled(tx, TENANT)]
+
+
+@pytest.mark.parametrize(("onward", "back"), [(400, 0), (300, 100)])
+def test_what_a_dead_hub_passed_on_of_a_voucher_is_not_given_back(halls, onward, back):
+    chain(halls, onward)
+    assert shut(halls) == ({"CNY": back}, Closed(leases=0, vouchers=1, authorizations=0))
+    assert (stands(halls), ends(halls)) == ((back, 600, 0, onward, 0), [])
+    assert (halls.alarms(), halls.prove().faults) == ([], [])
+    halls.take(halls.foyer.batch(), halls.foyer)  # it was not so dead: its own word moves nothing any more
+    assert (stands(halls), ends(halls)) == ((back, 600, 0, onward, 0), [])
+    assert (halls.alarms(), halls.prove().faults) == ([("late", OTHER_HUB)], [])
+
+
+@pytest.mark.parametrize(("onward", "back"), [(400, 0), (300, 100)])
+def test_so_it_is_when_the_first_giver_is_heard_behind_the_close(halls, onward, back):
+    chain(halls, onward, hall_is_heard=False)
+    assert shut(halls) == ({}, Closed(leases=0, vouchers=0, authorizations=0))
+    assert ends(halls) == [("unheard", "foyer", onward)]
+    halls.take(halls.hub.batch())
+    assert (stands(halls), ends(halls)) == ((back, 600, 0, onward, 0), [])
+    assert halls.prove().faults == []
+
+
+def test_what_is_given_to_a_closed_hub_comes_back_when_it_is_heard(halls):
+    halls.hub.passed(halls.foyer, 400)
+    shut(halls)
+    halls.take(halls.hub.batch())
+    assert (stands(halls), ends(halls)) == ((400, 600, 0, 0, 0), [])
+    assert (halls.alarms(), halls.frozen(), halls.prove().faults) == ([], "", [])
+
+
+def test_mutant_a_close_that_does_not_look_who_took_ahead_is_found(halls, monkeypatch):
+    def gives_back_all(tx, tenant_id, hub_id):
+        found = honest(tx, tenant_id, hub_id)
+        coming = [Coming(one.way, one.row, one.back + one.onward, 0) for one in found.coming]
+        return msgspec.structs.replace(found, coming=coming)
+
+    honest = left_behind.left_behind
+    monkeypatch.setattr("back_office.fleet.closing.left_behind", gives_back_all)
+    chain(halls, 300)
+    shut(halls)
+    assert stands(halls) == (400, 600, 0, 300, 300)
+    assert [fault for fault in halls.prove().faults if fault.startswith("given back twice: 300 CNY")]
+    with pytest.raises(AssertionError):
+        assert ends(halls) == []
+
+
+def test_mutant_what_was_given_to_a_closed_hub_and_stays_on_its_way_is_found(halls, monkeypatch):
+    monkeypatch.setattr(hub_books, "send_back", lambda _desk, _hub_id: None)
+    with pytest.raises(AssertionError):
+        test_what_is_given_to_a_closed_hub_comes_back_when_it_is_heard(halls)
