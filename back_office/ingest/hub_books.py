@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from back_office.fleet.left_behind import send_back
 from back_office.fleet.restored import heard_whole, relearn
 from back_office.fleet.trust import keep_trust
 from back_office.ingest.vouchers import reader
@@ -26,7 +27,7 @@ from cloud_sync.protocol.envelope import STREAM_LEDGER, Envelope, batch_hash, pa
 from cloud_sync.protocol.messages import HeardOf, Hello
 from cloud_sync.protocol.receipts import Watermark
 from cloud_sync.receiver import AcceptedBatch, HubRecord, Outcome
-from payment_core.journal import chain_hash
+from payment_core.journal import LeasePassed, chain_hash
 
 FREEZING: Final = frozenset({"overclaim", "impossible"})
 """Findings that freeze a hub; others only alarm."""
@@ -130,6 +131,7 @@ class HubBooks:
                 relearn(Desk(tx, self._tenant_id, venue, now_ms=now_ms), hub, batch.entries)
             self._begin_chain(tx, batch)
             booking = self._book(tx, hub, batch, now_ms)
+            self._send_back(tx, hub, batch, now_ms)
             self._move_on(tx, batch, now_ms)
             floor = beyond_floor(tx, self._tenant_id, batch.hub_id, batch.entries)
             people = change_list(tx, self._tenant_id, hub, batch.entries, now_ms=now_ms)
@@ -184,6 +186,14 @@ class HubBooks:
                 self._alarm(tx, hub_id, "set_back", f"{text} Nothing of it is booked before `venuehub office restored`")
         elif declared is False or (declared and not hello.outbox_entries and hello.last_seq == booked):
             heard_whole(tx, self._tenant_id, hub_id, now_ms=now_ms)
+
+    def _send_back(self, tx: Transaction, hub: Hub, batch: AcceptedBatch, now_ms: int) -> None:
+        """Settle at once what was passed on to hubs that were closed meanwhile: nobody else ever will."""
+        named = {entry.to_hub for entry in batch.entries if isinstance(entry, LeasePassed)}
+        for other in places.hubs(tx, self._tenant_id) if named else ():
+            if other.hub_id in named and other.closed_ms is not None:
+                venue = venue_of(tx, self._tenant_id, hub.venue_id)
+                send_back(Desk(tx, self._tenant_id, venue, now_ms=now_ms), other.hub_id)
 
     def _let_slips_go(self, tx: Transaction, hub_id: bytes, hello: Hello, said_ms: int) -> None:
         """Hear that a hub holds nothing back: slips that no hub can have taken go back into their purses.
