@@ -170,7 +170,7 @@ def _velocity(facts: Facts) -> str | None:
     if not facts.recent:
         return None
     cost = cost_of(facts)
-    for rule, recent in zip(facts.risk.windows, facts.recent, strict=False):
+    for rule, recent in zip(facts.risk.windows, facts.recent, strict=True):
         if recent.count + 1 > rule.count or recent.amount + cost > rule.amount:
             return "too_fast"
     return None

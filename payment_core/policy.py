@@ -9,6 +9,7 @@ from payment_core.lots import LotOrder
 from payment_core.money import Whole
 from payment_core.price_calendar import DAY_MINUTES, EVERY_DAY, DayKind, LocalTime
 
+_MinuteOfDay = Annotated[int, msgspec.Meta(ge=0, lt=DAY_MINUTES)]
 DAY_MS: Final = 24 * 3_600_000
 LEASE_CAP: Final = 2_000_000
 TOP_UP_CAP: Final = 200_000
@@ -186,7 +187,7 @@ class RiskDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     doubt_cap_per_day: Whole = 0
     doubt_after_ms: int = 60_000
     idle_return_ms: int = 30 * 60_000
-    closing_minute: int | None = None
+    closing_minute: _MinuteOfDay | None = None
     list_age_a_ms: int = 7 * DAY_MS
     list_age_bc_ms: int = 3 * DAY_MS
     stale_list: Literal["halve", "go_on", "stop"] = "halve"

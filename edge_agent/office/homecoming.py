@@ -19,6 +19,7 @@ from payment_core.desk import DeskReply
 from payment_core.hub_epoch import EPOCH_TABLE, EpochState, EpochStep
 from payment_core.identifiers import uuid_text
 from payment_core.journal import Actor, EpochClosed, Part, Tender
+from payment_core.price_calendar import DAY_MINUTES
 
 LOOK_MS: Final = 1_000
 """How often a slice of the leases is looked at."""
@@ -76,7 +77,7 @@ class Homecoming:
             self._minute = None
             return
         before, self._minute = self._minute, local.minute
-        if before is not None and before < closing <= local.minute:
+        if before is not None and _passed(closing, before, local.minute):
             self._closing_date, self._after = draft.now.business_date, _START
 
     def _walk(self, draft: Draft) -> None:
@@ -96,6 +97,12 @@ class Homecoming:
                 give_back(draft, account, "closing" if closing else "idle")
         else:
             self._after = rows[-1][:4] if len(rows) == SLICE else _START
+
+
+def _passed(minute: int, before: int, now: int) -> bool:
+    """Say whether a minute of the day came since `before`; more than half a day forward is a clock that went back."""
+    gone = (now - before) % DAY_MINUTES
+    return (minute - before - 1) % DAY_MINUTES < gone <= DAY_MINUTES // 2
 
 
 def _is_idle(draft: Draft, account: bytes, limit_ms: int | None) -> bool:

@@ -155,6 +155,11 @@ def test_at_the_limit_is_within_it(changes):
     assert decide(facts(**changes)) == Approved((Money(200, "CNY"),), "pppppppppppp")
 
 
+def test_sums_of_other_windows_than_the_rules_name_are_a_bug():
+    with pytest.raises(ValueError, match="longer"):
+        decide(facts(risk=risk(velocity=Velocity(60_000, 3, 500)), recent=(Recent(0, 0), Recent(0, 0))))
+
+
 def test_every_reason_has_a_test_and_no_other_is_given():
     assert {reason for reason, _position, _changes in DECLINES} == set(DECLINE_REASONS)
     assert {position for _reason, position, _changes in DECLINES} == set(range(len(CHECKS)))

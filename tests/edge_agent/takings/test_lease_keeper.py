@@ -101,6 +101,27 @@ def test_at_closing_everything_goes_back_but_what_a_play_holds(tmp_path):
     hall.store.close()
 
 
+@pytest.mark.parametrize(
+    ("closing", "before", "now", "closes"),
+    [
+        (0, 1_439, 0, True), (0, 1_439, 2, True), (0, 0, 1, False), (0, 10, 5, False), (1_439, 1_438, 1_439, True),
+        (1_439, 1_430, 3, True), (1_320, 1_300, 1_299, False), (1_320, 1_321, 1_319, False),
+        (1_320, 1_319, 1_319, False),
+    ],
+)  # fmt: skip
+def test_the_closing_minute_is_passed_also_at_midnight_and_not_by_a_clock_that_goes_back(
+    tmp_path, closing, before, now, closes
+):
+    hall = Hall(tmp_path / "ledger.sqlite3", risk={"closing_minute": closing})
+    hall.step(OfficeLink(up=True))
+    hall.enroll("card-7", 500)
+    for minute in (before, now):
+        hall.local = LocalTime(weekday=6, minute=minute)
+        hall.wait(1_000)
+    assert returned(hall) == ([("closing", 500)] if closes else [])
+    hall.store.close()
+
+
 def test_a_recall_gives_back_what_no_play_holds(hall):
     hall.enroll("card-7", 1_000)
     hall.step(hall.tap("card-7"))
