@@ -1,7 +1,8 @@
 """The bound of a venue as its hubs keep it: of each hub, over all risk documents it was ever sent.
 
 A disk that is restored brings back an older document with it, and a hub that is not heard may have any. The cap that
-counts for leases stands in the documents (`documents.keep_document`); a hub that was sent none keeps the defaults.
+counts for leases stands in the documents (`documents.keep_document`). A hub keeps its own defaults until it has one:
+they count until its newest hello says so.
 """
 
 import msgspec
@@ -24,6 +25,7 @@ def bound_of(tx: Transaction, tenant_id: bytes, venue_id: bytes, *, rollbacks: i
             continue
         prices = papers.newest(tx, tenant_id, hub.hub_id, "prices")
         risks = papers.versions(tx, tenant_id, hub.hub_id, "risk")
-        hubs.append(terms_of(hub.name, [msgspec.json.decode(risk.body, type=Caps) for risk in risks]))
+        caps = [msgspec.json.decode(risk.body, type=Caps) for risk in risks]
+        hubs.append(terms_of(hub.name, caps if hub.risk_version else [*caps, Caps()]))
         unit = unit or msgspec.json.decode(prices.body if prices else b"{}", type=_Priced).unit
     return exposure(unit, hubs, rollbacks=rollbacks, days=days)

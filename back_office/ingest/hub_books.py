@@ -42,6 +42,10 @@ def _fitting(number: int) -> int:
     return min(max(number, 0), MAX_WHOLE)
 
 
+def _is_heard(hub: Hub) -> bool:
+    return bool(hub.epoch) and not hub.frozen and hub.closed_ms is None
+
+
 class HubBooks:
     """The receiver's `Office`. `clock` returns UTC ms; `on_hello` hears each hello that is newer than the last."""
 
@@ -89,11 +93,14 @@ class HubBooks:
             )
 
     def heard_of(self, hub_id: bytes) -> tuple[HeardOf, ...]:
-        """Return how far each neighbour is booked, but not beyond a voucher to this hub that it has not told of."""
+        """Return how far each neighbour is booked, but not beyond a voucher to this hub that it has not told of.
+
+        One that is frozen or closed is not named: who told of another voucher than it signed is frozen for that.
+        """
         with self._store.reading() as tx:
             hubs = places.hubs(tx, self._tenant_id)
             venue_id = next((hub.venue_id for hub in hubs if hub.hub_id == hub_id), b"")
-            others = [hub for hub in hubs if hub.venue_id == venue_id and hub.hub_id != hub_id and hub.epoch]
+            others = [hub for hub in hubs if hub.venue_id == venue_id and hub.hub_id != hub_id and _is_heard(hub)]
             if not others:
                 return ()
             unheard = lots.unheard_givers(tx, self._tenant_id, hub_id)
@@ -148,6 +155,7 @@ class HubBooks:
             sealed_seq=_fitting(hello.last_seq),
             outbox_entries=_fitting(hello.outbox_entries),
             outbox_age_ms=_fitting(hello.outbox_age_ms),
+            risk_version=_fitting(next((had.version for had in hello.versions if had.name == "risk"), 0)),
         )
         with self._store.writing() as tx:
             places.greeted(tx, self._tenant_id, hub_id, greeting, now_ms=now_ms)

@@ -43,7 +43,8 @@ class Hub(msgspec.Struct, frozen=True):
     frozen: why nothing is taken from it or given to it, or empty. hello_number, nonce, sealed_seq (its newest batch)
     and outbox_* (records without a receipt, age of the oldest): its newest hello's. closed_ms: when an operator
     closed it for good; closed_epoch: the newest epoch that the hub itself has closed; reopened: the freeze that an
-    operator lifted last, or empty once it is frozen again.
+    operator lifted last, or empty once it is frozen again. risk_version: of the risk document that its newest hello
+    has, 0: none.
     """
 
     tenant_id: bytes
@@ -65,6 +66,7 @@ class Hub(msgspec.Struct, frozen=True):
     closed_ms: int | None = None
     closed_epoch: int = 0
     reopened: str = ""
+    risk_version: int = 0
 
 
 _HUBS = sa.select(*(HUBS.c[name] for name in Hub.__struct_fields__)).where(HUBS.c.tenant_id == _TENANT)
@@ -143,6 +145,7 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
     sealed_seq: int
     outbox_entries: int
     outbox_age_ms: int
+    risk_version: int
 
 
 def greeted(tx: Transaction, tenant_id: bytes, hub_id: bytes, greeting: Greeting, *, now_ms: int) -> None:

@@ -25,7 +25,7 @@ HUBS: Final = Table(
     value("allowed_epoch", WHOLE), value("frozen", TEXT), value("hello_number", WHOLE), value("nonce", RAW),
     value("last_seen_ms", WHOLE, optional=True), value("sealed_seq", WHOLE),
     value("outbox_entries", WHOLE), value("outbox_age_ms", WHOLE), value("closed_ms", WHOLE, optional=True),
-    value("closed_epoch", WHOLE), value("reopened", TEXT),
+    value("closed_epoch", WHOLE), value("reopened", TEXT), value("risk_version", WHOLE),
 )  # fmt: skip
 CHAINS: Final = Table(
     "chains", METADATA, key("tenant_id", RAW), key("hub_id", RAW), key("stream", WHOLE), key("epoch", WHOLE),
