@@ -40,7 +40,8 @@ _STATEMENTS_KEPT: Final = 512
 class Store:
     """One database. `writing()` is one transaction that commits at its end; `reading()` sees one moment.
 
-    Both raise StoreUnavailableError where the same may work later, StoreRefusedError where it never will.
+    Both raise StoreUnavailableError where the same may work later, StoreRefusedError where it never will, and
+    StoreUnfitError where the database is damaged.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -92,6 +93,11 @@ class Store:
         except (driver.OperationalError, driver.InterfaceError, sa.exc.OperationalError) as error:
             message = f"the database cannot be used: {error}; look at its disk and at who else has it open"
             raise StoreUnavailableError(message) from error
+        except driver.ProgrammingError:
+            raise  # a bug of ours
+        except driver.DatabaseError as error:
+            message = f"the database is damaged: {error}; stop the office, keep the file, and restore the copy"
+            raise StoreUnfitError(message) from error
 
     def close(self) -> None:
         """Close every connection."""
@@ -114,7 +120,8 @@ def open_store(url: str, *, create: bool = False) -> Store:
     if file is not None and not create and not file.exists():
         message = f"no office database at {file}: run `venuehub office init --dir {file.parent} --tenant NAME` first"
         raise StoreNotThereError(message)
-    engine = sa.create_engine(parsed) if file is None else _sqlite_engine(parsed)
+    # SQLite is serializable by itself. Where two transactions of a server get in each other's way, one is to try again.
+    engine = sa.create_engine(parsed, isolation_level="SERIALIZABLE") if file is None else _sqlite_engine(parsed)
     if file is not None:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)  # of the migrations

@@ -14,7 +14,7 @@ class StoreVersionError(StoreError):
 
 
 class StoreUnfitError(StoreError):
-    """The database does not keep what it is asked to keep: a setting did not take."""
+    """The database does not keep what it is asked to keep: a setting did not take, or it is damaged."""
 
 
 class StoreUnavailableError(StoreError):

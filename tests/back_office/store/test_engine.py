@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 
-from back_office.store import engine, order_tables, papers, places
+from back_office.store import books, engine, order_tables, papers, places
 from back_office.store.engine import open_store, sqlite_url
 from back_office.store.faults import (
     StoreNotThereError,
@@ -163,6 +163,18 @@ def test_a_file_that_is_no_database_is_told(tmp_path):
     file.write_bytes(b"no database at all" * 100)
     with pytest.raises(StoreUnfitError, match=r"office\.sqlite .*not a database"):
         open_store(sqlite_url(file))
+
+
+def test_a_damaged_database_is_told_and_is_no_bug(tmp_path):
+    file = tmp_path / "office.sqlite"
+    open_store(sqlite_url(file), create=True).close()
+    whole = file.read_bytes()
+    page = int.from_bytes(whole[16:18], "big")
+    store = open_store(sqlite_url(file))
+    file.write_bytes(whole[:page] + b"\xff" * (len(whole) - page))
+    with pytest.raises(StoreUnfitError, match=r"malformed; .*restore the copy"), store.writing() as tx:
+        books.balances(tx, bytes(16))
+    store.close()
 
 
 def test_the_migrations_speak_postgresql_too():
