@@ -76,6 +76,8 @@ TICK_S: Final = 0.5
 """How often rows are gathered into a batch: one seal for all entries of half a second."""
 ASK_AGAIN_MS: Final = 1_000
 """What was asked for and not answered is not asked for again within this."""
+GREET_AGAIN_MS: Final = 1_000
+"""How long after new caps the office hears in a hello that they are on the disk: until then its bound counts others."""
 
 OUTBOUND_LIMIT: Final = 1_024
 """Letters that wait for a slow broker; beyond it they are dropped, and said again when no receipt comes."""
@@ -127,6 +129,7 @@ class Uplink:
         )
         self._link: MqttLink | None = None
         self._asked_ms: dict[bytes, int] = {}
+        self._greet_ms: int | None = None
         self._lost = asyncio.Event()
         self._outbound: asyncio.Queue[Publish] = asyncio.Queue(OUTBOUND_LIMIT)
 
@@ -177,6 +180,7 @@ class Uplink:
 
     async def _tick(self) -> None:
         while True:
+            self._tell_of_caps()
             self._do(self._uploader.on_tick(self._now()))
             try:
                 async with asyncio.timeout(TICK_S):
@@ -185,6 +189,12 @@ class Uplink:
                 continue
             message = "no receipt after two resends"
             raise UplinkLostError(message)
+
+    def _tell_of_caps(self) -> None:
+        now = self._now()
+        if self._greet_ms is not None and now.mono_ms >= self._greet_ms:
+            self._greet_ms = None
+            self._do(self._uploader.on_hello_request(now, versions=self._versions()))
 
     async def _listen(self, link: MqttLink) -> None:
         async for message in link.messages():
@@ -224,6 +234,8 @@ class Uplink:
             case Document():
                 self._offer(DocumentArrived(body.name, body.version, body.content, body.effective_at_ms))
                 self._downlink.in_effect(body.name, body.version)
+                if body.name == "risk":
+                    self._greet_ms = self._now().mono_ms + GREET_AGAIN_MS
             case ResendRequest():
                 self._do(self._uploader.on_resend_request(epoch=body.epoch, from_seq=body.from_seq))
             case HelloRequest():

@@ -7,14 +7,24 @@ import pytest
 from cloud_sync.identity import OfficeKeys
 from cloud_sync.letters import Publish, post_message
 from cloud_sync.mqtt_link import Inbound, MqttLink, MqttSettings
-from cloud_sync.protocol.messages import CloseOrder, Document, Elsewhere, Grant, Lease, Message, Recall, Trust
+from cloud_sync.protocol.messages import (
+    CloseOrder,
+    Document,
+    DocumentVersion,
+    Elsewhere,
+    Grant,
+    Lease,
+    Message,
+    Recall,
+    Trust,
+)
 from cloud_sync.protocol.peers import PeerKey
 from cloud_sync.protocol.topics import hub_topic
 from cloud_sync.sealing import HpkeSealer
 from cloud_sync.signing import Ed25519Signer
 from edge_agent.ledger.reader import LedgerReader
 from edge_agent.links import uplink as uplink_room
-from edge_agent.links.uplink import Uplink, kept_trust
+from edge_agent.links.uplink import GREET_AGAIN_MS, Uplink, kept_trust
 from edge_agent.messages import AskLease, CloseOrdered, DocumentArrived, FoundElsewhere, Recalled
 from provisioning.identity import enroll_hub, pinned
 from tests.support.hall import HUB_ID, START_MS, VENUE_ID, Hall, logged, prices_document
@@ -45,11 +55,11 @@ def start(hall, offered):
     return uplink, reader, pinned(identity)
 
 
-def letter(content, version, at_ms, hub):
-    body = Document("prices", version, hashlib.sha256(content).digest(), content, at_ms)
+def letter(content, version, at_ms, hub, *, name="prices"):
+    body = Document(name, version, hashlib.sha256(content).digest(), content, at_ms)
     message = Message(sender=TENANT, to=HUB_ID, number=version, body=body)
     payload = post_message(message, signer=KEYS.signer, sealer=HpkeSealer(hub.receive_public))
-    return Inbound(hub_topic(HUB_ID, "down", "document/prices"), payload, retained=True)
+    return Inbound(hub_topic(HUB_ID, "down", f"document/{name}"), payload, retained=True)
 
 
 def test_a_documents_moment_reaches_the_till_and_it_is_taken_once_also_by_the_next_process(hall):
@@ -66,6 +76,21 @@ def test_a_documents_moment_reaches_the_till_and_it_is_taken_once_also_by_the_ne
     uplink, reader, hub = start(hall, again)
     uplink._hear(letter(content, 2, at_ms, hub))
     assert again == []
+    reader.close()
+
+
+def test_the_office_hears_that_new_caps_are_on_the_disk(hall, monkeypatch):
+    told, offered = [], []
+    uplink, reader, hub = start(hall, offered)
+    monkeypatch.setattr(uplink._uploader, "on_hello_request", lambda _now, *, versions: told.append(versions) or [])
+    uplink._hear(letter(b'{"version":3,"lease_cap":500}', 3, 0, hub, name="risk"))
+    hall.step(*offered)
+    uplink._tell_of_caps()
+    assert told == []
+    hall.pass_ms(GREET_AGAIN_MS)
+    for _ in range(2):
+        uplink._tell_of_caps()
+    assert [DocumentVersion("risk", 3) in versions for versions in told] == [True]
     reader.close()
 
 
