@@ -33,6 +33,8 @@ from payment_core.journal import (
 )
 
 Make = Callable[[Header], Entry]
+SAFE: Final = "safe"
+"""How the safe is called among drawers."""
 OPENING_LABEL: Final = b"venuehub/opening/v1\0"
 
 
@@ -193,13 +195,20 @@ def write_off(
 def move_cash(
     desk: Desk, *, act_id: bytes, from_drawer: str, to_drawer: str, unit: str, booked: int, counted: int, by: str
 ) -> Done | Refused:
-    """Move cash between a drawer and the safe: `booked` leaves, `counted` arrives, the difference is named."""
+    """Move cash between a drawer and the safe: `booked` leaves, `counted` arrives, the difference is named.
+
+    No more leaves than is there by the books.
+    """
     content = (from_drawer, to_drawer, unit, booked, counted, by)
     known = _known(desk, "cash", act_id, content)
     if known is not None:
         return known
     if from_drawer == to_drawer or min(booked, counted) < 0:
         return Refused("cash moves between two different places, and is never less than nothing")
+    kind, key = (Kind.SAFE, "") if from_drawer == SAFE else (Kind.DRAWER, from_drawer)
+    there = books.balance(desk.tx, desk.tenant_id, kind, key, unit, scope_id=desk.venue.venue_id)
+    if booked > there:
+        return Refused(f"{booked} {unit} cannot leave {from_drawer}: {there} are there by the books")
     return _do(
         desk, "cash", act_id, content,
         [lambda header: CashMoved(1, header, from_drawer, to_drawer, unit, counted, booked, by)], amount=counted,

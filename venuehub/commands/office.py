@@ -195,7 +195,7 @@ def topup(
     amount: Annotated[int, typer.Option(help="Minor units: 1000 is 10.00 CNY.")],
     unit: Annotated[str, typer.Option(help="The purse.")] = "CNY",
     channel: Annotated[str, typer.Option(help="Where the money came in.")] = "counter",
-    payment_id: Annotated[str, typer.Option(help="The channel's own id; a new one where not given.")] = "",
+    payment_id: Annotated[str | None, typer.Option(help="The channel's own id; a new one where not given.")] = None,
     hub: Annotated[str, typer.Option(help="The hub the guest stands at: everything is leased to it.")] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -203,10 +203,11 @@ def topup(
     from back_office.fleet.founding import only_venue
     from back_office.ledger.desk import Desk, TopUp, TopUpRefused, venue_of
     from back_office.members.cards import find_card, parse_card
-    from venuehub.office.checks import living_hub, refuse_no_money
+    from venuehub.office.checks import living_hub, refuse_nameless, refuse_no_money
     from venuehub.office.told import money, refusal, sums, topped_up
     from venuehub.office.tools import open_office
 
+    refuse_nameless(("--channel", channel), ("--payment-id", payment_id))
     with open_office(folder) as (store, keys):
         at = living_hub(store, keys.tenant_id, hub) if hub else None
         with store.writing() as tx:
@@ -214,7 +215,7 @@ def topup(
             account_id = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper).account_id
             venue = venue_of(tx, keys.tenant_id, at.venue_id) if at else only_venue(store, keys.tenant_id)
             desk = Desk(tx, keys.tenant_id, venue, now_ms=_now_ms())
-            payment = payment_id or secrets.token_hex(16)
+            payment = secrets.token_hex(16) if payment_id is None else payment_id
             wish = TopUp(account_id=account_id, unit=unit, amount=amount, channel=channel, payment_id=payment)
             outcome = desk.top_up(wish)
             leases = desk.lease(at, account_id) if at and not isinstance(outcome, TopUpRefused) else {}

@@ -10,10 +10,12 @@ import msgspec
 from back_office.fleet.documents import DocumentError, read_document
 from back_office.fleet.founding import find_hub
 from back_office.ledger.booking import MAX_AMOUNT
+from back_office.ledger.counter import SAFE
 from back_office.ledger.terms import TopUpTerms
-from back_office.store import papers, places
+from back_office.store import books, papers, places
 from back_office.store.engine import Store, Transaction
 from back_office.store.places import Hub
+from payment_core.accounts import Kind
 from payment_core.desk import ActName
 from payment_core.money import MINOR_DIGITS
 from payment_core.pin import is_verifier
@@ -21,10 +23,13 @@ from payment_core.policy import DevicesDocument
 from payment_core.pricing import PriceList
 from payment_core.staff_policy import StaffDocument
 from venuehub.errors import CliError, ExitCode, parted
+from venuehub.office.told import money
 
 WHOLE_UNITS: Final = ("bonus", "token", "ticket", "point", "minute")
 UNIT_FORMS: Final = ("play:", "coupon:", "admission:")
 """What goes before a name: `play:racing`."""
+ODD_PART: Final = 10
+"""A count that is off by more than one part in so many needs a second word."""
 LONGEST_DAYS: Final = 36_600
 
 
@@ -39,6 +44,14 @@ def refuse_no_money(tx: Transaction, tenant_id: bytes, amount: int, unit: str) -
         raise CliError("settings", message, where="--unit", hint=hint, exit_code=ExitCode.USAGE)
 
 
+def refuse_nameless(*named: tuple[str, str | None]) -> None:
+    """Raise CliError where an option was given without a word in it; None: it was not given."""
+    for option, text in named:
+        if text is not None and not text.strip():
+            hint = f"write its name behind {option}, or leave the option out"
+            raise CliError("settings", "it names nothing", where=option, hint=hint, exit_code=ExitCode.USAGE)
+
+
 def refuse_unknown_lane(tx: Transaction, tenant_id: bytes, lane: str, *, hub: Hub | None = None) -> None:
     """Raise CliError where no hub that trades (or not this one) has the lane: nobody could play there."""
     asked = [hub] if hub else [one for one in places.hubs(tx, tenant_id) if one.closed_ms is None]
@@ -47,6 +60,23 @@ def refuse_unknown_lane(tx: Transaction, tenant_id: bytes, lane: str, *, hub: Hu
         at = f"hub {hub.name} has" if hub else "the hubs have"
         hint = f"{at} {', '.join(known)}" if known else "give a hub its lanes: venuehub office document set … devices"
         raise CliError("settings", f"there is no lane {lane!r}", where="--lane", hint=hint, exit_code=ExitCode.USAGE)
+
+
+def refuse_unknown_drawer(tx: Transaction, tenant_id: bytes, drawer: str, *, option: str) -> None:
+    """Raise CliError where no hub booked cash there and no staff document names it."""
+    booked = {row.account.key for row in books.balances(tx, tenant_id) if row.account.kind is Kind.DRAWER}
+    known = sorted({SAFE, *booked, *_staffed_drawers(tx, tenant_id)})
+    if drawer not in known:
+        message, hint = f"there is no drawer {drawer!r}", f"cash lies in {', '.join(known)}"
+        raise CliError("settings", message, where=option, hint=hint, exit_code=ExitCode.USAGE)
+
+
+def refuse_odd_count(booked: int, counted: int, unit: str) -> None:
+    """Raise CliError where a count is so far from what was booked that it looks mistyped."""
+    if abs(counted - booked) * ODD_PART > booked:
+        message = f"{money(counted, unit)} counted where {money(booked, unit)} is booked"
+        hint = "count again; with --yes the difference is booked as over or short"
+        raise CliError("settings", message, where="--counted", hint=hint, exit_code=ExitCode.USAGE)
 
 
 def living_hub(store: Store, tenant_id: bytes, name: str) -> Hub:
@@ -134,6 +164,12 @@ def _units_hint(tx: Transaction, tenant_id: bytes) -> str:
     known = sorted({*MINOR_DIGITS, *WHOLE_UNITS, *_priced_units(tx, tenant_id)})
     forms = ", ".join(f"{form}NAME" for form in UNIT_FORMS)
     return f"known are {', '.join(known)}, {forms} and what a hub's price list names"
+
+
+def _staffed_drawers(tx: Transaction, tenant_id: bytes) -> set[str]:
+    held = (papers.newest(tx, tenant_id, hub.hub_id, "staff") for hub in places.hubs(tx, tenant_id))
+    named = [msgspec.json.decode(document.body, type=StaffDocument) for document in held if document]
+    return {desk.drawer for staff in named for desk in staff.desks if desk.drawer}
 
 
 def _priced_units(tx: Transaction, tenant_id: bytes) -> set[str]:

@@ -127,7 +127,10 @@ def expire(*, folder: Folder, as_json: AsJson = False) -> None:
         print_line("nothing has run out: no lot was ended")
 
 
-@app.command("write-off", epilog="Example: venuehub office write-off --dir office --hub hall --account 0193… --by ann")
+@app.command(
+    "write-off",
+    epilog="Example: venuehub office write-off --dir office --hub hall --account 0193… --amount 500 --by ann",
+)
 def give_up(
     *,
     folder: Folder,
@@ -141,7 +144,8 @@ def give_up(
 ) -> None:
     """Give up what a hub claimed beyond its leases: a loss of the venue."""
     from back_office.fleet.founding import find_hub
-    from back_office.ledger.counter import write_off
+    from back_office.ledger.counter import Refused, write_off
+    from back_office.store import people
     from venuehub.office.tools import open_office
 
     try:
@@ -158,6 +162,9 @@ def give_up(
                 desk_of(store, keys.tenant_id, tx), act_id=act, account_id=account_id, unit=unit,
                 hub=at, amount=amount, by=by,
             )  # fmt: skip
+            if isinstance(outcome, Refused) and people.account(tx, keys.tenant_id, account_id) is None:
+                message, hint = f"there is no account {account}", "copy it from `venuehub office open`"
+                raise CliError("settings", message, where="--account", hint=hint, exit_code=ExitCode.USAGE)
         with store.reading() as tx:
             hint = "`venuehub office open` shows what each hub claimed beyond its leases, and of whom"
             desk = desk_of(store, keys.tenant_id, tx)
@@ -174,13 +181,14 @@ def cash(  # noqa: PLR0913 - one parameter per option
     by: By,
     counted: Annotated[int | None, typer.Option(help="Minor units that arrived; what was booked if not given.")] = None,
     unit: Annotated[str, typer.Option(help="The currency.")] = "CNY",
+    yes: Annotated[bool, typer.Option("--yes", help="Book a count that is off by more than a tenth.")] = False,
     name: ActId = "",
     as_json: AsJson = False,
 ) -> None:
-    """Move cash between a drawer and the safe; what was counted less than booked is over or short."""
+    """Move cash between a drawer and the safe, no more than is there; what was counted otherwise is over or short."""
     from back_office.ledger.counter import move_cash
     from payment_core.identifiers import is_short_id
-    from venuehub.office.checks import refuse_no_money
+    from venuehub.office.checks import refuse_no_money, refuse_odd_count, refuse_unknown_drawer
     from venuehub.office.tools import open_office
 
     for option, place in (("--from", from_drawer), ("--to", to_drawer)):
@@ -189,15 +197,19 @@ def cash(  # noqa: PLR0913 - one parameter per option
             message = f"{place!r} is no drawer"
             raise CliError("settings", message, where=option, hint=hint, exit_code=ExitCode.USAGE)
     arrived, act = booked if counted is None else counted, act_id(name)
+    if not yes:
+        refuse_odd_count(booked, arrived, unit)
     with open_office(folder) as (store, keys):
         with store.writing() as tx:
             refuse_no_money(tx, keys.tenant_id, max(booked, arrived), unit)
+            for option, place in (("--from", from_drawer), ("--to", to_drawer)):
+                refuse_unknown_drawer(tx, keys.tenant_id, place, option=option)
             outcome = move_cash(
                 desk_of(store, keys.tenant_id, tx), act_id=act, from_drawer=from_drawer, to_drawer=to_drawer,
                 unit=unit, booked=booked, counted=arrived, by=by,
             )  # fmt: skip
         with store.reading() as tx:
-            hint = "it goes from one place to another, and is never less than nothing; an --id is one act's alone"
+            hint = "a hub's cash is in the books when the hub was heard; an --id is one act's alone"
             at = desk_of(store, keys.tenant_id, tx)
             told(at, outcome, "moved", folder=folder, as_json=as_json, hint=hint, act=act, name=name)
 

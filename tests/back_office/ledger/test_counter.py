@@ -16,6 +16,7 @@ from back_office.ledger.counter import (
 )
 from back_office.ledger.terms import DAY_MS, GiftStep, TopUpTerms, gifts_for, keep_terms
 from payment_core.accounts import Kind
+from payment_core.journal import CardSold
 from tests.back_office.world import GUEST, HUB, TENANT, WALL_MS
 
 BONUS = GiftStep("CNY", 1_000, "bonus", 200, expires_days=30)
@@ -217,7 +218,16 @@ def test_an_over_claim_is_written_off_up_to_what_was_claimed(office):
 
 def test_cash_that_moves_names_what_is_missing(office):
     wish = {"act_id": bytes(16), "from_drawer": "front", "to_drawer": "safe", "unit": "CNY", "by": "ann"}
+    office.hub.write(lambda header: CardSold(1, header, b"c" * 16, GUEST, "C", "ntag213", "CNY", 600, "front", "ann"))
+    office.take(office.hub.batch())
     assert isinstance(do(office, move_cash, **wish, booked=500, counted=490), Done)
     assert do(office, move_cash, **wish, booked=500, counted=490).again
     assert isinstance(do(office, move_cash, **wish, booked=500, counted=500), Refused)
-    assert (office.balance(Kind.SAFE), office.balance(Kind.DRAWER), office.balance(Kind.OVER_SHORT)) == (490, -500, 10)
+    assert (office.balance(Kind.SAFE), office.balance(Kind.DRAWER), office.balance(Kind.OVER_SHORT)) == (490, 100, 10)
+
+
+def test_no_more_cash_moves_than_there_is(office):
+    wish = {"act_id": bytes(16), "unit": "CNY", "by": "ann", "booked": 1, "counted": 1}
+    for from_drawer, to_drawer in (("front", "safe"), ("safe", "front")):
+        refused = do(office, move_cash, **wish, from_drawer=from_drawer, to_drawer=to_drawer)
+        assert refused == Refused(f"1 CNY cannot leave {from_drawer}: 0 are there by the books")

@@ -125,3 +125,9 @@ def test_there_is_an_example_of_each_document(folder, run, name):
 
 def test_the_example_of_terms_is_taken(folder, run):
     assert run("terms", "set", "--dir", folder, ROOT / "examples" / "terms.toml") == (0, {"version": 1})
+
+
+@pytest.mark.parametrize("option", ["--channel", "--payment-id"])
+def test_a_payment_has_a_name(folder, run, option):
+    code, said = run("topup", "--dir", folder, "--card", CARD, "--amount", 100, option, " ")
+    assert (code, said["error"]["where"]) == (2, option)

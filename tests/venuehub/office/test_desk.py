@@ -4,7 +4,10 @@ import json
 
 import pytest
 
+from payment_core.journal import CashMoved
 from venuehub.cli import main
+from venuehub.office.desk import desk_of
+from venuehub.office.tools import open_office
 
 CARD, NEW = "ntag213:04A1B2C3D4E580", "ntag213:04FFEEDDCCBB80"
 STRANGER = "ntag213:04010203040580"
@@ -31,6 +34,13 @@ def folder(tmp_path, office_after):
         f"topup --dir @/office --card {CARD} --amount 1000 --payment-id p1",
         files={"terms.toml": TERMS},
     )
+
+
+def fill_drawer(folder, drawer, amount):
+    """Book cash into a drawer, as a hub that was heard would have."""
+    with open_office(folder) as (store, keys), store.writing() as tx:
+        desk = desk_of(store, keys.tenant_id, tx)
+        desk.append(lambda header: CashMoved(1, header, "nowhere", drawer, "CNY", amount, amount, "ann"))
 
 
 def proven(run, folder):
@@ -217,12 +227,15 @@ def test_files_that_do_not_fit_are_told(folder, tmp_path, run):
 
 def test_nothing_to_write_off_and_nothing_to_end(folder, run):
     wish = ("write-off", "--dir", folder, "--hub", "hall", "--amount", 1, "--by", "ann")
-    assert run(*wish, "--account", "00" * 16)[1]["error"]["code"] == "refused"
+    account = run("card", "show", "--dir", folder, "--card", CARD)[1]["account_id"]
+    assert run(*wish, "--account", account)[1]["error"]["code"] == "refused"
+    assert run(*wish, "--account", "00" * 16)[1]["error"]["message"] == f"there is no account {'00' * 16}"
     assert run(*wish, "--account", "nobody")[0] == 2
     assert run("expire", "--dir", folder)[1]["again"]
 
 
 def test_cash_is_moved_once_and_what_is_missing_has_a_name(folder, run, capsys):
+    fill_drawer(folder, "desk-1", 1_200)
     move = ("move-cash", "--dir", folder, "--from", "desk-1", "--booked", 500, "--by", "ann", "--id", "m1")
     code, said = run(*move, "--counted", 490)
     assert (code, said["amount"], said["short"], said["again"]) == (0, 490, 10, False)
@@ -230,8 +243,16 @@ def test_cash_is_moved_once_and_what_is_missing_has_a_name(folder, run, capsys):
     assert run(*move)[1]["error"]["code"] == "refused"
     assert main(["office", *[str(word) for word in move[:-1]], "m2"]) == 0
     assert capsys.readouterr().out.startswith("moved ¥5.00 (entry ")
-    code, said = run(*move[:4], "no drawer", *move[5:])
-    assert (code, said["error"]["where"]) == (2, "--from")
+    for drawer in ("no drawer", "desk-7"):
+        code, said = run(*move[:4], drawer, *move[5:])
+        assert (code, said["error"]["where"]) == (2, "--from")
+    assert run(*move, "--to", "desk-7")[1]["error"]["where"] == "--to"
+    code, said = run(*move[:-1], "m3", "--counted", 510)
+    assert (code, said["error"]["message"]) == (1, "¥5.00 cannot leave desk-1: ¥2.00 are there by the books")
+    small = (*move[:5], "--booked", 10, "--by", "ann", "--counted", 99_999_999)
+    code, said = run(*small)
+    assert (code, said["error"]["where"]) == (2, "--counted")
+    assert run(*small, "--yes")[1]["short"] == 10 - 99_999_999
     proven(run, folder)
 
 
