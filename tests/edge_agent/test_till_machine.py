@@ -23,8 +23,10 @@ from edge_agent.till import Till
 from payment_core.authorization import State
 from payment_core.bus import DeviceState
 from payment_core.commands import Command, PulseCredit, command_body
+from payment_core.exposure import TERMS, Term
 from payment_core.identifiers import uuid_bytes
-from payment_core.journal import CoinBooked
+from payment_core.journal import CoinBooked, Held, LeaseTaken
+from tests.support.bound_terms import Rises
 from tests.support.hall import Hall, commands
 from tests.support.ledger_truth import entries, faults_of, states
 from tests.support.mutants import MUTANTS
@@ -50,6 +52,7 @@ class TillMachine(RuleBasedStateMachine):
         ]
         risk = {"floor_per_credential": 200, "floor_per_hub": 400}
         self.hall = Hall(Path(self._folder.name) / "ledger.db", rules=rules, risk=risk, till=self.till)
+        self.rises = Rises(self.hall.store)
         self.told: list[tuple[Command, int]] = []
         self.facts: list[FromDevice] = []
         self.coins = 0
@@ -141,6 +144,10 @@ class TillMachine(RuleBasedStateMachine):
         assert faults_of(self.hall.store) == []
 
     @invariant()
+    def what_raises_a_term_of_the_bound_names_it(self) -> None:
+        assert self.rises.unnamed(self.hall.store) == set()
+
+    @invariant()
     def every_coin_is_booked_once(self) -> None:
         booked = sum(entry.amount for entry in entries(self.hall.store) if isinstance(entry, CoinBooked))
         assert booked == self.coins
@@ -168,6 +175,28 @@ def test_whatever_happens_the_books_hold():
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("kind", "named"), [(Held, Term.FLOOR), (LeaseTaken, Term.LEASE), (CoinBooked, Term.BROUGHT_IN)]
+)
+def test_an_entry_that_does_not_name_what_it_raises_is_seen(kind, named, monkeypatch):
+    monkeypatch.setitem(TERMS, kind, TERMS[kind] - {named})
+    with pytest.raises(AssertionError, match=named.name):
+        run_state_machine_as_test(
+            TillMachine,
+            settings=settings(
+                max_examples=200,
+                stateful_step_count=STEPS_PER_STORY,
+                deadline=None,
+                database=None,
+                derandomize=True,
+                phases=[Phase.generate],
+                suppress_health_check=list(HealthCheck),
+                print_blob=False,
+            ),
+        )
 
 
 @pytest.mark.long

@@ -27,6 +27,7 @@ from payment_core.commands import Command
 from payment_core.desk import Refund, SettleDoubt
 from payment_core.identifiers import uuid_bytes
 from payment_core.journal import Captured, Cause, Refunded, Voided
+from tests.support.bound_terms import Rises
 from tests.support.desk import DeskHall
 from tests.support.hall import PRICE, commands, devices_document
 from tests.support.ledger_truth import balance_of, entries, faults_of, states
@@ -54,6 +55,7 @@ class DoubtMachine(RuleBasedStateMachine):
         caps = {"doubt_cap_per_credential": CAP, "doubt_cap_per_day": DAY_CAP}
         risk = {"doubt_after_ms": 5_000, "answer_ms": 1_000, **caps}
         self.hall = DeskHall(Path(self._folder.name) / "ledger.db", lanes=3, risk=risk, till=self.till)
+        self.rises = Rises(self.hall.store)
         self.told: dict[bytes, tuple[Command, int]] = {}
         self.ended: dict[bytes, State] = {}
         self.requests = 0
@@ -167,6 +169,10 @@ class DoubtMachine(RuleBasedStateMachine):
                 key = entry.header.authorization_id
                 back = [one for one in journal if isinstance(one, Refunded) and one.header.authorization_id == key]
                 assert sum(part.amount for one in back for part in one.parts) <= PRICE
+
+    @invariant()
+    def what_raises_a_term_of_the_bound_names_it(self) -> None:
+        assert self.rises.unnamed(self.hall.store) == set()
 
     @invariant()
     def policy_stays_within_its_caps(self) -> None:
