@@ -91,10 +91,10 @@ def card_replace(
     with open_office(folder) as (store, keys):
         with store.writing() as tx:
             old = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper)
-            desk = office_desk.desk_of(store, keys.tenant_id, tx)
+            desk = office_desk.desk_of(keys.tenant_id, tx)
             outcome = replace_card(desk, old, parse_card(new), pepper=keys.pepper, by=by)
         with store.reading() as tx:
-            desk = office_desk.desk_of(store, keys.tenant_id, tx)
+            desk = office_desk.desk_of(keys.tenant_id, tx)
             hint = "the new card is one that was never used; the old one is the account's card of today"
             office_desk.told(desk, outcome, "card replaced", folder=folder, as_json=as_json, hint=hint)
 

@@ -15,7 +15,7 @@ from venuehub.output import AsJson, print_json, print_line
 if TYPE_CHECKING:
     from back_office.ledger.counter import Done, Refused
     from back_office.ledger.desk import Desk
-    from back_office.store.engine import Store, Transaction
+    from back_office.store.engine import Transaction
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -41,12 +41,11 @@ def act_id(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()[:16] if text else secrets.token_bytes(16)
 
 
-def desk_of(store: "Store", tenant_id: bytes, tx: "Transaction") -> "Desk":
+def desk_of(tenant_id: bytes, tx: "Transaction") -> "Desk":
     """Return the desk of the office's first venue."""
     from back_office.ledger.desk import Desk
     from back_office.store import places
 
-    del store
     return Desk(tx, tenant_id, places.venues(tx, tenant_id)[0], now_ms=now_ms())
 
 
@@ -82,9 +81,9 @@ def refund(
     wish = PayOut(refund_id=act_id(name), channel=channel, payment_id=payment_id, amount=amount)
     with open_office(folder) as (store, keys):
         with store.writing() as tx:
-            outcome = pay_out(desk_of(store, keys.tenant_id, tx), wish)
+            outcome = pay_out(desk_of(keys.tenant_id, tx), wish)
         with store.reading() as tx:
-            at = desk_of(store, keys.tenant_id, tx)
+            at = desk_of(keys.tenant_id, tx)
             told(at, outcome, "refunded", folder=folder, as_json=as_json, hint=_PAYMENT, act=wish.refund_id, name=name)
 
 
@@ -103,9 +102,9 @@ def reverse(
     named = name or f"{channel}/{payment_id}"
     with open_office(folder) as (store, keys):
         with store.writing() as tx:
-            outcome = reverse(desk_of(store, keys.tenant_id, tx), wish)
+            outcome = reverse(desk_of(keys.tenant_id, tx), wish)
         with store.reading() as tx:
-            at = desk_of(store, keys.tenant_id, tx)
+            at = desk_of(keys.tenant_id, tx)
             told(
                 at, outcome, "reversed", folder=folder, as_json=as_json, hint=_PAYMENT, act=wish.reversal_id, name=named
             )
@@ -118,7 +117,7 @@ def expire(*, folder: Folder, as_json: AsJson = False) -> None:
     from venuehub.office.tools import open_office
 
     with open_office(folder) as (store, keys), store.writing() as tx:
-        outcome = expire_lots(desk_of(store, keys.tenant_id, tx))
+        outcome = expire_lots(desk_of(keys.tenant_id, tx))
     if as_json:
         print_json({"entry": outcome.office_seq, "again": outcome.again, "lots": outcome.amount})
     elif outcome.amount:
@@ -159,7 +158,7 @@ def give_up(
         act = act_id(name)
         with store.writing() as tx:
             outcome = write_off(
-                desk_of(store, keys.tenant_id, tx), act_id=act, account_id=account_id, unit=unit,
+                desk_of(keys.tenant_id, tx), act_id=act, account_id=account_id, unit=unit,
                 hub=at, amount=amount, by=by,
             )  # fmt: skip
             if isinstance(outcome, Refused) and people.account(tx, keys.tenant_id, account_id) is None:
@@ -167,7 +166,7 @@ def give_up(
                 raise CliError("settings", message, where="--account", hint=hint, exit_code=ExitCode.USAGE)
         with store.reading() as tx:
             hint = "`venuehub office open` shows what each hub claimed beyond its leases, and of whom"
-            desk = desk_of(store, keys.tenant_id, tx)
+            desk = desk_of(keys.tenant_id, tx)
             told(desk, outcome, "given up", folder=folder, as_json=as_json, hint=hint, act=act, name=name)
 
 
@@ -205,12 +204,12 @@ def cash(  # noqa: PLR0913 - one parameter per option
             for option, place in (("--from", from_drawer), ("--to", to_drawer)):
                 refuse_unknown_drawer(tx, keys.tenant_id, place, option=option)
             outcome = move_cash(
-                desk_of(store, keys.tenant_id, tx), act_id=act, from_drawer=from_drawer, to_drawer=to_drawer,
+                desk_of(keys.tenant_id, tx), act_id=act, from_drawer=from_drawer, to_drawer=to_drawer,
                 unit=unit, booked=booked, counted=arrived, by=by,
             )  # fmt: skip
         with store.reading() as tx:
             hint = "a hub's cash is in the books when the hub was heard; an --id is one act's alone"
-            at = desk_of(store, keys.tenant_id, tx)
+            at = desk_of(keys.tenant_id, tx)
             told(at, outcome, "moved", folder=folder, as_json=as_json, hint=hint, act=act, name=name)
 
 

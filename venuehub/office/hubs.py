@@ -42,7 +42,7 @@ def hub_close(
         with store.writing() as tx:
             most = cost(tx, keys.tenant_id, at)
             currency = currency_of(tx, keys.tenant_id, at)
-            desk = desk_of(store, keys.tenant_id, tx)
+            desk = desk_of(keys.tenant_id, tx)
             done = close(desk, at, by=by, note=note, captured=captured) if yes else None
             closed_ms = desk.now_ms if done is not None else at.closed_ms
     if as_json:

@@ -40,7 +40,7 @@ def opening(
     people = [_signer(text) for text in signer]
     booked = again = 0
     with open_office(folder) as (store, keys), store.writing() as tx:
-        desk = desk_of(store, keys.tenant_id, tx)
+        desk = desk_of(keys.tenant_id, tx)
         for number, row in enumerate(_rows(file), start=2):
             with _row_faults(file, number, row["card"]):
                 card = find_card(tx, keys.tenant_id, parse_card(row["card"]), pepper=keys.pepper)

@@ -40,7 +40,7 @@ def add(
     with open_office(folder) as (store, keys):
         at = only_venue(store, keys.tenant_id, venue) if venue else None
         with store.writing() as tx:
-            desk = desk_of(store, keys.tenant_id, tx)
+            desk = desk_of(keys.tenant_id, tx)
             why = pin_signer(desk, name=name, public=public, venue_id=at.venue_id if at else None, by=by)
             since_ms = desk.now_ms
     if why:
@@ -85,7 +85,7 @@ def remove(*, folder: Folder, name: Name, by: By, as_json: AsJson = False) -> No
 
     _require_names(name, by)
     with open_office(folder) as (store, keys), store.writing() as tx:
-        why = remove_signer(desk_of(store, keys.tenant_id, tx), name=name, by=by)
+        why = remove_signer(desk_of(keys.tenant_id, tx), name=name, by=by)
     if why:
         raise CliError("refused", why, where="--name", hint="venuehub office signer list shows who is pinned")
     if as_json:

@@ -39,7 +39,7 @@ def folder(tmp_path, office_after):
 def fill_drawer(folder, drawer, amount):
     """Book cash into a drawer, as a hub that was heard would have."""
     with open_office(folder) as (store, keys), store.writing() as tx:
-        desk = desk_of(store, keys.tenant_id, tx)
+        desk = desk_of(keys.tenant_id, tx)
         desk.append(lambda header: CashMoved(1, header, "nowhere", drawer, "CNY", amount, amount, "ann"))
 
 
