@@ -185,6 +185,8 @@ class OpenSettled(Record, tag=77, frozen=True, array_like=True):
     note: str
     taxed: tuple[Part, ...] = ()
     """the tax that is part of what was earned, per unit"""
+    onward: tuple[Part, ...] = ()
+    """what is not the purse's, for the hub had passed it on: who took it has it"""
 
 
 class CashMoved(Record, tag=78, frozen=True, array_like=True):

@@ -246,7 +246,9 @@ def _open_settled(entry: OpenSettled) -> list[Posting]:
         return _each(entry.parts, debit=waiting, credit=revenue) + _each(entry.taxed, debit=revenue, credit=tax)
     if entry.account_id is None:
         return _each(entry.parts, debit=waiting, credit=Account(Kind.UNCLAIMED))
-    return _each(entry.parts, debit=waiting, credit=Account(Kind.PURSE, entry.account_id.hex()))
+    key = entry.account_id.hex()
+    back = _each(entry.parts, debit=waiting, credit=Account(Kind.PURSE, key))
+    return back + _each(entry.onward, debit=waiting, credit=Account(Kind.PASSING, key))
 
 
 def _cash(entry: _Cash) -> list[Posting]:

@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import msgspec
 
-from back_office.fleet.left_behind import Make, left_behind
+from back_office.fleet.left_behind import Apart, Make, left_behind
 from back_office.fleet.orders import order_close
 from back_office.fleet.restored import heard_whole
 from back_office.fleet.trust import keep_trust
@@ -77,7 +77,7 @@ def cost(tx: Transaction, tenant_id: bytes, hub: Hub) -> HubCost:
     for left in found.leases:
         leases[left.place.unit] += left.back
     for one in _open(tx, tenant_id, hub.hub_id):
-        for part in one.parts:
+        for part in found.split(one.account_id, one.parts)[0]:
             opened[part.unit] += part.amount
     for one_way in found.coming:
         coming[one_way.way.unit] += one_way.back
@@ -104,7 +104,9 @@ def close(desk: Desk, hub: Hub, *, by: str, note: str, captured: bool) -> Closed
     found = left_behind(tx, tenant_id, hub.hub_id)
     opened = _open(tx, tenant_id, hub.hub_id)
     makes = found.makes(by)
-    makes += [_open_settled(hub.hub_id, one, by=by, note=note, captured=captured) for one in opened]
+    for one in opened:
+        apart = (one.parts, ()) if captured else found.split(one.account_id, one.parts)
+        makes.append(_open_settled(hub.hub_id, one, apart, by=by, note=note, captured=captured))
     if makes:
         desk.append_all(makes)
     places.close(tx, tenant_id, hub.hub_id, now_ms=desk.now_ms)
@@ -173,12 +175,14 @@ def _increases(tx: Transaction, tenant_id: bytes, row: loose_ends.LooseEntry, nu
     return parts
 
 
-def _open_settled(hub_id: bytes, one: _Open, *, by: str, note: str, captured: bool) -> Make:
+def _open_settled(hub_id: bytes, one: _Open, parts: Apart, *, by: str, note: str, captured: bool) -> Make:
+    back, onward = parts
+
     def make(header: Header) -> Entry:
         named = msgspec.structs.replace(header, authorization_id=one.authorization_id, tax_code=one.tax_code)
         return OpenSettled(
-            1, named, hub_id, one.authorization_id, one.account_id, one.parts, captured, one.in_doubt, one.machine, by,
-            note, one.taxed if captured else (),
+            1, named, hub_id, one.authorization_id, one.account_id, back, captured, one.in_doubt, one.machine, by,
+            note, one.taxed if captured else (), onward,
         )  # fmt: skip
 
     return make

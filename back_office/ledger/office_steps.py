@@ -132,24 +132,32 @@ def _settle_vouchers(sheet: Sheet, giver: bytes, lot: LotKey, amount: int) -> No
 
 
 def open_settled(sheet: Sheet, entry: OpenSettled) -> None:
-    """Bring what a closed hub had put aside back into the purse, where staff decided so."""
+    """Bring what a closed hub had put aside back into the purse, where staff decided so and nobody else has it."""
     if entry.captured or entry.account_id is None:
         return
     for part in entry.parts:
-        key = LeaseKey(entry.account_id, part.unit, entry.hub, part.lease_epoch or 0, part.lot)
         lot = LotKey(entry.account_id, part.unit, part.lot)
         if part.lease_epoch is None:
             sheet.deposit(lot, part.amount, None)
             sheet.available(lot, part.amount)
-            continue
-        step = give_back(sheet.leases.get(key), part.amount) if part.lease_epoch else None
-        back = -step.settled if step is not None else 0
-        if step is not None:
-            beyond = step.row.beyond + part.amount - back
-            sheet.leases.now[key] = replace(step.row, moved=step.row.moved + back, beyond=beyond)
-        sheet.available(lot, back)
-        sheet.post(Kind.PURSE, key, part.amount - back)
-        sheet.post(Kind.OVERCLAIM, key, back - part.amount)
+        else:
+            sheet.available(lot, _put_aside(sheet, entry.hub, lot, part, Kind.PURSE))
+    for part in entry.onward:
+        lot = LotKey(entry.account_id, part.unit, part.lot)
+        _settle_vouchers(sheet, entry.hub, lot, _put_aside(sheet, entry.hub, lot, part, Kind.PASSING))
+
+
+def _put_aside(sheet: Sheet, hub_id: bytes, lot: LotKey, part: Part, into: Kind) -> int:
+    """Let what was put aside at a closed hub leave its lease for good; return what of it the lease really had."""
+    key = LeaseKey(lot.account_id, lot.unit, hub_id, part.lease_epoch or 0, lot.lot)
+    step = give_back(sheet.leases.get(key), part.amount) if part.lease_epoch else None
+    back = -step.settled if step is not None else 0
+    if step is not None:
+        beyond = step.row.beyond + part.amount - back
+        sheet.leases.now[key] = replace(step.row, moved=step.row.moved + back, beyond=beyond)
+    sheet.post(into, key, part.amount - back)
+    sheet.post(Kind.OVERCLAIM, key, back - part.amount)
+    return back
 
 
 def _bring_back(sheet: Sheet, account_id: bytes, parts: Iterable[Part], number: bytes) -> None:

@@ -94,6 +94,8 @@ class Recount:
             elif move.step in _BACK:
                 self.claimed[key] -= move.amount
         self._of_office(entry)
+        if isinstance(entry, OpenSettled) and entry.account_id is not None and not entry.captured:
+            self._put_aside(entry, entry.account_id, stored)
         self._of_hub(entry, writer, stored)
 
     def compare(self, tx: Transaction, tenant_id: bytes) -> Iterator[str]:
@@ -174,12 +176,20 @@ class Recount:
                 self.claimed[place] += entry.amount + entry.passed
                 self.stead[entry.hub, entry.account_id, entry.unit] += entry.passed
                 self.back[entry.hub, LotKey(entry.account_id, entry.unit, entry.lot)] += entry.amount
-            case OpenSettled() if not entry.captured and entry.account_id is not None:
-                for part in entry.parts:
-                    if part.lease_epoch is None:
-                        self.deposited[LotKey(entry.account_id, part.unit, part.lot)] += part.amount
             case _:
                 self._out_of_purse(entry)
+
+    def _put_aside(self, entry: OpenSettled, account_id: bytes, stored: list[Balance]) -> None:
+        beyond = any(row.account.kind is Kind.OVERCLAIM for row in stored)
+        for part in entry.parts:
+            lot = LotKey(account_id, part.unit, part.lot)
+            if part.lease_epoch is None:
+                self.deposited[lot] += part.amount
+            elif not beyond:
+                self.back[entry.hub, lot] += part.amount
+        for row in stored:
+            if row.account.kind is Kind.PASSING:
+                self.stead[entry.hub, account_id, row.unit] -= row.amount
 
     def _out_of_purse(self, entry: Entry) -> None:
         match entry:

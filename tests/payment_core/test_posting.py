@@ -172,6 +172,7 @@ HUB, ID = b"h" * 16, b"i" * 16
             {*move(HELD, REVENUE), Posting(REVENUE, "CNY", 11), Posting(Account(Kind.TAX), "CNY", -11)},
         ),
         (OpenSettled(1, HEADER, HUB, ID, ACC, CNY, False, False, "racer-2", "ada", ""), move(HELD, PURSE)),
+        (OpenSettled(1, HEADER, HUB, ID, ACC, (), False, False, "", "ada", "", (), CNY), move(HELD, PASSING)),
         (
             OpenSettled(1, HEADER, HUB, ID, None, CNY, False, True, "racer-2", "ada", ""),
             move(SUSPENSE, Account(Kind.UNCLAIMED)),

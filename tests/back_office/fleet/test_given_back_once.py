@@ -10,7 +10,8 @@ from back_office.ingest import hub_books
 from back_office.ledger.unsettled import unsettled
 from back_office.store import places
 from payment_core.accounts import Kind
-from tests.back_office.world import OTHER_HUB, TENANT
+from payment_core.journal import Cause, Part, Voided
+from tests.back_office.world import GUEST, OTHER_HUB, TENANT
 
 BAR = bytes.fromhex("019399a0000070008000000000000009")
 
@@ -83,6 +84,25 @@ def test_what_is_given_to_a_closed_hub_comes_back_when_it_is_heard(halls):
     halls.take(halls.hub.batch())
     assert (stands(halls), ends(halls)) == ((400, 600, 0, 0, 0), [])
     assert (halls.alarms(), halls.frozen(), halls.prove().faults) == ([], "", [])
+
+
+def test_a_play_that_a_dead_hub_gave_back_and_passed_on_is_not_given_back_again(halls):
+    entry, voucher = halls.hub.passed(halls.foyer, 400)
+    halls.foyer.taken(halls.hub, entry.header.seq, 400, voucher)
+    halls.foyer.held(150, authorization=1)
+    halls.take(halls.hub.batch())
+    halls.take(halls.foyer.batch(), halls.foyer)
+    back = (Part("CNY", 150, 1),)
+    halls.foyer.write(lambda header: Voided(1, header, back, GUEST, Cause.DEVICE), authorization=1)
+    more, second = halls.foyer.passed(halls.bar, 400)
+    halls.bar.taken(halls.foyer, more.header.seq, 400, second)
+    halls.take(halls.bar.batch(), halls.bar)
+    assert shut(halls) == ({}, Closed(leases=1, vouchers=0, authorizations=1))
+    assert (stands(halls), halls.balance(Kind.HELD), ends(halls)) == ((0, 600, 0, 400, 0), 0, [])
+    assert halls.prove().faults == []
+    halls.take(halls.foyer.batch(), halls.foyer)
+    assert (stands(halls), halls.balance(Kind.HELD), ends(halls)) == ((0, 600, 0, 400, 0), 0, [])
+    assert halls.prove().faults == []
 
 
 def test_mutant_a_close_that_does_not_look_who_took_ahead_is_found(halls, monkeypatch):
