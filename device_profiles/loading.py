@@ -34,6 +34,7 @@ _PATH: Final = re.compile(r"^(?P<problem>.*?)(?: - at `(?P<where>.*)`)?$", re.DO
 _STEP: Final = re.compile(r"\.([A-Za-z0-9_-]+)|\[(\d+|\.\.\.)\]")
 _UNKNOWN: Final = re.compile(r"unknown field `(.+)`")
 _MISSING: Final = re.compile(r"missing required field `(.+)`")
+_TOO_SMALL: Final = re.compile(r"Expected `int` >= (-?\d+)$")
 _WRONG_TYPE: Final = re.compile(r"Expected `([^`]+)`, got `[^`]+`$")
 
 
@@ -215,6 +216,8 @@ def _explain(text: str, table: Mapping[str, Any], shape: type[msgspec.Struct]) -
     choices = _choices_at(shape, steps)
     if choices:
         return f"{said} is not known.{did_you_mean(str(value), choices)}"
+    if small := _TOO_SMALL.search(problem):
+        problem = f"it is too small. Write a whole number of {small[1]} or more"
     return f"{said} is not allowed: {problem[0].lower()}{problem[1:]}."
 
 

@@ -5,6 +5,7 @@ import io
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,21 +40,26 @@ class LedgerFile:
 
 @contextmanager
 def open_ledger(path: Path) -> Iterator[LedgerFile]:
-    """Open a ledger; CliError where there is none, or one of a later release."""
+    """Open a ledger; CliError, exit code 2, where there is none, or one of a later release."""
     if path.is_dir():
         hint = f"name the ledger file in it: --ledger {path / 'ledger.sqlite3'}"
         raise CliError("ledger", "this is a folder", where=str(path), hint=hint, exit_code=ExitCode.USAGE)
     if not path.is_file():
         raise CliError("ledger", "there is no such file", where=str(path), hint=HINT, exit_code=ExitCode.USAGE)
-    with (
-        told_as("ledger", sqlite3.Error, LedgerError, where=str(path), hint=HINT),
-        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection,
-    ):
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if not 1 <= version <= len(MIGRATIONS):
-            message = f"this is no ledger of this release: version {version}, known are 1 to {len(MIGRATIONS)}"
-            raise LedgerError(message)
+    told = partial(told_as, "ledger", sqlite3.Error, LedgerError, where=str(path), hint=HINT)
+    with told(exit_code=ExitCode.USAGE):
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    with closing(connection), told():
+        with told(exit_code=ExitCode.USAGE):
+            _refuse_other_releases(connection)
         yield LedgerFile(connection)
+
+
+def _refuse_other_releases(connection: sqlite3.Connection) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if not 1 <= version <= len(MIGRATIONS):
+        message = f"this is no ledger of this release: version {version}, known are 1 to {len(MIGRATIONS)}"
+        raise LedgerError(message)
 
 
 def verify_journal(ledger: LedgerFile) -> ChainReport:

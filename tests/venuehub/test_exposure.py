@@ -40,3 +40,13 @@ def test_a_wrong_file_is_named_with_its_place(tmp_path, capsys):
     assert "risk-a.json" in error["where"]
     assert "lease_cap" in error["hint"]
     assert cli.main(["exposure"]) == 2
+
+
+def test_a_cap_below_nothing_says_what_to_write(tmp_path, capsys):
+    write_folder(tmp_path, "CNY", {"a": RiskDocument(1)}, rollbacks=1, days=1)
+    (tmp_path / "risk-a.json").write_text('{"lease_cap": -5}')
+    assert cli.main(["exposure", "--config", str(tmp_path), "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["message"], error["hint"]) == (
+        "lease_cap = -5 is not allowed: it is too small", "Write a whole number of 0 or more.",
+    )  # fmt: skip

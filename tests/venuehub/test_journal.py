@@ -65,7 +65,7 @@ def test_a_file_that_is_no_ledger(tmp_path, capsys, content):
     path.write_bytes(content)
     code, out = run(capsys, "verify", "--ledger", path, "--json")
     error = json.loads(out)["error"]
-    assert (code, error["code"], error["where"]) == (1, "ledger", str(path))
+    assert (code, error["code"], error["where"]) == (2, "ledger", str(path))
     assert error["hint"]
 
 
@@ -221,3 +221,13 @@ def test_entries_without_facts_are_counted(tmp_path, capsys):
     told = json.loads(run(capsys, "explain", authorization, "--ledger", path, "--json")[1])
     assert told["note"] == "written before decisions kept what they looked at"
     assert {check["looked_at"] for check in told["checks"]} == {""}
+
+
+def test_a_file_that_is_no_ledger_has_one_exit_code(tmp_path, capsys):
+    wrong = tmp_path / "notes.txt"
+    wrong.write_text("no ledger at all, and long enough to be looked at as a database of another kind " * 9)
+    sqlite3.connect(tmp_path / "other.db").close()
+    for path in (tmp_path / "nope", tmp_path, wrong, tmp_path / "other.db"):
+        for command in ("replay", "verify"):
+            code, out = run(capsys, command, "--ledger", path, "--json")
+            assert (code, json.loads(out)["error"]["code"]) == (2, "ledger")

@@ -34,7 +34,8 @@ def exposure(
         message = "name the configuration with --config, or an office with --office"
         raise CliError("usage", message, hint="venuehub exposure --help", exit_code=ExitCode.USAGE)
     if config is not None:
-        with told_as("settings", SettingsError, exit_code=ExitCode.USAGE):
+        compare = "compare the folder with examples/exposure"
+        with told_as("settings", SettingsError, otherwise=compare, exit_code=ExitCode.USAGE):
             found = exposure_tools.of_folder(config)
     else:
         assert office is not None

@@ -85,7 +85,10 @@ def explain(
 
 @app.command("replay", epilog="Example: venuehub journal replay --ledger /var/lib/venuehub/ledger.sqlite3 --json")
 def replay(ledger: Ledger, *, as_json: AsJson = False) -> None:
-    """Decide every tap of a journal again with today's code. Exit code 1 where anything comes out otherwise."""
+    """Decide every tap of a journal again with today's code.
+
+    Exit code 1 where anything comes out otherwise, 2 where the file is no ledger.
+    """
     from edge_agent.tap.replay import replay as decide_again
     from venuehub.journal_tools import open_ledger
 

@@ -1,13 +1,12 @@
 """`venuehub office travel …`: what ways between halls take at least, by which a card at two places is an alarm."""
 
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
-from venuehub.errors import CliError, ExitCode
+from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.office.desk import Folder, now_ms, plain
 from venuehub.output import AsJson, print_json, print_line
 
@@ -23,15 +22,12 @@ def travel_set(
 ) -> None:
     """Set the rule for impossible travel; it gets the next version. What is left out has its default."""
     from back_office.risk.rule import TravelRule, Way, keep_rule
+    from device_profiles.loading import SettingsError, convert_strictly, read_table
     from venuehub.office.tools import open_office
 
-    try:
-        text = file.read_text(encoding="utf-8")
-        raw = tomllib.loads(text) if file.suffix == ".toml" else msgspec.json.decode(text)
-        rule = msgspec.convert(raw, TravelRule)
-    except (OSError, ValueError, msgspec.MsgspecError) as error:
-        hint = "its keys are in docs/risk.md; examples/travel.toml is one"
-        raise CliError("settings", str(error), where=str(file), hint=hint, exit_code=ExitCode.USAGE) from error
+    keys_are = "its keys are in docs/risk.md; examples/travel.toml is one"
+    with told_as("settings", SettingsError, where=str(file), otherwise=keys_are, exit_code=ExitCode.USAGE):
+        rule = convert_strictly(read_table(file), TravelRule, file=file.name)
     with open_office(folder) as (store, keys), store.writing() as tx:
         ends = {said: place for place, name in _places(tx, keys.tenant_id).items() for said in (name, place)}
         try:

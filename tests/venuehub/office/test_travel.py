@@ -53,7 +53,7 @@ def test_ways_are_named_as_people_name_them(folder, tmp_path, run, capsys):
         ('{"ways": [{"one": "hall", "other": "attic", "minutes": 3}]}', "'attic'"),
         ('{"in_venue_minutes": -1}', "0 to 1440 minutes"),
         ('{"in_venue_minute": 1}', "in_venue_minute"),
-        ("[", "Input data was truncated"),
+        ("[", "not a table in JSON"),
     ],
 )
 def test_what_cannot_be_is_named(folder, tmp_path, run, text, wrong):
@@ -62,3 +62,11 @@ def test_what_cannot_be_is_named(folder, tmp_path, run, text, wrong):
     code, said = run("set", "--dir", folder, file)
     assert (code, said["error"]["where"]) == (2, str(file))
     assert wrong in said["error"]["message"]
+
+
+def test_a_file_that_cannot_be_read_is_told_in_plain_words(folder, tmp_path, run):
+    (tmp_path / "binary.toml").write_bytes(b"\x80\xff")
+    for name, wrong in (("nope.toml", "there is no such file"), ("binary.toml", "byte 0 is not UTF-8")):
+        code, said = run("set", "--dir", folder, tmp_path / name)
+        assert (code, said["error"]["message"], said["error"]["where"]) == (2, wrong, str(tmp_path / name))
+        assert said["error"]["hint"]
