@@ -9,8 +9,15 @@ import msgspec
 
 from back_office.store import papers, places
 from back_office.store.engine import Transaction
-from payment_core.exposure import Exposure, exposure, terms_of
+from back_office.store.places import Hub
+from payment_core.exposure import Exposure, HubTerms, exposure, terms_of
 from payment_core.policy import Caps
+
+
+def terms_at(tx: Transaction, tenant_id: bytes, hub: Hub) -> HubTerms:
+    """Return a hub's terms, whatever of what it was ever sent it may have in force."""
+    caps = [msgspec.json.decode(risk.body, type=Caps) for risk in papers.versions(tx, tenant_id, hub.hub_id, "risk")]
+    return terms_of(hub.name, caps if hub.risk_version else [*caps, Caps()])
 
 
 class _Priced(msgspec.Struct, frozen=True):
@@ -24,8 +31,6 @@ def bound_of(tx: Transaction, tenant_id: bytes, venue_id: bytes, *, rollbacks: i
         if hub.venue_id != venue_id or hub.closed_ms is not None:
             continue
         prices = papers.newest(tx, tenant_id, hub.hub_id, "prices")
-        risks = papers.versions(tx, tenant_id, hub.hub_id, "risk")
-        caps = [msgspec.json.decode(risk.body, type=Caps) for risk in risks]
-        hubs.append(terms_of(hub.name, caps if hub.risk_version else [*caps, Caps()]))
+        hubs.append(terms_at(tx, tenant_id, hub))
         unit = unit or msgspec.json.decode(prices.body if prices else b"{}", type=_Priced).unit
     return exposure(unit, hubs, rollbacks=rollbacks, days=days)

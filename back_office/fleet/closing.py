@@ -4,6 +4,7 @@ from collections import defaultdict
 
 import msgspec
 
+from back_office.fleet.bound import terms_at
 from back_office.fleet.left_behind import Apart, Make, left_behind
 from back_office.fleet.orders import order_close
 from back_office.fleet.restored import heard_whole
@@ -14,7 +15,6 @@ from back_office.store.acts import AuditLine
 from back_office.store.engine import Transaction
 from back_office.store.places import Hub
 from payment_core.accounts import Kind
-from payment_core.exposure import terms_of
 from payment_core.journal import (
     Entry,
     Header,
@@ -26,7 +26,6 @@ from payment_core.journal import (
     decode_entry,
 )
 from payment_core.lots import tax_within
-from payment_core.policy import Caps
 from payment_core.pricing import Tax
 
 
@@ -84,8 +83,7 @@ def cost(tx: Transaction, tenant_id: bytes, hub: Hub) -> HubCost:
     for credit in loose_ends.balances(tx, tenant_id, Kind.COIN_CREDIT):
         if credit.scope_id == hub.hub_id:
             lanes[credit.unit] += max(-credit.amount, 0)
-    sent = papers.versions(tx, tenant_id, hub.hub_id, "risk")
-    terms = terms_of(hub.name, [msgspec.json.decode(risk.body, type=Caps) for risk in sent])
+    terms = terms_at(tx, tenant_id, hub)
     return HubCost(
         hub=hub.name, leases=dict(leases), open=dict(opened), coming=dict(coming), lanes=dict(lanes),
         brought_in=terms.brought_in, floor=terms.floor, doubt=terms.doubt,

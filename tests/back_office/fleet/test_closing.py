@@ -57,18 +57,18 @@ def test_the_most_it_can_cost_is_shown_first(halls):
         most = cost(tx, TENANT, places.hub(tx, TENANT, HUB))
     assert (most.leases, most.open, most.coming) == ({"CNY": 850}, {"CNY": 150}, {})
     assert most.lanes == {"CNY": 100}
-    assert (most.brought_in, most.floor, most.doubt) == (5_000, 70, 0)
+    assert (most.brought_in, most.floor, most.doubt) == (200_000, 70, 0)  # no hello said that it has the document
 
 
 def test_of_each_cap_the_highest_that_was_ever_sent_counts(halls):
     with halls.store.writing() as tx:
-        sent = {"top_up_cap": 200_000, "floor_per_hub": 700, "doubt_cap_per_day": 900}, {"top_up_cap": 10}
+        sent = {"top_up_cap": 300_000, "floor_per_hub": 700, "doubt_cap_per_day": 900}, {"top_up_cap": 10}
         for version, caps in enumerate(sent, 1):
             body = msgspec.json.encode({"version": version, **caps})
             papers.add_document(tx, TENANT, papers.Document(HUB, "risk", version, body, WALL_MS))
         most = cost(tx, TENANT, places.hub(tx, TENANT, HUB))
         terms = next(hub for hub in bound_of(tx, TENANT, VENUE).hubs if hub.hub == "hall")
-    assert (most.brought_in, most.floor, most.doubt) == (200_000, 700, 900)
+    assert (most.brought_in, most.floor, most.doubt) == (300_000, 700, 900)
     assert (most.brought_in, most.floor, most.doubt) == (terms.brought_in, terms.floor, terms.doubt)
 
 
