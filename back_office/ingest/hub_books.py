@@ -15,6 +15,7 @@ from back_office.ledger.faults import LedgerError
 from back_office.ledger.findings import Finding
 from back_office.ledger.floor import beyond_floor
 from back_office.ledger.list_changes import change_list
+from back_office.ledger.taker_bound import beyond_taker
 from back_office.payments.slips import return_slips
 from back_office.risk.watch import watch
 from back_office.store import chains, lots, papers, places, set_back, slips
@@ -141,9 +142,10 @@ class HubBooks:
             self._send_back(tx, hub, batch, now_ms)
             self._move_on(tx, batch, now_ms)
             floor = beyond_floor(tx, self._tenant_id, batch.hub_id, batch.entries)
+            piles = beyond_taker(tx, self._tenant_id, batch.entries)
             people = change_list(tx, self._tenant_id, hub, batch.entries, now_ms=now_ms)
             clones = find_clones(tx, self._tenant_id, batch.hub_id, header.epoch, batch.entries)
-            self._judge(tx, hub, [*booking.findings, *floor, *people, *clones], now_ms, frozenset(learning))
+            self._judge(tx, hub, [*booking.findings, *floor, *piles, *people, *clones], now_ms, frozenset(learning))
             watch(tx, self._tenant_id, hub, header.epoch, batch.entries, now_ms=now_ms)
         return "applied"
 

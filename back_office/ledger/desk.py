@@ -235,11 +235,15 @@ class Desk:
     def _grants(
         self, hub: Hub, epoch: int, account_id: bytes, held: dict[LotKey, LotRow]
     ) -> list[Callable[[Header], Entry]]:
-        """Return the grants of one unit, in the order in which its lots are spent, up to the hub's cap."""
+        """Return the grants of one unit, in the order in which its lots are spent, up to the hub's cap.
+
+        What neighbours signed over to the hub counts there already: it may have taken it unheard.
+        """
         document = papers.newest(self.tx, self.tenant_id, hub.hub_id, "risk")
         risk = _Risk() if document is None else msgspec.json.decode(document.body, type=_Risk)
         unit = next(iter(held)).unit
         taken = grants.outstanding(self.tx, self.tenant_id, hub.hub_id, unit=unit)
+        taken += lots.on_its_way(self.tx, self.tenant_id, hub.hub_id, unit=unit)
         room = risk.at_most(self.venue.hub_lease_cap).leasable(taken)
         granted = grants.live_leases(self.tx, self.tenant_id, [account_id], [key.lot for key in held])
         makes: list[Callable[[Header], Entry]] = []

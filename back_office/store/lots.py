@@ -196,6 +196,12 @@ _UNHEARD: Final = (
 )  # fmt: skip
 
 
+_ON_ITS_WAY: Final = sa.select(sa.func.sum(_WAITING)).where(
+    PASSING.c.tenant_id == sa.bindparam("tenant"), PASSING.c.to_hub == sa.bindparam("to"),
+    PASSING.c.unit == sa.bindparam("unit"), sa.literal_column(OPEN), _WAITING > 0,
+)  # fmt: skip
+
+
 def passing(tx: Transaction, tenant_id: bytes, *, open_only: bool = False) -> dict[PassKey, PassRow]:
     """Return every voucher and slip, or those whose two sides do not agree yet."""
     query = _PASSING.where(sa.literal_column(OPEN)) if open_only else _PASSING
@@ -219,6 +225,11 @@ def unheard_givers(tx: Transaction, tenant_id: bytes, to_hub: bytes) -> dict[byt
     """Return the first (epoch, seq) under which each hub signed something over to one and has not told of it."""
     rows = tx.execute(_UNHEARD, {"tenant": tenant_id, "to": to_hub})
     return {hub: (int.from_bytes(at[_HUB:_EPOCH], "big"), int.from_bytes(at[_EPOCH:], "big")) for hub, at in rows}
+
+
+def on_its_way(tx: Transaction, tenant_id: bytes, to_hub: bytes, *, unit: str) -> int:
+    """Return what of a unit was signed over to a hub that neither it nor anybody for it has taken."""
+    return int(tx.execute(_ON_ITS_WAY, {"tenant": tenant_id, "to": to_hub, "unit": unit}).scalar() or 0)
 
 
 def _write(
