@@ -180,7 +180,10 @@ class OpenRow(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class LateRow(msgspec.Struct, frozen=True):
-    """An answer that came after the end of an authorization; it changed nothing. `at_ms`: UTC ms."""
+    """An answer that came after the end of an authorization; it changed nothing. `at_ms`: UTC ms.
+
+    `credits`: how many a `done` speaks of; 0: it does not say.
+    """
 
     authorization: str
     state: str
@@ -190,6 +193,7 @@ class LateRow(msgspec.Struct, frozen=True):
     unit: str
     amount: int
     at_ms: int
+    credits: int = 0
 
 
 class SumRow(msgspec.Struct, frozen=True):

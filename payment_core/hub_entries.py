@@ -145,11 +145,12 @@ class LeaseTaken(Record, tag=12, frozen=True, array_like=True):
 
 
 class LateEvidence(Record, tag=13, frozen=True, array_like=True):
-    """An answer came after the end of an authorization: kept for staff, moves nothing."""
+    """An answer behind the end that says another thing: kept for staff, moves nothing. `credits`: as a `done` says."""
 
     state: str
     outcome: str
     device: str
+    credits: int = 0
 
 
 class LeaseReturned(Record, tag=14, frozen=True, array_like=True):
@@ -298,8 +299,7 @@ class BoxCounted(Record, tag=25, frozen=True, array_like=True):
 class EpochClosed(Record, tag=26, frozen=True, array_like=True):
     """The last record of an epoch: no lease has anything left, and the hub takes no more. The office may close it.
 
-    What it could not send home is named, as sums per unit: coins that lie unplayed `at_lanes`, what was `won` there and
-    nobody claimed, and vouchers it gave that no neighbour has confirmed (`untaken`; the 256 greatest sums).
+    Not sent home, 256 sums each: coins unplayed `at_lanes`, unclaimed wins (`won`), unconfirmed vouchers (`untaken`).
     """
 
     epoch: int

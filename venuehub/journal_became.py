@@ -56,7 +56,8 @@ def _step(entry: Entry) -> str:  # noqa: PLR0911 - a line for each entry that mo
         case Refunded():
             return f"paid back, {_sums(entry.parts)}{_by(entry.cause.name, entry.staff, entry.note)}"
         case LateEvidence():
-            return f"{entry.device} answered {entry.outcome} too late: it changed nothing"
+            of = f" ({entry.credits} credits)" if entry.credits else ""
+            return f"{entry.device} answered {entry.outcome}{of} too late: it changed nothing"
         case _:
             return ""
 

@@ -232,7 +232,8 @@ def increase(store: Store, row: Authorization, *, seq: int) -> None:
     store.execute("INSERT INTO increases(authorization_id, seq) VALUES (?, ?)", (row.id, seq))
 
 
-def note_evidence(store: Store, authorization_id: bytes, outcome: str, *, seq: int) -> bool:
+def note_evidence(store: Store, authorization_id: bytes, outcome: str, credits: int, *, seq: int) -> bool:
     """Remember what came after the end; False where the same was said before, a device may say it again and again."""
+    outcome = f"{outcome} {credits}" if credits else outcome
     sql = "INSERT INTO late_evidence(authorization_id, outcome, seq) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
     return store.execute(sql, (authorization_id, outcome, seq)) > 0

@@ -121,9 +121,7 @@ def _by(draft: Draft, row: Authorization) -> str:
 def late_rows(draft: Draft) -> tuple[LateRow, ...]:
     """Return what came after the end of an authorization, the newest first; it changed nothing."""
     draft.flush()
-    sql = (
-        "SELECT authorization_id, record FROM late_evidence JOIN entries USING (seq) ORDER BY seq DESC LIMIT ?"
-    )
+    sql = "SELECT authorization_id, record FROM late_evidence JOIN entries USING (seq) ORDER BY seq DESC LIMIT ?"
     found = []
     for authorization_id, record in draft.store.rows(sql, (LATE_SHOWN,)):
         row, entry = authorizations.by_id(draft.store, authorization_id), decode_own(record)
@@ -133,7 +131,7 @@ def late_rows(draft: Draft) -> tuple[LateRow, ...]:
         found.append(
             LateRow(
                 shown.authorization, entry.state, entry.outcome, entry.device, shown.machine, shown.unit, shown.amount,
-                entry.header.wall_ms,
+                entry.header.wall_ms, entry.credits,
             )
         )  # fmt: skip
     return tuple(found)

@@ -228,13 +228,11 @@ def on_answer(draft: Draft, fact: Answered, row: Authorization | None) -> None:
     else:
         draft.site.ask_again(row.id, draft.now.boottime_ms + ASK_AGAIN_MS)
         draft.site.cannot_tell.add(row.id)
+    credits = row.credits if fact.result.amount is None else fact.result.amount
     if row.state in FINAL:
-        agrees = (outcome == "done") == (row.state in (State.CAPTURED, State.REFUNDED))
-        if not agrees and outcome != "unknown":
-            late_evidence(draft, row, outcome, fact.device)
+        hear_late(draft, row, outcome, credits)
     elif step is Step.DELIVER:
-        amount = fact.result.amount
-        deliver(draft, row, row.credits if amount is None else amount, _heard(draft, row))
+        deliver(draft, row, credits, _heard(draft, row))
     elif step is Step.FAIL:
         fail(draft, row, _heard(draft, row))
     else:
@@ -248,13 +246,25 @@ def _heard(draft: Draft, row: Authorization) -> Why:
     return Why(Cause.READ_BACK if read_back else Cause.DEVICE)
 
 
-def late_evidence(draft: Draft, row: Authorization, outcome: str, device: str) -> None:
+def hear_late(draft: Draft, row: Authorization, outcome: str, credits: int) -> None:
+    """Take an answer behind the end: what earns another sum than the end did is kept. `credits`: of a `done`."""
+    done, was_done = outcome == "done", row.state in (State.CAPTURED, State.REFUNDED)
+    if outcome != "unknown" and (done != was_done or (done and _earned(draft, row) != split_parts(row, credits)[0])):
+        late_evidence(draft, row, outcome, credits if done else 0)
+
+
+def _earned(draft: Draft, row: Authorization) -> tuple[Part, ...]:
+    ended = authorizations.captured(draft.store, row)
+    return ended.parts if ended else ()
+
+
+def late_evidence(draft: Draft, row: Authorization, outcome: str, credits: int) -> None:
     """Keep what came after the end for staff, once; it changes nothing."""
-    if not authorizations.note_evidence(draft.store, row.id, outcome, seq=draft.seq + 1):
+    if not authorizations.note_evidence(draft.store, row.id, outcome, min(credits, row.credits), seq=draft.seq + 1):
         return
     advance(row.state, Step.EVIDENCE)
     header = draft.header(spot_of(draft, row, Actor.DEVICE))
-    draft.journal(LateEvidence(1, header, row.state.value, outcome, device))
+    draft.journal(LateEvidence(1, header, row.state.value, outcome, row.device, credits))
     draft.effect(Log("authorization.late_evidence", {"id": uuid_text(row.id), "outcome": outcome}))
 
 

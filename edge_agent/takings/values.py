@@ -11,11 +11,11 @@ import msgspec
 from edge_agent.ledger import authorizations, boxes
 from edge_agent.ledger.boxes import Box
 from edge_agent.messages import FromDevice, Log, SayBooked
-from edge_agent.play.plays import Why, deliver, late_evidence
+from edge_agent.play.plays import Why, deliver, hear_late
 from edge_agent.step.draft import Draft, Spot
 from edge_agent.step.site import Heard
 from edge_agent.takings import coins, kiosk
-from payment_core.authorization import State
+from payment_core.authorization import FINAL, State
 from payment_core.bus import Booked
 from payment_core.events import CoinInserted, CreditDelivered, EventsLost, TicketsWon
 from payment_core.identifiers import uuid_bytes
@@ -49,8 +49,8 @@ def _credit(draft: Draft, fact: FromDevice, body: CreditDelivered) -> None:
         deliver(draft, authorization, body.credits, Why(Cause.DEVICE))
         if body.credits >= authorization.credits:  # a machine that gave a part is not asked again by itself
             coins.after(draft, authorization)
-    elif authorization.state in (State.VOIDED, State.EXPIRED):
-        late_evidence(draft, authorization, "done", fact.device)
+    elif authorization.state in FINAL:
+        hear_late(draft, authorization, "done", body.credits)
 
 
 def on_coin(draft: Draft, fact: FromDevice, body: CoinInserted) -> None:

@@ -11,7 +11,7 @@ from edge_agent.lan import passing
 from edge_agent.ledger.authorizations import Authorization
 from edge_agent.play import plays
 from edge_agent.step.draft import Draft
-from edge_agent.takings import lease_keeper, slips, values
+from edge_agent.takings import lease_keeper, slips
 from edge_agent.tap import taps
 from payment_core.journal import Cause, Header, LeaseClosed
 
@@ -37,14 +37,12 @@ def late_evidence_applied() -> Iterator[None]:
     """An answer after the end moves the money after all."""
     keep = plays.late_evidence
 
-    def apply(draft: Draft, row: Authorization, outcome: str, device: str) -> None:
-        keep(draft, row, outcome, device)
+    def apply(draft: Draft, row: Authorization, outcome: str, credits: int) -> None:
+        keep(draft, row, outcome, credits)
         if outcome == "done":
             plays.deliver(draft, row, row.credits, plays.Why(Cause.DEVICE))
 
-    with ExitStack() as stack:
-        for owner in (plays, values):
-            stack.enter_context(_replaced(owner, "late_evidence", apply))
+    with _replaced(plays, "late_evidence", apply):
         yield
 
 

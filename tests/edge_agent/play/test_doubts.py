@@ -13,11 +13,12 @@ from tests.support.desk import DeskHall
 from tests.support.hall import commands, devices_document, logged, the_command, the_view, views
 from tests.support.ledger_truth import balance_of, entries, faults_of, kinds, states
 
+PLAIN = ({"price": [[200, "CNY"]]},)
 RISK = {"doubt_after_ms": 60_000, "doubt_cap_per_credential": 400, "doubt_cap_per_day": 500}
 
 
-def make_hall(tmp_path, policy, **risk):
-    hall = DeskHall(tmp_path / "ledger.db", risk={**RISK, **risk})
+def make_hall(tmp_path, policy, *, rules=PLAIN, **risk):
+    hall = DeskHall(tmp_path / "ledger.db", risk={**RISK, **risk}, rules=rules)
     document = msgspec.json.decode(devices_document(2, version=2))
     for lane in document["lanes"]:
         lane["on_doubt"] = policy
@@ -158,6 +159,36 @@ def test_late_evidence_is_kept_once_and_changes_nothing(tmp_path, outcome):
     entry = next(entry for entry in entries(hall.store) if isinstance(entry, LateEvidence))
     assert entry.outcome == outcome
     assert faults_of(hall.store) == []
+
+
+@pytest.mark.parametrize("door", ["event", "answer"])
+def test_a_part_that_is_told_behind_the_end_is_late_evidence_with_its_credits(tmp_path, door):
+    rules = [{"price": [[500, "CNY"]], "credits": 3}]
+    hall = make_hall(tmp_path, "favour_venue", rules=rules)
+    command = doubted(hall)
+    hall.wait(60_000)
+    assert list(states(hall.store).values()) == [State.CAPTURED]
+    before = hall.balance("card-7")
+    for part in (1, 1, 3, 2):
+        hall.step(
+            hall.delivered(command, credits=part) if door == "event" else hall.answer(command, "done", amount=part)
+        )
+    hall.step(hall.answer(command, "done"))
+    kept = [entry for entry in entries(hall.store) if isinstance(entry, LateEvidence)]
+    assert [(entry.outcome, entry.credits) for entry in kept] == [("done", 1), ("done", 2)]
+    assert [(row.outcome, row.credits, row.state) for row in hall.act(Look("late")).late] == [
+        ("done", 2, "captured"),
+        ("done", 1, "captured"),
+    ]
+    assert (hall.balance("card-7"), faults_of(hall.store)) == (before, [])
+
+
+def test_the_rest_of_a_part_that_was_captured_is_late_evidence(tmp_path):
+    hall = make_hall(tmp_path, "staff", rules=[{"price": [[500, "CNY"]], "credits": 3}])
+    command = the_command(hall.step(hall.tap("card-7")))
+    hall.step(hall.delivered(command, credits=2))
+    assert logged(hall.step(hall.answer(command, "done", amount=2))) == []
+    assert logged(hall.step(hall.answer(command, "done"))) == ["authorization.late_evidence"]
 
 
 def test_everything_unresolved_is_shown_with_age_amount_and_who_decides(tmp_path):
