@@ -5,7 +5,7 @@ from typing import assert_never
 import msgspec
 
 from edge_agent.desk.acts import Moved, Refused
-from edge_agent.ledger import boxes, office_facts, replacements
+from edge_agent.ledger import boxes, office_facts, replacements, since_receipt
 from edge_agent.ledger.boxes import Box
 from edge_agent.step.draft import Draft, Spot
 from edge_agent.takings import intake
@@ -53,7 +53,7 @@ def _sell(draft: Draft, act: SellCard, staff: str) -> Moved | Refused:
     tell_card(draft, ListRow(credential_id, account_id, act.class_, "active", 0), seq=header.seq)
     if act.deposit:
         boxes.add(draft.store, Box(act.place, "drawer", unit, act.deposit))
-        intake.note_brought_in(draft, header.seq, act.deposit)
+        since_receipt.note_brought_in(draft.store, act.deposit, seq=header.seq)
     return Moved(act.deposit, unit)
 
 

@@ -1,4 +1,4 @@
-"""What was approved since the last receipt: per credential on the floor, and in all; only a receipt lets it go."""
+"""What was approved and what came in since the last receipt: counters that only a receipt lets go of."""
 
 import msgspec
 
@@ -35,6 +35,16 @@ def on_floor(store: Store) -> Since:
     """Return the counters of all credentials on the floor together."""
     sql = "SELECT coalesce(sum(count), 0), coalesce(sum(amount), 0) FROM since_receipt WHERE credential_id <> ?"
     return Since(*store.rows(sql, (THE_HUB,))[0])
+
+
+def note_brought_in(store: Store, amount: int, *, seq: int) -> None:
+    """Count money that came in with the entry `seq`, once."""
+    store.execute("INSERT INTO brought_in(seq, amount) VALUES (?, ?) ON CONFLICT DO NOTHING", (seq, amount))
+
+
+def brought_in(store: Store) -> int:
+    """Return what came in, in minor units of the venue's currency."""
+    return int(store.rows("SELECT coalesce(sum(amount), 0) FROM brought_in")[0][0])
 
 
 def forget(store: Store, *, acked_seq: int) -> None:

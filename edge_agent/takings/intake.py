@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from edge_agent.ledger import boxes, leases
+from edge_agent.ledger import boxes, leases, since_receipt
 from edge_agent.ledger.boxes import Box
 from edge_agent.ledger.leases import LeasePlace
 from edge_agent.ledger.store import Store
@@ -34,13 +34,7 @@ class Intake(msgspec.Struct, frozen=True):
 
 def room(draft: Draft) -> int:
     """Return how much more money this hub may take in before its next receipt (T_h)."""
-    taken = draft.store.rows("SELECT coalesce(sum(amount), 0) FROM brought_in")[0][0]
-    return max(draft.site.risk.top_up_cap - int(taken), 0)
-
-
-def note_brought_in(draft: Draft, seq: int, amount: int) -> None:
-    """Count money that came in with the entry `seq`, once; only a receipt lets it go."""
-    draft.store.execute("INSERT INTO brought_in(seq, amount) VALUES (?, ?) ON CONFLICT DO NOTHING", (seq, amount))
+    return max(draft.site.risk.top_up_cap - since_receipt.brought_in(draft.store), 0)
 
 
 def bring_in(draft: Draft, intake: Intake, *, lane: Lane | None = None) -> BroughtIn:
@@ -88,4 +82,4 @@ def _count(draft: Draft, intake: Intake, seq: int) -> None:
     elif intake.source is Source.CASH_BOX:
         boxes.add(draft.store, Box(intake.place, "cash_box", intake.unit, intake.amount))
     if intake.source in (Source.DRAWER, Source.CASH_BOX):
-        note_brought_in(draft, seq, intake.amount)
+        since_receipt.note_brought_in(draft.store, intake.amount, seq=seq)

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Final
 
-from edge_agent.ledger import authorizations, leases
+from edge_agent.ledger import authorizations, leases, since_receipt
 from edge_agent.step.draft import Draft, Spot
-from edge_agent.takings import coins, intake
+from edge_agent.takings import coins
 from payment_core.journal import (
     Actor,
     Captured,
@@ -49,7 +49,7 @@ def keep_caps(draft: Draft) -> None:
     """Behind all inputs of a step: count coins towards T_h, and return what lies above X_h in the same commit."""
     for entry in draft.watched:
         if isinstance(entry, CoinBooked):
-            intake.note_brought_in(draft, entry.header.seq, entry.amount)
+            since_receipt.note_brought_in(draft.store, entry.amount, seq=entry.header.seq)
     site = draft.site
     raised = [raise_ for entry in draft.watched if (raise_ := _raised(entry, site.currency))]
     if not raised:

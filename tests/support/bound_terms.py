@@ -14,11 +14,10 @@ def _reached(store: Store) -> dict[Term, int]:
     """Return what stands at a hub of each term that its tables count, in minor units of the currency."""
     held = [authorizations.load(store, row) for row in authorizations.open_ones(store)]
     in_plays = sum(part.amount for row in held for part in row.parts if part.unit == UNIT and part.lease_epoch)
-    brought_in: int = store.rows("SELECT coalesce(sum(amount), 0) FROM brought_in")[0][0]
     return {
         Term.FLOOR: since_receipt.on_floor(store).amount,
         Term.LEASE: leases.outstanding(store, UNIT) + coins.lying_unplayed(store, UNIT) + in_plays,
-        Term.BROUGHT_IN: brought_in,
+        Term.BROUGHT_IN: since_receipt.brought_in(store),
     }
 
 
