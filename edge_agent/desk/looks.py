@@ -33,7 +33,7 @@ def look(draft: Draft, act: Look) -> Moved | Refused:
         case "card":
             return _card(draft, act.credential)
         case "machine":
-            return Moved(open=_plays_at(draft, act.machine))
+            return _machine(draft, act.machine)
         case _:
             assert_never(act.what)
 
@@ -51,6 +51,13 @@ def _card(draft: Draft, credential: str) -> Moved | Refused:
         return Refused("unknown_card")
     sums = doubts.balance(draft, row.account_id)
     return Moved(sums=tuple(SumRow("", unit, amount, row.status) for unit, amount in sorted(sums.items())))
+
+
+def _machine(draft: Draft, machine: str) -> Moved | Refused:
+    """Return the plays of a machine or lane; one that stands here no more is known by its plays alone."""
+    found = _plays_at(draft, machine)
+    stands = any(machine in (lane.id, lane.machine) for lane in draft.site.lanes.values())
+    return Moved(open=found) if found or stands else Refused("unknown_lane")
 
 
 def _plays_at(draft: Draft, machine: str) -> tuple[OpenRow, ...]:

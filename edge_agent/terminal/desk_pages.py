@@ -1,5 +1,7 @@
 """The attendant's page: doubts to settle, plays to refund, cards and boxes. It knows nothing the hub has not said."""
 
+import asyncio
+import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,11 +17,13 @@ from edge_agent.terminal.static_files import StaticTree
 from edge_agent.terminal.wording import Words, next_language
 from payment_core.desk import DeskReply, DeskRequest, Look
 from payment_core.errors import DECODE_FAULTS
-from payment_core.identifiers import is_short_id
+from payment_core.identifiers import is_short_id, uuid_text
 from payment_core.money import minor_digits
 
 BODY_BYTES: Final = 4_096
 CARD_WAIT_S: Final = 20.0
+KNOWN_WAIT_S: Final = 1.0
+"""How long a page waits for the hub to say whether there is such a desk."""
 
 
 class DeskPages:
@@ -32,6 +36,7 @@ class DeskPages:
         self._words = words
         self._templates = templates
         self._static = static
+        self._known: set[str] = set()
 
     def routes(self) -> list[Route]:
         """Return the routes, for the room's application."""
@@ -51,11 +56,31 @@ class DeskPages:
         if not is_short_id(terminal):
             return PlainTextResponse("no such desk", status_code=404)
         words = self._reader(request)
+        if not await self._may_be(terminal):
+            page = self._templates.get_template("no_lane.html")
+            ordered = sorted(self._words.values(), key=lambda each: each is not words)
+            lost = page.render(what="no_desk", words=words, both=ordered, name=terminal, static=self._static.url)
+            return HTMLResponse(lost, status_code=404)
         html = self._templates.get_template("desk.html").render(
             words=words, terminal=terminal, static=self._static.url, other=next_language(words.language),
             lanes=self._hall.lanes(), since=self._line.last_card_ms(terminal),
         )  # fmt: skip
         return HTMLResponse(html)
+
+    async def _may_be(self, terminal: str) -> bool:
+        """Ask the hub, as nobody, whether it knows this desk; one that cannot say leaves it open."""
+        if terminal in self._known:
+            return True
+        nobody = DeskRequest(uuid_text(secrets.token_bytes(16)), "", Look("open"))
+        try:
+            async with asyncio.timeout(KNOWN_WAIT_S):
+                reply = await self._line.ask(terminal, nobody)
+        except TimeoutError:
+            return True
+        if reply is None or reply.reason == "unknown_terminal":
+            return reply is None
+        self._known.add(terminal)
+        return True
 
     async def act(self, request: Request) -> Response:
         """Pass an act on to the hub and answer with what came of it: JSON with the words and lists for the page."""
@@ -83,9 +108,7 @@ class DeskPages:
         if isinstance(wanted.act, Look):
             page = self._templates.get_template("desk_list.html")
             names = {screen.lane: screen.machine for screen in self._hall.lanes()}
-            said["html"] = page.render(
-                words=words, what=wanted.act.what, reply=reply, digits=minor_digits, names=names
-            )
+            said["html"] = page.render(words=words, what=wanted.act.what, reply=reply, digits=minor_digits, names=names)
             said["count"] = len(reply.open) + len(reply.late) + len(reply.sums)
         return said
 

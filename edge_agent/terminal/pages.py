@@ -126,7 +126,9 @@ class Pages:
     def _no_such_lane(self, lane: str, words: Words) -> Response:
         page = _TEMPLATES.get_template("no_lane.html")
         ordered = sorted(self._words.values(), key=lambda each: each is not words)
-        return HTMLResponse(page.render(words=words, both=ordered, lane=lane, static=self._static.url), status_code=404)
+        return HTMLResponse(
+            page.render(what="no_lane", words=words, both=ordered, name=lane, static=self._static.url), status_code=404
+        )
 
     def _first_language(self, request: Request) -> str:
         """Return the venue's language, or the browser's where the venue has not said."""

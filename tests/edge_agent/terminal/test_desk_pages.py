@@ -172,3 +172,23 @@ def test_every_refusal_of_the_hub_has_its_sentence():
     assert Refused("x").reason == "x"
     for language in LANGUAGES:
         assert [reason for reason in reasons if f"desk.reason.{reason}" not in load(language)] == []
+
+
+def test_a_desk_that_is_not_there_is_said_to_be_missing(room):
+    async def pages():
+        async with room.open():
+            return [await ask(room.app, f"/desk/{desk}?lang=en") for desk in ("nosuch", "desk-1", "desk-1")]
+
+    lost, there, again = asyncio.run(pages())
+    assert (lost.status, there.status, again.status) == (404, 200, 200)
+    assert "No such desk here" in lost.text
+    assert "nosuch" in lost.text
+
+
+def test_a_machine_that_is_not_there_is_not_taken_for_one_without_plays(room):
+    looks = [
+        request_of(number, {"act": "look", "what": "machine", "machine": name})
+        for number, name in enumerate(("racer-01", "racer-1"), start=1)
+    ]
+    nowhere, quiet = act(room, *looks)
+    assert (nowhere["reason"], quiet["outcome"], quiet["count"]) == ("unknown_lane", "done", 0)
