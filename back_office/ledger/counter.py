@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from back_office.ledger.desk import Desk
-from back_office.ledger.going_back import Paid, lots_of, note_way_back, parts_of, plan, went_back
+from back_office.ledger.going_back import Paid, note_way_back, plan, plan_reversal, went_back
 from back_office.ledger.signers import SignatureCheck, not_signed
 from back_office.store import acts, books, grants, lots, papers
 from back_office.store.acts import Act
@@ -132,15 +132,14 @@ def reverse(desk: Desk, wish: Reversal) -> Done | Refused:
     amount = room if wish.amount is None else wish.amount
     if not 1 <= amount <= room:
         return Refused(f"{amount} {paid.unit} cannot be taken back: {room} of a payment of {paid.amount} are left")
-    mine, gifts = lots_of(desk, _paid(paid))
-    parts = parts_of(mine, paid.unit, amount)
-    missing = amount - sum(part.amount for part in parts)
-    gone = tuple(Part(key.unit, row.available, None, key.lot) for key, row in sorted(gifts.items()) if row.available)
+    way = plan_reversal(desk, _paid(paid), amount)
 
     def entry(header: Header) -> Entry:
-        return TopUpReversed(1, header, paid.account_id, paid.unit, parts, missing, gone, wish.channel, wish.payment_id)
+        return TopUpReversed(
+            1, header, paid.account_id, paid.unit, way.parts, way.missing, way.forfeited, wish.channel, wish.payment_id
+        )
 
-    done = _do(desk, "reverse", wish.reversal_id, wish, [entry], amount=amount, owed=missing)
+    done = _do(desk, "reverse", wish.reversal_id, wish, [entry], amount=amount, owed=way.missing)
     note_way_back(desk, wish.channel, wish.payment_id, gone=amount, kept=0, seq=done.office_seq)
     return done
 

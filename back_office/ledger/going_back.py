@@ -93,6 +93,27 @@ def plan_net(desk: Desk, paid: Paid, amount: int) -> WayBack | str:
         gross += amount - way.amount
 
 
+class TakenBack(msgspec.Struct, frozen=True):
+    """`parts` leave the purse, `missing` the guest owes, `forfeited` of the gifts goes to the house."""
+
+    parts: tuple[Part, ...]
+    missing: int
+    forfeited: tuple[Part, ...]
+
+
+def plan_reversal(desk: Desk, paid: Paid, amount: int) -> TakenBack:
+    """Return how `amount`, which the channel took back already, leaves the purse.
+
+    Its gifts go by the same rule as for a refund. What of them was spent is the house's: nothing is left to keep it of.
+    """
+    mine, gifts = lots_of(desk, paid)
+    parts = parts_of(mine, paid.unit, amount)
+    before = went_back(desk, paid.channel, paid.payment_id)
+    rule = TopUpTerms.newest(desk.tx, desk.tenant_id).gift_rule
+    forfeits, _spent = _of_gifts(paid, gifts, before, rule, min(amount, max(paid.amount - before.gone, 0)), {})
+    return TakenBack(parts, amount - sum(part.amount for part in parts), forfeits)
+
+
 def lots_of(desk: Desk, paid: Paid) -> tuple[dict[LotKey, LotRow], dict[LotKey, LotRow]]:
     """Return what a payment opened: the paid lots, and the gifts that came with them.
 
@@ -144,6 +165,23 @@ def _with_gifts(
 ) -> WayBack | str:  # fmt: skip
     mine, gifts = opened
     settled = _settled(desk, gifts)
+    gone, missing = _of_gifts(paid, gifts, before, rule, gross, settled)
+    kept = min(missing, max(sum(settled.values()) - before.kept, 0))
+    if kept >= gross:
+        return f"{gross} {paid.unit} cannot go back: {kept} of it stay for gifts that were spent"
+    parts = parts_of(mine, paid.unit, gross - kept)
+    rest = {
+        key: msgspec.structs.replace(row, available=row.available - _of_lot(parts, key.lot))
+        for key, row in mine.items()
+    }
+    return WayBack(parts, (*parts_of(rest, paid.unit, kept), *gone), gross - kept, kept, rule)
+
+
+def _of_gifts(
+    paid: Paid, gifts: Mapping[LotKey, LotRow], before: Before, rule: GiftRule, gross: int,
+    settled: Mapping[LotKey, int],
+) -> tuple[tuple[Part, ...], int]:  # fmt: skip
+    """Return what of the gifts goes with `gross` of their payment, and what of it should go and was spent."""
     gone: list[Part] = []
     missing = 0
     for key, row in sorted(gifts.items()):
@@ -154,15 +192,7 @@ def _with_gifts(
         missing += took.spent
         if took.left:
             gone.append(Part(key.unit, took.left, None, key.lot))
-    kept = min(missing, max(sum(settled.values()) - before.kept, 0))
-    if kept >= gross:
-        return f"{gross} {paid.unit} cannot go back: {kept} of it stay for gifts that were spent"
-    parts = parts_of(mine, paid.unit, gross - kept)
-    rest = {
-        key: msgspec.structs.replace(row, available=row.available - _of_lot(parts, key.lot))
-        for key, row in mine.items()
-    }
-    return WayBack(parts, (*parts_of(rest, paid.unit, kept), *gone), gross - kept, kept, rule)
+    return tuple(gone), missing
 
 
 def _of_lot(parts: Iterable[Part], lot: bytes) -> int:

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from back_office.ledger.desk import Desk, TopUp, TopUpRefused, venue_of
-from back_office.ledger.going_back import Paid, lots_of, note_way_back, parts_of, plan_net
+from back_office.ledger.going_back import Paid, lots_of, note_way_back, plan_net, plan_reversal
 from back_office.payments.books import Whereabouts
 from back_office.payments.slips import SlipRefused, SlipWish, hub_of_lane, issue_slip
 from back_office.store import acts, books, grants
@@ -68,7 +68,8 @@ class LedgerBooks:
         """Put what `take_out` took into the purse again: the channel did not give it back."""
         desk = self._desk(tx, order, now_ms)
         taken = acts.act(tx, self._keys.tenant_id, TAKEN_OUT, refund_id)
-        gone = () if taken is None else msgspec.msgpack.decode(taken.content, type=tuple[Part, ...])
+        assert taken is not None, f"no refund {refund_id.hex()} took anything"  # else its gifts would be lost unheard
+        gone = msgspec.msgpack.decode(taken.content, type=tuple[Part, ...])
         paid, known = lots_of(desk, _paid(order))
         facts = {key.lot: row for key, row in (paid | known).items()}
         lot = self._like(next(iter(paid.values())), now_ms)
@@ -86,18 +87,14 @@ class LedgerBooks:
     def take_back(self, tx: Transaction, order: Order, *, amount: int, now_ms: int) -> None:
         """Book that the channel took `amount` of this payment; what is not in the purse any more the guest owes."""
         desk = self._desk(tx, order, now_ms)
-        paid, gifts = lots_of(desk, _paid(order))
-        parts = parts_of(paid, order.unit, amount)
-        missing = amount - sum(part.amount for part in parts)
-        gone = tuple(
-            Part(key.unit, row.available, None, key.lot) for key, row in sorted(gifts.items()) if row.available
-        )
+        way = plan_reversal(desk, _paid(order), amount)
         seq = desk.append(
             lambda header: TopUpReversed(
-                1, header, order.account_id, order.unit, parts, missing, gone, order.channel, order.payment_id
+                1, header, order.account_id, order.unit, way.parts, way.missing, way.forfeited, order.channel,
+                order.payment_id,
             ),
             Tender.PAYMENT_ORDER,
-        )
+        )  # fmt: skip
         note_way_back(desk, order.channel, order.payment_id, gone=amount, kept=0, seq=seq)
 
     def whereabouts(self, tx: Transaction, order: Order) -> Whereabouts:

@@ -141,6 +141,22 @@ def test_only_what_is_in_the_purse_goes_back(office):
     assert do(office, pay_out, unknown) == Refused("there is no payment p9 of counter")
 
 
+@pytest.mark.parametrize(
+    ("rule", "amounts", "left"),
+    [
+        ("pro_rata", (1,), 200), ("pro_rata", (250,), 150), ("pro_rata", (250, 250, 500), 0), ("forfeit", (1,), 0),
+        ("keep", (None,), 200),
+    ],
+)  # fmt: skip
+def test_a_part_that_is_reversed_takes_of_the_gift_what_the_rule_says(office, rule, amounts, left):
+    set_terms(office, gift_rule=rule)
+    office.top_up(1_000)
+    for number, amount in enumerate(amounts):
+        assert do(office, reverse, reversal(number, amount)).owed == 0
+    assert office.purse(unit="bonus") == left
+    assert office.prove().faults == []
+
+
 def test_a_top_up_reversed_after_it_was_spent_is_owed_and_later_top_ups_settle_it(office):
     set_terms(office)
     office.top_up(1_000)

@@ -143,6 +143,23 @@ def test_a_charge_back_takes_what_is_there_and_the_gift(counter):
     assert balance(counter, Kind.GUEST_RECEIVABLE) == 0
 
 
+@pytest.mark.parametrize(("parts", "gift"), [((1,), -100), ((250,), -75), ((250, 250, 500), 0)])
+def test_a_charge_back_of_a_part_takes_its_share_of_the_gift(counter, parts, gift):
+    with_gift(counter)
+    order, ledger = paid(counter), LedgerBooks(KEYS, dice=Random(6).randbytes)
+    for part in parts:
+        with counter.office.store.writing() as tx:
+            ledger.take_back(tx, order, amount=part, now_ms=counter.now_ms)
+    assert balance(counter, Kind.PURSE, unit="bonus") == gift
+    assert balance(counter, Kind.GUEST_RECEIVABLE) == 0
+
+
+def test_what_no_refund_took_is_not_put_back(counter):
+    order, ledger = paid(counter), LedgerBooks(KEYS, dice=Random(6).randbytes)
+    with pytest.raises(AssertionError, match="took anything"), counter.office.store.writing() as tx:
+        ledger.put_back(tx, order, refund_id=REFUND, amount=100, now_ms=counter.now_ms)
+
+
 def test_a_play_is_a_slip_of_its_own_account_and_no_hub_is_leased_to(counter):
     paid(counter, purpose=Purpose.PLAY)
     with counter.office.store.reading() as tx:
