@@ -97,18 +97,19 @@ class TillThread:
         self._queue.extend(facts)
         self._wake.set()
 
-    def offer(self, fact: Input) -> None:
-        """Queue a fact from any thread."""
+    def offer(self, fact: Input) -> bool:
+        """Queue a fact from any thread; False: the queue is full, and it was dropped."""
         if self._door is not None and not self._door.admits(fact):
             self._deliver(self._door.answer(fact))
-            return
+            return True
         if not self._full.admits(fact, len(self._queue)):
             if answer := refusal(fact):
                 self._deliver(answer)
-            return
+            return False
         self._queue.append(fact)
         if not self._wake.is_set():
             self._wake.set()
+        return True
 
     def stop(self, *, as_it_is: bool = False) -> None:
         """Finish the step under way and end; what is queued is not lost, for nobody was told it was taken.

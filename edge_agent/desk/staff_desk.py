@@ -31,7 +31,7 @@ class StaffDesk:
     def __init__(
         self,
         *,
-        offer: Callable[[Input], None],
+        offer: Callable[[Input], object],
         answer: Callable[[str, DeskReply], None],
         now_ms: Callable[[], int],
         salt: bytes,

@@ -38,7 +38,7 @@ HEARD: Final = ("birth", "state", "event", "result")
 class DeviceBus:
     """Pumps the bus until cancelled; reconnects by itself. What staff ask for goes by the desk, who checks them."""
 
-    def __init__(self, settings: MqttSettings, *, hub: str, offer: Callable[[Input], None]) -> None:
+    def __init__(self, settings: MqttSettings, *, hub: str, offer: Callable[[Input], object]) -> None:
         self._settings = settings
         self._hub = hub
         self._offer = offer

@@ -33,7 +33,7 @@ class PeerLink:
     """Pumps until cancelled; reconnects by itself. `trust`: the neighbours' keys as the ledger holds them."""
 
     def __init__(
-        self, settings: MqttSettings, identity: HubIdentity, *, trust: Trust | None, offer: Callable[[Input], None]
+        self, settings: MqttSettings, identity: HubIdentity, *, trust: Trust | None, offer: Callable[[Input], object]
     ) -> None:
         self._settings = settings
         self._hub_id = identity.hub_id

@@ -92,7 +92,7 @@ class UplinkLostError(Exception):
 class Uplink:
     """Pumps until cancelled. `offer` hands facts to the till, `on_effect` takes its effects, in the loop's thread.
 
-    `state`: what the office reads of this hub while it is connected.
+    `state`: what the office reads of this hub while it is connected. `offer` returns False where the till has no room.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Uplink:
         identity: HubIdentity,
         reader: LedgerReader,
         *,
-        offer: Callable[[Input], None],
+        offer: Callable[[Input], bool],
         offer_together: Callable[[Sequence[Input]], None],
         clock: Callable[[], VenueMoment],
         state: bytes = ONLINE,
@@ -210,7 +210,7 @@ class Uplink:
                 case MessageRejected(topic=topic, reason=reason):
                     log("uplink.rejected", topic=topic, reason=reason)
 
-    def _take(self, body: OfficeBody) -> None:  # noqa: C901 - one case per message
+    def _take(self, body: OfficeBody) -> None:  # noqa: C901, PLR0912 - one case per message
         match body:
             case Receipt():
                 self._offer(OfficeLink(up=True))
@@ -227,10 +227,12 @@ class Uplink:
             case Elsewhere(account_id=account_id, coming=coming):
                 self._asked_ms.pop(account_id, None)
                 self._offer(FoundElsewhere(account_id, coming))
-            case CredentialList():
-                self._offer(ListArrived(body.version, body.full, body.base_version, body.rows))
+            case CredentialList() if self._offer(ListArrived(body.version, body.full, body.base_version, body.rows)):
                 self._downlink.in_effect("list", body.version)
                 self._uploader.on_list_taken()
+            case CredentialList():  # the till's queue was full: it may hold a block, so it is asked for again
+                have = 0 if body.full else body.base_version
+                self._do(self._uploader.on_list_mismatch(self._now(), have))
             case Document():
                 self._offer(DocumentArrived(body.name, body.version, body.content, body.effective_at_ms))
                 self._downlink.in_effect(body.name, body.version)
@@ -271,9 +273,7 @@ class Uplink:
                     self._do(self._uploader.on_kept([_sealed(batch) for batch in kept]))
                 case StoreSealed(batch=batch):
                     self._offer(
-                        BatchSealed(
-                            batch.batch_seq, batch.first_record, batch.record_count, batch.digest, batch.data
-                        )
+                        BatchSealed(batch.batch_seq, batch.first_record, batch.record_count, batch.digest, batch.data)
                     )
                 case MoveCursor(through_seq=batch_seq, through_record=seq, heard=heard):
                     self._offer(ReceiptTaken(batch_seq, seq, heard))

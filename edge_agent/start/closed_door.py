@@ -92,8 +92,8 @@ class ClosedDesk:
         for fact in facts:
             self.offer(fact)
 
-    def offer(self, fact: Input) -> None:
-        """Keep what belongs to the upload, turn guests away, ignore the rest."""
+    def offer(self, fact: Input) -> bool:
+        """Keep what belongs to the upload, turn guests away, ignore the rest; nothing is dropped for want of room."""
         if isinstance(fact, BatchSealed) and self._rescue is not None:
             batch = SealedBatch(fact.batch_seq, fact.first_rec, fact.rec_count, fact.hash, fact.sealed)
             self._rescue.store_batch(batch)
@@ -102,6 +102,7 @@ class ClosedDesk:
             self._rescue.take_receipt(fact.batch_seq, fact.seq)
         elif not self._door.admits(fact):
             self._deliver(self._door.answer(fact))
+        return True
 
     def stop(self, *, as_it_is: bool = False) -> None:
         """Nothing is under way here; the rescue is closed by whoever opened it."""

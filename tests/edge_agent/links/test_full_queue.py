@@ -51,7 +51,7 @@ def test_staff_are_told_busy_and_grants_that_belong_together_stay_together(tmp_p
     for _fact in range(3):
         thread.offer(DEVICE)
     thread.offer_together([LEASE, LEASE])
-    thread.offer(ACT)
+    assert not thread.offer(ACT)
     thread.offer(PEER)
     assert delivered == [Reply("desk-1", DeskReply(uuid_text(bytes(16)), "refused", "busy"))]
     assert len(thread._queue) == 3

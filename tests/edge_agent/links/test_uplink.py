@@ -9,6 +9,7 @@ from cloud_sync.letters import Publish, post_message
 from cloud_sync.mqtt_link import Inbound, MqttLink, MqttSettings
 from cloud_sync.protocol.messages import (
     CloseOrder,
+    CredentialList,
     Document,
     DocumentVersion,
     Elsewhere,
@@ -25,7 +26,7 @@ from cloud_sync.signing import Ed25519Signer
 from edge_agent.ledger.reader import LedgerReader
 from edge_agent.links import uplink as uplink_room
 from edge_agent.links.uplink import GREET_AGAIN_MS, Uplink, kept_trust
-from edge_agent.messages import AskLease, CloseOrdered, DocumentArrived, FoundElsewhere, Recalled
+from edge_agent.messages import AskLease, CloseOrdered, DocumentArrived, FoundElsewhere, ListArrived, Recalled
 from provisioning.identity import enroll_hub, pinned
 from tests.support.hall import HUB_ID, START_MS, VENUE_ID, Hall, logged, prices_document
 
@@ -46,12 +47,15 @@ def hall(tmp_path):
     made.store.close()
 
 
-def start(hall, offered):
+def start(hall, offered, offer=lambda offered, fact: not offered.append(fact)):
     """Return an uplink that hands what it takes to a list, as a process that has just started."""
     identity = enroll_hub(KEYS, hub_id=HUB_ID, venue_id=VENUE_ID, epoch=1, broker_host="127.0.0.1", broker_port=1883)
     settings = MqttSettings(host="127.0.0.1", port=1883, client_id="hub")
     reader = LedgerReader(hall.path)
-    uplink = Uplink(settings, identity, reader, offer=offered.append, offer_together=offered.extend, clock=hall.moment)
+    uplink = Uplink(
+        settings, identity, reader, offer=lambda fact: offer(offered, fact), offer_together=offered.extend,
+        clock=hall.moment,
+    )  # fmt: skip
     return uplink, reader, pinned(identity)
 
 
@@ -150,6 +154,29 @@ def test_an_account_is_asked_for_once_until_the_office_has_answered(hall, leaf, 
     uplink._hear(Inbound(hub_topic(HUB_ID, "down", leaf), payload, retained=False))
     uplink.on_effect(AskLease(bytes(16)))
     assert uplink._outbound.qsize() == 2, "a tap that waits is not answered with what was true before"
+    reader.close()
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_list_that_found_no_room_is_not_in_effect_and_is_asked_for_again(hall, full):
+    """A dropped list may hold a block."""
+    room, offered = [False, False, True], []
+    uplink, reader, hub = start(hall, offered, lambda offered, fact: room.pop(0) and not offered.append(fact))
+    uplink._link = MqttLink(uplink._settings)
+    uplink._uploader.on_connected(uplink._now())
+
+    def hear(number):
+        update = CredentialList(1, full, 0, ())
+        message = Message(sender=TENANT, to=HUB_ID, number=number, body=update)
+        payload = post_message(message, signer=KEYS.signer, sealer=HpkeSealer(hub.receive_public))
+        uplink._hear(Inbound(hub_topic(HUB_ID, "down", "list"), payload, retained=False))
+
+    for number, asked in ((1, 1), (2, 0), (3, 0), (4, 0)):  # one question is open at a time, and ends when a list fits
+        hear(number)
+        assert uplink._outbound.qsize() == asked
+        while not uplink._outbound.empty():
+            uplink._outbound.get_nowait()
+    assert [type(fact) for fact in offered] == [ListArrived]
     reader.close()
 
 
