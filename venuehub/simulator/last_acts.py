@@ -86,6 +86,7 @@ def bury(venue: "Venue") -> "Iterator[str]":
     venue.world.run(until_ms=venue.world.now_ms + _WAIT_MS)
     with office.store.reading() as tx:
         kept = books.guest_balances(tx, office.keys.tenant_id, office.accounts)
+        wrong = prove_books(tx, office.keys.tenant_id).faults
     venue.world.note(f"{hub.name} is found again")
     hub.uplink.line.wall = ""
     hub.off = venue.bridges[hub.number].off = False
@@ -94,7 +95,7 @@ def bury(venue: "Venue") -> "Iterator[str]":
     venue.world.run(until_ms=venue.world.now_ms + _WAIT_MS)
     with office.store.reading() as tx:
         after = books.guest_balances(tx, office.keys.tenant_id, office.accounts)
-        wrong = prove_books(tx, office.keys.tenant_id).faults
+        wrong += prove_books(tx, office.keys.tenant_id).faults
     yield from (f"the books prove after a hub is closed: {fault}" for fault in wrong)
     has = _owned(after)
     if any(has[purse] < amount for purse, amount in _owned(kept).items()):
