@@ -14,6 +14,7 @@ from edge_agent.messages import DocumentArrived, Log
 from edge_agent.step.draft import Draft
 from edge_agent.step.site import DocumentRefused, Site, read_document
 from edge_agent.step.views import show_idle
+from payment_core.pricing import PriceList
 
 WAITING_LIMIT: Final = 8
 """Versions of one document that wait at one time; a further one takes the place of the one before it."""
@@ -68,16 +69,25 @@ def _now_ms(draft: Draft) -> int:
 
 def _switch(draft: Draft, document: Waiting) -> None:
     site, unit = draft.site, draft.site.currency
-    refused = site.apply(document.name, document.content)
+    refused = _other_currency(draft, document) or site.apply(document.name, document.content)
     if site.currency != unit:  # X_h counts other money from here on: what lies here of it was never looked at
         site.most_outstanding, site.sheds = None, True
-    if refused is not None:  # it waited, and a release came between that reads it no more
+    if refused is not None:  # also where it waited, and a release came between that reads it no more
         documents.drop(draft.store, document)
         draft.effect(Log("document.refused", {"name": document.name, "why": refused.reason}))
     else:
         documents.put_in_force(draft.store, document)
         draft.effect(Log("document.taken", {"name": document.name, "version": document.version}))
     load(draft.store, draft.site)
+
+
+def _other_currency(draft: Draft, document: Waiting) -> DocumentRefused | None:
+    """Refuse a price list of another currency where coins ever fell: what lies at lanes would change its unit 1:1."""
+    prices = read_document(document.name, document.content) if document.name == "prices" else None
+    if not isinstance(prices, PriceList):
+        return None
+    held = draft.store.rows("SELECT unit FROM coin_credit WHERE unit <> ? LIMIT 1", (prices.unit,))
+    return DocumentRefused(f"coins here are {held[0][0]}, and this list is in {prices.unit}") if held else None
 
 
 def _keep(draft: Draft, document: Waiting) -> None:

@@ -213,7 +213,8 @@ def give_back(draft: Draft, row: Authorization, parts: tuple[Part, ...], *, told
 def to_lane(draft: Draft, row: Authorization, parts: tuple[Part, ...]) -> None:
     """Return a coin play's parts to the credit of its lane."""
     for part in parts:
-        draft.store.execute("UPDATE coin_credit SET amount = amount + ? WHERE lane = ?", (part.amount, row.lane))
+        sql = "UPDATE coin_credit SET amount = amount + ? WHERE lane = ? AND unit = ?"
+        draft.store.execute(sql, (part.amount, row.lane, part.unit))
 
 
 def on_answer(draft: Draft, fact: Answered, row: Authorization | None) -> None:

@@ -51,8 +51,7 @@ def play(draft: Draft, lane: Lane) -> None:
     price, cost = quote.price, quote.price.cash.minor
     if not cost or site.frozen or not site.ready(lane.output):
         return
-    rows = draft.store.rows("SELECT amount FROM coin_credit WHERE lane = ?", (lane.id,))
-    plays = min(rows[0][0] // cost if rows else 0, max(MAX_CREDITS // price.credits, 1))
+    plays = min(lying_at(draft, lane, site.currency) // cost, max(MAX_CREDITS // price.credits, 1))
     if plays:
         _hold(draft, lane, Money(cost * plays, site.currency), price.credits * plays, quote)
 
@@ -60,7 +59,7 @@ def play(draft: Draft, lane: Lane) -> None:
 def _hold(draft: Draft, lane: Lane, paid: Money, credits: int, quote: Quote) -> None:
     """Hold coin credit. Its event is the journal entry itself: one coin may be what several plays waited for."""
     part = Part(paid.unit, paid.minor)
-    draft.store.execute("UPDATE coin_credit SET amount = amount - ? WHERE lane = ?", (part.amount, lane.id))
+    draft.store.execute(_TAKE_FROM[True], (part.amount, lane.id, part.unit))
     tax_code = quote.price.tax_code or None
     spot = Spot(Actor.GUEST, Tender.CASH, lane, draft.new_id(), tax_code, stamp=quote.stamp)
     header = draft.header(spot)

@@ -287,3 +287,18 @@ def test_the_highest_version_whose_moment_has_come_is_in_force(tmp_path_factory,
             assert in_force(hall) == version_at_ledger(hall) == max(come)
     finally:
         hall.store.close()
+
+
+@pytest.mark.parametrize("in_ms", [0, HOUR_MS])
+def test_coins_never_change_their_currency(hall, in_ms):
+    content = msgspec.json.encode({"version": 2, "unit": "VND", "rules": [{"price": [[100, "VND"]]}]})
+    hall.step(hall.coin())
+    before = hall.store.rows("SELECT * FROM coin_credit")
+    said = logged(hall.step(DocumentArrived("prices", 2, content, START_MS + in_ms)))
+    if in_ms:
+        assert said == ["document.waits"]
+        said = logged(hall.wait(in_ms))
+    assert said == ["document.refused"]
+    assert (in_force(hall), hall.till._site.currency) == (1, "CNY")
+    assert hall.store.rows("SELECT * FROM coin_credit") == before
+    assert faults_of(hall.store) == []
