@@ -165,7 +165,7 @@ class OpenRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """An authorization that owes an answer, or (state `captured`, `refunded`, …) one that was asked for by machine.
 
     `amount` of `unit`, minor units; `age_ms`: since it was held; `by`: who decides a doubt (`staff`, `favour_guest`,
-    `favour_venue`, `device`: it can still tell).
+    `favour_venue`, `device`: it can still tell); `guest`: whose it is, a masked name or the card's end.
     """
 
     authorization: str
@@ -177,6 +177,7 @@ class OpenRow(msgspec.Struct, frozen=True, omit_defaults=True):
     age_ms: int
     by: str = ""
     refunded: int = 0
+    guest: str = ""
 
 
 class LateRow(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ Nothing here ever tells a device to act: a doubt ends in money that is earned or
 
 from typing import Final
 
-from edge_agent.ledger import authorizations, doubts_voided, leases, notices
+from edge_agent.ledger import authorizations, cache, doubts_voided, leases, notices
 from edge_agent.ledger.authorizations import Authorization
 from edge_agent.messages import Log
 from edge_agent.play.plays import Why, deliver, fail
@@ -17,6 +17,7 @@ from payment_core.journal import Cause, LateEvidence, decode_own
 from payment_core.policy import Lane
 from payment_core.recovery import can_tell
 
+CARD_END: Final = 6
 LATE_SHOWN: Final = 100
 """How much late evidence a page shows, the newest."""
 
@@ -107,7 +108,16 @@ def open_row(draft: Draft, row: Authorization) -> OpenRow:
         amount=sum(part.amount for part in row.parts if part.unit == unit),
         age_ms=max(draft.now.wall_ms - row.at_ms, 0),
         by=_by(draft, row),
+        guest=_guest(draft, row.credential_id),
     )
+
+
+def _guest(draft: Draft, credential_id: bytes | None) -> str:
+    """Return the name that the guest's page shows, or the end of the card's number as the desk shows it."""
+    if credential_id is None:
+        return ""
+    card = cache.card(draft.store, credential_id)
+    return (card.masked_name if card else "") or credential_id.hex()[-CARD_END:]
 
 
 def _by(draft: Draft, row: Authorization) -> str:

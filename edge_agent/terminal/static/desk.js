@@ -46,6 +46,11 @@ function clock(ageMs) {  // as the desk's own clock shows it, with the day where
   return at.toLocaleString(page.lang, { ...day, hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 }
 
+function laneOf(name) {  // the picker speaks of machines by the names that all pages show
+  const known = Array.from(document.querySelectorAll("#machines option"));
+  return known.find((option) => option.value === name)?.dataset.lane ?? name;
+}
+
 async function look(what) {
   const act = { act: "look", what };
   if (what === "card") {
@@ -53,7 +58,7 @@ async function look(what) {
     act.credential = card.credential;
   }
   if (what === "machine") {
-    act.machine = document.querySelector("[data-machine] input").value;
+    act.machine = laneOf(document.querySelector("[data-machine] input").value.trim());
     if (act.machine === "") return;
   }
   const rows = document.querySelector(`[data-look="${what}"]`);
@@ -113,7 +118,7 @@ function actOf(form, submitter) {
   const row = form.closest("[data-authorization]");
   if (row !== null) act.authorization = row.dataset.authorization;
   if (field("note") !== "") act.note = field("note");
-  if (field("place") !== "") act.place = field("place");
+  if (field("place") !== "") act.place = laneOf(field("place"));
   switch (act.act) {
     case "settle_doubt": act.delivered = submitter.value === "yes"; break;
     case "refund": act.unit = form.dataset.unit; act.amount = field("amount") === "" ? null : minor(field("amount"), digits); break;

@@ -11,11 +11,12 @@ import uvicorn
 from edge_agent.messages import DocumentArrived
 from payment_core.events import CredentialPresented
 from tests.support.browser import TARGETS, axe_findings, overflow_px, visit
+from tests.support.desk import card_text
 from tests.support.desk_room import NAMES, PIN, DeskRoom
 from tests.support.hall import devices_document, the_command, uid_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
-SIZES = ((390, 844), (1280, 800))
+SIZES = ((390, 844), (1024, 600))
 SMALLEST_TARGET_PX = 44
 
 
@@ -43,6 +44,11 @@ def prepare(room):
     room.hall.enroll("card-7", 1_000)
     command = the_command(room.hall.step(room.hall.tap("card-7")))
     room.step(room.hall.answer(command, "unknown"))
+
+
+def guest_of(room):
+    """Return whose play it is, as a row says it: the list has no name for this card, so its number's end."""
+    return bytes.fromhex(card_text("card-7"))[-3:].hex()
 
 
 async def enter(page, address, language):
@@ -73,6 +79,13 @@ def test_an_attendant_settles_a_doubt_and_takes_cash(tmp_path, size, language):
             await page.click("#panel-open button[value=no]")
             await page.wait_for_selector("#panel-open .empty")
             assert room.hall.balance("card-7") == 1_000
+            await page.click("#tab-machine")
+            await page.fill("[data-machine] input", NAMES["racer-1"])
+            await page.click("[data-machine] button")
+            found = await page.text_content("#panel-machine .row .row-head")
+            assert NAMES["racer-1"] in found
+            assert guest_of(room) in found
+            assert [await axe_findings(page), await overflow_px(page)] == [[], 0]
             room.hall.pass_ms(1_000)
             room.step(room.hall.event("reader-desk", CredentialPresented("ntag21x", uid_of("card-7"), "C")))
             await page.wait_for_selector("#card-acts form:not([hidden])")
