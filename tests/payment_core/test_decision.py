@@ -240,6 +240,8 @@ def test_more_money_never_turns_an_approval_into_a_decline(allowances, more, cha
 @given(st.lists(st.sampled_from([changes for _reason, _position, changes in DECLINES] + PASSES), max_size=5))
 def test_replaying_gives_the_same_and_no_facts_raise(changes):
     merged = {key: value for change in changes for key, value in change.items()}
+    if "recent" in merged:  # counted for the windows of the document they come with
+        merged["recent"] = merged["recent"][: len(merged.get("risk", GOOD.risk).windows)]
     first = decide(facts(**merged))
     assert decide(facts(**merged)) == first
     assert len(first.reasons) == len(CHECKS)
