@@ -130,11 +130,17 @@ class SlipIssued(Record, tag=72, frozen=True, array_like=True):
 
 
 class SlipReturned(Record, tag=73, frozen=True, array_like=True):
-    """No hub of the venue took a slip while it was good: its money is in the purse again."""
+    """A slip that no living hub took while it was good: its money is in the purse again.
+
+    `closed`: hubs that are closed and may have taken it unheard. `onward`: what of it is not there any more, for the
+    first of these had passed it on; who took it has it, and so it is settled.
+    """
 
     account_id: bytes
     parts: tuple[Part, ...]
     slip_id: bytes
+    closed: tuple[bytes, ...] = ()
+    onward: tuple[Part, ...] = ()
 
 
 class PassingReturned(Record, tag=74, frozen=True, array_like=True):

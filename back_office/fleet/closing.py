@@ -5,11 +5,11 @@ from collections import defaultdict
 import msgspec
 
 from back_office.fleet.bound import terms_at
-from back_office.fleet.left_behind import Apart, Make, left_behind
 from back_office.fleet.orders import order_close
 from back_office.fleet.restored import heard_whole
 from back_office.fleet.trust import keep_trust
 from back_office.ledger.desk import Desk
+from back_office.ledger.left_behind import Apart, Make, left_behind
 from back_office.store import acts, loose_ends, papers, places
 from back_office.store.acts import AuditLine
 from back_office.store.engine import Transaction

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from back_office.fleet.left_behind import send_back
 from back_office.fleet.restored import heard_whole, relearn
 from back_office.fleet.trust import keep_trust
 from back_office.ingest.vouchers import reader
@@ -14,6 +13,7 @@ from back_office.ledger.desk import Desk, venue_of
 from back_office.ledger.faults import LedgerError
 from back_office.ledger.findings import Finding
 from back_office.ledger.floor import beyond_floor
+from back_office.ledger.left_behind import send_back
 from back_office.ledger.list_changes import change_list
 from back_office.ledger.taker_bound import beyond_taker
 from back_office.payments.slips import return_slips

@@ -58,23 +58,17 @@ def slip_issued(sheet: Sheet, entry: SlipIssued) -> None:
 
 
 def slip_returned(sheet: Sheet, entry: SlipReturned) -> None:
-    """Bring a slip that nobody took back into the purse."""
+    """Bring a slip that nobody took back into the purse, and settle what others took of a closed hub that had it."""
     _bring_back(sheet, entry.account_id, entry.parts, entry.slip_id)
+    if entry.onward:
+        _go_on(sheet, entry.account_id, entry.onward, PassKey(entry.slip_id, b"", "", b""), entry.closed[0])
 
 
 def passing_returned(sheet: Sheet, entry: PassingReturned) -> None:
     """Bring a voucher for a closed hub back into the purse, and settle what others took of that hub by its vouchers."""
     number = pass_id(entry.from_hub, entry.from_epoch, entry.from_seq)
     _bring_back(sheet, entry.account_id, entry.parts, number)
-    for part in entry.onward:
-        way = PassKey(number, entry.to_hub, part.unit, part.lot)
-        row = sheet.passing.now.get(way)
-        if row is None or row.waiting < part.amount:
-            message = f"{part.amount} {part.unit} cannot go on from {number.hex()}: it does not wait there"
-            raise BooksBrokenError(message)
-        taken = replace(row, taken=row.taken + part.amount, taken_ms=sheet.now_ms, taker=entry.to_hub)
-        sheet.passing.now[way] = taken
-        _settle_vouchers(sheet, entry.to_hub, LotKey(entry.account_id, part.unit, part.lot), part.amount)
+    _go_on(sheet, entry.account_id, entry.onward, PassKey(number, entry.to_hub, "", b""), entry.to_hub)
 
 
 def topped_up(sheet: Sheet, entry: ToppedUp) -> None:
@@ -145,6 +139,18 @@ def open_settled(sheet: Sheet, entry: OpenSettled) -> None:
     for part in entry.onward:
         lot = LotKey(entry.account_id, part.unit, part.lot)
         _settle_vouchers(sheet, entry.hub, lot, _put_aside(sheet, entry.hub, lot, part, Kind.PASSING))
+
+
+def _go_on(sheet: Sheet, account_id: bytes, parts: Iterable[Part], number: PassKey, taker: bytes) -> None:
+    """Say in a dead hub's stead that it took what was on its way, and gave it to those who have it."""
+    for part in parts:
+        way = replace(number, unit=part.unit, lot=part.lot)
+        row = sheet.passing.now.get(way)
+        if row is None or row.waiting < part.amount:
+            message = f"{part.amount} {part.unit} cannot go on from {way.pass_id.hex()}: it does not wait there"
+            raise BooksBrokenError(message)
+        sheet.passing.now[way] = replace(row, taken=row.taken + part.amount, taken_ms=sheet.now_ms, taker=taker)
+        _settle_vouchers(sheet, taker, LotKey(account_id, part.unit, part.lot), part.amount)
 
 
 def _put_aside(sheet: Sheet, hub_id: bytes, lot: LotKey, part: Part, into: Kind) -> int:

@@ -197,14 +197,10 @@ class Recount:
                 for part in entry.parts:
                     self.given[entry.slip_id, part.unit, part.lot] += part.amount
             case SlipReturned():
-                self._received(entry.slip_id, entry.parts)
+                self._settled(entry, entry.slip_id, entry.closed)
             case PassingReturned():
                 number = pass_id(entry.from_hub, entry.from_epoch, entry.from_seq)
-                self._received(number, (*entry.parts, *entry.onward))
-                for part in entry.parts:
-                    self.back[entry.to_hub, LotKey(entry.account_id, part.unit, part.lot)] += part.amount
-                for part in entry.onward:
-                    self.stead[entry.to_hub, entry.account_id, part.unit] += part.amount
+                self._settled(entry, number, (entry.to_hub,))
             case TopUpReversed() | PaidOut() | LotExpired() | ReceivablePaid():
                 forfeited = entry.forfeited if isinstance(entry, TopUpReversed | PaidOut) else ()
                 for part in (*entry.parts, *forfeited):
@@ -246,6 +242,14 @@ class Recount:
         for row in stored:
             if row.account.kind is Kind.PASSING:
                 self.stead[writer.hub_id, entry.account_id, row.unit] -= row.amount
+
+    def _settled(self, entry: SlipReturned | PassingReturned, number: bytes, closed: tuple[bytes, ...]) -> None:
+        self._received(number, (*entry.parts, *entry.onward))
+        for part in entry.parts:
+            for hub_id in closed:
+                self.back[hub_id, LotKey(entry.account_id, part.unit, part.lot)] += part.amount
+        for part in entry.onward:
+            self.stead[closed[0], entry.account_id, part.unit] += part.amount
 
     def _received(self, number: bytes, parts: Iterable[Part]) -> None:
         for part in parts:

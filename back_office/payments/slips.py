@@ -1,13 +1,15 @@
 """Paid slips at the office: issued out of a purse, shown while outstanding, returned when no hub can have them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
 from back_office.ledger.desk import Desk
+from back_office.ledger.left_behind import left_behind
 from back_office.store import lots, papers, places, slips
 from back_office.store.engine import Transaction
+from back_office.store.lots import LotKey
 from back_office.store.places import Hub
 from back_office.store.slips import SlipRow
 from cloud_sync.protocol.slips import (
@@ -140,6 +142,10 @@ def waits_for(tx: Transaction, tenant_id: bytes, slip: SlipRow, *, now_ms: int) 
     A hub is out of the question once it has said, behind the slip's end and a margin for clocks, that it holds nothing
     the office has not booked; or was enrolled behind it; or an operator has closed it. Time alone says nothing.
     """
+    return [hub for hub in _may_have(tx, tenant_id, slip, now_ms=now_ms) if hub.closed_ms is None]
+
+
+def _may_have(tx: Transaction, tenant_id: bytes, slip: SlipRow, *, now_ms: int) -> list[Hub]:
     over_ms = slip.valid_until_ms + CLOCK_MARGIN_MS
     reported = slips.clear_ms(tx, tenant_id)
     return [
@@ -147,25 +153,47 @@ def waits_for(tx: Transaction, tenant_id: bytes, slip: SlipRow, *, now_ms: int) 
         for hub in places.hubs(tx, tenant_id)
         if hub.venue_id == slip.venue_id
         and slip.hub_id in (None, hub.hub_id)
-        and hub.closed_ms is None
         and hub.enrolled_ms <= over_ms
         and (now_ms <= over_ms or reported.get(hub.hub_id, 0) <= over_ms)
     ]
 
 
 def return_slips(desk: Desk) -> list[SlipRow]:
-    """Bring the money of slips back into their purses that no hub of the desk's venue can have; return them."""
+    """Bring the money of slips back into their purses that no hub of the desk's venue can have; return them.
+
+    What others took of a closed hub that may have had a slip is theirs: that does not come back too.
+    """
     done: list[SlipRow] = []
     for slip in slips.outstanding(desk.tx, desk.tenant_id):
         over = desk.now_ms > slip.valid_until_ms + CLOCK_MARGIN_MS
         if slip.venue_id != desk.venue.venue_id or not over:
             continue
-        if not waits_for(desk.tx, desk.tenant_id, slip, now_ms=desk.now_ms):
-            desk.append(_returned(slip))
+        may_have = _may_have(desk.tx, desk.tenant_id, slip, now_ms=desk.now_ms)
+        if all(hub.closed_ms is not None for hub in may_have):
+            desk.append_all(_settled(desk, slip, [hub.hub_id for hub in may_have]))
             done.append(slip)
     return done
 
 
-def _returned(slip: SlipRow) -> Callable[[Header], SlipReturned]:
-    parts = (Part(slip.unit, slip.amount, None, slip.lot),)
-    return lambda header: SlipReturned(1, header, slip.account_id, parts, slip.slip_id)
+def _settled(desk: Desk, slip: SlipRow, closed: Sequence[bytes]) -> list[Callable[[Header], SlipReturned]]:
+    """Return the entries that settle a slip: what each closed hub had passed on of it, then what comes back."""
+    makes: list[Callable[[Header], SlipReturned]] = []
+    rest = slip.amount
+    for hub_id in closed:
+        ahead = left_behind(desk.tx, desk.tenant_id, hub_id).ahead
+        onward = min(rest, ahead.get(LotKey(slip.account_id, slip.unit, slip.lot), 0))
+        if onward:
+            makes.append(_returned(slip, [hub_id], onward=onward))
+            rest -= onward
+    return [*makes, _returned(slip, closed, back=rest)] if rest else makes
+
+
+def _returned(
+    slip: SlipRow, closed: Sequence[bytes], *, back: int = 0, onward: int = 0
+) -> Callable[[Header], SlipReturned]:
+    def parts(amount: int) -> tuple[Part, ...]:
+        return (Part(slip.unit, amount, None, slip.lot),) if amount else ()
+
+    return lambda header: SlipReturned(
+        1, header, slip.account_id, parts(back), slip.slip_id, tuple(closed), parts(onward)
+    )

@@ -3,17 +3,21 @@
 import msgspec
 import pytest
 
-from back_office.fleet import left_behind
 from back_office.fleet.closing import Closed, close, cost
-from back_office.fleet.left_behind import Coming
 from back_office.ingest import hub_books
+from back_office.ledger import left_behind
+from back_office.ledger.left_behind import Coming, LeftBehind
 from back_office.ledger.unsettled import unsettled
-from back_office.store import places
+from back_office.payments.slips import CLOCK_MARGIN_MS, SlipWish, issue_slip, return_slips
+from back_office.store import places, slips
+from cloud_sync.protocol.slips import VALID_MS, SignedSlip, read_slip
 from payment_core.accounts import Kind
-from payment_core.journal import Cause, Part, Voided
-from tests.back_office.world import GUEST, OTHER_HUB, TENANT
+from payment_core.journal import Cause, Part, SlipTaken, Voided
+from tests.back_office.world import GUEST, HUB, KEYS, OTHER_HUB, TENANT, WALL_MS
 
 BAR = bytes.fromhex("019399a0000070008000000000000009")
+SLIP = bytes([7]) * 16
+OVER_MS = WALL_MS + VALID_MS + CLOCK_MARGIN_MS
 
 
 @pytest.fixture
@@ -38,10 +42,38 @@ def chain(halls, onward, *, hall_is_heard=True):
     halls.take(halls.bar.batch(), halls.bar)
 
 
-def shut(halls):
+def by_slip(halls, onward, *, names=OTHER_HUB):
+    """The foyer takes a slip of 400, and passes `onward` of it to the bar; of the foyer nobody hears."""
+    halls.top_up(400, payment="p2")
+    wish = SlipWish(slip_id=SLIP, account_id=GUEST, unit="CNY", amount=400, hub_id=names)
+    with halls.store.writing() as tx:
+        found = read_slip(issue_slip(halls.desk(tx), KEYS.signer, wish).text)
+    assert isinstance(found, SignedSlip)
+    slip = found.slip
+    parts = (Part("CNY", 400, 1, slip.lot_id),)
+    halls.foyer.write(lambda header: SlipTaken(1, header, GUEST, parts, SLIP, (slip.lot,)))
+    halls.lots[GUEST, "CNY"] = slip.lot_id
+    if onward:
+        entry, voucher = halls.foyer.passed(halls.bar, onward)
+        halls.bar.taken(halls.foyer, entry.header.seq, onward, voucher)
+        halls.take(halls.bar.batch(), halls.bar)
+
+
+def runs_out(halls, lives=()):
+    """Let the slip run out, all that live are heard; return how much of it was taken and came back."""
+    halls.now_ms = OVER_MS + 2
+    with halls.store.writing() as tx:
+        for hub in lives or (halls.hub, halls.bar):
+            slips.note_clear(tx, TENANT, hub.identity.hub_id, now_ms=OVER_MS + 1)
+        return_slips(halls.desk(tx))
+        way = slips.way(tx, TENANT, SLIP)
+    return way.taken, way.returned
+
+
+def shut(halls, hub_id=OTHER_HUB):
     """Close the foyer; return the most it was said to cost in vouchers, and what was settled."""
     with halls.store.writing() as tx:
-        foyer = places.hub(tx, TENANT, OTHER_HUB)
+        foyer = places.hub(tx, TENANT, hub_id)
         said = cost(tx, TENANT, foyer).coming
         return said, close(halls.desk(tx), foyer, by="ann", note="dead", captured=False)
 
@@ -105,6 +137,39 @@ def test_a_play_that_a_dead_hub_gave_back_and_passed_on_is_not_given_back_again(
     assert halls.prove().faults == []
 
 
+@pytest.mark.parametrize("names", [OTHER_HUB, None], ids=["for the foyer", "for any"])
+@pytest.mark.parametrize(("onward", "back"), [(400, 0), (300, 100), (0, 400)])
+def test_what_a_dead_hub_passed_on_of_a_slip_is_not_given_back(halls, onward, back, names):
+    by_slip(halls, onward, names=names)
+    shut(halls)
+    assert runs_out(halls) == (onward, back)
+    assert (stands(halls), ends(halls)) == ((back, 1_000, 0, onward, 0), [])
+    assert (halls.alarms(), halls.prove().faults) == ([], [])
+
+
+def test_two_dead_hubs_each_passed_on_of_the_same_slip(halls):
+    by_slip(halls, 200, names=None)
+    entry, voucher = halls.foyer.passed(halls.hub, 150)
+    halls.hub.taken(halls.foyer, entry.header.seq, 150, voucher)
+    more, second = halls.hub.passed(halls.bar, 150)
+    halls.bar.taken(halls.hub, more.header.seq, 150, second)
+    halls.take(halls.bar.batch(), halls.bar)
+    shut(halls)
+    shut(halls, HUB)
+    assert runs_out(halls, lives=[halls.bar]) == (350, 50)
+    assert (stands(halls), ends(halls)) == ((1_050, 0, 0, 350, 0), [])
+    assert halls.prove().faults == []
+
+
+def test_its_late_word_about_the_slip_moves_nothing(halls):
+    by_slip(halls, 300)
+    shut(halls)
+    runs_out(halls)
+    halls.take(halls.foyer.batch(), halls.foyer)
+    assert (stands(halls), ends(halls)) == ((100, 1_000, 0, 300, 0), [])
+    assert (halls.alarms(), halls.prove().faults) == ([("late", OTHER_HUB)], [])
+
+
 def test_mutant_a_close_that_does_not_look_who_took_ahead_is_found(halls, monkeypatch):
     def gives_back_all(tx, tenant_id, hub_id):
         found = honest(tx, tenant_id, hub_id)
@@ -116,6 +181,18 @@ def test_mutant_a_close_that_does_not_look_who_took_ahead_is_found(halls, monkey
     chain(halls, 300)
     shut(halls)
     assert stands(halls) == (400, 600, 0, 300, 300)
+    assert [fault for fault in halls.prove().faults if fault.startswith("given back twice: 300 CNY")]
+    with pytest.raises(AssertionError):
+        assert ends(halls) == []
+
+
+@pytest.mark.parametrize("names", [OTHER_HUB, None], ids=["for the foyer", "for any"])
+def test_mutant_a_slip_that_comes_back_whole_is_found(halls, monkeypatch, names):
+    monkeypatch.setattr("back_office.payments.slips.left_behind", lambda *_: LeftBehind([], [], {}))
+    by_slip(halls, 300, names=names)
+    shut(halls)
+    assert runs_out(halls) == (0, 400)
+    assert stands(halls) == (400, 1_000, 0, 300, 300)
     assert [fault for fault in halls.prove().faults if fault.startswith("given back twice: 300 CNY")]
     with pytest.raises(AssertionError):
         assert ends(halls) == []

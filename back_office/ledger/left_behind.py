@@ -2,7 +2,8 @@
 
 A dead hub may have passed on what it had before anybody heard of it: of its leases, of vouchers that it took, of plays
 that it gave back. Per account, unit and lot, what others took ahead of its word is set against these in this order;
-only the rest goes back into the purse, so the same money is never in two places.
+only the rest goes back into the purse, so the same money is never in two places. What is beyond all of these is set
+against slips that it may have taken, once these have run out (payments/slips.py).
 """
 
 from collections import defaultdict
