@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from back_office.ledger import left_behind
 from back_office.ledger.desk import Desk
 from back_office.store import grants
 from back_office.store.grants import LeaseKey
@@ -98,4 +99,11 @@ def sheds_all() -> Iterator[None]:
 def vouchers_left_lying() -> Iterator[None]:
     """A hub trusts no neighbour's word: what was signed over to it is nobody's to spend."""
     with _replaced(passing, "_is_covered", lambda _draft, _hub, _amount: False):
+        yield
+
+
+@contextmanager
+def closing_gives_all_back() -> Iterator[None]:
+    """The office gives back all that lay at a hub it closes, whatever others took of that by vouchers."""
+    with _replaced(left_behind, "_take", lambda _ahead, _lot, _amount: 0):
         yield

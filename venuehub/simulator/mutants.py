@@ -40,6 +40,7 @@ MUTANTS: Final[dict[str, Build]] = {
     "floor-while-office-answers": Build(broken=broken_parts.floor_while_office_answers),
     "sheds-all": Build(broken=broken_parts.sheds_all),
     "voucher-left-lying": Build(broken=broken_parts.vouchers_left_lying),
+    "closing-gives-all-back": Build(broken=broken_parts.closing_gives_all_back),
     "booked-before-commit": Build(hub=broken_hubs.BooksFirst),
     "prune-early": Build(hub=broken_hubs.PrunesEarly),
     "credit-twice": Build(bridge=broken_hubs.CreditsTwice),
