@@ -20,6 +20,7 @@ from edge_agent.ledger.migrations import migrate
 from edge_agent.ledger.store import SqliteStore
 from edge_agent.messages import Effect, Input, Moment, Send, Show
 from edge_agent.till_thread import TillThread
+from payment_core.money import MAX_MINOR
 from tests.support.hall import Hall
 
 LANES = 50
@@ -34,7 +35,8 @@ class Hour:
     def __init__(self, path: Path) -> None:
         store = SqliteStore(path)
         migrate(store, str(path))
-        self.hall = Hall(path, open_store=lambda _path: store, lanes=LANES, risk={"repeat_after_ms": 0})
+        risk = {"repeat_after_ms": 0, "lease_cap": MAX_MINOR}
+        self.hall = Hall(path, open_store=lambda _path: store, lanes=LANES, risk=risk)
         for lane in range(1, LANES + 1):
             self.hall.enroll(f"card-{lane}", MONEY)
         self.dice = random.Random(3)
@@ -85,6 +87,9 @@ class Hour:
             if isinstance(effect, Show) and effect.view.state == "held":
                 lane = int(effect.lane.partition("-")[2])
                 self.took_ms.append((now_s - self.tapped_s.pop(lane)) * 1_000)
+            elif isinstance(effect, Show) and effect.view.state == "declined":
+                os.write(2, f"{effect.lane} was declined: {effect.view.reason}\n".encode())
+                os._exit(1)
             elif isinstance(effect, Show) and effect.view.state == "approved":
                 self.due.append((self.think(), int(effect.lane.partition("-")[2])))
             elif isinstance(effect, Send) and effect.command.ttl_ms:
