@@ -24,8 +24,8 @@ from venuehub.demo.stage import Stage
 from venuehub.demo.venue import LOOPBACK, STAFF
 from venuehub.demo.waiting import eventually
 
-TRIES: Final = 4
-"""How often a bridge is killed until it dies at the right moment."""
+TRIES: Final = 8
+"""How many guests tap until a bridge has died at the right moment."""
 BUTTON_S: Final = 10.0
 """After so long a button of the page tries no more: its page waits 20 s for an answer."""
 MID_PLAY_S: Final = 0.02
@@ -82,15 +82,16 @@ async def _to_themselves(stage: Stage, hall: HallPlan) -> AsyncIterator[None]:
 async def _dies_in_the_middle(stage: Stage, hall: HallPlan, place: Place, card: str) -> bool:
     """Let a member tap, kill the bridge while it pulses, wait until it is back; say whether a doubt came of it."""
     member = next(member for member in stage.plan.members if member.card == card)
-    before = _in_doubt(stage, hall)
-    commands, bridge = len(stage.observer.command_ms), stage.bridges[hall.name]
+    before, bridge, output = _in_doubt(stage, hall), stage.bridges[hall.name], place.lane.output
+    number = stage.observer.commands[output] + 1
     stage.guests.tap(place, member)
-    await eventually(lambda: len(stage.observer.command_ms) > commands, seconds=3.0)
+    if not await stage.observer.wait_for_command(output, number, timeout_s=3.0):
+        return False  # he was declined: his money is out of reach just now
     await asyncio.sleep(MID_PLAY_S)
     restarts = bridge.restarts
-    stage.observer.online -= {place.lane.output}
+    stage.observer.online.discard(output)
     bridge.kill()
-    await eventually(lambda: bridge.restarts > restarts and place.lane.output in stage.observer.online)
+    await eventually(lambda: bridge.restarts > restarts and output in stage.observer.online)
     await asyncio.sleep(0.3)
     return _in_doubt(stage, hall) > before
 
