@@ -36,8 +36,6 @@ from payment_core.journal import HubEntry
 BUFFERED_BATCHES: Final = 1_024
 BUFFERED_BYTES: Final = 64 * 1024 * 1024
 """What waits behind gaps, over all hubs; a batch beyond either is dropped, for its hub sends it again."""
-AHEAD_MS: Final = 60_000
-"""A newest hello whose number is further ahead of the office's clock was made by a hub whose clock was wrong."""
 
 
 class HubRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -301,7 +299,7 @@ class Receiver:
         Else no receipt would carry this hub's nonce for years. A replay gains nothing: what contradicts the books is
         not taken, the number stays the highest, and a foreign nonce makes the hub deaf only until its next hello.
         """
-        today = number <= now_ms + AHEAD_MS < hub.hello_number
+        today = number <= now_ms + receipts.AHEAD_MS < hub.hello_number
         if not today or number <= self._righted.get(hub.hub_id, 0):
             return False
         if hello.nonce == hub.nonce or self._contradiction(hub.hub_id, hello):

@@ -29,7 +29,7 @@ from cloud_sync.protocol.messages import (
     Request,
     Trust,
 )
-from cloud_sync.protocol.receipts import OWN_JOURNAL, judge_receipt
+from cloud_sync.protocol.receipts import AHEAD_MS, OWN_JOURNAL, judge_receipt
 from cloud_sync.protocol.retry import resend_delay_ms
 from cloud_sync.protocol.topics import hub_topic
 from cloud_sync.sealing import HpkeSealer, Sealer
@@ -49,6 +49,7 @@ from cloud_sync.upload_effects import (
     UploadState,
 )
 from cloud_sync.upload_sealing import seal_next
+from payment_core.journal import TimeQuality
 
 WINDOW_BATCHES: Final = 8
 """How many sealed batches may be without a receipt; beyond it rows wait in the ledger, which is their place."""
@@ -121,6 +122,8 @@ class Uploader:
         if not self._connected or self.frozen:
             return []
         effects: list[Effect] = []
+        if self._was_ahead(now):
+            effects.append(self._hello(now))
         if (self._waiting or not self._greeted) and now.mono_ms >= self._due_ms:
             effects += self._overdue(now)
         if self._list_wish is not None and now.mono_ms >= self._list_due_ms:
@@ -326,8 +329,15 @@ class Uploader:
         )
         return self._post(now, "hello", hello)
 
+    def _was_ahead(self, now: Moment) -> bool:
+        """Say whether the newest number is of a clock that was far ahead and is right now: the office goes by today's.
+
+        Where it has one of a clock that was further ahead, it takes any but today's for an old letter.
+        """
+        return now.quality is TimeQuality.SYNCED and self._number > now.wall_ms + AHEAD_MS
+
     def _post(self, now: Moment, leaf: str, body: Hello | Request) -> Publish:
-        self._number = max(self._number + 1, now.wall_ms)
+        self._number = now.wall_ms if self._was_ahead(now) else max(self._number + 1, now.wall_ms)
         pen = self._pen
         message = Message(sender=pen.hub_id, to=pen.tenant_id, number=self._number, body=body)
         payload = post_message(message, signer=pen.signer, sealer=self._sealer)

@@ -10,6 +10,8 @@ from payment_core.journal import CHAIN_START
 
 GAP_BATCHES: Final = 64
 """How far ahead of the watermark a batch may be to be worth keeping until the gap closes."""
+AHEAD_MS: Final = 60_000
+"""A hub's number that is further ahead of a right clock was made by a clock that was wrong."""
 
 
 class Watermark(msgspec.Struct, frozen=True, kw_only=True):
