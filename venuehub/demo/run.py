@@ -151,7 +151,9 @@ def _told(outage: OutageFigures) -> list[str]:
     settled = money_text(Money(doubts.amount, UNIT))
     return [
         f"Money followed its guests to the other hall {outage.passed} times, over the venue's own network.",
-        f"A bridge died in the middle of a play. The attendant looked and settled {doubts.settled} doubt of {settled}.",
+        f"A bridge died in the middle of a play. The attendant looked and settled {doubts.settled} doubt of {settled}."
+        if doubts.made
+        else "No bridge died in the middle of a play this time: each machine was faster than the plug.",
         f"Cards without money tapped {loss.tries} times: they got {taken} of the {bound} the venue may lose, no more.",
     ]
 
