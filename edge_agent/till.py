@@ -54,13 +54,18 @@ from edge_agent.tap import blocks, taps
 from payment_core.authorization import State
 from payment_core.errors import MalformedMessageError
 from payment_core.events import (
+    ButtonPressed,
+    CashSale,
     CodeScanned,
     CoinInserted,
     CredentialPresented,
     CredentialRemoved,
     CreditDelivered,
     EventsLost,
+    PrizeOut,
+    SessionEnded,
     TicketsWon,
+    VendRequested,
     event_body,
 )
 from payment_core.identifiers import uuid_bytes
@@ -208,7 +213,7 @@ class Till:
                     values.on_credit(draft, fact, body)
                 case CodeScanned():
                     slips.on_code(draft, fact, body)
-                case CredentialRemoved():
+                case CredentialRemoved() | ButtonPressed() | VendRequested() | SessionEnded() | PrizeOut() | CashSale():
                     pass
                 case _:
                     assert_never(body)

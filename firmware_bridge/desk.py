@@ -13,7 +13,7 @@ from firmware_bridge.actuation_log import Act, ActuationLog, Answered
 from firmware_bridge.drivers.interface import Answer
 from firmware_bridge.value_log import Fact, Kept, ValueLog
 from payment_core.bus import Booked
-from payment_core.commands import UNCOUNTED, Command, Outcome, PulseCredit, Result
+from payment_core.commands import UNCOUNTED, Command, Outcome, Result
 from payment_core.events import CreditDelivered, EventsLost
 
 WAITING_LIMIT: Final = 64
@@ -152,7 +152,8 @@ class Desk:
         for command in line.uncounted:
             if command.id == answer.command_id:
                 line.uncounted.remove(command)
-                return [_reply(device, command, answer.outcome, answer.reason)]
+                said = Result(command.id, answer.outcome, answer.amount, answer.reason, answer.counters, answer.answers)
+                return [Reply(device, said)]
         return []
 
     def answer(self, device: str, answer: Answer, *, utc_ms: int, now_ms: int) -> list[Effect]:
@@ -163,7 +164,7 @@ class Desk:
             return self._uncounted_ended(device, answer)
         line.at_driver = None
         effects: list[Effect] = []
-        if answer.outcome == "done" and command.kind == PulseCredit.__name__:
+        if answer.outcome == "done" and command.kind not in UNCOUNTED:
             body = CreditDelivered(id=command.id, credits=answer.amount)
             self._finish(device, command, "done", amount=answer.amount)
             effects += [Publish(kept) for kept in self.values.append([Fact(device, body, utc_ms)])]
@@ -193,7 +194,7 @@ class Desk:
             return "device_offline"
         if len(line.waiting) >= WAITING_LIMIT:
             return "busy"
-        return "value_log_full" if self.values.full and command.kind == PulseCredit.__name__ else ""
+        return "value_log_full" if self.values.full and command.kind not in UNCOUNTED else ""
 
     def _next(self, device: str, *, now_ms: int) -> list[Effect]:
         """Hand the next command over if the driver is free; one whose time has passed meanwhile is refused."""

@@ -5,12 +5,15 @@ A command is acted on at most once: `seq` rises per device for ever, `boot_id` i
 or `refused` and never acts on that seq again.
 """
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 
 from payment_core.errors import DECODE_FAULTS, MalformedMessageError
-from payment_core.events import Count
+from payment_core.events import Count, ShortText
+
+Apdu = Annotated[str, msgspec.Meta(max_length=522, pattern="^([0-9A-Fa-f]{2})+$")]
+"""One short APDU in hex: at most 5 + 255 + 1 bytes."""
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -28,6 +31,71 @@ class PulseCredit(msgspec.Struct, frozen=True):
     """Give `credits` credits on a machine's coin line; the profile says how many pulses of which shape a credit is."""
 
     credits: int
+
+
+class Dispense(msgspec.Struct, frozen=True):
+    """Give `count` coins, tokens or tickets."""
+
+    count: int
+
+
+class ApproveVend(msgspec.Struct, frozen=True):
+    """Let the machine give the item it asked for; `amount` in minor units of its profile's unit, as it asked."""
+
+    amount: int
+    item: int = 0
+
+
+class DenyVend(msgspec.Struct, frozen=True):
+    """The machine gives nothing for what it asked."""
+
+
+class BeginSession(msgspec.Struct, frozen=True):
+    """Somebody may choose at the machine for up to `funds` minor units. The session's id is the command's."""
+
+    funds: int
+
+
+class EndSession(msgspec.Struct, frozen=True):
+    """Nobody stands there any more."""
+
+
+class Verify(msgspec.Struct, frozen=True):
+    """Look for a known finger or face for `seconds`; what is presented carries this command's id as its intent."""
+
+    seconds: int = 10
+
+
+class Enroll(msgspec.Struct, frozen=True):
+    """Learn a finger or a face under `page`; `consent` names the record of the person's consent, never empty."""
+
+    page: Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
+    consent: ShortText
+
+
+class Forget(msgspec.Struct, frozen=True):
+    """Delete a page; done means that the module was asked afterwards and has it no more."""
+
+    page: Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
+
+
+class Pages(msgspec.Struct, frozen=True):
+    """Ask which pages a module holds: `answers` lists their numbers, `counters.capacity` how many fit."""
+
+
+class SetLine(msgspec.Struct, frozen=True):
+    """Switch an output of the profile (relay, lock, light, lamp, buzzer); back by itself after `for_ms`, 0: never."""
+
+    line: ShortText
+    on: bool
+    for_ms: Annotated[int, msgspec.Meta(ge=0, le=3_600_000)] = 0
+
+
+class Transceive(msgspec.Struct, frozen=True):
+    """Say APDUs (hex) to the card with this uid that lies on the reader; `answers` are what it said, in hex."""
+
+    uid: ShortText
+    commands: Annotated[tuple[Apdu, ...], msgspec.Meta(max_length=8)]
 
 
 class Identify(msgspec.Struct, frozen=True):
@@ -48,8 +116,8 @@ Outcome = Literal["done", "failed", "refused", "unknown"]
 class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     """A bridge's answer. done, failed: carried out / did not happen. refused: certainly did not act (the hub may void).
 
-    unknown: it cannot say. `amount`: credits that certainly left; None with `done`: all of them. `reason`: one word for
-    the attendant.
+    unknown: it cannot say. `amount`: units that certainly left; None with `done`: all of them. `reason`: one word for
+    the attendant. `answers`: what the device said, where the command asks for words.
     """
 
     id: str
@@ -57,12 +125,28 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True):
     amount: Count | None = None
     reason: str = ""
     counters: dict[str, int] = {}
+    answers: tuple[str, ...] = ()
 
 
-CommandBody = PulseCredit | Identify | Accept
-_BODIES: Final[dict[str, type[CommandBody]]] = {"PulseCredit": PulseCredit, "Identify": Identify, "Accept": Accept}
-UNCOUNTED: Final = frozenset({"Identify", "Accept"})
-"""Commands that give no money: their seq is 0, and doing one twice is doing it once."""
+CountedBody = PulseCredit | Dispense | ApproveVend
+"""Commands that give something worth money: acted on at most once, by their seq."""
+CommandBody = (
+    CountedBody
+    | DenyVend
+    | BeginSession
+    | EndSession
+    | Verify
+    | Enroll
+    | Forget
+    | Pages
+    | SetLine
+    | Transceive
+    | Identify
+    | Accept
+)
+_BODIES: Final[dict[str, type[CommandBody]]] = {body.__name__: body for body in get_args(CommandBody)}
+UNCOUNTED: Final = frozenset(_BODIES) - {body.__name__ for body in get_args(CountedBody)}
+"""Commands that give nothing: their seq is 0, and doing one twice is doing it once."""
 _DECODERS: Final = {kind: msgspec.json.Decoder(body) for kind, body in _BODIES.items()}
 COMMAND_KINDS: Final = tuple(_BODIES)
 

@@ -5,7 +5,7 @@ A *wish* (card, code, button) is worth nothing after `WISH_LIFE_MS`: it is never
 hub has booked it. `seq` rises by one per device and kind of log within an `epoch`; `epoch` changes when a log is lost.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, Final, get_args
 
 import msgspec
 
@@ -26,6 +26,10 @@ CodeText = Annotated[str, msgspec.Meta(max_length=512)]
 """What a code of a phone's size holds; a longer one is none of ours."""
 
 
+ShortText = Annotated[str, msgspec.Meta(max_length=64)]
+"""An id or a name that a device tells."""
+
+
 class Event(msgspec.Struct, frozen=True):
     """One event of one device. `age_ms`: time since the fact, at the moment of publishing."""
 
@@ -37,21 +41,24 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class CredentialPresented(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A credential came into a reader's field.
+    """A credential came into a reader's field, or a module matched a person.
 
-    media: `ntag21x`, `ntag424`, `iso14443a`; uid: hex, upper case, as the card said it (a raw id ends at the hub);
-    claimed class in `class_` (wire name `class`): what the media could prove; the hub decides what it did prove.
-    ndef: the URL a SUN card composed for this very tap, or absent.
+    media: `ntag21x`, `ntag424`, `ultralight`, `mifare_classic`, `iso14443a`, `felica`, `hid`, `finger`, `face`; uid:
+    hex, upper case, as the card said it (a raw id ends at the hub), of a finger or a face the module's serial number in
+    ASCII and two bytes of page; claimed class in `class_` (wire name `class`): what the media could prove; the hub
+    decides what it did prove. ndef: the URL a SUN card composed for this very tap, or absent. intent: the id of the
+    `Verify` command that this match answers, or absent.
     """
 
     media: str
     uid: str
     class_: str = msgspec.field(name="class")
     ndef: str = ""
+    intent: ShortText = ""
 
 
 class CredentialRemoved(msgspec.Struct, frozen=True):
-    """The credential left the field."""
+    """The credential left the field, the finger was lifted."""
 
     uid: str
 
@@ -62,8 +69,31 @@ class CodeScanned(msgspec.Struct, frozen=True):
     text: CodeText
 
 
+class ButtonPressed(msgspec.Struct, frozen=True):
+    """Somebody pressed a button; `button` is its name in the profile."""
+
+    button: ShortText
+
+
+class VendRequested(msgspec.Struct, frozen=True):
+    """A machine asks for the price of a choice: minor units of its profile's unit, item 0 where it names none.
+
+    session: the id of the `BeginSession` it belongs to; empty where the machine asks before anybody has shown a card.
+    """
+
+    amount: Number
+    item: Number = 0
+    session: ShortText = ""
+
+
+class SessionEnded(msgspec.Struct, frozen=True):
+    """A machine ended the session that `BeginSession` with this id had begun."""
+
+    session: ShortText
+
+
 class CoinInserted(msgspec.Struct, frozen=True):
-    """A coin was accepted. position: ccTalk coin position 1..16 or pulse channel; counter: the device's own."""
+    """A coin or note was accepted. position: coin position 1..16, pulse or note channel; counter: the device's own."""
 
     position: Count
     counter: Count
@@ -81,26 +111,32 @@ class TicketsWon(msgspec.Struct, frozen=True):
     count: Number
 
 
+class PrizeOut(msgspec.Struct, frozen=True):
+    """A sensor saw `count` prizes leave a machine: it is written down, nothing is paid for it."""
+
+    count: Number
+
+
+class CashSale(msgspec.Struct, frozen=True):
+    """A machine sold an item for cash of its own: minor units of its profile's unit, for the books of its operator."""
+
+    amount: Number
+    item: Number = 0
+
+
 class CreditDelivered(msgspec.Struct, frozen=True):
-    """A command was carried out to its end: `credits` pulses (or units) left the output for command `id`."""
+    """A command was carried out to its end: `credits` pulses, coins, tickets or vends left the output for `id`."""
 
     id: str
     credits: Number
 
 
-VALUE_EVENTS: Final = frozenset({"CoinInserted", "EventsLost", "TicketsWon", "CreditDelivered"})
+VALUE_EVENTS: Final = frozenset({"CoinInserted", "EventsLost", "TicketsWon", "PrizeOut", "CashSale", "CreditDelivered"})
 
-Body = CredentialPresented | CredentialRemoved | CodeScanned | CoinInserted | EventsLost | TicketsWon | CreditDelivered
+Wished = CredentialPresented | CredentialRemoved | CodeScanned | ButtonPressed | VendRequested | SessionEnded
+Body = Wished | CoinInserted | EventsLost | TicketsWon | PrizeOut | CashSale | CreditDelivered
 
-_BODIES: Final[dict[str, type[Body]]] = {
-    "CredentialPresented": CredentialPresented,
-    "CredentialRemoved": CredentialRemoved,
-    "CodeScanned": CodeScanned,
-    "CoinInserted": CoinInserted,
-    "EventsLost": EventsLost,
-    "TicketsWon": TicketsWon,
-    "CreditDelivered": CreditDelivered,
-}
+_BODIES: Final[dict[str, type[Body]]] = {body.__name__: body for body in get_args(Body)}
 _DECODERS: Final = {kind: msgspec.json.Decoder(body) for kind, body in _BODIES.items()}
 EVENT_KINDS: Final = tuple(_BODIES)
 

@@ -42,12 +42,14 @@ class Condition(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """How a command ended. `amount`: credits that certainly left the device."""
+    """How a command ended. `amount`: units that certainly left the device; `answers`, `counters`: as in a Result."""
 
     command_id: str
     outcome: Literal["done", "failed", "refused", "unknown"]
     amount: int = 0
     reason: str = ""
+    answers: tuple[str, ...] = ()
+    counters: dict[str, int] = {}
 
 
 class Counted(msgspec.Struct, frozen=True):

@@ -20,17 +20,31 @@ from payment_core.bus import (
 )
 from payment_core.commands import (
     COMMAND_KINDS,
+    UNCOUNTED,
     Accept,
+    ApproveVend,
+    BeginSession,
     Command,
+    DenyVend,
+    Dispense,
+    EndSession,
+    Enroll,
+    Forget,
     Identify,
+    Pages,
     PulseCredit,
     Result,
+    SetLine,
+    Transceive,
+    Verify,
     command_body,
     make_command,
 )
 from payment_core.errors import MalformedMessageError
 from payment_core.events import (
     EVENT_KINDS,
+    ButtonPressed,
+    CashSale,
     CodeScanned,
     CoinInserted,
     CredentialPresented,
@@ -38,7 +52,10 @@ from payment_core.events import (
     CreditDelivered,
     Event,
     EventsLost,
+    PrizeOut,
+    SessionEnded,
     TicketsWon,
+    VendRequested,
     event_body,
     is_value_event,
     make_event,
@@ -51,7 +68,16 @@ BODIES = [
         b'{"media":"ntag424","uid":"04A1","class":"A","ndef":"https://x"}',
     ),
     (CredentialPresented("ntag21x", "04A1", "C"), b'{"media":"ntag21x","uid":"04A1","class":"C"}'),
+    (
+        CredentialPresented("finger", "31320007", "B", intent="v1"),
+        b'{"media":"finger","uid":"31320007","class":"B","intent":"v1"}',
+    ),
     (CredentialRemoved("04A1"), b'{"uid":"04A1"}'),
+    (ButtonPressed("start"), b'{"button":"start"}'),
+    (VendRequested(1_200, 6, "s1"), b'{"amount":1200,"item":6,"session":"s1"}'),
+    (SessionEnded("s1"), b'{"session":"s1"}'),
+    (PrizeOut(1), b'{"count":1}'),
+    (CashSale(300, 6), b'{"amount":300,"item":6}'),
     (CodeScanned("VH1:0"), b'{"text":"VH1:0"}'),
     (CoinInserted(5, 7), b'{"position":5,"counter":7}'),
     (EventsLost(2), b'{"count":2}'),
@@ -78,13 +104,37 @@ def test_an_events_body_and_its_bytes(body, raw):
 
 def test_every_event_and_command_kind_has_a_row():
     assert {type(body).__name__ for body, _raw in BODIES} == set(EVENT_KINDS)
-    assert set(COMMAND_KINDS) == {"PulseCredit", "Identify", "Accept"}
+    assert {type(body).__name__ for body in COMMANDS} == set(COMMAND_KINDS)
     assert [kind for kind in EVENT_KINDS if is_value_event(kind)] == [
-        "CoinInserted", "EventsLost", "TicketsWon", "CreditDelivered",
+        "CoinInserted",
+        "EventsLost",
+        "TicketsWon",
+        "PrizeOut",
+        "CashSale",
+        "CreditDelivered",
     ]
+    assert set(COMMAND_KINDS) - UNCOUNTED == {"PulseCredit", "Dispense", "ApproveVend"}
 
 
-@pytest.mark.parametrize("body", [PulseCredit(3), Identify(), Identify(9), Accept(on=False)])
+COMMANDS = [
+    PulseCredit(3),
+    Dispense(20),
+    ApproveVend(1_200, 6),
+    DenyVend(),
+    BeginSession(5_000),
+    EndSession(),
+    Verify(),
+    Enroll(7, "consent-1"),
+    Forget(7),
+    Pages(),
+    SetLine("lock", on=True, for_ms=500),
+    Transceive("04A1", ("00A4",)),
+    Identify(),
+    Accept(on=False),
+]
+
+
+@pytest.mark.parametrize("body", COMMANDS, ids=lambda body: type(body).__name__)
 def test_a_commands_body(body):
     assert command_body(make_command(body, command_id=ID, seq=1, boot_id="b", ttl_ms=0)) == body
 
