@@ -58,7 +58,7 @@ def _row(name: str, unit: str, limit: float, ours: float) -> Row:
 
 def _reader(processes: Processes, number: int) -> Path:
     link = processes.folder / f"reader-{number}"
-    processes.start(sys.executable, "-m", "venuehub", "device", "emulate", "pn532", "--link", str(link))
+    processes.start(sys.executable, "-m", "venuehub", "device", "emulate", "pn532-uart", "--link", str(link))
     return link
 
 

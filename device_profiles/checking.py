@@ -5,15 +5,24 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from device_profiles.golden_cases import problem_of
 from device_profiles.schema import MAX_POSITIONS, Profile
 
 SHORTEST_PULSE_MS: Final = 20
 """Hosts ignore shorter pulses (DG600F manual, p. 8), and a game samples its switch once per 16.7 ms."""
 SHORTEST_SOURCE: Final = 20
 
-_KIND_TABLES: Final[Mapping[str, str]] = MappingProxyType(
-    {"reader": "reader", "acceptor": "acceptor", "output": "pulse"}
+_KIND_TABLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "reader": ("reader", "vend"),
+        "acceptor": ("acceptor", "vend"),
+        "dispenser": ("hopper", "tickets"),
+        "output": ("pulse", "vend", "io"),
+        "scanner": ("scanner",),
+        "module": ("biometric", "io"),
+    }
 )
+"""Per kind the tables of which a profile has exactly one."""
 _FOLDERS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "reader": "readers",
@@ -46,15 +55,17 @@ def one_transport(profile: Profile, _path: Path) -> str:
 
 
 def table_of_its_kind(profile: Profile, _path: Path) -> str:
-    """A reader has [reader], an acceptor [acceptor], an output [pulse], and none has another's."""
-    wanted = _KIND_TABLES.get(profile.kind, "")
-    for table in _KIND_TABLES.values():
-        there = getattr(profile, table) is not None
-        if there and table != wanted:
+    """A reader has [reader], an output [pulse] or another of its kind's tables, exactly one, and none has another's."""
+    allowed = _KIND_TABLES[profile.kind]
+    every = sorted({table for tables in _KIND_TABLES.values() for table in tables})
+    there = [table for table in every if getattr(profile, table, None) is not None]
+    for table in there:
+        if table not in allowed:
             return f"[{table}] does not belong to a profile of kind {profile.kind!r}. Remove it."
-        if not there and table == wanted:
-            return f"a profile of kind {profile.kind!r} needs [{table}]. Add it."
-    return ""
+    wanted = " or ".join(f"[{table}]" for table in allowed)
+    if not there:
+        return f"a profile of kind {profile.kind!r} needs {wanted}. Add it."
+    return "" if len(there) == 1 else f"a profile of kind {profile.kind!r} has one table, {wanted}. Remove the others."
 
 
 def positions_can_be(profile: Profile, _path: Path) -> str:
@@ -113,6 +124,26 @@ def evidence_is_named(profile: Profile, _path: Path) -> str:
     return f"source = {profile.source!r} says too little: name the paper, its version and the page."
 
 
+def a_simulator_stands_in(profile: Profile, _path: Path) -> str:
+    """Nobody without hardware is left out: every device also exists as a simulator."""
+    return "" if profile.simulator else "simulator is missing: name one of firmware_bridge/simulators/kinds.py."
+
+
+def golden_cases_can_be_played(profile: Profile, _path: Path) -> str:
+    """Each case has a name of its own and is written for the transport that the profile has."""
+    names = [case.name for case in profile.golden]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        return f"two golden cases are called {twice[0]!r}. Give one another name."
+    for case in profile.golden:
+        on_serial = case.replies or case.says or case.sends or case.once or case.never
+        wrong = on_serial if profile.transport.lines is not None else case.edges or case.levels
+        problem = "it is written for another transport" if wrong else problem_of(case)
+        if problem:
+            return f"golden {case.name!r}: {problem}."
+    return ""
+
+
 RULES: Final[tuple[Rule, ...]] = (
     named_as_its_file,
     in_the_folder_of_its_kind,
@@ -124,6 +155,8 @@ RULES: Final[tuple[Rule, ...]] = (
     coin_line_has_a_coin,
     counter_has_somebody_who_reads_it,
     evidence_is_named,
+    a_simulator_stands_in,
+    golden_cases_can_be_played,
 )
 
 

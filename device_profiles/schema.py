@@ -4,11 +4,16 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from device_profiles.golden_cases import Golden
+
 Kind = Literal["reader", "acceptor", "dispenser", "output", "scanner", "module"]
 Level = Literal["low", "high"]
 
 Milliseconds = Annotated[int, msgspec.Meta(ge=1, le=60_000)]
 Role = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_]{0,15}$")]
+UsbId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{4}:[0-9a-f]{4}$")]
+"""VID:PID in lower case, as `lsusb` prints them."""
+Word = Annotated[str, msgspec.Meta(pattern="^([a-z][a-z0-9_]{0,31})?$")]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=400)]
 
 MAX_POSITIONS: Final = 16
@@ -71,8 +76,24 @@ class Reader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A reader silent for this long is closed and opened again."""
 
 
+class Tried(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the profile was tried with: our simulator, other people's software (name and version), real hardware.
+
+    `hardware` stays empty until somebody reports maker, model and firmware that served a venue.
+    """
+
+    simulator: bool = False
+    software: tuple[Text, ...] = ()
+    hardware: tuple[Text, ...] = ()
+
+
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One page of the catalog. `source`: where the numbers are from; `read_back`: what the device can say later."""
+    """One page of the catalog. `source`: where the numbers are from; `read_back`: what the device can say later.
+
+    usb: VID:PID of the device, or of the bridge chip that is built into it. probe: how it is known on a port, a name of
+    firmware_bridge/probing.py, empty where it never answers. simulator: a name of firmware_bridge/simulators/kinds.py.
+    golden: cases that the driver must pass with a scripted device (golden_cases.py).
+    """
 
     name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
     version: Annotated[int, msgspec.Meta(ge=1)]
@@ -85,3 +106,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reader: Reader | None = None
     acceptor: Acceptor | None = None
     pulse: Pulse | None = None
+    usb: tuple[UsbId, ...] = ()
+    probe: Word = ""
+    simulator: Word = ""
+    tried: Tried = Tried()
+    golden: tuple[Golden, ...] = ()

@@ -1,4 +1,7 @@
-"""The simulated devices by name, made from the options of a command line: serial ones, and a machine on a socket."""
+"""The simulated devices by name, each made from its profile: serial ones on a pseudo-terminal, others on a line socket.
+
+A new simulator is one line of `SIMULATORS`; a profile of the catalog names it.
+"""
 
 import asyncio
 import sys
@@ -8,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from device_profiles.schema import Acceptor, Profile
 from firmware_bridge.simulators.cctalk_acceptor import CctalkAcceptorSimulator
 from firmware_bridge.simulators.game_machine import Booth, GameMachine, checked_script, serve_machines
 from firmware_bridge.simulators.interface import ScriptError, Simulator
@@ -30,7 +34,21 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     crc: bool = False
 
 
-def _pn532(options: Options) -> Simulator:
+class Serial(msgspec.Struct, frozen=True):
+    """A device on a pseudo-terminal. `verbs`: the lines of a script that it understands."""
+
+    make: Callable[[Profile, Options], Simulator]
+    verbs: Mapping[str, str]
+
+
+class OnLines(msgspec.Struct, frozen=True):
+    """A device on a line socket NAME.sock: `run` serves until it is told to end and returns the exit code."""
+
+    run: Callable[[Profile, Options], int]
+    verbs: Mapping[str, str]
+
+
+def _pn532(_profile: Profile, options: Options) -> Simulator:
     try:
         return Pn532Simulator(card=options.card)
     except ScriptError as error:
@@ -38,52 +56,19 @@ def _pn532(options: Options) -> Simulator:
         raise ScriptError(message) from error
 
 
-def _cctalk_acceptor(options: Options) -> Simulator:
-    return CctalkAcceptorSimulator(checksum="crc" if options.crc else "simple", echo=options.echo)
+def _cctalk_acceptor(profile: Profile, options: Options) -> Simulator:
+    acceptor = _acceptor(profile)
+    checksum = "crc" if options.crc else acceptor.checksum
+    return CctalkAcceptorSimulator(checksum=checksum, echo=options.echo, address=acceptor.address)
 
 
-_MAKERS: Final[Mapping[str, Callable[[Options], Simulator]]] = {
-    "pn532": _pn532,
-    "cctalk_acceptor": _cctalk_acceptor,
-}
-_VERBS: Final[Mapping[str, Mapping[str, str]]] = {
-    "pn532": Pn532Simulator.verbs,
-    "cctalk_acceptor": CctalkAcceptorSimulator.verbs,
-}
-GAME_MACHINE: Final = "game_machine"
-CCTALK_ACCEPTOR: Final = "cctalk_acceptor"
-KINDS: Final = (*_MAKERS, GAME_MACHINE)
-
-
-def verbs_help() -> list[str]:
-    """Return the script lines of every kind, one per element, for a help page."""
-    lines: list[str] = []
-    every_serial_device = ("every serial device", COMMON_VERBS)
-    machine = (GAME_MACHINE, {**GameMachine.verbs, "pause TIME": "in a script: wait before the next line"})
-    for title, verbs in (*_VERBS.items(), every_serial_device, machine):
-        lines.append(f"Lines of {title}:")
-        lines += [f"  {usage:<20} {meaning}" for usage, meaning in verbs.items()]
-    return lines
-
-
-def run_kind(kind: str, options: Options) -> int:
-    """Run a device until it is told to end; return the exit code. ScriptError: an unknown card, a line it has not."""
-    wired = [name for name, chosen in (("--crc", options.crc), ("--echo", options.echo)) if chosen]
-    if wired and kind != CCTALK_ACCEPTOR:
-        message = f"{wired[0]}: a {kind} has no ccTalk line: leave it out, or emulate a {CCTALK_ACCEPTOR}"
-        raise ScriptError(message)
-    if kind == GAME_MACHINE:
-        return _run_game_machine(options)
-    simulator = _MAKERS[kind](options)
-    return run_simulator(simulator, link=options.link, script=options.script, status=options.status)
-
-
-def _run_game_machine(options: Options) -> int:
+def _game_machine(profile: Profile, options: Options) -> int:
     """Run one machine on a socket, which tells its counters to whoever asks there."""
     if options.link.suffix != ".sock" or options.status is not None:
         sys.stderr.write(f"{options.link}: a game machine listens on a socket NAME.sock and tells its counters there\n")
         return EXIT_USAGE
-    booths = {options.link.stem: Booth(GameMachine())}
+    assert profile.pulse is not None
+    booths = {options.link.stem: Booth(GameMachine(pulses_per_credit=profile.pulse.pulses_per_credit))}
     try:
         text = read_script(options.script) if options.script else ""
         script = checked_script(booths, text, source=str(options.script))
@@ -92,3 +77,52 @@ def _run_game_machine(options: Options) -> int:
         sys.stderr.write(f"{error}\n")
         return EXIT_USAGE
     return EXIT_DONE
+
+
+SIMULATORS: Final[Mapping[str, Serial | OnLines]] = {
+    "cctalk_acceptor": Serial(_cctalk_acceptor, CctalkAcceptorSimulator.verbs),
+    "game_machine": OnLines(_game_machine, {**GameMachine.verbs, "pause TIME": "in a script: wait before the next"}),
+    "pn532": Serial(_pn532, Pn532Simulator.verbs),
+}
+
+
+def verbs_help() -> list[str]:
+    """Return the script lines of every simulator, one per element, for a help page."""
+    lines: list[str] = []
+    named = [(name, stand.verbs) for name, stand in SIMULATORS.items()]
+    for title, verbs in (*named, ("every serial device", COMMON_VERBS)):
+        lines.append(f"Lines of {title}:")
+        lines += [f"  {usage:<20} {meaning}" for usage, meaning in verbs.items()]
+    return lines
+
+
+def make_simulator(profile: Profile, options: Options) -> Simulator:
+    """Return the serial device of a profile; ScriptError where an option does not fit it, KeyError for one on lines."""
+    refused = "--card" if options.card and profile.reader is None else _line_option(profile, options)
+    if refused:
+        message = f"{refused}: a {profile.name} has no use for it: leave it out"
+        raise ScriptError(message)
+    stand = SIMULATORS[profile.simulator]
+    if not isinstance(stand, Serial):
+        raise KeyError(profile.simulator)
+    return stand.make(profile, options)
+
+
+def run_profile(profile: Profile, options: Options) -> int:
+    """Run the device of a profile until it is told to end; return the exit code. ScriptError: as `make_simulator`."""
+    stand = SIMULATORS[profile.simulator]
+    if isinstance(stand, OnLines):
+        return stand.run(profile, options)
+    simulator = make_simulator(profile, options)
+    return run_simulator(simulator, link=options.link, script=options.script, status=options.status)
+
+
+def _line_option(profile: Profile, options: Options) -> str:
+    """Return the option of a ccTalk line that was chosen for a device without one, or nothing."""
+    wired = [name for name, chosen in (("--crc", options.crc), ("--echo", options.echo)) if chosen]
+    return wired[0] if wired and not profile.driver.startswith("cctalk") else ""
+
+
+def _acceptor(profile: Profile) -> Acceptor:
+    assert profile.acceptor is not None, profile.name
+    return profile.acceptor

@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from device_profiles import checking
+from device_profiles.golden_cases import Golden
 from device_profiles.loading import CATALOG, load_profile
 from device_profiles.schema import Acceptor, Lines, Profile, Pulse, Reader, SerialLine, Transport
 
@@ -12,11 +13,12 @@ COIN = Path("outputs/coin.toml")
 LINES = Lines(outputs=("coin",), inputs=("ready",), optional=("ready",))
 GOOD = Profile(
     name="coin", version=1, title="t", kind="output", driver="coin_line", source="maker's manual v1.3, p. 14",
-    transport=Transport(lines=LINES), pulse=Pulse(width_ms=50, gap_ms=50),
+    transport=Transport(lines=LINES), pulse=Pulse(width_ms=50, gap_ms=50), simulator="game_machine",
 )  # fmt: skip
 COINS = Profile(
     name="coin", version=1, title="t", kind="acceptor", driver="cctalk_acceptor", source="maker's manual v1.3, p. 14",
     transport=Transport(serial=SerialLine(baud=9600)), acceptor=Acceptor(unit="CNY", positions={1: 50}),
+    simulator="cctalk_acceptor",
 )  # fmt: skip
 
 
@@ -41,6 +43,9 @@ BROKEN = {
         replace(GOOD, transport=Transport(lines=Lines(outputs=("credit",)))), COIN, "needs transport.lines.outputs"),
     checking.counter_has_somebody_who_reads_it: (replace(GOOD, read_back="counter"), COIN, "is for acceptors"),
     checking.evidence_is_named: (replace(GOOD, source="web"), COIN, "says too little"),
+    checking.a_simulator_stands_in: (replace(GOOD, simulator=""), COIN, "simulator is missing"),
+    checking.golden_cases_can_be_played: (
+        replace(GOOD, golden=(Golden(name="a case"),)), COIN, "golden 'a case': nothing is expected"),
 }  # fmt: skip
 
 
@@ -57,4 +62,10 @@ def test_other_breaches():
     assert "is empty" in checking.positions_can_be(replace(COINS, acceptor=Acceptor(unit="CNY", positions={})), COIN)
     odd = replace(GOOD, transport=Transport(lines=Lines(outputs=("coin",), optional=("lamp",))))
     assert "names 'lamp'" in checking.roles_are_told_apart(odd, COIN)
+    with_both = replace(COINS, pulse=Pulse(width_ms=50, gap_ms=50))
+    assert "[pulse] does not belong" in checking.table_of_its_kind(with_both, COIN)
     assert checking.check_profile(GOOD, COIN) == []
+    on_serial = replace(GOOD, golden=(Golden(name="a case", sends=("00",)),))
+    assert "another transport" in checking.golden_cases_can_be_played(on_serial, COIN)
+    twice = replace(GOOD, golden=(Golden(name="a case", state="online"), Golden(name="a case", state="online")))
+    assert "are called 'a case'" in checking.golden_cases_can_be_played(twice, COIN)

@@ -60,7 +60,7 @@ class Venue:
                 "venuehub",
                 "device",
                 "emulate",
-                "cctalk_acceptor",
+                "cctalk-coin-acceptor",
                 "--link",
                 f"{self.folder}/acceptor",
                 "--status",

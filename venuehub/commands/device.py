@@ -1,9 +1,8 @@
 """`venuehub device`: what is in the catalog, who answers on a port, one device watched, simulated or made to blink."""
 
 import asyncio
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -13,24 +12,13 @@ from venuehub.addresses import host_and_port
 from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.output import AsJson, note, print_json, print_line
 
+if TYPE_CHECKING:
+    from device_profiles.schema import Profile
+
 app = typer.Typer(name="device", no_args_is_help=True)
+ProfileName = Annotated[str, typer.Argument(metavar="PROFILE", help="A page of the catalog: venuehub device list.")]
 PORT_REMEDY = "venuehub device probe PORT says who answers on a port"
 OPEN_REMEDY = "check the path, the cable, and who else has the port open"
-
-
-class Kind(StrEnum):
-    """Devices that can be watched."""
-
-    PN532 = "pn532"
-    CCTALK_ACCEPTOR = "cctalk_acceptor"
-
-
-class SimulatedKind(StrEnum):
-    """Devices that can be simulated."""
-
-    PN532 = "pn532"
-    CCTALK_ACCEPTOR = "cctalk_acceptor"
-    GAME_MACHINE = "game_machine"
 
 
 class _EmulateCommand(TyperCommand):
@@ -41,7 +29,9 @@ class _EmulateCommand(TyperCommand):
         from firmware_bridge.simulators.kinds import verbs_help
 
         formatter.write_paragraph()
-        formatter.write("  Example: venuehub device emulate pn532 --link /tmp/reader --card ntag213:04A1B2C3D4E580\n")
+        formatter.write(
+            "  Example: venuehub device emulate pn532-uart --link /tmp/reader --card ntag213:04A1B2C3D4E580\n"
+        )
         formatter.write_paragraph()
         formatter.write("".join(f"{line}\n" for line in verbs_help()))
 
@@ -72,7 +62,8 @@ def probe(
 ) -> None:
     """Find out which device answers on a port.
 
-    Tries a PN532 at 115,200 baud, then ccTalk address 2 at 9,600 baud with both checksums. Exit code 5 if nothing does.
+    Asks in the way of each profile that can be asked. Exit code 5 if nothing answers; two profiles that fit are both
+    printed, and exit code 1 says that a person has to choose.
     """
     from firmware_bridge.transports.interface import TransportError
     from venuehub.device_tools import probe
@@ -80,21 +71,22 @@ def probe(
     with told_as("port", TransportError, otherwise=OPEN_REMEDY, exit_code=ExitCode.DEVICE_SILENT):
         found = asyncio.run(probe(port))
     if not found:
-        tried = "tried a PN532 at 115200 baud and ccTalk address 2 at 9600 baud with both checksums"
         hint = "check power, the cable (RX and TX crossed?) and the device's mode switches"
-        message = f"nothing answers; {tried}"
+        message = "nothing answers as any profile of the catalog that can be asked"
         raise CliError(code="silent", message=message, where=port, hint=hint, exit_code=ExitCode.DEVICE_SILENT)
     if as_json:
         print_json({"port": port, "found": found})
-        return
-    for answer in found:
+    for answer in () if as_json else found:
         print_line(f"{answer.protocol}: {answer.detail} (profile {answer.profile})")
+    if len(found) > 1:
+        note(f"{port}: {len(found)} profiles fit. Write the one you mean into bridge.toml.")
+        raise typer.Exit(ExitCode.FAILED)
 
 
-@app.command("monitor", epilog="Example: venuehub device monitor cctalk_acceptor /dev/ttyUSB0 --json")
+@app.command("monitor", epilog="Example: venuehub device monitor cctalk-coin-acceptor /dev/ttyUSB0 --json")
 def monitor(
-    kind: Annotated[Kind, typer.Argument(help="What is on the port.")],
-    port: Annotated[str, typer.Argument(help="A serial port, e.g. /dev/ttyUSB0.")],
+    profile: ProfileName,
+    path: Annotated[str, typer.Argument(help="A serial port, e.g. /dev/ttyUSB0, or a socket NAME.sock of lines.")],
     *,
     crc: Annotated[bool, typer.Option("--crc", help="ccTalk with CRC-16; without it both kinds are tried.")] = False,
     echo: Annotated[bool, typer.Option("--echo", help="As of emulate; a host finds out by itself.")] = False,
@@ -104,6 +96,7 @@ def monitor(
 
     A coin acceptor takes coins of all positions meanwhile, and gives them back afterwards. Exit code 5 if it is silent.
     """
+    from firmware_bridge.drivers.errors import DriverError
     from firmware_bridge.drivers.interface import Condition
     from firmware_bridge.transports.interface import TransportError
     from payment_core.events import Event
@@ -125,20 +118,21 @@ def monitor(
             condition.serial and f"serial {condition.serial}",
             condition.reason,
         )
-        note(f"{port}: {' '.join(word for word in words if word)}, {condition.noise} bytes of noise")
+        note(f"{path}: {' '.join(word for word in words if word)}, {condition.noise} bytes of noise")
 
+    page = _page(profile)
     with (
-        told_as("port", TransportError, otherwise=OPEN_REMEDY, exit_code=ExitCode.DEVICE_SILENT),
+        told_as("port", TransportError, DriverError, otherwise=OPEN_REMEDY, exit_code=ExitCode.DEVICE_SILENT),
         told_as("silent", SilentError, otherwise=PORT_REMEDY, exit_code=ExitCode.DEVICE_SILENT),
     ):
-        asyncio.run(monitor(kind.value, port, crc=crc, on_event=on_event, on_condition=on_condition))
+        asyncio.run(monitor(page, path, crc=crc, on_event=on_event, on_condition=on_condition))
 
 
 @app.command("emulate", cls=_EmulateCommand)
 def emulate(
-    kind: Annotated[SimulatedKind, typer.Argument(help="What to simulate.")],
+    profile: ProfileName,
     *,
-    link: Annotated[Path, typer.Option(help="Where the port appears; NAME.sock for a game machine.")],
+    link: Annotated[Path, typer.Option(help="Where the port appears; NAME.sock for a device on lines.")],
     card: Annotated[
         list[str] | None, typer.Option(help="A card on the reader: ntag213:UID or ntag424:UID:KEY, in hex.")
     ] = None,
@@ -154,7 +148,7 @@ def emulate(
     A wrong line of a script ends it before it starts, with exit code 2; a wrong line on stdin is told and skipped.
     """
     from firmware_bridge.simulators.interface import ScriptError
-    from firmware_bridge.simulators.kinds import Options, run_kind
+    from firmware_bridge.simulators.kinds import Options, run_profile
 
     cards = card or [""]
     if len(cards) > 1:
@@ -163,8 +157,17 @@ def emulate(
         raise CliError(code="settings", message=message, where="--card", hint=hint, exit_code=ExitCode.USAGE)
     options = Options(link=link, script=script, status=status, card=cards[0], echo=echo, crc=crc)
     with told_as("settings", ScriptError, exit_code=ExitCode.USAGE):
-        code = run_kind(kind.value, options)
+        code = run_profile(_page(profile), options)
     raise typer.Exit(code)
+
+
+def _page(name: str) -> "Profile":
+    """Return a page of the catalog; an unknown name ends the program with the nearest one."""
+    from device_profiles.loading import SettingsError
+    from venuehub.device_tools import page_called
+
+    with told_as("settings", SettingsError, exit_code=ExitCode.USAGE):
+        return page_called(name)
 
 
 @app.command("identify", epilog="Example: venuehub device identify reader-3")

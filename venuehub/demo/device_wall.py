@@ -1,4 +1,4 @@
-"""Many simulated serial devices in one process, each on its own pty: `… -m venuehub.demo.device_wall KIND DIR IDS…`.
+"""Many simulated serial devices in one process, each on its own pty: `… -m venuehub.demo.device_wall PROFILE DIR IDS…`.
 
 Standard input takes `ID line`, e.g. `reader-03 tap ntag213:04A1B2C3D4E580 for 300ms`; each device's counters are kept
 in `DIR/ID.json`. They live as long as the process: killing hub or bridge does not touch them.
@@ -9,29 +9,25 @@ import sys
 import threading
 from pathlib import Path
 
-from firmware_bridge.simulators.cctalk_acceptor import CctalkAcceptorSimulator
-from firmware_bridge.simulators.interface import Simulator
-from firmware_bridge.simulators.pn532 import Pn532Simulator
+from device_profiles.loading import load_catalog
+from firmware_bridge.simulators.kinds import Options, make_simulator
 from firmware_bridge.simulators.process import run_simulator
-
-
-def _make(kind: str) -> Simulator:
-    return Pn532Simulator() if kind == "pn532" else CctalkAcceptorSimulator()
 
 
 def main() -> int:
     """Serve until standard input ends."""
-    kind, folder, *names = sys.argv[1:]
+    name_of_page, folder, *names = sys.argv[1:]
+    profile = load_catalog()[name_of_page]
     pipes: dict[str, int] = {}
     for name in names:
         read_fd, pipes[name] = os.pipe()
-        place = Path(folder)
+        link = Path(folder) / f"{name}.tty"
         threading.Thread(
             target=run_simulator,
-            args=(_make(kind),),
+            args=(make_simulator(profile, Options(link=link)),),
             kwargs={
-                "link": place / f"{name}.tty",
-                "status": place / f"{name}.json",
+                "link": link,
+                "status": link.with_suffix(".json"),
                 "commands_fd": read_fd,
                 "output": sys.stderr,
             },

@@ -92,8 +92,9 @@ class Stage:
         lanes = [place.lane for place in self.plan.places]
         wall = "venuehub.demo.device_wall"
         dev = str(self.folder.dev)
-        readers = self._child("readers", python_module(wall, "pn532", dev, *(lane.reader for lane in lanes)))
-        acceptors = self._child("acceptors", python_module(wall, "cctalk", dev, *(lane.acceptor for lane in lanes)))
+        readers = self._child("readers", python_module(wall, "pn532-uart", dev, *(lane.reader for lane in lanes)))
+        coins = python_module(wall, "cctalk-coin-acceptor", dev, *(lane.acceptor for lane in lanes))
+        acceptors = self._child("acceptors", coins)
         count = str(len(lanes))
         machine_command = python_module(
             "firmware_bridge.simulators.game_machine", "--machines", count, "--dir", dev, "--play-ms", "800"

@@ -148,7 +148,7 @@ def test_unplugging_hangs_up_and_the_link_comes_back(tmp_path):
 def test_signals_of_a_process_of_its_own(tmp_path, number, code):
     link = tmp_path / "acceptor"
     program = [sys.executable, "-W", "error", "-m", "firmware_bridge.simulators"]
-    command = [*program, "cctalk_acceptor", "--link", str(link)]
+    command = [*program, "cctalk-coin-acceptor", "--link", str(link)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
         eventually(link.is_symlink)
         process.send_signal(signal.SIGUSR1)

@@ -73,8 +73,8 @@ def without_age(line: str) -> dict[str, object]:
 def test_monitor_sees_the_coins_of_emulate(tmp_path, options):
     link = tmp_path / "acceptor"
     with (
-        emulated(link, "cctalk_acceptor", "--status", str(tmp_path / "status.json"), *options) as simulator,
-        running("monitor", "cctalk_acceptor", str(link), "--json") as monitor,
+        emulated(link, "cctalk-coin-acceptor", "--status", str(tmp_path / "status.json"), *options) as simulator,
+        running("monitor", "cctalk-coin-acceptor", str(link), "--json") as monitor,
     ):
         assert monitor.stderr.readline().startswith(f"{link}: online VHB SIM16 1.0 serial 12345678")
         type_in(simulator, "coin 5")
@@ -95,8 +95,8 @@ def test_monitor_sees_the_coins_of_emulate(tmp_path, options):
 def test_monitor_sees_the_cards_of_emulate(tmp_path):
     link = tmp_path / "reader"
     with (
-        emulated(link, "pn532") as simulator,
-        running("monitor", "pn532", str(link), "--json") as monitor,
+        emulated(link, "pn532-uart") as simulator,
+        running("monitor", "pn532-uart", str(link), "--json") as monitor,
     ):
         assert "online" in monitor.stderr.readline()
         type_in(simulator, "tap ntag213:04A1B2C3D4E580 for 400ms")
@@ -107,9 +107,9 @@ def test_monitor_sees_the_cards_of_emulate(tmp_path):
 
 def test_probe_says_who_answers(tmp_path):
     for kind, options, protocol in (
-        ("pn532", (), "pn532"),
-        ("cctalk_acceptor", (), "cctalk simple"),
-        ("cctalk_acceptor", ("--crc", "--echo"), "cctalk crc"),
+        ("pn532-uart", (), "pn532"),
+        ("cctalk-coin-acceptor", (), "cctalk simple"),
+        ("cctalk-coin-acceptor", ("--crc", "--echo"), "cctalk crc"),
     ):
         link = tmp_path / f"{kind}{len(options)}"
         with emulated(link, kind, *options):
@@ -125,7 +125,7 @@ def test_a_port_where_nobody_answers_is_exit_code_5(tmp_path):
         assert silent.returncode == 5
         assert f"{os.ttyname(slave)}: nothing answers" in silent.stderr
         assert "remedy: check power" in silent.stderr
-        for kind in ("cctalk_acceptor", "pn532"):
+        for kind in ("cctalk-coin-acceptor", "pn532-uart"):
             silent = device("monitor", kind, os.ttyname(slave))
             assert silent.returncode == 5
             assert os.ttyname(slave) in silent.stderr
@@ -136,7 +136,8 @@ def test_a_port_where_nobody_answers_is_exit_code_5(tmp_path):
 
 def test_a_port_that_is_not_there_is_exit_code_5_with_its_name(tmp_path):
     missing = str(tmp_path / "ttyUSB0")
-    for words in (("probe", missing), ("monitor", "cctalk_acceptor", missing), ("monitor", "pn532", missing)):
+    watched = [("monitor", profile, missing) for profile in ("cctalk-coin-acceptor", "pn532-uart")]
+    for words in (("probe", missing), *watched):
         silent = device(*words)
         assert silent.returncode == 5
         assert silent.stderr.endswith(
@@ -144,7 +145,10 @@ def test_a_port_that_is_not_there_is_exit_code_5_with_its_name(tmp_path):
         )
 
 
-@pytest.mark.parametrize(("asked", "there"), [("pn532", "cctalk_acceptor"), ("cctalk_acceptor", "pn532")])
+PAIR = ("pn532-uart", "cctalk-coin-acceptor")
+
+
+@pytest.mark.parametrize(("asked", "there"), [PAIR, PAIR[::-1]])
 def test_monitor_says_that_something_else_answers(tmp_path, asked, there):
     link = tmp_path / "device"
     with emulated(link, there):
@@ -152,29 +156,37 @@ def test_monitor_says_that_something_else_answers(tmp_path, asked, there):
     assert other.returncode == 5
     error = json.loads(other.stdout)["error"]
     assert error["where"] == str(link)
-    assert error["message"].startswith(f"something else answers here, {there.partition('_')[0]}")
-    assert error["hint"] == f"give {there} as its kind"
+    assert error["message"].startswith(f"something else answers here, {there.partition('-')[0]}")
+    assert error["hint"] == f"give {there} as its profile"
 
 
 def test_emulate_refuses_what_it_cannot_do_with_a_remedy(tmp_path):
     link = str(tmp_path / "reader")
     for words, said in (
-        (("pn532", "--link", link, "--crc"), "--crc: a pn532 has no ccTalk line"),
-        (("pn532", "--link", link, "--echo"), "--echo: a pn532 has no ccTalk line"),
-        (("pn532", "--link", link, "--card", "foo"), "--card: card 'foo' is not known"),
-        (("pn532", "--link", link, "--script", "none.txt"), "none.txt: cannot be read"),
-        (("pn532", "--link", "/nonexist/dir/x"), "/nonexist/dir/x: cannot be made"),
+        (("pn532-uart", "--link", link, "--crc"), "--crc: a pn532-uart has no use for it"),
+        (("pn532-uart", "--link", link, "--echo"), "--echo: a pn532-uart has no use for it"),
+        (("pn532-uart", "--link", link, "--card", "foo"), "--card: card 'foo' is not known"),
+        (("pn532-uart", "--link", link, "--script", "none.txt"), "none.txt: cannot be read"),
+        (("pn532-uart", "--link", "/nonexist/dir/x"), "/nonexist/dir/x: cannot be made"),
     ):
         refused = device("emulate", *words)
         assert refused.returncode == 2
         assert said in refused.stderr
-    with emulated(tmp_path / "reader", "pn532"):
-        assert "a running simulator has this path" in device("emulate", "pn532", "--link", link).stderr
+    with emulated(tmp_path / "reader", "pn532-uart"):
+        assert "a running simulator has this path" in device("emulate", "pn532-uart", "--link", link).stderr
     held = NameLock(tmp_path / "door.sock")
-    second = device("emulate", "game_machine", "--link", str(tmp_path / "door.sock"))
+    second = device("emulate", "arcade-coin-line", "--link", str(tmp_path / "door.sock"))
     held.release()
     assert second.returncode == 2
     assert "a running simulator has this path" in second.stderr
+
+
+def test_a_profile_that_is_not_there_gets_the_nearest_name(tmp_path):
+    for words in (("emulate", "pn532-usart", "--link", str(tmp_path / "x")), ("monitor", "pn532-usart", "/dev/x")):
+        refused = device(*words)
+        assert refused.returncode == 2
+        assert "'pn532-usart' is not in the catalog" in refused.stderr
+        assert "Did you mean pn532-uart?" in refused.stderr
 
 
 def test_list_names_the_catalog():
@@ -202,13 +214,13 @@ def test_wrong_options_are_exit_code_2_with_a_remedy(tmp_path):
     script = tmp_path / "bad.script"
     script.write_text("coin 5\ndance\n", encoding="utf-8")
     link = str(tmp_path / "x")
-    bad_script = device("emulate", "cctalk_acceptor", "--link", link, "--script", str(script))
+    bad_script = device("emulate", "cctalk-coin-acceptor", "--link", link, "--script", str(script))
     assert bad_script.returncode == 2
     assert f"{script}:2: 'dance' is not a line of a coin acceptor" in bad_script.stderr
-    two_cards = device("emulate", "pn532", "--link", link, "--card", "ntag213:04A1B2C3D4E580", "--card", "x")
+    two_cards = device("emulate", "pn532-uart", "--link", link, "--card", "ntag213:04A1B2C3D4E580", "--card", "x")
     assert two_cards.returncode == 2
     assert "one card at a time" in two_cards.stderr
-    machine = device("emulate", "game_machine", "--link", link)
+    machine = device("emulate", "arcade-coin-line", "--link", link)
     assert machine.returncode == 2
     assert "NAME.sock" in machine.stderr
     assert device("identify", "reader-1", "--broker", "nonsense").returncode == 2

@@ -1,0 +1,115 @@
+"""How each protocol is known on a port: harmless questions, asked at the speed of a profile.
+
+A new protocol is one function and one line of `PROBES`; a profile of the catalog names it. A device that only speaks
+when a person does something has no probe.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from device_profiles.schema import Profile
+from firmware_bridge.drivers.cctalk_line import CctalkLine
+from firmware_bridge.transports.interface import BytePipe
+from firmware_bridge.transports.serial_port import SerialPort, open_serial
+from firmware_bridge.wire import pn532
+from firmware_bridge.wire.cctalk import Checksum, Header
+from firmware_bridge.wire.cctalk_coins import parse_number, parse_text
+
+ANSWER_S: Final = 0.3
+_CHECKSUMS: Final[tuple[Checksum, ...]] = ("simple", "crc")
+_PN532_VERSION_BYTES: Final = 5
+"""Code 03, chip, version, revision, what it supports."""
+_PN532_WAKE_UP: Final = bytes.fromhex("5555") + bytes(14)
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """Who answered a probe. `protocol` with its variant (`cctalk crc`); `serial`: its own number, where it has one."""
+
+    protocol: str
+    detail: str
+    serial: str = ""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A device that answered on a port, and the page of the catalog it fits."""
+
+    protocol: str
+    detail: str
+    profile: str
+    serial: str = ""
+
+
+Probe = Callable[[BytePipe, Profile], Awaitable[Answered | None]]
+
+
+async def probe_pn532(pipe: BytePipe, _profile: Profile) -> Answered | None:
+    """Ask for the firmware version."""
+    question = pn532.DataFrame(tfi=pn532.TO_CHIP, body=bytes([pn532.GET_FIRMWARE_VERSION]))
+    await pipe.write(_PN532_WAKE_UP + pn532.encode(question))
+    decoder = pn532.Decoder()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(ANSWER_S):
+            while True:
+                for message in decoder.feed(await pipe.read()):
+                    if isinstance(message, pn532.DataFrame) and len(message.body) == _PN532_VERSION_BYTES:
+                        chip, version, revision = message.body[1:4]
+                        return Answered("pn532", f"PN5{chip:02X} {version}.{revision}")
+    return None
+
+
+async def probe_cctalk(pipe: BytePipe, profile: Profile) -> Answered | None:
+    """Ask the profile's address with both checksums; what another kind of device says there is not this profile's."""
+    assert profile.acceptor is not None
+    address = profile.acceptor.address
+    for checksum in _CHECKSUMS:
+        line = CctalkLine(pipe, checksum=checksum, address=address)
+        if await line.ask(Header.SIMPLE_POLL, attempts=1) is None:
+            continue
+        headers = (Header.EQUIPMENT_CATEGORY, Header.MANUFACTURER, Header.PRODUCT_CODE)
+        names = [await line.ask(header) for header in headers]
+        serial = await line.ask(Header.SERIAL_NUMBER)
+        words = " ".join(parse_text(name) for name in names if name)
+        number = str(parse_number(serial)) if serial else ""
+        return Answered(f"cctalk {checksum}", f"address {address}: {words}", number)
+    return None
+
+
+PROBES: Final[Mapping[str, Probe]] = {"cctalk": probe_cctalk, "pn532": probe_pn532}
+
+
+async def probe_port(port: str, profiles: Iterable[Profile]) -> list[Found]:
+    """Return who answers on a port; TransportError where it cannot be opened.
+
+    Once a protocol has been answered only its own profiles are asked further: two answers are two matches.
+    """
+    found: list[Found] = []
+    answered = ""
+    for profile in profiles:
+        if not profile.probe or (answered and profile.probe != answered):
+            continue
+        who = await ask(port, profile)
+        if who is not None:
+            answered = profile.probe
+            found.append(Found(who.protocol, who.detail, profile.name, who.serial))
+    return found
+
+
+async def ask(port: str, profile: Profile) -> Answered | None:
+    """Return what answers on a port as a profile says, or None; TransportError where it cannot be opened."""
+    async with _opened(port, profile) as pipe:
+        return await PROBES[profile.probe](pipe, profile)
+
+
+@contextlib.asynccontextmanager
+async def _opened(port: str, profile: Profile) -> AsyncIterator[SerialPort]:
+    serial = profile.transport.serial
+    assert serial is not None, profile.name
+    pipe = open_serial(port, baud=serial.baud)
+    try:
+        yield pipe
+    finally:
+        pipe.close()
