@@ -20,7 +20,8 @@ from typing import Final, Literal
 import msgspec
 
 from firmware_bridge.preallocated import LogFileError, open_preallocated, read_at, write_at
-from payment_core.commands import Command, Outcome, Result
+from payment_core.commands import Command, Dispense, Outcome, Result, command_body, make_command
+from payment_core.errors import MalformedMessageError
 
 COMMANDS_KEPT: Final = 4_096
 SLOTS: Final = 2 * COMMANDS_KEPT
@@ -32,6 +33,10 @@ MAX_DEVICES: Final = 256
 RING_AT: Final = 2 * TABLE_BYTES
 FILE_BYTES: Final = RING_AT + SLOTS * RECORD_BYTES
 MAX_REASON_BYTES: Final = 55
+OPEN_LIMIT: Final = 8
+"""Interrupted commands of one device that its driver may still be asked about; of more, the oldest stay unknown."""
+DRIVER_ENDED: Final = "driver_ended"
+"""The reason of an `unknown` that nobody asked the device about."""
 
 _CRC: Final = struct.Struct("<I")
 _RECORD: Final = struct.Struct("<QB16s32sQi55s")
@@ -80,6 +85,7 @@ class ActuationLog:
         self._records: dict[bytes, _Record] = {}
         self._keys: list[bytes] = [b""] * SLOTS
         self._running: dict[bytes, int] = {}
+        self._open: dict[str, dict[bytes, Command]] = {}
         self._next = 0
         self._generation = 0
         self._read_tables()
@@ -109,7 +115,7 @@ class ActuationLog:
             refusal = _Record(self._next, "refused", key, device, command.seq, 0, reason)
             self._write(refusal)
             return Answered(_result(command.id, refusal))
-        self._write(_Record(self._next, "started", key, device, command.seq))
+        self._write(_Record(self._next, "started", key, device, command.seq, reason=_note(command)))
         self._running[key] = command.seq
         return Act()
 
@@ -125,9 +131,21 @@ class ActuationLog:
 
     def settle(self, command_id: str, *, device: str, amount: int) -> None:
         """At start: the value log proves that an interrupted command was done; say so from now on."""
+        self.amend(command_id, device=device, outcome="done", amount=amount)
+
+    def unfinished(self, device: str) -> Command | None:
+        """Return the device's last command whose end nobody wrote down, for a driver whose device may tell."""
+        found = [command for key, command in self._open.get(device, {}).items() if key not in self._running]
+        return found[-1] if found else None
+
+    def amend(self, command_id: str, *, device: str, outcome: Outcome, amount: int = 0, reason: str = "") -> bool:
+        """Write how an interrupted command ended after all; False, and nothing changes, where its end is known."""
         known = self._records.get(_key(device, command_id))
-        if known is not None and known.state == "started" and known.key not in self._running:
-            self._write(msgspec.structs.replace(known, number=self._next, state="done", amount=amount))
+        if known is None or known.key in self._running or not _is_open(known):
+            return False
+        changes = {"number": self._next, "state": outcome, "amount": amount, "reason": _short(reason)}
+        self._write(msgspec.structs.replace(known, **changes))
+        return True
 
     def sync(self) -> None:
         """Make everything staged so far durable. OSError: nobody knows what the disk holds, the caller has to end."""
@@ -173,6 +191,17 @@ class ActuationLog:
         self._records[record.key] = record
         if record.device:
             self._marks[record.device] = max(record.seq, self._marks.get(record.device, 0))
+            self._note_open(record)
+
+    def _note_open(self, record: _Record) -> None:
+        """Keep what was begun until it has a known end."""
+        kept = self._open.setdefault(record.device, {})
+        if not _is_open(record):
+            kept.pop(record.key, None)
+        elif (command := _noted(record)) is not None:
+            kept[record.key] = command
+            while len(kept) > OPEN_LIMIT:
+                del kept[next(iter(kept))]
 
     def _write_table(self) -> None:
         """Write all marks into the older of the two tables and sync them."""
@@ -219,6 +248,29 @@ def _key(device: str, text: str) -> bytes:
 def _short(reason: str) -> str:
     """Cut a reason to what a record holds, at a character's end."""
     return reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
+
+
+def _is_open(record: _Record) -> bool:
+    """Say whether nobody knows how the command ended, and nobody asked its device."""
+    return record.state == "started" or (record.state == "unknown" and record.reason == DRIVER_ENDED)
+
+
+def _note(command: Command) -> str:
+    """Return what a start keeps of a command that a device may be asked about later: how many, and its id."""
+    try:
+        body = command_body(command)
+    except MalformedMessageError:
+        return ""
+    text = f"{body.count} {command.id}" if isinstance(body, Dispense) else ""
+    return text if len(text.encode()) <= MAX_REASON_BYTES else ""
+
+
+def _noted(record: _Record) -> Command | None:
+    """Return the command of a start that keeps it."""
+    count, _, command_id = record.reason.partition(" ")
+    if record.state != "started" or not command_id or _key(record.device, command_id) != record.key:
+        return None
+    return make_command(Dispense(int(count)), command_id=command_id, seq=record.seq, boot_id="", ttl_ms=0)
 
 
 def _unpack(data: bytes, *, slot: int) -> _Record | None:

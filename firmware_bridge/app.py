@@ -22,7 +22,7 @@ from device_profiles.loading import SettingsError
 from firmware_bridge.actuation_log import ActuationLog
 from firmware_bridge.bus_client import BusClient
 from firmware_bridge.clocks import now_ms, utc_ms
-from firmware_bridge.desk import Desk, Effect, HandOver, Publish, Reply, StopIntake
+from firmware_bridge.desk import Desk, Effect, HandOver, Publish, Reply, StopIntake, Wrote
 from firmware_bridge.drivers.interface import Answer, Condition, Counted, Inbox, ValueFact, Wish
 from firmware_bridge.log_lines import log_line
 from firmware_bridge.preallocated import LogFileError
@@ -69,7 +69,12 @@ class Bridge:
         self._desk = Desk(values=self._values, actuations=actuations, devices=list(settings.profiles))
         self._desk.sync()
         self._stations = {
-            device.id: Station(device, settings.profiles[device.id], counter=partial(self._counter, device.id))
+            device.id: Station(
+                device,
+                settings.profiles[device.id],
+                counter=partial(self._counter, device.id),
+                unfinished=partial(self._desk.unfinished, device.id),
+            )
             for device in file.device
         }
         offline = encode(DeviceState(state="offline", since_ms=utc_ms(), reason="bridge_gone"))
@@ -117,8 +122,6 @@ class Bridge:
         self._disk.shutdown()
         log_line("bridge.ended", bridge=self._settings.file.bridge)
 
-    # ---- from the bus ----
-
     def _on_command(self, device: str, command: Command) -> None:
         if device not in self._stations:
             return
@@ -161,8 +164,6 @@ class Bridge:
             self._desk.expect_counter(device, booked_counter=booked.counter)
         return self._desk.booked(device, booked)
 
-    # ---- from the devices ----
-
     async def _pump(self, device: str) -> None:
         """Take what a device says: wishes and conditions go straight out, money goes over the desk."""
         outbox = self._stations[device].outbox
@@ -203,8 +204,6 @@ class Bridge:
         state = DeviceState(state=condition.state, since_ms=utc_ms(), noise=condition.noise, reason=condition.reason)
         self._bus.tell_state(device, state)
 
-    # ---- the desk ----
-
     async def _keep_desk(self) -> None:
         """Stage all work that waits, sync once for all of it, then act. OSError ends the bridge."""
         loop = asyncio.get_running_loop()
@@ -244,14 +243,14 @@ class Bridge:
 
     def _stage_said(self, device: str, said: ValueFact | Counted | Answer | Attached | Detached) -> list[Effect]:
         match said:
-            case ValueFact(body=body, at=at, counter=counter):
+            case ValueFact(body=body, at=at, counter=counter, written=written):
                 age_ms = max(0, round((time.monotonic() - at) * 1_000))
                 if counter >= 0:
                     self._silent.discard(device)
-                return self._desk.fact(Fact(device, body, utc_ms() - age_ms, counter))
-            case Counted(counter=counter):
+                return self._desk.fact(Fact(device, body, utc_ms() - age_ms, counter), written=written)
+            case Counted(counter=counter, written=written):
                 self._silent.discard(device)
-                return self._desk.counted(device, counter, utc_ms=utc_ms())
+                return self._desk.counted(device, counter, utc_ms=utc_ms(), written=written)
             case Answer() as answer:
                 return self._desk.answer(device, answer, utc_ms=utc_ms(), now_ms=now_ms())
             case Attached(inbox=inbox):
@@ -274,6 +273,8 @@ class Bridge:
                 self._bus.publish(kept)
             case StopIntake():
                 self._stop_intake()
+            case Wrote(event=event):
+                event.set()
 
     def _stop_intake(self) -> None:
         for station in self._stations.values():

@@ -4,12 +4,13 @@ Every method returns effects, which may only be carried out after `sync`: nothin
 before the log that remembers it is on the disk.
 """
 
+import asyncio
 from collections import deque
 from typing import Final
 
 import msgspec
 
-from firmware_bridge.actuation_log import Act, ActuationLog, Answered
+from firmware_bridge.actuation_log import DRIVER_ENDED, Act, ActuationLog, Answered
 from firmware_bridge.drivers.interface import Answer
 from firmware_bridge.value_log import Fact, Kept, ValueLog
 from payment_core.bus import Booked
@@ -50,7 +51,13 @@ class StopIntake(msgspec.Struct, frozen=True):
     """The value log is full: acceptors must take no more until the hub has booked."""
 
 
-Effect = HandOver | Reply | Publish | StopIntake
+class Wrote(msgspec.Struct, frozen=True):
+    """Tell the driver that waits for it that what it said is on the disk."""
+
+    event: asyncio.Event
+
+
+Effect = HandOver | Reply | Publish | StopIntake | Wrote
 
 
 class _Line(msgspec.Struct):
@@ -106,7 +113,7 @@ class Desk:
         effects: list[Effect] = []
         if line.at_driver is not None:
             command, line.at_driver = line.at_driver, None
-            effects.append(self._end(device, command, "unknown", reason="driver_ended"))
+            effects.append(self._end(device, command, "unknown", reason=DRIVER_ENDED))
         while line.waiting:
             effects.append(self._end(device, line.waiting.popleft()[0], "failed", reason="device_offline"))
         effects += [_reply(device, command, "failed", "device_offline") for command in line.uncounted]
@@ -161,27 +168,46 @@ class Desk:
         line = self._lines[device]
         command = line.at_driver
         if command is None or command.id != answer.command_id:
-            return self._uncounted_ended(device, answer)
+            return self._uncounted_ended(device, answer) or self._amended(device, answer, utc_ms=utc_ms)
         line.at_driver = None
         effects: list[Effect] = []
         if answer.outcome == "done" and command.kind not in UNCOUNTED:
-            body = CreditDelivered(id=command.id, credits=answer.amount)
             self._finish(device, command, "done", amount=answer.amount)
-            effects += [Publish(kept) for kept in self.values.append([Fact(device, body, utc_ms)])]
+            effects += self._delivered(device, answer, utc_ms=utc_ms)
         else:
             effects.append(self._end(device, command, answer.outcome, amount=answer.amount, reason=answer.reason))
         return effects + self._next(device, now_ms=now_ms)
 
-    def fact(self, fact: Fact) -> list[Effect]:
+    def unfinished(self, device: str) -> Command | None:
+        """Return the command that the device's driver may tell the end of, because nobody heard it."""
+        return self._actuations.unfinished(device)
+
+    def _amended(self, device: str, answer: Answer, *, utc_ms: int) -> list[Effect]:
+        """A device told what came of a command that had to be called unknown: that counts, once."""
+        outcome, amount, reason = answer.outcome, answer.amount, answer.reason
+        if not self._actuations.amend(
+            answer.command_id, device=device, outcome=outcome, amount=amount, reason=reason or "read_back"
+        ):
+            return []
+        if outcome == "done":
+            return self._delivered(device, answer, utc_ms=utc_ms)
+        return [Reply(device, Result(id=answer.command_id, outcome=outcome, amount=amount, reason=reason))]
+
+    def _delivered(self, device: str, answer: Answer, *, utc_ms: int) -> list[Effect]:
+        body = CreditDelivered(id=answer.command_id, credits=answer.amount)
+        return [Publish(kept) for kept in self.values.append([Fact(device, body, utc_ms)])]
+
+    def fact(self, fact: Fact, *, written: asyncio.Event | None = None) -> list[Effect]:
         """Write a value fact down."""
         effects: list[Effect] = [Publish(kept) for kept in self.values.append([fact])]
-        return [*effects, StopIntake()] if self.values.full else effects
+        return [*effects, *([StopIntake()] if self.values.full else []), *_wrote(written)]
 
-    def counted(self, device: str, counter: int, *, utc_ms: int) -> list[Effect]:
+    def counted(self, device: str, counter: int, *, utc_ms: int, written: asyncio.Event | None = None) -> list[Effect]:
         """Note a device's counter. After a lost log, what it is ahead of the hub's is a tamper entry, no credit."""
         self.values.note_counter(device, counter)
         missed = _counted_since(self._baselines.pop(device, counter), counter)
-        return self.fact(Fact(device, EventsLost(count=missed), utc_ms)) if missed else []
+        lost = self.fact(Fact(device, EventsLost(count=missed), utc_ms)) if missed else []
+        return [*lost, *_wrote(written)]
 
     def booked(self, device: str, booked: Booked) -> int:
         """The hub has it; returns how many events went."""
@@ -219,6 +245,10 @@ class Desk:
 
 def _reply(device: str, command: Command, outcome: Outcome, reason: str) -> Reply:
     return Reply(device, Result(id=command.id, outcome=outcome, amount=0, reason=reason))
+
+
+def _wrote(event: asyncio.Event | None) -> list[Effect]:
+    return [] if event is None else [Wrote(event)]
 
 
 def _counted_since(booked: int, counter: int) -> int:

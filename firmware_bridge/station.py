@@ -16,6 +16,7 @@ from firmware_bridge.drivers.factory import open_driver
 from firmware_bridge.drivers.interface import INBOX_LIMIT, OUTBOX_LIMIT, Condition, Driver, Inbox, Observation, Outbox
 from firmware_bridge.log_lines import log_line
 from firmware_bridge.transports.interface import TransportError
+from payment_core.commands import Command
 
 FIRST_RETRY_S: Final = 0.25
 LAST_RETRY_S: Final = 15.0
@@ -41,11 +42,19 @@ StationOutbox = asyncio.Queue[Observation | Attached | Detached]
 class Station:
     """One device: its outbox outlives its drivers, so nothing a driver said is lost when it ends."""
 
-    def __init__(self, device: Device, profile: Profile, *, counter: Callable[[], int | None]) -> None:
+    def __init__(
+        self,
+        device: Device,
+        profile: Profile,
+        *,
+        counter: Callable[[], int | None],
+        unfinished: Callable[[], Command | None] = lambda: None,
+    ) -> None:
         self.device = device
         self.profile = profile
         self.outbox: StationOutbox = asyncio.Queue(OUTBOX_LIMIT)
         self._counter = counter
+        self._unfinished = unfinished
         self._intake = asyncio.Event()
         self._intake.set()
         self._stop = asyncio.Event()
@@ -89,7 +98,8 @@ class Station:
         """Open the driver and run it to its end, whatever that is."""
         attached = False
         try:
-            driver = await open_driver(self.device, self.profile, last_counter=self._counter())
+            counter, unfinished = self._counter(), self._unfinished()
+            driver = await open_driver(self.device, self.profile, last_counter=counter, unfinished=unfinished)
             inbox: Inbox = asyncio.Queue(INBOX_LIMIT)
             await self.outbox.put(Attached(inbox))
             attached = True

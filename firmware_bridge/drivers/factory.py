@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+import msgspec
+
 from device_profiles.matching import Device, pulse_of
 from device_profiles.schema import Profile
 from firmware_bridge.drivers.coin_line import CoinLine
@@ -14,11 +16,24 @@ from firmware_bridge.drivers.errors import DriverError
 from firmware_bridge.drivers.interface import Driver
 from firmware_bridge.transports.interface import LinePipe
 from firmware_bridge.transports.line_socket import open_line_socket
+from payment_core.commands import Command
 
-Maker = Callable[[Device, Profile, int | None], Awaitable[Driver]]
+
+class Past(msgspec.Struct, frozen=True):
+    """What the logs know of a device. `last_counter`: its own counter that is accounted for, None where nobody knows.
+
+    `unfinished`: the counted command whose end nobody wrote down. A driver whose device can tell answers it; others
+    leave it.
+    """
+
+    last_counter: int | None = None
+    unfinished: Command | None = None
 
 
-async def _coin_line(device: Device, profile: Profile, _last_counter: int | None) -> Driver:
+Maker = Callable[[Device, Profile, Past], Awaitable[Driver]]
+
+
+async def _coin_line(device: Device, profile: Profile, _past: Past) -> Driver:
     pulse = pulse_of(profile)
     pipe: LinePipe
     if device.socket:
@@ -34,17 +49,17 @@ async def _coin_line(device: Device, profile: Profile, _last_counter: int | None
     return CoinLine(pipe, pulse, has_ready=bool(device.socket) or "ready" in device.pins)
 
 
-async def _cctalk_acceptor(device: Device, profile: Profile, last_counter: int | None) -> Driver:
+async def _cctalk_acceptor(device: Device, profile: Profile, past: Past) -> Driver:
     from firmware_bridge.drivers.cctalk_acceptor import CctalkAcceptor
     from firmware_bridge.transports.serial_port import open_serial
 
     serial, acceptor = profile.transport.serial, profile.acceptor
     assert serial is not None
     assert acceptor is not None
-    return CctalkAcceptor(open_serial(device.port, baud=serial.baud), acceptor, last_counter=last_counter)
+    return CctalkAcceptor(open_serial(device.port, baud=serial.baud), acceptor, last_counter=past.last_counter)
 
 
-async def _nfc_reader(device: Device, profile: Profile, _last_counter: int | None) -> Driver:
+async def _nfc_reader(device: Device, profile: Profile, _past: Past) -> Driver:
     from firmware_bridge.drivers.nfc_reader import NfcReader
 
     assert profile.reader is not None
@@ -60,13 +75,15 @@ DRIVERS: Final[Mapping[str, Maker]] = MappingProxyType(
 )
 
 
-async def open_driver(device: Device, profile: Profile, *, last_counter: int | None) -> Driver:
+async def open_driver(
+    device: Device, profile: Profile, *, last_counter: int | None, unfinished: Command | None = None
+) -> Driver:
     """Open the device's place and return its driver; TransportError or DriverError name the place and the remedy.
 
-    `last_counter`: the device's own counter that is already accounted for, None where nobody knows.
+    `last_counter`, `unfinished`: see `Past`.
     """
     maker = DRIVERS.get(profile.driver)
     if maker is None:
         message = f"profile {profile.name!r} asks for driver {profile.driver!r}, which this release does not have"
         raise DriverError(message)
-    return await maker(device, profile, last_counter)
+    return await maker(device, profile, Past(last_counter, unfinished))

@@ -24,11 +24,15 @@ class Wish(msgspec.Struct, frozen=True):
 
 
 class ValueFact(msgspec.Struct, frozen=True):
-    """Something that is worth money. `counter`: the device's own event counter after it, -1 where it has none."""
+    """Something that is worth money. `counter`: the device's own event counter after it, -1 where it has none.
+
+    `written`: set by the bridge as soon as the fact is on the disk, for a device that may only then be told so.
+    """
 
     body: Body
     at: float
     counter: int = -1
+    written: asyncio.Event | None = None
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -55,10 +59,12 @@ class Answer(msgspec.Struct, frozen=True):
 class Counted(msgspec.Struct, frozen=True):
     """The device's own event counter, where it moved without money (first contact, an error event, a reset).
 
-    Everything up to it has been said. It is kept, so that a coin right after a restart is told from an old one.
+    Everything up to it has been said. It is kept, so that a coin right after a restart is told from an old one. A
+    dispenser's driver keeps in it whatever tells later what came of a command (`written`: as in a ValueFact).
     """
 
     counter: int
+    written: asyncio.Event | None = None
 
 
 Observation = Wish | ValueFact | Counted | Condition | Answer

@@ -7,7 +7,7 @@ import pytest
 from firmware_bridge import actuation_log
 from firmware_bridge.actuation_log import Act, ActuationLog, Answered, Running
 from firmware_bridge.preallocated import LogFileError
-from payment_core.commands import Command, PulseCredit, Result, make_command
+from payment_core.commands import Command, Dispense, PulseCredit, Result, make_command
 
 BOOT = "boot-a"
 LINE = "racer-2"
@@ -247,3 +247,33 @@ def test_two_bridges_on_one_log_a_bad_folder_and_too_many_devices_are_refused(lo
 def test_a_long_reason_is_cut_at_a_character(log):
     finished(log, 1, "failed", 0, "钱" * 30)
     assert answer(log, command(1)) == ("failed", 0, "钱" * 18)
+
+
+def test_the_last_begun_and_not_ended_can_be_asked_about_and_only_some_are_kept(path, monkeypatch):
+    log = ActuationLog(path, boot_id=BOOT)
+    monkeypatch.setattr(actuation_log, "OPEN_LIMIT", 2)
+    for number in (1, 2, 3):
+        wish = make_command(Dispense(5), command_id=f"id-{number}", seq=number, boot_id=BOOT, ttl_ms=9)
+        assert ask(log, wish) == Act()
+    log.sync()
+    log.close()
+    after = ActuationLog(path, boot_id="boot-b")
+    assert after.unfinished("another") is None
+    assert after.unfinished(LINE).id == "id-3"
+    assert after.amend("id-3", device=LINE, outcome="done", amount=5)
+    assert not after.amend("id-3", device=LINE, outcome="failed")
+    assert after.unfinished(LINE).id == "id-2"
+    assert after.amend("id-2", device=LINE, outcome="unknown", amount=1, reason="cannot_tell")
+    assert after.unfinished(LINE) is None, "the first had no room any more"
+    assert not after.amend("never", device=LINE, outcome="done")
+    after.close()
+
+
+def test_an_id_too_long_for_a_record_stays_unknown(path):
+    log = ActuationLog(path, boot_id=BOOT)
+    assert ask(log, make_command(Dispense(5), command_id="x" * 60, seq=1, boot_id=BOOT, ttl_ms=9)) == Act()
+    log.sync()
+    log.close()
+    after = ActuationLog(path, boot_id="boot-b")
+    assert after.unfinished(LINE) is None
+    after.close()

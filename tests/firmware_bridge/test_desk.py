@@ -1,3 +1,4 @@
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -6,11 +7,11 @@ import pytest
 from firmware_bridge import desk as desk_module
 from firmware_bridge import value_log
 from firmware_bridge.actuation_log import ActuationLog
-from firmware_bridge.desk import Desk, HandOver, Publish, Reply, StopIntake
+from firmware_bridge.desk import Desk, HandOver, Publish, Reply, StopIntake, Wrote
 from firmware_bridge.drivers.interface import Answer
 from firmware_bridge.value_log import Fact, ValueLog
 from payment_core.bus import Booked
-from payment_core.commands import Command, Identify, PulseCredit, Result, make_command
+from payment_core.commands import Command, Dispense, Identify, PulseCredit, Result, make_command
 from payment_core.events import CoinInserted, event_body
 
 LINE = "racer-2"
@@ -172,3 +173,73 @@ def test_a_value_event_in_the_log_proves_that_its_command_was_done(tmp_path):
     assert bench.command(wish(1)) == [reply(1, "done", "", amount=1)]
     assert bench.command(wish(2)) == [reply(2, "unknown", "interrupted")]
     bench.close()
+
+
+def dispense(number: int, count: int = 3) -> Command:
+    return wish(number, body=Dispense(count))
+
+
+def test_a_device_that_can_tell_amends_what_had_to_be_unknown_once(bench):
+    bench.command(dispense(1))
+    assert bench.desk.unfinished(LINE) is None, "it is being done"
+    assert bench.desk.detach(LINE) == [reply(1, "unknown", "driver_ended")]
+    asked = bench.desk.unfinished(LINE)
+    assert (asked.id, asked.kind, asked.body) == (dispense(1).id, "Dispense", dispense(1).body)
+    (effect,) = bench.answer(1, "done", 3)
+    assert isinstance(effect, Publish)
+    assert event_body(effect.kept.event(now_ms=0)).credits == 3
+    assert bench.desk.unfinished(LINE) is None
+    assert bench.answer(1, "done", 3) == []
+    assert bench.answer(1, "failed", 0) == []
+    assert bench.command(dispense(1)) == [reply(1, "done", "read_back", amount=3)]
+
+
+def test_what_was_begun_before_a_restart_is_amended_and_stays_so(tmp_path):
+    bench = Bench(tmp_path)
+    bench.desk.attach(LINE)
+    bench.command(dispense(1))
+    bench.command(wish(2))
+    bench.close()
+    bench = Bench(tmp_path, boot_id="next")
+    bench.desk.attach(LINE)
+    assert bench.desk.unfinished(LINE).id == dispense(1).id
+    assert bench.desk.unfinished(COINS) is None
+    assert bench.command(dispense(1)) == [reply(1, "unknown", "interrupted")]
+    assert bench.answer(1, "failed", 2, "jam") == [reply(1, "failed", "jam", amount=2)]
+    bench.close()
+    bench = Bench(tmp_path, boot_id="third")
+    assert bench.desk.unfinished(LINE) is None
+    assert bench.command(dispense(1)) == [reply(1, "failed", "jam", amount=2)]
+    bench.close()
+
+
+def test_a_doubt_that_the_driver_itself_had_is_not_asked_about_again(bench):
+    bench.command(dispense(1))
+    bench.answer(1, "unknown", 1, "no_answer")
+    assert bench.desk.unfinished(LINE) is None
+    assert bench.answer(1, "done", 3) == []
+
+
+def test_an_amended_end_in_the_value_log_is_not_told_twice(tmp_path):
+    bench = Bench(tmp_path)
+    bench.desk.attach(LINE)
+    bench.command(dispense(1))
+    bench.desk.detach(LINE)
+    bench.desk.sync()
+    image = (tmp_path / "actuation.log").read_bytes()
+    bench.answer(1, "done", 3)
+    bench.close()
+    (tmp_path / "actuation.log").write_bytes(image)  # the power went between the two syncs
+    bench = Bench(tmp_path, boot_id="next")
+    assert bench.desk.unfinished(LINE) is None
+    assert bench.answer(1, "done", 3) == []
+    assert len(bench.values.pending()) == 1
+    bench.close()
+
+
+def test_who_waits_for_the_disk_is_told_behind_the_fact(bench):
+    written = asyncio.Event()
+    coin = Fact(COINS, CoinInserted(position=1, counter=1), at_ms=0, counter=1)
+    assert [type(effect) for effect in bench.desk.fact(coin, written=written)] == [Publish, Wrote]
+    assert bench.desk.counted(COINS, 2, utc_ms=0, written=written) == [Wrote(written)]
+    assert not written.is_set()

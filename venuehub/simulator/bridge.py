@@ -152,7 +152,7 @@ class Bridge:
             case desk_effects.Publish(kept=kept):
                 event = kept.event(now_ms=self.world.wall_ms)
                 self._tell(kept.device, event)
-            case desk_effects.StopIntake():
+            case desk_effects.StopIntake() | desk_effects.Wrote():
                 pass
 
     def _tell(self, device: str, event: object) -> None:
