@@ -50,7 +50,7 @@ from edge_agent.step.site import Site
 from edge_agent.step.time_floor import TimeFloor
 from edge_agent.takings import coins, kiosk, lease_keeper, slips, values
 from edge_agent.takings.acceptors import Acceptors
-from edge_agent.tap import blocks, taps
+from edge_agent.tap import blocks, codes, taps
 from payment_core.authorization import State
 from payment_core.errors import MalformedMessageError
 from payment_core.events import (
@@ -201,8 +201,7 @@ class Till:
             body = event_body(fact.event)
             match body:
                 case CredentialPresented():
-                    if not (desk_reader.presented(draft, fact, body) or kiosk.presented(draft, fact, body)):
-                        self._presented(draft, fact, body)
+                    self._presented(draft, fact, body)
                 case CoinInserted():
                     values.on_coin(draft, fact, body)
                 case EventsLost():
@@ -212,7 +211,9 @@ class Till:
                 case CreditDelivered():
                     values.on_credit(draft, fact, body)
                 case CodeScanned():
-                    slips.on_code(draft, fact, body)
+                    shown = codes.sort_code(draft, fact, body)
+                    if shown is not None:
+                        self._presented(draft, fact, shown)
                 case CredentialRemoved() | ButtonPressed() | VendRequested() | SessionEnded() | PrizeOut() | CashSale():
                     pass
                 case _:
@@ -221,6 +222,8 @@ class Till:
             draft.effect(Log("event.malformed", {"device": fact.device, "why": str(error)}))
 
     def _presented(self, draft: Draft, fact: FromDevice, body: CredentialPresented) -> None:
+        if desk_reader.presented(draft, fact, body) or kiosk.presented(draft, fact, body):
+            return
         if self._parking.has_event(fact):
             return
         tap = taps.read_tap(draft, fact, body)

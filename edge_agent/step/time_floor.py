@@ -2,12 +2,19 @@
 
 from typing import Final
 
+from edge_agent.ledger.store import Reads
 from edge_agent.step.draft import Draft
 from payment_core.facts import MINUTE_MS
 
 _WRITE: Final = (
     "INSERT INTO meta(key, value) VALUES ('time_floor', ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)"
 )
+
+
+def newest_seen_ms(store: Reads) -> int:
+    """Return the newest time (UTC ms) this hub has certainly seen, 0 where it has seen none."""
+    rows = store.rows("SELECT value FROM meta WHERE key = 'time_floor'")
+    return int(rows[0][0]) if rows else 0
 
 
 class TimeFloor:

@@ -21,7 +21,7 @@ from edge_agent.step.draft import Draft, Spot
 from edge_agent.step.quotes import Quote
 from edge_agent.step.views import view_of
 from edge_agent.takings import lease_keeper
-from payment_core.events import WISH_LIFE_MS, CodeScanned
+from payment_core.events import CodeScanned
 from payment_core.identifiers import uuid_text
 from payment_core.journal import Actor, Captured, Expired, Held, Part, SlipTaken, Tender, Voided
 from payment_core.lease import LeaseStep
@@ -55,12 +55,8 @@ def prove(text: str, *, lane: str | None, office_keys: Iterable[bytes]) -> SlipS
 
 
 def on_code(draft: Draft, fact: FromDevice, body: CodeScanned) -> None:
-    """Take a code that a scanner read, where it is a slip. It is a wish: one that comes late is dropped."""
+    """Take a code that a scanner read just now, where it is a slip."""
     lane = draft.site.lane_of_device.get(fact.device)
-    age_ms = fact.event.age_ms + max(draft.now.boottime_ms - fact.received_ms, 0)
-    if age_ms > WISH_LIFE_MS:
-        draft.effect(Log("code.stale", {"scanner": fact.device, "age_ms": age_ms}))
-        return
     shown = prove(body.text, lane=lane.id if lane else None, office_keys=draft.site.office_keys)
     if isinstance(shown, SlipShown):
         take(draft, shown)

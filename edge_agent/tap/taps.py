@@ -17,6 +17,7 @@ from payment_core.authorization import State
 from payment_core.bus import ViewState
 from payment_core.decision import Approved, Declined, decide
 from payment_core.events import WISH_LIFE_MS, CredentialPresented
+from payment_core.member_code import HOLD_MS, MEDIA
 from payment_core.money import Money
 from payment_core.policy import Lane
 
@@ -39,7 +40,8 @@ def read_tap(draft: Draft, fact: FromDevice, body: CredentialPresented) -> Tap |
         _answer_again(draft, fact, lane, mark)
         return None
     credential_id = known_id(draft, body)
-    latest = _bounced_from(draft, lane, mark, credential_id) if mark else None
+    held_ms = HOLD_MS if body.media == MEDIA else 0
+    latest = _bounced_from(draft, lane, mark, credential_id, held_ms=held_ms) if mark else None
     if latest is not None:
         authorizations.mark_wish(draft.store, fact.device, event.epoch, event.seq, latest.id)
         _show(draft, lane, "repeated", latest)
@@ -70,16 +72,21 @@ def with_fresh_row(draft: Draft, tap: Tap, *, office_answered: bool) -> Tap:
     return msgspec.structs.replace(tap, row=row, office_answered=office_answered)
 
 
-def _bounced_from(draft: Draft, lane: Lane | None, mark: WishMark, credential_id: bytes) -> AuthorizationRow | None:
+def _bounced_from(
+    draft: Draft, lane: Lane | None, mark: WishMark, credential_id: bytes, *, held_ms: int
+) -> AuthorizationRow | None:
     """Return the sale just made at this reader to this very card: what it says now is its bounce.
 
-    By the clock that does not jump where the sale is of this run, else by the wall's.
+    By the clock that does not jump where the sale is of this run, else by the wall's. `held_ms`: a phone held still
+    shows one code after the other; each so soon after the last is the same tap.
     """
     now, sold = draft.now, draft.site.sold.get(mark.answer)
     own_ms = lane.repeat_after_ms if lane else None
-    repeat_ms = draft.site.risk.repeat_after_ms if own_ms is None else own_ms
+    repeat_ms = max(draft.site.risk.repeat_after_ms if own_ms is None else own_ms, held_ms)
     if sold is not None:
         bounced = 0 <= now.boottime_ms - sold.at_ms < repeat_ms and sold.credential_id == credential_id
+        if bounced and held_ms:
+            draft.site.sold[mark.answer] = msgspec.structs.replace(sold, at_ms=now.boottime_ms)
         return authorizations.by_id(draft.store, mark.answer) if bounced else None
     latest = authorizations.by_id(draft.store, mark.answer)
     if latest is None or latest.state is State.DECLINED or not 0 <= now.wall_ms - latest.at_ms < repeat_ms:
