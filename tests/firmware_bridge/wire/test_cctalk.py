@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from firmware_bridge.wire.cctalk import Checksum, Decoder, Frame, Noise, crc16, encode
+from tests.support.flood import flood
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "cctalk" / "frames.json").read_text("utf-8"))
 KINDS: tuple[Checksum, ...] = ("simple", "crc")
@@ -125,3 +126,9 @@ def test_a_frame_that_cannot_be_is_refused_by_name():
         encode(Frame(2, 1, 4, bytes(256)), checksum="simple")
     with pytest.raises(ValueError, match="needs a source address"):
         encode(Frame(2, None, 4), checksum="simple")
+
+
+@pytest.mark.parametrize("checksum", KINDS)
+def test_it_stands_in_a_flood(checksum):
+    sent = (REQUEST, REPLY, Frame(2, 1, 231, b"\xff\xff"))
+    flood(lambda: Decoder(checksum), [encode(as_sent(frame, checksum), checksum=checksum) for frame in sent])

@@ -11,6 +11,7 @@ from firmware_bridge.wire.line_frames import (
     StatusFrame,
     encode_frame,
 )
+from tests.support.flood import flood
 
 LEVELS = st.builds(LevelFrame, st.text(min_size=1, max_size=16), st.sampled_from([0, 1]), st.integers(0, MAX_AT_NS))
 FRAMES = st.one_of(LEVELS, st.just(AskFrame("status")), st.just(StatusFrame({"credits_seen": 3, "jammed": False})))
@@ -74,3 +75,7 @@ def test_a_line_without_an_end_takes_no_memory_and_the_next_is_read():
         assert decoder.feed(b"x" * 1_000) == []
         assert len(decoder._line) <= MAX_FRAME_BYTES
     assert decoder.feed(b"\n" + MANUAL[1][0]) == [Noise(10_000, "too long"), AskFrame("status")]
+
+
+def test_it_stands_in_a_flood():
+    flood(FrameDecoder, [raw for raw, _ in MANUAL])

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from firmware_bridge.wire import pn532
 from firmware_bridge.wire.pn532 import Ack, DataFrame, Decoder, ErrorFrame, Message, Nack
+from tests.support.flood import flood
 
 VECTORS: list[tuple[str, DataFrame]] = [
     ("0000FF02FED4022A00", DataFrame(0xD4, bytes([0x02]))),
@@ -106,3 +107,7 @@ def test_one_wrong_byte_is_no_frame(at: int) -> None:
     decoder = Decoder()
     assert decoder.feed(bytes(raw)) + decoder.silence() == []
     assert decoder.noise_bytes > 0
+
+
+def test_it_stands_in_a_flood() -> None:
+    flood(Decoder, [bytes.fromhex("0000FF02FED4022A00"), pn532.ACK, pn532.encode(DataFrame(0xD5, bytes(260)))])
