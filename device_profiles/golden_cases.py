@@ -17,7 +17,10 @@ _STEP_WORDS: Final = (2, 3)
 
 
 class GoldenCommand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A command of the device bus; its id is `COMMAND_ID` with the number of the command in the case, from 1."""
+    """A command of the device bus; its id is `COMMAND_ID` with the number of the command in the case, from 1.
+
+    An unfinished one has the number 0.
+    """
 
     kind: str
     body: dict[str, Any] = {}
@@ -51,6 +54,9 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     first: commands given before `command`, each of which ends with done. after: events that come before `command`.
     events: exactly these. state, reason: how the device was at some time (a part of the reason is enough).
     fault: something goes wrong in this case. last_counter: what the bridge had booked; nothing is a first contact.
+    unfinished: the counted command that was begun before a power loss; `answer` is then what the driver says of it.
+
+    Commands are given, and edges begin, when the device is first said to be there (online or fault).
     """
 
     name: Annotated[str, msgspec.Meta(min_length=5, max_length=120)]
@@ -59,6 +65,7 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     says: tuple[Frame, ...] = ()
     edges: tuple[str, ...] = ()
     last_counter: int | None = None
+    unfinished: GoldenCommand | None = None
     first: tuple[GoldenCommand, ...] = ()
     command: GoldenCommand | None = None
     after: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -136,7 +143,7 @@ def problem_of(case: Golden) -> str:
         return "levels are changes of outputs, such as `coin low`, without times"
     if not (case.events or case.answer or case.sends or case.once or case.state):
         return "nothing is expected: write events, answer, sends, once or state"
-    return "" if case.command or not case.answer else "an answer needs a command"
+    return "" if case.command or case.unfinished or not case.answer else "an answer needs a command"
 
 
 def _pairs(text: str) -> list[str]:

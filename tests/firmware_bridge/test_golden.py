@@ -1,0 +1,124 @@
+"""Every golden case of the catalog, played; and broken drivers that fail them."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from device_profiles.golden_cases import Golden, GoldenAnswer, GoldenCommand, GoldenEvent
+from device_profiles.loading import load_catalog
+from firmware_bridge import golden
+from firmware_bridge.drivers.factory import open_driver
+from firmware_bridge.drivers.interface import Answer, ValueFact
+from firmware_bridge.golden import check_profile, play
+
+CATALOG = load_catalog()
+COINS = CATALOG["cctalk-coin-acceptor"]
+LINE = CATALOG["arcade-coin-line"]
+
+
+def problems(profile) -> list[str]:
+    verdicts = asyncio.run(check_profile(profile))
+    assert [verdict.case for verdict in verdicts] == [case.name for case in profile.golden]
+    return [f"{verdict.case}: {verdict.problem}" for verdict in verdicts if verdict.problem]
+
+
+@pytest.mark.parametrize("name", sorted(CATALOG))
+def test_every_golden_case_of_the_catalog_is_passed(name):
+    assert problems(CATALOG[name]) == []
+
+
+class Broken:
+    """A driver that says some things otherwise than it should."""
+
+    def __init__(self, driver, turn) -> None:
+        self.driver = driver
+        self.turn = turn
+
+    async def run(self, inbox, outbox) -> None:
+        between = asyncio.Queue(1)
+
+        async def hand_on() -> None:
+            while True:
+                for said in self.turn(await between.get()):
+                    await outbox.put(said)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(hand_on())
+            await self.driver.run(inbox, between)
+
+
+def twice(said):
+    return [said, said] if isinstance(said, ValueFact) else [said]
+
+
+def silent(said):
+    return [] if isinstance(said, ValueFact) else [said]
+
+
+def boasting(said):
+    return [msgspec.structs.replace(said, outcome="done", amount=3)] if isinstance(said, Answer) else [said]
+
+
+@pytest.mark.parametrize(
+    ("profile", "turn", "text"),
+    [(COINS, twice, "events are"), (COINS, silent, "no event"), (LINE, boasting, "the answer is")],
+)
+def test_a_broken_driver_fails_its_golden_cases(monkeypatch, profile, turn, text):
+    async def broken(device, page, **past):
+        return Broken(await open_driver(device, page, **past), turn)
+
+    monkeypatch.setattr(golden, "open_driver", broken)
+    monkeypatch.setattr(golden, "DEADLINE_S", 1.0)
+    assert any(text in problem for problem in problems(profile))
+
+
+def coin_case(**changes) -> Golden:
+    return msgspec.structs.replace(COINS.golden[0], **changes)
+
+
+WRONG = [
+    (COINS, coin_case(sends=("02 01 01 E4 01 17", "02 02 01 E7 07 00 0D")), "was not sent"),
+    (COINS, coin_case(once=("02 00 01 E5 18",)), "was sent"),
+    (COINS, coin_case(never=("02 02 01 E7 07 00 0D",)), "was sent"),
+    (COINS, coin_case(events=()), "events are"),
+    (COINS, coin_case(replies={}), "no event"),
+    (COINS, coin_case(state="fault", reason="string"), "never fault string"),
+    (COINS, coin_case(events=(GoldenEvent("CoinInserted", {"position": 3, "counter": 7}),)), "no event"),
+    (COINS, coin_case(command=GoldenCommand("Accept", {"on": True}), answer=GoldenAnswer("failed")), "the answer"),
+    (LINE, msgspec.structs.replace(LINE.golden[0], levels=("coin low", "coin high")), "levels are"),
+    (LINE, msgspec.structs.replace(LINE.golden[0], levels=("coin low",) * 9), "levels are"),
+    (LINE, msgspec.structs.replace(LINE.golden[0], edges=("ready high",)), "the answer is"),
+    (LINE, msgspec.structs.replace(LINE.golden[0], command=None), "no answer"),
+]
+
+
+def test_a_case_that_says_otherwise_is_not_passed(monkeypatch):
+    monkeypatch.setattr(golden, "DEADLINE_S", 1.0)
+
+    async def all_of_them() -> list[str]:
+        return await asyncio.gather(*(play(profile, case) for profile, case, _ in WRONG))
+
+    for problem, (_, case, text) in zip(asyncio.run(all_of_them()), WRONG, strict=True):
+        assert text in problem, case
+
+
+def test_commands_before_the_command_and_what_the_device_says_by_itself():
+    replies = COINS.golden[0].replies
+    case = Golden(
+        name="commands before the command",
+        replies=replies,
+        says=("FF", "gap 5ms", "FF FF"),
+        first=(GoldenCommand("Accept", {"on": False}), GoldenCommand("Accept", {"on": True})),
+        command=GoldenCommand("Accept", {"on": False}),
+        after=1,
+        sends=("02 01 01 E4 00 18", "02 01 01 E4 01 17", "02 01 01 E4 00 18"),
+        answer=GoldenAnswer("done"),
+        events=COINS.golden[0].events,
+    )
+    assert asyncio.run(play(COINS, case)) == ""
+
+
+def test_a_port_that_is_not_there_is_the_devices_state():
+    page = msgspec.structs.replace(COINS, driver="teleport")
+    assert asyncio.run(play(page, Golden(name="no such driver", state="fault", reason="asks for driver"))) == ""
