@@ -42,11 +42,18 @@ def device() -> None:
 
 
 @app.command("list", epilog="Example: venuehub device list --json")
-def list_(*, as_json: AsJson = False) -> None:
+def list_(
+    *,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of a profile instead.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """List the kinds of devices in the catalog."""
-    from device_profiles.loading import SettingsError
+    from device_profiles.loading import SettingsError, profile_schema
     from venuehub.device_tools import catalog_pages
 
+    if schema:
+        print_line(profile_schema().decode())
+        return
     with told_as("settings", SettingsError, exit_code=ExitCode.USAGE):
         pages = catalog_pages()
     if as_json:
@@ -54,6 +61,24 @@ def list_(*, as_json: AsJson = False) -> None:
         return
     for page in pages:
         print_line(f"{page.kind:9} {page.name:24} {page.driver:16} {page.title}")
+
+
+@app.command("check", epilog="Example: venuehub device check cctalk-coin-acceptor")
+def check(profile: ProfileName, *, as_json: AsJson = False) -> None:
+    """Play the golden cases of a profile: its driver against a device that follows a script. Nothing real is touched.
+
+    Exit code 1 if the driver does or says anything otherwise than the profile promises.
+    """
+    from firmware_bridge.golden import check_profile
+
+    verdicts = asyncio.run(check_profile(_page(profile)))
+    if as_json:
+        print_json({"profile": profile, "cases": verdicts})
+    for verdict in () if as_json else verdicts:
+        print_line(f"wrong  {verdict.case}: {verdict.problem}" if verdict.problem else f"ok     {verdict.case}")
+    if any(verdict.problem for verdict in verdicts) or not verdicts:
+        note(f"{profile}: {sum(not verdict.problem for verdict in verdicts)} of {len(verdicts)} golden cases hold")
+        raise typer.Exit(ExitCode.FAILED)
 
 
 @app.command("probe", epilog="Example: venuehub device probe /dev/ttyUSB0")

@@ -195,6 +195,20 @@ def test_list_names_the_catalog():
     assert {"cctalk-coin-acceptor", "pn532-uart"} <= {page["name"] for page in json.loads(listed.stdout)["profiles"]}
 
 
+def test_check_plays_the_golden_cases():
+    checked = device("check", "arcade-coin-line", "--json")
+    assert (checked.returncode, checked.stderr) == (0, "")
+    cases = json.loads(checked.stdout)["cases"]
+    assert len(cases) >= 3
+    assert {case["problem"] for case in cases} == {""}
+    assert "ok     two credits are two pulses" in device("check", "arcade-coin-line").stdout
+
+
+def test_the_schema_of_a_profile_is_printed():
+    schema = json.loads(device("list", "--schema").stdout)
+    assert {"usb", "probe", "simulator", "tried", "golden"} <= set(schema["$defs"]["Profile"]["properties"])
+
+
 def test_the_help_of_emulate_lists_the_lines_of_every_device():
     text = device("emulate", "--help").stdout
     for line in (
