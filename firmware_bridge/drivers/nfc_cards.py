@@ -1,6 +1,6 @@
 """What an NFC reader makes of a card: which media it is, what it may be asked, and when it counts as a new one.
 
-Payment applications are never selected: the only application ever named is NDEF. A random UID (4 bytes from 08: a
+Payment applications are never selected: the only application named here is NDEF. A random UID (4 bytes from 08: a
 phone, a payment card) is neither spoken to nor reported.
 """
 
@@ -27,10 +27,10 @@ _SUCCESS: Final = bytes.fromhex("9000")
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A card that answered anticollision. sak: ISO/IEC 14443-3 select acknowledge."""
+    """A card that answered. sak: ISO/IEC 14443-3 select acknowledge, None where it is a FeliCa (`uid`: its IDm)."""
 
     uid: bytes
-    sak: int
+    sak: int | None
 
 
 class Field(Protocol):
@@ -46,7 +46,17 @@ class Field(Protocol):
         """Exchange an ISO 7816-4 command; the chip runs ISO-DEP."""
 
     def frame(self, data: bytes) -> bytes | None:
-        """Exchange a raw frame; the chip adds and checks the CRC."""
+        """Exchange a raw frame; the chip adds and checks the CRC. Nothing (not None): the card said no."""
+
+
+def is_iso_dep(target: Target) -> bool:
+    """Say whether the card speaks APDUs."""
+    return target.sak is not None and bool(target.sak & _ISO_DEP_SAK)
+
+
+def is_type2(target: Target) -> bool:
+    """Say whether the card takes Type 2 commands: Ultralight and NTAG21x."""
+    return target.sak is not None and not target.sak & (_ISO_DEP_SAK | _CLASSIC_SAK)
 
 
 def is_random_uid(uid: bytes) -> bool:
@@ -61,11 +71,11 @@ def read_credential(field: Field, target: Target) -> CredentialPresented | Liter
     """
     if is_random_uid(target.uid):
         return "refused"
-    if target.sak & _ISO_DEP_SAK:
+    if target.sak is None:
+        return _identifier(target, "felica")
+    if is_iso_dep(target):
         return _read_iso_dep(field, target)
-    if target.sak & _CLASSIC_SAK:
-        return _identifier(target, "iso14443a")
-    return _read_type2(field, target)
+    return _read_type2(field, target) if is_type2(target) else _identifier(target, "mifare_classic")
 
 
 def _identifier(target: Target, media: str) -> CredentialPresented:
@@ -76,12 +86,16 @@ def _identifier(target: Target, media: str) -> CredentialPresented:
 def _read_type2(field: Field, target: Target) -> CredentialPresented | Literal["torn", "refused"]:
     """Ask for the version; a card that does not know the command goes silent and is then asked once more."""
     version = field.frame(bytes([type2_tag.GET_VERSION]))
-    if version is None:
+    if not version:
         field.off()
         if field.look(attempts=CONFIRM_ATTEMPTS) != target:
             return "torn"
         version = field.frame(bytes([type2_tag.GET_VERSION])) or b""
-    return _identifier(target, "ntag21x" if type2_tag.is_ntag21x(version) else "iso14443a")
+    if type2_tag.is_ntag21x(version):
+        return _identifier(target, "ntag21x")
+    # The first Ultralight and the Ultralight C know no version, and all of them have seven bytes.
+    ultralight = type2_tag.is_ultralight_ev1(version) or (not version and len(target.uid) == type2_tag.UID_BYTES)
+    return _identifier(target, "ultralight" if ultralight else "iso14443a")
 
 
 def _read_iso_dep(field: Field, target: Target) -> CredentialPresented | Literal["torn", "refused"]:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
 
 from firmware_bridge.simulators.interface import ScriptError
-from firmware_bridge.simulators.pn532_cards import CARD_USAGE, Card, CardText, Ntag213, read_card_text
+from firmware_bridge.simulators.pn532_cards import CARD_USAGE, read_card_text
 from firmware_bridge.simulators.pn532_chip import Pn532Chip, SyntaxFault, Waiting
-from firmware_bridge.simulators.pn532_ntag424 import IsoDepCard, Ntag424
+from firmware_bridge.simulators.pn532_wallet import Wallet
 from firmware_bridge.simulators.script import milliseconds
 from firmware_bridge.wire import pn532
 
@@ -27,8 +27,7 @@ class Pn532Simulator:
         """Power up, with `card` in the field where one is given (ScriptError where it is not known)."""
         self._decoder = pn532.Decoder()
         self._chip = Pn532Chip()
-        self._dice = dice
-        self._wallet: dict[CardText, Card] = {}
+        self._wallet = Wallet(dice)
         self._leaves_ms: int | None = None
         self._waiting: Waiting | None = None
         self._last = b""
@@ -88,12 +87,13 @@ class Pn532Simulator:
                 raise ScriptError(message)
 
     def status(self) -> dict[str, object]:
-        """Return taps so far, how often a card was activated, and line noise in bytes."""
+        """Return taps so far, activations, line noise in bytes, and how often a payment application was asked for."""
         return {
             "taps": self._taps,
             "activations": self._chip.activations,
             "card_in_field": self._chip.card is not None,
             "noise_bytes": self._decoder.noise_bytes,
+            "payment_selects": self._wallet.payment_selects(),
         }
 
     def _carry_out(self, body: bytes, *, now_ms: int) -> bytes:
@@ -118,24 +118,8 @@ class Pn532Simulator:
         if self._chip.card is not None:
             message = f"a card is still in the field: `remove` it, or wait until its tap is over, before {text}"
             raise ScriptError(message)
-        self._chip.put(self._card(wanted))
+        self._chip.put(self._wallet.card(wanted))
         self._leaves_ms = leaves_ms
-
-    def _card(self, wanted: CardText) -> Card:
-        """Return the card, the same one each time it is named."""
-        identity = CardText(kind=wanted.kind, uid=wanted.uid, key=wanted.key)
-        card = self._wallet.get(identity)
-        if card is None:
-            card = self._made(identity)
-            self._wallet[identity] = card
-        if wanted.counter is not None and isinstance(card, IsoDepCard):
-            card.application.counter = wanted.counter
-        return card
-
-    def _made(self, card: CardText) -> Card:
-        if card.kind == "ntag424":
-            return IsoDepCard(Ntag424(card.uid, card.key, dice=self._dice))
-        return Ntag213(card.uid)
 
     def _take_away_in_time(self, now_ms: int) -> None:
         if self._leaves_ms is not None and now_ms >= self._leaves_ms:

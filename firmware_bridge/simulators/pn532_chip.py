@@ -6,6 +6,8 @@ from typing import Final
 import msgspec
 
 from firmware_bridge.simulators.pn532_cards import Card
+from firmware_bridge.simulators.pn532_classic import AUTHENTICATE_A, AUTHENTICATE_B, ClassicCard
+from firmware_bridge.simulators.pn532_felica import FelicaCard
 from firmware_bridge.wire import iso14443, pn532
 
 ATTEMPT_MS: Final = 5
@@ -15,9 +17,13 @@ _FIRMWARE: Final = bytes.fromhex("32010607")
 _TX_MODE, _RX_MODE, _FIFO_DATA = 0x6302, 0x6303, 0x6339
 _CRC_BIT: Final = 0x80
 _SENS_REQ: Final = 0x26
-_CLASSIC_AUTHENTICATION: Final = (0x60, 0x61)
+_CLASSIC_AUTHENTICATION: Final = (AUTHENTICATE_A, AUTHENTICATE_B)
 _TYPE_A: Final = 0x00
+_FELICA: Final = (0x01, 0x02)
+_FELICA_POLLING: Final = bytes.fromhex("00FFFF0000")
 _POLL_GENERIC_A, _POLL_TYPE2, _POLL_ISO_DEP = 0x00, 0x10, 0x20
+_POLL_FELICA: Final = 0x11
+_POLLS_FELICA: Final = frozenset({0x01, 0x02, 0x11, 0x12})
 _CHIP_RATS: Final = bytes([iso14443.RATS, 0x50])
 _PERIOD_MS: Final = 150
 _ANSWER_LIMIT_BYTES: Final = 262
@@ -25,12 +31,16 @@ _ISO_DEP_SAK: Final = 0x20
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """A poll without a card yet. code: the command; deadline_ms: when it gives up; None: never."""
+    """A poll without a card yet. code: the command; deadline_ms: when it gives up; None: never.
+
+    polling: what FeliCa cards are asked, empty where none are looked for.
+    """
 
     code: int
     type_a: bool
     uid_filter: bytes
     deadline_ms: int | None
+    polling: bytes = b""
 
 
 class SyntaxFault(msgspec.Struct, frozen=True):
@@ -93,24 +103,39 @@ class Pn532Chip:
 
     def look(self, waiting: Waiting, *, now_ms: int) -> bytes | None:
         """Return the answer of a waiting poll once it has one."""
-        card = self.card
-        if card is not None and waiting.type_a and card.uid.startswith(waiting.uid_filter):
-            target = self._activate(card)
-            return bytes([waiting.code + 1, 1]) + (
-                _polled(card, target) if waiting.code == pn532.IN_AUTO_POLL else target
-            )
+        target = self._found(self.card, waiting) if self.card is not None else None
+        if target is not None:
+            return bytes([waiting.code + 1, 1]) + target
         if waiting.deadline_ms is None or now_ms < waiting.deadline_ms:
             return None
         self._registers[_FIFO_DATA] = _SENS_REQ if waiting.type_a else 0
         return bytes([waiting.code + 1, 0])
 
-    def _activate(self, card: Card) -> bytes:
-        """Select a card; return its target data."""
+    def _found(self, card: Card, waiting: Waiting) -> bytes | None:
+        """Activate the card if the poll is for its kind; return its target data as the command wraps them."""
+        automatic = waiting.code == pn532.IN_AUTO_POLL
+        if isinstance(card, FelicaCard):
+            said = card.polled(waiting.polling)
+            if said is None:
+                return None
+            self._select_card(card)
+            target = bytes([1, len(said) + 1]) + said
+            return bytes([_POLL_FELICA, len(target)]) + target if automatic else target
+        if not waiting.type_a or not card.uid.startswith(waiting.uid_filter):
+            return None
+        target = self._activate(card)
+        return _polled(card, target) if automatic else target
+
+    def _select_card(self, card: Card) -> None:
         self.activations += 1
         card.activate()
         self._target, self._target_lost = card, False
         self._chained_in = self._chained_out = b""
         self._registers[_TX_MODE] = self._registers[_RX_MODE] = _CRC_BIT
+
+    def _activate(self, card: Card) -> bytes:
+        """Select a type A card; return its target data."""
+        self._select_card(card)
         self._chip_speaks_iso_dep = self._automatic_rats and bool(card.sel_res & _ISO_DEP_SAK)
         target = b"\x01" + card.sens_res + bytes([card.sel_res, len(card.uid)]) + card.uid
         if self._chip_speaks_iso_dep:
@@ -124,9 +149,12 @@ class Pn532Chip:
         self._target = None
         attempts = (self._retries + 1) * ATTEMPT_MS
         deadline_ms = None if self._retries == pn532.RETRY_FOR_EVER else now_ms + attempts
-        uid_filter = arguments[2:].removeprefix(bytes([iso14443.CASCADE_TAG]))
-        type_a = arguments[1] == _TYPE_A
-        return Waiting(pn532.IN_LIST_PASSIVE_TARGET, type_a, uid_filter if type_a else b"", deadline_ms)
+        code, rest = pn532.IN_LIST_PASSIVE_TARGET, arguments[2:]
+        if arguments[1] == _TYPE_A:
+            uid_filter = rest.removeprefix(bytes([iso14443.CASCADE_TAG]))
+            return Waiting(code, type_a=True, uid_filter=uid_filter, deadline_ms=deadline_ms)
+        polling = rest if arguments[1] in _FELICA else b""
+        return Waiting(code, type_a=False, uid_filter=b"", deadline_ms=deadline_ms, polling=polling)
 
     def _auto_poll(self, arguments: bytes, *, now_ms: int) -> Waiting | SyntaxFault:
         """Poll several kinds in turn: number of rounds, period of 150 ms, kinds (UM0701-02, 7.3.13)."""
@@ -137,7 +165,8 @@ class Pn532Chip:
         for_ever = rounds == pn532.RETRY_FOR_EVER
         deadline_ms = None if for_ever else now_ms + rounds * period_ms * len(kinds)
         type_a = any(kind in kinds for kind in (_POLL_GENERIC_A, _POLL_TYPE2, _POLL_ISO_DEP))
-        return Waiting(pn532.IN_AUTO_POLL, type_a, b"", deadline_ms)
+        polling = _FELICA_POLLING if _POLLS_FELICA & set(kinds) else b""
+        return Waiting(pn532.IN_AUTO_POLL, type_a, b"", deadline_ms, polling)
 
     def _reachable(self) -> Card | None:
         """Return the selected card while it has not left the field."""
@@ -240,8 +269,10 @@ def _polled(card: Card, target: bytes) -> bytes:
 
 
 def _type2_exchange(card: Card, data: bytes) -> bytes:
-    """Send a Type 2 command as InDataExchange does: 60 and 61 are MIFARE Classic authentication, which fails here."""
+    """Send a command as InDataExchange does: 60 and 61 are an authentication, which only a MIFARE Classic takes."""
     if data[:1] and data[0] in _CLASSIC_AUTHENTICATION:
+        if isinstance(card, ClassicCard) and card.authenticate(data):
+            return bytes([pn532.STATUS_OK])
         card.power_off()
         return bytes([pn532.STATUS_AUTHENTICATION])
     answer = card.exchange(data)

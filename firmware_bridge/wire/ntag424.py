@@ -8,6 +8,7 @@ import msgspec
 from firmware_bridge.wire import aes
 
 NDEF_APPLICATION: Final = bytes.fromhex("D2760000850101")
+DESFIRE_APPLICATION: Final = bytes.fromhex("D2760000850100")
 NDEF_FILE: Final = bytes.fromhex("E104")
 CAPABILITY_FILE: Final = bytes.fromhex("E103")
 UID_BYTES: Final = 7

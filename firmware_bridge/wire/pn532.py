@@ -44,6 +44,10 @@ STATUS_WRONG_CONTEXT: Final = 0x27
 STATUS_CODE_MASK: Final = 0x3F
 STATUS_MORE: Final = 0x40
 
+TYPE_A: Final = b"\x00"
+FELICA_212: Final = bytes.fromhex("0100FFFF0100")
+"""What InListPassiveTarget asks for behind the count: type A at 106 kbit/s; FeliCa at 212, any system code."""
+
 PARAMETER_AUTOMATIC_RATS: Final = 0x10
 RF_ITEM_FIELD: Final = 0x01
 RF_ITEM_RETRIES: Final = 0x05

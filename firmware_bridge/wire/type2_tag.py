@@ -1,6 +1,8 @@
-"""NFC Forum Type 2 tags of the NTAG21x family: commands, version answers and the memory of an NTAG213."""
+"""NFC Forum Type 2 tags, NTAG21x and MIFARE Ultralight: commands, version answers and the memory of a fresh tag."""
 
 from typing import Final
+
+import msgspec
 
 from firmware_bridge.wire import ndef_file
 from firmware_bridge.wire.iso14443 import CASCADE_TAG, check_byte
@@ -20,16 +22,9 @@ NAK: Final = 0x00
 PAGE_BYTES: Final = 4
 UID_BYTES: Final = 7
 
-NTAG213_PAGES: Final = 45
-NTAG213_VERSION: Final = bytes.fromhex("0004040201000F03")
-DYNAMIC_LOCK_PAGE: Final = 40
-MIRROR_PAGE: Final = 41
-ACCESS_PAGE: Final = 42
-PASSWORD_PAGE: Final = 43
-PACK_PAGE: Final = 44
-
 _VERSION_BYTES: Final = 8
 _VENDOR_NXP: Final = 0x04
+_PRODUCT_ULTRALIGHT: Final = 0x03
 _PRODUCT_NTAG: Final = 0x04
 
 
@@ -38,21 +33,65 @@ def is_ntag21x(version: bytes) -> bool:
     return len(version) == _VERSION_BYTES and version[1] == _VENDOR_NXP and version[2] == _PRODUCT_NTAG
 
 
-def ntag213_memory(uid: bytes, url: str) -> bytearray:
-    """Return the 180 bytes of a fresh NTAG213 with a 7-byte UID and one URI record.
+def is_ultralight_ev1(version: bytes) -> bool:
+    """Say whether an answer to GET_VERSION is that of a MIFARE Ultralight EV1; older Ultralights do not know it."""
+    return len(version) == _VERSION_BYTES and version[1] == _VENDOR_NXP and version[2] == _PRODUCT_ULTRALIGHT
 
-    Page 3 is the capability container (144 bytes, read and write); AUTH0 is FF: no page asks for the password.
+
+class Kind(msgspec.Struct, frozen=True):
+    """A product: how many pages it has, what it says to GET_VERSION, and where its configuration stands.
+
+    version: empty where it does not know the command (and has no password either). capability: size of the data area
+    in 8 bytes, as the capability container says it. locks: page of the dynamic lock bits, 0 where it has none.
     """
-    memory = bytearray(NTAG213_PAGES * PAGE_BYTES)
+
+    pages: int
+    version: bytes
+    capability: int
+    locks: int = 0
+
+    @property
+    def mirror_page(self) -> int:
+        """The first of the last four: its byte 3 is AUTH0, the first page that asks for the password."""
+        return self.pages - 4
+
+    @property
+    def access_page(self) -> int:
+        """PROT, CFGLCK, counter and the limit of wrong passwords."""
+        return self.pages - 3
+
+    @property
+    def password_page(self) -> int:
+        """The password; what the card answers to it (PACK) is in the page behind."""
+        return self.pages - 2
+
+
+KINDS: Final = {
+    "ultralight": Kind(pages=16, version=b"", capability=0x06),
+    "ultralight_ev1": Kind(pages=20, version=bytes.fromhex("0004030101000B03"), capability=0x06),
+    "ntag213": Kind(pages=45, version=bytes.fromhex("0004040201000F03"), capability=0x12, locks=40),
+    "ntag215": Kind(pages=135, version=bytes.fromhex("0004040201001103"), capability=0x3E, locks=130),
+    "ntag216": Kind(pages=231, version=bytes.fromhex("0004040201001303"), capability=0x6D, locks=226),
+}
+
+
+def fresh_memory(kind: Kind, uid: bytes, url: str) -> bytearray:
+    """Return the memory of a fresh tag with a 7-byte UID and one URI record.
+
+    Page 3 is the capability container (read and write); AUTH0 is FF: no page asks for the password, which is FF too.
+    """
+    memory = bytearray(kind.pages * PAGE_BYTES)
     memory[0:3] = uid[0:3]
     memory[3] = check_byte(bytes([CASCADE_TAG]) + uid[0:3])
     memory[4:8] = uid[3:7]
     memory[8] = check_byte(uid[3:7])
     memory[9] = 0x48  # internal byte, as every NTAG21x reads it
-    memory[12:16] = bytes.fromhex("E1101200")
+    memory[12:16] = bytes([0xE1, 0x10, kind.capability, 0x00])
     area = ndef_file.type2_area(ndef_file.uri_record(url))
     memory[16 : 16 + len(area)] = area
-    memory[DYNAMIC_LOCK_PAGE * PAGE_BYTES : MIRROR_PAGE * PAGE_BYTES] = bytes.fromhex("000000BD")
-    memory[MIRROR_PAGE * PAGE_BYTES : ACCESS_PAGE * PAGE_BYTES] = bytes.fromhex("040000FF")
-    memory[PASSWORD_PAGE * PAGE_BYTES : PACK_PAGE * PAGE_BYTES] = bytes.fromhex("FFFFFFFF")
+    if kind.locks:
+        memory[kind.locks * PAGE_BYTES : kind.locks * PAGE_BYTES + 4] = bytes.fromhex("000000BD")
+    if kind.version:
+        memory[kind.mirror_page * PAGE_BYTES : kind.access_page * PAGE_BYTES] = bytes.fromhex("040000FF")
+        memory[kind.password_page * PAGE_BYTES : kind.password_page * PAGE_BYTES + 4] = bytes.fromhex("FFFFFFFF")
     return memory

@@ -3,74 +3,12 @@
 import pytest
 
 from firmware_bridge.drivers.nfc_cards import Presence, Target, is_random_uid, read_credential
-from firmware_bridge.simulators.pn532 import Pn532Simulator
-from firmware_bridge.wire import pn532
 from firmware_bridge.wire.ndef_file import type4_file, uri_record
 from payment_core.events import CredentialPresented
+from tests.support.nfc_fields import ChipField, WrittenCard
 
 NTAG424 = "ntag424:04DE5F1EACC040:" + "00" * 16
 SELECT_NDEF = "00A4040007D276000085010100"
-
-
-class ChipField:
-    """The field of a simulated chip, without a line between. It notes what was sent to the card."""
-
-    def __init__(self, card: str) -> None:
-        self.simulator = Pn532Simulator(card=card)
-        self.sent: list[str] = []
-        self._ask("120010")
-        self._ask("3205010000")
-
-    def look(self, *, attempts: int) -> Target | None:
-        del attempts
-        answer = self._ask("4A0100")
-        return Target(uid=answer[7 : 7 + answer[6]], sak=answer[5]) if answer[1:2] == b"\x01" else None
-
-    def off(self) -> None:
-        self._ask("320102")
-
-    def apdu(self, command: bytes) -> bytes | None:
-        self.sent.append(command.hex().upper())
-        return self._good(self._ask("4001" + command.hex()))
-
-    def frame(self, data: bytes) -> bytes | None:
-        self.sent.append(data.hex().upper())
-        return self._good(self._ask("42" + data.hex()))
-
-    def _ask(self, command: str) -> bytes:
-        raw = pn532.encode(pn532.DataFrame(pn532.TO_CHIP, bytes.fromhex(command)))
-        answers = pn532.Decoder().feed(self.simulator.feed(raw, now_ms=0) + self.simulator.tick(now_ms=5))
-        return next((answer.body for answer in answers if isinstance(answer, pn532.DataFrame)), b"")
-
-    @staticmethod
-    def _good(answer: bytes) -> bytes | None:
-        return answer[2:] if answer[1] == pn532.STATUS_OK else None
-
-
-class WrittenCard:
-    """A card whose every answer is written out; what is not written stays unanswered. It leaves after `looks`."""
-
-    def __init__(self, target: Target, answers: dict[str, str], *, looks: int = 9) -> None:
-        self.target = target
-        self.sent: list[str] = []
-        self._answers = answers
-        self._looks = looks
-
-    def look(self, *, attempts: int) -> Target | None:
-        assert attempts > 0
-        self._looks -= 1
-        return self.target if self._looks >= 0 else None
-
-    def off(self) -> None:
-        self.sent.append("off")
-
-    def apdu(self, command: bytes) -> bytes | None:
-        return self.frame(command)
-
-    def frame(self, data: bytes) -> bytes | None:
-        self.sent.append(data.hex().upper())
-        answer = self._answers.get(self.sent[-1])
-        return None if answer is None else bytes.fromhex(answer)
 
 
 def test_an_ntag213_is_a_bare_identifier() -> None:
@@ -151,25 +89,50 @@ def test_a_long_file_is_read_in_two() -> None:
     assert credential.ndef == url
 
 
-def test_a_classic_card_is_not_asked_anything() -> None:
-    card = WrittenCard(Target(bytes.fromhex("DEADBEEF"), sak=0x08), {})
-    assert read_credential(card, card.target) == CredentialPresented(media="iso14443a", uid="DEADBEEF", class_="C")
+def test_an_ultralight_that_knows_no_version_is_asked_twice() -> None:
+    for answers in ({}, {"60": ""}):  # silent, or a NAK
+        card = WrittenCard(Target(bytes.fromhex("04112233445566"), sak=0x00), answers)
+        assert read_credential(card, card.target) == CredentialPresented(
+            media="ultralight", uid="04112233445566", class_="C"
+        )
+        assert card.sent == ["60", "off", "60"]
+
+
+@pytest.mark.parametrize(
+    ("version", "media"),
+    [
+        ("0004030101000B03", "ultralight"),  # EV1, MF0UL11
+        ("0004030101000E03", "ultralight"),  # EV1, MF0UL21
+        ("0004040201000F03", "ntag21x"),
+        ("0004040201001103", "ntag21x"),
+        ("0004040201001303", "ntag21x"),
+        ("0004050201001303", "iso14443a"),  # another product of the same maker
+        ("0053040201000F03", "iso14443a"),  # another maker
+    ],
+)
+def test_a_type_2_card_is_known_by_its_version(version: str, media: str) -> None:
+    card = WrittenCard(Target(bytes.fromhex("04112233445566"), sak=0x00), {"60": version})
+    credential = read_credential(card, card.target)
+    assert isinstance(credential, CredentialPresented)
+    assert (credential.media, credential.class_) == (media, "C")
+
+
+def test_a_type_2_card_with_four_bytes_and_no_version_is_nothing_in_particular() -> None:
+    card = WrittenCard(Target(bytes.fromhex("04112233"), sak=0x00), {})
+    assert read_credential(card, card.target) == CredentialPresented(media="iso14443a", uid="04112233", class_="C")
+
+
+@pytest.mark.parametrize("sak", [0x08, 0x09, 0x18, 0x88])
+def test_every_mifare_classic_is_an_identifier(sak: int) -> None:
+    card = WrittenCard(Target(bytes.fromhex("DEADBEEF"), sak=sak), {})
+    assert read_credential(card, card.target) == CredentialPresented(media="mifare_classic", uid="DEADBEEF", class_="C")
     assert card.sent == []
 
 
-def test_an_ultralight_that_knows_no_version_is_asked_twice() -> None:
-    card = WrittenCard(Target(bytes.fromhex("04112233445566"), sak=0x00), {})
-    assert read_credential(card, card.target) == CredentialPresented(
-        media="iso14443a", uid="04112233445566", class_="C"
-    )
-    assert card.sent == ["60", "off", "60"]
-
-
-def test_an_ultralight_ev1_is_no_ntag() -> None:
-    card = WrittenCard(Target(bytes.fromhex("04112233445566"), sak=0x00), {"60": "0004030101000B03"})
-    credential = read_credential(card, card.target)
-    assert isinstance(credential, CredentialPresented)
-    assert credential.media == "iso14443a"
+def test_a_felica_is_its_idm() -> None:
+    card = WrittenCard(Target(bytes.fromhex("0114B34D0000AA01"), sak=None), {})
+    assert read_credential(card, card.target) == CredentialPresented(media="felica", uid="0114B34D0000AA01", class_="C")
+    assert card.sent == []
 
 
 def test_a_silent_type_2_card_that_is_gone_at_the_second_look_is_torn() -> None:

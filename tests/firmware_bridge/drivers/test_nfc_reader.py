@@ -14,15 +14,20 @@ from device_profiles.schema import Reader
 from edge_agent.tap.token_proof import SunProof, prove_sun
 from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Observation, Outbox, Wish
 from firmware_bridge.drivers.nfc_cards import Field, Target, read_credential
-from firmware_bridge.drivers.nfc_reader import NfcReader, _offer
+from firmware_bridge.drivers.nfc_reader import NfcReader
+from firmware_bridge.drivers.nfc_watch import offer
 from firmware_bridge.simulators.pn532 import Pn532Simulator
-from payment_core.commands import Identify, make_command
+from firmware_bridge.wire.ntag424_session import host_reply, host_session
+from payment_core.commands import Command, Identify, Transceive, make_command
 from payment_core.events import CredentialPresented, CredentialRemoved
 from tests.support.on_a_pty import RunningSimulator, on_a_pty
 from tests.support.waiting import eventually
 
 DEADLINE_S = 15
 PROFILE = Reader(media=("ntag21x", "ntag424", "iso14443a"), removed_after_ms=100)
+EVERYTHING = Reader(
+    media=("ntag21x", "ultralight", "mifare_classic", "felica", "ntag424", "iso14443a"), removed_after_ms=100
+)
 NTAG213 = "ntag213:04A1B2C3D4E580"
 NTAG424 = "ntag424:04DE5F1EACC040:" + "00" * 16
 ONLINE = Condition("online", firmware="PN532 1.6")
@@ -156,6 +161,124 @@ def test_a_command_is_refused_with_its_reason(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
+def transceive(command_id: str, *commands: str, uid: str = "04DE5F1EACC040") -> Command:
+    return make_command(Transceive(uid, commands), command_id=command_id, seq=0, boot_id="b", ttl_ms=1_000)
+
+
+async def answered(driving: Host) -> Answer:
+    """Return the next answer, whatever wishes stand before it."""
+    while not isinstance(said := await driving.next(), Answer):
+        assert isinstance(said, Wish)
+    return said
+
+
+def test_a_card_proves_itself_to_the_hub_in_two_turns_over_the_bus(tmp_path: Path) -> None:
+    key = bytes(16)
+
+    async def story(driving: Host, running: RunningSimulator) -> None:
+        running.say(f"put {NTAG424}")
+        assert isinstance(await driving.body(), CredentialPresented)
+        await driving.inbox.put(transceive("c-1", "00A4040007D276000085010100", "9071000002000000"))
+        first = await answered(driving)
+        assert (first.command_id, first.outcome, first.answers[0]) == ("c-1", "done", "9000")
+        reply = host_reply(key, bytes.fromhex(first.answers[1])[:16], rnd_a=bytes(range(16)))
+        await driving.inbox.put(transceive("c-2", "90AF000020" + reply.said.hex() + "00"))
+        second = await answered(driving)
+        assert host_session(key, reply, bytes.fromhex(second.answers[0])[:32]) is not None
+        running.say("remove")
+        assert await driving.body() == CredentialRemoved("04DE5F1EACC040")
+        await driving.inbox.put(transceive("c-3", "00A4040007D276000085010100"))
+        assert await answered(driving) == Answer("c-3", "refused", reason="card_gone")
+
+    play(tmp_path, story)
+
+
+def test_a_payment_card_is_an_identifier_and_is_asked_for_nothing_of_its_own(tmp_path: Path) -> None:
+    async def story(driving: Host, running: RunningSimulator) -> None:
+        running.say("put payment:44112233")
+        assert await driving.body() == CredentialPresented(media="iso14443a", uid="44112233", class_="C")
+        select = "00A404000E325041592E5359532E444446303100"
+        await driving.inbox.put(transceive("c-1", select, uid="44112233"))
+        assert await answered(driving) == Answer("c-1", "refused", reason="payment_application")
+        running.say(
+            "remove", "tap payment:08112233 for 50ms", f"put {NTAG213}"
+        )  # the random one: nothing is said of it
+        assert await driving.body() == CredentialRemoved("44112233")
+        assert await driving.body() == PRESENTED_213
+        assert running.status()["payment_selects"] == 0
+
+    play(tmp_path, story)
+
+
+@pytest.mark.parametrize(
+    ("card", "media", "uid"),
+    [
+        ("ultralight:04A1B2C3D4E580", "ultralight", "04A1B2C3D4E580"),
+        ("ultralight_ev1:04A1B2C3D4E580", "ultralight", "04A1B2C3D4E580"),
+        ("ntag216:04A1B2C3D4E580", "ntag21x", "04A1B2C3D4E580"),
+        ("classic4k:DEADBEEF", "mifare_classic", "DEADBEEF"),
+        ("felica:0114B34D0000AA01", "felica", "0114B34D0000AA01"),
+    ],
+)
+def test_every_identifier_is_told_by_its_kind(tmp_path: Path, card: str, media: str, uid: str) -> None:
+    async def story(driving: Host, running: RunningSimulator) -> None:
+        running.say(f"tap {card} for 150ms")
+        assert await driving.body() == CredentialPresented(media=media, uid=uid, class_="C")
+        await driving.inbox.put(transceive("c-1", "00A4040007D276000085010100", uid=uid))
+        assert (await answered(driving)).outcome == "refused"
+        assert await driving.body() == CredentialRemoved(uid)
+
+    play(tmp_path, story, EVERYTHING)
+
+
+def test_both_kinds_of_cards_are_seen_in_turn(tmp_path: Path) -> None:
+    async def story(driving: Host, running: RunningSimulator) -> None:
+        for card, uid in ((NTAG213, "04A1B2C3D4E580"), ("felica:0114B34D0000AA01", "0114B34D0000AA01")) * 2:
+            running.say(f"put {card}")
+            shown = await driving.body()
+            assert isinstance(shown, CredentialPresented)
+            assert shown.uid == uid
+            running.say("remove")
+            assert await driving.body() == CredentialRemoved(uid)
+
+    play(tmp_path, story, EVERYTHING)
+
+
+def test_an_order_for_a_reader_that_is_away_is_refused(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with host(tmp_path / "nobody") as driving:
+            assert isinstance(await driving.next(), Condition)
+            await driving.inbox.put(transceive("c-1", "00A4040007D276000085010100"))
+            assert await driving.next() == Answer("c-1", "refused", reason="offline")
+
+    asyncio.run(story())
+
+
+def test_an_order_that_is_with_a_reader_that_dies_ends_in_a_doubt(tmp_path: Path) -> None:
+    class Deaf(Pn532Simulator):
+        """A chip that hangs."""
+
+        hears = True
+
+        def feed(self, data: bytes, *, now_ms: int) -> bytes:
+            return super().feed(data, now_ms=now_ms) if self.hears else b""
+
+    chip = Deaf()
+
+    async def story(driving: Host, _running: RunningSimulator) -> None:
+        chip.hears = False
+        for number in range(6):
+            await driving.inbox.put(transceive(f"c-{number}", "00A4040007D276000085010100"))
+        said = [await driving.next() for _ in range(7)]
+        busy = [one.command_id for one in said if isinstance(one, Answer) and one.reason == "busy"]
+        doubts = [one for one in said if isinstance(one, Answer) and one.outcome == "unknown"]
+        assert len(busy) + len(doubts) == 6
+        assert busy[-1:] == ["c-5"]
+        assert doubts
+
+    play(tmp_path, story, simulator=chip)
+
+
 def test_stopping_is_quick_and_leaves_no_thread(tmp_path: Path) -> None:
     async def story(_driving: Host, _running: RunningSimulator) -> None:
         assert sum(thread.name.startswith("nfc ") for thread in threading.enumerate()) == 1
@@ -254,7 +377,7 @@ def test_any_other_fault_in_the_thread_is_told_by_its_name_and_the_port_is_opene
         assert await driving.next() == ONLINE
         assert await driving.body() == PRESENTED_213
 
-    monkeypatch.setattr("firmware_bridge.drivers.nfc_reader.read_credential", strange_card)
+    monkeypatch.setattr("firmware_bridge.drivers.nfc_watch.read_credential", strange_card)
     play(tmp_path, story)
 
 
@@ -303,6 +426,6 @@ def test_the_watchdog_reopens_a_reader_that_does_not_get_on(tmp_path: Path) -> N
 def test_a_full_outbox_drops_a_wish() -> None:
     outbox: asyncio.Queue[Observation] = asyncio.Queue(1)
     for uid in ("AA", "BB"):
-        _offer(outbox, Wish(CredentialRemoved(uid), at=0.0))
+        offer(outbox, Wish(CredentialRemoved(uid), at=0.0))
     assert outbox.get_nowait() == Wish(CredentialRemoved("AA"), at=0.0)
     assert outbox.empty()

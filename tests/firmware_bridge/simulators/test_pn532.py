@@ -132,6 +132,77 @@ def test_auto_poll_as_nfc_poll_uses_it(card: str, answer: str) -> None:
     assert Host(card).ask("60 14 02 20 10 03 11 12 04") == answer.replace(" ", "")
 
 
+FELICA = "felica:0114B34D0000AA01"
+
+
+@pytest.mark.parametrize(
+    ("poll", "answer"),
+    [
+        ("4A01 01 00FFFF0100", "4B 01 01 14 01 0114B34D0000AA01 00F0000002060300 88B4"),
+        ("4A01 02 0088B40000", "4B 01 01 12 01 0114B34D0000AA01 00F0000002060300"),
+        ("60 01 01 11", "61 01 11 13 01 12 01 0114B34D0000AA01 00F0000002060300"),
+    ],
+)
+def test_a_felica_answers_a_polling_for_its_system(poll: str, answer: str) -> None:
+    assert Host(FELICA).ask(poll) == answer.replace(" ", "")
+
+
+@pytest.mark.parametrize("poll", ["00", "01 0012FC0000", "01", "03 00"])
+def test_a_felica_is_silent_to_every_other_poll(poll: str) -> None:
+    host = Host(FELICA)
+    host.ask("32 05 010000")
+    host.wait("4A01" + poll)
+    assert host.later(5) == [DataFrame(0xD5, bytes.fromhex("4B00"))]
+
+
+def test_a_felica_is_spoken_to_by_its_idm() -> None:
+    host = Host(FELICA)
+    host.ask("4A01 01 00FFFF0100")
+    assert host.ask("40 01 0A04 0114B34D0000AA01") == "4100" + "0B05" + "0114B34D0000AA01" + "00"
+    assert host.ask("42 0A0C 0114B34D0000AA01") == "4300" + "0D0D" + "0114B34D0000AA01" + "0188B4"
+    assert host.ask("42 1006 0114B34D0000AA01 010B00018000") == "4300" + "0C07" + "0114B34D0000AA01" + "FFA6"
+    assert host.ask("42 0600FFFF0000") == "4300" + "1201" + "0114B34D0000AA01" + "00F0000002060300"
+    for silent in ("0A04 0000000000000000", "0904 0114B34D0000AA01", "0A77 0114B34D0000AA01", "06"):
+        assert host.ask("42" + silent) == "4301"
+
+
+@pytest.mark.parametrize(
+    ("card", "target"),
+    [
+        ("classic1k:DEADBEEF", "0004 08 04 DEADBEEF"),
+        ("classic4k:DEADBEEF", "0002 18 04 DEADBEEF"),
+        ("classic1k:04A1B2C3D4E580", "0044 08 07 04A1B2C3D4E580"),
+        ("ultralight:04A1B2C3D4E580", "0044 00 07 04A1B2C3D4E580"),
+        ("payment:44112233", "0344 20 04 44112233 067777710280"),
+    ],
+)
+def test_other_cards_say_what_they_are(card: str, target: str) -> None:
+    assert Host(card).ask("4A0100") == "4B0101" + target.replace(" ", "")
+
+
+def test_a_classic_is_read_and_written_where_its_sector_is_open() -> None:
+    host = Host("classic1k:DEADBEEF")
+    host.ask("4A0100")
+    assert host.ask("40 01 30 04") == "4101"
+    assert host.ask("40 01 60 04 FFFFFFFFFFFF DEADBEEF") == "4100"
+    assert host.ask("40 01 A0 05" + "11" * 16) == "4100"
+    assert host.ask("40 01 30 05") == "4100" + "11" * 16
+    assert host.ask("40 01 30 08") == "4113"  # another sector
+    assert host.ask("40 01 30 05") == "4101"  # and this one is shut again
+    host.ask("4A0100")
+    assert host.ask("40 01 61 04 000000000000 DEADBEEF") == "4114"
+
+
+def test_a_payment_card_writes_down_who_asks_for_it() -> None:
+    host = Host("payment:44112233")
+    host.ask("4A0100")
+    assert host.ask("4001" + NDEF_APPLICATION) == "4100" + "6A82"
+    assert host.simulator.status()["payment_selects"] == 0
+    for asked in ("0E325041592E5359532E4444463031", "07A0000000031010", "05A000000003", "00"):
+        assert host.ask("4001" + "00A40400" + asked + "00").endswith("9000")
+    assert host.simulator.status()["payment_selects"] == 4
+
+
 def test_auto_poll_ends_after_its_rounds() -> None:
     host = Host()
     host.wait("60 02 01 10")
@@ -257,7 +328,9 @@ def test_status_counts_taps() -> None:
     host = Host()
     host.do(f"tap {NTAG213} for 1s")
     host.ask("4A0100")
-    assert host.simulator.status() == {"taps": 1, "activations": 1, "card_in_field": True, "noise_bytes": 0}
+    assert host.simulator.status() == {
+        "taps": 1, "activations": 1, "card_in_field": True, "noise_bytes": 0, "payment_selects": 0
+    }  # fmt: skip
     host.later(1_000)
     assert host.simulator.status()["card_in_field"] is False
 
@@ -279,10 +352,13 @@ def test_a_second_card_needs_a_free_field() -> None:
         ("dance", "expected tap CARD for TIME"),
         ("tap", "expected tap CARD for TIME"),
         (f"tap {NTAG213} for ever", "'ever' is not a time"),
-        ("put ntag213", "is not known: write ntag213:UID"),
+        ("put ntag213", "is not known: write ntag424:UID:KEY"),
         ("put ntag213:04A1", "is not known"),
         (f"put {NTAG213}:00", "is not known"),
         ("put ntag424:04DE5F1EACC040", "is not known"),
+        ("put blank424:04DE5F1EACC040:" + "00" * 16, "is not known"),
+        ("put felica:04DE5F1EACC040", "is not known"),
+        ("put classic1k:04DE5F1EACC0", "is not known"),
         ("put ntag424:04DE5F1EACC040:00", "is not known"),
         (f"put {NTAG424}:ten", "is not known"),
         (f"put {NTAG424}:16777216", "is not known"),

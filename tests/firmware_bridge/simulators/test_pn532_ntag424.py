@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.tap.token_proof import SunProof, prove_sun
-from firmware_bridge.simulators.pn532_ntag424 import IsoDepCard, Ntag424
+from firmware_bridge.simulators.pn532_iso_dep import IsoDepCard
+from firmware_bridge.simulators.pn532_ntag424 import Ntag424
 from firmware_bridge.wire import aes, ndef_file, ntag424
 
 UID = bytes.fromhex("04DE5F1EACC040")
@@ -66,7 +67,7 @@ def test_the_capability_file_names_the_ndef_file() -> None:
         ("00A404000E325041592E5359532E444446303100", "6A82"),  # 2PAY.SYS.DDF01: never selected by the driver
         (SELECT_FILE, "6A82"),
         (READ, "6985"),
-        ("00D600000100", "6982"),
+        ("00D600000100", "6985"),
         ("00CA0000", "6D00"),
         ("00", "6700"),
         ("9099000000", "911C"),
@@ -99,14 +100,15 @@ def test_authenticate_ev2_first_as_printed() -> None:
     assert ask(tag, "9071000002000000") == EV2["card_challenge"] + "91AF"
     assert ask(tag, "90AF000020" + EV2["host_reply"] + "00") == EV2["card_reply"] + "9100"
     expected = ntag424.SessionKeys(encryption=bytes.fromhex(EV2["encryption_key"]), mac=bytes.fromhex(EV2["mac_key"]))
-    assert tag.session == expected
+    assert tag.memory.session is not None
+    assert tag.memory.session.keys == expected
 
 
 def test_a_host_without_the_key_is_refused() -> None:
     tag = card()
     ask(tag, "9071000002000000")
     assert ask(tag, "90AF000020" + "00" * 32 + "00") == "91AE"
-    assert tag.session is None
+    assert tag.memory.session is None
 
 
 def on_air() -> IsoDepCard:

@@ -1,30 +1,57 @@
 """The virtual NTAG213: commands, locks and password."""
 
-from firmware_bridge.simulators.pn532_cards import Ntag213, RadioAnswer
+from firmware_bridge.simulators.pn532_cards import RadioAnswer
+from firmware_bridge.simulators.pn532_type2 import Type2Card
 
 ACK = RadioAnswer(b"\x0a", nibble=True)
 NAK = RadioAnswer(b"\x00", nibble=True)
 
 
-def card() -> Ntag213:
-    made = Ntag213(bytes.fromhex("04A1B2C3D4E580"))
+def card() -> Type2Card:
+    made = Type2Card("ntag213", bytes.fromhex("04A1B2C3D4E580"))
     made.activate()
     return made
 
 
-def ask(to: Ntag213, text: str) -> RadioAnswer | None:
+def ask(to: Type2Card, text: str) -> RadioAnswer | None:
     return to.exchange(bytes.fromhex(text))
 
 
-def data(to: Ntag213, text: str) -> str:
+def data(to: Type2Card, text: str) -> str:
     answer = ask(to, text)
     assert answer is not None
     assert not answer.nibble
     return answer.data.hex().upper()
 
 
+def test_an_ultralight_is_silent_at_what_it_does_not_know() -> None:
+    for command in ("60", "1BFFFFFFFF", "3C00", "3A0001"):
+        plain = Type2Card("ultralight", bytes.fromhex("04A1B2C3D4E580"))
+        plain.activate()
+        assert ask(plain, "3000") == RadioAnswer(bytes.fromhex("04A1B29FC3D4E5807248000" + "0E1100600"))
+        assert ask(plain, command) is None
+        assert ask(plain, "3000") is None
+
+
+def test_an_ultralight_ev1_and_the_larger_ntags_have_their_own_places() -> None:
+    for name, pages, first in (("ultralight_ev1", 20, 16), ("ntag215", 135, 131), ("ntag216", 231, 227)):
+        card = Type2Card(name, bytes.fromhex("04A1B2C3D4E580"))
+        card.activate()
+        assert ask(card, f"30{pages:02X}") == NAK
+        card.activate()
+        assert ask(card, f"A2{first + 2:02X}01020304") == ACK
+        assert ask(card, f"A2{first + 3:02X}AABB0000") == ACK
+        assert ask(card, f"A2{first:02X}04000004") == ACK
+        card.activate()
+        assert ask(card, "A20400000000") == NAK
+        card.activate()
+        assert data(card, "1B01020304") == "AABB"
+        assert ask(card, "A20400000000") == ACK
+        assert data(card, f"3A{first + 2:02X}{first + 3:02X}") == "00" * 8
+
+
 def test_it_is_silent_until_it_is_activated() -> None:
-    assert Ntag213(bytes(7)).exchange(b"\x60") is None
+    assert Type2Card("ntag213", bytes(7)).exchange(b"\x60") is None
 
 
 def test_version_signature_and_reads() -> None:
