@@ -49,9 +49,10 @@ def in_the_folder_of_its_kind(profile: Profile, path: Path) -> str:
 
 
 def one_transport(profile: Profile, _path: Path) -> str:
-    """A device is on a UART or on lines, never both."""
-    chosen = [name for name in ("serial", "lines") if getattr(profile.transport, name) is not None]
-    return "" if len(chosen) == 1 else "transport has to hold exactly one of transport.serial and transport.lines."
+    """A device is on a UART, on lines or on USB keys, never on two of them."""
+    names = ("serial", "lines", "hid")
+    chosen = [name for name in names if getattr(profile.transport, name) is not None]
+    return "" if len(chosen) == 1 else "transport has to hold exactly one of transport.serial, .lines and .hid."
 
 
 def table_of_its_kind(profile: Profile, _path: Path) -> str:

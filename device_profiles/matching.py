@@ -97,7 +97,7 @@ def _set_fields(override: PulseOverride) -> dict[str, object]:
 def _wiring_problem(profile: Profile, device: Device) -> str:
     """Return why the device cannot be where the site says it is, or nothing."""
     given = [name for name in ("port", "pins", "socket") if getattr(device, name)]
-    wanted = ["port"] if profile.transport.serial is not None else ["pins", "socket"]
+    wanted = ["port"] if profile.transport.lines is None else ["pins", "socket"]
     if len(given) != 1 or given[0] not in wanted:
         said = " and ".join(given) or "nothing"
         return f"profile {profile.name!r} needs {' or '.join(wanted)}, the file gives {said}. Correct it."

@@ -37,11 +37,18 @@ class Lines(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     optional: tuple[Role, ...] = ()
 
 
+class HidKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A USB device that types like a keyboard. The site's `port` is its path below /dev/input/by-id/."""
+
+    layout: Literal["us"] = "us"
+
+
 class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Exactly one of the two (a rule of checking.py)."""
+    """Exactly one of them (a rule of checking.py)."""
 
     serial: SerialLine | None = None
     lines: Lines | None = None
+    hid: HidKeys | None = None
 
 
 class Pulse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,11 +76,21 @@ class Acceptor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Reader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A credential reader. `media`: what it can say in CredentialPresented."""
 
-    media: tuple[Literal["ntag21x", "ntag424", "iso14443a"], ...]
+    media: tuple[Literal["ntag21x", "ntag424", "iso14443a", "hid"], ...]
     removed_after_ms: Milliseconds = 300
     """A card not seen for this long has left."""
     watchdog_ms: Milliseconds = 5_000
     """A reader silent for this long is closed and opened again."""
+
+
+class Scanner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A reader of codes. `mode`: it looks all the time, or is told to again and again; one on USB keys does as set.
+
+    `same_code_ms`: a code is new when it was out of view for so long.
+    """
+
+    mode: Literal["continuous", "command"] = "continuous"
+    same_code_ms: Milliseconds = 3_000
 
 
 class Tried(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,6 +121,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     transport: Transport
     read_back: Literal["none", "counter"] = "none"
     reader: Reader | None = None
+    scanner: Scanner | None = None
     acceptor: Acceptor | None = None
     pulse: Pulse | None = None
     usb: tuple[UsbId, ...] = ()

@@ -48,9 +48,9 @@ from edge_agent.step import views
 from edge_agent.step.draft import Draft, Spot
 from edge_agent.step.site import Site
 from edge_agent.step.time_floor import TimeFloor
-from edge_agent.takings import coins, kiosk, lease_keeper, slips, values
+from edge_agent.takings import codes, coins, kiosk, lease_keeper, slips, values
 from edge_agent.takings.acceptors import Acceptors
-from edge_agent.tap import blocks, codes, taps
+from edge_agent.tap import blocks, taps
 from payment_core.authorization import State
 from payment_core.errors import MalformedMessageError
 from payment_core.events import (

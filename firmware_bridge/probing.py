@@ -15,7 +15,7 @@ from device_profiles.schema import Profile
 from firmware_bridge.drivers.cctalk_line import CctalkLine
 from firmware_bridge.transports.interface import BytePipe
 from firmware_bridge.transports.serial_port import SerialPort, open_serial
-from firmware_bridge.wire import pn532
+from firmware_bridge.wire import gm65, pn532
 from firmware_bridge.wire.cctalk import Checksum, Header
 from firmware_bridge.wire.cctalk_coins import parse_number, parse_text
 
@@ -78,7 +78,20 @@ async def probe_cctalk(pipe: BytePipe, profile: Profile) -> Answered | None:
     return None
 
 
-PROBES: Final[Mapping[str, Probe]] = {"cctalk": probe_cctalk, "pn532": probe_pn532}
+async def probe_gm65(pipe: BytePipe, _profile: Profile) -> Answered | None:
+    """Ask a scanner for its settings byte."""
+    await pipe.write(gm65.encode(gm65.read(gm65.SETTINGS)))
+    decoder = gm65.Decoder()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(ANSWER_S):
+            while True:
+                for found in decoder.feed(await pipe.read()):
+                    if isinstance(found, gm65.Answer) and len(found.data) == 1:
+                        return Answered("gm65", f"settings {found.data.hex().upper()}")
+    return None
+
+
+PROBES: Final[Mapping[str, Probe]] = {"cctalk": probe_cctalk, "gm65": probe_gm65, "pn532": probe_pn532}
 
 
 async def probe_port(port: str, profiles: Iterable[Profile]) -> list[Found]:

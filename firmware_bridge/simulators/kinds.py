@@ -14,10 +14,13 @@ import msgspec
 from device_profiles.schema import Acceptor, Profile
 from firmware_bridge.simulators.cctalk_acceptor import CctalkAcceptorSimulator
 from firmware_bridge.simulators.game_machine import Booth, GameMachine, checked_script, serve_machines
+from firmware_bridge.simulators.gm65 import Gm65Simulator
+from firmware_bridge.simulators.hid_keys import HidKeysSimulator
 from firmware_bridge.simulators.interface import ScriptError, Simulator
 from firmware_bridge.simulators.pn532 import Pn532Simulator
 from firmware_bridge.simulators.process import COMMON_VERBS, EXIT_DONE, EXIT_USAGE, run_simulator
 from firmware_bridge.simulators.script import read_script
+from firmware_bridge.simulators.zfm import ZfmSimulator
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,10 +82,19 @@ def _game_machine(profile: Profile, options: Options) -> int:
     return EXIT_DONE
 
 
+def _zfm(model: str) -> Serial:
+    return Serial(lambda _profile, _options: ZfmSimulator(model), ZfmSimulator.verbs)
+
+
 SIMULATORS: Final[Mapping[str, Serial | OnLines]] = {
     "cctalk_acceptor": Serial(_cctalk_acceptor, CctalkAcceptorSimulator.verbs),
     "game_machine": OnLines(_game_machine, {**GameMachine.verbs, "pause TIME": "in a script: wait before the next"}),
+    "hid_keys": Serial(lambda _profile, _options: HidKeysSimulator(), HidKeysSimulator.verbs),
+    "gm65": Serial(lambda _profile, _options: Gm65Simulator(), Gm65Simulator.verbs),
     "pn532": Serial(_pn532, Pn532Simulator.verbs),
+    "zfm_as608": _zfm("as608"),
+    "zfm_r307": _zfm("r307"),
+    "zfm_r503": _zfm("r503"),
 }
 
 

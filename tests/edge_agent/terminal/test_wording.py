@@ -6,8 +6,8 @@ from typing import get_args
 import pytest
 
 from cloud_sync.protocol.slips import SlipRefusal
+from edge_agent.takings.codes import Foreign
 from edge_agent.takings.slips import UNREADABLE
-from edge_agent.tap.codes import Foreign
 from edge_agent.terminal.wording import LANGUAGES, UnknownLanguageError, Words, load, next_language, spoken_first
 from payment_core.bus import DeviceState, View
 from payment_core.decision import DECLINE_REASONS
