@@ -5,7 +5,7 @@ from typing import Final, assert_never
 import msgspec
 
 from edge_agent.desk.acts import Moved, Refused
-from edge_agent.ledger import authorizations, boxes, refund_sums
+from edge_agent.ledger import authorizations, boxes, lane_credit, refund_sums
 from edge_agent.play import doubts
 from edge_agent.step.draft import Draft
 from edge_agent.tap import blocks
@@ -39,10 +39,8 @@ def look(draft: Draft, act: Look) -> Moved | Refused:
 
 
 def _credit(draft: Draft) -> tuple[SumRow, ...]:
-    coins = draft.store.rows("SELECT lane, unit, amount FROM coin_credit WHERE amount > 0 ORDER BY lane")
-    won = draft.store.rows("SELECT lane, unit, amount FROM won_credit WHERE amount > 0 ORDER BY lane, unit")
-    both = (("coins", coins), ("won", won))
-    return tuple(SumRow(lane, unit, amount, kind) for kind, rows in both for lane, unit, amount in rows)
+    lying = lane_credit.all_lying(draft.store)
+    return tuple(SumRow(lane, unit, amount, kind) for kind, lane, unit, amount in lying)
 
 
 def _card(draft: Draft, credential: str) -> Moved | Refused:

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from edge_agent.lan.parking import Parking
-from edge_agent.ledger import epoch_state, leases, vouchers
+from edge_agent.ledger import epoch_state, lane_credit, leases, vouchers
 from edge_agent.messages import CloseOrdered, FromDevice, Input, Log, Show
 from edge_agent.staff_messages import Reply, StaffActed
 from edge_agent.step.draft import Draft, Spot
@@ -161,10 +161,7 @@ def _close(draft: Draft) -> None:
     order = msgspec.msgpack.decode(rows[0][0], type=_Order)
     header = draft.header(Spot(Actor.HUB, Tender.NONE))
     store = draft.store
-    at_lanes, won = (
-        _named(dict(store.rows(f"SELECT unit, sum(amount) FROM {table} GROUP BY unit")))  # noqa: S608 - our own names
-        for table in ("coin_credit", "won_credit")
-    )
+    at_lanes, won = (_named(sums) for sums in lane_credit.sums(store))
     untaken = _named(vouchers.untaken_sums(store))
     draft.journal(EpochClosed(1, header, draft.site.epoch, order.why, order.staff, at_lanes, won, untaken))
     leases.close_all(store)

@@ -7,7 +7,7 @@ list it would sell nothing.
 
 from typing import Final
 
-from edge_agent.ledger import documents
+from edge_agent.ledger import documents, lane_credit
 from edge_agent.ledger.documents import Waiting
 from edge_agent.ledger.store import Store
 from edge_agent.messages import DocumentArrived, Log
@@ -86,8 +86,8 @@ def _other_currency(draft: Draft, document: Waiting) -> DocumentRefused | None:
     prices = read_document(document.name, document.content) if document.name == "prices" else None
     if not isinstance(prices, PriceList):
         return None
-    held = draft.store.rows("SELECT unit FROM coin_credit WHERE unit <> ? LIMIT 1", (prices.unit,))
-    return DocumentRefused(f"coins here are {held[0][0]}, and this list is in {prices.unit}") if held else None
+    other = lane_credit.other_unit(draft.store, prices.unit)
+    return DocumentRefused(f"coins here are {other}, and this list is in {prices.unit}") if other is not None else None
 
 
 def _keep(draft: Draft, document: Waiting) -> None:

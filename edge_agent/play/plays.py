@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from edge_agent.ledger import authorizations, documents, leases, notices
+from edge_agent.ledger import authorizations, documents, lane_credit, leases, notices
 from edge_agent.ledger.authorizations import Authorization, AuthorizationRow
 from edge_agent.messages import Answered, Log, Send, Show
 from edge_agent.step.draft import Draft, Spot
@@ -213,8 +213,7 @@ def give_back(draft: Draft, row: Authorization, parts: tuple[Part, ...], *, told
 def to_lane(draft: Draft, row: Authorization, parts: tuple[Part, ...]) -> None:
     """Return a coin play's parts to the credit of its lane."""
     for part in parts:
-        sql = "UPDATE coin_credit SET amount = amount + ? WHERE lane = ? AND unit = ?"
-        draft.store.execute(sql, (part.amount, row.lane, part.unit))
+        lane_credit.put_back(draft.store, row.lane, part.unit, part.amount)
 
 
 def on_answer(draft: Draft, fact: Answered, row: Authorization | None) -> None:

@@ -4,9 +4,10 @@ from typing import Final
 
 import msgspec
 
+from edge_agent.ledger import at_stake
 from edge_agent.messages import Answered, Log, Send
 from edge_agent.step.draft import Draft
-from edge_agent.takings import coins, intake
+from edge_agent.takings import intake
 from payment_core.commands import Accept, make_command
 from payment_core.identifiers import uuid_text
 from payment_core.journal import BroughtIn, CardSold, CoinBooked
@@ -90,8 +91,9 @@ class Acceptors:
     @staticmethod
     def _room(draft: Draft) -> int:
         """Return what still fits: below T_h, and at the lanes within X_h, for coins there cannot be returned."""
-        at_lanes = coins.lying_unplayed(draft.store, draft.site.currency)
-        return min(intake.room(draft), draft.site.risk.caps.leasable(at_lanes))
+        draft.flush()
+        taken = at_stake.not_returnable(draft.store, draft.site.currency)
+        return min(intake.room(draft), draft.site.risk.caps.leasable(taken))
 
     def _tell(self, draft: Draft, device: str, boot_id: str) -> None:
         command_id = uuid_text(draft.new_id())

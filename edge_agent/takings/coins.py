@@ -2,8 +2,8 @@
 
 from typing import Final
 
+from edge_agent.ledger import lane_credit
 from edge_agent.ledger.authorizations import Authorization
-from edge_agent.ledger.store import Store
 from edge_agent.messages import FromDevice, Show
 from edge_agent.play.plays import hold_and_command
 from edge_agent.step.draft import Draft, Spot
@@ -17,17 +17,6 @@ from payment_core.policy import Lane
 MAX_CREDITS: Final = 100
 """Credits of one command, as the coin line takes them; what is left plays after it."""
 
-
-_LYING_AT: Final = {
-    True: "SELECT amount FROM coin_credit WHERE lane = ? AND unit = ?",
-    False: "SELECT amount FROM won_credit WHERE lane = ? AND unit = ?",
-}
-_TAKE_FROM: Final = {
-    True: "UPDATE coin_credit SET amount = amount - ? WHERE lane = ? AND unit = ?",
-    False: "UPDATE won_credit SET amount = amount - ? WHERE lane = ? AND unit = ?",
-}
-
-
 TICKET: Final = "ticket"
 OWNER_MS: Final = 120_000
 """How long who played last at a lane owns the tickets that come out there."""
@@ -35,11 +24,7 @@ OWNER_MS: Final = 120_000
 
 def add(draft: Draft, lane: Lane, amount: int) -> None:
     """Add a booked coin to a lane's credit."""
-    draft.store.execute(
-        "INSERT INTO coin_credit(lane, unit, amount) VALUES (?, ?, ?) "
-        "ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
-        (lane.id, draft.site.currency, amount),
-    )
+    lane_credit.add_coins(draft.store, lane.id, draft.site.currency, amount)
 
 
 def play(draft: Draft, lane: Lane) -> None:
@@ -59,7 +44,7 @@ def play(draft: Draft, lane: Lane) -> None:
 def _hold(draft: Draft, lane: Lane, paid: Money, credits: int, quote: Quote) -> None:
     """Hold coin credit. Its event is the journal entry itself: one coin may be what several plays waited for."""
     part = Part(paid.unit, paid.minor)
-    draft.store.execute(_TAKE_FROM[True], (part.amount, lane.id, part.unit))
+    lane_credit.take(draft.store, lane.id, part.unit, part.amount, coins=True)
     tax_code = quote.price.tax_code or None
     spot = Spot(Actor.GUEST, Tender.CASH, lane, draft.new_id(), tax_code, stamp=quote.stamp)
     header = draft.header(spot)
@@ -71,13 +56,7 @@ def _hold(draft: Draft, lane: Lane, paid: Money, credits: int, quote: Quote) -> 
 
 def lying_at(draft: Draft, lane: Lane, unit: str) -> int:
     """Return what lies at a lane unplayed (coins, in the currency) or unclaimed (what was won there)."""
-    rows = draft.store.rows(_LYING_AT[unit == draft.site.currency], (lane.id, unit))
-    return int(rows[0][0]) if rows else 0
-
-
-def lying_unplayed(store: Store, unit: str) -> int:
-    """Return what lies at all lanes together and has not played."""
-    return int(store.rows("SELECT coalesce(sum(amount), 0) FROM coin_credit WHERE unit = ?", (unit,))[0][0])
+    return lane_credit.lying_at(draft.store, lane.id, unit, coins=unit == draft.site.currency)
 
 
 def may_claim(draft: Draft, account_id: bytes, unit: str, amount: int) -> bool:
@@ -91,7 +70,7 @@ def claim(
 ) -> None:
     """Move what lies at a lane to an account; the caller has looked at the cap."""
     money = unit == draft.site.currency
-    draft.store.execute(_TAKE_FROM[money], (amount, lane.id, unit))
+    lane_credit.take(draft.store, lane.id, unit, amount, coins=money)
     source = Source.LANE_CREDIT if money else Source.KEPT_TICKETS
     what = Intake(account_id, unit, amount, source, lane.id, intake_id, staff=staff)
     bring_in(draft, what, lane=lane)
@@ -120,11 +99,7 @@ def won(draft: Draft, lane: Lane, fact: FromDevice, count: int) -> None:
         return
     header = draft.header(Spot(Actor.DEVICE, Tender.NONE, lane))
     draft.journal(TicketsKept(1, header, fact.device, fact.event.epoch, fact.event.seq, TICKET, count))
-    draft.store.execute(
-        "INSERT INTO won_credit(lane, unit, amount, since_ms) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-        "amount = amount + excluded.amount, since_ms = excluded.since_ms",
-        (lane.id, TICKET, count, draft.now.wall_ms),
-    )
+    lane_credit.add_won(draft.store, lane.id, TICKET, count, now_ms=draft.now.wall_ms)
 
 
 def _claimed(draft: Draft, account_id: bytes, unit: str) -> int:

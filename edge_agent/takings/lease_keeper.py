@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Final
 
-from edge_agent.ledger import authorizations, leases, since_receipt
+from edge_agent.ledger import at_stake as stake
+from edge_agent.ledger import leases, since_receipt
 from edge_agent.step.draft import Draft, Spot
-from edge_agent.takings import coins
 from payment_core.journal import (
     Actor,
     Captured,
@@ -34,15 +34,9 @@ def room(draft: Draft) -> int:
 
 
 def at_stake(draft: Draft) -> int:
-    """Return what of the currency lies here and would lie here again after the disk was restored.
-
-    Leases, coins at lanes, and what open plays hold of both. Sales on the floor (epoch 0) are in C_h already.
-    """
-    unit = draft.site.currency
+    """Return what of the currency lies here and would lie here again after the disk was restored."""
     draft.flush()
-    held = [authorizations.load(draft.store, row) for row in authorizations.open_ones(draft.store)]
-    in_plays = sum(part.amount for row in held for part in row.parts if part.unit == unit and part.lease_epoch != 0)
-    return leases.outstanding(draft.store, unit) + coins.lying_unplayed(draft.store, unit) + in_plays
+    return stake.at_stake(draft.store, draft.site.currency)
 
 
 def keep_caps(draft: Draft) -> None:

@@ -1,9 +1,8 @@
 """What a hub's tables say of the four terms of the bound; what raised one must name it in `payment_core.exposure`."""
 
-from edge_agent.ledger import authorizations, leases, since_receipt
+from edge_agent.ledger import at_stake, since_receipt
 from edge_agent.ledger.entries import read_records, read_tail
 from edge_agent.ledger.store import Store
-from edge_agent.takings import coins
 from payment_core.exposure import TERMS, Term
 from payment_core.journal import Cause, Entry, Voided, decode_entry
 
@@ -12,11 +11,9 @@ UNIT = "CNY"
 
 def _reached(store: Store) -> dict[Term, int]:
     """Return what stands at a hub of each term that its tables count, in minor units of the currency."""
-    held = [authorizations.load(store, row) for row in authorizations.open_ones(store)]
-    in_plays = sum(part.amount for row in held for part in row.parts if part.unit == UNIT and part.lease_epoch)
     return {
         Term.FLOOR: since_receipt.on_floor(store).amount,
-        Term.LEASE: leases.outstanding(store, UNIT) + coins.lying_unplayed(store, UNIT) + in_plays,
+        Term.LEASE: at_stake.at_stake(store, UNIT),
         Term.BROUGHT_IN: since_receipt.brought_in(store),
     }
 

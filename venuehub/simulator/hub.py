@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Final
 
 from cloud_sync.identity import HubIdentity
 from edge_agent import messages
-from edge_agent.ledger import authorizations, leases
+from edge_agent.ledger import at_stake, authorizations
 from edge_agent.ledger.entries import read_tail
 from edge_agent.ledger.store import CommitUnknownError
 from edge_agent.messages import Effect, Moment
 from edge_agent.peer_messages import ToPeer
 from edge_agent.slip_messages import SlipShown
 from edge_agent.staff_messages import Reply
-from edge_agent.takings import coins, slips
+from edge_agent.takings import slips
 from edge_agent.till import Till
 from edge_agent.till_thread import IDLE_S
 from payment_core.bus import View
@@ -162,10 +162,7 @@ class Hub:
 
     def room(self) -> int:
         """Return how much more of the currency may lie here, beside leases, coins and what open plays hold."""
-        held = [authorizations.load(self.store, row) for row in authorizations.open_ones(self.store)]
-        in_plays = sum(part.amount for row in held for part in row.parts if part.lease_epoch != 0)
-        taken = leases.outstanding(self.store, UNIT) + coins.lying_unplayed(self.store, UNIT) + in_plays
-        return self._caps.leasable(taken)
+        return self._caps.leasable(at_stake.at_stake(self.store, UNIT))
 
     def now(self) -> Moment:
         """Return one reading of the hub's clocks."""
