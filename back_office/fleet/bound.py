@@ -7,17 +7,16 @@ they count until its newest hello says so.
 
 import msgspec
 
+from back_office.ledger.caps import caps_in_force
 from back_office.store import papers, places
 from back_office.store.engine import Transaction
 from back_office.store.places import Hub
 from payment_core.exposure import Exposure, HubTerms, exposure, terms_of
-from payment_core.policy import Caps
 
 
 def terms_at(tx: Transaction, tenant_id: bytes, hub: Hub) -> HubTerms:
     """Return a hub's terms, whatever of what it was ever sent it may have in force."""
-    caps = [msgspec.json.decode(risk.body, type=Caps) for risk in papers.versions(tx, tenant_id, hub.hub_id, "risk")]
-    return terms_of(hub.name, caps if hub.risk_version else [*caps, Caps()])
+    return terms_of(hub.name, caps_in_force(tx, tenant_id, hub))
 
 
 class _Priced(msgspec.Struct, frozen=True):

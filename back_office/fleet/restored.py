@@ -5,7 +5,6 @@ is leased: what the books show as free may lie at a hub under a grant that they 
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 
@@ -16,10 +15,8 @@ from back_office.store.engine import Transaction
 from back_office.store.grants import LeaseKey
 from back_office.store.papers import Alarm
 from back_office.store.places import Hub
+from back_office.store.set_back import JUMP
 from payment_core.journal import Entry, Header, HubEntry, LeaseGranted, LeaseTaken
-
-JUMP: Final = 1_000_000
-"""Versions go on so far above those of the backup: nobody changed a document or the list as often since."""
 
 
 def declare_restored(tx: Transaction, tenant_id: bytes, *, by: str, note: str, now_ms: int) -> list[Hub]:

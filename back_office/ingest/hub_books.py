@@ -8,6 +8,7 @@ from back_office.fleet.restored import heard_whole, relearn
 from back_office.fleet.trust import keep_trust
 from back_office.ingest.vouchers import reader
 from back_office.ledger.booking import MAX_WHOLE, Arrived, Booking, Writer
+from back_office.ledger.caps import RISK
 from back_office.ledger.clones import find_clones
 from back_office.ledger.desk import Desk, venue_of
 from back_office.ledger.faults import LedgerError
@@ -151,15 +152,17 @@ class HubBooks:
 
     def greeted(self, hub_id: bytes, hello: Hello, *, number: int, now_ms: int) -> None:
         """Keep a hub's newest hello."""
-        greeting = Greeting(
-            hello_number=_fitting(number),
-            nonce=hello.nonce,
-            sealed_seq=_fitting(hello.last_seq),
-            outbox_entries=_fitting(hello.outbox_entries),
-            outbox_age_ms=_fitting(hello.outbox_age_ms),
-            risk_version=_fitting(next((had.version for had in hello.versions if had.name == "risk"), 0)),
-        )
+        risk_version = _fitting(next((had.version for had in hello.versions if had.name == RISK), 0))
         with self._store.writing() as tx:
+            greeting = Greeting(
+                hello_number=_fitting(number),
+                nonce=hello.nonce,
+                sealed_seq=_fitting(hello.last_seq),
+                outbox_entries=_fitting(hello.outbox_entries),
+                outbox_age_ms=_fitting(hello.outbox_age_ms),
+                risk_version=risk_version,
+                risk_from=self._risk_from(tx, hub_id, hello) if risk_version else 0,
+            )
             places.greeted(tx, self._tenant_id, hub_id, greeting, now_ms=now_ms)
             self._compare(tx, hub_id, hello, now_ms)
             self._let_slips_go(tx, hub_id, hello, min(number, now_ms))
@@ -196,6 +199,16 @@ class HubBooks:
                 self._alarm(tx, hub_id, "set_back", f"{text} Nothing of it is booked before `venuehub office restored`")
         elif declared is False or (declared and not hello.outbox_entries and hello.last_seq == booked):
             heard_whole(tx, self._tenant_id, hub_id, now_ms=now_ms)
+
+    def _risk_from(self, tx: Transaction, hub_id: bytes, hello: Hello) -> int:
+        """Return the first entry that a hub whose hello names a risk document surely wrote behind one.
+
+        All it had when it said so first may be older: what is booked, and at most its outbox beyond that.
+        """
+        hub = places.hub(tx, self._tenant_id, hub_id)
+        if hub is not None and hub.risk_from and hello.epoch <= max(hub.epoch, 1):
+            return hub.risk_from
+        return _fitting(self._watermark(tx, hub_id, hello.epoch).last_record + hello.outbox_entries + 1)
 
     def _send_back(self, tx: Transaction, hub: Hub, batch: AcceptedBatch, now_ms: int) -> None:
         """Settle at once what was passed on to hubs that were closed meanwhile: nobody else ever will."""

@@ -128,7 +128,8 @@ def reverse(desk: Desk, wish: Reversal) -> Done | Refused:
     paid = grants.payment(desk.tx, desk.tenant_id, channel=wish.channel, payment_id=wish.payment_id)
     if paid is None:
         return Refused(f"there is no payment {wish.payment_id} of {wish.channel}")
-    room = paid.amount - went_back(desk, wish.channel, wish.payment_id).gone
+    before = went_back(desk, wish.channel, wish.payment_id)
+    room = paid.amount - before.gone + before.kept  # what was kept for spent gifts the channel never sent back
     amount = room if wish.amount is None else wish.amount
     if not 1 <= amount <= room:
         return Refused(f"{amount} {paid.unit} cannot be taken back: {room} of a payment of {paid.amount} are left")

@@ -94,9 +94,11 @@ class Desk:
     def learning(self) -> bool:
         """Whether restored books still learn from hubs what these were granted: then no purse may be drawn on.
 
-        What it shows may lie at a hub that was not heard yet (`fleet/restored.py`).
+        What it shows may lie at a hub that was not heard yet (`fleet/restored.py`). So it is from the moment on that a
+        hub is noticed which knows more, also before a person has declared it; a hub that lies about that is frozen or
+        closed by somebody, and then holds nobody up.
         """
-        return any(set_back.unheard(self.tx, self.tenant_id).values())
+        return set_back.is_learning(self.tx, self.tenant_id)
 
     def open_books(self) -> None:
         """Begin the office's own chain; once per tenant."""

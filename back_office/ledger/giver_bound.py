@@ -7,8 +7,8 @@ that no one told of yet: what the venue's other hubs may take in between two rec
 
 from collections.abc import Iterable
 
+from back_office.ledger.caps import highest_top_up_cap
 from back_office.ledger.guest_sheet import Sheet
-from back_office.ledger.intake_cap import highest_top_up_cap
 from back_office.ledger.passing import contents
 from back_office.store import lots, places
 from back_office.store.lots import LotKey, LotRow, PassKey, PassRow
@@ -54,7 +54,7 @@ def _beyond_intake(sheet: Sheet, entry: VoucherTaken, unheard: dict[str, int]) -
     room = 0
     for hub in places.hubs(sheet.tx, sheet.tenant_id):
         if hub.hub_id != sheet.writer.hub_id:
-            room += highest_top_up_cap(sheet.tx, sheet.tenant_id, hub.hub_id)
+            room += highest_top_up_cap(sheet.tx, sheet.tenant_id, hub)
     open_ways = lots.passing(sheet.tx, sheet.tenant_id, open_only=True) | sheet.passing.now
     ahead = dict(lots.ahead_of(entry.from_hub, open_ways))
     held = lots.lots_of_accounts(sheet.tx, sheet.tenant_id, {row.account_id for row in ahead.values()}) | sheet.lots.now

@@ -215,7 +215,12 @@ class Sheet:
 
     def find(self, entry: Entry, text: str) -> None:
         """Note that a hub claims what it has no right to."""
-        self.findings.append(Finding("overclaim", f"entry {entry.header.seq}: {text}"))
+        self.note(entry, "overclaim", text)
+
+    def note(self, entry: Entry, kind: str, why: str) -> None:
+        """Note what is found about an entry, where there is anything."""
+        if why:
+            self.findings.append(Finding(kind, f"entry {entry.header.seq}: {why}"))
 
     def note_balances(self, lines: Iterable[Line]) -> None:
         """Keep the balances that the proof compares in step."""

@@ -128,27 +128,28 @@ def paid_out_here(sheet: Sheet, entry: PaidOutHere) -> None:
 
 
 def brought_in(sheet: Sheet, entry: BroughtIn) -> None:
-    """Deposit what a guest brought in at a hub: it is leased there at once. What it cannot have taken is nobody's."""
-    beyond = sheet.intake.beyond(entry)
-    if beyond:
-        sheet.find(entry, beyond)
-        for part in (*entry.parts, *entry.gifts):
-            key = sheet.lease_of(entry.account_id, part)
-            sheet.post(Kind.LEASE, key, part.amount)
-            sheet.post(Kind.OVERCLAIM, key, -part.amount)
-        return
+    """Deposit what a guest brought in at a hub: it is leased there at once. What it cannot have taken is nobody's.
+
+    A gift that no document allows is nobody's too; the money that it came with is the guest's all the same.
+    """
+    judged = sheet.intake.judge(entry)
+    sheet.note(entry, judged.kind, judged.why)
     facts = {lot.lot: lot for lot in entry.lots}
-    for part in (*entry.parts, *entry.gifts):
-        key = sheet.lease_of(entry.account_id, part)
-        sheet.leases.now[key] = arrive(sheet.leases.get(key), part.amount)
-        sheet.deposit(LotKey(entry.account_id, part.unit, part.lot), part.amount, facts.get(part.lot))
+    for parts, counts in ((entry.parts, judged.money), (entry.gifts, judged.gifts)):
+        for part in parts:
+            key = sheet.lease_of(entry.account_id, part)
+            if counts:
+                sheet.leases.now[key] = arrive(sheet.leases.get(key), part.amount)
+                sheet.deposit(LotKey(entry.account_id, part.unit, part.lot), part.amount, facts.get(part.lot))
+            else:
+                sheet.post(Kind.LEASE, key, part.amount)
+                sheet.post(Kind.OVERCLAIM, key, -part.amount)
 
 
 def card_sold(sheet: Sheet, entry: CardSold) -> None:
     """Count a card's deposit towards what a hub may take in."""
-    beyond = sheet.intake.beyond_deposit(entry.deposit)
-    if beyond:
-        sheet.find(entry, beyond)
+    judged = sheet.intake.judge_deposit(entry)
+    sheet.note(entry, judged.kind, judged.why)
 
 
 def voucher_taken(sheet: Sheet, entry: VoucherTaken) -> None:

@@ -5,10 +5,10 @@ from typing import Final
 
 import msgspec
 
-from back_office.store import papers
+from back_office.ledger.caps import highest_top_up_cap, may_have_forgotten
+from back_office.store import papers, places
 from back_office.store.engine import Transaction
-from payment_core.journal import BroughtIn, Source
-from payment_core.policy import TOP_UP_CAP, Caps
+from payment_core.journal import BroughtIn, CardSold, Source
 from payment_core.staff_policy import TopUpGift
 
 _TICKETS: Final = frozenset({Source.WON, Source.KEPT_TICKETS})
@@ -23,50 +23,67 @@ class _Gifts(msgspec.Struct, frozen=True):
     won_units: tuple[str, ...] = (TICKET,)
 
 
-def highest_top_up_cap(tx: Transaction, tenant_id: bytes, hub_id: bytes) -> int:
-    """Return the highest T_h that a hub may ever have kept; one that was sent no document keeps the default."""
-    risks = [msgspec.json.decode(risk.body, type=Caps) for risk in papers.versions(tx, tenant_id, hub_id, "risk")]
-    return max((risk.top_up_cap for risk in risks), default=TOP_UP_CAP)
+class Judged(msgspec.Struct, frozen=True):
+    """What counts of an intake, its money and its gifts, and the finding about it where `why` is not empty."""
+
+    money: bool = True
+    gifts: bool = True
+    kind: str = ""
+    why: str = ""
 
 
 class IntakeCap:
     """Counts one batch of one hub. A hub counts since its last receipt, and no batch holds more than that.
 
-    Of all versions of a document the highest cap counts, for nobody here knows which one was in force. Coins are not
-    counted: they fall whatever anybody wants, and make nobody's money but at their lane.
+    Of all versions of a document the highest cap counts (`caps.py`). Coins are not counted: they fall whatever anybody
+    wants, and make nobody's money but at their lane.
     """
 
     def __init__(self, tx: Transaction, tenant_id: bytes, hub_id: bytes) -> None:
         """Begin; documents are read at the first intake."""
         self._place = (tx, tenant_id, hub_id)
-        self._read: tuple[int, list[_Gifts]] | None = None
+        self._read: _Known | None = None
         self._taken = 0
         self._of_lanes: dict[tuple[bytes, str, int], int] = defaultdict(int)
 
-    def beyond(self, entry: BroughtIn) -> str:
-        """Count an intake; return why it cannot be, or nothing. What cannot be is not counted."""
-        cap, staff = self._caps()
+    def judge(self, entry: BroughtIn) -> Judged:
+        """Count an intake and say what of it counts: what cannot be is not counted, in money and in gifts apart.
+
+        Books that may have forgotten the hub's documents discard nothing: they tell, and freeze nobody.
+        """
+        known = self._known()
         amount = sum(part.amount for part in entry.parts)
         units = {part.unit for part in entry.gifts}
-        known = (gift for rules in staff for gift in rules.gifts)
-        most = (gift.amount for gift in known if gift.from_amount <= amount and units <= {gift.unit})
-        if sum(part.amount for part in entry.gifts) > max(most, default=0):
-            return f"it gave more with {amount} than its staff documents ever said"
-        if entry.source is Source.LANE_CREDIT:
-            return self._from_lane(entry, amount, max((rules.credit_to_account for rules in staff), default=0))
-        won = {TICKET}.union(*(rules.won_units for rules in staff))
-        if entry.source in _TICKETS and all(part.unit in won for part in entry.parts):
-            return ""
-        return self._cash(amount, cap)
+        gifts = (gift for rules in known.staff for gift in rules.gifts)
+        most = max((gift.amount for gift in gifts if gift.from_amount <= amount and units <= {gift.unit}), default=0)
+        money = self._money(entry, amount, known)
+        gift = ""
+        if sum(part.amount for part in entry.gifts) > most:
+            gift = f"it gave more with {amount} than its staff documents ever said"
+        if not (money or gift):
+            return Judged()
+        if known.forgotten:
+            return Judged(kind="forgotten", why=money or gift)
+        return Judged(money=not money, gifts=not (money or gift), kind="overclaim", why=money or gift)
 
-    def beyond_deposit(self, amount: int) -> str:
+    def judge_deposit(self, entry: CardSold) -> Judged:
         """Count the deposit of a card."""
-        cap, _ = self._caps()
-        return self._cash(amount, cap)
+        known = self._known()
+        why = self._cash(entry.deposit, entry, known)
+        return Judged(kind="forgotten" if known.forgotten else "overclaim", why=why)
 
     # ---- inside ----
 
-    def _cash(self, amount: int, cap: int) -> str:
+    def _money(self, entry: BroughtIn, amount: int, known: "_Known") -> str:
+        if entry.source is Source.LANE_CREDIT:
+            return self._from_lane(entry, amount, max((rules.credit_to_account for rules in known.staff), default=0))
+        won = {TICKET}.union(*(rules.won_units for rules in known.staff))
+        if entry.source in _TICKETS and all(part.unit in won for part in entry.parts):
+            return ""
+        return self._cash(amount, entry, known)
+
+    def _cash(self, amount: int, entry: BroughtIn | CardSold, known: "_Known") -> str:
+        cap = known.behind if 0 < known.hub.risk_from <= entry.header.seq else known.before
         if self._taken + amount > cap:
             return f"it took in {self._taken + amount} in one batch; its risk documents allow {cap}"
         self._taken += amount
@@ -80,9 +97,28 @@ class IntakeCap:
             self._of_lanes[place] += part.amount
         return ""
 
-    def _caps(self) -> tuple[int, list[_Gifts]]:
+    def _known(self) -> "_Known":
         if self._read is None:
-            highest = highest_top_up_cap(*self._place)
-            papers_of_staff = papers.versions(*self._place, "staff")
-            self._read = highest, [msgspec.json.decode(staff.body, type=_Gifts) for staff in papers_of_staff]
+            tx, tenant_id, hub_id = self._place
+            hub = places.hub(tx, tenant_id, hub_id)
+            assert hub is not None, "only hubs that are enrolled take in anything"
+            staff = papers.versions(tx, tenant_id, hub_id, "staff")
+            self._read = _Known(
+                hub, [msgspec.json.decode(kept.body, type=_Gifts) for kept in staff],
+                may_have_forgotten(tx, tenant_id, hub), highest_top_up_cap(tx, tenant_id, hub, wrote=0),
+                highest_top_up_cap(tx, tenant_id, hub, wrote=hub.risk_from),
+            )  # fmt: skip
         return self._read
+
+
+class _Known(msgspec.Struct, frozen=True):
+    """What these books know of a hub's documents, and whether that may not be all.
+
+    `before`, `behind`: the highest T_h where it may have had no document yet, and where it surely had one.
+    """
+
+    hub: places.Hub
+    staff: list[_Gifts]
+    forgotten: bool
+    before: int
+    behind: int

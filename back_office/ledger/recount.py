@@ -80,9 +80,13 @@ class Recount:
         if account_id is not None and any(row.account.kind in GUEST_KINDS for row in stored):
             self.accounts.add(account_id)
         for row in stored:
-            if account_id is not None and row.account.kind is Kind.OVERCLAIM and (
-                isinstance(entry, _COVERS)
-                or (isinstance(entry, _COMES_BACK) and row.account.scope_id != getattr(entry, "hub", None))
+            if (
+                account_id is not None
+                and row.account.kind is Kind.OVERCLAIM
+                and (
+                    isinstance(entry, _COVERS)
+                    or (isinstance(entry, _COMES_BACK) and row.account.scope_id != getattr(entry, "hub", None))
+                )
             ):
                 self.covered[account_id, row.unit] += row.amount
             elif isinstance(entry, PaidOutHere) and row.account.kind is Kind.LEASE:
@@ -218,7 +222,7 @@ class Recount:
                 self._left(entry.account_id, entry.parts, writer)
                 self._passed(entry, writer, stored)
             case BroughtIn() if Kind.LEASE in posted:
-                parts = (*entry.parts, *entry.gifts)
+                parts = _counted(entry, stored)
                 self._arrived(entry.account_id, parts, writer)
                 for part in parts:
                     self.deposited[LotKey(entry.account_id, part.unit, part.lot)] += part.amount
@@ -264,3 +268,10 @@ class Recount:
         for part in parts:
             epoch = part.lease_epoch or writer.epoch
             self.taken[LeaseKey(account_id, part.unit, writer.hub_id, epoch, part.lot)] += part.amount
+
+
+def _counted(entry: BroughtIn, stored: list[Balance]) -> tuple[Part, ...]:
+    """Return what became a guest's of an intake, as its postings say: all of it, or all but its gifts."""
+    leased = -sum(row.amount for row in stored if row.account.kind is Kind.LEASE)
+    whole = (*entry.parts, *entry.gifts)
+    return whole if leased == sum(part.amount for part in whole) else entry.parts

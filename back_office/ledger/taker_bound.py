@@ -7,14 +7,12 @@ an honest hub that is not heard for long can look the same. A person looks, and 
 from collections import defaultdict
 from collections.abc import Iterable
 
-import msgspec
-
+from back_office.ledger.caps import caps_in_force
 from back_office.ledger.findings import Finding
-from back_office.store import lots, papers
+from back_office.store import lots, places
 from back_office.store.engine import Transaction
 from payment_core.exposure import terms_of
 from payment_core.journal import Entry, LeasePassed
-from payment_core.policy import Caps
 
 
 def beyond_taker(tx: Transaction, tenant_id: bytes, entries: Iterable[Entry]) -> list[Finding]:
@@ -28,8 +26,8 @@ def beyond_taker(tx: Transaction, tenant_id: bytes, entries: Iterable[Entry]) ->
     findings: list[Finding] = []
     for (to_hub, unit), added in sums.items():
         waiting = lots.on_its_way(tx, tenant_id, to_hub, unit=unit)
-        sent = papers.versions(tx, tenant_id, to_hub, "risk")
-        cap = terms_of("", [msgspec.json.decode(risk.body, type=Caps) for risk in sent]).lease
+        hub = places.hub(tx, tenant_id, to_hub)
+        cap = 0 if hub is None else terms_of("", caps_in_force(tx, tenant_id, hub)).lease
         if waiting - added <= cap < waiting:
             text = f"{waiting} {unit} is on its way to it, and no more than {cap} may lie there"
             findings.append(Finding("taker_beyond", text, to_hub))

@@ -44,7 +44,7 @@ class Hub(msgspec.Struct, frozen=True):
     and outbox_* (records without a receipt, age of the oldest): its newest hello's. closed_ms: when an operator
     closed it for good; closed_epoch: the newest epoch that the hub itself has closed; reopened: the freeze that an
     operator lifted last, or empty once it is frozen again. risk_version: of the risk document that its newest hello
-    has, 0: none.
+    has, 0: none; risk_from: the first entry of its newest epoch that it surely wrote behind a risk document, 0: none.
     """
 
     tenant_id: bytes
@@ -67,6 +67,7 @@ class Hub(msgspec.Struct, frozen=True):
     closed_epoch: int = 0
     reopened: str = ""
     risk_version: int = 0
+    risk_from: int = 0
 
 
 _HUBS = sa.select(*(HUBS.c[name] for name in Hub.__struct_fields__)).where(HUBS.c.tenant_id == _TENANT)
@@ -146,6 +147,7 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
     outbox_entries: int
     outbox_age_ms: int
     risk_version: int
+    risk_from: int
 
 
 def greeted(tx: Transaction, tenant_id: bytes, hub_id: bytes, greeting: Greeting, *, now_ms: int) -> None:

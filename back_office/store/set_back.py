@@ -5,12 +5,24 @@ from typing import Final
 import sqlalchemy as sa
 
 from back_office.store.engine import Transaction
-from back_office.store.tables import CREDENTIALS, LOTS, SET_BACK
+from back_office.store.tables import CREDENTIALS, HUBS, LOTS, SET_BACK
 from back_office.store.transaction import insert_into
+
+JUMP: Final = 1_000_000
+"""Versions go on so far above those of the backup: nobody changed a document or the list as often since."""
 
 _TENANT: Final[sa.BindParameter[bytes]] = sa.bindparam("tenant")
 _HUB: Final[sa.BindParameter[bytes]] = sa.bindparam("hub")
 _ALL: Final = sa.select(SET_BACK.c.hub_id, SET_BACK.c.declared).where(SET_BACK.c.tenant_id == _TENANT)
+_LEARNING: Final = (
+    sa.select(SET_BACK.c.hub_id)
+    .join(HUBS, (HUBS.c.tenant_id == SET_BACK.c.tenant_id) & (HUBS.c.hub_id == SET_BACK.c.hub_id))
+    .where(
+        SET_BACK.c.tenant_id == _TENANT,
+        (SET_BACK.c.declared != 0) | ((HUBS.c.frozen == "") & HUBS.c.closed_ms.is_(None)),
+    )
+    .limit(1)
+)
 _FORGET: Final = sa.delete(SET_BACK).where(SET_BACK.c.tenant_id == _TENANT, SET_BACK.c.hub_id == _HUB)
 _NEWEST: Final = sa.select(sa.func.max(CREDENTIALS.c.version)).where(CREDENTIALS.c.tenant_id == _TENANT)
 _OPEN: Final = (LOTS.c.tenant_id == _TENANT, LOTS.c.forgotten > 0)
@@ -21,6 +33,11 @@ _SETTLE: Final = sa.update(LOTS).where(*_OPEN, LOTS.c.deposited > 0).values(forg
 def unheard(tx: Transaction, tenant_id: bytes) -> dict[bytes, bool]:
     """Return the hubs that know more, and whether a person has declared that the books were restored."""
     return {hub_id: bool(declared) for hub_id, declared in tx.execute(_ALL, {"tenant": tenant_id})}
+
+
+def is_learning(tx: Transaction, tenant_id: bytes) -> bool:
+    """Say whether any hub knows more: by a person's word, or by its own, where nobody has frozen or closed it."""
+    return tx.execute(_LEARNING, {"tenant": tenant_id}).first() is not None
 
 
 def note(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, declared: bool, now_ms: int) -> None:

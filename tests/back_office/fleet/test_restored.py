@@ -5,7 +5,7 @@ import pytest
 
 from back_office.fleet.closing import close
 from back_office.fleet.documents import keep_document
-from back_office.fleet.restored import JUMP, declare_restored
+from back_office.fleet.restored import declare_restored
 from back_office.ingest import hub_books
 from back_office.ledger.counter import Done, PayOut, Refused, Reversal, pay_out, reverse, write_off
 from back_office.ledger.unsettled import unsettled
@@ -14,6 +14,7 @@ from back_office.store import lots, papers, people, places, set_back
 from back_office.store.engine import open_store, sqlite_url
 from back_office.store.lots import LotKey
 from back_office.store.people import Credential
+from back_office.store.set_back import JUMP
 from payment_core.accounts import Kind
 from payment_core.journal import LeaseTaken
 from payment_core.policy import RiskDocument
@@ -163,6 +164,34 @@ def test_a_hub_that_the_backup_never_heard_is_learned_of_with_the_others(disaste
     disaster.declare()
     office.worker.on_message(*foyer.hello(acked_seq=1))
     assert disaster.unheard() == {HUB: True, OTHER_HUB: True}
+
+
+def noticed(disaster):
+    """One hub says that it knows more; nobody has declared anything yet. Return what another is leased meanwhile."""
+    office = disaster.office
+    foyer = office.enroll(OTHER_HUB, "foyer")
+    disaster.happens()
+    office.enroll(OTHER_HUB, "foyer")
+    disaster.say_hello(acked_seq=3)
+    office.worker.on_message(*foyer.hello())
+    return office.lease(account=OTHER_GUEST, hub_id=OTHER_HUB)
+
+
+def test_nothing_is_leased_from_the_moment_on_that_it_is_noticed(disaster):
+    assert noticed(disaster) == 0
+    assert disaster.unheard() == {HUB: False}
+
+
+def test_a_hub_that_only_says_so_holds_nobody_up_once_it_is_frozen(disaster):
+    noticed(disaster)
+    with disaster.office.store.writing() as tx:
+        places.freeze(tx, TENANT, HUB, why="it lies")
+    assert disaster.office.lease(account=OTHER_GUEST, hub_id=OTHER_HUB) == 500
+
+
+def test_a_build_that_leases_on_until_somebody_declares_it_is_caught(disaster, monkeypatch):
+    monkeypatch.setattr(set_back, "is_learning", lambda tx, tenant: any(set_back.unheard(tx, tenant).values()))
+    assert noticed(disaster) == 500
 
 
 def test_versions_go_on_above_what_hubs_may_have(disaster):

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from back_office.ledger import counter
 from back_office.ledger.counter import (
     Done,
     PayOut,
@@ -247,3 +248,27 @@ def test_no_more_cash_moves_than_there_is(office):
     for from_drawer, to_drawer in (("front", "safe"), ("safe", "front")):
         refused = do(office, move_cash, **wish, from_drawer=from_drawer, to_drawer=to_drawer)
         assert refused == Refused(f"1 CNY cannot leave {from_drawer}: 0 are there by the books")
+
+
+def taken_back_behind_a_refund(office):
+    """Pay 500 back, of which half is kept for a gift that was played; then the channel takes what it never sent."""
+    set_terms(office)
+    office.top_up(1_000)
+    play_the_gift(office, 200)
+    done = do(office, pay_out, refund(400))
+    rest = 1_000 - done.amount
+    return done.kept, do(office, reverse, reversal(1, rest)), do(office, reverse, reversal(2, 1))
+
+
+def test_a_channel_takes_back_what_was_kept_for_gifts_too(office):
+    kept, taken, more = taken_back_behind_a_refund(office)
+    assert (kept, taken.amount, taken.owed) == (80, 680, 80)
+    assert isinstance(more, Refused)
+    assert (office.purse(), office.balance(Kind.PSP_CLEARING), office.balance(Kind.GUEST_RECEIVABLE)) == (0, 0, 80)
+    assert office.prove().faults == []
+
+
+def test_a_build_that_refuses_what_the_channel_took_is_caught(office, monkeypatch):
+    honest = counter.went_back
+    monkeypatch.setattr(counter, "went_back", lambda *asked: msgspec.structs.replace(honest(*asked), kept=0))
+    assert isinstance(taken_back_behind_a_refund(office)[1], Refused)

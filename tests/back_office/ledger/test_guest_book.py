@@ -12,6 +12,7 @@ from back_office.ledger.lease_book import LeaseMove
 from back_office.ledger.passing import Judgement
 from back_office.ledger.terms import DAY_MS
 from back_office.store import grants
+from cloud_sync.protocol.messages import DocumentVersion
 from payment_core.accounts import Kind
 from payment_core.journal import (
     BroughtIn,
@@ -226,12 +227,21 @@ def test_what_comes_back_is_what_the_lease_had(halls):
     assert halls.prove().faults == []
 
 
+def has(office, hub, **versions):
+    """Let a hub say in its hello which versions of its documents it has."""
+    said = tuple(DocumentVersion(name, version) for name, version in versions.items())
+    office.worker.on_message(*hub.hello(versions=said, last_seq=hub.batch_seq))
+
+
 def allow_intake(office, *, cap=None, gift=0, credit=0):
     gifts = (TopUpGift(500, "bonus", gift),) if gift else ()
     staff = StaffDocument(0, gifts=gifts, credit_to_account=credit)
+    versions: dict[str, int] = {}
     with office.store.writing() as tx:
         for name, document in (("risk", RiskDocument(0, top_up_cap=cap)), ("staff", staff)):
-            keep_document(tx, TENANT, HUB, name, document, now_ms=office.now_ms)
+            kept = keep_document(tx, TENANT, HUB, name, document, now_ms=office.now_ms)
+            versions[name] = kept.version
+    has(office, office.hub, **versions)
 
 
 def brings_in(hub, amount, gift=0, source=Source.DRAWER, number=0):
@@ -246,7 +256,7 @@ def brings_in(hub, amount, gift=0, source=Source.DRAWER, number=0):
 @pytest.mark.parametrize(
     ("amount", "gift", "source"),
     [
-        (10**9, 0, Source.DRAWER), (301, 0, Source.CASH_BOX), (300, 1, Source.DRAWER), (101, 0, Source.LANE_CREDIT),
+        (10**9, 0, Source.DRAWER), (301, 0, Source.CASH_BOX), (301, 1, Source.DRAWER), (101, 0, Source.LANE_CREDIT),
         (301, 0, Source.WON),
     ],
 )  # fmt: skip
@@ -263,6 +273,15 @@ def test_money_that_a_hub_cannot_have_taken_in_is_nobodys(halls, amount, gift, s
     assert (halls.frozen(), {kind for kind, _ in halls.alarms()}) == ("overclaim", {"overclaim"})
     assert halls.balance(Kind.OVERCLAIM) == -amount
     assert halls.prove().faults == []
+
+
+def test_a_gift_that_no_document_allows_is_nobodys_and_its_money_the_guests(halls):
+    allow_intake(halls, cap=300)
+    brings_in(halls.hub, 300, 1)
+    send(halls, halls.hub)
+    assert (halls.left(), halls.left(unit="bonus")) == (1_300, 0)
+    assert halls.balance(Kind.OVERCLAIM, "bonus") == -1
+    assert (halls.frozen(), halls.prove().faults) == ("overclaim", [])
 
 
 def test_what_a_hub_takes_in_up_to_its_cap_in_every_batch_is_no_finding(halls):

@@ -4,6 +4,7 @@ import pytest
 
 from back_office.fleet.documents import keep_document
 from back_office.store import lots, papers
+from cloud_sync.protocol.messages import DocumentVersion
 from payment_core.policy import RiskDocument
 from tests.back_office.world import HUB, OTHER_GUEST, OTHER_HUB, TENANT
 
@@ -19,6 +20,8 @@ def venue(office):
     with office.store.writing() as tx:
         for hub_id in (HUB, OTHER_HUB):
             keep_document(tx, TENANT, hub_id, "risk", RiskDocument(0, lease_cap=CAP), now_ms=1)
+    for pen in (office.hub, office.other):
+        office.worker.on_message(*pen.hello(versions=(DocumentVersion("risk", 1),)))
     office.top_up(2_000, payment="p1")
     return office
 
