@@ -11,6 +11,8 @@ from device_profiles.schema import MAX_POSITIONS, Level, Milliseconds, Profile, 
 
 ShortId = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
 HIGHEST_PIN = 53
+ON_A_BUS = "cctalk_"
+"""Drivers whose devices may share a port, each with its own address: their names begin so."""
 
 
 class PulseOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -23,20 +25,38 @@ class PulseOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     ready_level: Level | None = None
 
 
+class Power(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A relay that takes a device's power away while it is active, so that a bridge that ends leaves the device on.
+
+    Exactly one of `pin` (BCM number) and `socket` (a simulator's lines, where it is called `power`).
+    """
+
+    pin: Annotated[int, msgspec.Meta(ge=0, le=HIGHEST_PIN)] | None = None
+    socket: str = ""
+    active_level: Level = "high"
+    off_ms: Milliseconds = 3_000
+
+
 class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One device of a venue. Exactly one of `port`, `pins` and `socket` says where it is plugged in.
 
-    `port`: path of a UART. `pins`: BCM number per role of the profile's lines. `socket`: where a simulator's lines are,
-    a path or `tcp:HOST:PORT`. `positions`: minor units of the profile's unit per coin position.
+    `port`: path of a UART, best a link below /dev/serial, or `usb:VID:PID[:SERIAL]`. `pins`: BCM number per role of the profile's lines. `socket`: where a simulator's lines are,
+    a path or `tcp:HOST:PORT`. `address`: of a ccTalk device, where its profile's is not right; with it in every one of
+    them several share a port. `positions`: minor units of the profile's unit per coin position. `serial`: the device's
+    own number; another device there is quarantined. Without it the first one that is seen is the right one. `power`: a
+    relay that a watchdog may use.
     """
 
     id: ShortId
     profile: str
     port: str = ""
     socket: str = ""
+    address: Annotated[int, msgspec.Meta(ge=2, le=255)] | None = None
     pins: dict[str, Annotated[int, msgspec.Meta(ge=0, le=HIGHEST_PIN)]] = {}
     pulse: PulseOverride | None = None
     positions: dict[int, Annotated[int, msgspec.Meta(ge=1)]] = {}
+    serial: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    power: Power | None = None
 
 
 def find_profile(catalog: Mapping[str, Profile], device: Device, *, file: str) -> Profile:
@@ -55,18 +75,26 @@ def fitted_profile(profile: Profile, device: Device, *, file: str) -> Profile:
     if problem:
         message = f'{file}: device "{device.id}": {problem}'
         raise SettingsError(message)
-    pulse, acceptor = profile.pulse, profile.acceptor
+    pulse, acceptor, hopper = profile.pulse, profile.acceptor, profile.hopper
     if pulse is not None and device.pulse is not None:
         pulse = msgspec.structs.replace(pulse, **_set_fields(device.pulse))
     if acceptor is not None and device.positions:
         acceptor = msgspec.structs.replace(acceptor, positions=acceptor.positions | device.positions)
-    return msgspec.structs.replace(profile, pulse=pulse, acceptor=acceptor)
+    if device.address is not None:
+        acceptor = acceptor and msgspec.structs.replace(acceptor, address=device.address)
+        hopper = hopper and msgspec.structs.replace(hopper, address=device.address)
+    return msgspec.structs.replace(profile, pulse=pulse, acceptor=acceptor, hopper=hopper)
 
 
 def places_of(device: Device) -> list[str]:
     """Return every place the device occupies, so that two devices on one place are seen: a port under all its names."""
+    relay = device.power
+    if relay is not None and relay.pin is not None:
+        return [*places_of(msgspec.structs.replace(device, power=None)), f"pin {relay.pin}"]
     if device.port:
-        return [f"port {Path(device.port).resolve()}"]
+        address = "" if device.address is None else f" address {device.address}"
+        place = device.port if device.port.startswith("usb:") else str(Path(device.port).resolve())
+        return [f"port {place}{address}"]
     if device.socket:
         return [f"socket {device.socket}"]
     return [f"pin {pin}" for pin in device.pins.values()]
@@ -82,10 +110,16 @@ def refuse_shared_places(devices: list[Device], *, file: str) -> None:
             raise SettingsError(message)
         names.add(device.id)
         for place in places_of(device):
-            if place in owners:
-                message = f'{file}: devices "{owners[place]}" and "{device.id}" are both on {place}. Move one of them.'
+            other = next((owner for taken, owner in owners.items() if _collide(place, taken)), "")
+            if other:
+                message = f'{file}: devices "{other}" and "{device.id}" are both on {place}. Move one of them.'
                 raise SettingsError(message)
             owners[place] = device.id
+
+
+def _collide(place: str, other: str) -> bool:
+    """Say whether two places are one: a port without an address is all of its addresses."""
+    return place == other or other.startswith(f"{place} address ") or place.startswith(f"{other} address ")
 
 
 def _set_fields(override: PulseOverride) -> dict[str, object]:
@@ -114,8 +148,12 @@ def _wiring_problem(profile: Profile, device: Device) -> str:
 
 def _override_problem(profile: Profile, device: Device) -> str:
     """Return which override has nothing to override, or nothing."""
+    if device.power is not None and (device.power.pin is None) == (device.power.socket == ""):
+        return "power needs a pin or a socket, one of them. Correct it."
     if device.pulse is not None and profile.pulse is None:
         return f"[device.pulse] has no use: profile {profile.name!r} gives no pulses. Remove it."
+    if device.address is not None and not profile.driver.startswith(ON_A_BUS):
+        return f"address has no use: profile {profile.name!r} has its port for itself. Remove it."
     if device.positions and profile.acceptor is None:
         return f"positions have no use: profile {profile.name!r} takes no coins. Remove them."
     wrong = [number for number in device.positions if not 1 <= number <= MAX_POSITIONS]

@@ -73,6 +73,15 @@ class Acceptor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Some acceptors stop taking coins where polls are further apart than 1 s; 200 ms is the manual's advice."""
 
 
+class Hopper(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A ccTalk hopper. `variant`: what goes with a command to pay: its serial number, or eight bytes of nothing."""
+
+    variant: Literal["serial", "plain"]
+    address: Annotated[int, msgspec.Meta(ge=2, le=255)] = 3
+    checksum: Literal["simple", "crc"] = "simple"
+    poll_ms: Annotated[int, msgspec.Meta(ge=10, le=1_000)] = 100
+
+
 class Reader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A credential reader. `media`: what it can say in CredentialPresented."""
 
@@ -91,6 +100,22 @@ class Scanner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     mode: Literal["continuous", "command"] = "continuous"
     same_code_ms: Milliseconds = 3_000
+
+
+class Biometric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A module that compares fingers or faces itself and says which of its pages matched.
+
+    pages: how many the largest module of this page has; a probe takes it for this page from more than half of it on.
+    threshold: the lowest score of a finger that counts. quick_search: it knows the faster search (1B). serial: it tells
+    its own number, or the driver writes a random one into its notepad. light: what shows a guest what to do.
+    """
+
+    media: Literal["finger", "face"]
+    pages: Annotated[int, msgspec.Meta(ge=1, le=0xFFFF)]
+    threshold: Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)] = 0
+    quick_search: bool = False
+    serial: Literal["told", "notepad"] = "told"
+    light: Literal["none", "ring"] = "none"
 
 
 class Tried(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -123,7 +148,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reader: Reader | None = None
     scanner: Scanner | None = None
     acceptor: Acceptor | None = None
+    hopper: Hopper | None = None
     pulse: Pulse | None = None
+    biometric: Biometric | None = None
     usb: tuple[UsbId, ...] = ()
     probe: Word = ""
     simulator: Word = ""

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from device_profiles.schema import Acceptor
-from firmware_bridge.drivers.cctalk_line import CctalkLine
+from firmware_bridge.drivers.cctalk_line import LOOK_EVERY_S, CctalkLine
 from firmware_bridge.drivers.interface import Answer, Condition, Counted, Inbox, Outbox, ValueFact
 from firmware_bridge.transports.interface import BytePipe, TransportError
 from firmware_bridge.wire.cctalk import Header
@@ -73,7 +73,8 @@ class CctalkAcceptor:
                 await self._poll(outbox)
                 await self._upkeep()
                 await self._tell_condition(outbox)
-                await asyncio.sleep(max(0.0, started + self._acceptor.poll_ms / 1000 - self._clock()))
+                every_s = self._acceptor.poll_ms / 1000 if self._present else LOOK_EVERY_S
+                await asyncio.sleep(max(0.0, started + every_s - self._clock()))
         finally:
             with contextlib.suppress(TransportError):
                 await self._line.ask(Header.MODIFY_MASTER_INHIBIT, b"\0", attempts=1)
@@ -176,7 +177,8 @@ class CctalkAcceptor:
         return await self._line.ask(Header.MODIFY_MASTER_INHIBIT, b"\1" if self._open else b"\0") is not None
 
     async def _buffered_credit(self) -> BufferedCredit | None:
-        data = await self._line.ask(Header.BUFFERED_CREDIT)
+        ask = self._line.ask if self._present else self._line.look
+        data = await ask(Header.BUFFERED_CREDIT)
         return parse_buffered_credit(data) if data else None
 
     async def _evidence(self) -> _Evidence | None:

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from device_profiles.matching import Device, pulse_of
+from device_profiles.matching import Device, Power, pulse_of
 from device_profiles.schema import Profile
 from firmware_bridge.drivers.coin_line import CoinLine
 from firmware_bridge.drivers.errors import DriverError
@@ -51,12 +51,33 @@ async def _coin_line(device: Device, profile: Profile, _past: Past) -> Driver:
 
 async def _cctalk_acceptor(device: Device, profile: Profile, past: Past) -> Driver:
     from firmware_bridge.drivers.cctalk_acceptor import CctalkAcceptor
-    from firmware_bridge.transports.serial_port import open_serial
+    from firmware_bridge.transports.shared_port import share_serial
 
     serial, acceptor = profile.transport.serial, profile.acceptor
     assert serial is not None
     assert acceptor is not None
-    return CctalkAcceptor(open_serial(device.port, baud=serial.baud), acceptor, last_counter=past.last_counter)
+    return CctalkAcceptor(share_serial(device.port, baud=serial.baud), acceptor, last_counter=past.last_counter)
+
+
+async def _cctalk_hopper(device: Device, profile: Profile, past: Past) -> Driver:
+    from firmware_bridge.drivers.cctalk_hopper import CctalkHopper
+    from firmware_bridge.transports.shared_port import share_serial
+
+    serial, hopper = profile.transport.serial, profile.hopper
+    assert serial is not None
+    assert hopper is not None
+    pipe = share_serial(device.port, baud=serial.baud)
+    return CctalkHopper(pipe, hopper, last_counter=past.last_counter, unfinished=past.unfinished)
+
+
+async def _fingerprint(device: Device, profile: Profile, _past: Past) -> Driver:
+    from firmware_bridge.drivers.fingerprint import Fingerprint
+    from firmware_bridge.transports.serial_port import open_serial
+
+    serial, biometric = profile.transport.serial, profile.biometric
+    assert serial is not None
+    assert biometric is not None
+    return Fingerprint(open_serial(device.port, baud=serial.baud), biometric)
 
 
 async def _nfc_reader(device: Device, profile: Profile, _past: Past) -> Driver:
@@ -85,11 +106,23 @@ async def _hid_keys(device: Device, profile: Profile, _past: Past) -> Driver:
     return HidKeys(open_hid(device.port), cards=reader is not None, same_ms=same_ms)
 
 
+async def open_relay(power: Power) -> LinePipe:
+    """Return a pipe whose output `power` takes a device's power away while it is active; TransportError as a driver."""
+    if power.socket:
+        return await open_line_socket(power.socket, outputs={"power": power.active_level}, inputs={})
+    from firmware_bridge.transports.gpio_lines import GpioLines, Pin
+
+    assert power.pin is not None  # a rule of matching.py
+    return GpioLines(outputs={"power": Pin(power.pin, power.active_level)}, inputs={})
+
+
 DRIVERS: Final[Mapping[str, Maker]] = MappingProxyType(
     {
         "coin_line": _coin_line,
         "cctalk_acceptor": _cctalk_acceptor,
+        "cctalk_hopper": _cctalk_hopper,
         "hid_keys": _hid_keys,
+        "fingerprint": _fingerprint,
         "nfc_reader": _nfc_reader,
         "qr_scanner": _qr_scanner,
     }

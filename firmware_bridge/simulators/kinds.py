@@ -13,6 +13,7 @@ import msgspec
 
 from device_profiles.schema import Acceptor, Profile
 from firmware_bridge.simulators.cctalk_acceptor import CctalkAcceptorSimulator
+from firmware_bridge.simulators.cctalk_hopper import CctalkHopperSimulator
 from firmware_bridge.simulators.game_machine import Booth, GameMachine, checked_script, serve_machines
 from firmware_bridge.simulators.gm65 import Gm65Simulator
 from firmware_bridge.simulators.hid_keys import HidKeysSimulator
@@ -65,6 +66,13 @@ def _cctalk_acceptor(profile: Profile, options: Options) -> Simulator:
     return CctalkAcceptorSimulator(checksum=checksum, echo=options.echo, address=acceptor.address)
 
 
+def _cctalk_hopper(profile: Profile, options: Options) -> Simulator:
+    hopper = profile.hopper
+    assert hopper is not None, profile.name
+    checksum = "crc" if options.crc else hopper.checksum
+    return CctalkHopperSimulator(variant=hopper.variant, checksum=checksum, echo=options.echo, address=hopper.address)
+
+
 def _game_machine(profile: Profile, options: Options) -> int:
     """Run one machine on a socket, which tells its counters to whoever asks there."""
     if options.link.suffix != ".sock" or options.status is not None:
@@ -88,6 +96,7 @@ def _zfm(model: str) -> Serial:
 
 SIMULATORS: Final[Mapping[str, Serial | OnLines]] = {
     "cctalk_acceptor": Serial(_cctalk_acceptor, CctalkAcceptorSimulator.verbs),
+    "cctalk_hopper": Serial(_cctalk_hopper, CctalkHopperSimulator.verbs),
     "game_machine": OnLines(_game_machine, {**GameMachine.verbs, "pause TIME": "in a script: wait before the next"}),
     "hid_keys": Serial(lambda _profile, _options: HidKeysSimulator(), HidKeysSimulator.verbs),
     "gm65": Serial(lambda _profile, _options: Gm65Simulator(), Gm65Simulator.verbs),

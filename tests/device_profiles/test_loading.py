@@ -61,7 +61,7 @@ def complaint(table: dict[str, object]) -> str:
             {"hub": "h", "device": [{**WASHER, "zzz": 1}]},
             (
                 'hub.toml: device "washer-2": zzz is not a setting. '
-                "Known: id, pins, port, positions, profile, pulse, socket."
+                "Known: address, id, pins, port, positions, power, profile, pulse, serial, socket."
             ),
         ),
     ],

@@ -81,3 +81,16 @@ def test_two_devices_on_one_line_are_both_named(tmp_path):
             [Device(id="a", profile="p", socket="/a"), Device(id="a", profile="p", socket="/b")], file="f"
         )
     assert places_of(Device(id="a", profile="p", pins={"coin": 4, "ready": 5})) == ["pin 4", "pin 5"]
+
+
+def test_devices_with_addresses_share_a_port_and_no_address_is_all_of_them():
+    def at(device_id: str, address: int | None) -> Device:
+        return Device(id=device_id, profile=COINS.name, port="/dev/bus", address=address)
+
+    refuse_shared_places([at("a", 2), at("b", 3), at("c", 30)], file="f")
+    for first, second in ((2, 2), (2, None), (None, 2)):
+        with pytest.raises(SettingsError, match='devices "a" and "b" are both on port /dev/bus'):
+            refuse_shared_places([at("a", first), at("b", second)], file="f")
+    assert fitted_profile(COINS, at("a", 4), file="f").acceptor.address == 4
+    with pytest.raises(SettingsError, match="address has no use: profile 'pn532-uart' has its port for itself"):
+        fitted_profile(CATALOG["pn532-uart"], Device(id="a", profile="p", port="/p", address=4), file="f")
