@@ -13,9 +13,10 @@ import msgspec
 
 from device_profiles.schema import Profile
 from firmware_bridge.drivers.cctalk_line import CctalkLine
+from firmware_bridge.drivers.zfm_line import ZfmLine
 from firmware_bridge.transports.interface import BytePipe
 from firmware_bridge.transports.serial_port import SerialPort, open_serial
-from firmware_bridge.wire import gm65, pn532
+from firmware_bridge.wire import gm65, pn532, zfm
 from firmware_bridge.wire.cctalk import Checksum, Header
 from firmware_bridge.wire.cctalk_coins import parse_number, parse_text
 
@@ -91,7 +92,27 @@ async def probe_gm65(pipe: BytePipe, _profile: Profile) -> Answered | None:
     return None
 
 
-PROBES: Final[Mapping[str, Probe]] = {"cctalk": probe_cctalk, "gm65": probe_gm65, "pn532": probe_pn532}
+async def probe_zfm(pipe: BytePipe, profile: Profile) -> Answered | None:
+    """Ask for the size of the library, and whether it tells its own number; nothing is written into it."""
+    assert profile.biometric is not None
+    line = ZfmLine(pipe)
+    password = await line.ask(zfm.Ask.PASSWORD, zfm.NO_PASSWORD, attempts=1)
+    parameters = await line.ask(zfm.Ask.PARAMETERS, attempts=1) if password else None
+    if parameters is None or parameters.code != zfm.OK:
+        return None
+    product = await line.ask(zfm.Ask.PRODUCT, attempts=1)
+    serial = zfm.product_serial(product.data) if product is not None and product.code == zfm.OK else ""
+    pages, capacity = profile.biometric.pages, zfm.read_parameters(parameters.data).capacity
+    fits = pages < 2 * capacity <= 2 * pages and bool(serial) == (profile.biometric.serial == "told")
+    return Answered("zfm", f"{capacity} pages", serial) if fits else None
+
+
+PROBES: Final[Mapping[str, Probe]] = {
+    "cctalk": probe_cctalk,
+    "gm65": probe_gm65,
+    "pn532": probe_pn532,
+    "zfm": probe_zfm,
+}
 
 
 async def probe_port(port: str, profiles: Iterable[Profile]) -> list[Found]:

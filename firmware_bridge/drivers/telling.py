@@ -1,0 +1,29 @@
+"""Tells how a device is: at once when that changes, more noise alone once per second."""
+
+import asyncio
+from typing import Final
+
+import msgspec
+
+from firmware_bridge.drivers.interface import Condition, Outbox
+
+NOISE_EVERY_S: Final = 1.0
+
+
+class Teller:
+    """What was told last. Make it inside a running event loop."""
+
+    def __init__(self) -> None:
+        """Start with nothing told."""
+        self._clock: Final = asyncio.get_running_loop().time
+        self._told: Condition | None = None
+        self._told_at = 0.0
+
+    async def tell(self, condition: Condition, outbox: Outbox) -> None:
+        """Put the condition out if it is news; waits for room."""
+        told, now = self._told, self._clock()
+        only_noise = told is not None and msgspec.structs.replace(told, noise=condition.noise) == condition
+        if condition == told or (only_noise and now - self._told_at < NOISE_EVERY_S):
+            return
+        self._told, self._told_at = condition, now
+        await outbox.put(condition)
