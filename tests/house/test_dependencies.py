@@ -20,12 +20,13 @@ EXTRA_OF = {
     "venuehub": "demo",
 }
 """None: the base set, which every installation has."""
-FURTHER = {"firmware_bridge": ["hid"]}
+FURTHER = {"firmware_bridge": ["hid", "pcsc"]}
 """Extras for one kind of device: the program says so where they are missing, and runs without."""
 IMPORTED_AS = {
     "adafruit-lgpio": "lgpio",
     "nfcpy": "nfc",
     "paho-mqtt": "paho",
+    "pyscard": "smartcard",
     "pyserial": "serial",
     "python-multipart": "multipart",
     "sse-starlette": "sse_starlette",
@@ -70,7 +71,7 @@ def test_an_edge_hub_carries_none_of_the_offices_libraries():
     assert not re.search(r"^(sqlalchemy|alembic|starlette|uvicorn|jinja2)==", pinned, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("extra", ["edge", "bridge", "hid", "terminal", "office", "demo", "test"])
+@pytest.mark.parametrize("extra", ["edge", "bridge", "hid", "pcsc", "terminal", "office", "demo", "test"])
 def test_every_library_an_extra_names_is_pinned_in_its_set(extra):
     pinned = (ROOT / f"requirements/{extra}.txt").read_text(encoding="utf-8")
     for requirement in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"][extra]]:
