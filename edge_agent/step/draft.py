@@ -62,7 +62,9 @@ class Spot(msgspec.Struct, frozen=True):
 class Draft:
     """Everything one step has read and decided so far. `seq` is that of the last entry written or drafted."""
 
-    __slots__ = ("_dice", "_entries", "_open", "effects", "known_ms", "now", "seq", "site", "store", "tail", "watched")
+    __slots__ = (
+        "_dice", "_entries", "_open", "effects", "held", "known_ms", "now", "seq", "site", "store", "tail", "watched"
+    )  # fmt: skip
 
     def __init__(self, *, store: Store, site: Site, now: Moment, tail: Tail, dice: Callable[[int], bytes]) -> None:
         self.store = store
@@ -76,6 +78,8 @@ class Draft:
         self._open: list[Authorization] | None = None
         self.effects: list[Effect] = []
         self.watched: list[Entry] = []
+        self.held = 0
+        """What this step put aside for plays, all units together."""
         self._dice = dice
 
     @property

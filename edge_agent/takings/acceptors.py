@@ -1,4 +1,4 @@
-"""Coin acceptors while the hub may take no more money in (T_h, X_h): they are told to give it back, again if deaf."""
+"""Acceptors whose largest coin or note finds no room (T_h, X_h): they are told to give it back, again if deaf."""
 
 from typing import Final
 
@@ -10,9 +10,9 @@ from edge_agent.step.draft import Draft
 from edge_agent.takings import intake
 from payment_core.commands import Accept, make_command
 from payment_core.identifiers import uuid_text
-from payment_core.journal import BroughtIn, CardSold, CoinBooked
+from payment_core.journal import BroughtIn, CardSold, CoinBooked, Refunded
 
-_TAKEN_IN: Final = (CoinBooked, BroughtIn, CardSold)
+_TAKEN_IN: Final = (CoinBooked, BroughtIn, CardSold, Refunded)
 LIFE_MS: Final = 2_000
 AGAIN_MS: Final = 5_000
 """How long an answer may take before an acceptor is told once more."""
@@ -36,7 +36,10 @@ class Acceptors:
 
     def __init__(self) -> None:
         self._told: dict[str, _Told] = {}
-        self._open = True
+        self._shut: frozenset[str] = frozenset()
+        self._beside = 0
+        """What X_h left when it was looked at, less what was put aside for plays since: never too much."""
+        self._largest = 0
         self._seen: tuple[str, int, int | None] | None = None
         self._due = False
 
@@ -61,9 +64,9 @@ class Acceptors:
         """Behind all inputs of a step: tell who is not as it should be. Nearly always there is nothing to look at."""
         site = draft.site
         seen = (site.frozen, site.risk.version, site.devices_version)
-        if not self._open:
-            self._seen = None  # coins that play now make room, and nothing else tells of it
-        if seen != self._seen or any(isinstance(entry, _TAKEN_IN) for entry in draft.watched):
+        self._beside -= draft.held  # no coin can push that home any more
+        tight = self._beside < self._largest and bool(draft.held or draft.watched)
+        if tight or seen != self._seen or any(isinstance(entry, _TAKEN_IN) for entry in draft.watched):
             self._seen = seen
             self._look(draft)
         if not self._due:
@@ -73,30 +76,39 @@ class Acceptors:
             told, birth = self._told.get(device), site.births.get(device)
             if birth is None:
                 continue
-            if (told.on if told else True) != self._open or (told and told.is_due(draft.now.boottime_ms)):
+            wrong = (told.on if told else True) == (device in self._shut)
+            if wrong or (told and told.is_due(draft.now.boottime_ms)):
                 self._tell(draft, device, birth.boot_id)
             told = self._told.get(device)
             self._due |= told is not None and not told.answered
 
     def _look(self, draft: Draft) -> None:
-        """Find out whether there is room for the smallest coin anywhere; a coin that falls all the same is booked."""
-        room = self._room(draft)
-        smallest = min((amount for its in draft.site.coins.values() for amount in its.values()), default=0)
-        is_open = not draft.site.frozen and room >= smallest
+        """Shut every acceptor whose largest coin or note finds no room; what falls all the same is booked."""
+        site = draft.site
+        largest = {device: largest_of(its) for device, its in site.coins.items()}
+        self._largest, self._beside = max(largest.values(), default=0), beside_x_h(draft)
+        room = min(intake.room(draft), self._beside)
+        shut = frozenset(device for device, amount in largest.items() if site.frozen or room < amount)
         self._due = True
-        if is_open != self._open:
-            draft.effect(Log("intake.open" if is_open else "intake.closed", {"room": room}))
-        self._open = is_open
-
-    @staticmethod
-    def _room(draft: Draft) -> int:
-        """Return what still fits: below T_h, and at the lanes within X_h, for coins there cannot be returned."""
-        draft.flush()
-        taken = at_stake.not_returnable(draft.store, draft.site.currency)
-        return min(intake.room(draft), draft.site.risk.caps.leasable(taken))
+        if shut != self._shut:
+            name = "intake.closed" if shut - self._shut else "intake.open"
+            draft.effect(Log(name, {"room": room, "shut": len(shut)}))
+        self._shut = shut
 
     def _tell(self, draft: Draft, device: str, boot_id: str) -> None:
         command_id = uuid_text(draft.new_id())
-        self._told[device] = _Told(command_id, self._open, draft.now.boottime_ms)
-        body = Accept(on=self._open)
+        is_open = device not in self._shut
+        self._told[device] = _Told(command_id, is_open, draft.now.boottime_ms)
+        body = Accept(on=is_open)
         draft.effect(Send(device, make_command(body, command_id=command_id, seq=0, boot_id=boot_id, ttl_ms=LIFE_MS)))
+
+
+def largest_of(coins: dict[int, int]) -> int:
+    """Return the worth of the largest coin or note of an acceptor: nobody knows which one comes next."""
+    return max(coins.values(), default=0)
+
+
+def beside_x_h(draft: Draft) -> int:
+    """Return what still fits within X_h beside what cannot be returned, for coins cannot either."""
+    draft.flush()
+    return draft.site.risk.caps.leasable(at_stake.not_returnable(draft.store, draft.site.currency))

@@ -115,17 +115,17 @@ def test_money_that_a_play_holds_counts_until_it_is_earned(tmp_path):
 
 
 def test_coins_at_a_lane_that_is_off_push_leases_home_and_shut_the_acceptors(tmp_path):
-    hall = Hall(tmp_path / "ledger.sqlite3", risk={"lease_cap": 500, "ask_ms": 0})
-    hall.enroll("member-1", 500)
+    hall = Hall(tmp_path / "ledger.sqlite3", risk={"lease_cap": 900, "ask_ms": 0})
+    hall.enroll("member-1", 900)
     hall.step(DeviceIs("coin-2", DeviceState("offline", hall.wall_ms)))
     hall.step(hall.coin(lane=2))
-    assert hall.balance("member-1") == 400
+    assert hall.balance("member-1") == 800
     for _coin in range(3):
         hall.step(hall.coin(lane=2))
     assert logged(hall.step(hall.coin(lane=2))) == ["intake.closed"]
-    assert hall.balance("member-1") == 0
+    assert hall.balance("member-1") == 400
     (command,) = commands(hall.step(DeviceIs("coin-2", DeviceState("online", hall.wall_ms))))
-    assert logged(hall.effects) == ["intake.open"]
-    hall.step(hall.delivered(command, lane=2))
+    assert logged(hall.effects) == [], "what a play holds lies here still"
+    assert logged(hall.step(hall.delivered(command, lane=2))) == ["intake.open"]
     assert faults_of(hall.store) == []
     hall.store.close()
