@@ -110,6 +110,7 @@ class Till:
             self._take(draft, fact)
         self._parking.settle(draft)
         self._pass_time(draft)
+        coins.go_on(draft)
         slips.give_back_unplayed(draft)
         lease_keeper.keep_caps(draft)
         self._homecoming.pass_time(draft)

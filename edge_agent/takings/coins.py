@@ -3,14 +3,13 @@
 from typing import Final
 
 from edge_agent.ledger import lane_credit
-from edge_agent.ledger.authorizations import Authorization
 from edge_agent.messages import FromDevice, Show
 from edge_agent.play.plays import hold_and_command
 from edge_agent.step.draft import Draft, Spot
 from edge_agent.step.quotes import Quote
 from edge_agent.step.views import view_of
 from edge_agent.takings.intake import Intake, bring_in
-from payment_core.journal import Actor, Held, Part, Source, Tender, TicketsKept
+from payment_core.journal import Actor, Captured, Held, Part, Source, Tender, TicketsKept
 from payment_core.money import Money
 from payment_core.policy import Lane
 
@@ -121,8 +120,13 @@ def on_device(draft: Draft, device: str) -> None:
         play(draft, lane)
 
 
-def after(draft: Draft, played: Authorization) -> None:
-    """A coin play was delivered: what the credit still covers follows."""
-    lane = draft.site.lanes.get(played.lane) if played.lane else None
-    if played.account_id is None and lane is not None:
-        play(draft, lane)
+def go_on(draft: Draft) -> None:
+    """Behind all inputs of a step: where a play of coins was captured, whoever said so, what they still cover follows.
+
+    A machine that gave a part is not asked again by itself.
+    """
+    for entry in draft.watched:
+        if isinstance(entry, Captured) and entry.account_id is None and not entry.released:
+            lane = draft.site.lanes.get(entry.header.lane or "")
+            if lane is not None:
+                play(draft, lane)

@@ -47,8 +47,6 @@ def _credit(draft: Draft, fact: FromDevice, body: CreditDelivered) -> None:
     elif authorization.state in (State.COMMANDED, State.IN_DOUBT):
         draft.site.stop_waiting(authorization.id)
         deliver(draft, authorization, body.credits, Why(Cause.DEVICE))
-        if body.credits >= authorization.credits:  # a machine that gave a part is not asked again by itself
-            coins.after(draft, authorization)
     elif authorization.state in FINAL:
         hear_late(draft, authorization, "done", body.credits)
 

@@ -2,9 +2,10 @@
 
 import random
 
+import msgspec
 import pytest
 
-from edge_agent.messages import DeviceIs, SayBooked
+from edge_agent.messages import DeviceIs, DocumentArrived, SayBooked
 from edge_agent.takings.values import FIRST_SETTLES_MS
 from payment_core.accounts import Kind
 from payment_core.authorization import State
@@ -12,7 +13,7 @@ from payment_core.bus import Booked, DeviceState
 from payment_core.commands import PulseCredit, command_body
 from payment_core.events import CoinInserted, CreditDelivered, TicketsWon
 from payment_core.journal import CoinBooked, Tampered, TicketsKept
-from tests.support.hall import Hall, commands, logged, the_command, the_view
+from tests.support.hall import Hall, commands, devices_document, logged, the_command, the_view
 from tests.support.ledger_truth import balance_of, entries, faults_of, kinds, states
 
 
@@ -219,3 +220,53 @@ def test_a_coin_that_waits_for_a_price_list_is_passed_by_no_credit(tmp_path):
 def test_a_credit_for_a_command_that_is_none_is_logged_and_holds_up_nothing(hall):
     effects = hall.step(hall.event("coin-1", CreditDelivered("no id", 1)))
     assert (logged(effects), booked(effects)) == (["event.malformed"], [Booked(1, 1, -1)])
+
+
+def by_event(hall, command):
+    return hall.step(hall.delivered(command))
+
+
+def by_answer_before_the_event(hall, command):
+    effects = hall.step(hall.answer(command, "done"))
+    assert commands(hall.step(hall.delivered(command))) == []
+    return effects
+
+
+def by_a_late_answer(hall, command):
+    hall.step(hall.answer(command, "unknown"))
+    return hall.step(hall.answer(command, "done"))
+
+
+def by_policy(hall, command):
+    hall.step(hall.answer(command, "unknown"))
+    return hall.wait(60_000)
+
+
+CAPTURES = [by_event, by_answer_before_the_event, by_a_late_answer, by_policy]
+
+
+def more_than_one_command(folder, capture):
+    """Insert 102 plays' worth while the machine is off; return how many credits follow the first hundred."""
+    hall = Hall(folder / "ledger.db")
+    document = msgspec.json.decode(devices_document(2, version=2))
+    document["lanes"][0]["on_doubt"] = "favour_venue"
+    hall.step(DocumentArrived("devices", 2, msgspec.json.encode(document)), *hall.arrivals())
+    hall.step(DeviceIs("coin-1", DeviceState("offline", hall.wall_ms)))
+    hall.step(*[hall.coin(position=6) for _ in range(41)])
+    command = the_command(hall.step(DeviceIs("coin-1", DeviceState("online", hall.wall_ms))))
+    assert command_body(command) == PulseCredit(100)
+    following = [command_body(later).credits for later in commands(capture(hall, command))]
+    assert faults_of(hall.store) == []
+    hall.store.close()
+    return following
+
+
+@pytest.mark.parametrize("capture", CAPTURES)
+def test_what_a_hundred_credits_left_plays_whoever_says_that_they_came(tmp_path, capture):
+    assert more_than_one_command(tmp_path, capture) == [2]
+
+
+@pytest.mark.parametrize("capture", CAPTURES)
+def test_a_build_that_goes_on_behind_nothing_is_caught(tmp_path, capture, monkeypatch):
+    monkeypatch.setattr("edge_agent.takings.coins.go_on", lambda _draft: None)
+    assert more_than_one_command(tmp_path, capture) == []
