@@ -70,7 +70,7 @@ def test_no_order_of_steps_brings_it_below_zero(taken):
 def test_an_entry_moves_leases_of_its_account_only(entry):
     for step in lease_moves(entry):
         assert step.account_id == entry.account_id
-        assert step.epoch > 0
+        assert step.epoch > 0 or isinstance(entry, LeaseTaken)  # a part of epoch 0 is on the floor and moves none
         state = LeaseState.NONE if step.step is LeaseStep.BRING_IN else LeaseState.OPEN
         assert (state, step.step) in LEASE_TABLE
 
