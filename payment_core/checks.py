@@ -104,8 +104,8 @@ def _time_and_age(facts: Facts, row: ListRow) -> str | None:
     curfews: list[Hours] = [curfew for curfew in risk.curfews if row.age_band in curfew.ages]
     if risk.minor_closing_minute is not None and row.age_band == "minor":
         # From the evening on and through the night: after midnight the venue's day is still the same one.
-        closing = risk.minor_closing_minute % DAY_MINUTES
-        curfews.append(Hours(closing, risk.minor_opening_minute, EVERY_DAY))
+        closing, opening = (minute % DAY_MINUTES for minute in (risk.minor_closing_minute, risk.minor_opening_minute))
+        curfews.append(Hours(closing, opening, EVERY_DAY))
     if not risk.opening and not curfews:
         return None
     if local is None:

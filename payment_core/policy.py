@@ -9,7 +9,6 @@ from payment_core.lots import LotOrder
 from payment_core.money import Whole
 from payment_core.price_calendar import DAY_MINUTES, EVERY_DAY, DayKind, LocalTime
 
-_MinuteOfDay = Annotated[int, msgspec.Meta(ge=0, lt=DAY_MINUTES)]
 DAY_MS: Final = 24 * 3_600_000
 LEASE_CAP: Final = 2_000_000
 TOP_UP_CAP: Final = 200_000
@@ -164,6 +163,9 @@ class RiskDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `opening`: when guests may play, by any of them; empty: always. `curfews`: who may not when. A guest listed as
     minor may not from `minor_closing_minute` to `minor_opening_minute`. `clock_unknown`: what these rules say, and
     whether passes count, while the hub does not know the time.
+
+    The three minutes are of the day, and counted round it: 1440 is 0. Ledgers hold what was sent, so no field here may
+    ever take less than it did.
     """
 
     version: int
@@ -187,7 +189,7 @@ class RiskDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     doubt_cap_per_day: Whole = 0
     doubt_after_ms: int = 60_000
     idle_return_ms: int = 30 * 60_000
-    closing_minute: _MinuteOfDay | None = None
+    closing_minute: int | None = None
     list_age_a_ms: int = 7 * DAY_MS
     list_age_bc_ms: int = 3 * DAY_MS
     stale_list: Literal["halve", "go_on", "stop"] = "halve"

@@ -5,12 +5,15 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge_agent.clock import venue_time
 from payment_core.checks import CHECKS
 from payment_core.credential import ListRow
-from payment_core.decision import decide
-from payment_core.facts import Facts
+from payment_core.decision import Approved, Declined, decide
+from payment_core.errors import DECODE_FAULTS
+from payment_core.facts import Facts, Recent
 from payment_core.money import Money
 from payment_core.policy import Curfew, Hours, Lane, RiskDocument
 from payment_core.price_calendar import Calendar, day_kind
@@ -118,3 +121,48 @@ def test_hours_that_are_none_are_refused(hours):
 def test_twelve_checks():
     assert len(CHECKS) == 12
     assert Hours(0, 0).contain(LocalTime(1, 0), None)
+
+
+_NUMBERS = st.none() | st.integers(-3_000, 3_000) | st.integers(-(2**70), 2**70)
+_RISK_FIELDS = msgspec.structs.fields(RiskDocument)
+_WHOLE_FIELDS = {
+    "classes": [[], [{"class": "C", "per_tap": -1}], [{"class": "C", "per_day": 0, "zones": ["hall"]}]],
+    "velocity": [None, {"window_ms": 0, "count": 0, "amount": -1}],
+    "velocities": [[], [{"window_ms": -5, "count": 1, "amount": 1}]],
+    "stale_list": ["halve", "go_on", "stop"], "clock_unknown": ["allow", "refuse"], "lot_order": ["gift_first"],
+    "opening": [[], [{"from_minute": 1_439, "to_minute": 1_440}], [{"from_minute": -1}]],
+    "curfews": [[], [{"ages": [], "to_minute": 0}], [{"from_minute": 1_440}], [{"weekdays": []}]],
+}  # fmt: skip
+_DOCUMENTS = st.fixed_dictionaries(
+    {"version": st.just(1)},
+    optional={
+        field.name: st.sampled_from(_WHOLE_FIELDS[field.name]) if field.name in _WHOLE_FIELDS else _NUMBERS
+        for field in _RISK_FIELDS
+        if field.name != "version"
+    },
+)
+
+
+def decided(content, minute):
+    """Decide for a minor by a document as it travels; None: it does not decode."""
+    try:
+        risk = msgspec.json.decode(msgspec.json.encode(content), type=RiskDocument)
+    except (*DECODE_FAULTS, OverflowError):
+        return None
+    local = None if minute is None else LocalTime(6, minute)
+    recent = tuple(Recent(0, 0) for _window in risk.windows)
+    return decide(msgspec.structs.replace(FACTS, risk=risk, local=local, day=day_kind(CALENDAR, local), recent=recent))
+
+
+@given(_DOCUMENTS, st.none() | st.integers(0, 1_439))
+def test_no_document_that_decodes_raises_where_a_minor_taps(content, minute):
+    assert isinstance(decided(content, minute), Approved | Declined | None)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [(1_440, 0), (2_000, -1), (-5, 1_320), (10**9, 1_440)])
+@pytest.mark.parametrize("minute", [0, 719, 1_439])
+def test_minutes_of_a_minors_night_are_counted_round_the_day(opening, closing, minute):
+    content = {"version": 1, "minor_opening_minute": opening, "minor_closing_minute": closing}
+    within = {"version": 1, "minor_opening_minute": opening % 1_440, "minor_closing_minute": closing % 1_440}
+    assert decided(content, minute) == decided(within, minute)
+    assert isinstance(decided(content, minute), Approved | Declined)

@@ -105,6 +105,7 @@ def test_at_closing_everything_goes_back_but_what_a_play_holds(tmp_path):
     ("closing", "before", "now", "closes"),
     [
         (0, 1_439, 0, True), (0, 1_439, 2, True), (0, 0, 1, False), (0, 10, 5, False), (1_439, 1_438, 1_439, True),
+        (1_440, 1_439, 0, True), (1_440, 1_438, 1_439, False), (-60, 1_379, 1_380, True),
         (1_439, 1_430, 3, True), (1_320, 1_300, 1_299, False), (1_320, 1_321, 1_319, False),
         (1_320, 1_319, 1_319, False),
     ],
