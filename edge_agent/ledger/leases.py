@@ -90,6 +90,17 @@ def of_account(store: Store, account_id: bytes) -> list[LeaseRow]:
     return _leases(store, _ALL, account_id)
 
 
+def any_of(store: Store, account_id: bytes) -> bool:
+    """Say whether an account ever had a lease at this hub."""
+    return bool(store.rows("SELECT 1 FROM leases WHERE account_id = ? LIMIT 1", (account_id,)))
+
+
+def touched_since(store: Store, account_id: bytes, since_ms: int) -> bool:
+    """Say whether any lease of an account, also one that is spent, changed behind that moment (UTC ms)."""
+    sql = "SELECT 1 FROM leases WHERE account_id = ? AND touched_ms > ? LIMIT 1"
+    return bool(store.rows(sql, (account_id, since_ms)))
+
+
 def live(store: Store, account_id: bytes) -> list[LeaseRow]:
     """Return the leases of an account that something is left of, however many were spent before."""
     return _leases(store, _LIVE, account_id)

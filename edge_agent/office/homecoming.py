@@ -25,6 +25,8 @@ LOOK_MS: Final = 1_000
 """How often a slice of the leases is looked at."""
 SLICE: Final = 500
 """Rows of one look: a hub with 100,000 leases has gone through them in a few minutes, a millisecond at a time."""
+CLOSING_MS: Final = 4 * 3_600_000
+"""How long what a closing began waits for the office; after that the guests of the next day are here."""
 _START: Final = (b"", "", 0, b"")
 """Before every lease: account, unit, epoch, lot."""
 _LOOK: Final = (
@@ -46,7 +48,8 @@ class Homecoming:
         self._next_ms = 0
         self._after: tuple[bytes, str, int, bytes] = _START
         self._minute: int | None = None
-        self._closing_date: int | None = None
+        self._closes_until_ms: int | None = None
+        """While all goes back (boottime): until one walk that began at the closing minute has come to its end."""
         self._risk_version = risk_version
         self._shed_ms: int | None = None
         """When what a restart interrupted goes on (boottime)."""
@@ -69,20 +72,20 @@ class Homecoming:
             self._walk(draft)
 
     def _follow_the_day(self, draft: Draft) -> None:
-        """Notice the closing minute when it passes; what it began ends with the business day."""
+        """Notice the closing minute when it passes: all that lies here then goes back, and nothing that comes later."""
         local, closing = draft.now.local, draft.site.risk.closing_minute
-        if self._closing_date is not None and draft.now.business_date != self._closing_date:
-            self._closing_date = None
+        if self._closes_until_ms is not None and draft.now.boottime_ms >= self._closes_until_ms:
+            self._closes_until_ms = None
         if local is None or closing is None:
             self._minute = None
             return
         before, self._minute = self._minute, local.minute
         if before is not None and _passed(closing, before, local.minute):
-            self._closing_date, self._after = draft.now.business_date, _START
+            self._closes_until_ms, self._after = draft.now.boottime_ms + CLOSING_MS, _START
 
     def _walk(self, draft: Draft) -> None:
         rows = draft.store.rows(_LOOK, (*self._after, SLICE))
-        closing = self._closing_date is not None
+        closing = self._closes_until_ms is not None
         limit_ms = None if draft.known_ms is None else draft.known_ms - draft.site.risk.idle_return_ms
         due = dict.fromkeys(
             account for account, _unit, _epoch, _lot, allowance, touched_ms in rows
@@ -97,6 +100,8 @@ class Homecoming:
                 give_back(draft, account, "closing" if closing else "idle")
         else:
             self._after = rows[-1][:4] if len(rows) == SLICE else _START
+            if self._after == _START:
+                self._closes_until_ms = None
 
 
 def _passed(minute: int, before: int, now: int) -> bool:
@@ -106,8 +111,7 @@ def _passed(minute: int, before: int, now: int) -> bool:
 
 
 def _is_idle(draft: Draft, account: bytes, limit_ms: int | None) -> bool:
-    rows = leases.of_account(draft.store, account)
-    return limit_ms is not None and all(row.touched_ms <= limit_ms for row in rows)
+    return limit_ms is not None and not leases.touched_since(draft.store, account, limit_ms)
 
 
 def turn_away(draft: Draft, fact: Input) -> None:

@@ -125,9 +125,10 @@ def on_card(draft: Draft, fact: FromPeer, news: PeerCard) -> None:
 
 
 def _pays_here(draft: Draft, account_id: bytes) -> bool:
-    """Say whether an account's money lies here and none of its cards is known to be out of use."""
-    cards = cache.of_account(draft.store, account_id)
-    return bool(leases.of_account(draft.store, account_id)) and all(row.status == "active" for row in cards)
+    """Say whether an account's money was ever here and none of its cards is known to be out of use."""
+    if not leases.any_of(draft.store, account_id):
+        return False
+    return all(row.status == "active" for row in cache.of_account(draft.store, account_id))
 
 
 def tell_right_used(draft: Draft, *, account_id: bytes, right: str, lane: str) -> None:

@@ -11,6 +11,7 @@ from edge_agent.peer_messages import FromPeer
 from payment_core.events import TicketsWon
 from payment_core.hub_epoch import EpochState
 from payment_core.journal import EpochClosed, LeaseReturned, Part
+from payment_core.pricing import LocalTime
 from tests.support.hall import Hall, account_of, logged, the_command, the_view
 from tests.support.lan import Lan, hub_id_of, journal_of
 from tests.support.ledger_truth import faults_of
@@ -23,6 +24,14 @@ def hall(tmp_path):
     yield hall
     assert faults_of(hall.store) == []
     hall.store.close()
+
+
+def returned(hall):
+    return [
+        (entry.why, sum(part.amount for part in entry.parts))
+        for entry in journal_of(hall)
+        if isinstance(entry, LeaseReturned)
+    ]
 
 
 def ends(hall):
@@ -122,3 +131,38 @@ def test_an_end_that_leaves_nothing_names_nothing(hall):
     hall.step(CloseOrdered(1, "spare"))
     (end,) = ends(hall)
     assert (end.at_lanes, end.won, end.untaken) == ((), (), ())
+
+
+@pytest.mark.parametrize("cut", [0, 360])
+def test_who_comes_behind_a_closing_at_the_cut_of_the_day_keeps_his_money(tmp_path, cut):
+    """The business day changes with the very minute, so no date says when the closing is over."""
+    hall = Hall(tmp_path / "ledger.sqlite3", risk={"closing_minute": cut})
+    hall.step(OfficeLink(up=True))
+    hall.enroll("card-7", 500)
+    hall.local = LocalTime(weekday=6, minute=(cut - 1) % 1_440)
+    hall.wait(1_000)
+    hall.local, hall.business_date = LocalTime(weekday=7, minute=cut), 20251123
+    hall.wait(1_000)
+    assert returned(hall) == [("closing", 500)]
+    for later in (1, 240, 600):
+        hall.local = LocalTime(weekday=7, minute=cut + later)
+        hall.step(hall.lease("card-7", 500 + later))
+        hall.wait(2_000)
+    assert hall.balance("card-7") == 600
+    assert returned(hall) == [("closing", 500)]
+    hall.store.close()
+
+
+@pytest.mark.parametrize(("hours", "why"), [(1, "closing"), (5, "idle")])
+def test_a_closing_waits_some_hours_for_the_office_and_no_longer(tmp_path, hours, why):
+    hall = Hall(tmp_path / "ledger.sqlite3", risk={"closing_minute": 120})
+    hall.enroll("card-7", 500)
+    for minute in (119, 120):
+        hall.local = LocalTime(weekday=6, minute=minute)
+        hall.wait(1_000)
+    hall.local = LocalTime(weekday=6, minute=120 + 60 * hours)
+    hall.pass_ms(hours * 3_600_000)
+    hall.step(OfficeLink(up=True))
+    hall.wait(1_000)
+    assert returned(hall) == [(why, 500)]
+    hall.store.close()
