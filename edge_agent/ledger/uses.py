@@ -1,8 +1,17 @@
 """What accounts used here where no lease row counts it: floors, passes, free plays; and when a pass was last used."""
 
+from typing import Final
+
 import msgspec
 
 from edge_agent.ledger.store import Store
+
+NOTE_USE: Final = (
+    "INSERT INTO right_uses(account_id, right, at_ms, lane, authorization_id) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT DO UPDATE SET at_ms = excluded.at_ms, lane = excluded.lane, "
+    "authorization_id = excluded.authorization_id "
+    "WHERE excluded.at_ms > right_uses.at_ms OR excluded.authorization_id <> x''"
+)
 
 
 def used_elsewhere(store: Store, account_id: bytes) -> bytes:
@@ -35,10 +44,8 @@ def right_use(store: Store, account_id: bytes, right: str) -> RightUse | None:
 
 
 def note_right_use(store: Store, account_id: bytes, right: str, use: RightUse) -> None:
-    """Keep the newest use of a pass; an older one, told late by another hub, changes nothing."""
-    store.execute(
-        "INSERT INTO right_uses(account_id, right, at_ms, lane, authorization_id) VALUES (?, ?, ?, ?, ?) "
-        "ON CONFLICT DO UPDATE SET at_ms = excluded.at_ms, lane = excluded.lane, "
-        "authorization_id = excluded.authorization_id WHERE excluded.at_ms > right_uses.at_ms",
-        (account_id, right, use.at_ms, use.lane, use.authorization_id),
-    )
+    """Keep the newest use of a pass: one of this hub's own always, whatever its clock was set to meanwhile.
+
+    An older one, told late by another hub, changes nothing.
+    """
+    store.execute(NOTE_USE, (account_id, right, use.at_ms, use.lane, use.authorization_id))
