@@ -15,6 +15,7 @@ CredentialText = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
 Unit = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9:_-]{0,40}$")]
 Note = Annotated[str, msgspec.Meta(max_length=NOTE_CHARACTERS)]
+Media = Annotated[str, msgspec.Meta(max_length=32)]
 LARGEST_ACT: Final = 10**9
 """The most one act may move, in minor units: sums of acts stay far below what a ledger or a JSON reader holds."""
 Amount = Annotated[int, msgspec.Meta(ge=1, le=LARGEST_ACT)]
@@ -91,7 +92,7 @@ class SellCard(_Act, frozen=True, tag="sell_card"):
     place: Name
     deposit: Counted = 0
     class_: CredentialClass = msgspec.field(default="C", name="class")
-    media: str = "ntag21x"
+    media: Media = "ntag21x"
 
 
 class ReplaceCard(_Act, frozen=True, tag="replace_card"):
@@ -101,7 +102,7 @@ class ReplaceCard(_Act, frozen=True, tag="replace_card"):
     new: CredentialText
     note: Note = ""
     class_: CredentialClass = msgspec.field(default="C", name="class")
-    media: str = "ntag21x"
+    media: Media = "ntag21x"
 
 
 class BlockCard(_Act, frozen=True, tag="block_card"):

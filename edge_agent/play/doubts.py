@@ -5,7 +5,7 @@ Nothing here ever tells a device to act: a doubt ends in money that is earned or
 
 from typing import Final
 
-from edge_agent.ledger import authorizations, cache, doubts_voided, leases, notices
+from edge_agent.ledger import authorizations, cache, doubts_voided, leases
 from edge_agent.ledger.authorizations import Authorization
 from edge_agent.messages import Log
 from edge_agent.play.plays import Why, deliver, fail
@@ -81,11 +81,6 @@ def _within_caps(draft: Draft, row: Authorization) -> bool:
     return (
         before.one + row.amount <= risk.doubt_cap_per_credential and before.all + row.amount <= risk.doubt_cap_per_day
     )
-
-
-def told(draft: Draft, account_id: bytes) -> int:
-    """Return what was put back to a guest since he was last told, in the venue's currency; he is being told now."""
-    return notices.take(draft.store, account_id).get(draft.site.currency, 0)
 
 
 def open_rows(draft: Draft) -> tuple[OpenRow, ...]:

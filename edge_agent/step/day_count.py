@@ -1,6 +1,8 @@
-"""Which business day the caps of a day count on: one that a trusted clock said, or that time really spent has reached.
+"""Which business day the caps of hub and staff count on: one a trusted clock said, or time really spent has reached.
 
 A wall clock that jumps opens no day and ends none; one that is wrong by years leaves no mark that later days wait for.
+The cap per card and day is none of them: it counts on the date of the moment itself, and while the time is not known on
+all days together (payment_core.usage).
 """
 
 from datetime import date, timedelta

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payment_core.bus import decode, encode
-from payment_core.desk import ACT_NAMES, Act, ActName, DeskRequest, Look, TopUp
+from payment_core.desk import ACT_NAMES, Act, ActName, DeskRequest, Look, ReplaceCard, SellCard, TopUp
 from payment_core.errors import MalformedMessageError
 from payment_core.staff_policy import Person, Quota, Role, StaffDocument, TopUpGift
 from tests.support.tree import ROOT
@@ -43,7 +43,8 @@ def test_an_act_has_one_name():
     "act",
     [
         TopUp(CARD, 0, "drawer-1"), TopUp(CARD, -1, "drawer-1"), TopUp("0" * 31, 1, "drawer-1"), TopUp(CARD, 1, "No"),
-        TopUp(CARD, 2**53, "drawer-1"), Look("card", credential="x"), Look("machine", machine="a b"),
+        TopUp(CARD, 2**53, "drawer-1"), SellCard(CARD, "drawer-1", media="m" * 33),
+        ReplaceCard(CARD, CARD, media="m" * 33), Look("card", credential="x"), Look("machine", machine="a b"),
     ],
 )  # fmt: skip
 def test_nonsense_is_refused(act):
