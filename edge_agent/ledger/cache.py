@@ -69,6 +69,16 @@ def blocked_unlisted(store: Store) -> int:
     return int(store.rows(sql)[0][0])
 
 
+def forget_old_news(store: Store, from_hub: bytes, *, keep: int) -> None:
+    """Forget which news of a neighbour were heard, but for the `keep` newest by number."""
+    oldest_kept = (
+        "SELECT number, credential_id FROM news_taken WHERE from_hub = ? "
+        "ORDER BY number DESC, credential_id DESC LIMIT 1 OFFSET ?"
+    )
+    sql = f"DELETE FROM news_taken WHERE from_hub = ? AND (number, credential_id) < ({oldest_kept})"
+    store.execute(sql, (from_hub, from_hub, keep - 1))
+
+
 def drop(store: Store, credential_id: bytes) -> None:
     """Forget a row: the list says as much by now."""
     store.execute("DELETE FROM cache WHERE credential_id = ?", (credential_id,))

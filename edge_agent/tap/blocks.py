@@ -26,6 +26,8 @@ MAX_ROW_BYTES: Final = 2_048
 _TWICE: Final = 2
 STRANGERS: Final = 1_000
 """Blocks taken from neighbours of cards that the list does not know; a lying neighbour fills no disk."""
+NEWS_KEPT: Final = 1_000
+"""Blocks heard of one neighbour that are remembered, the newest: one said again behind so many others blocks anew."""
 
 BlockStatus = Literal["blocked", "lost"]
 
@@ -98,6 +100,8 @@ def on_blocked(draft: Draft, fact: FromPeer, news: PeerBlocked) -> None:
         draft.effect(Log("peer.too_many_blocks", {"from": uuid_text(fact.hub_id)}))
     elif not draft.site.closed:
         fresh = vouchers.take_news(draft.store, fact.hub_id, news)
+        if fresh:
+            cache.forget_old_news(draft.store, fact.hub_id, keep=NEWS_KEPT)
         if fresh and (known is None or known.status == "active"):
             _block(draft, news, heard_from=fact.hub_id)
     draft.effect(ToPeer(fact.hub_id, 0, PeerHeard(news.news)))

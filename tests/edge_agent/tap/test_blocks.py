@@ -211,6 +211,41 @@ def test_a_neighbour_that_blocks_cards_nobody_knows_fills_no_disk(lan, monkeypat
     assert refused(lan, "card-7", 1) == ["card_lost"]
 
 
+def rows_of_a_liar(lan, letters):
+    """Hear a neighbour block one known card under ever new numbers, or many under one; return the rows kept."""
+    lan.enroll("card-7")
+    for number, card in letters:
+        lan.step(1, FromPeer(hub_id_of(2), 0, PeerBlocked(number, credential_of(card), account_of("card-7"), "lost")))
+    return lan.hall(1).store.rows("SELECT count(*) FROM news_taken")[0][0]
+
+
+NEW_NUMBERS = [(number, "card-7") for number in range(1, 60)]
+ONE_NUMBER = [(5, f"card-{n}") for n in range(60)]
+
+
+@pytest.mark.parametrize("letters", [NEW_NUMBERS, NEW_NUMBERS[::-1], ONE_NUMBER])
+def test_what_was_heard_of_a_neighbour_fills_no_disk(lan, monkeypatch, letters):
+    monkeypatch.setattr(blocks, "NEWS_KEPT", 20)
+    assert rows_of_a_liar(lan, letters) == 20
+    assert refused(lan, "card-7", 1) == ["card_lost"]
+
+
+@pytest.mark.parametrize("letters", [NEW_NUMBERS, ONE_NUMBER])
+def test_a_build_that_remembers_every_letter_is_caught(lan, monkeypatch, letters):
+    monkeypatch.setattr(blocks, "NEWS_KEPT", 20)
+    monkeypatch.setattr(cache, "forget_old_news", lambda _store, _hub, **_keep: None)
+    assert rows_of_a_liar(lan, letters) > 20
+
+
+def test_the_newest_letters_of_a_neighbour_are_still_known(lan, monkeypatch):
+    monkeypatch.setattr(blocks, "NEWS_KEPT", 20)
+    rows_of_a_liar(lan, NEW_NUMBERS)
+    for version in (2, 3):
+        lan.step(1, lan.hall(1).member("card-7", status="blocked" if version == 2 else "active", version=version))
+    lan.step(1, FromPeer(hub_id_of(2), 0, PeerBlocked(50, credential_of("card-7"), account_of("card-7"), "lost")))
+    assert cache.card(lan.hall(1).store, credential_of("card-7")).status == "active"
+
+
 def test_no_neighbour_hands_out_a_further_card_for_money_that_lies_here(lan):
     lan.enroll("victim", 1_000)
     row = ListRow(credential_of("blank"), account_of("victim"), "C", "active", 0)
