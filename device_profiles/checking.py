@@ -11,6 +11,7 @@ from device_profiles.schema import MAX_POSITIONS, Profile
 SHORTEST_PULSE_MS: Final = 20
 """Hosts ignore shorter pulses (DG600F manual, p. 8), and a game samples its switch once per 16.7 ms."""
 SHORTEST_SOURCE: Final = 20
+FEWEST_CASES: Final = 3
 
 _KIND_TABLES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -145,6 +146,15 @@ def golden_cases_can_be_played(profile: Profile, _path: Path) -> str:
     return ""
 
 
+def golden_cases_prove_something(profile: Profile, _path: Path) -> str:
+    """A page is finished when its driver was seen to do right, also in trouble. Keys of USB are not scripted."""
+    if profile.transport.serial is None and profile.transport.lines is None:
+        return ""
+    if len(profile.golden) < FEWEST_CASES:
+        return f"{len(profile.golden)} golden cases are too few: write {FEWEST_CASES}, one of them with a fault."
+    return "" if any(case.fault for case in profile.golden) else "no golden case has a fault: add one (fault = true)."
+
+
 RULES: Final[tuple[Rule, ...]] = (
     named_as_its_file,
     in_the_folder_of_its_kind,
@@ -158,6 +168,7 @@ RULES: Final[tuple[Rule, ...]] = (
     evidence_is_named,
     a_simulator_stands_in,
     golden_cases_can_be_played,
+    golden_cases_prove_something,
 )
 
 

@@ -40,11 +40,11 @@ class Power(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One device of a venue. Exactly one of `port`, `pins` and `socket` says where it is plugged in.
 
-    `port`: path of a UART, best a link below /dev/serial, or `usb:VID:PID[:SERIAL]`. `pins`: BCM number per role of the profile's lines. `socket`: where a simulator's lines are,
-    a path or `tcp:HOST:PORT`. `address`: of a ccTalk device, where its profile's is not right; with it in every one of
-    them several share a port. `positions`: minor units of the profile's unit per coin position. `serial`: the device's
-    own number; another device there is quarantined. Without it the first one that is seen is the right one. `power`: a
-    relay that a watchdog may use.
+    `port`: path of a UART, best a link below /dev/serial, or `usb:VID:PID[:SERIAL]`. `pins`: BCM number per role of
+    the profile's lines. `socket`: where a simulator's lines are, a path or `tcp:HOST:PORT`. `address`: of a ccTalk
+    device, where its profile's is not right; with it in every one of them several share a port. `positions`: minor
+    units of the profile's unit per coin position. `serial`: the device's own number; another device there is
+    quarantined. Without it the first one that is seen is the right one. `power`: a relay that a watchdog may use.
     """
 
     id: ShortId

@@ -24,12 +24,15 @@ from firmware_bridge.bus_client import BusClient
 from firmware_bridge.clocks import now_ms, utc_ms
 from firmware_bridge.desk import Desk, Effect, HandOver, Publish, Reply, StopIntake, Wrote
 from firmware_bridge.drivers.interface import Answer, Condition, Counted, Inbox, ValueFact, Wish
+from firmware_bridge.gate import Attached, Detached
+from firmware_bridge.identities import Identities
+from firmware_bridge.introductions import DryRuns, Introductions
 from firmware_bridge.log_lines import log_line
 from firmware_bridge.preallocated import LogFileError
 from firmware_bridge.settings import BridgeSettings, load_settings
-from firmware_bridge.station import Attached, Detached, Station, first_fault
+from firmware_bridge.station import Station, first_fault
 from firmware_bridge.value_log import Fact, ValueLog
-from payment_core.bus import Birth, Booked, DeviceState, device_topic, encode
+from payment_core.bus import Booked, DeviceState, device_topic, encode
 from payment_core.commands import Command
 
 WORK_LIMIT: Final = 2_048
@@ -38,7 +41,6 @@ the hub asks again and is told that it was not acted on."""
 BATCH_LIMIT: Final = 256
 ENDING_S: Final = 3.0
 """How long a stopping bridge lets a pulse train and the last messages end."""
-BRIDGE_PROFILE: Final = "bridge"
 EXIT_DONE, EXIT_FAILED, EXIT_SETTINGS, EXIT_UNAVAILABLE = 0, 1, 2, 69
 
 
@@ -68,12 +70,15 @@ class Bridge:
         actuations = ActuationLog(state_dir / "actuation.log", boot_id=self._boot_id)
         self._desk = Desk(values=self._values, actuations=actuations, devices=list(settings.profiles))
         self._desk.sync()
+        serials = {device.id: device.serial for device in file.device}
+        identities = Identities(state_dir / "identities.json", named=serials)
         self._stations = {
             device.id: Station(
                 device,
                 settings.profiles[device.id],
                 counter=partial(self._counter, device.id),
                 unfinished=partial(self._desk.unfinished, device.id),
+                identities=identities,
             )
             for device in file.device
         }
@@ -81,16 +86,19 @@ class Bridge:
         self._bus = BusClient(
             settings.mqtt(will_topic=device_topic(file.hub, file.bridge, "state"), will_payload=offline),
             hub=file.hub,
+            bridge=file.bridge,
             epoch=secrets.randbits(32),
             values=self._values,
         )
+        self._introductions = Introductions(
+            self._bus, bridge=file.bridge, boot_id=self._boot_id, profiles=settings.profiles
+        )
+        self._dry_runs = DryRuns(self._bus, settings.profiles)
         self._ready = asyncio.Event()
         self._set_back = self._renewed = False
         self._silent = set(self._stations)
         self._quiet = asyncio.Event()
         self._inboxes: dict[str, Inbox] = {}
-        self._identities: dict[str, tuple[str, str]] = {}
-        self._logged: dict[str, tuple[str, str]] = {}
         self._first_booked: dict[str, Booked] = {}
         self._work: asyncio.Queue[_Work] = asyncio.Queue(WORK_LIMIT)
         self._at_desk = asyncio.Lock()
@@ -100,13 +108,19 @@ class Bridge:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop`; then let what runs end, say goodbye and return."""
-        self._introduce(self._settings.file.bridge, Condition("online"))
+        self._introductions.introduce(self._settings.file.bridge, Condition("online"))
         for device in self._stations:
-            self._introduce(device, Condition("offline", reason="starting"))
+            self._introductions.introduce(device, Condition("offline", reason="starting"))
         log_line("bridge.started", bridge=self._settings.file.bridge, boot_id=self._boot_id, epoch=self._values.epoch)
         async with asyncio.TaskGroup() as group:
             pumps = [
-                group.create_task(self._bus.run(on_command=self._on_command, on_booked=self._on_booked), name="bus"),
+                group.create_task(
+                    self._bus.run(
+                        on_command=self._on_command, on_booked=self._on_booked, on_prepare=self._dry_runs.ask
+                    ),
+                    name="bus",
+                ),
+                group.create_task(self._dry_runs.run(), name="dry runs"),
                 group.create_task(self._keep_desk(), name="desk"),
                 group.create_task(self._settle(), name="settle"),
                 *(group.create_task(self._pump(device), name=f"pump {device}") for device in self._stations),
@@ -172,37 +186,11 @@ class Bridge:
                 case Wish(body=body, at=at):
                     self._bus.wish(device, body, at=at)
                 case Condition() as condition:
-                    self._log_condition(device, condition)
-                    self._introduce(device, condition)
+                    self._introductions.log(device, condition)
+                    self._introductions.introduce(device, condition, errors=self._stations[device].errors)
                 case said:
                     await self._work.put(_Work(device, _Spoke(said)))
             outbox.task_done()
-
-    def _log_condition(self, device: str, condition: Condition) -> None:
-        """Log how a device is when that changes, for whoever has no bus at hand."""
-        known = self._logged.get(device)
-        self._logged[device] = now = (condition.state, condition.reason)
-        if now != known:
-            log_line("device.state", device=device, state=condition.state, reason=condition.reason)
-
-    def _introduce(self, device: str, condition: Condition) -> None:
-        """Tell birth and state of a device; serial and firmware stay known once it has said them."""
-        profile = self._settings.profiles.get(device)
-        if condition.serial or device not in self._identities:
-            self._identities[device] = (condition.serial, condition.firmware)
-        serial, firmware = self._identities[device]
-        birth = Birth(
-            profile=profile.name if profile else BRIDGE_PROFILE,
-            version=profile.version if profile else 1,
-            boot_id=self._boot_id,
-            bridge=self._settings.file.bridge,
-            serial=serial,
-            firmware=firmware,
-            capabilities=("PulseCredit",) if profile and profile.kind == "output" else (),
-        )
-        self._bus.introduce(device, birth)
-        state = DeviceState(state=condition.state, since_ms=utc_ms(), noise=condition.noise, reason=condition.reason)
-        self._bus.tell_state(device, state)
 
     async def _keep_desk(self) -> None:
         """Stage all work that waits, sync once for all of it, then act. OSError ends the bridge."""
@@ -302,7 +290,7 @@ class Bridge:
                 for station in self._stations.values():
                     await station.outbox.join()
                 for device in [*self._stations, self._settings.file.bridge]:
-                    self._introduce(device, Condition("offline", reason="bridge_ended"))
+                    self._introductions.introduce(device, Condition("offline", reason="bridge_ended"))
                 await self._work.join()
                 await self._bus.flush()
 

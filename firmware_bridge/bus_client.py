@@ -13,10 +13,11 @@ from cloud_sync.ending import pause, tried
 from cloud_sync.mqtt_link import MqttLink, MqttLinkError, MqttSettings
 from firmware_bridge.log_lines import log_line
 from firmware_bridge.value_log import Kept, ValueLog
-from payment_core.bus import Birth, Booked, DeviceState, decode, device_topic, encode, parse_topic
+from payment_core.bus import Birth, Booked, DeviceState, bridge_topic, decode, device_topic, encode, parse_topic
 from payment_core.commands import Command, Result
 from payment_core.errors import MalformedMessageError
 from payment_core.events import WISH_LIFE_MS, Body, make_event
+from payment_core.preparing import Prepare, Prepared
 
 OUTGOING_LIMIT: Final = 1_024
 """Wishes and results that wait for the broker; at the bound the oldest goes: a wish is stale, a result asked again."""
@@ -34,6 +35,7 @@ LAST_RETRY_S: Final = 60.0
 
 OnCommand = Callable[[str, Command], None]
 OnBooked = Callable[[str, Booked], None]
+OnPrepare = Callable[[Prepare], None]
 
 
 class _Wish(msgspec.Struct, frozen=True):
@@ -50,17 +52,18 @@ class _Result(msgspec.Struct, frozen=True):
 class BusClient:
     """Owns the connection. `run` until cancelled; the rest may be called whether it is connected or not."""
 
-    def __init__(self, settings: MqttSettings, *, hub: str, epoch: int, values: ValueLog) -> None:
+    def __init__(self, settings: MqttSettings, *, hub: str, bridge: str, epoch: int, values: ValueLog) -> None:
         self.settled = asyncio.Event()
         """Set once, when the hub's retained `booked` have come after the first connection."""
         self._settings = settings
         self._hub = hub
+        self._bridge = bridge
         self._epoch = epoch
         self._values = values
         self._births: dict[str, Birth] = {}
         self._states: dict[str, DeviceState] = {}
         self._changed: dict[tuple[str, str], None] = {}
-        self._outgoing: deque[_Wish | _Result] = deque(maxlen=OUTGOING_LIMIT)
+        self._outgoing: deque[_Wish | _Result | Prepared] = deque(maxlen=OUTGOING_LIMIT)
         self._fresh: deque[Kept] = deque(maxlen=OUTGOING_LIMIT)
         self._held: dict[str, list[Kept]] = {}
         self._flows = False
@@ -93,6 +96,11 @@ class BusClient:
     def reply(self, device: str, result: Result) -> None:
         """Publish a result."""
         self._outgoing.append(_Result(device, result))
+        self._wake.set()
+
+    def tell_prepared(self, answer: Prepared) -> None:
+        """Publish the answer to a question to the bridge itself."""
+        self._outgoing.append(answer)
         self._wake.set()
 
     def publish(self, kept: Kept) -> None:
@@ -129,13 +137,13 @@ class BusClient:
     def _waits(self) -> bool:
         return bool(self._outgoing or self._changed or self._fresh)
 
-    async def run(self, *, on_command: OnCommand, on_booked: OnBooked) -> None:
+    async def run(self, *, on_command: OnCommand, on_booked: OnBooked, on_prepare: OnPrepare) -> None:
         """Stay connected. A broker that is away is tried again with full jitter, up to a minute between two tries."""
         tries, told = 0, ""
         while True:
             started = time.monotonic()
             try:
-                await tried(self._session(on_command, on_booked))
+                await tried(self._session(on_command, on_booked, on_prepare))
             except* MqttLinkError as errors:
                 tries = 1 if time.monotonic() - started > LAST_RETRY_S else tries + 1
                 text = str(errors.exceptions[0])
@@ -147,16 +155,17 @@ class BusClient:
             longest_s = min(LAST_RETRY_S, FIRST_RETRY_S * 2 ** min(tries, 10))
             await pause(random.uniform(0, longest_s))  # noqa: S311 - jitter is no secret
 
-    async def _session(self, on_command: OnCommand, on_booked: OnBooked) -> None:
+    async def _session(self, on_command: OnCommand, on_booked: OnBooked, on_prepare: OnPrepare) -> None:
         async with MqttLink(self._settings) as link, asyncio.TaskGroup() as group:
             filters = [
                 device_topic(self._hub, device, leaf) for device in self._births for leaf in ("command", "booked")
             ]
+            filters.append(bridge_topic(self._hub, self._bridge, "bridge_command"))
             for at in range(0, len(filters), FILTERS_AT_ONCE):
                 await link.subscribe(*filters[at : at + FILTERS_AT_ONCE])
             self._connected = True
             log_line("broker.connected", host=self._settings.host, port=self._settings.port)
-            group.create_task(self._read(link, on_command, on_booked))
+            group.create_task(self._read(link, on_command, on_booked, on_prepare))
             for device in self._births:
                 self._change(device, "birth")
                 self._change(device, "state")
@@ -166,7 +175,7 @@ class BusClient:
             group.create_task(self._resend(link))
             await self._write(link)
 
-    async def _read(self, link: MqttLink, on_command: OnCommand, on_booked: OnBooked) -> None:
+    async def _read(self, link: MqttLink, on_command: OnCommand, on_booked: OnBooked, on_prepare: OnPrepare) -> None:
         async for message in link.messages():
             address = parse_topic(message.topic)
             if address is None or address.name not in self._births:
@@ -183,6 +192,8 @@ class BusClient:
                 on_command(address.name, content)
             elif isinstance(content, Booked):
                 on_booked(address.name, content)
+            elif isinstance(content, Prepare) and address.name == self._bridge:
+                on_prepare(content)
 
     async def _write(self, link: MqttLink) -> None:
         """Publish what waits: births and states first, then money, then wishes and results in their order."""
@@ -206,7 +217,10 @@ class BusClient:
                 self._empty.set()
                 await self._wake.wait()
 
-    async def _send(self, link: MqttLink, item: _Wish | _Result) -> None:
+    async def _send(self, link: MqttLink, item: _Wish | _Result | Prepared) -> None:
+        if isinstance(item, Prepared):
+            await link.publish_soon(bridge_topic(self._hub, self._bridge, "bridge_result"), encode(item))
+            return
         if isinstance(item, _Result):
             await link.publish_soon(device_topic(self._hub, item.device, "result"), encode(item.result))
             return

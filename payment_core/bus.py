@@ -4,6 +4,7 @@ Topic tree (docs/asyncapi.yaml is made from this file and the structs it names):
     vd/1/{hub}/dev/{device}/birth|state|event|booked|command|result
     vd/1/{hub}/lane/{lane}/view
     vd/1/{hub}/terminal/{terminal}/request|reply|card
+    vd/1/{hub}/bridge/{bridge}/command|result          to a bridge itself
     vd/1/{hub}/peer/{from}/ask|voucher      between hubs: ESM1 letters, no JSON (docs/wire/esm1.md)
 """
 
@@ -15,12 +16,15 @@ from payment_core.commands import Command, Result
 from payment_core.desk import CardShown, DeskReply, DeskRequest
 from payment_core.errors import DECODE_FAULTS, MalformedMessageError
 from payment_core.events import Count, Event
+from payment_core.preparing import Prepare, Prepared
 
 ROOT: Final = "vd/1"
 RETAINED_LEAVES: Final = frozenset({"birth", "state", "booked"})
 DEVICE_LEAVES: Final = ("birth", "state", "event", "booked", "command", "result")
 PEER_LEAVES: Final = ("ask", "voucher")
 TERMINAL_LEAVES: Final = ("request", "reply", "card")
+BRIDGE_LEAVES: Final = ("bridge_command", "bridge_result")
+"""As `Address` and `decode` call them: in a topic the word before them is the bridge's own place."""
 
 
 class Birth(msgspec.Struct, frozen=True):
@@ -36,12 +40,17 @@ class Birth(msgspec.Struct, frozen=True):
 
 
 class DeviceState(msgspec.Struct, frozen=True):
-    """How a device is, retained; `offline` is also the will. `since_ms`: UTC ms; noise: bytes thrown away so far."""
+    """How a device is, retained; `offline` is also the will. `since_ms`: UTC ms; noise: bytes thrown away so far.
+
+    quarantined: it is not the device that the bridge knows there; nothing it says reaches the bus. errors: how often
+    its driver ended or it fell silent since the bridge's start.
+    """
 
     state: Literal["online", "offline", "fault", "quarantined", "updating"]
     since_ms: int
     noise: int = 0
     reason: str = ""
+    errors: Count = 0
 
 
 class Booked(msgspec.Struct, frozen=True):
@@ -82,7 +91,20 @@ class View(msgspec.Struct, frozen=True, omit_defaults=True):
     until_ms: int = 0
 
 
-DeviceMessage = Birth | DeviceState | Event | Booked | Command | Result | View | DeskRequest | DeskReply | CardShown
+DeviceMessage = (
+    Birth
+    | DeviceState
+    | Event
+    | Booked
+    | Command
+    | Result
+    | View
+    | DeskRequest
+    | DeskReply
+    | CardShown
+    | Prepare
+    | Prepared
+)
 _DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     "birth": msgspec.json.Decoder(Birth),
     "state": msgspec.json.Decoder(DeviceState),
@@ -94,6 +116,8 @@ _DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     "request": msgspec.json.Decoder(DeskRequest),
     "reply": msgspec.json.Decoder(DeskReply),
     "card": msgspec.json.Decoder(CardShown),
+    "bridge_command": msgspec.json.Decoder(Prepare),
+    "bridge_result": msgspec.json.Decoder(Prepared),
 }
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -113,20 +137,34 @@ def terminal_topic(hub: str, terminal: str, leaf: str) -> str:
     return f"{ROOT}/{hub}/terminal/{terminal}/{leaf}"
 
 
+def bridge_topic(hub: str, bridge: str, leaf: str) -> str:
+    """Return `vd/1/{hub}/bridge/{bridge}/command` for the leaf `bridge_command`, and so for its result."""
+    return f"{ROOT}/{hub}/bridge/{bridge}/{leaf.removeprefix('bridge_')}"
+
+
 def peer_topic(hub: str, sender: str, leaf: str) -> str:
     """Return `vd/1/{hub}/peer/{sender}/{leaf}`: ESM1 letters between the hubs of a venue, `ask` and `voucher`."""
     return f"{ROOT}/{hub}/peer/{sender}/{leaf}"
 
 
 class Address(msgspec.Struct, frozen=True):
-    """A parsed topic: `name` is a device, lane or terminal id, or the sending hub's; `leaf` the last part."""
+    """A parsed topic: `name` is a device, bridge, lane or terminal id, or the sending hub's.
+
+    `leaf`: the last part, of `BRIDGE_LEAVES` where the bridge itself is spoken to.
+    """
 
     hub: str
     name: str
     leaf: str
 
 
-_LEAVES: Final = {"dev": DEVICE_LEAVES, "lane": ("view",), "terminal": TERMINAL_LEAVES, "peer": PEER_LEAVES}
+_LEAVES: Final = {
+    "dev": DEVICE_LEAVES,
+    "lane": ("view",),
+    "terminal": TERMINAL_LEAVES,
+    "peer": PEER_LEAVES,
+    "bridge": BRIDGE_LEAVES,
+}
 
 
 def parse_topic(topic: str) -> Address | None:
@@ -134,7 +172,8 @@ def parse_topic(topic: str) -> Address | None:
     parts = topic.split("/")
     if len(parts) != 6 or parts[0] != "vd" or parts[1] != "1":  # noqa: PLR2004 - the six levels of the tree above
         return None
-    return Address(hub=parts[2], name=parts[4], leaf=parts[5]) if parts[5] in _LEAVES.get(parts[3], ()) else None
+    leaf = f"bridge_{parts[5]}" if parts[3] == "bridge" else parts[5]
+    return Address(hub=parts[2], name=parts[4], leaf=leaf) if leaf in _LEAVES.get(parts[3], ()) else None
 
 
 def encode(message: DeviceMessage) -> bytes:

@@ -13,12 +13,14 @@ from typing import Any, Final, get_args
 import msgspec
 
 from payment_core.bus import (
+    BRIDGE_LEAVES,
     PEER_LEAVES,
     TERMINAL_LEAVES,
     Birth,
     Booked,
     DeviceState,
     View,
+    bridge_topic,
     device_topic,
     peer_topic,
     terminal_topic,
@@ -27,6 +29,7 @@ from payment_core.bus import (
 from payment_core.commands import Command, CommandBody, Result
 from payment_core.desk import CardShown, DeskReply, DeskRequest
 from payment_core.events import Body, Event, is_value_event
+from payment_core.preparing import Prepare, Prepared
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 FILE: Final = ROOT / "docs" / "asyncapi.yaml"
@@ -34,14 +37,14 @@ Node = dict[str, Any]
 
 EVENTS: Final[tuple[type[msgspec.Struct], ...]] = get_args(Body)
 COMMANDS: Final[tuple[type[msgspec.Struct], ...]] = get_args(CommandBody)
-PLAIN: Final = (Birth, DeviceState, Booked, Result, View, DeskRequest, DeskReply, CardShown)
+PLAIN: Final = (Birth, DeviceState, Booked, Result, View, DeskRequest, DeskReply, CardShown, Prepare, Prepared)
 PLAIN_KEY: Final = re.compile(r"[A-Za-z$][\w$-]*")
 HUB: Final = {"description": "The hub's id, a UUID as 36 characters."}
 DEVICE: Final = {"description": "The device's name in bridge.toml; the bridge itself has a birth and a state too."}
 TERMINAL: Final = {"description": "The terminal's name in the staff document: one place where staff act."}
 LANE: Final = {"description": "The lane's name in the devices document: one place where a guest pays."}
 
-HUB_SENDS: Final = frozenset({"booked", "command", "view", "reply", "card"})
+HUB_SENDS: Final = frozenset({"booked", "command", "view", "reply", "card", "bridge_command"})
 RETAINED: Final = frozenset({"birth", "state", "booked", "view"})
 CHANNELS: Final = {
     "birth": (("Birth",), "A device introduces itself, whenever its bridge starts or reconnects."),
@@ -57,9 +60,12 @@ CHANNELS: Final = {
     "request": (("DeskRequest",), "One act of one of the staff at a terminal; the same id is the same act."),
     "reply": (("DeskReply",), "What came of a request."),
     "card": (("CardShown",), "A card was shown at a terminal's reader."),
+    "bridge_command": (("Prepare",), "A question to a bridge itself."),
+    "bridge_result": (("Prepared",), "What came of it."),
     "ask": (("PeerLetter",), "A hub wants an account's money from a neighbour, or tells it something."),
     "voucher": (("PeerLetter",), "A hub hands money over to a neighbour, says that it has none, or confirms."),
 }
+BRIDGE: Final = {"description": "The bridge's name in its bridge.toml."}
 PEER: Final = {"description": "The sending hub's id, a UUID as 36 characters."}
 LETTER: Final[Node] = {
     "name": "PeerLetter",
@@ -86,7 +92,9 @@ def make_document() -> Node:
         "defaultContentType": "application/json",
         "channels": {leaf: _channel(leaf, names, text) for leaf, (names, text) in CHANNELS.items()},
         "operations": {
-            f"{action}{leaf.title()}": _operation(leaf, action) for leaf in CHANNELS for action in _actions(leaf)
+            f"{action}{leaf.title().replace('_', '')}": _operation(leaf, action)
+            for leaf in CHANNELS
+            for action in _actions(leaf)
         },
         "components": {"messages": _messages(), "schemas": dict(sorted(schemas.items()))},
     }
@@ -98,6 +106,8 @@ def _channel(leaf: str, names: tuple[str, ...], text: str) -> Node:
         address, place = view_topic("{hub}", "{lane}"), {"lane": LANE}
     elif leaf in TERMINAL_LEAVES:
         address, place = terminal_topic("{hub}", "{terminal}", leaf), {"terminal": TERMINAL}
+    elif leaf in BRIDGE_LEAVES:
+        address, place = bridge_topic("{hub}", "{bridge}", leaf), {"bridge": BRIDGE}
     elif leaf in PEER_LEAVES:
         address, place = peer_topic("{hub}", "{from}", leaf), {"from": PEER}
     return {

@@ -36,9 +36,9 @@ class ValueFact(msgspec.Struct, frozen=True):
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """How the device is now; `noise`: bytes thrown away since the driver started."""
+    """How the device is now; `noise`: bytes thrown away since the driver started. `quarantined` only the bridge says."""
 
-    state: Literal["online", "offline", "fault"]
+    state: Literal["online", "offline", "fault", "quarantined"]
     reason: str = ""
     noise: int = 0
     serial: str = ""

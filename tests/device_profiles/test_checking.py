@@ -10,10 +10,15 @@ from device_profiles.schema import Acceptor, Lines, Profile, Pulse, Reader, Seri
 
 PAGES = sorted(CATALOG.rglob("*.toml"))
 COIN = Path("outputs/coin.toml")
+CASES = (
+    Golden(name="case 1", state="online"),
+    Golden(name="case 2", state="online"),
+    Golden(name="case 3", state="online", fault=True),
+)
 LINES = Lines(outputs=("coin",), inputs=("ready",), optional=("ready",))
 GOOD = Profile(
     name="coin", version=1, title="t", kind="output", driver="coin_line", source="maker's manual v1.3, p. 14",
-    transport=Transport(lines=LINES), pulse=Pulse(width_ms=50, gap_ms=50), simulator="game_machine",
+    transport=Transport(lines=LINES), pulse=Pulse(width_ms=50, gap_ms=50), simulator="game_machine", golden=CASES,
 )  # fmt: skip
 COINS = Profile(
     name="coin", version=1, title="t", kind="acceptor", driver="cctalk_acceptor", source="maker's manual v1.3, p. 14",
@@ -46,6 +51,7 @@ BROKEN = {
     checking.a_simulator_stands_in: (replace(GOOD, simulator=""), COIN, "simulator is missing"),
     checking.golden_cases_can_be_played: (
         replace(GOOD, golden=(Golden(name="a case"),)), COIN, "golden 'a case': nothing is expected"),
+    checking.golden_cases_prove_something: (replace(GOOD, golden=CASES[1:]), COIN, "2 golden cases are too few"),
 }  # fmt: skip
 
 
@@ -66,6 +72,8 @@ def test_other_breaches():
     assert "[pulse] does not belong" in checking.table_of_its_kind(with_both, COIN)
     assert checking.check_profile(GOOD, COIN) == []
     on_serial = replace(GOOD, golden=(Golden(name="a case", sends=("00",)),))
+    good_times_only = tuple(replace(case, fault=False) for case in CASES)
+    assert "add one" in checking.golden_cases_prove_something(replace(GOOD, golden=good_times_only), COIN)
     assert "another transport" in checking.golden_cases_can_be_played(on_serial, COIN)
     twice = replace(GOOD, golden=(Golden(name="a case", state="online"), Golden(name="a case", state="online")))
     assert "are called 'a case'" in checking.golden_cases_can_be_played(twice, COIN)

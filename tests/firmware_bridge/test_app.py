@@ -20,6 +20,7 @@ from payment_core.bus import Birth, Booked, DeviceState, decode, device_topic, e
 from payment_core.commands import Command, PulseCredit, Result, make_command
 from payment_core.events import CoinInserted, CreditDelivered, Event, event_body
 from tests.support.sizes import count
+from venuehub.identify import DeviceSilentError, prepare
 
 pytestmark = pytest.mark.slow
 HUB = "hub-1"
@@ -431,3 +432,26 @@ def _long_command(boot_id: str) -> Command:
     body = msgspec.Raw(msgspec.json.encode({"credits": 1, "more": "x" * 5_000}))
     command_id = "00000000-0000-7000-8000-000000000001"
     return Command(id=command_id, seq=1, boot_id=boot_id, ttl_ms=2_000, kind="PulseCredit", body=body)
+
+
+def test_a_bridge_answers_for_its_profiles_while_it_serves(venue):
+    """`Prepare`, asked as `venuehub device check --bridge` asks it."""
+
+    async def story() -> None:
+        async with open_hub(venue) as hub:
+            boot_id = await hub.online()
+            settings = MqttSettings(host="127.0.0.1", port=venue.port)
+            asked = asyncio.ensure_future(prepare("hall", settings, profiles=()))
+            for number in range(1, 4):
+                wish = await hub.send(number, boot_id=boot_id)
+                await hub.until(lambda wish=wish: wish in hub.delivered)
+                await hub.book()
+            answer = await asked
+            assert (answer.outcome, answer.problems) == ("done", ())
+            assert answer.cases >= 6
+            wrong = await prepare("hall", settings, profiles=("teleporter",))
+            assert (wrong.outcome, wrong.problems) == ("failed", ("teleporter: this release does not have it",))
+            with pytest.raises(DeviceSilentError, match="no bridge has announced"):
+                await prepare("nobody", settings, profiles=())
+
+    run(story)

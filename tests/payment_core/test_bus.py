@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payment_core.bus import (
+    BRIDGE_LEAVES,
     DEVICE_LEAVES,
     RETAINED_LEAVES,
     Address,
@@ -12,6 +13,7 @@ from payment_core.bus import (
     Booked,
     DeviceState,
     View,
+    bridge_topic,
     decode,
     device_topic,
     encode,
@@ -60,6 +62,7 @@ from payment_core.events import (
     is_value_event,
     make_event,
 )
+from payment_core.preparing import Prepare, Prepared
 
 ID = "0198a000-0000-7000-8000-000000000001"
 BODIES = [
@@ -92,6 +95,8 @@ MESSAGES = [
     ("command", make_command(PulseCredit(2), command_id=ID, seq=9, boot_id="b1", ttl_ms=2_000)),
     ("result", Result(ID, "unknown", reason="jam", counters={"pulses": 1})),
     ("view", View("declined", 1, "CNY", 200, reason="not_enough", balance_before=5)),
+    ("bridge_command", Prepare(ID, ("pn532-uart",))),
+    ("bridge_result", Prepared(ID, "failed", cases=3, problems=("x",))),
 ]
 
 
@@ -217,9 +222,24 @@ def test_view_topics_there_and_back():
     assert parse_topic(view_topic("hub-1", "lane-2")) == Address("hub-1", "lane-2", "view")
 
 
+@pytest.mark.parametrize("leaf", BRIDGE_LEAVES)
+def test_topics_of_a_bridge_itself_there_and_back(leaf):
+    assert bridge_topic("hub-1", "hall", leaf) == f"vd/1/hub-1/bridge/hall/{leaf.removeprefix('bridge_')}"
+    assert parse_topic(bridge_topic("hub-1", "hall", leaf)) == Address("hub-1", "hall", leaf)
+
+
 @pytest.mark.parametrize(
     "topic",
-    ["", "vd/1/h/dev/d", "vd/2/h/dev/d/event", "vd/1/h/dev/d/view", "vd/1/h/lane/l/event", "vd/1/h/dev/d/event/x"],
+    [
+        "",
+        "vd/1/h/bridge/b/birth",
+        "vd/1/h/dev/d/bridge_command",
+        "vd/1/h/dev/d",
+        "vd/2/h/dev/d/event",
+        "vd/1/h/dev/d/view",
+        "vd/1/h/lane/l/event",
+        "vd/1/h/dev/d/event/x",
+    ],
 )
 def test_topics_that_are_not_ours(topic):
     assert parse_topic(topic) is None

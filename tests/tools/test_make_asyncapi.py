@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from payment_core.bus import (
+    BRIDGE_LEAVES,
     DEVICE_LEAVES,
     PEER_LEAVES,
     RETAINED_LEAVES,
@@ -32,6 +33,7 @@ from payment_core.events import (
     TicketsWon,
     make_event,
 )
+from payment_core.preparing import Prepare, Prepared
 from tests.support.tree import ROOT
 from tools import make_asyncapi
 
@@ -52,6 +54,8 @@ MESSAGES = [
     CardShown(credential="0" * 32, status="active", staff="lin"),
     Birth(profile="pn532-uart", version=1, boot_id="b", bridge="hall"),
     DeviceState(state="online", since_ms=1),
+    Prepare(id=ID, profiles=("pn532-uart",)),
+    Prepared(id=ID, outcome="failed", cases=3, problems=("pn532-uart: a card: no event",)),
     Booked(epoch=1, seq=2, counter=-1),
     Result(id="0" * 36, outcome="done", amount=1),
     View(state="idle", at_ms=1, unit="CNY", price=200, balance_before=None, balance_after=5),
@@ -85,7 +89,7 @@ def test_it_is_asyncapi_3():
 
 
 def test_every_leaf_kind_and_retained_topic_of_the_bus_is_there():
-    assert set(DOCUMENT["channels"]) == {*DEVICE_LEAVES, *TERMINAL_LEAVES, *PEER_LEAVES, "view"}
+    assert set(DOCUMENT["channels"]) == {*DEVICE_LEAVES, *TERMINAL_LEAVES, *PEER_LEAVES, *BRIDGE_LEAVES, "view"}
     assert tuple(DOCUMENT["channels"]["event"]["messages"]) == EVENT_KINDS
     assert tuple(DOCUMENT["channels"]["command"]["messages"]) == COMMAND_KINDS
     for leaf, channel in DOCUMENT["channels"].items():

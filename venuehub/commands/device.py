@@ -2,18 +2,15 @@
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 import typer
 from typer.core import TyperCommand
 
-from venuehub.addresses import host_and_port
+from venuehub.device_questions import check, identify, page_of
 from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.output import AsJson, note, print_json, print_line
-
-if TYPE_CHECKING:
-    from device_profiles.schema import Profile
 
 app = typer.Typer(name="device", no_args_is_help=True)
 ProfileName = Annotated[str, typer.Argument(metavar="PROFILE", help="A page of the catalog: venuehub device list.")]
@@ -61,24 +58,6 @@ def list_(
         return
     for page in pages:
         print_line(f"{page.kind:9} {page.name:24} {page.driver:16} {page.title}")
-
-
-@app.command("check", epilog="Example: venuehub device check cctalk-coin-acceptor")
-def check(profile: ProfileName, *, as_json: AsJson = False) -> None:
-    """Play the golden cases of a profile: its driver against a device that follows a script. Nothing real is touched.
-
-    Exit code 1 if the driver does or says anything otherwise than the profile promises.
-    """
-    from firmware_bridge.golden import check_profile
-
-    verdicts = asyncio.run(check_profile(_page(profile)))
-    if as_json:
-        print_json({"profile": profile, "cases": verdicts})
-    for verdict in () if as_json else verdicts:
-        print_line(f"wrong  {verdict.case}: {verdict.problem}" if verdict.problem else f"ok     {verdict.case}")
-    if any(verdict.problem for verdict in verdicts) or not verdicts:
-        note(f"{profile}: {sum(not verdict.problem for verdict in verdicts)} of {len(verdicts)} golden cases hold")
-        raise typer.Exit(ExitCode.FAILED)
 
 
 @app.command("probe", epilog="Example: venuehub device probe /dev/ttyUSB0")
@@ -145,7 +124,7 @@ def monitor(
         )
         note(f"{path}: {' '.join(word for word in words if word)}, {condition.noise} bytes of noise")
 
-    page = _page(profile)
+    page = page_of(profile)
     with (
         told_as("port", TransportError, DriverError, otherwise=OPEN_REMEDY, exit_code=ExitCode.DEVICE_SILENT),
         told_as("silent", SilentError, otherwise=PORT_REMEDY, exit_code=ExitCode.DEVICE_SILENT),
@@ -182,49 +161,9 @@ def emulate(
         raise CliError(code="settings", message=message, where="--card", hint=hint, exit_code=ExitCode.USAGE)
     options = Options(link=link, script=script, status=status, card=cards[0], echo=echo, crc=crc)
     with told_as("settings", ScriptError, exit_code=ExitCode.USAGE):
-        code = run_profile(_page(profile), options)
+        code = run_profile(page_of(profile), options)
     raise typer.Exit(code)
 
 
-def _page(name: str) -> "Profile":
-    """Return a page of the catalog; an unknown name ends the program with the nearest one."""
-    from device_profiles.loading import SettingsError
-    from venuehub.device_tools import page_called
-
-    with told_as("settings", SettingsError, exit_code=ExitCode.USAGE):
-        return page_called(name)
-
-
-@app.command("identify", epilog="Example: venuehub device identify reader-3")
-def identify(
-    device: Annotated[str, typer.Argument(help="A device's name in the site file.")],
-    *,
-    broker: Annotated[str, typer.Option(help="The device bus, as mqtt://HOST:PORT.")] = "mqtt://127.0.0.1:1883",
-    username: Annotated[str, typer.Option(help="Our user name at the broker.")] = "",
-    password_file: Annotated[Path | None, typer.Option(help="A file that holds our password at the broker.")] = None,
-    seconds: Annotated[int, typer.Option(min=1, max=60, help="How long it shall blink or beep.")] = 3,
-    as_json: AsJson = False,
-) -> None:
-    """Let a device blink or beep, so that you see which one it is. Exit code 5 if its bridge does not answer."""
-    from cloud_sync.mqtt_link import BrokerUnavailableError, MqttSettings, SubscriptionRefusedError
-    from payment_core.errors import MalformedMessageError
-    from venuehub.identify import DeviceSilentError, identify
-
-    host, port = host_and_port("--broker", broker, scheme="mqtt://")
-    password = ""
-    if password_file is not None:
-        with told_as("settings", OSError, where="--password-file", exit_code=ExitCode.USAGE):
-            password = password_file.read_text(encoding="utf-8").strip()
-    settings = MqttSettings(host=host, port=port, username=username, password=password)
-    with (
-        told_as("broker_unreachable", BrokerUnavailableError, where=broker, exit_code=ExitCode.UNAVAILABLE),
-        told_as("broker_refuses", SubscriptionRefusedError, MalformedMessageError, where=broker),
-        told_as("silent", DeviceSilentError, exit_code=ExitCode.DEVICE_SILENT),
-    ):
-        result = asyncio.run(identify(device, settings, seconds=seconds))
-    if as_json:
-        print_json(result)
-    else:
-        print_line(f"{device}: {result.outcome} {result.reason}".rstrip())
-    if result.outcome != "done":
-        raise typer.Exit(ExitCode.FAILED)
+app.command("check", epilog="Example: venuehub device check cctalk-coin-acceptor")(check)
+app.command("identify", epilog="Example: venuehub device identify reader-3")(identify)

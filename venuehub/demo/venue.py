@@ -123,9 +123,7 @@ def _staff(pin: str) -> StaffDocument:
 
 
 def _enroll(keys: OfficeKeys, venue_id: bytes, uplink_port: int) -> HubIdentity:
-    return enroll_hub(
-        keys, hub_id=new_id(), venue_id=venue_id, epoch=1, broker_host=LOOPBACK, broker_port=uplink_port
-    )
+    return enroll_hub(keys, hub_id=new_id(), venue_id=venue_id, epoch=1, broker_host=LOOPBACK, broker_port=uplink_port)
 
 
 def _fill_books(
@@ -178,8 +176,12 @@ def _users(number: int, hubs: Sequence[str]) -> HallUsers:
     hub = hubs[number]
     suffix = f"-{number + 1}" if number else ""
     device, lane = f"vd/1/{hub}/dev/+", f"vd/1/{hub}/lane/+/view"
-    heard = tuple(f"topic read {device}/{leaf}" for leaf in ("birth", "state", "event", "result"))
-    told = tuple(f"topic write {device}/{leaf}" for leaf in ("booked", "command"))
+    bridge = f"vd/1/{hub}/bridge/+"
+    heard = (
+        *(f"topic read {device}/{leaf}" for leaf in ("birth", "state", "event", "result")),
+        f"topic read {bridge}/result",
+    )
+    told = (*(f"topic write {device}/{leaf}" for leaf in ("booked", "command")), f"topic write {bridge}/command")
     asked, answered = f"vd/1/{hub}/terminal/+/request", f"vd/1/{hub}/terminal/+/reply"
     peers = tuple(f"topic write vd/1/{other}/peer/{hub}/+" for other in hubs if other != hub)
     return HallUsers(

@@ -1,0 +1,107 @@
+"""The gate between a driver and the bridge."""
+
+import asyncio
+
+import pytest
+
+from firmware_bridge import gate as gate_module
+from firmware_bridge.drivers.interface import Answer, Condition, ValueFact, Wish
+from firmware_bridge.gate import Attached, Gate
+from payment_core.events import CodeScanned, CoinInserted
+
+COIN = ValueFact(CoinInserted(1, 1), 0.0, 1)
+CODE = Wish(CodeScanned("x"), 0.0)
+
+
+def told(steps, *, expected: str = "17") -> tuple[list[object], Gate]:
+    """Return what passes of `steps`, in which a number is so many seconds of looking."""
+
+    async def story() -> tuple[list[object], Gate]:
+        out: asyncio.Queue[object] = asyncio.Queue()
+        gate = Gate("coins", expected=expected, inbox=asyncio.Queue(), out=out)
+        await gate.open()
+        for step in steps:
+            for _ in range(step if isinstance(step, int) else 0):
+                seen = gate.look()
+                if seen is not None:
+                    out.put_nowait(seen)
+            if not isinstance(step, int):
+                await gate.put(step)
+        return [out.get_nowait() for _ in range(out.qsize())], gate
+
+    return asyncio.run(story())
+
+
+def test_what_was_said_before_the_name_passes_behind_it_in_order():
+    online = Condition("online", serial="17")
+    passed, gate = told([Condition("offline"), COIN, CODE, online, COIN])
+    assert passed[0] == Condition("offline")
+    assert isinstance(passed[1], Attached)
+    assert passed[2:] == [online, COIN, CODE, COIN]
+    assert gate.trusted
+
+
+def test_nothing_of_a_stranger_passes():
+    passed, gate = told([COIN, Condition("online", serial="18"), COIN, Condition("online", serial="17"), COIN])
+    assert passed == []
+    assert gate.stranger.result() == "serial 18 is there, and 17 is known"
+
+
+def test_a_device_that_is_swapped_while_it_serves_is_a_stranger():
+    passed, gate = told([Condition("online", serial="17"), COIN, Condition("online", serial="18"), COIN])
+    assert passed[2:] == [COIN]
+    assert gate.stranger.done()
+
+
+def test_any_device_passes_where_none_is_known():
+    passed, gate = told([COIN, Condition("online", serial="18"), Answer("a", "done")], expected="")
+    assert isinstance(passed[0], Attached)
+    assert passed[1:] == [COIN, Condition("online", serial="18"), Answer("a", "done")]
+    assert gate.serial == "18"
+
+
+def test_a_device_that_does_not_say_its_name_is_a_stranger_in_the_end(monkeypatch):
+    monkeypatch.setattr(gate_module, "UNNAMED_S", -1)
+    passed, gate = told([Condition("online"), COIN, 1])
+    assert passed == []
+    assert "does not say its serial number" in gate.stranger.result()
+    _, chatty = told([COIN] * 257)
+    assert "says much" in chatty.stranger.result()
+
+
+def test_a_babbling_line_is_a_fault_within_ten_seconds_and_ends_when_it_is_quiet():
+    def online(noise: int) -> Condition:
+        return Condition("online", noise=noise)
+
+    noisy = [step for second in range(1, 6) for step in (online(second * 200), 1)]
+    passed, _ = told([online(0), 1, *noisy, online(1_001), 5, online(1_001)], expected="")
+    states = [(said.state, said.reason, said.noise) for said in passed[1:]]
+    alarm = states.index(("fault", "line_noise", 1_000))
+    assert alarm <= 10
+    assert ("fault", "line_noise", 1_001) in states
+    assert states[-2:] == [("online", "", 1_001)] * 2
+
+
+def test_a_burst_before_the_first_answer_is_no_alarm():
+    passed, _ = told([Condition("online", noise=4_096), 9], expected="")
+    assert [said.state for said in passed[1:]] == ["online"]
+
+
+def test_it_counts_falls_and_knows_since_when_it_is_away():
+    _, gate = told([Condition("offline"), Condition("online"), Condition("offline"), Condition("offline")], expected="")
+    assert (gate.falls, gate.never_there) == (1, False)
+    assert gate.offline_since is not None
+
+
+def test_a_full_outbox_makes_the_driver_wait():
+    async def story() -> None:
+        out: asyncio.Queue[object] = asyncio.Queue(1)
+        gate = Gate("coins", expected="", inbox=asyncio.Queue(), out=out)
+        await gate.open()
+        assert gate.full()
+        with pytest.raises(asyncio.QueueFull):
+            gate.put_nowait(COIN)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(gate.put(COIN), 0.01)
+
+    asyncio.run(story())

@@ -1,0 +1,23 @@
+import pytest
+
+from firmware_bridge.identities import Identities
+from firmware_bridge.preallocated import LogFileError
+
+
+def test_the_first_number_that_is_seen_is_kept_and_a_named_one_goes_before_it(tmp_path):
+    file = tmp_path / "identities.json"
+    known = Identities(file, named={})
+    assert known.expected("coins") == ""
+    known.seen("coins", "17")
+    known.seen("reader", "x" * 99)
+    again = Identities(file, named={"reader": "18"})
+    assert (again.expected("coins"), again.expected("reader"), again.expected("other")) == ("17", "18", "")
+    assert Identities(file, named={}).expected("reader") == "x" * 64
+    again.seen("coins", "19")
+    assert Identities(file, named={"coins": ""}).expected("coins") == "19"
+
+
+def test_a_file_that_cannot_be_read_is_named_with_its_remedy(tmp_path):
+    (tmp_path / "identities.json").write_text("{broken")
+    with pytest.raises(LogFileError, match=r"identities.json: cannot be read .*remove it"):
+        Identities(tmp_path / "identities.json", named={})

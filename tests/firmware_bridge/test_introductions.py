@@ -1,0 +1,39 @@
+"""How a bridge tells what its devices can do, and how it answers for its profiles."""
+
+from device_profiles.loading import load_catalog
+from firmware_bridge import introductions
+from firmware_bridge.golden import Verdict
+from firmware_bridge.introductions import capabilities_of, prepared
+from payment_core.preparing import MAX_PROBLEM, MAX_PROBLEMS, Prepare
+
+CATALOG = load_catalog()
+
+
+def test_counted_commands_by_profile():
+    assert capabilities_of(CATALOG["arcade-coin-line"]) == ("PulseCredit",)
+    assert capabilities_of(CATALOG["pn532-uart"]) == ()
+    assert capabilities_of(CATALOG["cctalk-coin-acceptor"]) == ()
+    for profile in CATALOG.values():
+        told = capabilities_of(profile)
+        assert ("Dispense" in told) == (profile.kind == "dispenser")
+        assert ("read_back:hopper_status" in told) == (profile.kind == "dispenser" and profile.read_back == "counter")
+
+
+def test_a_dry_run_plays_what_is_asked_for_or_the_bridges_own():
+    own = prepared(Prepare("q"), ["arcade-coin-line"])
+    assert (own.outcome, own.cases, own.problems) == ("done", len(CATALOG["arcade-coin-line"].golden), ())
+    asked = prepared(Prepare("q", profiles=("teleporter",)), ["arcade-coin-line"])
+    assert (asked.outcome, asked.cases) == ("failed", 0)
+    assert asked.problems == ("teleporter: this release does not have it",)
+
+
+def test_problems_are_told_in_bounds(monkeypatch):
+    async def many(profile) -> list[Verdict]:
+        return [Verdict(profile.name, f"case {number}", "x" * 999) for number in range(99)]
+
+    monkeypatch.setattr(introductions, "check_profile", many)
+    answer = prepared(Prepare("q"), ["arcade-coin-line"])
+    assert (answer.outcome, answer.cases) == ("failed", 99)
+    assert len(answer.problems) == MAX_PROBLEMS
+    assert {len(problem) for problem in answer.problems} == {MAX_PROBLEM}
+    assert answer.problems[0].startswith("arcade-coin-line: case 0: xxx")
