@@ -1,10 +1,13 @@
 """The bound: the most a venue can lose while its hubs decide alone, from its live configuration, in four terms per hub.
 
 floors C_h (sold without a lease since the last receipt), X_h (what a stolen or rolled-back hub can spend again: leases
-and coins, and floors and doubts once more, for their counters came back with the disk), value brought in T_h (guests'
-money a dead hub has not reported), doubts D_h (voided for the guest by policy, per day).
+and coins, what came from neighbours, by slips and by grants since the last receipt and is spent, and floors and doubts
+once more, for their counters came back with the disk), value brought in T_h (guests' money a dead hub has not
+reported), doubts D_h (voided for the guest by policy, per day).
 Honest hubs on leases lose nothing; honest floors and doubts lose at most the sum of C_h + D_h; k rollbacks of a hub at
-most k times X_h. docs/money.md derives them, and the simulator's adversary climbs to them and never past.
+most k times X_h of goods, and k times T_h of guests' money. A disk put back to before a receipt counts as two: what it
+forgot, and what it sells until the office is heard. docs/money.md derives them, and the simulator's adversary climbs
+to them and never past.
 """
 
 from collections.abc import Sequence
@@ -148,7 +151,8 @@ class Exposure(msgspec.Struct, frozen=True):
     """A venue's worst case in minor units of `unit`.
 
     honest: what honest hubs can lose, floors and doubts together. rollback_bound: goods, where each hub's disk is
-    restored or stolen `rollbacks` times. topup_bound: guests' money brought in and not yet reported.
+    restored or stolen `rollbacks` times. topup_bound: guests' money brought in and not yet reported, each of those
+    times; once at least, for a hub may be lost for good.
     """
 
     unit: str
@@ -186,7 +190,7 @@ def exposure(unit: str, hubs: Sequence[HubTerms], *, rollbacks: int = 1, days: i
         honest=floor + doubt,
         floor_bound=floor,
         rollback_bound=rollbacks * sum(hub.lease for hub in hubs),
-        topup_bound=sum(hub.brought_in for hub in hubs),
+        topup_bound=max(rollbacks, 1) * sum(hub.brought_in for hub in hubs),
         doubt_bound=doubt,
         hubs=tuple(hubs),
     )

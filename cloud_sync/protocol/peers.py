@@ -90,10 +90,14 @@ class PeerNothing(msgspec.Struct, tag=2, frozen=True, array_like=True):
 
 
 class PeerTaken(msgspec.Struct, tag=3, frozen=True, array_like=True):
-    """Hub: your voucher is in my ledger; send it no more."""
+    """Hub: your voucher is in my ledger; send it no more.
+
+    `heard`: the office has it from me, so that my ledger can lose it unnoticed no more: forget it.
+    """
 
     epoch: Whole
     seq: Whole
+    heard: bool = False
 
 
 AskBody = PeerAsk | PeerBlocked | PeerRightUsed | PeerHeard | PeerCard

@@ -44,6 +44,7 @@ class Neighbours:
             self._due_ms.clear()
             for hub in draft.site.peers:  # so that whoever waits for us in vain waits again
                 draft.effect(ToPeer(hub, 0, PeerHeard(0)))
+                vouchers.say_again(draft.store, hub)  # it may have begun anew while we did not hear it
 
     def on_message(self, draft: Draft, fact: FromPeer) -> None:  # noqa: C901 - one case per message
         """Take a neighbour's message; whoever is no neighbour by the office's word is not heard."""
@@ -64,7 +65,7 @@ class Neighbours:
                 self._parking.neighbour_answered(fact.hub_id, body.account_id, body.ask, moving=body.moving)
             case PeerTaken():
                 if body.epoch == draft.site.epoch:
-                    vouchers.confirm(draft.store, body.seq, fact.hub_id)
+                    vouchers.confirm(draft.store, body.seq, fact.hub_id, heard=body.heard)
             case PeerBlocked():
                 blocks.on_blocked(draft, fact, body)
             case PeerRightUsed():
@@ -72,9 +73,17 @@ class Neighbours:
             case PeerCard():
                 blocks.on_card(draft, fact, body)
             case PeerHeard():
-                vouchers.heard(draft.store, body.news, fact.hub_id)
+                self._on_heard(draft, fact.hub_id, body.news)
             case _:
                 assert_never(body)
+
+    def _on_heard(self, draft: Draft, hub: bytes, news: int) -> None:
+        """A neighbour knows a piece of news; 0: it is there again, perhaps on an older disk."""
+        if news:
+            vouchers.heard(draft.store, news, hub)
+        else:
+            vouchers.say_again(draft.store, hub)
+            self._due_ms[hub] = draft.now.boottime_ms
 
     def _note_contact(self, draft: Draft, hub: bytes) -> None:
         now_ms = draft.now.boottime_ms

@@ -9,9 +9,11 @@ from typing import Final
 from cloud_sync.protocol.peers import PeerAsk, PeerNothing, PeerTaken, Voucher
 from edge_agent.ledger import cache, leases, vouchers
 from edge_agent.ledger.leases import LeasePlace
+from edge_agent.ledger.outbox import read_cursor
 from edge_agent.messages import Log
 from edge_agent.peer_messages import FromPeer, ToPeer
 from edge_agent.step.draft import Draft, Spot
+from edge_agent.takings import lease_keeper
 from edge_agent.tap import blocks
 from payment_core.identifiers import uuid_text
 from payment_core.journal import Actor, LeasePassed, Part, Tender, VoucherTaken, decode_own
@@ -33,9 +35,12 @@ MAX_LIVE_LEASES: Final = 3_000
 def give(draft: Draft, fact: FromPeer, ask: PeerAsk, *, wanted_here: bool) -> None:
     """Pass everything an account has here, up to the taker's room; say nothing at once where that is nothing.
 
-    `wanted_here`: a guest of this account waits at this hub too. What was given before and not confirmed goes first.
+    `wanted_here`: a guest of this account waits at this hub too. What was given before and not confirmed goes first,
+    and before it what the asker has confirmed, as long as an older disk of his might not know it.
     """
     moving = wanted_here
+    for said in vouchers.unheard_of(draft.store, ask.account_id, fact.hub_id):
+        draft.effect(ToPeer(fact.hub_id, said.seq, said))
     for given in vouchers.untaken_of(draft.store, ask.account_id):
         if given.to_hub == fact.hub_id:
             draft.effect(ToPeer(fact.hub_id, given.voucher.seq, given.voucher))
@@ -94,9 +99,10 @@ def take(draft: Draft, fact: FromPeer, voucher: Voucher) -> bool:
     at_seq = vouchers.taken_at(draft.store, hub, voucher.epoch, voucher.seq)
     if at_seq is not None:
         if _is_same(draft, at_seq, voucher):
-            draft.effect(ToPeer(hub, 0, PeerTaken(voucher.epoch, voucher.seq)))
-        else:
-            draft.effect(Log("voucher.forked", {"from": uuid_text(hub), "seq": voucher.seq}))
+            heard = at_seq <= read_cursor(draft.store).seq
+            draft.effect(ToPeer(hub, 0, PeerTaken(voucher.epoch, voucher.seq, heard)))
+        else:  # its giver's disk went back, or lies: whose money this is, only the office can find out
+            draft.effect(Log("voucher.forked", {"from": uuid_text(hub), "seq": voucher.seq, "alarm": 1}))
         return False
     unit = draft.site.currency
     amount = _in_unit(voucher.parts, unit)
@@ -123,6 +129,20 @@ def _book(draft: Draft, fact: FromPeer, voucher: Voucher, amount: int) -> None:
     for row in voucher.rows:
         blocks.learn_card(draft, row, seq=header.seq)
     draft.effect(ToPeer(fact.hub_id, 0, PeerTaken(voucher.epoch, voucher.seq)))
+    if amount:
+        lease_keeper.keep_room(draft, voucher.account_id, amount)
+
+
+def tell_givers(draft: Draft, after_seq: int, through_seq: int) -> None:
+    """Behind a receipt for these entries: say to whom we took vouchers of that they need not keep them for us.
+
+    Who does not hear it says his vouchers again one day, and is told then.
+    """
+    if not draft.site.lan_up:
+        return
+    for hub, epoch, seq in vouchers.taken_between(draft.store, after_seq, through_seq):
+        if hub in draft.site.peers:
+            draft.effect(ToPeer(hub, 0, PeerTaken(epoch, seq, heard=True)))
 
 
 def _has_place(draft: Draft, hub: bytes, voucher: Voucher) -> bool:

@@ -241,7 +241,11 @@ VERSION_3: Final = (
     "UPDATE vouchers_taken SET heard = 1 WHERE at_seq <= (SELECT value FROM meta WHERE key = 'acked_seq')",
     "CREATE INDEX vouchers_unheard ON vouchers_taken(from_hub, at_seq, amount) WHERE heard = 0",
 )
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (VERSION_1, VERSION_2, VERSION_3)
+VERSION_4: Final = (
+    "CREATE INDEX vouchers_to_say ON vouchers_given(to_hub, seq) WHERE taken <> 1",
+    "CREATE INDEX vouchers_given_of ON vouchers_given(account_id)",
+)
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4)
 
 
 def migrate(store: Store, where: str) -> None:

@@ -128,4 +128,5 @@ def prune(store: Store, *, through_seq: int) -> int:
     going = store.rows("SELECT record FROM entries WHERE seq <= ?", (rows[0][0],))
     authorizations.forget(store, (decode_own(record) for (record,) in going), through_seq=rows[0][0])
     store.execute(_DROP_BATCHES, (rows[0][0],))
+    vouchers.forget(store, through_seq=rows[0][0])
     return store.execute("DELETE FROM entries WHERE seq <= ?", (rows[0][0],))

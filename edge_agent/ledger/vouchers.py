@@ -1,4 +1,8 @@
-"""Vouchers between the hubs of a venue: what was given and is not yet taken, what was taken, and news still unheard."""
+"""Vouchers between the hubs of a venue: what was given and is not yet taken, what was taken, and news still unheard.
+
+A voucher that its taker has confirmed (`taken` 1) is kept until the office has heard of it from him: an older disk of
+his may come back that does not know it. Where he may have begun anew it is to be said again (`taken` 2).
+"""
 
 from collections.abc import Iterable
 from typing import Final
@@ -12,6 +16,10 @@ from edge_agent.ledger.store import Store
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _VOUCHER: Final = msgspec.msgpack.Decoder(Voucher)
 _NEWS: Final = msgspec.msgpack.Decoder(PeerBlocked | PeerCard)
+
+
+AGAIN_OF_ONE: Final = 64
+"""Confirmed vouchers of one account that are said again to who asks for it: the newest."""
 
 
 class Given(msgspec.Struct, frozen=True):
@@ -30,8 +38,8 @@ def give(store: Store, to_hub: bytes, voucher: Voucher, *, amount: int) -> None:
 
 
 def untaken(store: Store, to_hub: bytes, *, limit: int) -> list[Voucher]:
-    """Return vouchers for a hub that it has not confirmed, the oldest first."""
-    sql = "SELECT body FROM vouchers_given WHERE taken = 0 AND to_hub = ? ORDER BY seq LIMIT ?"
+    """Return vouchers for a hub that it has not confirmed, or not since it began anew, the oldest first."""
+    sql = "SELECT body FROM vouchers_given WHERE taken <> 1 AND to_hub = ? ORDER BY seq LIMIT ?"
     return [_VOUCHER.decode(body) for (body,) in store.rows(sql, (to_hub, limit))]
 
 
@@ -45,15 +53,29 @@ def untaken_sums(store: Store) -> dict[str, int]:
 
 
 def untaken_of(store: Store, account_id: bytes) -> list[Given]:
-    """Return an account's vouchers nobody has confirmed: the table holds only what no receipt covers."""
+    """Return an account's vouchers that nobody has confirmed."""
     sql = "SELECT to_hub, body FROM vouchers_given WHERE taken = 0 AND account_id = ? ORDER BY seq"
     return [Given(to_hub, _VOUCHER.decode(body)) for to_hub, body in store.rows(sql, (account_id,))]
 
 
-def confirm(store: Store, seq: int, to_hub: bytes) -> bool:
-    """Note that its taker has a voucher; False where none of that number waits for that hub."""
-    sql = "UPDATE vouchers_given SET taken = 1 WHERE seq = ? AND to_hub = ? AND taken = 0"
-    return store.execute(sql, (seq, to_hub)) > 0
+def unheard_of(store: Store, account_id: bytes, to_hub: bytes) -> list[Voucher]:
+    """Return an account's vouchers that a hub has confirmed, and that the office may not have heard of from it."""
+    sql = "SELECT body FROM vouchers_given WHERE taken <> 0 AND account_id = ? AND to_hub = ? ORDER BY seq DESC LIMIT ?"
+    rows = store.rows(sql, (account_id, to_hub, AGAIN_OF_ONE))
+    return [_VOUCHER.decode(body) for (body,) in reversed(rows)]
+
+
+def say_again(store: Store, to_hub: bytes) -> None:
+    """A hub may have begun anew on an older disk: what it confirmed and the office did not hear of is said again."""
+    store.execute("UPDATE vouchers_given SET taken = 2 WHERE taken = 1 AND to_hub = ?", (to_hub,))
+
+
+def confirm(store: Store, seq: int, to_hub: bytes, *, heard: bool) -> None:
+    """Note that its taker has a voucher; where the office has `heard` of it from him, it is needed no more."""
+    if heard:
+        store.execute("DELETE FROM vouchers_given WHERE seq = ? AND to_hub = ?", (seq, to_hub))
+    else:
+        store.execute("UPDATE vouchers_given SET taken = 1 WHERE seq = ? AND to_hub = ? AND taken <> 1", (seq, to_hub))
 
 
 def taken_at(store: Store, from_hub: bytes, epoch: int, seq: int) -> int | None:
@@ -90,9 +112,15 @@ def note_heard(store: Store, heard: Iterable[HeardOf], *, acked_seq: int) -> Non
     )
 
 
-def forget(store: Store, *, acked_seq: int) -> None:
-    """Let go of vouchers that are taken and that a receipt covers."""
-    store.execute("DELETE FROM vouchers_given WHERE taken = 1 AND seq <= ?", (acked_seq,))
+def taken_between(store: Store, after_seq: int, through_seq: int) -> list[tuple[bytes, int, int]]:
+    """Return (giver, epoch, seq) of the vouchers that these entries took."""
+    sql = "SELECT from_hub, epoch, seq FROM vouchers_taken WHERE at_seq > ? AND at_seq <= ? ORDER BY at_seq"
+    return [(bytes(hub), epoch, seq) for hub, epoch, seq in store.rows(sql, (after_seq, through_seq))]
+
+
+def forget(store: Store, *, through_seq: int) -> None:
+    """Let go of vouchers that were confirmed and are as old as entries that are dropped."""
+    store.execute("DELETE FROM vouchers_given WHERE taken <> 0 AND seq <= ?", (through_seq,))
 
 
 class News(msgspec.Struct, frozen=True):

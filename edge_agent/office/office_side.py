@@ -3,6 +3,7 @@
 from typing import Final
 
 from cloud_sync.protocol.receipts import OWN_JOURNAL
+from edge_agent.lan import passing
 from edge_agent.ledger import epoch_state, floor_debts, leases, office_facts, outbox
 from edge_agent.ledger.store import LedgerError, Store
 from edge_agent.messages import (
@@ -20,6 +21,7 @@ from edge_agent.messages import (
 from edge_agent.office import in_force
 from edge_agent.step.draft import Draft, Spot
 from edge_agent.step.site import Site
+from edge_agent.takings import lease_keeper
 from payment_core.hub_epoch import EpochState
 from payment_core.journal import Actor, LeaseTaken, Tender, TimeQuality
 
@@ -75,11 +77,13 @@ def take_lease(draft: Draft, fact: LeaseArrived) -> None:
     """Take over a grant; a repeated or older total changes nothing."""
     place = leases.LeasePlace(fact.account_id, fact.unit, fact.epoch, fact.lot)
     added = leases.take_grant(draft.store, place, fact.granted, now_ms=draft.now.wall_ms)
-    if added:
-        if fact.unit == draft.site.currency:
-            floor_debts.settle(draft.store, fact.account_id)
-        header = draft.header(Spot(Actor.OFFICE, Tender.NONE))
-        draft.journal(LeaseTaken(1, header, fact.account_id, fact.unit, fact.epoch, fact.granted, added, fact.lot))
+    if not added:
+        return
+    header = draft.header(Spot(Actor.OFFICE, Tender.NONE))
+    draft.journal(LeaseTaken(1, header, fact.account_id, fact.unit, fact.epoch, fact.granted, added, fact.lot))
+    if fact.unit == draft.site.currency:
+        floor_debts.settle(draft.store, fact.account_id)
+        lease_keeper.keep_room(draft, fact.account_id, added)
 
 
 def take_list(draft: Draft, fact: ListArrived) -> bool:
@@ -112,9 +116,11 @@ def store_batch(draft: Draft, fact: BatchSealed) -> None:
 
 def take_receipt(draft: Draft, fact: ReceiptTaken) -> None:
     """Move the cursor; a receipt for a batch that is not waiting, or that ends elsewhere, moves nothing."""
+    before = outbox.read_cursor(draft.store).seq
     if not outbox.take_receipt(draft.store, fact.batch_seq, fact.seq, fact.heard):
         draft.effect(Log("receipt.ignored", {"batch": fact.batch_seq}))
         return
+    passing.tell_givers(draft, before, fact.seq)
     floor_debts.forget(draft.store, day=draft.day, acked_seq=fact.seq)
     draft.site.list_age.renew(draft.store, draft.now)  # the office was heard: its newer list would have come with it
     if draft.now.quality <= TimeQuality.HELD:

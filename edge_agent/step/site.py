@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from cloud_sync.protocol.messages import Trust
+from edge_agent.ledger.since_receipt import Spent
 from edge_agent.step.day_count import DayCount
 from edge_agent.step.list_age import ListAge
 from edge_agent.step.quotes import Quote, ShownPrices, Tariff
@@ -96,6 +97,8 @@ class Site:
         self.lan_up = False
         self.most_outstanding: int | None = None
         """What is at stake of the currency here, at most; None: not looked at yet (edge_agent.takings.lease_keeper)."""
+        self.spent_unheard: Spent | None = None
+        """What left the leases here since the last receipt; None: not looked at yet."""
         self.sheds = False
         """Whether leases above X_h are on their way home, a slice in each step."""
         self._waiting: dict[bytes, int] = {}

@@ -28,9 +28,37 @@ _OLDEST: Final = (
 
 
 def room(draft: Draft) -> int:
-    """Return how much more of the currency may lie here (payment_core.policy.Caps)."""
+    """Return how much more of the currency may lie here (payment_core.policy.Caps), where it comes as cash.
+
+    What is paid for it stays in the drawer, whatever becomes of the disk.
+    """
     draft.site.most_outstanding = at_stake(draft)
     return draft.site.risk.caps.leasable(draft.site.most_outstanding)
+
+
+def room_to_take(draft: Draft) -> int:
+    """Return how much more of the currency may come here by voucher, slip or grant.
+
+    What was played or passed on since the last receipt counts as if it lay here still: the office has not heard of it,
+    and an older disk would not know it either. What was taken meanwhile would be taken again, and both be spent.
+    """
+    draft.site.most_outstanding = at_stake(draft)
+    return draft.site.risk.caps.leasable(draft.site.most_outstanding + _unheard(draft))
+
+
+def keep_room(draft: Draft, account_id: bytes, added: int) -> None:
+    """Behind a voucher or a grant of the currency: return at once what of it there was no room for."""
+    beyond = at_stake(draft) + _unheard(draft) - draft.site.risk.caps.leasable()
+    if beyond > 0:
+        give_back(draft, account_id, "over_cap", most=min(beyond, added))
+
+
+def _unheard(draft: Draft) -> int:
+    site = draft.site
+    draft.flush()
+    spent = since_receipt.spent(draft.store, site.currency, through_seq=draft.seq, known=site.spent_unheard)
+    site.spent_unheard = spent
+    return spent.amount
 
 
 def at_stake(draft: Draft) -> int:

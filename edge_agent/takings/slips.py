@@ -125,7 +125,12 @@ def _may_be_taken_twice(draft: Draft, slip: Slip) -> bool:
 
 
 def _is_covered(draft: Draft, slip: Slip) -> bool:
-    """Say whether the venue stands for this slip: what two hubs apart could both take counts into the floor (C_h)."""
+    """Say whether the venue stands for this slip: there is room under X_h, also for what was spent here unheard.
+
+    What two hubs apart could both take counts into the floor (C_h) too.
+    """
+    if slip.unit == draft.site.currency and slip.amount > lease_keeper.room_to_take(draft):
+        return False
     if not _may_be_taken_twice(draft, slip):
         return True
     at_risk = since_receipt.on_floor(draft.store).amount

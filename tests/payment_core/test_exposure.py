@@ -18,7 +18,7 @@ def test_two_hubs_add_up():
     risk = RiskDocument(1, floor_per_hub=3_000, lease_cap=50_000, top_up_cap=20_000, doubt_cap_per_day=1_000)
     both = [hub_terms("hall", risk), hub_terms("ktv", risk)]
     assert exposure("CNY", both, rollbacks=2, days=7) == Exposure(
-        unit="CNY", honest=20_000, floor_bound=6_000, rollback_bound=200_000, topup_bound=40_000, doubt_bound=14_000,
+        unit="CNY", honest=20_000, floor_bound=6_000, rollback_bound=200_000, topup_bound=80_000, doubt_bound=14_000,
         hubs=tuple(both),
     )  # fmt: skip
 
@@ -73,7 +73,13 @@ def test_no_hub_lowers_the_bound(terms, rollbacks, days):
     more = exposure("CNY", [*terms, HubTerms("new", 1, 2, 3, 4)], rollbacks=rollbacks, days=days)
     assert more.honest == one.honest + 1 + 4 * days
     assert more.rollback_bound == one.rollback_bound + 2 * rollbacks
-    assert more.topup_bound == one.topup_bound + 3
+    assert more.topup_bound == one.topup_bound + 3 * max(rollbacks, 1)
+
+
+def test_what_guests_brought_in_is_lost_with_each_disk_and_with_a_hub_that_is_lost():
+    hub = hub_terms("hall", RiskDocument(1, top_up_cap=1_000))
+    found = [exposure("CNY", [hub, hub], rollbacks=rollbacks).topup_bound for rollbacks in (0, 1, 3)]
+    assert found == [2_000, 2_000, 6_000]
 
 
 def test_every_entry_type_names_the_terms_it_can_raise():

@@ -1,4 +1,4 @@
-"""Makes ehb1/full.json, esm1/messages.json and esm1/money.json from fixed test keys; a released vector is kept.
+"""Makes ehb1/full.json and esm1/{messages,money,heard}.json from fixed test keys; a released vector is kept.
 
     python tests/vectors/make_post_vectors.py
 
@@ -142,6 +142,11 @@ def later_bodies() -> list[tuple[bool, int, esm1.Body]]:
     ]
 
 
+def grown_bodies() -> list[tuple[bool, int, esm1.Body]]:
+    """(from the hub, number, body) of what grew behind that."""
+    return [(True, 48, peers.PeerTaken(1, 77, heard=True))]
+
+
 def esm1_messages(rows_of: list[tuple[bool, int, esm1.Body]]) -> dict[str, object]:
     """One message per row, as it is signed and as it travels."""
     hub, office = Ed25519Signer(HUB_SEED), Ed25519Signer(OFFICE_SEED)
@@ -173,6 +178,7 @@ def main() -> None:
         (FOLDER / "ehb1" / "full.json", ehb1),
         (FOLDER / "esm1" / "messages.json", lambda: esm1_messages(bodies())),
         (FOLDER / "esm1" / "money.json", lambda: esm1_messages(later_bodies())),
+        (FOLDER / "esm1" / "heard.json", lambda: esm1_messages(grown_bodies())),
     ):
         if path.exists():
             sys.stdout.write(f"{path.name}: kept\n")

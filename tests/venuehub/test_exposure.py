@@ -27,7 +27,7 @@ def test_what_is_written_is_what_is_read(tmp_path):
     write_folder(tmp_path / "venue", "CNY", risks, rollbacks=2, days=3)
     found = of_folder(tmp_path / "venue")
     assert (found.honest, found.doubt_bound, found.rollback_bound, found.topup_bound) == (
-        44, 39, 2 * (18 + LEASE_CAP), 11 + TOP_UP_CAP,
+        44, 39, 2 * (18 + LEASE_CAP), 2 * (11 + TOP_UP_CAP),
     )  # fmt: skip
 
 

@@ -5,8 +5,9 @@ import shutil
 import msgspec
 import pytest
 
-from edge_agent.ledger import leases
-from edge_agent.messages import DeviceIs, DocumentArrived
+from edge_agent.ledger import leases, outbox
+from edge_agent.ledger.entries import read_tail
+from edge_agent.messages import BatchSealed, DeviceIs, DocumentArrived, ReceiptTaken
 from edge_agent.takings import lease_keeper
 from payment_core.bus import DeviceState
 from payment_core.policy import Caps
@@ -22,6 +23,14 @@ MEMBERS = [f"member-{n}" for n in range(14)]
 STRAYS = [f"stray-{n}" for n in range(4)]
 COINS = 4
 COIN_LANE, CARD_LANE = 2, 1
+
+
+def heard(hall):
+    """Let the office have everything."""
+    cursor, last = outbox.read_cursor(hall.store), read_tail(hall.store).seq
+    batch = cursor.batch_seq + 1
+    hall.step(BatchSealed(batch, cursor.seq + 1, last - cursor.seq, bytes([batch]) * 32, b"s"))
+    hall.step(ReceiptTaken(batch, last))
 
 
 def furnished(folder):
@@ -110,6 +119,9 @@ def test_money_that_a_play_holds_counts_until_it_is_earned(tmp_path):
     assert hall.balance("member-2") == 0
     hall.step(hall.delivered(command))
     hall.step(hall.lease("member-2", 2 * PRICE))
+    assert hall.balance("member-2") == 0, "the office has not heard of the play"
+    heard(hall)
+    hall.step(hall.lease("member-2", 3 * PRICE))
     assert (hall.balance("member-1"), hall.balance("member-2")) == (800, PRICE)
     hall.store.close()
 

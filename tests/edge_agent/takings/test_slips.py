@@ -6,6 +6,7 @@ import pytest
 from cloud_sync.protocol.messages import PeerKey, Trust
 from cloud_sync.protocol.slips import VALID_MS, Slip, encode_slip, join_slip, signed_bytes, slip_text
 from cloud_sync.signing import Ed25519Signer
+from edge_agent.ledger import since_receipt
 from edge_agent.ledger.store import LedgerError
 from edge_agent.messages import BatchSealed, DeviceIs, DocumentArrived, Frozen, Log, ReceiptTaken
 from edge_agent.slip_messages import SlipShown
@@ -184,6 +185,30 @@ def test_a_slip_for_this_very_hub_is_no_risk(apart):
         show(apart, a_slip(number, hub_id=HUB_ID))
     assert apart.till.balance(GUEST) == {"CNY": 3_000}
     assert the_reason(show(apart, a_slip(4, hub_id=TENANT))) == "slip_venue"
+
+
+def slips_of_a_hub_that_is_lost(folder):
+    """Show slips that name this hub, each played away; return what was taken of them by a hub with X_h 1,000."""
+    hall = Hall(folder / "named.db", risk={"lease_cap": 1_000, "ask_ms": 0})
+    for number in range(1, 9):
+        show(hall, a_slip(number, hub_id=HUB_ID, amount=400))
+        hall.step(hall.member("card-7"))
+        for _play in range(2):
+            for command in commands(hall.wait(1_000, hall.tap("card-7"))):
+                hall.step(hall.delivered(command))
+    taken = 400 * len(entries(hall, SlipTaken))
+    assert faults_of(hall.store) == []
+    hall.store.close()
+    return taken
+
+
+def test_slips_that_were_taken_and_spent_count_to_x_h_until_a_receipt(tmp_path):
+    assert slips_of_a_hub_that_is_lost(tmp_path) == 800
+
+
+def test_a_build_that_forgets_slips_that_were_spent_is_caught(tmp_path, monkeypatch):
+    monkeypatch.setattr(since_receipt, "left_for_good", lambda _entry, _unit: 0)
+    assert slips_of_a_hub_that_is_lost(tmp_path) > 1_000
 
 
 def test_a_receipt_that_covers_a_taking_lets_the_next_one_in(apart):
