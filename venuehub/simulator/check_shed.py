@@ -1,7 +1,9 @@
 """What a hub gives back because too much lies there: no more than lay above X_h, folded from its journal."""
 
 from collections.abc import Iterator
+from typing import Final
 
+from edge_agent.ledger.since_receipt import left_for_good
 from payment_core.journal import (
     Captured,
     CoinBooked,
@@ -10,15 +12,19 @@ from payment_core.journal import (
     Held,
     Increased,
     LeaseReturned,
+    LeaseTaken,
     Part,
     Refunded,
     Voided,
+    VoucherTaken,
 )
 from payment_core.lease import LeaseStep, lease_moves
 from venuehub.simulator.evidence import Journal
 from venuehub.simulator.plan import UNIT, VenuePlan
 from venuehub.simulator.venue import Venue
 
+_STEP: Final = 16
+"""Entries of one step, rather more than fewer."""
 _RISES = frozenset({LeaseStep.GRANT, LeaseStep.TAKE, LeaseStep.BRING_IN, LeaseStep.RELEASE, LeaseStep.REFUND})
 
 
@@ -55,6 +61,25 @@ class _Stake:
                 pass
 
 
+class _Unheard:
+    """What left a hub's leases for good with entries that no receipt covered yet."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._receipts = journal.hub.receipts
+        self._taken: list[tuple[int, int]] = []
+
+    def take(self, entry: Entry) -> None:
+        """Fold one entry."""
+        left = left_for_good(entry, UNIT)
+        if left:
+            self._taken.append((entry.header.seq, left))
+
+    def before(self, seq: int) -> int:
+        """Return what it was when the step of an entry began: a receipt of that very step may not count yet."""
+        acked = max((through for tail, through in self._receipts if tail < seq - _STEP), default=0)
+        return sum(left for at, left in self._taken if at > acked)
+
+
 def _not_floor(parts: tuple[Part, ...]) -> int:
     return sum(part.amount for part in parts if part.unit == UNIT and part.lease_epoch != 0)
 
@@ -64,13 +89,20 @@ def _of_lane(account_id: bytes | None, parts: tuple[Part, ...]) -> int:
 
 
 def only_what_is_too_much_is_shed(_venue: Venue, journals: list[Journal]) -> Iterator[str]:
-    """What a hub sheds lay above X_h less C_h and D_h: else guests may be refused with money there was room for."""
+    """What a hub sheds lay above X_h less C_h and D_h: else guests may be refused with money there was room for.
+
+    Of what has just come here, what was spent and not heard of counts too.
+    """
     most = VenuePlan().risk().caps.leasable()
     for journal in journals:
-        stake = _Stake()
+        stake, unheard, last = _Stake(), _Unheard(journal), None
         for entry in journal.entries:
             if isinstance(entry, LeaseReturned) and entry.why == "over_cap":
-                shed, above = _not_floor(entry.parts), stake.amount - most
+                came = isinstance(last, LeaseTaken | VoucherTaken) and last.account_id == entry.account_id
+                beside = unheard.before(entry.header.seq) if came else 0
+                shed, above = _not_floor(entry.parts), stake.amount + beside - most
                 if shed > above:
                     yield f"{journal.hub.name}, entry {entry.header.seq}: it shed {shed}, {above} were too much"
             stake.take(entry)
+            unheard.take(entry)
+            last = entry

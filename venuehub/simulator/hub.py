@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from cloud_sync.identity import HubIdentity
 from edge_agent import messages
-from edge_agent.ledger import at_stake, authorizations
+from edge_agent.ledger import at_stake, authorizations, since_receipt
 from edge_agent.ledger.entries import read_tail
 from edge_agent.ledger.store import CommitUnknownError
 from edge_agent.messages import Effect, Moment
@@ -65,6 +65,8 @@ class Hub:
         self.started_ms = 0
         self.receipts: list[tuple[int, int]] = []
         """Where the journal ended when a receipt was taken, and through which entry that was."""
+        self.heard: list[tuple[int, int]] = []
+        """When (`world.now_ms`) a receipt came, and through which entry."""
         self._caps = VenuePlan().risk().caps
         self._life = 0
         self._woken = False
@@ -160,9 +162,15 @@ class Hub:
         row = authorizations.by_id(self.store, uuid_bytes(play))
         return authorizations.load(self.store, row).device if row is not None else ""
 
-    def room(self) -> int:
-        """Return how much more of the currency may lie here, beside leases, coins and what open plays hold."""
-        return self._caps.leasable(at_stake.at_stake(self.store, UNIT))
+    def room(self, *, before_ms: int | None = None) -> int:
+        """Return how much more of the currency may come here, beside what lies here and what was spent unheard.
+
+        before_ms: as if nothing had been heard from that moment on (`world.now_ms`).
+        """
+        tail = read_tail(self.store).seq
+        heard = [seq for at_ms, seq in self.heard if before_ms is None or at_ms < before_ms]
+        unheard = since_receipt.left_between(self.store, UNIT, max(heard, default=0), tail)
+        return self._caps.leasable(at_stake.at_stake(self.store, UNIT) + unheard)
 
     def now(self) -> Moment:
         """Return one reading of the hub's clocks."""

@@ -9,11 +9,8 @@ from payment_core.journal import (
     Captured,
     Declined,
     Expired,
-    Held,
-    LeasePassed,
     LeaseReturned,
     LeaseTaken,
-    PaidOutHere,
     Refunded,
     SlipTaken,
     Voided,
@@ -52,14 +49,17 @@ def _just_came(hub: "Hub", account_id: bytes, *, only: type | UnionType = object
     return False
 
 
-def _left_lately(hub: "Hub") -> int:
-    """Return how much of the currency left a hub within a guest's patience."""
+def _made_room_lately(hub: "Hub") -> int:
+    """Return how much room a hub has made by itself within a guest's patience: coins that played, what it gave back.
+
+    What guests play of leases, or take along, makes none until a receipt covers it.
+    """
     since_ms, left = hub.clock.boottime_ms - LATELY_MS, 0
     for (record,) in hub.store.rows(_LATELY):
         entry = decode_entry(record)
         if entry.header.boottime_ms < since_ms:
             break
-        if isinstance(entry, Held | LeasePassed | LeaseReturned | PaidOutHere):
+        if isinstance(entry, LeaseReturned) or (isinstance(entry, Captured) and entry.account_id is None):
             left += sum(part.amount for part in entry.parts if part.unit == UNIT)
     return left
 
@@ -99,7 +99,8 @@ class Refusals:
         here = 0 if came else hub.till.balance(declined.account_id).get(UNIT, 0)
         others = [other for other in self._venue.hubs if other is hub or self._in_order(other)]
         there = [(other.number, self._at(other, declined.account_id, asks=hub)) for other in others]
-        room = hub.room() - _left_lately(hub)  # what there was room for when it asked
+        lately_ms = hub.world.now_ms - LATELY_MS
+        room = hub.room(before_ms=lately_ms) - _made_room_lately(hub)  # what there was room for when it asked
         most = sum(amount for _number, amount in there)
         if here + min(most, room) >= price:
             who = self._venue.number_of(declined.account_id)

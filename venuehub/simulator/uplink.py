@@ -216,6 +216,7 @@ class Uplink:
                 case MoveCursor(through_seq=batch_seq, through_record=seq, heard=heard):
                     self._world.note(f"{self.hub.name}: receipt through batch {batch_seq}, entry {seq}")
                     self.hub.receipts.append((read_tail(self.hub.store).seq, seq))
+                    self.hub.heard.append((self._world.now_ms, seq))
                     self.hub.offer(messages.ReceiptTaken(batch_seq, seq, heard))
                 case Reconnect():
                     self.lose_link()
