@@ -18,7 +18,7 @@ LINK = Path("port")
 def test_every_page_of_the_catalog_has_its_simulator_and_probe(name):
     page = CATALOG[name]
     stand = SIMULATORS[page.simulator]
-    assert isinstance(stand, Serial) == (page.transport.serial is not None)
+    assert isinstance(stand, Serial) == (page.transport.lines is None)
     assert page.probe in {"", *PROBES}
     if isinstance(stand, Serial):
         assert make_simulator(page, Options(link=LINK)).status()
