@@ -6,6 +6,7 @@ from starlette.middleware import Middleware
 from back_office.console.guard import LOCAL_NAME, Guard
 from back_office.console.interface import DemoControlCall, Live, OfficeQueries
 from back_office.console.pages import Pages
+from back_office.console.phone_page import phone_route
 from back_office.console.snapshot import Watch
 
 
@@ -17,4 +18,4 @@ def make_console(
     It has no login of its own: serve it on the loopback address or behind one (a proxy that asks for it by address).
     """
     pages = Pages(Watch(queries, live), demo_control)
-    return Starlette(routes=pages.routes(), middleware=[Middleware(Guard, host=host)])
+    return Starlette(routes=[*pages.routes(), phone_route()], middleware=[Middleware(Guard, host=host)])

@@ -25,6 +25,7 @@ class MediaKind(msgspec.Struct, frozen=True):
 KINDS: Final = {
     "ntag213": MediaKind("ntag21x", "C", keyed=False),
     "ntag424": MediaKind("ntag424", "A", keyed=True),
+    "hid": MediaKind("hid", "C", keyed=False),
 }
 
 
@@ -67,7 +68,7 @@ def parse_card(text: str) -> Card:
     if kind is None or len(uid) not in _UID_BYTES or len(key) != _KEY_BYTES * kind.keyed:
         message = (
             f"{name}:… is not a card: write ntag213:UID or ntag424:UID:KEY in hexadecimal, "
-            "a UID of 4, 7 or 10 bytes and a key of 16"
+            "a UID of 4, 7 or 10 bytes and a key of 16; hid:UID is what a USB reader types"
         )
         raise CardTextError(message)
     return Card(kind, uid, key)

@@ -97,6 +97,13 @@ def credential(tx: Transaction, tenant_id: bytes, credential_id: bytes) -> Crede
     return None if row is None else Credential(**_fields(row, Credential.__struct_fields__))
 
 
+def of_account(tx: Transaction, tenant_id: bytes, account_id: bytes) -> list[Credential]:
+    """Return all credentials an account ever had, oldest change first."""
+    query = sa.select(CREDENTIALS).where(CREDENTIALS.c.tenant_id == tenant_id, CREDENTIALS.c.account_id == account_id)
+    rows = tx.execute(query.order_by(CREDENTIALS.c.version)).mappings()
+    return [Credential(**_fields(row, Credential.__struct_fields__)) for row in rows]
+
+
 def change_credential(tx: Transaction, tenant_id: bytes, credential: Credential) -> None:
     """Write what a known credential is from now on, as the change of the list that its `version` names."""
     where = (CREDENTIALS.c.tenant_id == tenant_id, CREDENTIALS.c.credential_id == credential.credential_id)

@@ -18,6 +18,7 @@ card_app = typer.Typer(name="card", no_args_is_help=True, help="Members' cards."
 Folder = Annotated[Path, typer.Option("--dir", help="The office's folder: keys and books.")]
 CardText = Annotated[str, typer.Option("--card", help="ntag213:UID or ntag424:UID:KEY, hexadecimal.")]
 _MAX_S = 366 * 86_400
+_SECURE = ("https://", "http://localhost", "http://127.0.0.1")
 
 
 @card_app.command(
@@ -97,6 +98,48 @@ def card_replace(
             desk = office_desk.desk_of(keys.tenant_id, tx)
             hint = "the new card is one that was never used; the old one is the account's card of today"
             office_desk.told(desk, outcome, "card replaced", folder=folder, as_json=as_json, hint=hint)
+
+
+@card_app.command(
+    "phone",
+    epilog="Example: venuehub office card phone --dir office --card ntag213:04A1B2C3D4E580 --url https://venue.example",
+)
+def card_phone(
+    *,
+    folder: Folder,
+    card: CardText,
+    url: Annotated[str, typer.Option(help="Where guests' phones reach the office's page, https://…")] = "",
+    end: Annotated[bool, typer.Option("--end", help="Take the account's phone out of use.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print, once, the link that makes a phone the card's second: member codes, also without signal."""
+    from back_office.console.phone_page import phone_link
+    from back_office.members.cards import find_card, parse_card
+    from back_office.members.phones import CardOutOfUseError, add_phone, end_phone
+    from venuehub.office.tools import open_office
+
+    if end == bool(url) or not (end or url.startswith(_SECURE)):
+        message = "a phone is given with --url https://…, and taken away with --end"
+        hint = "browsers make codes on https pages only, and on localhost"
+        raise CliError("settings", message, where="--url", hint=hint, exit_code=ExitCode.USAGE)
+    with open_office(folder) as (store, keys), store.writing() as tx:
+        found = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper)
+        told: dict[str, object]
+        if end:
+            told = {"ended": end_phone(tx, keys.tenant_id, found)}
+        else:
+            with told_as("settings", CardOutOfUseError, where="--card", exit_code=ExitCode.USAGE):
+                phone = add_phone(tx, keys.tenant_id, found, pepper=keys.pepper, dice=secrets.token_bytes)
+            told = {
+                "link": phone_link(url, handle=phone.handle, seed=phone.seed),
+                "credential_id": phone.credential.credential_id.hex(),
+            }
+    if as_json:
+        print_json(told)
+    elif end:
+        print_line(f"{told['ended']} phones taken out of use")
+    else:
+        print_line(f"open this on the phone, once, and nowhere else: {told['link']}")
 
 
 @card_app.command(

@@ -1,6 +1,7 @@
 """The office's commands: what they print, what they refuse, and with which exit code."""
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -216,3 +217,17 @@ def test_every_fault_has_a_place_and_a_remedy(folder, tmp_path, run):
         assert said["error"]["where"] == where
         assert said["error"]["message"]
         assert said["error"]["hint"]
+
+
+def test_a_phone_gets_its_link_once_and_only_for_a_page_that_can_make_codes(folder, run):
+    run("card", "add", "--dir", folder, "--card", CARD)
+    code, said = run("card", "phone", "--dir", folder, "--card", CARD, "--url", "https://venue.example/")
+    assert code == 0
+    assert re.fullmatch(r"https://venue\.example/phone/#[0-9a-f]{20}\.[0-9a-f]{32}", said["link"])
+    assert run("card", "phone", "--dir", folder, "--card", CARD, "--end") == (0, {"ended": 1})
+    for words in ((), ("--url", "http://venue.example"), ("--end", "--url", "https://venue.example")):
+        code, said = run("card", "phone", "--dir", folder, "--card", CARD, *words)
+        assert (code, said["error"]["where"]) == (2, "--url")
+    run("card", "status", "--dir", folder, "--card", CARD, "lost")
+    code, said = run("card", "phone", "--dir", folder, "--card", CARD, "--url", "https://venue.example")
+    assert (code, said["error"]["where"]) == (2, "--card")
