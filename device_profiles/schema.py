@@ -118,16 +118,6 @@ class Biometric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     light: Literal["none", "ring"] = "none"
 
 
-class Scanner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A reader of codes. `mode`: it looks all the time, or is told to again and again; one on USB keys does as set.
-
-    `same_code_ms`: a code is new when it was out of view for so long.
-    """
-
-    mode: Literal["continuous", "command"] = "continuous"
-    same_code_ms: Milliseconds = 3_000
-
-
 class Tried(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the profile was tried with: our simulator, other people's software (name and version), real hardware.
 

@@ -116,35 +116,14 @@ async def open_relay(power: Power) -> LinePipe:
     return GpioLines(outputs={"power": Pin(power.pin, power.active_level)}, inputs={})
 
 
-async def _qr_scanner(device: Device, profile: Profile, _past: Past) -> Driver:
-    from firmware_bridge.drivers.qr_scanner import QrScanner
-    from firmware_bridge.transports.serial_port import open_serial
-
-    serial, scanner = profile.transport.serial, profile.scanner
-    assert serial is not None
-    assert scanner is not None
-    return QrScanner(open_serial(device.port, baud=serial.baud), scanner)
-
-
-async def _hid_keys(device: Device, profile: Profile, _past: Past) -> Driver:
-    from firmware_bridge.drivers.hid_keys import HidKeys
-    from firmware_bridge.transports.usb_hid import open_hid
-
-    scanner, reader = profile.scanner, profile.reader
-    same_ms = scanner.same_code_ms if scanner else reader.removed_after_ms if reader else 0
-    return HidKeys(open_hid(device.port), cards=reader is not None, same_ms=same_ms)
-
-
 DRIVERS: Final[Mapping[str, Maker]] = MappingProxyType(
     {
         "coin_line": _coin_line,
         "cctalk_acceptor": _cctalk_acceptor,
         "cctalk_hopper": _cctalk_hopper,
-        "hid_keys": _hid_keys,
         "fingerprint": _fingerprint,
         "hid_keys": _hid_keys,
         "nfc_reader": _nfc_reader,
-        "qr_scanner": _qr_scanner,
         "qr_scanner": _qr_scanner,
     }
 )
