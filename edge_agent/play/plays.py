@@ -46,7 +46,6 @@ def hold_and_command(draft: Draft, held: Held, spot: Spot, *, credits: int) -> N
     assert spot.authorization_id is not None
     now, device = draft.now, spot.lane.output
     draft.journal(held)
-    draft.held += sum(part.amount for part in held.parts)
     header = draft.header(spot)
     command_seq = draft.site.epoch << EPOCH_SHIFT | header.seq
     birth = draft.site.births.get(device)
@@ -114,7 +113,6 @@ def increase(draft: Draft, row: Authorization, parts: tuple[Part, ...]) -> None:
     header = draft.header(spot_of(draft, row, Actor.GUEST))
     draft.increase(row, seq=header.seq)
     draft.journal(Increased(1, header, parts, row.account_id))
-    draft.held += sum(part.amount for part in parts)
 
 
 def deliver(draft: Draft, row: Authorization, credits: int, why: Why) -> None:

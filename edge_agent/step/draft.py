@@ -25,6 +25,8 @@ from payment_core.journal import (
     Entry,
     Expired,
     Header,
+    Held,
+    Increased,
     LeaseTaken,
     Refunded,
     SlipTaken,
@@ -150,6 +152,8 @@ class Draft:
         self._entries.append(entry)
         if type(entry) in WATCHED:
             self.watched.append(entry)
+        elif isinstance(entry, Held | Increased):
+            self.held += sum(part.amount for part in entry.parts)
 
     def flush(self) -> None:
         """Write the entries drafted so far into the open database transaction."""
