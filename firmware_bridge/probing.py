@@ -13,10 +13,11 @@ import msgspec
 
 from device_profiles.schema import Profile
 from firmware_bridge.drivers.cctalk_line import CctalkLine
+from firmware_bridge.drivers.hlk_line import HlkLine
 from firmware_bridge.drivers.zfm_line import ZfmLine
 from firmware_bridge.transports.interface import BytePipe
 from firmware_bridge.transports.serial_port import SerialPort, open_serial
-from firmware_bridge.wire import gm65, pn532, zfm
+from firmware_bridge.wire import gm65, hlk_fm22x, pn532, zfm
 from firmware_bridge.wire.cctalk import Checksum, Header
 from firmware_bridge.wire.cctalk_coins import parse_number, parse_text
 
@@ -92,6 +93,17 @@ async def probe_gm65(pipe: BytePipe, _profile: Profile) -> Answered | None:
     return None
 
 
+async def probe_hlk(pipe: BytePipe, _profile: Profile) -> Answered | None:
+    """Ask for the serial number."""
+    line = HlkLine(pipe)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(ANSWER_S):
+            reply = await line.ask(hlk_fm22x.Frame(hlk_fm22x.Message.GET_SERIAL))
+            if reply is not None and reply.result == hlk_fm22x.Result.SUCCESS:
+                return Answered("hlk", "face module", hlk_fm22x.printable(reply.data[: hlk_fm22x.SERIAL_BYTES]))
+    return None
+
+
 async def probe_zfm(pipe: BytePipe, profile: Profile) -> Answered | None:
     """Ask for the size of the library, and whether it tells its own number; nothing is written into it."""
     assert profile.biometric is not None
@@ -111,6 +123,7 @@ PROBES: Final[Mapping[str, Probe]] = {
     "cctalk": probe_cctalk,
     "gm65": probe_gm65,
     "pn532": probe_pn532,
+    "hlk": probe_hlk,
     "zfm": probe_zfm,
 }
 

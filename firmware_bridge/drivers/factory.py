@@ -70,6 +70,16 @@ async def _cctalk_hopper(device: Device, profile: Profile, past: Past) -> Driver
     return CctalkHopper(pipe, hopper, last_counter=past.last_counter, unfinished=past.unfinished)
 
 
+async def _face(device: Device, profile: Profile, _past: Past) -> Driver:
+    from firmware_bridge.drivers.face import Face
+    from firmware_bridge.transports.serial_port import open_serial
+
+    serial, biometric = profile.transport.serial, profile.biometric
+    assert serial is not None
+    assert biometric is not None
+    return Face(open_serial(device.port, baud=serial.baud), biometric)
+
+
 async def _fingerprint(device: Device, profile: Profile, _past: Past) -> Driver:
     from firmware_bridge.drivers.fingerprint import Fingerprint
     from firmware_bridge.transports.serial_port import open_serial
@@ -121,6 +131,7 @@ DRIVERS: Final[Mapping[str, Maker]] = MappingProxyType(
         "coin_line": _coin_line,
         "cctalk_acceptor": _cctalk_acceptor,
         "cctalk_hopper": _cctalk_hopper,
+        "face": _face,
         "fingerprint": _fingerprint,
         "hid_keys": _hid_keys,
         "nfc_reader": _nfc_reader,

@@ -17,6 +17,7 @@ from firmware_bridge.simulators.cctalk_hopper import CctalkHopperSimulator
 from firmware_bridge.simulators.game_machine import Booth, GameMachine, checked_script, serve_machines
 from firmware_bridge.simulators.gm65 import Gm65Simulator
 from firmware_bridge.simulators.hid_keys import HidKeysSimulator
+from firmware_bridge.simulators.hlk_fm22x import HlkFm22xSimulator
 from firmware_bridge.simulators.interface import ScriptError, Simulator
 from firmware_bridge.simulators.pn532 import Pn532Simulator
 from firmware_bridge.simulators.process import COMMON_VERBS, EXIT_DONE, EXIT_USAGE, run_simulator
@@ -100,6 +101,7 @@ SIMULATORS: Final[Mapping[str, Serial | OnLines]] = {
     "game_machine": OnLines(_game_machine, {**GameMachine.verbs, "pause TIME": "in a script: wait before the next"}),
     "hid_keys": Serial(lambda _profile, _options: HidKeysSimulator(), HidKeysSimulator.verbs),
     "gm65": Serial(lambda _profile, _options: Gm65Simulator(), Gm65Simulator.verbs),
+    "hlk_fm22x": Serial(lambda _profile, _options: HlkFm22xSimulator(), HlkFm22xSimulator.verbs),
     "pn532": Serial(_pn532, Pn532Simulator.verbs),
     "zfm_as608": _zfm("as608"),
     "zfm_r307": _zfm("r307"),

@@ -1,0 +1,141 @@
+"""The driver of a face module: looks only while a `Verify` asks, and what it says belongs to that one command.
+
+A scan has one reply. What comes after its time, after a newer command or after a restart of the module is dropped.
+"""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+from device_profiles.schema import Biometric
+from firmware_bridge.drivers.face_module import FaceModule
+from firmware_bridge.drivers.hlk_line import HlkLine
+from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Outbox, Wish
+from firmware_bridge.drivers.telling import Teller
+from firmware_bridge.transports.interface import BytePipe
+from payment_core.commands import Command, CommandBody, Enroll, Forget, Pages, Verify, command_body
+from payment_core.errors import MalformedMessageError
+from payment_core.events import CredentialPresented
+
+ENROLL_S: Final = 20
+LONGEST_VERIFY_S: Final = 60
+IDLE_S: Final = 0.2
+WATCH_EVERY_S: Final = 2.0
+WAITING_LIMIT: Final = 16
+
+
+class Face:
+    """A `Driver` over an open pipe, which it closes when it ends. Make it inside a running event loop."""
+
+    def __init__(self, pipe: BytePipe, biometric: Biometric) -> None:
+        """Take the number of pages, which the module does not tell, from the profile."""
+        self._pipe: Final = pipe
+        self._pages: Final = biometric.pages
+        self._line: Final = HlkLine(pipe)
+        self._faces: Final = FaceModule(self._line)
+        self._clock: Final = asyncio.get_running_loop().time
+        self._teller: Final = Teller()
+        self._waiting: Final[deque[Command]] = deque(maxlen=WAITING_LIMIT)
+        self._watched_at = 0.0
+
+    async def run(self, inbox: Inbox, outbox: Outbox) -> None:
+        """Serve until the pipe is gone (TransportClosedError) or the task is cancelled."""
+        try:
+            while True:
+                await self._watch()
+                await self._teller.tell(self._condition(), outbox)
+                while self._waiting or not inbox.empty():
+                    command = self._waiting.popleft() if self._waiting else inbox.get_nowait()
+                    await outbox.put(await self._carry_out(command, inbox, outbox))
+                await self._line.hear(IDLE_S)
+        finally:
+            self._pipe.close()
+
+    async def _watch(self) -> None:
+        """Find out who is there where nobody knows, and now and then whether it still answers."""
+        faces = self._faces
+        if faces.module is None or faces.restarted:
+            await faces.meet()
+        elif self._clock() - self._watched_at >= WATCH_EVERY_S and not await faces.alive():
+            faces.module = None
+        else:
+            return
+        self._watched_at = self._clock()
+
+    def _condition(self) -> Condition:
+        noise, module, problem = self._line.noise_bytes, self._faces.module, self._faces.problem
+        serial, firmware = (module.serial, module.firmware) if module is not None else ("", "")
+        if problem:
+            return Condition("fault", problem, noise, serial, firmware)
+        if module is None:
+            return Condition("offline", "no answer: check its power, its cable and its speed", noise)
+        return Condition("online", "", noise, serial, firmware)
+
+    async def _carry_out(self, command: Command, inbox: Inbox, outbox: Outbox) -> Answer:
+        try:
+            body = command_body(command)
+        except MalformedMessageError:
+            return Answer(command.id, "refused", reason="not_understood")
+        if isinstance(body, Enroll) and not body.consent.strip():
+            return Answer(command.id, "refused", reason="no_consent")
+        if not isinstance(body, Verify | Enroll | Forget | Pages):
+            return Answer(command.id, "refused", reason="not_supported")
+        if self._faces.module is None or self._faces.restarted:
+            return Answer(command.id, "failed", reason="offline")
+        return await self._serve(command.id, body, inbox, outbox)
+
+    async def _serve(self, command_id: str, body: CommandBody, inbox: Inbox, outbox: Outbox) -> Answer:
+        faces = self._faces
+        match body:
+            case Verify():
+                return await self._verify(command_id, body.seconds, inbox, outbox)
+            case Enroll():
+                user = await faces.enroll(seconds=ENROLL_S, leave=lambda: self._busy(inbox, outbox))
+                return _failed(command_id, user) if isinstance(user, str) else _listed(command_id, {user})
+            case Forget():
+                problem = await faces.forget(body.page)
+                return _failed(command_id, problem) if problem else Answer(command_id, "done")
+            case _:
+                users = await faces.users()
+                if users is None:
+                    return _failed(command_id, "no_answer")
+                return _listed(command_id, users, capacity=self._pages)
+
+    async def _verify(self, command_id: str, seconds: int, inbox: Inbox, outbox: Outbox) -> Answer:
+        """Scan once; a match is said with the command's id as its intent, or not at all."""
+        module, faces = self._faces.module, self._faces
+        if faces.problem or module is None:
+            return _failed(command_id, "not_believed")
+        seconds = min(max(seconds, 1), LONGEST_VERIFY_S)
+        user = await faces.verify(seconds=seconds, leave=lambda: self._called_away(inbox))
+        if isinstance(user, str):
+            return _failed(command_id, user)
+        uid = (module.serial.encode("ascii") + user.to_bytes(2, "big")).hex().upper()
+        try:
+            outbox.put_nowait(Wish(CredentialPresented("face", uid, "B", intent=command_id), self._clock()))
+        except asyncio.QueueFull:
+            return _failed(command_id, "busy")
+        return Answer(command_id, "done")
+
+    async def _called_away(self, inbox: Inbox) -> bool:
+        """Say whether a newer wish for the camera came: the guest of the older one has left. Others wait."""
+        newer = False
+        while not inbox.empty() and len(self._waiting) < WAITING_LIMIT:
+            self._waiting.append(inbox.get_nowait())
+            newer = newer or self._waiting[-1].kind in {Verify.__name__, Enroll.__name__}
+        return newer
+
+    async def _busy(self, inbox: Inbox, outbox: Outbox) -> bool:
+        """While somebody is being enrolled nothing else is done."""
+        while not inbox.empty():
+            await outbox.put(Answer(inbox.get_nowait().id, "refused", reason="busy"))
+        return False
+
+
+def _failed(command_id: str, reason: str) -> Answer:
+    return Answer(command_id, "failed", reason=reason)
+
+
+def _listed(command_id: str, users: set[int], *, capacity: int = 0) -> Answer:
+    counters = {"capacity": capacity} if capacity else {}
+    return Answer(command_id, "done", answers=tuple(str(user) for user in sorted(users)), counters=counters)
