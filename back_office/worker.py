@@ -20,7 +20,7 @@ from cloud_sync.identity import OfficeKeys
 from cloud_sync.letters import Publish
 from cloud_sync.protocol.envelope import STREAM_LEDGER
 from cloud_sync.protocol.messages import Hello, LeaseRequest, ListRequest
-from cloud_sync.protocol.topics import parse_hub_topic
+from cloud_sync.protocol.topics import hub_topic, parse_hub_topic
 from cloud_sync.receiver import Applied, Asked, Receiver, Refusal
 from payment_core.identifiers import UUID_BYTES
 
@@ -56,6 +56,7 @@ class Worker:
         self._greeted: list[tuple[bytes, Hello]] = []
         self._told: dict[bytes, Position] = {}
         self._mark: _Marks | None = None
+        self._unparked: set[bytes] = set()
         books = HubBooks(store, keys.tenant_id, clock, on_hello=self._on_hello)
         self._receiver = Receiver(books, tenant_id=keys.tenant_id, opener=keys.opener, signer=keys.signer)
 
@@ -81,11 +82,13 @@ class Worker:
         return handled
 
     def _ask_whether_whole(self, tx: Transaction, hub_id: bytes) -> list[Publish]:
-        """Ask a hub of which restored books learn whether that was all, once what it had sealed by its hello is in."""
-        if not set_back.unheard(tx, self._tenant_id).get(hub_id):
-            return []
+        """Ask a hub whether that was all, once what it had sealed by its hello is in.
+
+        One of which restored books learn, and one that is closed: what it left behind goes home when it has said all.
+        """
         hub = places.hub(tx, self._tenant_id, hub_id)
-        assert hub is not None, "who is learned of is enrolled"
+        if hub is None or (hub.closed_ms is None and not set_back.unheard(tx, self._tenant_id).get(hub_id)):
+            return []
         chain = chains.chain(tx, self._tenant_id, hub_id, stream=STREAM_LEDGER, epoch=hub.epoch)
         return [self._mail.ask_hello(hub)] if chain and chain.batch_seq >= hub.sealed_seq else []
 
@@ -125,14 +128,30 @@ class Worker:
             letters += self._serve_wishes()
         return Handled(tuple(letters), moved, tuple(refusals))
 
+    def _take_parked(self, audit: int) -> list[Publish]:
+        """Book what was parked of hubs while they were frozen, once a person has closed them: nobody sends it again."""
+        if self._mark is not None and audit == self._mark.audit:
+            return []
+        with self._store.reading() as tx:
+            waiting = [
+                (hub_topic(hub.hub_id, "up", "batch"), sealed)
+                for hub in places.hubs(tx, self._tenant_id)
+                if hub.closed_ms is not None and hub.frozen and hub.hub_id not in self._unparked
+                for sealed in chains.parked(tx, self._tenant_id, hub.hub_id)
+            ]
+            self._unparked |= {hub.hub_id for hub in places.hubs(tx, self._tenant_id) if hub.closed_ms is not None}
+        return [letter for topic, sealed in waiting for letter in self._receive(topic, sealed).letters]
+
     def tick(self) -> list[Publish]:
         """Return what hubs must be told because another process changed leases, list or documents."""
-        letters: list[Publish] = []
+        with self._store.reading() as tx:
+            audit = acts.audit_number(tx, self._tenant_id)
+        letters = self._take_parked(audit)
         told: dict[bytes, Position] = {}
         with self._store.reading() as tx:
             mark = self._marks(tx)
             if mark == self._mark:
-                return []
+                return letters
             due = self._due(tx, mark)
             for hub in places.hubs(tx, self._tenant_id):
                 if hub.nonce and hub.reopened and (self._mark is None or mark.audit != self._mark.audit):

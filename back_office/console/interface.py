@@ -97,7 +97,7 @@ class AlarmRow(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
-LooseKind = Literal["doubt", "overclaim", "on_its_way", "unheard", "receivable"]
+LooseKind = Literal["doubt", "overclaim", "on_its_way", "unheard", "receivable", "left_behind"]
 """on_its_way: a voucher or slip nobody took yet; unheard: taken, and its giver was not heard; receivable: a debt."""
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from back_office.fleet.restored import heard_whole, relearn
 from back_office.fleet.trust import keep_trust
+from back_office.ingest.set_free import late_beyond, settle_passed, told_whole
 from back_office.ingest.vouchers import reader
 from back_office.ledger.booking import MAX_WHOLE, Arrived, Booking, Writer
 from back_office.ledger.caps import RISK
@@ -14,12 +15,10 @@ from back_office.ledger.desk import Desk, venue_of
 from back_office.ledger.faults import LedgerError
 from back_office.ledger.findings import Finding
 from back_office.ledger.floor import beyond_floor
-from back_office.ledger.left_behind import send_back
 from back_office.ledger.list_changes import change_list
 from back_office.ledger.taker_bound import beyond_taker
-from back_office.payments.slips import return_slips
 from back_office.risk.watch import watch
-from back_office.store import chains, lots, papers, places, set_back, slips
+from back_office.store import chains, lots, papers, places, set_back
 from back_office.store.chains import Batch, Chain, Evidence
 from back_office.store.engine import Store, Transaction
 from back_office.store.faults import StoreRefusedError
@@ -27,9 +26,9 @@ from back_office.store.papers import Alarm
 from back_office.store.places import Greeting, Hub
 from cloud_sync.protocol.envelope import STREAM_LEDGER, Envelope, batch_hash, parse_envelope
 from cloud_sync.protocol.messages import HeardOf, Hello
-from cloud_sync.protocol.receipts import Watermark
+from cloud_sync.protocol.receipts import OWN_JOURNAL, Watermark
 from cloud_sync.receiver import AcceptedBatch, HubRecord, Outcome
-from payment_core.journal import LeasePassed, chain_hash
+from payment_core.journal import chain_hash
 
 FREEZING: Final = frozenset({"overclaim", "impossible"})
 """Findings that freeze a hub; others only alarm."""
@@ -61,7 +60,10 @@ class HubBooks:
         self._on_hello = on_hello
 
     def hub(self, hub_id: bytes) -> HubRecord | None:
-        """Return what is pinned and noted about a hub, or None where it is not enrolled."""
+        """Return what is pinned and noted about a hub, or None where it is not enrolled.
+
+        A freeze ends where a person has closed the hub: what it says since is late, and guests' money may be in it.
+        """
         with self._store.reading() as tx:
             hub = places.hub(tx, self._tenant_id, hub_id)
         if hub is None:
@@ -71,7 +73,7 @@ class HubBooks:
             sign_public=hub.sign_key,
             receive_public=hub.seal_key,
             allowed_epoch=hub.allowed_epoch,
-            frozen=hub.frozen,
+            frozen="" if hub.closed_ms is not None and hub.frozen not in OWN_JOURNAL else hub.frozen,
             reopened=hub.reopened,
             hello_number=hub.hello_number,
             nonce=hub.nonce,
@@ -135,18 +137,20 @@ class HubBooks:
             learning = set_back.unheard(tx, self._tenant_id)
             if learning.get(batch.hub_id) is False:
                 return "gap"  # books that were set back must not judge it before a person has said so
+            desk = self._desk(tx, hub)
             if batch.hub_id in learning:
-                venue = venue_of(tx, self._tenant_id, hub.venue_id)
-                relearn(Desk(tx, self._tenant_id, venue, now_ms=now_ms), hub, batch.entries)
+                relearn(desk, hub, batch.entries)
             self._begin_chain(tx, batch)
             booking = self._book(tx, hub, batch, now_ms)
-            self._send_back(tx, hub, batch, now_ms)
+            settle_passed(desk, hub, header.epoch, batch.entries)
             self._move_on(tx, batch, now_ms)
             floor = beyond_floor(tx, self._tenant_id, batch.hub_id, batch.entries)
             piles = beyond_taker(tx, self._tenant_id, batch.entries)
             people = change_list(tx, self._tenant_id, hub, batch.entries, now_ms=now_ms)
             clones = find_clones(tx, self._tenant_id, batch.hub_id, header.epoch, batch.entries)
-            self._judge(tx, hub, [*booking.findings, *floor, *piles, *people, *clones], now_ms, frozenset(learning))
+            late = late_beyond(tx, self._tenant_id, hub, batch.entries)
+            found = [*booking.findings, *floor, *piles, *people, *clones, *late]
+            self._judge(tx, hub, found, now_ms, frozenset(learning))
             watch(tx, self._tenant_id, hub, header.epoch, batch.entries, now_ms=now_ms)
         return "applied"
 
@@ -165,7 +169,7 @@ class HubBooks:
             )
             places.greeted(tx, self._tenant_id, hub_id, greeting, now_ms=now_ms)
             self._compare(tx, hub_id, hello, now_ms)
-            self._let_slips_go(tx, hub_id, hello, min(number, now_ms))
+            self._hear_whole(tx, hub_id, hello, min(number, now_ms))
         self._on_hello(hub_id, hello)
 
     def freeze(self, hub_id: bytes, reason: str, evidence: Sequence[bytes]) -> None:
@@ -210,26 +214,16 @@ class HubBooks:
             return hub.risk_from
         return _fitting(self._watermark(tx, hub_id, hello.epoch).last_record + hello.outbox_entries + 1)
 
-    def _send_back(self, tx: Transaction, hub: Hub, batch: AcceptedBatch, now_ms: int) -> None:
-        """Settle at once what was passed on to hubs that were closed meanwhile: nobody else ever will."""
-        named = {entry.to_hub for entry in batch.entries if isinstance(entry, LeasePassed)}
-        for other in places.hubs(tx, self._tenant_id) if named else ():
-            if other.hub_id in named and other.closed_ms is not None:
-                venue = venue_of(tx, self._tenant_id, hub.venue_id)
-                send_back(Desk(tx, self._tenant_id, venue, now_ms=now_ms), other.hub_id)
-
-    def _let_slips_go(self, tx: Transaction, hub_id: bytes, hello: Hello, said_ms: int) -> None:
-        """Hear that a hub holds nothing back: slips that no hub can have taken go back into their purses.
-
-        `said_ms`: when it said so, by its own clock where that is earlier: a hello may have waited at the broker.
-        """
+    def _hear_whole(self, tx: Transaction, hub_id: bytes, hello: Hello, said_ms: int) -> None:
+        """Find out whether a hub holds nothing back. `said_ms`: when, by its clock: a hello may wait at the broker."""
         hub = places.hub(tx, self._tenant_id, hub_id)
         booked = self._watermark(tx, hub_id, hello.epoch)
         if hub is None or hello.outbox_entries or hello.epoch < hub.epoch or hello.last_seq != booked.batch_seq:
             return
-        slips.note_clear(tx, self._tenant_id, hub_id, now_ms=said_ms)
-        desk = Desk(tx, self._tenant_id, venue_of(tx, self._tenant_id, hub.venue_id), now_ms=self._clock())
-        return_slips(desk)
+        told_whole(self._desk(tx, hub), hub, said_ms=said_ms)
+
+    def _desk(self, tx: Transaction, hub: Hub) -> Desk:
+        return Desk(tx, self._tenant_id, venue_of(tx, self._tenant_id, hub.venue_id), now_ms=self._clock())
 
     def _watermark(self, tx: Transaction, hub_id: bytes, epoch: int) -> Watermark:
         chain = chains.chain(tx, self._tenant_id, hub_id, stream=STREAM_LEDGER, epoch=epoch)

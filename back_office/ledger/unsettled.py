@@ -5,13 +5,16 @@ from typing import Literal
 
 import msgspec
 
-from back_office.store import loose_ends, lots, places
+from back_office.ledger.open_plays import open_plays
+from back_office.store import grants, loose_ends, lots, places
 from back_office.store.engine import Transaction
 from payment_core.accounts import Kind
-from payment_core.journal import InDoubt, Part, decode_entry
+from payment_core.journal import Held, InDoubt, Part, decode_entry
 
-LooseKind = Literal["doubt", "overclaim", "on_its_way", "unheard", "receivable"]
-"""on_its_way: a voucher or slip that nobody took yet; unheard: taken, and its giver was not heard yet."""
+LooseKind = Literal["doubt", "overclaim", "on_its_way", "unheard", "receivable", "left_behind"]
+"""on_its_way: a voucher or slip that nobody took yet; unheard: taken, and its giver was not heard yet; left_behind:
+what a hub that is closed said later that it holds, until it has said all, or a person closes it once more.
+"""
 
 
 class LooseEnd(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +33,7 @@ class LooseEnd(msgspec.Struct, frozen=True, kw_only=True):
 def unsettled(tx: Transaction, tenant_id: bytes) -> list[LooseEnd]:
     """Return everything that is not settled, oldest first."""
     names = {tenant_id: "", **{hub.hub_id: hub.name for hub in places.hubs(tx, tenant_id)}}
-    found = [*_doubts(tx, tenant_id, names), *_passing(tx, tenant_id, names)]
+    found = [*_doubts(tx, tenant_id, names), *_passing(tx, tenant_id, names), *_left_behind(tx, tenant_id)]
     beside: list[tuple[LooseKind, Kind]] = [("overclaim", Kind.OVERCLAIM), ("receivable", Kind.GUEST_RECEIVABLE)]
     for kind, balance in beside:
         found += [
@@ -74,6 +77,34 @@ def _passing(tx: Transaction, tenant_id: bytes, names: dict[bytes, str]) -> list
         )
         for (pass_id, account_id, hub_id, unit), (amount, since_ms) in sums.items()
     ]  # fmt: skip
+
+
+def _left_behind(tx: Transaction, tenant_id: bytes) -> list[LooseEnd]:
+    """Return what lies at hubs that are closed: leases that have anything left, and holds that have no end."""
+    found: list[LooseEnd] = []
+    for hub in places.hubs(tx, tenant_id):
+        if hub.closed_ms is None:
+            continue
+        sums: dict[tuple[bytes, str], int] = defaultdict(int)
+        for place, row in grants.leases_of_hub(tx, tenant_id, hub.hub_id).items():
+            sums[place.account_id, place.unit] += row.left
+        found += [
+            LooseEnd(
+                kind="left_behind", id=account_id.hex(), account=account_id.hex(), hub=hub.name, unit=unit,
+                amount=amount, since_ms=hub.closed_ms,
+            )
+            for (account_id, unit), amount in sums.items() if amount
+        ]  # fmt: skip
+        for play in open_plays(tx, tenant_id, hub.hub_id):
+            header = play.entry.header
+            found += [
+                LooseEnd(
+                    kind="left_behind", id=play.authorization_id.hex(), account=(play.entry.account_id or b"").hex(),
+                    hub=hub.name, unit=unit, amount=amount, since_ms=header.wall_ms, machine=header.machine or "",
+                )
+                for unit, amount in _sums(play.parts).items() if isinstance(play.entry, Held)
+            ]  # fmt: skip
+    return found
 
 
 def _sums(parts: tuple[Part, ...]) -> dict[str, int]:

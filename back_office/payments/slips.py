@@ -1,16 +1,10 @@
 """Paid slips at the office: issued out of a purse, shown while outstanding, returned when no hub can have them."""
 
-from collections.abc import Callable, Sequence
-from typing import Final
-
 import msgspec
 
 from back_office.ledger.desk import Desk
-from back_office.ledger.left_behind import left_behind
+from back_office.ledger.slips_back import CLOCK_MARGIN_MS, return_slips, waits_for
 from back_office.store import lots, papers, places, slips
-from back_office.store.engine import Transaction
-from back_office.store.lots import LotKey
-from back_office.store.places import Hub
 from back_office.store.slips import SlipRow
 from cloud_sync.protocol.slips import (
     MAX_SLIP_BYTES,
@@ -22,12 +16,11 @@ from cloud_sync.protocol.slips import (
     slip_text,
 )
 from cloud_sync.signing import Signer
-from payment_core.journal import Header, LotKind, Part, SlipIssued, SlipReturned
+from payment_core.journal import LotKind, Part, SlipIssued
 from payment_core.lots import spend_order
 from payment_core.policy import DevicesDocument
 
-CLOCK_MARGIN_MS: Final = 3_600_000
-"""How wrong a hub's clock may be that it takes for known: longer before a slip is counted as over everywhere."""
+__all__ = ["CLOCK_MARGIN_MS", "SlipRefused", "SlipWish", "hub_of_lane", "issue_slip", "return_slips", "waits_for"]
 
 
 class SlipWish(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,66 +127,3 @@ def hub_of_lane(desk: Desk, lane: str) -> bytes | None:
         if any(known.id == lane for known in msgspec.json.decode(kept.body, type=DevicesDocument).lanes)
     ]
     return found[0] if len(found) == 1 else None
-
-
-def waits_for(tx: Transaction, tenant_id: bytes, slip: SlipRow, *, now_ms: int) -> list[Hub]:
-    """Return the hubs that may still have taken a slip without the office knowing it; none: it can go back.
-
-    A hub is out of the question once it has said, behind the slip's end and a margin for clocks, that it holds nothing
-    the office has not booked; or was enrolled behind it; or an operator has closed it. Time alone says nothing.
-    """
-    return [hub for hub in _may_have(tx, tenant_id, slip, now_ms=now_ms) if hub.closed_ms is None]
-
-
-def _may_have(tx: Transaction, tenant_id: bytes, slip: SlipRow, *, now_ms: int) -> list[Hub]:
-    over_ms = slip.valid_until_ms + CLOCK_MARGIN_MS
-    reported = slips.clear_ms(tx, tenant_id)
-    return [
-        hub
-        for hub in places.hubs(tx, tenant_id)
-        if hub.venue_id == slip.venue_id
-        and slip.hub_id in (None, hub.hub_id)
-        and hub.enrolled_ms <= over_ms
-        and (now_ms <= over_ms or reported.get(hub.hub_id, 0) <= over_ms)
-    ]
-
-
-def return_slips(desk: Desk) -> list[SlipRow]:
-    """Bring the money of slips back into their purses that no hub of the desk's venue can have; return them.
-
-    What others took of a closed hub that may have had a slip is theirs: that does not come back too.
-    """
-    done: list[SlipRow] = []
-    for slip in slips.outstanding(desk.tx, desk.tenant_id):
-        over = desk.now_ms > slip.valid_until_ms + CLOCK_MARGIN_MS
-        if slip.venue_id != desk.venue.venue_id or not over:
-            continue
-        may_have = _may_have(desk.tx, desk.tenant_id, slip, now_ms=desk.now_ms)
-        if all(hub.closed_ms is not None for hub in may_have):
-            desk.append_all(_settled(desk, slip, [hub.hub_id for hub in may_have]))
-            done.append(slip)
-    return done
-
-
-def _settled(desk: Desk, slip: SlipRow, closed: Sequence[bytes]) -> list[Callable[[Header], SlipReturned]]:
-    """Return the entries that settle a slip: what each closed hub had passed on of it, then what comes back."""
-    makes: list[Callable[[Header], SlipReturned]] = []
-    rest = slip.amount
-    for hub_id in closed:
-        ahead = left_behind(desk.tx, desk.tenant_id, hub_id).ahead
-        onward = min(rest, ahead.get(LotKey(slip.account_id, slip.unit, slip.lot), 0))
-        if onward:
-            makes.append(_returned(slip, [hub_id], onward=onward))
-            rest -= onward
-    return [*makes, _returned(slip, closed, back=rest)] if rest else makes
-
-
-def _returned(
-    slip: SlipRow, closed: Sequence[bytes], *, back: int = 0, onward: int = 0
-) -> Callable[[Header], SlipReturned]:
-    def parts(amount: int) -> tuple[Part, ...]:
-        return (Part(slip.unit, amount, None, slip.lot),) if amount else ()
-
-    return lambda header: SlipReturned(
-        1, header, slip.account_id, parts(back), slip.slip_id, tuple(closed), parts(onward)
-    )

@@ -171,6 +171,25 @@ def evidence(tx: Transaction, tenant_id: bytes) -> list[Evidence]:
     return [Evidence(**{name: row[name] for name in names}) for row in tx.execute(query).mappings()]
 
 
+def records_since(
+    tx: Transaction, tenant_id: bytes, hub_id: bytes, *, types: Sequence[int], since_ms: int
+) -> list[bytes]:
+    """Return the records of some types that came in from a hub since a moment, in order."""
+    query = sa.select(ENTRIES.c.record).where(
+        ENTRIES.c.tenant_id == tenant_id, ENTRIES.c.hub_id == hub_id, ENTRIES.c.type.in_(types),
+        ENTRIES.c.received_ms >= since_ms,
+    )  # fmt: skip
+    return [record for (record,) in tx.execute(query.order_by(ENTRIES.c.epoch, ENTRIES.c.seq))]
+
+
+def parked(tx: Transaction, tenant_id: bytes, hub_id: bytes) -> list[bytes]:
+    """Return a hub's batches that are kept and not booked, in their order."""
+    query = sa.select(EVIDENCE.c.sealed).where(
+        EVIDENCE.c.tenant_id == tenant_id, EVIDENCE.c.hub_id == hub_id, EVIDENCE.c.kind == "parked"
+    )
+    return [sealed for (sealed,) in tx.execute(query.order_by(EVIDENCE.c.epoch, EVIDENCE.c.batch_seq))]
+
+
 def add_entries(tx: Transaction, tenant_id: bytes, rows: Sequence[EntryRow]) -> None:
     """Append entries."""
     if rows:

@@ -28,7 +28,10 @@ def hub_close(
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without it only the most it can cost is shown.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Close a dead hub for good: what it holds is the guests' again. Without --yes: the most that can cost."""
+    """Close a dead hub for good: what it holds is the guests' again. Without --yes: the most that can cost.
+
+    Of a hub that was closed before: settle what it said since that it holds, and what stayed open.
+    """
     from back_office.fleet.closing import close, cost
     from back_office.fleet.founding import find_hub
     from venuehub.office.checks import currency_of, moment
@@ -44,24 +47,25 @@ def hub_close(
             currency = currency_of(tx, keys.tenant_id, at)
             desk = desk_of(keys.tenant_id, tx)
             done = close(desk, at, by=by, note=note, captured=captured) if yes else None
-            closed_ms = desk.now_ms if done is not None else at.closed_ms
+            closed_ms = at.closed_ms or (desk.now_ms if done is not None else None)
     if as_json:
         closed = None if closed_ms is None else {**plain(done), "closed_ms": closed_ms, "again": done is None}
         print_json({"cost": plain(most), "closed": closed})
         return
-    if done is None and closed_ms is not None:
+    if done is None and closed_ms is not None and (yes or not most.left):
         print_line(f"{at.name}: it was closed before, on {moment(closed_ms)}; nothing moved now")
         return
-    for line in _cost_lines(most, currency):
+    for line in _cost_lines(most, currency, closed=at.closed_ms is not None):
         print_line(line)
     if done is None:
-        print_line("not closed: add --yes --by NAME --note WHY to close it for good")
+        end = "settle it" if closed_ms is not None else "close it for good"
+        print_line(f"not {'settled' if closed_ms is not None else 'closed'}: add --yes --by NAME --note WHY to {end}")
     else:
         settled = f"{done.leases} leases, {done.vouchers} vouchers and {done.authorizations} open plays were settled"
         print_line(f"closed for good: {settled}")
 
 
-def _cost_lines(most: "HubCost", currency: str) -> list[str]:
+def _cost_lines(most: "HubCost", currency: str, *, closed: bool) -> list[str]:
     """Return the most that closing a hub can cost, part by part and in one sum."""
     from venuehub.office.told import sums
 
@@ -69,6 +73,7 @@ def _cost_lines(most: "HubCost", currency: str) -> list[str]:
         (most.leases, "leased to it, and perhaps spent there unheard"),
         (most.open, "put aside or in doubt there: nobody knows how those plays ended"),
         (most.coming, "on its way to it by vouchers that it may have taken"),
+        (most.slips, "on slips that it may have taken, or still may"),
         (most.lanes, "in coins at its machines that have not played: who put them in may ask for them"),
         ({currency: most.brought_in}, "guests' money that it may have taken in unheard (its top_up_cap)"),
         ({currency: most.floor}, "played on its floor unheard (its floor_per_hub)"),
@@ -78,7 +83,8 @@ def _cost_lines(most: "HubCost", currency: str) -> list[str]:
     for amounts, _ in parts:
         for unit, amount in amounts.items():
             total[unit] += amount
-    lines = [f"{most.hub}: closing it can cost at most {sums(total)}"]
+    head = f"was closed before; settling what is left there costs at most {sums(total)}"
+    lines = [f"{most.hub}: {head}" if closed else f"{most.hub}: closing it can cost at most {sums(total)}"]
     return lines + [f"  {sums(amounts):>16}  {words}" for amounts, words in parts]
 
 

@@ -171,8 +171,8 @@ def test_its_late_word_about_the_slip_moves_nothing(halls):
 
 
 def test_mutant_a_close_that_does_not_look_who_took_ahead_is_found(halls, monkeypatch):
-    def gives_back_all(tx, tenant_id, hub_id):
-        found = honest(tx, tenant_id, hub_id)
+    def gives_back_all(tx, tenant_id, hub_id, **decided):
+        found = honest(tx, tenant_id, hub_id, **decided)
         coming = [Coming(one.way, one.row, one.back + one.onward, 0) for one in found.coming]
         return msgspec.structs.replace(found, coming=coming)
 
@@ -188,7 +188,7 @@ def test_mutant_a_close_that_does_not_look_who_took_ahead_is_found(halls, monkey
 
 @pytest.mark.parametrize("names", [OTHER_HUB, None], ids=["for the foyer", "for any"])
 def test_mutant_a_slip_that_comes_back_whole_is_found(halls, monkeypatch, names):
-    monkeypatch.setattr("back_office.payments.slips.left_behind", lambda *_: LeftBehind([], [], {}))
+    monkeypatch.setattr("back_office.ledger.slips_back.left_behind", lambda *_, **__: LeftBehind([], [], {}))
     by_slip(halls, 300, names=names)
     shut(halls)
     assert runs_out(halls) == (0, 400)
@@ -199,6 +199,6 @@ def test_mutant_a_slip_that_comes_back_whole_is_found(halls, monkeypatch, names)
 
 
 def test_mutant_what_was_given_to_a_closed_hub_and_stays_on_its_way_is_found(halls, monkeypatch):
-    monkeypatch.setattr(hub_books, "send_back", lambda _desk, _hub_id: None)
+    monkeypatch.setattr(hub_books, "settle_passed", lambda *_: None)
     with pytest.raises(AssertionError):
         test_what_is_given_to_a_closed_hub_comes_back_when_it_is_heard(halls)

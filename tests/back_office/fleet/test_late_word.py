@@ -1,0 +1,427 @@
+"""What a closed hub says late strands no guest's money and doubles none; what no rule can settle a person is shown."""
+
+import copy
+
+import pytest
+
+from back_office.fleet.closing import Closed, close, cost
+from back_office.fleet.documents import keep_document
+from back_office.ingest import hub_books, set_free
+from back_office.ledger import left_behind
+from back_office.ledger.unsettled import unsettled
+from back_office.payments.slips import CLOCK_MARGIN_MS, SlipWish, issue_slip, return_slips
+from back_office.store import places, slips
+from cloud_sync.protocol.slips import VALID_MS, read_slip
+from payment_core.accounts import Kind
+from payment_core.journal import BroughtIn, Cause, Lot, LotKind, Part, Refunded, SlipTaken, Source
+from payment_core.policy import TOP_UP_CAP, RiskDocument
+from tests.back_office.world import GUEST, HUB, KEYS, OTHER_GUEST, OTHER_HUB, TENANT, WALL_MS
+
+BAR = bytes.fromhex("019399a0000070008000000000000009")
+LOT = bytes([9]) * 16
+SLIP = bytes([7]) * 16
+OVER_MS = WALL_MS + VALID_MS + CLOCK_MARGIN_MS
+
+
+@pytest.fixture
+def halls(office):
+    """Return an office with a hall, a foyer and a bar that were heard."""
+    office.foyer, office.bar = office.enroll(OTHER_HUB, "foyer"), office.enroll(BAR, "bar")
+    for hub in (office.hub, office.foyer, office.bar):
+        office.worker.on_message(*hub.hello())
+    return office
+
+
+def funded(halls, amount=1_000, hub_id=HUB):
+    halls.top_up(amount)
+    halls.lease(hub_id=hub_id)
+    return halls
+
+
+def brings(hub, amount, number=1):
+    lot = Lot(LOT, LotKind.PAID, WALL_MS, None, "cash", "d1")
+    parts = (Part("CNY", amount, 1, LOT),)
+    intake = bytes([number]) * 16
+    hub.write(lambda header: BroughtIn(1, header, GUEST, parts, Source.DRAWER, "front", intake, (lot,), (), "w"))
+    hub.lots = {(GUEST, "CNY"): LOT}
+
+
+def refunds(hub, amount, authorization=1):
+    parts = (Part("CNY", amount, 1),)
+    hub.write(lambda header: Refunded(1, header, parts, GUEST, Cause.STAFF), authorization=authorization)
+
+
+def passes(halls, giver, taker, amount, *, heard=True):
+    """Let money walk from one hub to another; heard: of the taker."""
+    entry, voucher = giver.passed(taker, amount)
+    taker.taken(giver, entry.header.seq, amount, voucher)
+    if heard:
+        halls.take(taker.batch(), taker)
+
+
+def shut(halls, hub_id=OTHER_HUB, *, captured=False):
+    with halls.store.writing() as tx:
+        hub = places.hub(tx, TENANT, hub_id)
+        return close(halls.desk(tx), hub, by="ann", note="dead", captured=captured)
+
+
+def shown(halls, hub_id=OTHER_HUB):
+    with halls.store.reading() as tx:
+        return cost(tx, TENANT, places.hub(tx, TENANT, hub_id))
+
+
+def hears(halls, hub, *, whole=True):
+    """Hear a hub's rest; whole: it says behind it that this was all. Return where the guest's money is then."""
+    halls.take(hub.batch(), hub)
+    if whole:
+        halls.worker.on_message(*hub.hello())
+    return stands(halls)
+
+
+def stands(halls):
+    """Return what is in the purse, at the hall, the foyer and the bar, and on its way."""
+    at_hubs = (halls.left(), halls.left(OTHER_HUB), halls.left(BAR))
+    assert halls.prove().faults == []
+    return halls.purse(), *at_hubs, halls.balance(Kind.PASSING)
+
+
+def ends(halls):
+    with halls.store.reading() as tx:
+        return [(end.kind, end.hub, end.amount) for end in unsettled(tx, TENANT)]
+
+
+# ---- what it says late goes home when it has said all ----
+
+
+def cash_of_a_dead_hub(halls):
+    brings(halls.foyer, 500)
+    shut(halls)
+    return hears(halls, halls.foyer, whole=False)
+
+
+def test_what_it_took_in_is_shown_until_it_has_said_all_and_then_the_guests(halls):
+    assert cash_of_a_dead_hub(halls) == (0, 0, 500, 0, 0)
+    assert ends(halls) == [("left_behind", "foyer", 500)]
+    halls.worker.on_message(*halls.foyer.hello())
+    assert (stands(halls), ends(halls)) == ((500, 0, 0, 0, 0), [])
+
+
+def test_a_person_need_not_wait_for_that(halls):
+    cash_of_a_dead_hub(halls)
+    assert (shown(halls).leases, shown(halls).brought_in, shown(halls).left) == ({"CNY": 500}, 0, True)
+    assert shut(halls) == Closed(leases=1, vouchers=0, authorizations=0)
+    assert (stands(halls), ends(halls), shut(halls)) == ((500, 0, 0, 0, 0), [], None)
+
+
+def test_it_is_asked_whether_that_was_all(halls):
+    brings(halls.foyer, 500)
+    shut(halls)
+    handled = halls.take(halls.foyer.batch(), halls.foyer)
+    assert handled.letters[-1].topic.endswith("/command")
+
+
+@pytest.mark.parametrize("hall_first", [True, False])
+def test_a_voucher_that_it_took_comes_home_whoever_is_heard_first(halls, hall_first):
+    funded(halls)
+    passes(halls, halls.hub, halls.foyer, 400, heard=False)
+    shut(halls)
+    for hub in (halls.hub, halls.foyer) if hall_first else (halls.foyer, halls.hub):
+        hears(halls, hub)
+    assert (stands(halls), ends(halls), halls.balance(Kind.OVERCLAIM)) == ((400, 600, 0, 0, 0), [], 0)
+
+
+def test_so_does_a_refund(halls):
+    funded(halls, hub_id=OTHER_HUB)
+    foyer = halls.foyer
+    foyer.held(300, authorization=1)
+    foyer.captured(300, authorization=1)
+    hears(halls, foyer)
+    refunds(foyer, 300)
+    shut(halls)
+    assert stands(halls) == (700, 0, 0, 0, 0)
+    assert (hears(halls, foyer), ends(halls)) == ((1_000, 0, 0, 0, 0), [])
+
+
+def told_in_two_batches(halls):
+    """A dead hub took 500 in, and the guest played for it: its rest comes in two batches, with a hello between."""
+    foyer = halls.foyer
+    brings(foyer, 500)
+    shut(halls)
+    halls.take(foyer.batch(), foyer)
+    foyer.held(500, authorization=1)
+    foyer.captured(500, authorization=1)
+    halls.worker.on_message(*foyer.hello(outbox_entries=2))
+    return hears(halls, foyer), halls.balance(Kind.OVERCLAIM), halls.balance(Kind.REVENUE)
+
+
+def test_what_it_says_was_played_is_not_given_back_meanwhile(halls):
+    assert told_in_two_batches(halls) == ((0, 0, 0, 0, 0), 0, -500)
+
+
+def test_a_build_that_settles_batch_by_batch_is_caught(halls, monkeypatch):
+    honest = hub_books.settle_passed
+
+    def at_once(desk, hub, epoch, entries):
+        honest(desk, hub, epoch, entries)
+        set_free.told_whole(desk, places.hub(desk.tx, TENANT, hub.hub_id), said_ms=0)
+
+    monkeypatch.setattr(hub_books, "settle_passed", at_once)
+    assert told_in_two_batches(halls) == ((500, 0, 0, 0, 0), 500, -500)
+
+
+def test_a_build_that_settles_no_late_word_is_caught(halls, monkeypatch):
+    monkeypatch.setattr(set_free, "_append", lambda _desk, _found: None)
+    with pytest.raises(AssertionError):
+        test_what_it_took_in_is_shown_until_it_has_said_all_and_then_the_guests(halls)
+
+
+@pytest.mark.parametrize(("captured", "purse"), [(False, 500), (True, 200)])
+def test_how_a_play_ended_a_person_decides(halls, captured, purse):
+    brings(halls.foyer, 500)
+    halls.foyer.held(300, authorization=1)
+    shut(halls)
+    assert hears(halls, halls.foyer) == (200, 0, 0, 0, 0)
+    assert ends(halls) == [("left_behind", "foyer", 300)]
+    assert shut(halls, captured=captured) == Closed(leases=0, vouchers=0, authorizations=1)
+    assert (stands(halls), ends(halls)) == ((purse, 0, 0, 0, 0), [])
+    assert halls.balance(Kind.HELD) == 0
+
+
+def says_what_it_likes(halls):
+    """A stolen hub says behind its closing that it took in more than it may; each batch alone is within its cap."""
+    foyer = halls.foyer
+    shut(halls)
+    for number in (1, 2):
+        brings(foyer, TOP_UP_CAP, number)
+        hears(halls, foyer)
+    return halls.purse()
+
+
+def test_what_rests_on_its_word_alone_goes_home_up_to_what_was_shown(halls):
+    assert says_what_it_likes(halls) == TOP_UP_CAP == shown(halls).leases["CNY"]
+    assert ends(halls) == [("left_behind", "foyer", TOP_UP_CAP)]
+    assert halls.alarms() == [("late", OTHER_HUB)]
+
+
+def test_a_build_that_believes_a_closed_hub_whatever_it_says_is_caught(halls, monkeypatch):
+    monkeypatch.setattr(set_free, "_beyond_belief", lambda *_: "")
+    assert says_what_it_likes(halls) == 2 * TOP_UP_CAP
+
+
+def frozen_and_closed(halls, *, sends_again):
+    foyer = halls.foyer
+    foyer.held(500, authorization=1)  # beyond any lease
+    hears(halls, foyer)
+    assert halls.frozen(OTHER_HUB) == "overclaim"
+    brings(foyer, 500)
+    batch = foyer.batch()
+    halls.take(batch, foyer)
+    shut(halls)
+    if sends_again:
+        halls.take(batch, foyer)
+    halls.worker.tick()
+    return [end for end in ends(halls) if end[0] == "left_behind"]
+
+
+@pytest.mark.parametrize("sends_again", [True, False])
+def test_what_was_parked_while_it_was_frozen_is_booked_once_it_is_closed(halls, sends_again):
+    assert frozen_and_closed(halls, sends_again=sends_again) == [("left_behind", "foyer", 500)]
+    halls.worker.on_message(*halls.foyer.hello())
+    assert (stands(halls)[0], [end for end in ends(halls) if end[0] == "left_behind"]) == (500, [])
+
+
+def test_a_build_that_keeps_it_parked_is_caught(halls, monkeypatch):
+    monkeypatch.setattr(hub_books, "OWN_JOURNAL", {"overclaim"})
+    assert frozen_and_closed(halls, sends_again=True) == []
+
+
+def test_a_journal_that_is_not_the_one_in_the_books_stays_frozen(halls):
+    with halls.store.writing() as tx:
+        places.freeze(tx, TENANT, OTHER_HUB, why="fork")
+    shut(halls)
+    brings(halls.foyer, 500)
+    assert hears(halls, halls.foyer) == (0, 0, 0, 0, 0)
+    assert halls.alarms() == [("parked", OTHER_HUB)]
+
+
+# ---- whether it took a voucher, nobody can say ----
+
+
+def may_have_refunded(halls):
+    """The foyer was heard to earn 400; then it is dead. The bar has 400 more of it than its lease had, and a voucher of
+    400 was on its way to it: it took that, or it gave those 400 back.
+    """
+    funded(halls, 1_400)
+    hall, foyer, bar = halls.hub, halls.foyer, halls.bar
+    passes(halls, hall, foyer, 1_000, heard=False)
+    foyer.held(400, authorization=1)
+    foyer.captured(400, authorization=1)
+    hears(halls, hall)
+    hears(halls, foyer)
+    seq = foyer.seq
+    refunds(foyer, 400)
+    passes(halls, foyer, bar, 1_000)
+    hall.passed(foyer, 400)
+    hears(halls, hall)
+    assert seq + 2 == foyer.seq
+
+
+def test_then_it_stays_on_its_way_and_a_person_is_shown(halls):
+    may_have_refunded(halls)
+    assert shown(halls).coming == {"CNY": 400}
+    assert shut(halls) == Closed(leases=1, vouchers=0, authorizations=0)
+    assert stands(halls) == (0, 0, 0, 1_000, 0)
+    assert ends(halls) == [("on_its_way", "foyer", 400), ("unheard", "foyer", 400)]
+    assert shown(halls).coming == {"CNY": 400}
+
+
+def test_its_own_word_settles_it(halls):
+    may_have_refunded(halls)
+    shut(halls)
+    assert (hears(halls, halls.foyer), ends(halls)) == ((400, 0, 0, 1_000, 0), [])
+
+
+def test_or_a_person_gives_it_to_the_guest(halls):
+    may_have_refunded(halls)
+    shut(halls)
+    assert shut(halls) == Closed(leases=0, vouchers=1, authorizations=0)
+    assert (stands(halls)[0], ends(halls)) == (400, [("unheard", "foyer", 400)])
+    assert (hears(halls, halls.foyer), ends(halls)) == ((400, 0, 0, 1_000, 0), [])
+
+
+def test_or_says_that_it_was_taken(halls):
+    may_have_refunded(halls)
+    shut(halls)
+    assert shut(halls, captured=True) == Closed(leases=0, vouchers=1, authorizations=0)
+    assert (stands(halls), ends(halls)) == ((0, 0, 0, 1_000, 0), [])
+
+
+def test_a_build_that_says_it_was_taken_is_caught(halls, monkeypatch):
+    monkeypatch.setattr(left_behind, "_refundable", lambda *_: {})
+    may_have_refunded(halls)
+    shut(halls)
+    with pytest.raises(AssertionError):
+        assert ends(halls), "400 of a guest are gone in silence"
+
+
+def slip_of(halls, amount, slip_id=SLIP, *, names=OTHER_HUB):
+    with halls.store.writing() as tx:
+        wish = SlipWish(slip_id=slip_id, account_id=GUEST, unit="CNY", amount=amount, hub_id=names)
+        return read_slip(issue_slip(halls.desk(tx), KEYS.signer, wish).text).slip
+
+
+@pytest.mark.parametrize(("captured", "purse"), [(False, 400), (True, 0)])
+def test_so_it_is_with_a_slip(halls, captured, purse):
+    """Whatever was decided: what the hub itself says late of a refund is the guest's, once."""
+    halls.top_up(1_400)
+    slip_of(halls, 400)
+    halls.lease(hub_id=OTHER_HUB)
+    foyer = halls.foyer
+    foyer.held(400, authorization=1)
+    foyer.captured(400, authorization=1)
+    hears(halls, foyer)
+    refunds(foyer, 400)
+    passes(halls, foyer, halls.bar, 1_000)
+    shut(halls)
+    halls.now_ms = OVER_MS + 2
+    with halls.store.writing() as tx:
+        assert return_slips(halls.desk(tx)) == []
+    assert ends(halls) == [("on_its_way", "", 400), ("unheard", "foyer", 400)]
+    assert shut(halls, captured=captured) is not None
+    assert stands(halls)[0] == purse
+    assert hears(halls, foyer)[0] == 400
+
+
+# ---- what can never be taken ----
+
+
+@pytest.mark.parametrize("giver_first", [True, False])
+def test_what_is_signed_under_a_number_that_was_taken_with_another_content_comes_back(halls, giver_first):
+    """The hall's disk was put back: under one number it passed on the money of one guest, and then of another."""
+    forked(halls, giver_first=giver_first)
+    assert (halls.purse(account=OTHER_GUEST), halls.left(account=OTHER_GUEST)) == (300, 700)
+    assert halls.frozen() == "overclaim"
+    shut(halls, HUB)
+    assert halls.purse(account=OTHER_GUEST) == 1_000
+    assert halls.purse() + halls.left(OTHER_HUB) >= 1_000
+    assert not [end for end in ends(halls) if end[0] == "on_its_way"]
+    assert halls.prove().faults == []
+
+
+def forked(halls, *, giver_first):
+    halls.top_up(1_000)
+    halls.top_up(1_000, account=OTHER_GUEST, payment="p2")
+    halls.lease()
+    halls.lease(account=OTHER_GUEST)
+    put_back = copy.copy(halls.hub)
+    put_back.records = list(halls.hub.records)
+    passes(halls, halls.hub, halls.foyer, 400, heard=False)
+    put_back.passed(halls.foyer, 300, account=OTHER_GUEST)
+    for hub in (put_back, halls.foyer) if giver_first else (halls.foyer, put_back):
+        halls.take(hub.batch(), hub)
+
+
+def test_a_build_that_leaves_it_on_its_way_is_caught(halls, monkeypatch):
+    monkeypatch.setattr(set_free, "unreachable", lambda *_: [])
+    forked(halls, giver_first=True)
+    assert ("on_its_way", "foyer", 300) in ends(halls)
+
+
+def test_what_a_closed_hub_passed_on_and_nobody_ever_got_a_person_brings_back(halls):
+    funded(halls)
+    halls.hub.passed(halls.foyer, 400)
+    hears(halls, halls.hub)
+    shut(halls, HUB)
+    assert (stands(halls), shown(halls, HUB).coming) == ((600, 0, 0, 0, -400), {})
+    assert shut(halls, HUB) is None, "the foyer may have it and not have told"
+    halls.now_ms += 60_000
+    halls.foyer.hellos += 60_000
+    hears(halls, halls.foyer)
+    assert shown(halls, HUB).coming == {"CNY": 400}
+    assert shut(halls, HUB) == Closed(leases=0, vouchers=1, authorizations=0)
+    assert (stands(halls), ends(halls)) == ((1_000, 0, 0, 0, 0), [])
+
+
+# ---- slips are part of what a dead hub can cost ----
+
+
+def many_slips(halls):
+    with halls.store.writing() as tx:
+        keep_document(tx, TENANT, OTHER_HUB, "risk", RiskDocument(0, lease_cap=1_000, top_up_cap=0), now_ms=1)
+    for number in range(8):
+        halls.top_up(900, payment=f"p{number}")
+        slip = slip_of(halls, 900, bytes([50 + number]) * 16)
+        parts = (Part("CNY", 900, 1, slip.lot_id),)
+        halls.foyer.write(lambda header, s=slip, p=parts: SlipTaken(1, header, GUEST, p, s.slip_id, (s.lot,)))
+        halls.foyer.lots = {(GUEST, "CNY"): slip.lot_id}
+        halls.foyer.held(900, authorization=number + 1)
+        halls.foyer.captured(900, authorization=number + 1)
+
+
+def test_slips_that_it_may_have_taken_are_part_of_the_most_it_can_cost(halls):
+    many_slips(halls)
+    most = shown(halls)
+    assert (most.slips, most.leases, most.coming) == ({"CNY": 7_200}, {}, {})
+    assert shown(halls, HUB).slips == {}, "they name the foyer"
+    shut(halls)
+    halls.now_ms = OVER_MS + 2
+    with halls.store.writing() as tx:
+        return_slips(halls.desk(tx))
+    hears(halls, halls.foyer)
+    assert halls.balance(Kind.OVERCLAIM) == 7_200
+
+
+def test_a_build_that_shows_no_slips_is_caught(halls, monkeypatch):
+    monkeypatch.setattr("back_office.fleet.closing.may_have", lambda *_: [])
+    with pytest.raises(AssertionError):
+        test_slips_that_it_may_have_taken_are_part_of_the_most_it_can_cost(halls)
+
+
+def test_a_slip_that_names_nobody_is_part_of_the_cost_of_each_that_may_have_it(halls):
+    halls.top_up(900)
+    slip_of(halls, 900, names=None)
+    assert [shown(halls, hub_id).slips for hub_id in (HUB, OTHER_HUB)] == [{"CNY": 900}] * 2
+    halls.now_ms = OVER_MS + 2
+    with halls.store.writing() as tx:
+        slips.note_clear(tx, TENANT, HUB, now_ms=OVER_MS + 1)
+    assert [shown(halls, hub_id).slips for hub_id in (HUB, OTHER_HUB)] == [{}, {"CNY": 900}]
