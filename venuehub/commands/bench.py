@@ -24,6 +24,7 @@ class Bench(StrEnum):
     DECIDE = "decide"
     START = "start"
     SIMULATE = "simulate"
+    WIRE = "wire"
 
 
 @app.command("bench", epilog="Example: venuehub bench authorize --json")
@@ -34,7 +35,8 @@ def bench(
         typer.Argument(
             help="authorize: time and bytes of one authorization; tap: event to command "
             "over a broker; footprint: memory, threads and idle CPU; decide: a tap in a large hall beside a tiny one; "
-            "start: to the first authorization with a full ledger; simulate: steps of the simulator per second."
+            "start: to the first authorization with a full ledger; simulate: steps of the simulator per second; "
+            "wire: each codec beside a scan of the same bytes, and a flooded port."
         ),
     ],
     as_json: AsJson = False,
@@ -54,11 +56,11 @@ def bench(
     if as_json:
         print_json(report)
     else:
-        print_line(f"{'row':16} {'unit':6} {'limit':>12} {'ours':>12} {'ratio':>8} {'spread':>7}  goal, holds")
+        print_line(f"{'row':18} {'unit':6} {'limit':>12} {'ours':>12} {'ratio':>8} {'spread':>7}  goal, holds")
         for row in report.rows:
             verdict = {True: "yes", False: "NO", None: "restless"}[row.holds]
             print_line(
-                f"{row.name:16} {row.unit:6} {row.limit:>12g} {row.ours:>12g} {row.ratio:>8g} {row.spread:>7g}  "
+                f"{row.name:18} {row.unit:6} {row.limit:>12g} {row.ours:>12g} {row.ratio:>8g} {row.spread:>7g}  "
                 f"{row.goal}: {verdict}"
             )
         print_line(report.machine)
