@@ -85,7 +85,9 @@ class Hopper(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Reader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A credential reader. `media`: what it can say in CredentialPresented."""
 
-    media: tuple[Literal["ntag21x", "ntag424", "iso14443a", "hid"], ...]
+    media: tuple[
+        Literal["ntag21x", "ntag424", "ultralight", "mifare_classic", "iso14443a", "felica", "hid"], ...
+    ]
     removed_after_ms: Milliseconds = 300
     """A card not seen for this long has left."""
     watchdog_ms: Milliseconds = 5_000

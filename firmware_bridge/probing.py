@@ -7,6 +7,7 @@ when a person does something has no probe.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -15,6 +16,7 @@ from device_profiles.schema import Profile
 from firmware_bridge.drivers.cctalk_line import CctalkLine
 from firmware_bridge.drivers.hlk_line import HlkLine
 from firmware_bridge.drivers.zfm_line import ZfmLine
+from firmware_bridge.ports import usb_ports
 from firmware_bridge.transports.interface import BytePipe
 from firmware_bridge.transports.serial_port import SerialPort, open_serial
 from firmware_bridge.wire import gm65, hlk_fm22x, pn532, zfm
@@ -135,7 +137,7 @@ async def probe_port(port: str, profiles: Iterable[Profile]) -> list[Found]:
     """
     found: list[Found] = []
     answered = ""
-    for profile in profiles:
+    for profile in pages_for(_usb_of(port), list(profiles)):
         if not profile.probe or (answered and profile.probe != answered):
             continue
         who = await ask(port, profile)
@@ -143,6 +145,21 @@ async def probe_port(port: str, profiles: Iterable[Profile]) -> list[Found]:
             answered = profile.probe
             found.append(Found(who.protocol, who.detail, profile.name, who.serial))
     return found
+
+
+def pages_for(usb: str, profiles: list[Profile]) -> list[Profile]:
+    """Return the pages worth asking on a port of the USB device `usb` (VID:PID, "" where it is none).
+
+    A page that names USB ids is meant there only, and goes before those of its protocol that name none.
+    """
+    named = [profile for profile in profiles if usb and usb in profile.usb]
+    protocols = {profile.probe for profile in named}
+    return named + [profile for profile in profiles if not profile.usb and profile.probe not in protocols]
+
+
+def _usb_of(port: str) -> str:
+    place = Path(port).resolve()
+    return next((plugged.usb for plugged in usb_ports() if Path(plugged.path).resolve() == place), "")
 
 
 async def ask(port: str, profile: Profile) -> Answered | None:
