@@ -142,6 +142,7 @@ def reverse(desk: Desk, wish: Reversal) -> Done | Refused:
 
     done = _do(desk, "reverse", wish.reversal_id, wish, [entry], amount=amount, owed=way.missing)
     note_way_back(desk, wish.channel, wish.payment_id, gone=amount, kept=0, seq=done.office_seq)
+    way.note(desk, done.office_seq)
     return done
 
 

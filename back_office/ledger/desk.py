@@ -8,6 +8,7 @@ import msgspec
 
 from back_office.business_day import business_date
 from back_office.ledger.booking import Arrived, Booking, Writer
+from back_office.ledger.gifts_due import due_of, forfeit, none_due, note_due
 from back_office.ledger.terms import DAY_MS, TopUpTerms, gifts_for
 from back_office.store import books, chains, grants, lots, papers, places, set_back
 from back_office.store.chains import Chain
@@ -142,20 +143,14 @@ class Desk:
         return Credited(seq, again=False)
 
     def settle_debt(self, account_id: bytes, unit: str) -> int:
-        """Pay what the guest owes in a unit out of the paid lots of the purse; return how much was paid."""
-        owed = books.balance(self.tx, self.tenant_id, Kind.GUEST_RECEIVABLE, account_id.hex(), unit)
-        if owed <= 0 or self.learning:
+        """Pay what the guest owes in a unit out of the paid lots of the purse; return how much left the purse.
+
+        With it go gifts that came home and whose payments were taken back meanwhile, of whatever unit.
+        """
+        if self.learning:
             return 0
-        held = lots.live_lots(self.tx, self.tenant_id, [account_id], [])
-        shares = [row.share(key.lot) for key, row in held.items() if key.unit == unit and row.kind == LotKind.PAID]
-        parts: list[Part] = []
-        for share in spend_order(shares, "paid_first", now_ms=self.now_ms):
-            amount = min(share.amount, owed - sum(part.amount for part in parts))
-            if amount:
-                parts.append(Part(unit, amount, None, share.lot))
-        if parts:
-            self.append(lambda header: ReceivablePaid(1, header, account_id, tuple(parts)))
-        return sum(part.amount for part in parts)
+        paid = self._pay_debt(account_id, unit)
+        return paid if none_due(self.tx, self.tenant_id) else paid + self._forfeit_due(account_id)
 
     def lease(self, hub: Hub, account_id: bytes) -> dict[LeaseKey, LeaseRow]:
         """Lease everything an account has available to a hub, up to the hub's cap; return its leases there.
@@ -223,6 +218,33 @@ class Desk:
         if sum(self.settle_debt(account_id, unit) for unit in sorted(units)):
             return lots.live_lots(self.tx, self.tenant_id, [account_id], [])
         return held
+
+    def _pay_debt(self, account_id: bytes, unit: str) -> int:
+        owed = books.balance(self.tx, self.tenant_id, Kind.GUEST_RECEIVABLE, account_id.hex(), unit)
+        if owed <= 0:
+            return 0
+        held = lots.live_lots(self.tx, self.tenant_id, [account_id], [])
+        shares = [row.share(key.lot) for key, row in held.items() if key.unit == unit and row.kind == LotKind.PAID]
+        parts: list[Part] = []
+        for share in spend_order(shares, "paid_first", now_ms=self.now_ms):
+            amount = min(share.amount, owed - sum(part.amount for part in parts))
+            if amount:
+                parts.append(Part(unit, amount, None, share.lot))
+        if parts:
+            self.append(lambda header: ReceivablePaid(1, header, account_id, tuple(parts)))
+        return sum(part.amount for part in parts)
+
+    def _forfeit_due(self, account_id: bytes) -> int:
+        """Take back gifts that are due and in the purse by now; return how much that was."""
+        gone = 0
+        for key, row in sorted(lots.live_lots(self.tx, self.tenant_id, [account_id], []).items()):
+            due = due_of(self.tx, self.tenant_id, key) if row.kind == LotKind.GIFT else 0
+            amount = min(due, row.available)
+            if amount > 0:
+                seq = self.append(forfeit(key, row, amount))
+                note_due(self.tx, self.tenant_id, key, -amount, seq=seq, now_ms=self.now_ms)
+                gone += amount
+        return gone
 
     def _answer_again(self, wish: TopUp, known: Payment) -> Credited | TopUpRefused:
         if (known.account_id, known.unit, known.amount) == (wish.account_id, wish.unit, wish.amount):

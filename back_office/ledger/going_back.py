@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from back_office.ledger.desk import Desk
+from back_office.ledger.gifts_due import due_of, note_due
 from back_office.ledger.terms import TopUpTerms
 from back_office.store import acts, grants, lots
 from back_office.store.acts import Act
@@ -94,24 +95,39 @@ def plan_net(desk: Desk, paid: Paid, amount: int) -> WayBack | str:
 
 
 class TakenBack(msgspec.Struct, frozen=True):
-    """`parts` leave the purse, `missing` the guest owes, `forfeited` of the gifts goes to the house."""
+    """`parts` leave the purse, `missing` the guest owes, `forfeited` of the gifts goes to the house.
+
+    `due`: what of the gifts goes there as soon as it is in the purse.
+    """
 
     parts: tuple[Part, ...]
     missing: int
     forfeited: tuple[Part, ...]
+    due: dict[LotKey, int]
+
+    def note(self, desk: Desk, seq: int) -> None:
+        """Keep what is due with the office's entry `seq`."""
+        for key, amount in self.due.items():
+            note_due(desk.tx, desk.tenant_id, key, amount, seq=seq, now_ms=desk.now_ms)
 
 
 def plan_reversal(desk: Desk, paid: Paid, amount: int) -> TakenBack:
     """Return how `amount`, which the channel took back already, leaves the purse.
 
-    Its gifts go by the same rule as for a refund. What of them was spent is the house's: nothing is left to keep it of.
+    Its gifts go by the same rule as for a refund, also those that lie at hubs or are on their way: when they come back.
+    What of them was spent is the house's: nothing is left to keep it of.
     """
     mine, gifts = lots_of(desk, paid)
     parts = parts_of(mine, paid.unit, amount)
     before = went_back(desk, paid.channel, paid.payment_id)
     rule = TopUpTerms.newest(desk.tx, desk.tenant_id).gift_rule
-    forfeits, _spent = _of_gifts(paid, gifts, before, rule, min(amount, max(paid.amount - before.gone, 0)), {})
-    return TakenBack(parts, amount - sum(part.amount for part in parts), forfeits)
+    gross = min(amount, max(paid.amount - before.gone, 0))
+    forfeits, _spent = _of_gifts(paid, gifts, before, rule, gross, {})
+    away = {key: row for key, row in _away(desk, gifts).items() if row.available > 0}
+    later, _spent = _of_gifts(paid, away, before, rule, gross, {})
+    due = {LotKey(paid.account_id, part.unit, part.lot): part.amount - _of_lot(forfeits, part.lot) for part in later}
+    missing = amount - sum(part.amount for part in parts)
+    return TakenBack(parts, missing, forfeits, {key: left for key, left in due.items() if left > 0})
 
 
 def lots_of(desk: Desk, paid: Paid) -> tuple[dict[LotKey, LotRow], dict[LotKey, LotRow]]:
@@ -208,6 +224,16 @@ def _settled(desk: Desk, rows: Mapping[LotKey, LotRow]) -> dict[LotKey, int]:
         if key in sums:
             sums[key] += row.settled
     return sums
+
+
+def _away(desk: Desk, gifts: Mapping[LotKey, LotRow]) -> dict[LotKey, LotRow]:
+    """Return gifts as if all of them that is not spent, nor due already, were in the purse."""
+    settled = _settled(desk, gifts)
+    rows = {}
+    for key, row in gifts.items():
+        left = row.deposited - row.paid_out - settled[key] - due_of(desk.tx, desk.tenant_id, key)
+        rows[key] = msgspec.structs.replace(row, available=left)
+    return rows
 
 
 def _elsewhere(desk: Desk, rows: Mapping[LotKey, LotRow]) -> dict[LotKey, int]:

@@ -96,6 +96,7 @@ class LedgerBooks:
             Tender.PAYMENT_ORDER,
         )  # fmt: skip
         note_way_back(desk, order.channel, order.payment_id, gone=amount, kept=0, seq=seq)
+        way.note(desk, seq)
 
     def whereabouts(self, tx: Transaction, order: Order) -> Whereabouts:
         """Say where the unspent money of the order's account is."""

@@ -52,6 +52,12 @@ def act(tx: Transaction, tenant_id: bytes, kind: str, act_id: bytes) -> Act | No
     return None if row is None else Act(**{name: row[name] for name in Act.__struct_fields__})
 
 
+def any_act(tx: Transaction, tenant_id: bytes, kind: str) -> bool:
+    """Say whether there is any act of a kind."""
+    query = sa.select(ACTS.c.act_id).where(ACTS.c.tenant_id == tenant_id, ACTS.c.kind == kind).limit(1)
+    return tx.execute(query).first() is not None
+
+
 def acts(tx: Transaction, tenant_id: bytes, kind: str) -> list[Act]:
     """Return every act of a kind."""
     query = sa.select(ACTS).where(ACTS.c.tenant_id == tenant_id, ACTS.c.kind == kind).order_by(ACTS.c.office_seq)

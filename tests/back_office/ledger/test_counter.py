@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from back_office.ledger import counter
+from back_office.ledger import counter, going_back
 from back_office.ledger.counter import (
     Done,
     PayOut,
@@ -16,6 +16,7 @@ from back_office.ledger.counter import (
     write_off,
 )
 from back_office.ledger.terms import DAY_MS, GiftStep, TopUpTerms, gifts_for, keep_terms
+from back_office.store import set_back
 from payment_core.accounts import Kind
 from payment_core.journal import CardSold
 from tests.back_office.world import GUEST, HUB, TENANT, WALL_MS
@@ -272,3 +273,60 @@ def test_a_build_that_refuses_what_the_channel_took_is_caught(office, monkeypatc
     honest = counter.went_back
     monkeypatch.setattr(counter, "went_back", lambda *asked: msgspec.structs.replace(honest(*asked), kept=0))
     assert isinstance(taken_back_behind_a_refund(office)[1], Refused)
+
+
+def charged_back_while_leased(office, **terms):
+    """Pay, have it all leased, and take the payment back; then everything comes home. Return what is leased again."""
+    set_terms(office, **terms)
+    office.top_up(1_000)
+    office.lease()
+    office.worker.on_message(*office.hub.hello())
+    assert do(office, reverse, reversal()).owed == 1_000
+    office.hub.returned(1_000)
+    office.hub.returned(150, unit="bonus")
+    office.take(office.hub.batch())
+    return office.lease() and office.left(unit="bonus")
+
+
+@pytest.mark.parametrize(("rule", "left"), [("pro_rata", 50), ("forfeit", 50), ("keep", 200)])
+def test_the_gift_of_a_payment_that_was_taken_back_goes_when_it_comes_home(office, rule, left):
+    assert charged_back_while_leased(office, gift_rule=rule) == left
+    assert (office.purse(), office.purse(unit="bonus")) == (0, 0)
+    assert office.balance(Kind.GUEST_RECEIVABLE) == 0
+    office.hub.returned(50, unit="bonus")
+    office.take(office.hub.batch())
+    do(office, lambda desk: desk.settle_debt(GUEST, "CNY"))
+    assert office.purse(unit="bonus") == (50 if rule == "keep" else 0)
+    assert office.prove().faults == []
+
+
+def test_no_more_of_it_goes_than_the_rule_says(office):
+    set_terms(office)
+    office.top_up(1_000)
+    office.lease()
+    office.worker.on_message(*office.hub.hello())
+    do(office, reverse, reversal(1, 250))
+    do(office, reverse, reversal(2, 250))
+    office.hub.returned(200, unit="bonus")
+    office.take(office.hub.batch())
+    do(office, lambda desk: desk.settle_debt(GUEST, "CNY"))
+    assert office.purse(unit="bonus") == 100
+    assert office.prove().faults == []
+
+
+def test_while_restored_books_learn_it_is_due_too(office):
+    set_terms(office)
+    office.top_up(1_000)
+    with office.store.writing() as tx:
+        set_back.note(tx, TENANT, HUB, declared=True, now_ms=1)
+    do(office, reverse, reversal())
+    assert office.purse(unit="bonus") == 200
+    with office.store.writing() as tx:
+        set_back.forget(tx, TENANT, HUB)
+    assert office.lease() == 0
+    assert (office.purse(unit="bonus"), office.prove().faults) == (0, [])
+
+
+def test_a_build_that_forgets_gifts_elsewhere_is_caught(office, monkeypatch):
+    monkeypatch.setattr(going_back, "note_due", lambda *_, **__: None)
+    assert charged_back_while_leased(office) == 200
