@@ -12,7 +12,10 @@ from device_profiles.matching import Device, ShortId, find_profile, fitted_profi
 from device_profiles.schema import Kind, Profile
 from payment_core.policy import CoinValue, DevicesDocument, Lane
 
-_ROLES: Final[Mapping[str, Kind]] = {"reader": "reader", "output": "output", "acceptor": "acceptor"}
+_ROLES: Final[Mapping[str, Kind]] = {
+    "reader": "reader", "output": "output", "acceptor": "acceptor", "scanner": "scanner",
+}  # fmt: skip
+_OPTIONAL: Final = frozenset({"acceptor", "scanner"})
 
 
 class SiteBroker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -47,13 +50,14 @@ class SiteDevice(Device, frozen=True, forbid_unknown_fields=True, omit_defaults=
 
 
 class SiteLane(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A reader that pays an output, on a machine; `acceptor` empty: no coins here."""
+    """A reader that pays an output, on a machine; `acceptor` empty: no coins here, `scanner`: no codes."""
 
     id: ShortId
     machine: str
     reader: str
     output: str
     acceptor: str = ""
+    scanner: str = ""
 
 
 class SiteFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,7 +121,7 @@ def _lanes(site: SiteFile, profiles: Mapping[str, Profile], *, file: str) -> tup
             raise SettingsError(message)
         for role, kind in _ROLES.items():
             device = getattr(lane, role)
-            if not device and role == "acceptor":
+            if not device and role in _OPTIONAL:
                 continue
             problem = _role_problem(device, kind, profiles) or (
                 f'already serves lane "{taken[device]}". Take another device.' if device in taken else ""
@@ -130,7 +134,7 @@ def _lanes(site: SiteFile, profiles: Mapping[str, Profile], *, file: str) -> tup
         lanes.append(
             Lane(
                 id=lane.id, machine=machine.id, zone=machine.zone, reader=lane.reader, output=lane.output,
-                acceptor=lane.acceptor, name=machine.name,
+                acceptor=lane.acceptor, scanner=lane.scanner, name=machine.name,
             )
         )  # fmt: skip
     return tuple(lanes)

@@ -14,7 +14,8 @@ from firmware_bridge.drivers.factory import open_driver
 from firmware_bridge.drivers.interface import INBOX_LIMIT, OUTBOX_LIMIT, Condition, Inbox, Outbox, ValueFact, Wish
 from firmware_bridge.probing import Found, ask, probe_port
 from firmware_bridge.transports.interface import TransportError
-from payment_core.events import Event, make_event
+from payment_core.events import CodeScanned, Event, event_body, make_event
+from payment_core.payer_codes import sayable
 
 
 class SilentError(Exception):
@@ -116,3 +117,11 @@ def _first(faults: ExceptionGroup[Exception]) -> Exception:
     """Return the first of a group's faults, however deep."""
     first = faults.exceptions[0]
     return _first(first) if isinstance(first, ExceptionGroup) else first
+
+
+def sayable_event(event: Event) -> Event:
+    """Return an event as it may stand on a screen or in a file: a wallet's payer code without its digits."""
+    body = event_body(event)
+    if not isinstance(body, CodeScanned):
+        return event
+    return make_event(CodeScanned(sayable(body.text)), seq=event.seq, epoch=event.epoch, age_ms=event.age_ms)

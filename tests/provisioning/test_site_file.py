@@ -109,3 +109,11 @@ def test_no_device_serves_two_lanes_and_no_lane_is_there_twice(tmp_path):
         load(tmp_path, EXAMPLE + SECOND_READER.format(n=2) + SECOND_LANE.format(id="other"))
     with pytest.raises(SettingsError, match='two lanes are called "racer-2"'):
         load(tmp_path, EXAMPLE + SECOND_READER.format(n=2) + SECOND_LANE.format(id="racer-2"))
+
+
+def test_a_scanner_at_a_lane_reads_its_codes(tmp_path):
+    scanner = '[[device]]\nid = "codes"\nprofile = "gm65-serial"\nport = "/dev/ttyUSB7"\n'
+    text = f"{EXAMPLE}\n{scanner}".replace("[[lane]]\n", '[[lane]]\nscanner = "codes"\n')
+    assert [lane.scanner for lane in load(tmp_path, text).devices.lanes] == ["codes"]
+    with pytest.raises(SettingsError, match=r"is of kind reader\. Name one of kind scanner"):
+        load(tmp_path, text.replace('scanner = "codes"', 'scanner = "racer-2-reader"'))

@@ -104,11 +104,12 @@ def monitor(
     from firmware_bridge.drivers.interface import Condition
     from firmware_bridge.transports.interface import TransportError
     from payment_core.events import Event
-    from venuehub.device_tools import SilentError, monitor
+    from venuehub.device_tools import SilentError, monitor, sayable_event
 
     del echo  # an echo is a frame to somebody else, and passed over like any other
 
     def on_event(event: Event) -> None:
+        event = sayable_event(event)
         if as_json:
             print_json(event)
         else:

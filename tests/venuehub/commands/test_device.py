@@ -105,6 +105,19 @@ def test_monitor_sees_the_cards_of_emulate(tmp_path):
         assert event["body"] == {"media": "ntag21x", "uid": "04A1B2C3D4E580", "class": "C"}
 
 
+def test_monitor_sees_codes_and_says_nothing_of_a_payers(tmp_path):
+    link = tmp_path / "scanner"
+    with (
+        emulated(link, "gm65-serial") as simulator,
+        running("monitor", "gm65-serial", str(link), "--json") as monitor,
+    ):
+        assert "online" in monitor.stderr.readline()
+        type_in(simulator, "show 134567890123456789")
+        assert without_age(monitor.stdout.readline())["body"] == {"text": "(payer code, wechat)"}
+        type_in(simulator, "show VH1:0")
+        assert without_age(monitor.stdout.readline())["body"] == {"text": "VH1:0"}
+
+
 def test_probe_says_who_answers(tmp_path):
     for kind, options, protocol in (
         ("pn532-uart", (), "pn532"),
