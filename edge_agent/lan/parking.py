@@ -133,7 +133,7 @@ class Parking:
         price = _price_of(draft, waits) if waits.ask else 0
         self._last_ask = waits.ask = max(self._last_ask + 1, draft.now.wall_ms)
         others = [other for other in self.waits.values() if other is not waits and other.owing]
-        room = lease_keeper.room(draft)
+        room = lease_keeper.room_to_take(draft)
         waits.room = max(room - sum(other.room for other in others), min(price, room))
         waits.moving |= waits.room < room  # what is promised may not come: ask again soon
         for hub in draft.site.peers:

@@ -1,12 +1,13 @@
 """People who try to make a venue lose as much as it can: they climb to the bound, and must never pass it.
 
-Four seeds of ten are theirs (`attack_of`). They know when the lines are cut, own what cards they like, and come back
+Five seeds of ten are theirs (`attack_of`). They know when the lines are cut, own what cards they like, and come back
 with old disks.
 """
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from venuehub.simulator import slots
 from venuehub.simulator.plan import LEASE_CAP, PRICE, STRAYS, TOP_UP_CAP, lanes
 
 if TYPE_CHECKING:
@@ -16,12 +17,15 @@ _BEAT_MS: Final = 45
 _SETTLE_MS: Final = 2_500
 _LANES: Final = lanes()
 _GANG: Final = 3
+_IN_DOUBT: Final = 12
+"""Plays of each hub's guests that wait for staff."""
 _IN_CASH: Final = 3 * PRICE
 
 
 def attack_of(seed: int) -> "Callable[[Venue], None] | None":
     """Return who comes in a seed's last hour, or None."""
-    return {4: spend_floors, 7: put_back_disks, 9: farm_doubts, 1: steal_top_ups}.get(seed % 10)
+    attacks = {4: spend_floors, 7: put_back_disks, 5: meet_at_one_hub, 9: farm_doubts, 1: steal_top_ups}
+    return attacks.get(seed % 10)
 
 
 def _cut_off(venue: "Venue", *, lan: bool) -> None:
@@ -63,11 +67,21 @@ def _tap_strays(venue: "Venue") -> None:
 
 
 def farm_doubts(venue: "Venue") -> None:
-    """Play where a doubt is given back, and see to it that the machine never says what it gave. Money follows."""
+    """Play where a doubt is given back, and see to it that the machine never says what it gave. Money follows.
+
+    Then play where doubts wait for staff, and fill what is left of X_h with coins and notes.
+    """
     venue.world.note("adversary: doubts")
-    venue.fill_purses(10 * PRICE)
+    venue.fill_purses(10 * PRICE + _IN_DOUBT * PRICE)
     _cut_off(venue, lan=False)
     _play_in_doubt(venue, lambda hub, visit: (hub + 3 * visit + 1) % len(venue.stage.cards), visits=4)
+    for bridge in venue.bridges:
+        bridge.jams += ["unknown_all"] * 100
+    slots.wait_for_staff(venue, _IN_DOUBT)
+    slots.fill(venue, TOP_UP_CAP)
+    _wait(venue, _SETTLE_MS)
+    for bridge in venue.bridges:
+        bridge.jams.clear()
 
 
 def _play_in_doubt(venue: "Venue", who: Callable[[int, int], int], *, visits: int) -> None:
@@ -107,6 +121,52 @@ def put_back_disks(venue: "Venue") -> None:
             for number in range(len(venue.hubs)):
                 venue.roll_back(number)
             _wait(venue, 2 * _SETTLE_MS)
+
+
+def meet_at_one_hub(venue: "Venue") -> None:
+    """Copy one hub's disk, have all guests of the venue play there while the LAN is up, and put the copy back.
+
+    Their money comes by voucher, and some in cash. Whatever of it the hub forgets, guests have their leases again.
+    """
+    venue.world.note("adversary: one disk, and the LAN is up")
+    rollbacks = venue.stage.plan.rollbacks
+    untouched = [number for number, times in enumerate(venue.put_back) if not times]
+    if not untouched:
+        return
+    at = max(untouched, key=lambda number: venue.hubs[number].room())
+    hub = venue.hubs[at]
+    for number, other in enumerate(venue.hubs):
+        guests = venue.guests_of(number)
+        for account in guests if other is not hub else ():
+            venue.office.pay_in(account, other.room() // len(guests), hub=number)
+    _wait(venue, 2 * _SETTLE_MS)
+    _cut_off(venue, lan=False)
+    _wait(venue, _SETTLE_MS)
+    hub.disk.images.clear()
+    hub.disk.keep_image()
+    hub.disk.images *= rollbacks
+    venue.bridges[at].copy_logs()
+    for _again in range(rollbacks):
+        _play_at(venue, at)
+        venue.roll_back(at)
+        _wait(venue, 2 * _SETTLE_MS)
+    _play_at(venue, at)
+
+
+def _play_at(venue: "Venue", at: int) -> None:
+    """Have whoever has most there, or else in the venue, play at one hub, again and again, and bring some cash in."""
+    guests = range(len(venue.stage.cards))
+    for _round in range(2 * LEASE_CAP // PRICE // len(_LANES)):
+        for lane in _LANES:
+            here = [venue.money_at(venue.hubs[at], account) for account in guests]
+            sums = [sum(venue.money_at(hub, account) for hub in venue.hubs) for account in guests]
+            most = here if max(here) >= PRICE else sums
+            venue.tap(at, lane.reader, most.index(max(most)))
+            _wait(venue, _BEAT_MS)
+        account = venue.guests_of(at)[0]
+        venue.hubs[at].counter.top_up(venue.credential(account), PRICE, account=account, again_ms=None)
+        _wait(venue, venue.stage.plan.risk().repeat_after_ms)
+    _wait(venue, _SETTLE_MS)
 
 
 def _fill_to_the_cap(venue: "Venue") -> None:
@@ -159,6 +219,7 @@ def steal_top_ups(venue: "Venue") -> None:
     _cut_off(venue, lan=True)
     _wait(venue, _SETTLE_MS)
     _spend_everything(venue)
+    slots.fill(venue, TOP_UP_CAP * 3 // 4)
     for number, hub in enumerate(venue.hubs):
         account = venue.guests_of(number)[0]
         for _time in range(TOP_UP_CAP // PRICE + 2):

@@ -9,6 +9,7 @@ from back_office.ledger.desk import Desk
 from back_office.store import grants
 from back_office.store.grants import LeaseKey
 from edge_agent.lan import passing
+from edge_agent.ledger import since_receipt, vouchers
 from edge_agent.ledger.authorizations import Authorization
 from edge_agent.play import plays
 from edge_agent.step.draft import Draft
@@ -99,6 +100,22 @@ def sheds_all() -> Iterator[None]:
 def vouchers_left_lying() -> Iterator[None]:
     """A hub trusts no neighbour's word: what was signed over to it is nobody's to spend."""
     with _replaced(passing, "_is_covered", lambda _draft, _hub, _amount: False):
+        yield
+
+
+@contextmanager
+def spent_vouchers_not_counted() -> Iterator[None]:
+    """What came from neighbours and is spent makes room for more, though the office has not heard of it."""
+    with _replaced(since_receipt, "left_for_good", lambda _entry, _unit: 0):
+        yield
+
+
+@contextmanager
+def vouchers_forgotten_once_confirmed() -> Iterator[None]:
+    """A giver says no voucher again that its taker had, though his older disk may not know it."""
+    with ExitStack() as stack:
+        stack.enter_context(_replaced(vouchers, "say_again", lambda _store, _hub: None))
+        stack.enter_context(_replaced(vouchers, "unheard_of", lambda _store, _account_id, _hub: []))
         yield
 
 

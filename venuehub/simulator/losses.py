@@ -18,13 +18,15 @@ class Losses(msgspec.Struct, frozen=True):
     """Minor units of the venue's currency.
 
     floor: sold without a lease and not reported, at most at one time. rollback: goods that no journal charges any more.
-    topup: guests' money brought in and not reported. doubt: given back by policy for plays that the machine gave.
+    topup: guests' money brought in and not reported, or forgotten. doubt: given back by policy for plays that the
+    machine gave. past_a_hub: by how much hubs have passed X_h and T_h of their own, for each time.
     """
 
     floor: int = 0
     rollback: int = 0
     topup: int = 0
     doubt: int = 0
+    past_a_hub: int = 0
 
 
 def bound_of(plan: VenuePlan) -> Exposure:
@@ -33,36 +35,47 @@ def bound_of(plan: VenuePlan) -> Exposure:
     return exposure(UNIT, hubs, rollbacks=plan.rollbacks, days=plan.days)
 
 
-def losses_of(venue: Venue, journals: list[Journal], *, unreported: int) -> Losses:
+def losses_of(venue: Venue, journals: list[Journal], *, unreported: list[int]) -> Losses:
     """Add up what every hub has cost. `unreported`: what was brought in and not reported when the lines were mended."""
+    forgotten = [_forgotten(venue, journal) for journal in journals]
+    brought = [max(pair) for pair in zip(unreported, venue.lost_cash, strict=True)]
+    terms = hub_terms("", venue.stage.plan.risk())
     return Losses(
         floor=sum(max(most for most, _one in floor_windows(journal)) for journal in journals),
-        rollback=sum(_forgotten(venue, journal) for journal in journals),
-        topup=unreported,
+        rollback=sum(forgotten),
+        topup=sum(brought),
         doubt=sum(_given_away(venue, journal) for journal in journals),
+        past_a_hub=sum(
+            max(goods - max(times, 1) * terms.lease, 0) + max(cash - max(times, 1) * terms.brought_in, 0)
+            for goods, cash, times in zip(forgotten, brought, venue.put_back, strict=True)
+        ),
     )
 
 
-def unreported(venue: Venue) -> int:
-    """Return what guests brought in that no receipt covers, now."""
-    total_sum = 0
+def unreported(venue: Venue) -> list[int]:
+    """Return what guests brought in at each hub that no receipt covers, now."""
+    sums = []
     for hub in venue.hubs:
         acked = hub.disk.connection.execute("SELECT value FROM meta WHERE key = 'acked_seq'").fetchone()[0]
         rows = hub.disk.connection.execute("SELECT record FROM entries WHERE seq > ?", (acked,))
         entries = (decode_entry(record) for (record,) in rows)
-        total_sum += sum(total(entry.parts) for entry in entries if isinstance(entry, BroughtIn))
-    return total_sum
+        sums.append(sum(total(entry.parts) for entry in entries if isinstance(entry, BroughtIn)))
+    return sums
 
 
 def _forgotten(venue: Venue, journal: Journal) -> int:
-    """Return the value of plays that machines gave and a disk forgot; what it charged all the same is no loss."""
+    """Return the value of plays that machines gave and a disk forgot, less the cash for them that lies in a drawer.
+
+    What the hub charged all the same is no loss.
+    """
     number = journal.hub.number
     pulsed = venue.bridges[number].pulsed
-    return sum(
+    goods = sum(
         min(price, pulsed.get(uuid_text(play), 0) * PRICE // CREDITS)
         for play, price in venue.lost[number].items()
         if play not in journal.stories or journal.stories[play].given_back_by_device
     )
+    return max(goods - venue.lost_cash[number], 0)
 
 
 def _given_away(venue: Venue, journal: Journal) -> int:
@@ -77,12 +90,13 @@ def _given_away(venue: Venue, journal: Journal) -> int:
 def passed(losses: Losses, bound: Exposure) -> list[str]:
     """Return which terms have passed the bound."""
     over = [row for row in _terms(losses, bound) if row[1] > row[2]]
-    return [f"no loss beyond the bound: {name} cost {cost} of {most}" for name, cost, most in over]
+    one = [f"no loss beyond the bound: one hub's own by {losses.past_a_hub}"] if losses.past_a_hub else []
+    return [f"no loss beyond the bound: {name} cost {cost} of {most}" for name, cost, most in over] + one
 
 
 def beyond(losses: Losses, bound: Exposure) -> int:
     """Return by how much the terms have passed the bound, together."""
-    return sum(max(cost - most, 0) for _name, cost, most in _terms(losses, bound))
+    return losses.past_a_hub + sum(max(cost - most, 0) for _name, cost, most in _terms(losses, bound))
 
 
 def _terms(losses: Losses, bound: Exposure) -> tuple[tuple[str, int, int], ...]:

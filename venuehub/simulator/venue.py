@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from payment_core.identifiers import uuid_text
-from payment_core.journal import Held, decode_entry
+from payment_core.journal import BroughtIn, Held, decode_entry
 from venuehub.simulator.bridge import Bridge
 from venuehub.simulator.floor_sales import FloorSales
 from venuehub.simulator.hub import Hub
@@ -25,6 +25,14 @@ def plays_of(hub: Hub) -> dict[bytes, int]:
         entry.header.authorization_id: sum(part.amount for part in entry.parts)
         for entry in entries
         if isinstance(entry, Held) and entry.header.authorization_id is not None
+    }
+
+
+def cash_of(hub: Hub) -> dict[bytes, int]:
+    """Return what was brought in by every intake of a hub's ledger."""
+    entries = (decode_entry(record) for (record,) in hub.disk.connection.execute("SELECT record FROM entries"))
+    return {
+        entry.intake_id: sum(part.amount for part in entry.parts) for entry in entries if isinstance(entry, BroughtIn)
     }
 
 
@@ -51,6 +59,10 @@ class Venue:
 
         Also what it knows and the bridge's log has forgotten: what that log does not name is given back.
         """
+        self.put_back = [0] * len(self.hubs)
+        """How often an older copy of each hub's disk was put back."""
+        self.lost_cash = [0] * len(self.hubs)
+        """What guests brought in at each hub and its disk forgot."""
         self.refusals = Refusals(self)
         self.floor_sales = FloorSales()
         for hub in self.hubs:
@@ -101,7 +113,7 @@ class Venue:
             return
         self.world.happened["disk-rollback"] += 1
         self.world.note(f"{hub.name}: an older disk is put back")
-        before = plays_of(hub)
+        before, cash = plays_of(hub), cash_of(hub)
         hub.die(power_cut=True)
         bridge.die()  # also where the hub was down already
         hub.disk.put_back(hub.disk.images.pop())
@@ -114,6 +126,8 @@ class Venue:
             for play, price in before.items()
             if play not in kept or bridge.has_pulsed_since_copy(uuid_text(play))
         }
+        self.put_back[number] += 1
+        self.lost_cash[number] += sum(cash.values()) - sum(cash_of(hub).values())
         hub.counter.forget_lost()
 
     def restore_office(self) -> None:
