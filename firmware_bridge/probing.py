@@ -110,7 +110,10 @@ async def probe_zfm(pipe: BytePipe, profile: Profile) -> Answered | None:
     """Ask for the size of the library, and whether it tells its own number; nothing is written into it."""
     assert profile.biometric is not None
     line = ZfmLine(pipe)
-    password = await line.ask(zfm.Ask.PASSWORD, zfm.NO_PASSWORD, attempts=1)
+    password = None
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(ANSWER_S):
+            password = await line.ask(zfm.Ask.PASSWORD, zfm.NO_PASSWORD, attempts=1)
     parameters = await line.ask(zfm.Ask.PARAMETERS, attempts=1) if password else None
     if parameters is None or parameters.code != zfm.OK:
         return None

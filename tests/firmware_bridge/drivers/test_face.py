@@ -14,6 +14,7 @@ from firmware_bridge.simulators import hlk_fm22x as simulated
 from firmware_bridge.simulators.hlk_fm22x import HlkFm22xSimulator
 from firmware_bridge.transports.interface import TransportClosedError
 from firmware_bridge.transports.serial_port import open_serial
+from firmware_bridge.wire import hlk_fm22x as fm
 from payment_core.commands import Accept, Command, Enroll, Forget, Pages, Verify
 from payment_core.events import CredentialPresented
 from tests.support.driving import driving, happens
@@ -332,3 +333,51 @@ def test_an_image_that_a_module_sends_goes_nowhere(tmp_path, capsys, caplog):
     assert CANARY not in caplog.text + "".join(capsys.readouterr())
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or CANARY.encode() not in path.read_bytes()
+
+
+# --------------------------------------------------------------- broken drivers, which the tests above have to notice
+
+
+class Chatty(fm.Decoder):
+    """A codec that keeps images and writes them into a log."""
+
+    def feed(self, data):
+        print(data)  # noqa: T201 - what it must not do
+        return super().feed(data)
+
+
+async def believes(_module, _seen) -> bool:
+    return True
+
+
+def test_a_log_of_bytes_would_be_noticed(tmp_path, capsys, caplog, monkeypatch):
+    monkeypatch.setattr(hlk_line, "Decoder", Chatty)
+    with pytest.raises(AssertionError):
+        test_an_image_that_a_module_sends_goes_nowhere(tmp_path, capsys, caplog)
+
+
+def test_closed_eyes_that_pay_would_be_noticed(tmp_path, monkeypatch):
+    monkeypatch.setattr(fm, "UNLOCK_NORMAL", fm.UNLOCK_EYES_CLOSED)
+    with pytest.raises(AssertionError):
+        test_what_does_not_authorize(tmp_path, ["face li", "eyes closed"], "eyes_closed")
+
+
+def test_a_demo_mode_that_pays_would_be_noticed(tmp_path, monkeypatch):
+    monkeypatch.setattr(FaceModule, "_has_learned", believes)
+    with pytest.raises(AssertionError):
+        test_what_does_not_authorize(tmp_path, ["demo 0", "face stranger"], "not_believed")
+
+
+def test_a_deletion_that_is_only_believed_would_be_noticed(tmp_path, monkeypatch):
+    async def nobody(_module) -> set[int]:
+        return set()
+
+    monkeypatch.setattr(FaceModule, "users", nobody)
+    with pytest.raises(AssertionError):
+        test_forgetting_is_done_only_when_the_module_does_not_have_the_face_any_more(tmp_path, monkeypatch)
+
+
+def test_an_enrollment_without_consent_would_be_noticed(tmp_path, monkeypatch):
+    monkeypatch.setattr(face, "command_body", lambda _command: Enroll(0, "invented"))
+    with pytest.raises(AssertionError):
+        test_without_a_consent_reference_nothing_is_enrolled(tmp_path)

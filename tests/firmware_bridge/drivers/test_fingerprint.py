@@ -451,15 +451,70 @@ def test_a_template_that_a_module_sends_goes_nowhere(tmp_path, capsys, caplog):
         await online(host, running)
         running.say("stored li 7", f"finger {CANARY}", "leak", "leak")
         await looks(running, 4)
-        running.say("lift", "pause 300ms", "finger li")
-        assert await host.wish() == CredentialPresented("finger", LI, "B")
+        await relay(running, "finger li")
+        assert isinstance(await host.wish(), CredentialPresented)
         said = b"".join(msgspec.json.encode(item.body) for item in host.seen if isinstance(item, Wish))
         assert CANARY.encode() not in said
         assert CANARY not in repr(host.seen)
         assert CANARY.encode().hex() not in repr(host.seen).lower()
 
-    story(tmp_path, told)
+    story(tmp_path, told, model="as608", biometric=R307)
     text = caplog.text + "".join(capsys.readouterr())
     assert CANARY not in text
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or CANARY.encode() not in path.read_bytes()
+
+
+# --------------------------------------------------------------- broken drivers, which the tests above have to notice
+
+
+class Chatty(zfm.Decoder):
+    """A codec that writes what it hears into a log."""
+
+    def feed(self, data):
+        found = super().feed(data)
+        print(found)  # noqa: T201 - what it must not do
+        return found
+
+
+async def always_empty(_library) -> set[int]:
+    return set()
+
+
+def asks_for_consent_itself(_command) -> Enroll:
+    return Enroll(7, "invented")
+
+
+def forgets_that_it_said_it(driver: Fingerprint) -> None:
+    driver._lying = None
+
+
+def test_a_log_of_packets_would_be_noticed(tmp_path, capsys, caplog, monkeypatch):
+    monkeypatch.setattr(zfm_line, "Decoder", Chatty)
+    with pytest.raises(AssertionError):
+        test_a_template_that_a_module_sends_goes_nowhere(tmp_path, capsys, caplog)
+
+
+def test_a_deletion_that_is_only_believed_would_be_noticed(tmp_path, monkeypatch):
+    monkeypatch.setattr(FingerLibrary, "pages", always_empty)
+    with pytest.raises(AssertionError):
+        test_forgetting_is_done_only_when_the_module_does_not_have_the_page_any_more(tmp_path, monkeypatch)
+
+
+def test_an_enrollment_without_consent_would_be_noticed(tmp_path, monkeypatch):
+    monkeypatch.setattr(fingerprint, "ENROLL_S", 0.1)
+    monkeypatch.setattr(fingerprint, "command_body", asks_for_consent_itself)
+    with pytest.raises(AssertionError):
+        test_without_a_consent_reference_nothing_is_enrolled(tmp_path)
+
+
+def test_a_finger_that_pays_again_and_again_would_be_noticed(tmp_path, monkeypatch):
+    present = Fingerprint._present
+
+    async def presents(driver, *args) -> None:
+        await present(driver, *args)
+        forgets_that_it_said_it(driver)
+
+    monkeypatch.setattr(Fingerprint, "_present", presents)
+    with pytest.raises(AssertionError):
+        test_a_finger_is_said_once_per_touch_and_again_only_after_it_was_lifted(tmp_path)
