@@ -14,7 +14,7 @@ from firmware_bridge.simulators.pn532_ntag424 import SUN_BASE
 from firmware_bridge.value_log import Fact, ValueLog
 from firmware_bridge.wire.ntag424 import sun_url
 from payment_core.bus import Birth, Booked, DeviceState
-from payment_core.commands import Command, PulseCredit, command_body
+from payment_core.commands import Accept, Command, PulseCredit, command_body
 from payment_core.events import CoinInserted, CredentialPresented, EventsLost, make_event
 from venuehub.simulator.doom import Doom
 from venuehub.simulator.hub import Hub
@@ -22,6 +22,7 @@ from venuehub.simulator.plan import lanes
 
 RESEND_MS: Final = 1_000
 PULSE_MS: Final = 45
+GATE_MS: Final = 5
 START_AGAIN_MS: Final = (100, 2_500)
 BUFFERED_COINS: Final = 5
 """What a ccTalk acceptor remembers of coins that nobody asked about."""
@@ -39,6 +40,8 @@ class Bridge:
         """What goes wrong with the next plays: `failed`, `unknown`, `unknown_all` or `partly`."""
         self.pulsed: dict[str, int] = {}
         self.fallen: dict[str, list[int]] = {lane.acceptor: [] for lane in lanes()}
+        self.shut: set[str] = set()
+        """Acceptors that were told to give everything back; a bridge's start opens them."""
         self.outputs = [lane.output for lane in lanes()]
         self.alive = False
         self.off = False
@@ -64,7 +67,8 @@ class Bridge:
         values = ValueLog(self._folder / "values.log", fresh_epoch=dice.getrandbits(32))
         self._actuations = ActuationLog(self._folder / "actuations.log", boot_id=self._boot_id)
         self.desk = Desk(values=values, actuations=self._actuations, devices=[*self.outputs, *self.fallen])
-        for device in self.outputs:
+        self.shut.clear()
+        for device in (*self.outputs, *self.fallen):
             self.desk.attach(device)
         self.desk.sync()
         self._life += 1
@@ -145,7 +149,8 @@ class Bridge:
         match effect:
             case desk_effects.HandOver(device=device, command=command):
                 life = self._life
-                self.world.after(PULSE_MS, lambda: self._pulse(life, device, command))
+                works_ms = PULSE_MS if device in self.outputs else GATE_MS
+                self.world.after(works_ms, lambda: self._pulse(life, device, command))
             case desk_effects.Reply(device=device, result=result):
                 self.world.note(f"{self.name}: {device} {result.id[-8:]} {result.outcome} {result.reason}")
                 self.hub.bus.carry(lambda: self.hub.hear_result(device, result), up=True)
@@ -171,6 +176,9 @@ class Bridge:
 
     def _work(self, device: str, command: Command) -> Answer:
         body = command_body(command)
+        if isinstance(body, Accept):
+            (self.shut.discard if body.on else self.shut.add)(device)
+            return Answer(command.id, "done")
         assert isinstance(body, PulseCredit)
         if not self.jams:
             return Answer(command.id, "done", self.count_credits(device, command.id, body.credits))
@@ -205,7 +213,9 @@ class Bridge:
         self.world.after(RESEND_MS, lambda: self._resend(life))
 
     def insert_coin(self, acceptor: str, position: int) -> None:
-        """A coin falls; the acceptor counts it whether anybody listens or not."""
+        """A coin falls; the acceptor counts it whether anybody listens or not. One that is shut gives it back."""
+        if acceptor in self.shut:
+            return
         self.fallen[acceptor].append(position)
         self.world.note(f"coin {position} into {acceptor} of {self.name}, its counter {len(self.fallen[acceptor])}")
         if self.alive:

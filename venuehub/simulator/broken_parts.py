@@ -9,11 +9,11 @@ from back_office.ledger.desk import Desk
 from back_office.store import grants
 from back_office.store.grants import LeaseKey
 from edge_agent.lan import passing
-from edge_agent.ledger import since_receipt, vouchers
+from edge_agent.ledger import lane_credit, since_receipt, vouchers
 from edge_agent.ledger.authorizations import Authorization
 from edge_agent.play import plays
 from edge_agent.step.draft import Draft
-from edge_agent.takings import lease_keeper, slips
+from edge_agent.takings import acceptors, lease_keeper, slips
 from edge_agent.tap import taps
 from payment_core.journal import Cause, Header, LeaseClosed
 
@@ -123,4 +123,22 @@ def vouchers_forgotten_once_confirmed() -> Iterator[None]:
 def closing_gives_all_back() -> Iterator[None]:
     """The office gives back all that lay at a hub it closes, whatever others took of that by vouchers."""
     with _replaced(left_behind, "_take", lambda _ahead, _lot, _amount: 0):
+        yield
+
+
+@contextmanager
+def slots_open_for_the_smallest_coin() -> Iterator[None]:
+    """A slot is open while its smallest coin finds room, whatever note comes next."""
+    with _replaced(acceptors, "largest_of", lambda coins: min(coins.values(), default=0)):
+        yield
+
+
+@contextmanager
+def plays_leave_room_for_coins() -> Iterator[None]:
+    """What open plays hold is forgotten at the slots."""
+
+    def beside(draft: Draft) -> int:
+        return draft.site.risk.caps.leasable(lane_credit.coins_lying(draft.store, draft.site.currency))
+
+    with _replaced(acceptors, "beside_x_h", beside):
         yield

@@ -48,4 +48,5 @@ def ended_well(venue: Venue) -> list[str]:
 def _seen(venue: Venue) -> list[str]:
     """Return what was seen in the moment it happened, until now."""
     wrong = [f"no floor while the office answers: {text}" for text in venue.floor_sales.found]
+    wrong += [f"no more lies at a hub than may: {text}" for text in venue.stakes.found]
     return wrong + [f"nobody is refused while his money is in the venue: {text}" for text in venue.refusals.found]

@@ -62,6 +62,8 @@ class Hub:
         """Sees what lanes show."""
         self.watch_play: Callable[[Hub, str], None] = lambda _hub, _play: None
         """Sees which plays machines are told of."""
+        self.watch_commit: Callable[[Hub], None] = lambda _hub: None
+        """Sees the ledger behind every step that wrote something."""
         self.started_ms = 0
         self.receipts: list[tuple[int, int]] = []
         """Where the journal ended when a receipt was taken, and through which entry that was."""
@@ -201,6 +203,8 @@ class Hub:
         except (CommitUnknownError, PowerCutError) as fault:
             self.die(power_cut=isinstance(fault, PowerCutError))
             return
+        if any(isinstance(effect, messages.JournalGrew) for effect in effects):
+            self.watch_commit(self)
         if self.till.outstanding and not self._timed:
             self._timed = True
             self.later(STEP_MS, self._wake_in_time)

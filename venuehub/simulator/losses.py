@@ -7,7 +7,7 @@ import msgspec
 
 from payment_core.exposure import Exposure, exposure, hub_terms
 from payment_core.identifiers import uuid_text
-from payment_core.journal import BroughtIn, Cause, Voided, decode_entry
+from payment_core.journal import BroughtIn, CardSold, Cause, CoinBooked, Entry, Source, Voided, decode_entry
 from venuehub.simulator.check_limits import floor_windows
 from venuehub.simulator.evidence import Journal, total
 from venuehub.simulator.plan import CREDITS, PRICE, UNIT, VenuePlan
@@ -59,8 +59,21 @@ def unreported(venue: Venue) -> list[int]:
         acked = hub.disk.connection.execute("SELECT value FROM meta WHERE key = 'acked_seq'").fetchone()[0]
         rows = hub.disk.connection.execute("SELECT record FROM entries WHERE seq > ?", (acked,))
         entries = (decode_entry(record) for (record,) in rows)
-        sums.append(sum(total(entry.parts) for entry in entries if isinstance(entry, BroughtIn)))
+        sums.append(sum(_came_in(entry) for entry in entries))
     return sums
+
+
+def _came_in(entry: Entry) -> int:
+    """Return what an entry says came in, as T_h counts it: coins of a lane came in when they fell."""
+    match entry:
+        case CoinBooked():
+            return entry.amount
+        case BroughtIn(source=Source.DRAWER | Source.CASH_BOX):
+            return total(entry.parts)
+        case CardSold():
+            return entry.deposit
+        case _:
+            return 0
 
 
 def _forgotten(venue: Venue, journal: Journal) -> int:

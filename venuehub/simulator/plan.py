@@ -17,6 +17,8 @@ CREDITS: Final = 2
 LANES: Final = 3
 _ON_DOUBT: Final[tuple[DoubtPolicy, ...]] = ("favour_guest", "favour_venue", "staff")
 COINS: Final = {1: 100, 2: 50}
+NOTES: Final = {3: 2_000}
+"""The first lane takes notes too: one of them, and T_h leaves room for no other beside a coin."""
 LEASE_CAP: Final = 8_000
 """X_h: four guests' first money."""
 TOP_UP_CAP: Final = 4_000
@@ -44,10 +46,12 @@ class VenuePlan(msgspec.Struct, frozen=True):
     def documents(self) -> tuple[tuple[str, DevicesDocument | PriceList | RiskDocument | StaffDocument], ...]:
         """Return the documents of each hub, by name."""
         coins = tuple(CoinValue(position, amount) for position, amount in COINS.items())
+        notes = tuple(CoinValue(position, amount) for position, amount in NOTES.items())
         places = lanes()
+        slots = {lane.acceptor: coins for lane in places} | {places[0].acceptor: coins + notes}
         rule = PriceRule(price=(Money(PRICE, UNIT),), credits=CREDITS)
         return (
-            ("devices", DevicesDocument(0, places, {lane.acceptor: coins for lane in places})),
+            ("devices", DevicesDocument(0, places, slots)),
             ("prices", PriceList(version=0, unit=UNIT, rules=(rule,))),
             ("risk", self.risk()),
             ("staff", staff_document()),

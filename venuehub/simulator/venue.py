@@ -6,6 +6,7 @@ from pathlib import Path
 from payment_core.identifiers import uuid_text
 from payment_core.journal import BroughtIn, Held, decode_entry
 from venuehub.simulator.bridge import Bridge
+from venuehub.simulator.check_stake import Stakes
 from venuehub.simulator.floor_sales import FloorSales
 from venuehub.simulator.hub import Hub
 from venuehub.simulator.lan import Lan
@@ -65,8 +66,9 @@ class Venue:
         """What guests brought in at each hub and its disk forgot."""
         self.refusals = Refusals(self)
         self.floor_sales = FloorSales()
+        self.stakes = Stakes(stage.plan.risk().caps)
         for hub in self.hubs:
-            hub.watch, hub.watch_play = self.refusals.see, self.floor_sales.see
+            hub.watch, hub.watch_play, hub.watch_commit = self.refusals.see, self.floor_sales.see, self.stakes.see
 
     def open(self) -> None:
         """Start everything."""
