@@ -34,6 +34,7 @@ class Waiting(msgspec.Struct):
 
     Times are boottime ms. `since_ms`: of the first ask; `office_asked_ms`: since when the office owes an answer.
     `office_answered`: it has no more. `coming`: it has none, and has another hub return it.
+    `in_vain`: somebody's time is over, so who comes now asks anew.
     `where`: the hall the money is coming from, as far as it is known.
     """
 
@@ -48,6 +49,7 @@ class Waiting(msgspec.Struct):
     office_asked_ms: int | None = None
     office_answered: bool = False
     coming: bool = False
+    in_vain: bool = False
     where: str = ""
 
 
@@ -111,6 +113,8 @@ class Parking:
         waits = self.waits.get(tap.row.account_id)
         if waits is not None and len(self) < PARKED_LIMIT:  # its answer may be in this very step
             waits.taps.append(tap)
+            if waits.in_vain:
+                self._ask(draft, tap.row.account_id, waits)
             _show_fetching(draft, tap, waits.where)
             return
         if not self._may_wait(draft):
@@ -118,12 +122,16 @@ class Parking:
             taps.answer_tap(draft, tap, may_ask=False)
             return
         account_id = tap.row.account_id
-        waits = self.waits[account_id] = Waiting([tap], since_ms=draft.now.boottime_ms)
+        waits = self.waits[account_id] = Waiting([tap])
+        self._ask(draft, account_id, waits)
+        _show_fetching(draft, tap, waits.where)
+
+    def _ask(self, draft: Draft, account_id: bytes, waits: Waiting) -> None:
+        waits.since_ms, waits.in_vain = draft.now.boottime_ms, False
         self._ask_neighbours(draft, account_id, waits)
         waits.office_from_ms = draft.now.boottime_ms + draft.site.risk.peer_ms
         if not waits.owing:
             self._ask_office(draft, account_id, waits)
-        _show_fetching(draft, tap, waits.where)
 
     def _ask_neighbours(self, draft: Draft, account_id: bytes, waits: Waiting) -> None:
         waits.owing = self._worth_waiting(draft)
@@ -238,18 +246,18 @@ class Parking:
     def _give_up(self, draft: Draft, account_id: bytes, waits: Waiting) -> None:
         """Decide the taps whose time is over with what is here; who was silent all the while is not waited for again.
 
-        Who owes an answer and was heard is there: the office waits for another hub, a neighbour was asked just now.
+        Who owes an answer and was heard is there: the office waits for another hub, a neighbour was asked just now. The
+        taps whose own time is not over wait for him.
         """
         now_ms = draft.now.boottime_ms
         late = [tap for tap in waits.taps if tap.deadline_ms <= now_ms]
         waits.taps = [tap for tap in waits.taps if tap.deadline_ms > now_ms]
         unheard = waits.office_asked_ms is not None and self._office_heard_ms <= waits.office_asked_ms
         if unheard and not waits.coming:
-            self._office_from_ms = now_ms + PATIENCE_MS
-        for hub in waits.owing:
-            if self._heard_ms.get(hub, 0) <= waits.since_ms:
-                self._silent_ms[hub] = now_ms + PATIENCE_MS
-        waits.owing, waits.office_asked_ms = set(), None
+            self._office_from_ms, waits.office_asked_ms = now_ms + PATIENCE_MS, None
+        silent = {hub for hub in waits.owing if self._heard_ms.get(hub, 0) <= waits.since_ms}
+        self._silent_ms |= dict.fromkeys(silent, now_ms + PATIENCE_MS)
+        waits.owing, waits.in_vain = waits.owing - silent, True
         if not waits.taps:
             del self.waits[account_id]
         for tap in late:
