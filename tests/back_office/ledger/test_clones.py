@@ -118,3 +118,14 @@ def test_a_batch_that_comes_again_is_no_clone(office, halls):
     office.take(data, hub)
     office.take(data, hub)
     assert (clones(office), status(office)) == ([], "active")
+
+
+def test_a_phones_code_shown_at_two_hubs_is_said_and_blocks_nobody_but_a_lower_one_later_does(office, halls):
+    with office.store.writing() as tx:
+        phone = msgspec.structs.replace(people.credential(tx, TENANT, CARD), media="member_code")
+        people.change_credential(tx, TENANT, phone)
+    tap(office, halls["hall"], 7)
+    tap(office, halls["foyer"], 7, at_ms=9_000)
+    assert ([kind for kind, _subject in office.alarms()], status(office)) == (["code_twice"], "active")
+    tap(office, halls["foyer"], 6, at_ms=2 * HOUR)
+    assert (len(clones(office)), status(office)) == (1, "blocked")
