@@ -113,6 +113,9 @@ async def probe_zfm(pipe: BytePipe, profile: Profile) -> Answered | None:
     password = None
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(ANSWER_S):
+            password = None
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(ANSWER_S):
             password = await line.ask(zfm.Ask.PASSWORD, zfm.NO_PASSWORD, attempts=1)
     parameters = await line.ask(zfm.Ask.PARAMETERS, attempts=1) if password else None
     if parameters is None or parameters.code != zfm.OK:
