@@ -23,6 +23,7 @@ UPKEEP_S: Final = 2.0
 """How often its settings are read back: a scanner that lost power has them again before the next guest comes."""
 NO_ANSWER: Final = "no answer: check its power and both data wires, and that it is set to serial output"
 NOT_TAKEN: Final = "setting_not_taken"
+OUT_OF_STEP: Final = "answers_out_of_step"
 
 
 class _Setting(msgspec.Struct, frozen=True):
@@ -77,14 +78,14 @@ class QrScanner:
         written = False
         for wanted in self._wanted:
             found = await self._byte_at(wanted.address, outbox)
-            if found is None:
-                return NO_ANSWER
+            if isinstance(found, str):
+                return found
             if found & wanted.mask == wanted.value:
                 continue
             await self._ask(gm65.write(wanted.address, found & ~wanted.mask | wanted.value), outbox)
             now = await self._byte_at(wanted.address, outbox)
-            if now is None:
-                return NO_ANSWER
+            if isinstance(now, str):
+                return now
             if now & wanted.mask != wanted.value:
                 return NOT_TAKEN
             written = True
@@ -93,9 +94,17 @@ class QrScanner:
             await self._ask(gm65.SAVE, outbox)
         return ""
 
-    async def _byte_at(self, address: int, outbox: Outbox) -> int | None:
-        data = await self._ask(gm65.read(address), outbox)
-        return data[0] if data and len(data) == 1 else None
+    async def _byte_at(self, address: int, outbox: Outbox) -> int | str:
+        """Return a settings byte, or what is wrong.
+
+        It is asked twice: an answer does not say to what, and one that belongs to the question before would be written
+        into the wrong byte.
+        """
+        first = await self._ask(gm65.read(address), outbox)
+        again = await self._ask(gm65.read(address), outbox) if first is not None else None
+        if first is None or again is None:
+            return NO_ANSWER
+        return first[0] if first == again and len(first) == 1 else OUT_OF_STEP
 
     async def _ask(self, command: gm65.Command, outbox: Outbox) -> bytes | None:
         """Return the answer's data, None for silence. Every one of these commands may be repeated."""

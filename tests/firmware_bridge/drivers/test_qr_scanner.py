@@ -120,6 +120,46 @@ def test_single_bytes_far_apart_are_read():
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("fault", ["echo", "doubled", "late", "former"])
+def test_a_line_that_says_things_twice_or_late_makes_no_codes_and_no_wrong_settings(fault):
+    async def story():
+        host, device = memory_pipes()
+        simulator, questions, enough = Gm65Simulator(), 0, asyncio.Event()
+        held = b""
+
+        async def answer():
+            nonlocal held, questions
+            while True:
+                question = await device.read()
+                questions += 1
+                if questions > 8:
+                    enough.set()
+                said = simulator.feed(question, now_ms=0)
+                if fault == "echo":
+                    said = question + said
+                elif fault == "doubled":
+                    said += said
+                elif fault == "late":
+                    await asyncio.sleep(qr_scanner.ANSWER_S * 1.1)
+                else:
+                    said, held = held + said, said
+                await device.write(said)
+
+        async with driving(QrScanner(host, Scanner())) as driver:
+            answering = asyncio.create_task(answer())
+            if fault in ("echo", "doubled"):
+                await driver.condition("online")
+                assert simulator.status()["settings"] == 0xD6
+            else:
+                await enough.wait()
+            answering.cancel()
+            assert driver.wishes() == []
+            assert simulator.status()["tail"] == gm65.TAIL_IS_CR
+            assert simulator.status()["settings"] in (0xD4, 0xD6)
+
+    asyncio.run(story())
+
+
 def test_a_setting_that_does_not_hold_is_a_fault():
     async def story():
         host, device = memory_pipes()
