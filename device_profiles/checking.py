@@ -50,10 +50,10 @@ def in_the_folder_of_its_kind(profile: Profile, path: Path) -> str:
 
 
 def one_transport(profile: Profile, _path: Path) -> str:
-    """A device is on a UART, on lines or on USB keys, never on two of them."""
-    names = ("serial", "lines", "hid")
+    """A device is on a UART, on lines, on USB keys or behind PC/SC, never on two of them."""
+    names = ("serial", "lines", "hid", "pcsc")
     chosen = [name for name in names if getattr(profile.transport, name) is not None]
-    return "" if len(chosen) == 1 else "transport has to hold exactly one of transport.serial, .lines and .hid."
+    return "" if len(chosen) == 1 else "transport has to hold exactly one of transport.serial, .lines, .hid and .pcsc."
 
 
 def table_of_its_kind(profile: Profile, _path: Path) -> str:

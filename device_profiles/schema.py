@@ -43,12 +43,19 @@ class HidKeys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     layout: Literal["us"] = "us"
 
 
+class Pcsc(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A reader behind the PC/SC service. The site's `port` is its name there, or the beginning: `reader` is usual."""
+
+    reader: Text
+
+
 class Transport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Exactly one of them (a rule of checking.py)."""
 
     serial: SerialLine | None = None
     lines: Lines | None = None
     hid: HidKeys | None = None
+    pcsc: Pcsc | None = None
 
 
 class Pulse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -116,6 +116,15 @@ async def _hid_keys(device: Device, profile: Profile, _past: Past) -> Driver:
     return HidKeys(open_hid(device.port), cards=reader is not None, same_ms=same_ms)
 
 
+async def _pcsc_reader(device: Device, profile: Profile, _past: Past) -> Driver:
+    from firmware_bridge.drivers.pcsc_line import LineScard
+    from firmware_bridge.drivers.pcsc_reader import PcscReader, load_scard
+
+    assert profile.reader is not None
+    scard = LineScard(device.port) if device.port.startswith("/") else load_scard()
+    return PcscReader(name=device.port, reader=profile.reader, scard=scard)
+
+
 async def open_relay(power: Power) -> LinePipe:
     """Return a pipe whose output `power` takes a device's power away while it is active; TransportError as a driver."""
     if power.socket:
@@ -135,6 +144,7 @@ DRIVERS: Final[Mapping[str, Maker]] = MappingProxyType(
         "fingerprint": _fingerprint,
         "hid_keys": _hid_keys,
         "nfc_reader": _nfc_reader,
+        "pcsc_reader": _pcsc_reader,
         "qr_scanner": _qr_scanner,
     }
 )

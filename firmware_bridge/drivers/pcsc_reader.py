@@ -166,6 +166,6 @@ class CardField:
 class PcscReader(FieldWatch):
     """A contactless reader behind PC/SC, by the beginning of its name there."""
 
-    def __init__(self, *, name: str, reader: Reader, scard: ModuleType) -> None:
+    def __init__(self, *, name: str, reader: Reader, scard: Any) -> None:  # noqa: ANN401 - pyscard has no types
         """Take the name from the site file, the timing from the profile."""
         super().__init__(path=name, reader=reader, opener=lambda: CardField(name, scard))

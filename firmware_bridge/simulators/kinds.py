@@ -22,6 +22,7 @@ from firmware_bridge.simulators.interface import ScriptError, Simulator
 from firmware_bridge.simulators.pn532 import Pn532Simulator
 from firmware_bridge.simulators.process import COMMON_VERBS, EXIT_DONE, EXIT_USAGE, run_simulator
 from firmware_bridge.simulators.script import read_script
+from firmware_bridge.simulators.vpcd_card import TCP, Acr122uSimulator, run_behind_pcsc
 from firmware_bridge.simulators.zfm import ZfmSimulator
 
 
@@ -53,12 +54,21 @@ class OnLines(msgspec.Struct, frozen=True):
     verbs: Mapping[str, str]
 
 
-def _pn532(_profile: Profile, options: Options) -> Simulator:
+def _with_card(make: Callable[[str], Simulator], options: Options) -> Simulator:
+    """Make a reader with the card of the command line in its field."""
     try:
-        return Pn532Simulator(card=options.card)
+        return make(options.card)
     except ScriptError as error:
         message = f"--card: {error}"
         raise ScriptError(message) from error
+
+
+def _acr122u(_profile: Profile, options: Options) -> Simulator:
+    return _with_card(lambda card: Acr122uSimulator(card=card), options)
+
+
+def _pn532(_profile: Profile, options: Options) -> Simulator:
+    return _with_card(lambda card: Pn532Simulator(card=card), options)
 
 
 def _cctalk_acceptor(profile: Profile, options: Options) -> Simulator:
@@ -96,6 +106,7 @@ def _zfm(model: str) -> Serial:
 
 
 SIMULATORS: Final[Mapping[str, Serial | OnLines]] = {
+    "acr122u": Serial(_acr122u, Acr122uSimulator.verbs),
     "cctalk_acceptor": Serial(_cctalk_acceptor, CctalkAcceptorSimulator.verbs),
     "cctalk_hopper": Serial(_cctalk_hopper, CctalkHopperSimulator.verbs),
     "game_machine": OnLines(_game_machine, {**GameMachine.verbs, "pause TIME": "in a script: wait before the next"}),
@@ -137,6 +148,8 @@ def run_profile(profile: Profile, options: Options) -> int:
     if isinstance(stand, OnLines):
         return stand.run(profile, options)
     simulator = make_simulator(profile, options)
+    if profile.transport.pcsc is not None and str(options.link).startswith(TCP):
+        return run_behind_pcsc(options.link, card=options.card, script=options.script)
     return run_simulator(simulator, link=options.link, script=options.script, status=options.status)
 
 

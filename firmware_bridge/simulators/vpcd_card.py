@@ -9,15 +9,16 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, TextIO
+from typing import ClassVar, Final, TextIO
 
 import msgspec
 
 from firmware_bridge.simulators.acr122u import Acr122u
 from firmware_bridge.simulators.interface import ScriptError
-from firmware_bridge.simulators.script import ScriptLine, milliseconds, script_line
+from firmware_bridge.simulators.process import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USAGE
+from firmware_bridge.simulators.script import ScriptLine, milliseconds, read_script, script_line, script_lines
 
 TCP: Final = "tcp:"
 PORT: Final = 35_963
@@ -26,6 +27,8 @@ TICK_S: Final = 0.005
 SWAP_S: Final = 0.5
 """pcscd looks for a virtual card every 0.4 s: one that left and came again in between would never be seen."""
 LINE_LIMIT_BYTES: Final = 1_000
+MESSAGE_LIMIT_BYTES: Final = 1_024
+"""More than any APDU of a contactless card."""
 
 _LENGTH_BYTES: Final = 2
 _GONE: Final = (asyncio.IncompleteReadError, ConnectionError)
@@ -54,6 +57,50 @@ def message_of(reader: Acr122u, said: bytes) -> bytes | None:
         case _:
             pass  # a control of a later version
     return None
+
+
+class Acr122uSimulator:
+    """The reader on a pseudo-terminal (simulators/interface.py), for machines without the PC/SC service.
+
+    The answer to reset of an empty field has no bytes.
+    """
+
+    verbs: ClassVar[Mapping[str, str]] = Acr122u.verbs
+
+    def __init__(self, *, card: str = "") -> None:
+        """Switch on, with `card` in the field where one is given."""
+        self._reader = Acr122u(card=card)
+        self._received = b""
+
+    def feed(self, data: bytes, *, now_ms: int) -> bytes:
+        """Take bytes from the host; return the answers."""
+        self._reader.tick(now_ms=now_ms)
+        self._received += data
+        sent = b""
+        while len(self._received) >= _LENGTH_BYTES:
+            end = _LENGTH_BYTES + int.from_bytes(self._received[:_LENGTH_BYTES], "big")
+            if end > MESSAGE_LIMIT_BYTES:
+                self._received = b""  # no host says so much: whatever this is, it is forgotten
+            if len(self._received) < end:
+                break
+            answer = message_of(self._reader, self._received[_LENGTH_BYTES:end])
+            self._received = self._received[end:]
+            if answer is not None:
+                sent += len(answer).to_bytes(_LENGTH_BYTES, "big") + answer
+        return sent
+
+    def tick(self, *, now_ms: int) -> bytes:
+        """Let a card leave in time."""
+        self._reader.tick(now_ms=now_ms)
+        return b""
+
+    def command(self, words: list[str], *, now_ms: int) -> int:
+        """Carry out a script line."""
+        return self._reader.command(words, now_ms=now_ms)
+
+    def status(self) -> dict[str, object]:
+        """Return the reader's counters."""
+        return self._reader.status()
 
 
 class VpcdCard:
@@ -123,6 +170,19 @@ async def run_vpcd(
         playing.cancel()
         await asyncio.gather(serving, playing, return_exceptions=True)
         output.write(msgspec.json.encode(reader.status()).decode() + "\n")
+
+
+def run_behind_pcsc(link: Path, *, card: str, script: Path | None) -> int:
+    """Run a reader behind the service until it is told to end; return the exit code. ScriptError names a bad line."""
+    lines = script_lines(read_script(script), source=str(script)) if script else []
+    try:
+        asyncio.run(run_vpcd(Acr122u(card=card), link, lines, typed=sys.stdin))
+    except OSError as error:
+        sys.stderr.write(f"{link}: {error}: is pcscd running, with vsmartcard-vpcd installed?\n")
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return EXIT_DONE
 
 
 async def _play(reader: Acr122u, lines: Sequence[ScriptLine], typed: TextIO | None) -> None:

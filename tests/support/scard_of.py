@@ -3,28 +3,17 @@
 import threading
 from typing import Any
 
+from firmware_bridge.drivers.pcsc_line import Codes
 from firmware_bridge.simulators.acr122u import Acr122u
 
 READER = "ACS ACR122U PICC Interface 00 00"
 
 
-class ScardOf:
+class ScardOf(Codes):
     """What pyscard's `smartcard.scard` is, as far as a reader's driver uses it; codes as PC/SC defines them."""
 
-    SCARD_S_SUCCESS = 0
-    SCARD_E_CANCELLED = 0x80100002
-    SCARD_E_TIMEOUT = 0x8010000A
-    SCARD_E_SHARING_VIOLATION = 0x8010000B
-    SCARD_E_NO_SMARTCARD = 0x8010000C
     SCARD_E_NO_SERVICE = 0x8010001D
     SCARD_E_NO_READERS_AVAILABLE = 0x8010002E
-    SCARD_W_REMOVED_CARD = 0x80100069
-    SCARD_STATE_UNAWARE, SCARD_STATE_UNKNOWN, SCARD_STATE_UNAVAILABLE = 0, 4, 8
-    SCARD_STATE_CHANGED, SCARD_STATE_EMPTY, SCARD_STATE_PRESENT = 2, 0x10, 0x20
-    SCARD_SCOPE_SYSTEM, SCARD_SHARE_EXCLUSIVE = 2, 1
-    SCARD_PROTOCOL_T0, SCARD_PROTOCOL_T1 = 1, 2
-    SCARD_PCI_T0, SCARD_PCI_T1 = "T=0", "T=1"
-    SCARD_LEAVE_CARD, SCARD_UNPOWER_CARD = 0, 2
 
     def __init__(self, reader: Acr122u, *, names: tuple[str, ...] = (READER,)) -> None:
         """Serve a reader; `plugged`, `running`, `taken` (by another program) can be changed, under `moved`."""
@@ -53,9 +42,6 @@ class ScardOf:
 
     def SCardListReaders(self, _context: int, _groups: list[str]) -> tuple[int, list[str]]:  # noqa: N802
         return (self.SCARD_S_SUCCESS, list(self.names)) if self.names else (self.SCARD_E_NO_READERS_AVAILABLE, [])
-
-    def SCardGetErrorMessage(self, code: int) -> str:  # noqa: N802
-        return f"PC/SC says {code:08X}."
 
     def SCardCancel(self, _context: int) -> int:  # noqa: N802
         with self.moved:
@@ -90,7 +76,7 @@ class ScardOf:
                 self.reader.power(on=False)
         return self.SCARD_S_SUCCESS
 
-    def SCardTransmit(self, _card: int, _pci: str, command: list[int]) -> tuple[int, list[int]]:  # noqa: N802
+    def SCardTransmit(self, _card: int, _pci: int, command: list[int]) -> tuple[int, list[int]]:  # noqa: N802
         with self.moved:
             if not self._connected:
                 return self.SCARD_W_REMOVED_CARD, []

@@ -14,11 +14,12 @@ import pytest
 from firmware_bridge.simulators.acr122u import Acr122u
 from firmware_bridge.simulators.interface import ScriptError
 from firmware_bridge.simulators.script import script_lines
-from firmware_bridge.simulators.vpcd_card import PORT, message_of, run_vpcd, vpcd_address
+from firmware_bridge.simulators.vpcd_card import PORT, Acr122uSimulator, VpcdCard, message_of, run_vpcd, vpcd_address
 from tests.support.waiting import eventually
 
 NTAG213 = "ntag213:04A1B2C3D4E580"
 DEADLINE_S = 10
+SERVICE_S = 30
 
 
 def test_vpcds_messages() -> None:
@@ -30,6 +31,18 @@ def test_vpcds_messages() -> None:
     assert message_of(reader, bytes.fromhex("FFCA000000")) == bytes.fromhex("6300")
     assert message_of(reader, b"\x02") is None
     assert message_of(reader, b"\x09") is None
+
+
+def test_on_a_line_without_the_service() -> None:
+    simulator = Acr122uSimulator()
+    assert simulator.feed(bytes.fromhex("000104"), now_ms=0) == b"\0\0"
+    assert simulator.command(["tap", "classic1k:DEADBEEF", "for", "1s"], now_ms=0) == 1_000
+    assert simulator.feed(bytes.fromhex("0001"), now_ms=1) == b""
+    assert simulator.feed(bytes.fromhex("04"), now_ms=2)[:3] == bytes.fromhex("00143B")
+    assert simulator.feed(bytes.fromhex("0001010005FFCA000000"), now_ms=3) == bytes.fromhex("0006DEADBEEF9000")
+    assert simulator.feed(bytes.fromhex("FFFF00"), now_ms=4) == b""  # nobody says so much
+    assert simulator.tick(now_ms=1_000) == b""
+    assert simulator.feed(bytes.fromhex("000104"), now_ms=1_001) == b"\0\0"
 
 
 @pytest.mark.parametrize("link", ["reader", "tcp:", "tcp:host", "tcp:host:door"])
@@ -95,8 +108,10 @@ def service() -> Iterator[None]:
         eventually(lambda: running.poll() is not None or _listens(PORT))
         if running.poll() is not None:
             pytest.skip("program: pcscd does not start here (it runs already, or not as root)")
-        yield
-        running.terminate()
+        try:
+            yield
+        finally:
+            running.terminate()
 
 
 def _listens(port: int) -> bool:
@@ -128,13 +143,24 @@ asyncio.run(main())
 @pytest.mark.root
 @pytest.mark.usefixtures("service")
 def test_the_real_service_with_its_virtual_reader() -> None:
-    with subprocess.Popen([sys.executable, "-c", READ_A_TAP], stdout=subprocess.PIPE, text=True) as host:
+    async def story() -> None:
+        reader = Acr122u(dice=bytes)
+        serving = asyncio.create_task(VpcdCard(reader, "127.0.0.1", PORT).serve())
+        host = await asyncio.create_subprocess_exec(sys.executable, "-c", READ_A_TAP, stdout=asyncio.subprocess.PIPE)
         assert host.stdout is not None
-        assert "state='online'" in host.stdout.readline()
-        card = "ntag424:04DE5F1EACC040:" + "00" * 16
-        link, lines = Path(f"tcp:127.0.0.1:{PORT}"), script_lines(f"tap {card} for 1500ms\nquit\n", source="a")
-        asyncio.run(run_vpcd(Acr122u(dice=bytes), link, lines, typed=None, output=io.StringIO()))
-        shown, removed = host.stdout.readline(), host.stdout.readline()
-        assert "media='ntag424'" in shown
-        assert "ctr=000001" in shown
-        assert "CredentialRemoved(uid='04DE5F1EACC040')" in removed
+        try:
+            async with asyncio.timeout(SERVICE_S):
+                assert b"state='online'" in await host.stdout.readline()
+                reader.command(["put", "ntag424:04DE5F1EACC040:" + "00" * 16], now_ms=0)
+                shown = await host.stdout.readline()
+                assert b"media='ntag424'" in shown
+                assert b"ctr=000001" in shown
+                reader.command(["remove"], now_ms=0)
+                assert b"CredentialRemoved(uid='04DE5F1EACC040')" in await host.stdout.readline()
+        finally:
+            serving.cancel()
+            if host.returncode is None:
+                host.kill()
+            await host.wait()
+
+    asyncio.run(story())
