@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -16,7 +16,7 @@ from device_profiles.schema import Profile
 from firmware_bridge.drivers.cctalk_line import CctalkLine
 from firmware_bridge.drivers.hlk_line import HlkLine
 from firmware_bridge.drivers.zfm_line import ZfmLine
-from firmware_bridge.ports import usb_ports
+from firmware_bridge.ports import real_port, usb_ports
 from firmware_bridge.transports.interface import BytePipe
 from firmware_bridge.transports.serial_port import SerialPort, open_serial
 from firmware_bridge.wire import gm65, hlk_fm22x, pn532, zfm
@@ -67,8 +67,9 @@ async def probe_pn532(pipe: BytePipe, _profile: Profile) -> Answered | None:
 
 async def probe_cctalk(pipe: BytePipe, profile: Profile) -> Answered | None:
     """Ask the profile's address with both checksums; what another kind of device says there is not this profile's."""
-    assert profile.acceptor is not None
-    address = profile.acceptor.address
+    slave = profile.acceptor or profile.hopper
+    assert slave is not None
+    address = slave.address
     for checksum in _CHECKSUMS:
         line = CctalkLine(pipe, checksum=checksum, address=address)
         if await line.ask(Header.SIMPLE_POLL, attempts=1) is None:
@@ -111,9 +112,6 @@ async def probe_zfm(pipe: BytePipe, profile: Profile) -> Answered | None:
     assert profile.biometric is not None
     line = ZfmLine(pipe)
     password = None
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(ANSWER_S):
-            password = None
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(ANSWER_S):
             password = await line.ask(zfm.Ask.PASSWORD, zfm.NO_PASSWORD, attempts=1)
@@ -164,7 +162,7 @@ def pages_for(usb: str, profiles: list[Profile]) -> list[Profile]:
 
 
 def _usb_of(port: str) -> str:
-    place = Path(port).resolve()
+    place = Path(real_port(port)).resolve()
     return next((plugged.usb for plugged in usb_ports() if Path(plugged.path).resolve() == place), "")
 
 
@@ -178,7 +176,8 @@ async def ask(port: str, profile: Profile) -> Answered | None:
 async def _opened(port: str, profile: Profile) -> AsyncIterator[SerialPort]:
     serial = profile.transport.serial
     assert serial is not None, profile.name
-    pipe = open_serial(port, baud=serial.baud)
+    parity: Literal["N", "E", "O"] = "N" if serial.parity == "none" else "E" if serial.parity == "even" else "O"
+    pipe = open_serial(real_port(port), baud=serial.baud, parity=parity, stop_bits=serial.stop_bits)
     try:
         yield pipe
     finally:

@@ -12,6 +12,7 @@ from device_profiles.schema import MAX_POSITIONS, Profile
 from firmware_bridge.drivers.errors import DriverError
 from firmware_bridge.drivers.factory import open_driver
 from firmware_bridge.drivers.interface import INBOX_LIMIT, OUTBOX_LIMIT, Condition, Inbox, Outbox, ValueFact, Wish
+from firmware_bridge.ports import UsbPort, real_port, usb_ports
 from firmware_bridge.probing import Found, ask, probe_port
 from firmware_bridge.transports.interface import TransportError
 from payment_core.events import CodeScanned, Event, event_body, make_event
@@ -20,6 +21,19 @@ from payment_core.payer_codes import sayable
 
 class SilentError(Exception):
     """Nobody answers: the text names the port or the device, and what to look at."""
+
+
+class Plugged(msgspec.Struct, frozen=True):
+    """A USB port, and the pages of the catalog that are seen with its ids: two are for a person to choose from."""
+
+    port: UsbPort
+    profiles: tuple[str, ...]
+
+
+def plugged_in() -> list[Plugged]:
+    """Return the USB serial ports of this machine."""
+    pages = catalog_pages()
+    return [Plugged(port, tuple(page.name for page in pages if port.usb in page.usb)) for port in usb_ports()]
 
 
 async def probe(port: str) -> list[Found]:
@@ -42,10 +56,9 @@ async def monitor(
     inbox: Inbox = asyncio.Queue(INBOX_LIMIT)
     outbox: Outbox = asyncio.Queue(OUTBOX_LIMIT)
     on_lines = profile.transport.lines is not None
-    device = Device(
-        id="monitor", profile=profile.name, port="" if on_lines else place, socket=place if on_lines else ""
-    )
     try:
+        port = "" if on_lines else real_port(place)
+        device = Device(id="monitor", profile=profile.name, port=port, socket=place if on_lines else "")
         driver = await open_driver(device, await _watched(profile, place, crc=crc), last_counter=None)
         async with asyncio.TaskGroup() as group:
             group.create_task(driver.run(inbox, outbox))

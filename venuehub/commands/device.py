@@ -62,16 +62,28 @@ def list_(
 
 @app.command("probe", epilog="Example: venuehub device probe /dev/ttyUSB0")
 def probe(
-    port: Annotated[str, typer.Argument(help="A serial port, e.g. /dev/ttyUSB0.")], *, as_json: AsJson = False
+    port: Annotated[
+        str, typer.Argument(metavar="[PORT]", help="A serial port, or usb:VID:PID[:SERIAL]. None: what is plugged in.")
+    ] = "",
+    *,
+    as_json: AsJson = False,
 ) -> None:
-    """Find out which device answers on a port.
+    """Find out which device answers on a port; without a port, which USB ports there are and whose ids they have.
 
     Asks in the way of each profile that can be asked. Exit code 5 if nothing answers; two profiles that fit are both
     printed, and exit code 1 says that a person has to choose.
     """
     from firmware_bridge.transports.interface import TransportError
-    from venuehub.device_tools import probe
+    from venuehub.device_tools import plugged_in, probe
 
+    if not port:
+        ports = plugged_in()
+        if as_json:
+            print_json({"ports": ports})
+        for plug in () if as_json else ports:
+            words = (plug.port.path, plug.port.usb, plug.port.serial or "-", " ".join(plug.profiles) or "-")
+            print_line("\n  ".join([" ".join(words), *plug.port.links]))
+        return
     with told_as("port", TransportError, otherwise=OPEN_REMEDY, exit_code=ExitCode.DEVICE_SILENT):
         found = asyncio.run(probe(port))
     if not found:

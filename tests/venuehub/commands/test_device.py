@@ -118,6 +118,15 @@ def test_monitor_sees_codes_and_says_nothing_of_a_payers(tmp_path):
         assert without_age(monitor.stdout.readline())["body"] == {"text": "VH1:0"}
 
 
+def test_probe_without_a_port_names_what_is_plugged_in():
+    found = device("probe", "--json")
+    assert (found.returncode, found.stderr) == (0, "")
+    assert isinstance(json.loads(found.stdout)["ports"], list)
+    nothing = device("probe", "usb:dead:beef")
+    assert nothing.returncode == 5
+    assert "usb:dead:beef: no such device is plugged in" in nothing.stderr
+
+
 def test_probe_says_who_answers(tmp_path):
     for kind, options, protocol in (
         ("pn532-uart", (), "pn532"),
