@@ -62,6 +62,7 @@ at("language").addEventListener("click", () => {
   language = LANGUAGES[(LANGUAGES.indexOf(language) + 1) % LANGUAGES.length];
   speak();
 });
+addEventListener("hashchange", () => location.hash && location.reload()); // a link opened where the page is open
 speak();
 start();
 navigator.serviceWorker?.register("offline.js");

@@ -8,6 +8,7 @@ import pytest
 
 from device_profiles.loading import load_catalog
 from device_profiles.matching import Device
+from firmware_bridge.drivers import hid_keys
 from firmware_bridge.drivers.factory import open_driver
 from firmware_bridge.drivers.hid_keys import HidKeys
 from firmware_bridge.simulators.hid_keys import HidKeysSimulator
@@ -46,7 +47,9 @@ def test_a_scanners_lines_are_codes_each_told_once():
     asyncio.run(story())
 
 
-def test_a_card_readers_lines_are_cards_of_low_trust_and_all_else_is_noise():
+def test_a_card_readers_lines_are_cards_of_low_trust_and_all_else_is_noise(monkeypatch):
+    monkeypatch.setattr(hid_keys, "NOISE_EVERY_S", 0.02)
+
     async def story():
         async with keyboard(cards=True, same_ms=1) as (running, there):
             os.write(there, typed("VH1:0") + typed("12", gap_ms=90) + typed("04A1B2C3"))
