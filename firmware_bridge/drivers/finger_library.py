@@ -151,9 +151,14 @@ class FingerLibrary:
             return "no_answer"
         return "still_there" if page in pages else ""
 
+    @property
+    def has_light(self) -> bool:
+        """Say whether somebody before the module sees what `shine` sets."""
+        return self._biometric.light == "ring"
+
     async def shine(self, mode: LightMode, colour: LightColour) -> None:
         """Set the ring of a module that has one; it does not matter whether it listens."""
-        if self._biometric.light == "ring" and self.module is not None:
+        if self.has_light and self.module is not None:
             flashing = mode is LightMode.FLASHING
             speed, cycles = (FLASH_SPEED, FLASHES) if flashing else (BREATHING_SPEED, 0)
             await self._line.ask(Ask.LIGHT, bytes([mode, speed, colour, cycles]), attempts=1)

@@ -175,7 +175,7 @@ class Fingerprint:
                 return _ended(command_id, await self._library.forget(body.page))
             case Pages():
                 return await self._tell_pages(command_id)
-            case Identify():
+            case Identify() if self._library.has_light:
                 await self._library.shine(LightMode.FLASHING, LightColour.PURPLE)
                 return _ended(command_id, "")
             case _:

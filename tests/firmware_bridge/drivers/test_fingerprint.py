@@ -251,6 +251,14 @@ def test_forgetting_is_done_only_when_the_module_does_not_have_the_page_any_more
     story(tmp_path, told)
 
 
+def test_a_module_without_a_light_cannot_show_which_one_it_is(tmp_path):
+    async def told(host, running):
+        await online(host, running)
+        assert await host.ask(Identify()) == Answer("c1", "refused", reason="not_supported")
+
+    story(tmp_path, told, model="r307", biometric=R307)
+
+
 def test_commands_of_other_devices_are_refused(tmp_path):
     async def told(host, running):
         await online(host, running)
