@@ -1,7 +1,6 @@
 """What a hub gives back because too much lies there: no more than lay above X_h, folded from its journal."""
 
 from collections.abc import Iterator
-from typing import Final
 
 from edge_agent.ledger.since_receipt import left_for_good
 from payment_core.journal import (
@@ -23,8 +22,6 @@ from venuehub.simulator.evidence import Journal
 from venuehub.simulator.plan import UNIT, VenuePlan
 from venuehub.simulator.venue import Venue
 
-_STEP: Final = 16
-"""Entries of one step, rather more than fewer."""
 _RISES = frozenset({LeaseStep.GRANT, LeaseStep.TAKE, LeaseStep.BRING_IN, LeaseStep.RELEASE, LeaseStep.REFUND})
 
 
@@ -67,16 +64,21 @@ class _Unheard:
     def __init__(self, journal: Journal) -> None:
         self._receipts = journal.hub.receipts
         self._taken: list[tuple[int, int]] = []
+        self._begun = (b"", 0)
+        self._first = 1
 
     def take(self, entry: Entry) -> None:
-        """Fold one entry."""
+        """Fold one entry; those of one step have one time."""
+        header = entry.header
+        if self._begun != (header.boot_id, header.boottime_ms):
+            self._begun, self._first = (header.boot_id, header.boottime_ms), header.seq
         left = left_for_good(entry, UNIT)
         if left:
             self._taken.append((entry.header.seq, left))
 
-    def before(self, seq: int) -> int:
-        """Return what it was when the step of an entry began: a receipt of that very step may not count yet."""
-        acked = max((through for tail, through in self._receipts if tail < seq - _STEP), default=0)
+    def at_begin(self) -> int:
+        """Return what it was when the step of the last entry began: a receipt of that very step may not count yet."""
+        acked = max((through for tail, through in self._receipts if tail < self._first - 1), default=0)
         return sum(left for at, left in self._taken if at > acked)
 
 
@@ -99,7 +101,7 @@ def only_what_is_too_much_is_shed(_venue: Venue, journals: list[Journal]) -> Ite
         for entry in journal.entries:
             if isinstance(entry, LeaseReturned) and entry.why == "over_cap":
                 came = isinstance(last, LeaseTaken | VoucherTaken) and last.account_id == entry.account_id
-                beside = unheard.before(entry.header.seq) if came else 0
+                beside = unheard.at_begin() if came else 0
                 shed, above = _not_floor(entry.parts), stake.amount + beside - most
                 if shed > above:
                     yield f"{journal.hub.name}, entry {entry.header.seq}: it shed {shed}, {above} were too much"
