@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
 
 from firmware_bridge.simulators.interface import ScriptError
+from firmware_bridge.simulators.line_faults import FAULT_VERBS, MOST_FRAMES, LineFaults
 from firmware_bridge.simulators.pn532_cards import CARD_USAGE, read_card_text
 from firmware_bridge.simulators.pn532_chip import Pn532Chip, SyntaxFault, Waiting
 from firmware_bridge.simulators.pn532_wallet import Wallet
-from firmware_bridge.simulators.script import milliseconds
+from firmware_bridge.simulators.script import milliseconds, whole_number
 from firmware_bridge.wire import pn532
 
 _USAGE: Final = "tap CARD for TIME, put CARD, remove"
@@ -21,6 +22,8 @@ class Pn532Simulator:
         "tap CARD for TIME": "hold a card to the reader, e.g. `tap ntag213:04A1B2C3D4E580 for 400ms`",
         "put CARD": f"leave a card on the reader; CARD: {CARD_USAGE}",
         "remove": "take the card away",
+        **FAULT_VERBS,
+        "spoil COUNT": "the next COUNT answers have a wrong checksum",
     }
 
     def __init__(self, *, card: str = "", dice: Callable[[int], bytes] = os.urandom) -> None:
@@ -31,6 +34,8 @@ class Pn532Simulator:
         self._leaves_ms: int | None = None
         self._waiting: Waiting | None = None
         self._last = b""
+        self._faults = LineFaults()
+        self._spoiled = 0
         self._taps = 0
         if card:
             self._present(card, leaves_ms=None)
@@ -49,22 +54,21 @@ class Pn532Simulator:
                     self._waiting = None
                 case pn532.DataFrame() | pn532.ErrorFrame():
                     sent += pn532.SYNTAX_ERROR
-        return sent
+        return self._said(sent, now_ms=now_ms)
 
     def tick(self, *, now_ms: int) -> bytes:
         """Let a card leave in time; answer a waiting poll that has found a card or given up."""
         self._take_away_in_time(now_ms)
-        if self._waiting is None:
-            return b""
-        answer = self._chip.look(self._waiting, now_ms=now_ms)
+        answer = self._chip.look(self._waiting, now_ms=now_ms) if self._waiting is not None else None
         if answer is None:
-            return b""
+            return self._faults.due(now_ms=now_ms)
         self._waiting = None
-        return self._frame(answer)
+        return self._said(self._frame(answer), now_ms=now_ms)
 
     def due_ms(self) -> int | None:
-        """Return when a waiting poll gives up."""
-        return None if self._waiting is None else self._waiting.deadline_ms
+        """Return when a waiting poll gives up, or bytes that the line holds back are due."""
+        deadline_ms = None if self._waiting is None else self._waiting.deadline_ms
+        return min((due for due in (deadline_ms, self._faults.next_ms()) if due is not None), default=None)
 
     def command(self, words: list[str], *, now_ms: int) -> int:
         """Carry out a script line; a tap makes the script wait until the card has left."""
@@ -81,6 +85,11 @@ class Pn532Simulator:
             case ["remove"]:
                 self._leaves_ms = None
                 self._chip.put(None)
+                return 0
+            case ["spoil", count]:
+                self._spoiled = whole_number(count, lowest=0, highest=MOST_FRAMES)
+                return 0
+            case _ if self._faults.command(words, now_ms=now_ms):
                 return 0
             case _:
                 message = f"not a line for a PN532: {' '.join(words)!r}; expected {_USAGE}"
@@ -108,6 +117,15 @@ class Pn532Simulator:
             self._waiting = result
             return b""
         return self._frame(answer)
+
+    def _said(self, frames: bytes, *, now_ms: int) -> bytes:
+        """Give what is to be said to the line, and return what is due."""
+        if frames and self._spoiled:
+            self._spoiled -= 1
+            frames = frames[:-2] + bytes([frames[-2] ^ 0xFF]) + frames[-1:]  # the checksum stands before the postamble
+        if frames:
+            self._faults.say(frames, now_ms=now_ms)
+        return self._faults.due(now_ms=now_ms)
 
     def _frame(self, body: bytes) -> bytes:
         self._last = pn532.encode(pn532.DataFrame(tfi=pn532.FROM_CHIP, body=body))

@@ -23,6 +23,7 @@ DOORS = {
     "gpiozero": ("firmware_bridge/transports/gpio_lines.py",),
     "lgpio": ("firmware_bridge/transports/gpio_lines.py",),
     "nfc": ("firmware_bridge/drivers/nfc_reader.py",),
+    "smartcard": ("firmware_bridge/drivers/pcsc_reader.py",),
     "aiomqtt": ("cloud_sync/mqtt_link.py",),
     "paho": ("cloud_sync/mqtt_link.py",),
     "sqlalchemy": ("back_office/store/",),
@@ -55,7 +56,7 @@ MONEY_CODE = (
 )
 KEEPS_TIME = {"edge_agent/till_thread.py"}  # the pump around the till: seconds, no money
 SUPERVISORS = re.compile(
-    r"(/app\.py|^back_office/.*worker.*\.py|^firmware_bridge/station\.py|^firmware_bridge/drivers/nfc_reader\.py"
+    r"(/app\.py|^back_office/.*worker.*\.py|^firmware_bridge/station\.py|^firmware_bridge/drivers/nfc_watch\.py"
     r"|^edge_agent/till_thread\.py|^venuehub/cli\.py)$"
 )
 BROAD = re.compile(r"Exception\b|except\s*:")

@@ -346,6 +346,51 @@ def test_two_broken_answers_are_looked_over(tmp_path: Path) -> None:
     play(tmp_path, story, simulator=cable)
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "spoil 2",
+        "double 3",
+        "cut 1",
+        "late 60ms",
+        "drip 20ms",
+        "silence 300ms",
+        "noise " + "5aff00" * 1_365,
+        "noise 00FF7F",
+    ],
+)
+def test_a_bad_line_makes_no_card_and_loses_none(tmp_path: Path, fault: str) -> None:
+    """Whatever the line does: the card is presented once, in its own number, or the reader says that it is away."""
+
+    async def story(driving: Host, running: RunningSimulator) -> None:
+        running.say(fault, f"put {NTAG213}")
+        if fault.startswith("drip"):
+            running.say("pause 1s", "drip 0ms")
+        said = await driving.next()
+        while isinstance(said, Condition):
+            said = await driving.next()
+        assert isinstance(said, Wish)
+        assert said.body == PRESENTED_213
+        await activated(running, int(str(running.status()["activations"])) + 4)
+        assert driving.outbox.empty()
+
+    play(tmp_path, story)
+
+
+@pytest.mark.slow
+def test_noise_before_the_first_answer_costs_a_try(tmp_path: Path) -> None:
+    async def story(running: RunningSimulator) -> None:
+        running.say("noise " + "a5ff" * 2_048)
+        async with host(running.link) as driving:
+            while (condition := await driving.next()) != ONLINE:
+                assert isinstance(condition, Condition)
+            running.say(f"put {NTAG213}")
+            assert await driving.body() == PRESENTED_213
+
+    with on_a_pty(Pn532Simulator(), tmp_path / "reader") as running:
+        asyncio.run(story(running))
+
+
 def test_a_reader_that_is_not_there_is_named_with_a_remedy(tmp_path: Path) -> None:
     async def story() -> None:
         async with host(tmp_path / "nobody") as driving:
