@@ -7,6 +7,7 @@ Source: Grow GM65 user manual V1.3, appendices; the settings byte as read back f
 """
 
 import binascii
+import re
 from enum import IntEnum
 from typing import Final, Literal
 
@@ -33,6 +34,10 @@ TAIL: Final = 0x0060
 TAIL_BITS: Final = 0x61
 TAIL_IS_CR: Final = 0x01
 """Bit 0: there is an end; bits 6 and 5: 00 for CR, 01 CR LF, 10 TAB. Not re-checked against the maker's paper."""
+
+
+_MARKS: Final = re.compile(rb"[\x02\r\n]")
+"""What ends a text, or may begin an answer; all between is text."""
 
 
 class Type(IntEnum):
@@ -128,7 +133,15 @@ class Decoder:
         found: list[Answer | Text] = []
         at = 0
         while at < len(self._buffer):
-            if self._buffer[at] == ANSWER_HEAD[0]:
+            mark = _MARKS.search(self._buffer, at)
+            end = mark.start() if mark else len(self._buffer)
+            self._take_letters(self._buffer[at:end])
+            at = end
+            if mark is None:
+                break
+            if mark[0] != ANSWER_HEAD[:1]:
+                self._end_text(found)
+            else:
                 length = _answer_length(self._buffer, at)
                 if length is None and not line_is_silent:
                     break
@@ -136,20 +149,20 @@ class Decoder:
                     found.append(Answer(bytes(self._buffer[at + 4 : at + length - 2])))
                     at += length
                     continue
-            self._take_letter(self._buffer[at], found)
+                self._take_letters(mark[0])
             at += 1
         del self._buffer[:at]
         return found
 
-    def _take_letter(self, letter: int, found: list[Answer | Text]) -> None:
-        if letter not in b"\r\n":
-            if self._overlong or len(self._text) >= MAX_TEXT_BYTES:
-                self.noise_bytes += len(self._text) + 1
-                self._text.clear()
-                self._overlong = True
-            else:
-                self._text.append(letter)
-            return
+    def _take_letters(self, letters: bytes | bytearray) -> None:
+        self._overlong = self._overlong or len(self._text) + len(letters) > MAX_TEXT_BYTES
+        if self._overlong:
+            self.noise_bytes += len(self._text) + len(letters)
+            self._text.clear()
+        else:
+            self._text += letters
+
+    def _end_text(self, found: list[Answer | Text]) -> None:
         raw = bytes(self._text)
         self._text.clear()
         text = None if self._overlong else clean_text(raw)
