@@ -95,10 +95,8 @@ def cost(tx: Transaction, tenant_id: bytes, hub: Hub) -> HubCost:
     for one in open_plays(tx, tenant_id, hub.hub_id):
         for part in found.split(one.entry.account_id, one.parts)[0]:
             opened[part.unit] += part.amount
-    for one_way in found.coming:
+    for one_way in (*found.coming, *found.unclear, *_given_up(tx, tenant_id, hub)):
         coming[one_way.way.unit] += one_way.back
-    for one_way in (*found.unclear, *_given_up(tx, tenant_id, hub)):
-        coming[one_way.way.unit] += one_way.row.waiting
     for slip in slips.outstanding(tx, tenant_id):
         if any(may.hub_id == hub.hub_id for may in may_have(tx, tenant_id, slip)):
             whole = (Part(slip.unit, slip.amount, 1, slip.lot),)

@@ -103,19 +103,37 @@ def passed(sheet: Sheet, entry: LeasePassed) -> None:
         stead = min(said.get(way, 0), part.amount)
         if stead:  # the office said so in its stead when it closed the hub: its late word of that moves nothing
             said[way] -= stead
-            row = sheet.leases.get(key)
-            sheet.overclaim(key, row)
-            sheet.leases.now[key] = replace(row, beyond=row.beyond + stead)
-            sheet.post(Kind.LEASE, key, -stead)
-            sheet.post(Kind.PASSING, key, stead)
-        if part.amount > stead:
-            step = pass_on(sheet.leases.get(key), part.amount - stead)
+            _beside(sheet, key, stead)
+        void = _nobodys(sheet, key, way, part.amount - stead)
+        if void:  # what it held went back when it was closed, and nobody has this: it is not on its way too
+            _beside(sheet, key, void)
+            sheet.give(way, entry.account_id, sheet.writer.hub_id, void)
+            sheet.passing.now[way] = replace(sheet.passing.now[way], returned=sheet.passing.now[way].returned + void)
+        if part.amount > stead + void:
+            step = pass_on(sheet.leases.get(key), part.amount - stead - void)
             sheet.move(key, step, entry)
             sheet.cover(key, step.overclaimed)
-            sheet.give(way, entry.account_id, sheet.writer.hub_id, part.amount - stead)
+            sheet.give(way, entry.account_id, sheet.writer.hub_id, part.amount - stead - void)
     told = [row for key, row in sheet.passing.now.items() if key.pass_id == number and row.taken]
     if told and any(row.waiting for key, row in sheet.passing.now.items() if key.pass_id == number):
         sheet.find(entry, "it signed this voucher for something else too")
+
+
+def _beside(sheet: Sheet, key: LeaseKey, amount: int) -> None:
+    """Let a claim to have passed on stand beside the lease: it moves nothing."""
+    row = sheet.leases.get(key)
+    sheet.overclaim(key, row)
+    sheet.leases.now[key] = replace(row, beyond=row.beyond + amount)
+    sheet.post(Kind.LEASE, key, -amount)
+    sheet.post(Kind.PASSING, key, amount)
+
+
+def _nobodys(sheet: Sheet, key: LeaseKey, way: PassKey, amount: int) -> int:
+    """Return what of money that a closed hub says it passed on it did not have any more, and nobody has taken."""
+    if not sheet.writer.closed:
+        return 0
+    ahead = -sheet.passing.now[way].waiting if way in sheet.passing.now else 0
+    return max(amount - max(sheet.leases.get(key).left, ahead), 0)
 
 
 def paid_out_here(sheet: Sheet, entry: PaidOutHere) -> None:
@@ -160,8 +178,10 @@ def voucher_taken(sheet: Sheet, entry: VoucherTaken) -> None:
     signed: SignedVoucher | None = None
     if giver is not None and sheet.read_voucher is not None:
         signed = sheet.read_voucher(entry.from_hub, entry.voucher)
-    closed = giver is not None and giver.closed_ms is not None
-    verdict = judge_voucher(entry, sheet.writer.hub_id, signed, rows, giver_closed=closed)
+    verdict = judge_voucher(
+        entry, sheet.writer.hub_id, signed, rows,
+        giver_closed=giver is not None and giver.closed_ms is not None, taker_closed=sheet.writer.closed,
+    )  # fmt: skip
     beyond = beyond_giver(sheet, entry) if verdict.verdict == "taken" and not rows else ""
     if beyond:  # told, and no more: an honest giver that is not heard yet can look like this
         sheet.findings.append(Finding("giver_beyond", f"entry {entry.header.seq}: {beyond}", entry.from_hub))
@@ -171,8 +191,8 @@ def voucher_taken(sheet: Sheet, entry: VoucherTaken) -> None:
 def slip_taken(sheet: Sheet, entry: SlipTaken) -> None:
     """Take a slip in, once."""
     rows = {key: row for key, row in sheet.passing.now.items() if key.pass_id == entry.slip_id}
-    verdict = judge_slip(entry, sheet.writer.hub_id, rows)
-    to_hub = b"" if verdict.verdict == "taken" else sheet.writer.hub_id
+    verdict = judge_slip(entry, sheet.writer.hub_id, rows, taker_closed=sheet.writer.closed)
+    to_hub = b"" if verdict.verdict in {"taken", "rest"} else sheet.writer.hub_id
     _take_in(sheet, entry, verdict, entry.slip_id, to_hub, sheet.writer.hub_id)
 
 
@@ -191,14 +211,29 @@ def _take_in(
     facts = {lot.lot: lot for lot in entry.lots}
     for part in entry.parts:
         key, lot = sheet.lease_of(entry.account_id, part), LotKey(entry.account_id, part.unit, part.lot)
-        if verdict.verdict == "refused":
-            sheet.post(Kind.LEASE, key, part.amount)
-            sheet.post(Kind.PASSING, key, -part.amount)
+        way = PassKey(number, to_hub, part.unit, part.lot)
+        amount = _taken_of(sheet, way, part.amount, verdict)
+        if amount < part.amount:
+            sheet.post(Kind.LEASE, key, part.amount - amount)
+            sheet.post(Kind.PASSING, key, amount - part.amount)
+        if not amount:
             continue
-        sheet.leases.now[key] = arrive(sheet.leases.get(key), part.amount)
+        sheet.leases.now[key] = arrive(sheet.leases.get(key), amount)
         if lot not in sheet.lots.now and part.lot in facts:
             sheet.lots.now[lot] = LotRow.of(facts[part.lot])
-        _note_taken(sheet, PassKey(number, to_hub, part.unit, part.lot), entry, part.amount, verdict, at_risk)
+        _note_taken(sheet, way, entry, amount, verdict, at_risk)
+
+
+def _taken_of(sheet: Sheet, way: PassKey, amount: int, verdict: Judgement) -> int:
+    """Return by how much a lease rises for one lot of a voucher or slip."""
+    match verdict.verdict:
+        case "taken" | "risked":
+            return amount
+        case "rest":
+            row = sheet.passing.now.get(way)
+            return min(amount, max(row.waiting, 0)) if row is not None else 0
+        case "refused":
+            return 0
 
 
 def _note_taken(
@@ -206,7 +241,7 @@ def _note_taken(
 ) -> None:
     giver = entry.from_hub if isinstance(entry, VoucherTaken) else sheet.tenant_id
     row = sheet.passing.now.get(way, PassRow(entry.account_id, giver))
-    if verdict.verdict == "taken":
+    if verdict.verdict != "risked":
         row = replace(row, taken=row.taken + amount)
     else:
         row = replace(row, risked=row.risked + amount)

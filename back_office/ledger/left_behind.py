@@ -6,8 +6,8 @@ only the rest goes back into the purse, so the same money is never in two places
 against slips that it may have taken, once these have run out (slips_back.py).
 
 Where others took more than its leases had, it may also have passed on what it gave back of plays that the office heard
-as played. Then nobody can say whether it took a voucher: that one stays on its way until the hub's own word comes, or a
-person decides (`Doubt`).
+as played. Then nobody can say whether it took so much of a voucher: that stays on its way until the hub's own word
+comes, or a person decides (`Doubt`).
 """
 
 from collections import defaultdict
@@ -57,8 +57,8 @@ class Coming(msgspec.Struct, frozen=True):
 class LeftBehind(msgspec.Struct, frozen=True):
     """What lies at a hub and what is on its way there, per lot; `ahead`: what others took beyond both.
 
-    `unclear`: vouchers of which nobody can say whether it took them; they stay. `refundable`: what it played for that
-    it may have given back unheard, where anything is `ahead`.
+    `unclear`: what of vouchers would be `back`, and nobody can say whether it took it; it stays. `refundable`: what it
+    played for that it may have given back unheard, where anything is `ahead`.
     """
 
     leases: list[Left]
@@ -97,21 +97,19 @@ def left_behind(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, doubt: Doub
             leases.append(Left(place, lease.left - passed, passed))
     refundable = _refundable(tx, tenant_id, hub_id, held) if any(ahead.values()) else {}
     coming: list[Coming] = []
-    doubtful: dict[bytes, int] = defaultdict(int)
+    unclear: list[Coming] = []
     for way, row in sorted(on_their_way.items()):
         if way.to_hub == hub_id and row.waiting > 0:
             lot = LotKey(row.account_id, way.unit, way.lot)
             onward = _take(ahead, lot, row.waiting)
-            refunded = _take(refundable, lot, onward)
-            if doubt == "guest" and refunded:  # by a person's word, and not because of the hub that is closed
-                coming.append(Coming(replace(way, to_hub=b""), row, row.waiting - onward + refunded, 0))
-                onward -= refunded
-                coming += [Coming(way, row, 0, onward)] if onward else []
-            else:
-                coming.append(Coming(way, row, row.waiting - onward, onward))
-            doubtful[way.pass_id] += refunded if doubt == "open" else 0
-    clear = [one for one in coming if not doubtful[one.way.pass_id]]
-    return LeftBehind(leases, clear, ahead, [one for one in coming if doubtful[one.way.pass_id]], refundable)
+            refunded = _take(refundable, lot, onward) if doubt != "venue" else 0
+            if row.waiting > refunded:
+                coming.append(Coming(way, row, row.waiting - onward, onward - refunded))
+            if refunded and doubt == "guest":  # by a person's word, and not because of the hub that is closed
+                coming.append(Coming(replace(way, to_hub=b""), row, refunded, 0))
+            elif refunded:
+                unclear.append(Coming(way, row, refunded, 0))
+    return LeftBehind(leases, coming, ahead, unclear, refundable)
 
 
 def unreachable(

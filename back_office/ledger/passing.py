@@ -27,8 +27,10 @@ class SignedVoucher(msgspec.Struct, frozen=True, kw_only=True):
 VoucherReader = Callable[[bytes, bytes], SignedVoucher | None]
 """Given a giver's hub id and the bytes of a voucher, return what it says, or None where the giver never signed it."""
 
-Verdict = Literal["taken", "risked", "refused"]
-"""taken: the lease rises by what is on its way. risked: it rises at the venue's risk. refused: it does not rise."""
+Verdict = Literal["taken", "risked", "refused", "rest"]
+"""taken: the lease rises by what is on its way. risked: it rises at the venue's risk. refused: it does not rise. rest:
+it rises by what of it still is on its way, for the office has settled the other part for a hub that is closed.
+"""
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -50,26 +52,35 @@ def contents(parts: Iterable[Part]) -> Contents:
 
 def judge_voucher(
     entry: VoucherTaken, taker: bytes, signed: SignedVoucher | None, rows: Mapping[PassKey, PassRow],
-    *, giver_closed: bool,
+    *, giver_closed: bool, taker_closed: bool = False,
 ) -> Judgement:  # fmt: skip
-    """Judge what a hub says it took. `rows`: all that is known under the voucher's number."""
+    """Judge what a hub says it took. `rows`: all that is known under the voucher's number.
+
+    What a closed hub held went back when it was closed: a living taker has it too, at the venue's risk; a closed one
+    says so late, and has nothing.
+    """
     worth = contents(entry.parts)
     own = {key: row for key, row in rows.items() if key.to_hub == taker}
     forged = _forged(entry, taker, signed, worth)
-    if forged:
-        return Judgement("refused", forged)
-    if any(row.taken_ms is not None for row in own.values()):
-        return Judgement("refused", "it took this voucher before")
-    if any(row.returned for row in own.values()):
-        return Judgement("refused", "this voucher went back to the purse")
     given = {(key.unit, key.lot): row.given for key, row in own.items()}
-    same_account = all(row.account_id == entry.account_id for row in own.values())
-    if (own and (given != worth or not same_account)) or len(own) < len(rows):
+    same = given == worth and all(row.account_id == entry.account_id for row in own.values())
+    waits = any(row.waiting > 0 for row in own.values())
+    if not forged and taker_closed and same and waits and any(map(_is_settled, own.values())):
+        return Judgement("rest", "a part of this voucher was settled when it was closed")
+    if forged or any(row.taken_ms is not None for row in own.values()):
+        return Judgement("refused", forged or "it took this voucher before")
+    if any(row.returned for row in own.values()) or (giver_closed and not own):
+        if giver_closed and not taker_closed:
+            return Judgement("risked", "its giver was closed before it told of it", "late", entry.from_hub)
+        return Judgement("refused", "this voucher, or what it is worth, went back to the purse")
+    if (own and not same) or len(own) < len(rows):
         why = "its giver signed this number for something else too"
         return Judgement("risked", why, blamed=entry.from_hub)
-    if not own and giver_closed:
-        return Judgement("risked", "its giver was closed before it told of it", "late", entry.from_hub)
     return Judgement("taken")
+
+
+def _is_settled(row: PassRow) -> bool:
+    return bool(row.returned or row.taken_ms is not None)
 
 
 def _forged(entry: VoucherTaken, taker: bytes, signed: SignedVoucher | None, worth: Contents) -> str:
@@ -80,15 +91,21 @@ def _forged(entry: VoucherTaken, taker: bytes, signed: SignedVoucher | None, wor
     return "its voucher says something else" if says != named or entry.from_hub == taker else ""
 
 
-def judge_slip(entry: SlipTaken, taker: bytes, rows: Mapping[PassKey, PassRow]) -> Judgement:
+def judge_slip(
+    entry: SlipTaken, taker: bytes, rows: Mapping[PassKey, PassRow], *, taker_closed: bool = False
+) -> Judgement:
     """Judge what a hub says about a slip. `rows`: all that is known of it; a hub that took it at risk has its own."""
     worth = contents(entry.parts)
     issued = {key: row for key, row in rows.items() if key.to_hub == b""}
     given = {(key.unit, key.lot): row.given for key, row in issued.items()}
     if given != worth or any(row.account_id != entry.account_id for row in issued.values()):
         return Judgement("refused", "the office never signed such a slip")
+    if taker_closed and any(row.waiting > 0 and _is_settled(row) for row in issued.values()):
+        return Judgement("rest", "a part of this slip was settled since it was closed")
     if any(row.taker == taker for row in rows.values()):
         return Judgement("refused", "it took this slip before")
+    if taker_closed and any(map(_is_settled, issued.values())):
+        return Judgement("refused", "another hub took this slip, or it went back to the purse, before it said so")
     if any(row.taken_ms is not None or row.returned for row in issued.values()):
         return Judgement("risked", "another hub took this slip before, or it went back to the purse", "slip_twice")
     return Judgement("taken")

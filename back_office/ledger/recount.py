@@ -5,15 +5,17 @@ the stored postings, and only sums that do not depend on any order are compared.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
+
+from msgspec.structs import replace
 
 from back_office.ledger.findings import Writer
 from back_office.store import grants, lots
 from back_office.store.books import Balance
 from back_office.store.engine import Transaction
 from back_office.store.grants import LeaseKey
-from back_office.store.lots import LotKey, pass_id
+from back_office.store.lots import LotKey, PassKey, PassRow, pass_id
 from payment_core.accounts import Kind
 from payment_core.journal import (
     BroughtIn,
@@ -72,7 +74,13 @@ class Recount:
         """What the office said in dead givers' stead, without what they said late themselves."""
         self.back: defaultdict[tuple[bytes, LotKey], int] = defaultdict(int)
         """What of closed hubs came back into purses."""
+        self.by_person: defaultdict[tuple[bytes, str, bytes], int] = defaultdict(int)
+        """What of vouchers and slips came back without the word of a closed hub."""
+        self.decided: defaultdict[tuple[bytes, LotKey], int] = defaultdict(int)
+        """What a closed hub may have passed on of vouchers and slips that are open yet, or that somebody decided."""
         self.payments: dict[tuple[str, str], tuple[bytes, str, int]] = {}
+        self.split: list[tuple[LeasePassed | VoucherTaken | SlipTaken, Writer, dict[tuple[Kind, str], int]]] = []
+        """What closed hubs said late of what was settled in their stead: only a part of it moved anything."""
 
     def take(self, entry: Entry, writer: Writer, stored: list[Balance]) -> None:
         """Count one entry."""
@@ -104,6 +112,7 @@ class Recount:
 
     def compare(self, tx: Transaction, tenant_id: bytes) -> Iterator[str]:
         """Yield what the kept tables say otherwise."""
+        yield from self._count_split(lots.passing(tx, tenant_id))
         kept = grants.leases(tx, tenant_id)
         for place in kept.keys() | self.granted.keys() | self.claimed.keys() | self.taken.keys():
             row = kept.get(place, grants.LeaseRow())
@@ -142,15 +151,18 @@ class Recount:
         stead: defaultdict[tuple[bytes, bytes, str], int] = defaultdict(int)
         ahead: defaultdict[tuple[bytes, LotKey], int] = defaultdict(int)
         for key, row in lots.passing(tx, tenant_id).items():
-            ahead[row.from_hub, LotKey(row.account_id, key.unit, key.lot)] += max(-row.waiting, 0)
+            lot = LotKey(row.account_id, key.unit, key.lot)
+            ahead[row.from_hub, lot] += max(-row.waiting, 0)
+            by_person = self.by_person[key.pass_id, key.unit, key.lot] if row.given else 0
+            self.decided[key.to_hub, lot] += max(row.waiting, 0) + by_person
             unsaid = 0 if (key.pass_id, key.unit, key.lot) in self.given else row.given
             stead[row.from_hub, row.account_id, key.unit] += unsaid
             given[key.pass_id, key.unit, key.lot] += row.given - unsaid
             received[key.pass_id, key.unit, key.lot] += row.taken + row.returned
-        for place in self.back.keys() & ahead.keys():
-            twice = min(self.back[place], ahead[place])
-            if twice:
-                hub_id, lot = place
+        for hub_id, lot in self.back.keys() & ahead.keys():
+            open_yet = self.decided[hub_id, lot] + self.decided[b"", lot]
+            twice = min(self.back[hub_id, lot], ahead[hub_id, lot] - open_yet)
+            if twice > 0:
                 where = f"{twice} {lot.unit} of {lot.account_id.hex()} that closed hub {hub_id.hex()} passed on"
                 yield f"given back twice: {where} came back into the purse too"
         for giver in stead.keys() | self.stead.keys():
@@ -160,6 +172,28 @@ class Recount:
             kept_as, said = (given[way], received[way]), (self.given[way], self.received[way])
             if kept_as != said:
                 yield f"voucher or slip {way[0].hex()}: given and taken are {kept_as}, the entries say {said}"
+
+    def _count_split(self, kept: Mapping[PassKey, PassRow]) -> Iterator[str]:
+        """Count what was booked in part: which lots moved, the kept rows say; how much in all, the postings do."""
+        there: defaultdict[tuple[bytes, str, bytes], int] = defaultdict(int)
+        for way, row in kept.items():
+            there[way.pass_id, way.unit, way.lot] += row.taken + row.returned
+        for entry, writer, posted in sorted(self.split, key=lambda one: isinstance(one[0], LeasePassed)):
+            number = _number_of(entry, writer)
+            parts: list[Part] = []
+            for part in entry.parts:
+                place = (number, part.unit, part.lot)
+                parts.append(replace(part, amount=min(max(there[place] - self.received[place], 0), part.amount)))
+            for unit in {part.unit for part in parts}:
+                moved = sum(part.amount for part in parts if part.unit == unit)
+                if not isinstance(entry, LeasePassed) and moved != -posted.get((Kind.LEASE, unit), 0):
+                    yield f"voucher or slip {number.hex()}: {moved} {unit} of it were taken late, its postings differ"
+            self._received(number, parts)
+            if isinstance(entry, LeasePassed):
+                for part in parts:
+                    self.stead[writer.hub_id, entry.account_id, part.unit] += part.amount
+            else:
+                self._arrived(entry.account_id, parts, writer)
 
     def _of_office(self, entry: Entry) -> None:
         match entry:
@@ -226,6 +260,8 @@ class Recount:
                 self._arrived(entry.account_id, parts, writer)
                 for part in parts:
                     self.deposited[LotKey(entry.account_id, part.unit, part.lot)] += part.amount
+            case VoucherTaken() | SlipTaken() if _is_split(entry, stored):
+                self.split.append((entry, writer, _posted(stored)))
             case VoucherTaken() if Kind.LEASE in posted:
                 self._arrived(entry.account_id, entry.parts, writer)
                 if Kind.PASSING in posted:
@@ -246,10 +282,13 @@ class Recount:
         for row in stored:
             if row.account.kind is Kind.PASSING:
                 self.stead[writer.hub_id, entry.account_id, row.unit] -= row.amount
+        if sum(part.amount for part in entry.parts) != -sum(r.amount for r in stored if r.account.kind is Kind.PASSING):
+            self.split.append((entry, writer, _posted(stored)))
 
     def _settled(self, entry: SlipReturned | PassingReturned, number: bytes, closed: tuple[bytes, ...]) -> None:
         self._received(number, (*entry.parts, *entry.onward))
         for part in entry.parts:
+            self.by_person[number, part.unit, part.lot] += 0 if any(closed) else part.amount
             for hub_id in closed:
                 self.back[hub_id, LotKey(entry.account_id, part.unit, part.lot)] += part.amount
         for part in entry.onward:
@@ -268,6 +307,29 @@ class Recount:
         for part in parts:
             epoch = part.lease_epoch or writer.epoch
             self.taken[LeaseKey(account_id, part.unit, writer.hub_id, epoch, part.lot)] += part.amount
+
+
+def _posted(stored: list[Balance]) -> dict[tuple[Kind, str], int]:
+    sums: defaultdict[tuple[Kind, str], int] = defaultdict(int)
+    for row in stored:
+        sums[row.account.kind, row.unit] += row.amount
+    return sums
+
+
+def _is_split(entry: VoucherTaken | SlipTaken, stored: list[Balance]) -> bool:
+    """Say whether a lease rose by a part of what was taken alone."""
+    leased = -sum(row.amount for row in stored if row.account.kind is Kind.LEASE)
+    return 0 < leased < sum(part.amount for part in entry.parts)
+
+
+def _number_of(entry: LeasePassed | VoucherTaken | SlipTaken, writer: Writer) -> bytes:
+    match entry:
+        case LeasePassed():
+            return pass_id(writer.hub_id, writer.epoch, entry.header.seq)
+        case VoucherTaken():
+            return pass_id(entry.from_hub, entry.from_epoch, entry.from_seq)
+        case SlipTaken():
+            return entry.slip_id
 
 
 def _counted(entry: BroughtIn, stored: list[Balance]) -> tuple[Part, ...]:

@@ -64,20 +64,20 @@ def _settled(desk: Desk, slip: SlipRow, closed: Sequence[bytes], doubt: Doubt) -
     """Return the entries that settle a slip: what each closed hub had passed on of it, then what comes back."""
     makes: list[Make] = []
     lot = LotKey(slip.account_id, slip.unit, slip.lot)
-    rest, decided = slip.amount, False
+    rest, unclear = slips.way(desk.tx, desk.tenant_id, slip.slip_id).waiting, 0
     for hub_id in closed:
         found = left_behind(desk.tx, desk.tenant_id, hub_id, doubt=doubt)
         onward = min(rest, found.ahead.get(lot, 0))
-        refunded = min(onward, found.refundable.get(lot, 0))
-        if refunded and doubt == "open":
-            return []
-        if refunded and doubt == "guest":
-            onward, decided = onward - refunded, True
-        if onward:
-            makes.append(_returned(slip, [hub_id], onward=onward))
-            rest -= onward
-    # What a person has decided comes back by his word, and not because of a hub that is closed.
-    return [*makes, _returned(slip, () if decided else closed, back=rest)] if rest else makes
+        refunded = min(onward, found.refundable.get(lot, 0)) if doubt != "venue" else 0
+        unclear += refunded
+        if onward > refunded:
+            makes.append(_returned(slip, [hub_id], onward=onward - refunded))
+        rest -= onward
+    if rest:
+        makes.append(_returned(slip, closed, back=rest))
+    if unclear and doubt == "guest":  # by a person's word, and not because of a hub that is closed
+        makes.append(_returned(slip, (), back=unclear))
+    return makes
 
 
 def _returned(slip: SlipRow, closed: Sequence[bytes], *, back: int = 0, onward: int = 0) -> Make:

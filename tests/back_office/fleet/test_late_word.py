@@ -7,7 +7,7 @@ import pytest
 from back_office.fleet.closing import Closed, close, cost
 from back_office.fleet.documents import keep_document
 from back_office.ingest import hub_books, set_free
-from back_office.ledger import left_behind
+from back_office.ledger import hub_steps, left_behind
 from back_office.ledger.unsettled import unsettled
 from back_office.payments.slips import CLOCK_MARGIN_MS, SlipWish, issue_slip, return_slips
 from back_office.store import places, slips
@@ -247,11 +247,12 @@ def test_a_journal_that_is_not_the_one_in_the_books_stays_frozen(halls):
 # ---- whether it took a voucher, nobody can say ----
 
 
-def may_have_refunded(halls):
-    """The foyer was heard to earn 400; then it is dead. The bar has 400 more of it than its lease had, and a voucher of
-    400 was on its way to it: it took that, or it gave those 400 back.
+def may_have_refunded(halls, coming=400):
+    """The foyer was heard to earn 400; then it is dead, and the bar has 400 more of it than its lease had.
+
+    A voucher was on its way to it too: it took that, or it gave those 400 back.
     """
-    funded(halls, 1_400)
+    funded(halls, 1_000 + coming)
     hall, foyer, bar = halls.hub, halls.foyer, halls.bar
     passes(halls, hall, foyer, 1_000, heard=False)
     foyer.held(400, authorization=1)
@@ -261,7 +262,7 @@ def may_have_refunded(halls):
     seq = foyer.seq
     refunds(foyer, 400)
     passes(halls, foyer, bar, 1_000)
-    hall.passed(foyer, 400)
+    hall.passed(foyer, coming)
     hears(halls, hall)
     assert seq + 2 == foyer.seq
 
@@ -304,6 +305,38 @@ def test_a_build_that_says_it_was_taken_is_caught(halls, monkeypatch):
         assert ends(halls), "400 of a guest are gone in silence"
 
 
+def test_what_is_beyond_doubt_goes_back_at_once(halls):
+    may_have_refunded(halls, coming=700)
+    assert shown(halls).coming == {"CNY": 700}
+    shut(halls)
+    assert stands(halls)[0] == 300
+    assert ends(halls) == [("on_its_way", "foyer", 400), ("unheard", "foyer", 400)]
+    assert (hears(halls, halls.foyer), ends(halls)) == ((700, 0, 0, 1_000, 0), [])
+
+
+@pytest.mark.parametrize("played", [0, 100])
+def test_and_where_it_had_taken_it_its_word_takes_the_rest_only(halls, played):
+    """It took 700, and passed 400 of them on; 300 went back when it was closed, and what it played of them is late."""
+    funded(halls, 1_700)
+    hall, foyer, bar = halls.hub, halls.foyer, halls.bar
+    passes(halls, hall, foyer, 1_000, heard=False)
+    foyer.held(400, authorization=1)
+    foyer.captured(400, authorization=1)
+    hears(halls, hall)
+    hears(halls, foyer)
+    passes(halls, hall, foyer, 700, heard=False)
+    passes(halls, foyer, bar, 1_000)
+    hears(halls, hall)
+    if played:
+        foyer.held(played, authorization=2)
+        foyer.captured(played, authorization=2)
+    shut(halls)
+    assert stands(halls)[0] == 300
+    assert (hears(halls, foyer), ends(halls)[:1]) == (
+        (300, 0, 0, 1_000, 0), [("overclaim", "foyer", played)] if played else []
+    )  # fmt: skip
+
+
 def slip_of(halls, amount, slip_id=SLIP, *, names=OTHER_HUB):
     with halls.store.writing() as tx:
         wish = SlipWish(slip_id=slip_id, account_id=GUEST, unit="CNY", amount=amount, hub_id=names)
@@ -330,6 +363,74 @@ def test_so_it_is_with_a_slip(halls, captured, purse):
     assert shut(halls, captured=captured) is not None
     assert stands(halls)[0] == purse
     assert hears(halls, foyer)[0] == 400
+
+
+# ---- and what has gone back to the guest is nobody's else ----
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_two_dead_hubs_that_passed_money_on_leave_it_to_the_guest_once(halls, order):
+    funded(halls)
+    passes(halls, halls.hub, halls.foyer, 400, heard=False)
+    shut(halls, HUB)
+    shut(halls)
+    assert stands(halls)[0] == 1_000
+    for which in order:
+        hears(halls, (halls.hub, halls.foyer)[which])
+    assert (stands(halls), ends(halls)) == ((1_000, 0, 0, 0, 0), [])
+
+
+def never_got(halls):
+    """The hall passed 400 to the bar, which never got it, and was closed before it told of that."""
+    funded(halls)
+    entry, voucher = halls.hub.passed(halls.bar, 400)
+    shut(halls, HUB)
+    found = hears(halls, halls.hub)
+    return entry, voucher, found
+
+
+def test_what_a_closed_hub_says_late_that_it_passed_on_is_not_on_its_way_too(halls):
+    entry, voucher, found = never_got(halls)
+    assert (found, ends(halls)) == ((1_000, 0, 0, 0, 0), [])
+    halls.bar.taken(halls.hub, entry.header.seq, 400, voucher)  # it had got it: the venue's risk, not the bar's
+    assert hears(halls, halls.bar) == (1_000, 0, 0, 400, 0)
+    assert (halls.frozen(BAR), halls.balance(Kind.OVERCLAIM)) == ("", 400)
+
+
+def test_a_build_that_puts_it_on_its_way_is_caught(halls, monkeypatch):
+    monkeypatch.setattr(hub_steps, "_nobodys", lambda *_: 0)
+    assert never_got(halls)[2] == (1_000, 0, 0, 0, -400)
+
+
+def test_nor_where_its_taker_was_heard_first(halls):
+    funded(halls)
+    passes(halls, halls.hub, halls.bar, 400, heard=False)
+    shut(halls, HUB)
+    assert hears(halls, halls.bar) == (1_000, 0, 0, 400, 0)
+    assert (hears(halls, halls.hub), halls.balance(Kind.OVERCLAIM)) == ((1_000, 0, 0, 400, 0), 400)
+
+
+def slip_came_back(halls):
+    """The foyer took a slip and is closed; the slip runs out and comes back; then the foyer's word is heard."""
+    halls.top_up(400)
+    slip = slip_of(halls, 400)
+    parts = (Part("CNY", 400, 1, slip.lot_id),)
+    halls.foyer.write(lambda header: SlipTaken(1, header, GUEST, parts, slip.slip_id, (slip.lot,)))
+    shut(halls)
+    halls.now_ms = OVER_MS + 2
+    with halls.store.writing() as tx:
+        return_slips(halls.desk(tx))
+    return hears(halls, halls.foyer)
+
+
+def test_a_slip_that_came_back_is_not_taken_too(halls):
+    assert (slip_came_back(halls), ends(halls)) == ((400, 0, 0, 0, 0), [])
+
+
+def test_a_build_that_judges_a_closed_hub_like_a_living_one_is_caught(halls, monkeypatch):
+    honest = hub_steps.judge_slip
+    monkeypatch.setattr(hub_steps, "judge_slip", lambda *asked, **_: honest(*asked))
+    assert slip_came_back(halls)[0] == 800
 
 
 # ---- what can never be taken ----
