@@ -37,6 +37,7 @@ class Face:
         self._teller: Final = Teller()
         self._waiting: Final[deque[Command]] = deque(maxlen=WAITING_LIMIT)
         self._watched_at = 0.0
+        self._answered: Answer | None = None  # the last end of a Verify or Enroll, told again where one comes twice
 
     async def run(self, inbox: Inbox, outbox: Outbox) -> None:
         """Serve until the pipe is gone (TransportClosedError) or the task is cancelled."""
@@ -80,9 +81,14 @@ class Face:
             return Answer(command.id, "refused", reason="no_consent")
         if not isinstance(body, Verify | Enroll | Forget | Pages):
             return Answer(command.id, "refused", reason="not_supported")
+        if isinstance(body, Verify | Enroll) and self._answered and self._answered.command_id == command.id:
+            return self._answered
         if self._faces.module is None or self._faces.restarted:
             return Answer(command.id, "failed", reason="offline")
-        return await self._serve(command.id, body, inbox, outbox)
+        answer = await self._serve(command.id, body, inbox, outbox)
+        if isinstance(body, Verify | Enroll):
+            self._answered = answer
+        return answer
 
     async def _serve(self, command_id: str, body: CommandBody, inbox: Inbox, outbox: Outbox) -> Answer:
         faces = self._faces

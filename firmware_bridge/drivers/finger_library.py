@@ -161,4 +161,4 @@ class FingerLibrary:
         if self.has_light and self.module is not None:
             flashing = mode is LightMode.FLASHING
             speed, cycles = (FLASH_SPEED, FLASHES) if flashing else (BREATHING_SPEED, 0)
-            await self._line.ask(Ask.LIGHT, bytes([mode, speed, colour, cycles]), attempts=1)
+            await self._line.ask(Ask.LIGHT, bytes([mode, speed, colour, cycles]), attempts=1, matters=False)

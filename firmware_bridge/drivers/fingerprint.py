@@ -53,6 +53,7 @@ class Fingerprint:
         self._empty_looks = 0
         self._tries = 0
         self._intent: _Intent | None = None
+        self._answered: Answer | None = None  # the last end of a Verify or Enroll, told again where one comes twice
 
     async def run(self, inbox: Inbox, outbox: Outbox) -> None:
         """Look at the glass until the pipe is gone (TransportClosedError) or the task is cancelled."""
@@ -128,8 +129,8 @@ class Fingerprint:
         told = _offer(outbox, Wish(said, now))
         if intent is not None:
             self._intent = None
-            answer = Answer(intent.command_id, "done") if told else Answer(intent.command_id, "failed", reason="busy")
-            await outbox.put(answer)
+            self._answered = _ended(intent.command_id, "" if told else "busy")
+            await outbox.put(self._answered)
         await self._library.shine(LightMode.FLASHING, LightColour.GREEN)
 
     async def _lifted(self, outbox: Outbox, colour: LightColour = LightColour.BLUE) -> None:
@@ -157,12 +158,15 @@ class Fingerprint:
             return Answer(command.id, "refused", reason="not_understood")
         if isinstance(body, Enroll) and not body.consent.strip():
             return Answer(command.id, "refused", reason="no_consent")
+        if isinstance(body, Verify | Enroll) and self._answered and self._answered.command_id == command.id:
+            return self._answered
         if self._library.module is None:
             return _ended(command.id, "offline")
         if isinstance(body, Verify | Enroll):
             await self._end_intent(outbox, reason="replaced")
         if isinstance(body, Enroll):
-            return await self._enroll(command.id, body.page, inbox, outbox)
+            self._answered = await self._enroll(command.id, body.page, inbox, outbox)
+            return self._answered
         return await self._serve(command.id, body)
 
     async def _serve(self, command_id: str, body: CommandBody) -> Answer | None:
@@ -186,7 +190,8 @@ class Fingerprint:
         intent, here = self._intent, self._library.module is not None
         if intent is not None and (reason or not here or self._clock() >= intent.until):
             self._intent = None
-            await outbox.put(_ended(intent.command_id, reason or (intent.reason if here else "offline")))
+            self._answered = _ended(intent.command_id, reason or (intent.reason if here else "offline"))
+            await outbox.put(self._answered)
 
     async def _tell_pages(self, command_id: str) -> Answer:
         module, pages = self._library.module, await self._library.pages()

@@ -9,7 +9,7 @@ import asyncio
 from typing import Final
 
 from firmware_bridge.transports.interface import BytePipe
-from firmware_bridge.wire.zfm import Ask, Decoder, Packet, Ready, Reply, question, read_reply
+from firmware_bridge.wire.zfm import Ask, Decoder, Packet, PacketKind, Ready, Reply, question, read_reply
 
 ANSWER_TIMEOUT_S: Final = 1.0
 """A search through 1,000 fingers takes up to 1 s in the oldest modules (R305 data sheet)."""
@@ -42,8 +42,11 @@ class ZfmLine:
         """Return how many bytes were in no packet so far."""
         return self._decoder.noise_bytes
 
-    async def ask(self, ask: Ask, data: bytes = b"", *, attempts: int = ATTEMPTS) -> Reply | None:
-        """Return the answer, None where none came. `attempts` 1: for questions that must not be repeated."""
+    async def ask(self, ask: Ask, data: bytes = b"", *, attempts: int = ATTEMPTS, matters: bool = True) -> Reply | None:
+        """Return the answer, None where none came. `attempts` 1: for questions that must not be repeated.
+
+        Where it `matters`, silence is a doubt.
+        """
         for attempt in range(attempts):
             if attempt:
                 await self._settle()
@@ -52,7 +55,7 @@ class ZfmLine:
             reply = await self._reply(ask)
             if reply is not None:
                 return reply
-            self.doubts += 1
+            self.doubts += matters
         await self._settle()
         return None
 
@@ -79,7 +82,8 @@ class ZfmLine:
             found = self._decoder.silence() if wait_s >= GAP_S else []
         else:
             found = self._decoder.feed(data)
-        packets = [item for item in found if isinstance(item, Packet)]
+        # A COMMAND is the host's own echo, which some adapters send back.
+        packets = [item for item in found if isinstance(item, Packet) and item.kind is not PacketKind.COMMAND]
         replies = [reply for packet in packets if keep is not None and (reply := read_reply(keep, packet)) is not None]
         self.doubts += sum(isinstance(item, Ready) for item in found)
         self.strays += len(packets) - min(1, len(replies))

@@ -70,6 +70,7 @@ class HlkFm22xSimulator:
 
     def feed(self, data: bytes, *, now_ms: int) -> bytes:
         """Take bytes from the host; return what is due now."""
+        self._line.heard(data, now_ms=now_ms)
         for found in self._decoder.feed(data):
             if isinstance(found, Frame):
                 self._hear(found, now_ms)

@@ -19,6 +19,7 @@ FAULT_VERBS: Final[Mapping[str, str]] = {
     "cut COUNT": "of the next COUNT answers only the first half comes",
     "late TIME": "the next answer comes so late, and everything behind it",
     "drip TIME": "from now on bytes come one by one, so far apart; `drip 0ms` ends it",
+    "echo on|off": "the adapter sends back what the host says",
     "noise HEX": "these bytes appear on the line, e.g. `noise 00ff13`",
 }
 
@@ -30,8 +31,14 @@ class LineFaults:
         """Start with a good line."""
         self._later: deque[tuple[int, bytes]] = deque()
         self._silent_until_ms = 0
+        self._echo = False
         self._spoiled = self._doubled = self._cut = 0
         self._late_ms = self._drip_ms = 0
+
+    def heard(self, data: bytes, *, now_ms: int) -> None:
+        """The host said something: an adapter that echoes sends it back."""
+        if self._echo:
+            self._later.append((now_ms, data))
 
     def say(self, frame: bytes, *, now_ms: int, takes_ms: int = 0) -> None:
         """Answer with a frame; it is on the line `takes_ms` after the one before."""
@@ -85,6 +92,8 @@ class LineFaults:
                 self._late_ms = milliseconds(time)
             case ["drip", time]:
                 self._drip_ms = milliseconds(time)
+            case ["echo", "on" | "off" as echo]:
+                self._echo = echo == "on"
             case ["noise", digits]:
                 self._later.append((now_ms, noise_bytes(digits)))
             case _:

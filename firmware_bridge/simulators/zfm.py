@@ -48,6 +48,7 @@ class ZfmSimulator:
         if now_ms - self._heard_at_ms > GAP_MS:
             self._decoder = Decoder()
         self._heard_at_ms = now_ms
+        self._line.heard(data, now_ms=now_ms)
         for found in self._decoder.feed(data):
             if isinstance(found, Packet):
                 self._say(self._module.hear(found), now_ms)

@@ -13,7 +13,7 @@ from firmware_bridge.simulators.zfm import ZfmSimulator
 from firmware_bridge.transports.serial_port import open_serial
 from payment_core.commands import Accept, Command, Enroll, Forget, Identify, Pages, Verify
 from payment_core.events import CredentialPresented, CredentialRemoved
-from tests.support.driving import driving
+from tests.support.driving import driving, happens
 from tests.support.fingers import AN, LI, R307, looks, make_quick, online, relay, story, until
 from tests.support.on_a_pty import RunningSimulator, on_a_pty
 
@@ -100,6 +100,39 @@ def test_a_newer_verify_replaces_the_one_whose_guest_has_left(tmp_path):
     story(tmp_path, told)
 
 
+def test_a_command_that_comes_twice_is_done_once(tmp_path):
+    async def told(host, running):
+        await online(host, running)
+        host.send(Enroll(page=7, consent="c"), "e1")
+        await two_touches(running, "li", "li")
+        assert await host.answer("e1") == Answer("e1", "done", answers=("7",))
+        assert await host.ask(Enroll(page=7, consent="c"), "e1") == Answer("e1", "done", answers=("7",))
+        host.send(Verify(seconds=9), "v1")
+        await relay(running, "finger li")
+        assert await host.answer("v1") == Answer("v1", "done")
+        assert await host.ask(Verify(seconds=9), "v1") == Answer("v1", "done")
+        await relay(running, "finger li")
+        await happens(lambda: len(host.wishes()) == 3)
+        assert [wish.intent for wish in host.wishes() if isinstance(wish, CredentialPresented)] == ["v1", ""]
+
+    story(tmp_path, told)
+
+
+def test_a_module_that_loses_its_power_under_a_finger_does_not_let_it_pay_twice(tmp_path):
+    async def told(host, running):
+        await online(host, running)
+        running.say("stored li 7", "finger li")
+        await host.wish()
+        running.say("reset")
+        await looks(running, 6)
+        assert len(host.wishes()) == 1
+        await relay(running, "finger li")
+        assert await host.wish() == CredentialRemoved(LI)
+        assert await host.wish() == CredentialPresented("finger", LI, "B")
+
+    story(tmp_path, told)
+
+
 def test_a_match_that_is_not_sure_enough_is_none(tmp_path):
     async def told(host, running):
         await online(host, running)
@@ -181,7 +214,7 @@ def test_a_finger_is_enrolled_with_consent_and_does_not_pay_before_it_was_lifted
         assert host.wishes() == []
         await relay(running, "finger li")
         assert await host.wish() == CredentialPresented("finger", LI, "B")
-        assert await host.ask(Pages()) == Answer("c1", "done", answers=("7",), counters={"capacity": 200})
+        assert await host.ask(Pages(), "p") == Answer("p", "done", answers=("7",), counters={"capacity": 200})
 
     assert story(tmp_path, told).status()["pages"] == [7]
 
@@ -202,12 +235,12 @@ def test_an_occupied_page_is_refused_until_it_is_forgotten(tmp_path):
         running.say("stored an 7")
         await until(running, pages=[7])
         assert await host.ask(Enroll(7, "c")) == Answer("c1", "refused", reason="occupied")
-        assert await host.ask(Enroll(200, "c")) == Answer("c1", "refused", reason="no_such_page")
-        assert await host.ask(Forget(7)) == Answer("c1", "done")
-        assert await host.ask(Forget(7)) == Answer("c1", "done")
-        host.send(Enroll(7, "c"))
+        assert await host.ask(Enroll(200, "c"), "c2") == Answer("c2", "refused", reason="no_such_page")
+        assert await host.ask(Forget(7), "f1") == Answer("f1", "done")
+        assert await host.ask(Forget(7), "f2") == Answer("f2", "done")
+        host.send(Enroll(7, "c"), "c3")
         await two_touches(running, "li", "li")
-        assert (await host.answer()).outcome == "done"
+        assert (await host.answer("c3")).outcome == "done"
 
     assert story(tmp_path, told).status()["pages"] == [7]
 

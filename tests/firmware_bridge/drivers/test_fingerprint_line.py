@@ -33,7 +33,7 @@ def quick(monkeypatch):
 # ------------------------------------------------------------------------------------------------- a line that is bad
 
 
-@pytest.mark.parametrize("fault", ["spoil 1", "cut 1", "late 100ms", "noise 00ff13ef01ffffffff07"])
+@pytest.mark.parametrize("fault", ["spoil 1", "cut 1", "late 100ms", "echo on", "noise 00ff13ef01ffffffff07"])
 def test_one_bad_answer_costs_no_touch(tmp_path, fault):
     async def told(host, running):
         await online(host, running)
