@@ -12,7 +12,7 @@ from edge_agent.step.views import view_of
 from edge_agent.takings import intake, lease_keeper
 from edge_agent.takings.intake import Intake
 from edge_agent.tap import blocks
-from edge_agent.tap.tap_proof import known_id
+from edge_agent.tap.tap_proof import known_id, prove
 from edge_agent.tap.taps import take_once
 from payment_core.events import CredentialPresented
 from payment_core.journal import Source
@@ -30,9 +30,11 @@ def presented(draft: Draft, fact: FromDevice, body: CredentialPresented) -> bool
     if not take_once(draft, fact):
         return True
     draft.site.depositors.pop(lane.id, None)
-    row = blocks.known_row(draft, known_id(draft, body))
-    if row is None or row.status != "active":
-        reason = "unknown_card" if row is None else f"card_{row.status}"
+    credential_id = known_id(draft, body)
+    row = blocks.known_row(draft, credential_id)
+    proof = prove(draft, row, credential_id, body)
+    if row is None or row.status != "active" or proof == "refused":
+        reason = "unknown_card" if row is None else "card_not_proven" if proof == "refused" else f"card_{row.status}"
         draft.effect(Show(lane.id, view_of(draft, lane, "declined", None, reason=reason)))
         return True
     draft.site.depositors[lane.id] = Player(row.account_id, draft.now.boottime_ms)

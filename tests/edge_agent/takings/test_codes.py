@@ -184,3 +184,14 @@ def test_nothing_of_a_payer_code_is_written_shown_or_said(hall, text):
         assert part.encode() not in said
         assert part.encode() not in kept
     assert views(effects)
+
+
+def test_where_cash_goes_on_an_account_a_code_that_is_old_or_false_shows_no_balance(hall):
+    devices = msgspec.json.decode(devices_document(2, version=3))
+    devices["lanes"][0] |= {"scanner": "scanner-1", "takes": "account"}
+    hall.step(DocumentArrived("devices", 3, msgspec.json.encode(devices)))
+    shown = code(hall)
+    assert the_view(scan(hall, shown)).balance_before == 10_000
+    for text in (shown, code(hall, ahead=1, seed=bytes(16))):
+        view = the_view(scan(hall, text))
+        assert (view.reason, view.balance_before) == ("card_not_proven", None)
