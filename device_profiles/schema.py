@@ -78,6 +78,9 @@ class Acceptor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     checksum: Literal["simple", "crc"] = "simple"
     poll_ms: Annotated[int, msgspec.Meta(ge=10, le=200)] = 100
     """Some acceptors stop taking coins where polls are further apart than 1 s; 200 ms is the manual's advice."""
+    encrypted: bool = False
+    fixed_key: Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{16}$")] = "0123456701234567"
+    """Of a note validator over eSSP: the fixed half of the key; the default is what every one is sold with."""
 
 
 class Hopper(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,11 +15,12 @@ import msgspec
 from device_profiles.schema import Profile
 from firmware_bridge.drivers.cctalk_line import CctalkLine
 from firmware_bridge.drivers.hlk_line import HlkLine
+from firmware_bridge.drivers.ssp_line import SspLine
 from firmware_bridge.drivers.zfm_line import ZfmLine
 from firmware_bridge.ports import real_port, usb_ports
 from firmware_bridge.transports.interface import BytePipe
 from firmware_bridge.transports.serial_port import SerialPort, open_serial
-from firmware_bridge.wire import gm65, hlk_fm22x, pn532, zfm
+from firmware_bridge.wire import gm65, hlk_fm22x, pn532, ssp, zfm
 from firmware_bridge.wire.cctalk import Checksum, Header
 from firmware_bridge.wire.cctalk_coins import parse_number, parse_text
 
@@ -107,6 +108,19 @@ async def probe_hlk(pipe: BytePipe, _profile: Profile) -> Answered | None:
     return None
 
 
+async def probe_ssp(pipe: BytePipe, profile: Profile) -> Answered | None:
+    """Ask a note validator who it is; one that says nothing without a key is an eSSP profile's."""
+    assert profile.acceptor is not None
+    line, answer = SspLine(pipe), None
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(2 * ANSWER_S):
+            answer = await line.ask(bytes([ssp.Code.SETUP_REQUEST])) if await line.sync() else None
+    if answer is None or (answer[0] == ssp.Reply.KEY_NOT_SET) != profile.acceptor.encrypted:
+        return None
+    setup = ssp.parse_setup(answer[1:])
+    return Answered("ssp", f"{setup.country} {setup.firmware}" if setup is not None else "wants a key")
+
+
 async def probe_zfm(pipe: BytePipe, profile: Profile) -> Answered | None:
     """Ask for the size of the library, and whether it tells its own number; nothing is written into it."""
     assert profile.biometric is not None
@@ -129,6 +143,7 @@ PROBES: Final[Mapping[str, Probe]] = {
     "cctalk": probe_cctalk,
     "gm65": probe_gm65,
     "pn532": probe_pn532,
+    "ssp": probe_ssp,
     "hlk": probe_hlk,
     "zfm": probe_zfm,
 }

@@ -90,6 +90,17 @@ async def _fingerprint(device: Device, profile: Profile, _past: Past) -> Driver:
     return Fingerprint(open_serial(device.port, baud=serial.baud), biometric)
 
 
+async def _ssp_validator(device: Device, profile: Profile, past: Past) -> Driver:
+    from firmware_bridge.drivers.ssp_validator import SspValidator
+    from firmware_bridge.transports.serial_port import open_serial
+
+    serial, acceptor = profile.transport.serial, profile.acceptor
+    assert serial is not None
+    assert acceptor is not None
+    pipe = open_serial(device.port, baud=serial.baud, stop_bits=serial.stop_bits)
+    return SspValidator(pipe, acceptor, last_counter=past.last_counter)
+
+
 async def _nfc_reader(device: Device, profile: Profile, _past: Past) -> Driver:
     from firmware_bridge.drivers.nfc_reader import NfcReader
 
@@ -140,12 +151,13 @@ DRIVERS: Final[Mapping[str, Maker]] = MappingProxyType(
         "coin_line": _coin_line,
         "cctalk_acceptor": _cctalk_acceptor,
         "cctalk_hopper": _cctalk_hopper,
+        "hid_keys": _hid_keys,
         "face": _face,
         "fingerprint": _fingerprint,
-        "hid_keys": _hid_keys,
         "nfc_reader": _nfc_reader,
         "pcsc_reader": _pcsc_reader,
         "qr_scanner": _qr_scanner,
+        "ssp_validator": _ssp_validator,
     }
 )
 

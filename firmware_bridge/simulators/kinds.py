@@ -22,6 +22,7 @@ from firmware_bridge.simulators.interface import ScriptError, Simulator
 from firmware_bridge.simulators.pn532 import Pn532Simulator
 from firmware_bridge.simulators.process import COMMON_VERBS, EXIT_DONE, EXIT_USAGE, run_simulator
 from firmware_bridge.simulators.script import read_script
+from firmware_bridge.simulators.ssp_validator import Making, SspValidatorSimulator
 from firmware_bridge.simulators.vpcd_card import TCP, Acr122uSimulator, run_behind_pcsc
 from firmware_bridge.simulators.zfm import ZfmSimulator
 
@@ -84,6 +85,12 @@ def _cctalk_hopper(profile: Profile, options: Options) -> Simulator:
     return CctalkHopperSimulator(variant=hopper.variant, checksum=checksum, echo=options.echo, address=hopper.address)
 
 
+def _ssp_validator(profile: Profile, _options: Options) -> Simulator:
+    acceptor = _acceptor(profile)
+    making = Making(must_seal=acceptor.encrypted, fixed_key=int(acceptor.fixed_key, 16))
+    return SspValidatorSimulator(making=making)
+
+
 def _game_machine(profile: Profile, options: Options) -> int:
     """Run one machine on a socket, which tells its counters to whoever asks there."""
     if options.link.suffix != ".sock" or options.status is not None:
@@ -114,6 +121,7 @@ SIMULATORS: Final[Mapping[str, Serial | OnLines]] = {
     "gm65": Serial(lambda _profile, _options: Gm65Simulator(), Gm65Simulator.verbs),
     "hlk_fm22x": Serial(lambda _profile, _options: HlkFm22xSimulator(), HlkFm22xSimulator.verbs),
     "pn532": Serial(_pn532, Pn532Simulator.verbs),
+    "ssp_validator": Serial(_ssp_validator, SspValidatorSimulator.verbs),
     "zfm_as608": _zfm("as608"),
     "zfm_r307": _zfm("r307"),
     "zfm_r503": _zfm("r503"),

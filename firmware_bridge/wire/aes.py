@@ -42,3 +42,14 @@ def encrypt_block(key: bytes, block: bytes) -> bytes:
     """Return one block under AES, as the data sheets derive initial vectors."""
     encryptor = Cipher(AES(key), ECB()).encryptor()  # noqa: S305 - one block of a derivation, prescribed by the card
     return encryptor.update(block) + encryptor.finalize()
+
+
+def ecb_encrypt(key: bytes, data: bytes) -> bytes:
+    """Return whole blocks, each by itself under AES, as eSSP prescribes."""
+    return b"".join(encrypt_block(key, data[at : at + BLOCK_BYTES]) for at in range(0, len(data), BLOCK_BYTES))
+
+
+def ecb_decrypt(key: bytes, data: bytes) -> bytes:
+    """Return the whole blocks behind AES, each by itself."""
+    decryptor = Cipher(AES(key), ECB()).decryptor()  # noqa: S305 - prescribed by eSSP
+    return decryptor.update(data) + decryptor.finalize()
