@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from edge_agent.ledger import authorizations, leases, notices, refund_sums
+from edge_agent.ledger import at_stake, authorizations, leases, notices, refund_sums
 from edge_agent.ledger.authorizations import Authorization
 from edge_agent.messages import Log
 from edge_agent.play.plays import Why, spot_of, to_lane
@@ -19,11 +19,11 @@ from payment_core.lots import split_refund, tax_back
 class RefundRefused(msgspec.Struct, frozen=True):
     """Nothing moved. not_captured: it is open, or was given back. gone: too long ago for this hub.
 
-    another_day: coins go back to their machine on the day they were played only. lease_closed: to be done at the
-    office. too_much: more than is left of it.
+    another_day: coins go back to their machine on the day they were played only. no_room: more credit at machines would
+    pass X_h, and it can go nowhere else. lease_closed: to be done at the office. too_much: more than is left of it.
     """
 
-    reason: Literal["not_captured", "gone", "another_day", "lease_closed", "too_much", "nothing_left"]
+    reason: Literal["not_captured", "gone", "another_day", "no_room", "lease_closed", "too_much", "nothing_left"]
 
 
 def refund(
@@ -60,8 +60,9 @@ def refund(
 
 def _refused(draft: Draft, row: Authorization, ended: Captured, parts: tuple[Part, ...]) -> RefundRefused | None:
     if row.account_id is None:
-        same_day = ended.header.business_date == draft.now.business_date
-        return None if same_day else RefundRefused("another_day")
+        if ended.header.business_date != draft.now.business_date:
+            return RefundRefused("another_day")
+        return None if _has_room(draft, parts) else RefundRefused("no_room")
     closed = {
         (lease.lease.unit, lease.lease.epoch, lease.lease.lot)
         for lease in leases.of_account(draft.store, row.account_id)
@@ -70,3 +71,11 @@ def _refused(draft: Draft, row: Authorization, ended: Captured, parts: tuple[Par
     if any((part.unit, part.lease_epoch, part.lot) in closed for part in parts):
         return RefundRefused("lease_closed")
     return None
+
+
+def _has_room(draft: Draft, parts: tuple[Part, ...]) -> bool:
+    """Say whether so much more may lie at lanes within X_h."""
+    unit = draft.site.currency
+    draft.flush()
+    taken = at_stake.not_returnable(draft.store, unit)
+    return sum(part.amount for part in parts if part.unit == unit) <= draft.site.risk.caps.leasable(taken)

@@ -5,10 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_agent.ledger import at_stake
 from edge_agent.ledger.store import LedgerError
-from edge_agent.messages import DocumentArrived, LeaseArrived
+from edge_agent.messages import DeviceIs, DocumentArrived, LeaseArrived
+from edge_agent.play import refunds
 from payment_core.accounts import Kind
 from payment_core.authorization import State
+from payment_core.bus import DeviceState
 from payment_core.desk import Refund
 from payment_core.identifiers import uuid_text
 from payment_core.journal import Lot, LotKind, Part, Refunded
@@ -55,6 +58,32 @@ def test_parts_go_up_to_the_whole_and_no_further(hall):
     assert hall.act(Refund(played)).reason == "nothing_left"
     assert hall.balance("card-7") == 1_000
     assert faults_of(hall.store) == []
+
+
+def a_refund_into_a_full_hall(folder):
+    """Coins were played, then others lie at a machine that is off, up to X_h; return the answer, and the stake."""
+    hall = DeskHall(folder / "full.db", risk={"lease_cap": 500})
+    command = the_command(hall.step(hall.coin(), hall.coin()))
+    hall.step(hall.delivered(command))
+    hall.step(DeviceIs("coin-2", DeviceState("offline", hall.wall_ms)))
+    for _coin in range(4):
+        hall.step(hall.coin(lane=2))
+    reply = hall.act(Refund(command.id, note="it stuck"))
+    stake = at_stake.at_stake(hall.store, "CNY")
+    assert faults_of(hall.store) == []
+    hall.store.close()
+    return reply, stake
+
+
+def test_coins_go_back_to_their_machine_within_x_h_only(tmp_path):
+    reply, stake = a_refund_into_a_full_hall(tmp_path)
+    assert (reply.reason, stake) == ("no_room", 400)
+
+
+def test_a_build_that_refunds_coins_beyond_x_h_is_caught(tmp_path, monkeypatch):
+    monkeypatch.setattr(refunds, "_has_room", lambda _draft, _parts: True)
+    reply, stake = a_refund_into_a_full_hall(tmp_path)
+    assert (reply.outcome, stake) == ("done", 600)
 
 
 def test_a_build_that_forgets_what_was_refunded_is_caught(hall, monkeypatch):
