@@ -9,6 +9,7 @@ from back_office.ledger.desk import Desk
 from back_office.store import grants
 from back_office.store.grants import LeaseKey
 from edge_agent.lan import passing
+from edge_agent.lan.parking import Parking
 from edge_agent.ledger import lane_credit, since_receipt, vouchers
 from edge_agent.ledger.authorizations import Authorization
 from edge_agent.play import plays
@@ -81,6 +82,20 @@ def floor_while_office_answers() -> Iterator[None]:
         return keep(draft, tap, office_answered=False)
 
     with _replaced(taps, "with_fresh_row", fresh):
+        yield
+
+
+@contextmanager
+def floor_while_money_is_coming() -> Iterator[None]:
+    """A hub forgets that the office said the money is on its way."""
+    keep = Parking.found_elsewhere
+
+    def found(parking: Parking, account_id: bytes, *, coming: bool) -> None:
+        keep(parking, account_id, coming=coming)
+        if coming and account_id in parking.waits:
+            parking.waits[account_id].coming = False
+
+    with _replaced(Parking, "found_elsewhere", found):
         yield
 
 

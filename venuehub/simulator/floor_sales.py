@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 JUST_MS: Final = 60
 """A tap that waited is decided within so long of the office's answer; what came before was another tap's."""
+WAIT_MS: Final = 300
+"""How long a guest waits at most (`RiskDocument.ask_ms`)."""
 WHOLE_WAIT_MS: Final = 400
 """A link that has been up for so long was up when the guest tapped: he waits for 300 ms, and a step takes its time."""
 
@@ -39,6 +41,11 @@ class FloorSales:
 
 
 def _office_answers(hub: "Hub", account_id: bytes | None) -> bool:
-    """Say whether the office has just said what it has for this account, and the hub has heard it."""
-    heard_ms = hub.uplink.granted_ms.get(account_id or b"", -JUST_MS)
-    return hub.uplink.connected and hub.world.now_ms - heard_ms < JUST_MS
+    """Say whether the office has just said what it has for this account, and the hub has heard it.
+
+    Also where it said that the money is coming: whoever waits for it waits to the end of his time.
+    """
+    account = account_id or b""
+    now_ms, uplink = hub.world.now_ms, hub.uplink
+    waits = now_ms - uplink.coming_ms.get(account, -WAIT_MS) < WAIT_MS
+    return uplink.connected and (waits or now_ms - uplink.granted_ms.get(account, -JUST_MS) < JUST_MS)

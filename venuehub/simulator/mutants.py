@@ -38,6 +38,7 @@ MUTANTS: Final[dict[str, Build]] = {
     "slip-accepted-twice": Build(broken=broken_parts.slip_accepted_twice),
     "lease-reclaimed-by-time": Build(broken=broken_parts.lease_reclaimed_by_time),
     "floor-while-office-answers": Build(broken=broken_parts.floor_while_office_answers),
+    "floor-while-money-is-coming": Build(broken=broken_parts.floor_while_money_is_coming),
     "sheds-all": Build(broken=broken_parts.sheds_all),
     "voucher-left-lying": Build(broken=broken_parts.vouchers_left_lying),
     "spent-vouchers-not-counted": Build(broken=broken_parts.spent_vouchers_not_counted),

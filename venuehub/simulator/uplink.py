@@ -62,6 +62,8 @@ class Uplink:
         self.connected_ms = 0
         self.granted_ms: dict[bytes, int] = {}
         """When the office last answered for an account, be it with nothing."""
+        self.coming_ms: dict[bytes, int] = {}
+        """When the office last said, to an ask that stands, that another hub returns an account's money."""
         self.frozen = ""
         self._office = office
         self._world = hub.world
@@ -83,6 +85,7 @@ class Uplink:
             versions=reader.versions(),
         )  # fmt: skip
         self._asked_ms.clear()
+        self.coming_ms.clear()
         self.hub.later(TICK_MS, self._tick)
         self.hub.later(20, self.connect)
 
@@ -171,6 +174,8 @@ class Uplink:
                     )
             case Elsewhere(account_id=account_id, coming=coming):
                 self._asked_ms.pop(account_id, None)
+                if coming:
+                    self.coming_ms[account_id] = self._world.now_ms
                 hub.offer(messages.FoundElsewhere(account_id, coming))
             case CredentialList():
                 hub.offer(messages.ListArrived(body.version, body.full, body.base_version, body.rows))
@@ -197,6 +202,7 @@ class Uplink:
 
     def _ask_lease(self, account_id: bytes) -> None:
         now_ms = self._world.now_ms
+        self.coming_ms.pop(account_id, None)
         if self.connected and now_ms - self._asked_ms.get(account_id, -ASK_AGAIN_MS) >= ASK_AGAIN_MS:
             self._asked_ms[account_id] = now_ms
             self._do([self.uploader.request(self._now(), LeaseRequest(account_id))])
