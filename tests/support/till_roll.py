@@ -60,6 +60,8 @@ class RollScene(msgspec.Struct):
                 self.hubs = names
             case ["risk", name, value]:
                 self.risk[name] = minor(value) if "." in value else int(value) if value.isdigit() else value
+            case ["at-most", count, "taps", "and", amount, "in", seconds, "s"]:
+                self.risk["velocity"] = {"window_ms": int(seconds) * 1_000, "count": int(count), "amount": minor(amount)}
             case ["doubts", policy]:
                 self.doubts = policy
             case ["gift", amount, unit, "from", start]:
@@ -85,6 +87,7 @@ class TillRoll(DeskVerbs, OfficeVerbs, PriceVerbs):
         self.said = ""
         self.at = 1
         self._cards: set[str] = set()
+        self._shares: dict[str, str] = {}
         self._pulsed: dict[bytes, int] = {}
         self._last: FromDevice | None = None
         self.set_up_desks(scene.gifts)
@@ -182,17 +185,19 @@ class TillRoll(DeskVerbs, OfficeVerbs, PriceVerbs):
                 facts = {"tap_limit": minor(amount)}
             case ["limit", amount, "a-day"]:
                 facts = {"day_limit": minor(amount)}
+            case ["limit", tap, "a-tap", day, "a-day"]:
+                facts = {"tap_limit": minor(tap), "day_limit": minor(day)}
             case ["ends", amount, unit]:
                 facts = {"valid_until_ms": self.hall.wall_ms + self._ms(amount, unit)}
             case ["shares", other]:
-                self.everywhere(lambda hall: _of_account(hall.member(card), account_of(other)))
-                return
+                self._shares[card] = other
             case ["known"]:
                 pass
             case _:
                 message = f"a card is blocked or proves-itself, not {' '.join(what)}"
                 raise RollError(message)
-        self.everywhere(lambda hall: hall.member(card, **facts))
+        owner = self._shares.get(card, card)
+        self.everywhere(lambda hall: _of_account(hall.member(card, **facts), account_of(owner)))
 
     def _tap_line(self, *words: str) -> None:
         """`card-7 racer-2`, or `card-7 and card-8 racer-2` in one moment; the last word may be the price."""
