@@ -34,6 +34,11 @@ def of_folder(folder: Path) -> Exposure:
     if not venue.hub or venue.rollbacks < 0 or venue.days < 1:
         message = f"{VENUE_FILE}: a venue has a [[hub]], 0 or more rollbacks and 1 or more days. Correct it."
         raise SettingsError(message)
+    names = [hub.name for hub in venue.hub]
+    twice = next((name for name in names if names.count(name) > 1), "")
+    if twice:
+        message = f"{VENUE_FILE}: two hubs are called {twice!r}. Give one another name, or remove it."
+        raise SettingsError(message)
     hubs = [hub_terms(hub.name, _read_risk(folder / hub.risk)) for hub in venue.hub]
     return exposure(venue.unit, hubs, rollbacks=venue.rollbacks, days=venue.days)
 

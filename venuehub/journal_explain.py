@@ -19,6 +19,9 @@ from payment_core.money import Money, money_text, shown
 from payment_core.pricing import Price
 from venuehub.journal_became import became
 
+HEX_LENGTH: Final = 32
+"""An authorization id as `journal export` writes it: 16 bytes in hex, without dashes."""
+LAST_SEQ: Final = 2**63 - 1
 _LETTERS: Final = {"p": "passed", "x": "failed", "-": "not asked"}
 _WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -69,7 +72,7 @@ class Explained(msgspec.Struct, frozen=True):
 
 def find(store: Reads, name: str) -> Held | Declined:
     """Return the decision that an entry's seq or an authorization id names; NoDecisionError says what is there."""
-    if name.isdigit():
+    if name.isdecimal() and len(name) < HEX_LENGTH:
         entry = _entry(store, int(name))
         decision = as_decision(entry)
         if decision is not None:
@@ -80,7 +83,7 @@ def find(store: Reads, name: str) -> Held | Declined:
             raise NoDecisionError(message)
     else:
         try:
-            authorization = uuid_bytes(name)
+            authorization = bytes.fromhex(name) if len(name) == HEX_LENGTH else uuid_bytes(name)
         except ValueError as error:
             message = f"{name!r} is neither the number of an entry nor an authorization id"
             raise NoDecisionError(message) from error
@@ -96,7 +99,7 @@ def find(store: Reads, name: str) -> Held | Declined:
 
 
 def _entry(store: Reads, seq: int) -> Entry:
-    rows = store.rows("SELECT record FROM entries WHERE seq = ?", (seq,))
+    rows = store.rows("SELECT record FROM entries WHERE seq = ?", (seq,)) if seq <= LAST_SEQ else []
     if not rows:
         message = f"this ledger has no entry {seq}: it was pruned, or not written yet"
         raise NoDecisionError(message)

@@ -49,10 +49,21 @@ def open_ledger(path: Path) -> Iterator[LedgerFile]:
     told = partial(told_as, "ledger", sqlite3.Error, LedgerError, where=str(path), hint=HINT)
     with told(exit_code=ExitCode.USAGE):
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    with closing(connection), told():
+    with closing(connection), _damage_told(path), told():
         with told(exit_code=ExitCode.USAGE):
             _refuse_other_releases(connection)
         yield LedgerFile(connection)
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """Tell of a file that is damaged: an entry that is none, or words of SQLite's that are not even text."""
+    try:
+        yield
+    except (VaultError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        message = "this file is damaged: what is written in it cannot be read"
+        hint = f"venuehub journal verify --ledger {path} names the first bad entry"
+        raise CliError("damaged", message, where=str(path), hint=hint) from error
 
 
 def _refuse_other_releases(connection: sqlite3.Connection) -> None:

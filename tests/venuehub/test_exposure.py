@@ -31,6 +31,16 @@ def test_what_is_written_is_what_is_read(tmp_path):
     )  # fmt: skip
 
 
+def test_a_folder_says_its_own_rollbacks_and_its_hubs_once(tmp_path, capsys):
+    write_folder(tmp_path, "CNY", {"a": RiskDocument(1)}, rollbacks=1, days=1)
+    assert cli.main(["exposure", "--config", str(tmp_path), "--rollbacks", "5", "--json"]) == 2
+    assert "venue.toml" in json.loads(capsys.readouterr().out)["error"]["hint"]
+    venue = tmp_path / "venue.toml"
+    venue.write_text(venue.read_text() + '\n[[hub]]\nname = "a"\nrisk = "risk-a.json"\n')
+    assert cli.main(["exposure", "--config", str(tmp_path), "--json"]) == 2
+    assert "two hubs are called 'a'" in json.loads(capsys.readouterr().out)["error"]["message"]
+
+
 def test_a_wrong_file_is_named_with_its_place(tmp_path, capsys):
     write_folder(tmp_path, "CNY", {"a": RiskDocument(1)}, rollbacks=1, days=1)
     (tmp_path / "risk-a.json").write_text('{"version": 1, "lease_capp": 5}')

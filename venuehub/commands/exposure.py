@@ -19,8 +19,8 @@ def exposure(
     *,
     config: Annotated[Path | None, typer.Option(help="A folder with venue.toml and the hubs' risk documents.")] = None,
     office: Annotated[Path | None, typer.Option(help="Or the office's folder: what its hubs were given.")] = None,
-    rollbacks: Annotated[int, typer.Option(min=0, help="With --office: times each hub is restored or stolen.")] = 1,
-    days: Annotated[int, typer.Option(min=1, help="With --office: days no hub reports.")] = 1,
+    rollbacks: Annotated[int | None, typer.Option(min=0, help="With --office: hubs restored or stolen; 1.")] = None,
+    days: Annotated[int | None, typer.Option(min=1, help="With --office: days no hub reports; 1.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compute a venue's worst-case loss from its configuration, in four terms per hub.
@@ -33,13 +33,17 @@ def exposure(
     if (config is None) == (office is None):
         message = "name the configuration with --config, or an office with --office"
         raise CliError("usage", message, hint="venuehub exposure --help", exit_code=ExitCode.USAGE)
+    if config is not None and (rollbacks, days) != (None, None):
+        message = "--rollbacks and --days go with --office: a configuration folder says its own"
+        hint = f"write rollbacks and days into {config / 'venue.toml'}"
+        raise CliError("usage", message, where=str(config), hint=hint, exit_code=ExitCode.USAGE)
     if config is not None:
         compare = "compare the folder with examples/exposure"
         with told_as("settings", SettingsError, otherwise=compare, exit_code=ExitCode.USAGE):
             found = exposure_tools.of_folder(config)
     else:
         assert office is not None
-        found = _of_office(office, rollbacks=rollbacks, days=days)
+        found = _of_office(office, rollbacks=1 if rollbacks is None else rollbacks, days=days or 1)
     if as_json:
         print_json(found)
         return
@@ -61,7 +65,7 @@ def _print(found: "Exposure") -> None:
     from payment_core.money import Money, money_text
 
     def text(amount: int) -> str:
-        return money_text(Money(amount, found.unit))
+        return money_text(Money(amount, found.unit)) if found.unit else f"{amount} minor units"
 
     print_line(f"honest hubs lose at most    {text(found.honest)}")
     print_line(f"  floors                    {text(found.floor_bound)}")

@@ -94,6 +94,9 @@ def _write_config(folder: Path, plan: "VenuePlan", *, as_json: bool) -> None:
     from venuehub.simulator.losses import bound_of
     from venuehub.simulator.plan import UNIT
 
+    if folder.is_dir() and any(folder.iterdir()):
+        message, hint = "this folder holds files already", "name a new or an empty folder with --write-config"
+        raise CliError("usage", message, where=str(folder), hint=hint, exit_code=ExitCode.USAGE)
     risks = {f"hub-{number:02}": plan.risk() for number in range(plan.hubs)}
     try:
         write_folder(folder, UNIT, risks, rollbacks=plan.rollbacks, days=plan.days)
@@ -110,7 +113,8 @@ def _write_config(folder: Path, plan: "VenuePlan", *, as_json: bool) -> None:
 def _known(name: str, names: Mapping[str, object], *, what: str) -> None:
     if name and name not in names:
         code, known = "usage", ", ".join(sorted(names))
-        raise CliError(code, f"no {what} {name!r}", hint=f"choose one of: {known}", exit_code=ExitCode.USAGE)
+        hint, where = f"choose one of: {known}", f"--{what}"
+        raise CliError(code, f"no {what} {name!r}", where=where, hint=hint, exit_code=ExitCode.USAGE)
 
 
 def _faults(text: str, known: Mapping[str, object]) -> tuple[str, ...]:
@@ -118,7 +122,7 @@ def _faults(text: str, known: Mapping[str, object]) -> tuple[str, ...]:
         return tuple(known) if text == "all" else ()
     names = [name for name in text.split(",") if name]
     for name in names:
-        _known(name, known, what="fault")
+        _known(name, known, what="faults")
     return tuple(name for name in known if name in names)
 
 
@@ -147,6 +151,7 @@ def _trace(seed: int, orders: "Orders", *, only: str, as_json: bool) -> bool:
     else:
         for line in outcome.trace + [f"WRONG: {text}" for text in outcome.wrong]:
             print_line(line)
+        print_line(f"{'WRONG' if outcome.wrong else 'ok'}: trace hash {outcome.trace_hash}")
     return not outcome.wrong
 
 

@@ -46,6 +46,9 @@ def test_a_venue_that_cannot_be_written_names_its_place(capsys, tmp_path):
         error = json.loads(capsys.readouterr().out)["error"]
         assert (error["code"], error["where"]) == ("settings", str(place))
     assert (tmp_path / "file").read_text() == "mine"
+    assert main(["simulate", "--write-config", str(tmp_path), "--json"]) == 2
+    assert "holds files already" in json.loads(capsys.readouterr().out)["error"]["message"]
+    assert [place.name for place in tmp_path.iterdir()] == ["file"]
 
 
 def test_the_short_replay_line_says_all_that_the_run_depends_on():
