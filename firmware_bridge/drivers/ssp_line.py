@@ -15,6 +15,8 @@ ANSWER_TIMEOUT_S: Final = 1.0
 """GA138: the host sends a packet again after a second without an answer."""
 TRIES: Final = 2
 GAP_S: Final = 0.05
+LOWEST_ANSWER: Final = 0x7E
+"""Answers begin with F0 to FA, or with the 7E of a sealed packet; what begins lower is a question."""
 
 _UNSEALED_ANSWERS: Final = frozenset(Reply) - {Reply.OK}
 """All that a validator may say without its key once there is one: nothing that is worth money."""
@@ -81,8 +83,9 @@ class SspLine:
         deadline = clock() + ANSWER_TIMEOUT_S
         while clock() < deadline:
             for packet in await self._hear(deadline - clock()):
-                if (packet.address, packet.sequence) != (ADDRESS, self.sequence):
-                    continue  # the answer to a former question
+                is_ours = (packet.address, packet.sequence) == (ADDRESS, self.sequence)
+                if not is_ours or packet.data[0] < LOWEST_ANSWER:
+                    continue  # the answer to a former question, or this end's own echo
                 answer = self._opened(packet.data)
                 if answer is not None:
                     return answer
