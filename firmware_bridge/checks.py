@@ -9,7 +9,9 @@ import msgspec
 
 from device_profiles.loading import SettingsError
 from device_profiles.matching import Device
+from firmware_bridge.ports import real_port
 from firmware_bridge.settings import Broker, load_settings
+from firmware_bridge.transports.interface import TransportError
 
 CONNECT_S: Final = 2.0
 
@@ -64,7 +66,11 @@ def check_device(device: Device) -> Finding:
         return Finding(name, "ok", f"pins {', '.join(map(str, device.pins.values()))}")
     if device.socket.startswith("tcp:"):
         return Finding(name, "ok", device.socket)
-    place = Path(device.port or device.socket)
+    try:
+        place = Path(real_port(device.port) or device.socket)
+    except TransportError as error:
+        said, _, remedy = str(error).rpartition(": ")
+        return Finding(name, "problem", said, remedy)
     if not place.exists():
         return Finding(name, "problem", f"{place} is not there", "plug it in, or correct its port in bridge.toml")
     if not os.access(place, os.R_OK | os.W_OK):

@@ -11,7 +11,16 @@ from device_profiles.matching import Device
 from device_profiles.schema import MAX_POSITIONS, Profile
 from firmware_bridge.drivers.errors import DriverError
 from firmware_bridge.drivers.factory import open_driver
-from firmware_bridge.drivers.interface import INBOX_LIMIT, OUTBOX_LIMIT, Condition, Inbox, Outbox, ValueFact, Wish
+from firmware_bridge.drivers.interface import (
+    INBOX_LIMIT,
+    OUTBOX_LIMIT,
+    Condition,
+    Counted,
+    Inbox,
+    Outbox,
+    ValueFact,
+    Wish,
+)
 from firmware_bridge.ports import UsbPort, real_port, usb_ports
 from firmware_bridge.probing import Found, ask, probe_port
 from firmware_bridge.transports.interface import TransportError
@@ -104,7 +113,9 @@ async def _hand_on(
         if isinstance(seen, Wish | ValueFact):
             seq += 1
             on_event(make_event(seen.body, seq=seq, epoch=1, age_ms=max(0, int((time.monotonic() - seen.at) * 1000))))
-        elif isinstance(seen, Condition):
+        if isinstance(seen, ValueFact | Counted) and seen.written is not None:
+            seen.written.set()  # a line on the screen is all the book there is
+        if isinstance(seen, Condition):
             on_condition(seen)
             ever_online = ever_online or seen.state != "offline"
             if not ever_online:

@@ -3,6 +3,7 @@ import pytest
 from device_profiles.loading import SettingsError, load_catalog
 from device_profiles.matching import (
     Device,
+    Power,
     PulseOverride,
     find_profile,
     fitted_profile,
@@ -94,3 +95,13 @@ def test_devices_with_addresses_share_a_port_and_no_address_is_all_of_them():
     assert fitted_profile(COINS, at("a", 4), file="f").acceptor.address == 4
     with pytest.raises(SettingsError, match="address has no use: profile 'pn532-uart' has its port for itself"):
         fitted_profile(CATALOG["pn532-uart"], Device(id="a", profile="p", port="/p", address=4), file="f")
+
+
+def test_a_relay_and_a_usb_place_are_places_too():
+    coins = Device(id="a", profile="p", port="usb:1a86:7523:A7", power=Power(pin=4))
+    assert places_of(coins) == ["port usb:1a86:7523:A7", "pin 4"]
+    with pytest.raises(SettingsError, match='devices "a" and "b" are both on pin 4'):
+        refuse_shared_places([coins, Device(id="b", profile="p", pins={"coin": 4})], file="f")
+    for power in (Power(), Power(pin=4, socket="/s")):
+        with pytest.raises(SettingsError, match="power needs a pin or a socket"):
+            fitted_profile(COINS, Device(id="a", profile="p", port="/p", power=power), file="f")

@@ -39,6 +39,7 @@ def test_each_problem_has_a_remedy(tmp_path: Path):
         check_state_dir(tmp_path / "file"),
         check_broker(Broker(port=port)),
         check_device(Device(id="a", profile="p", port=str(tmp_path / "no"))),
+        check_device(Device(id="a", profile="p", port="usb:dead:beef:17")),
     ):
         assert finding.state == "problem"
         assert finding.remedy
