@@ -80,6 +80,13 @@ class Fingerprint:
             await self._lifted(outbox)
             self._lying, self._empty_looks = "", 0
 
+    async def _is_the_same(self, outbox: Outbox) -> bool:
+        """Say whether the module that answers now is the one that was met before."""
+        before = self._library.module
+        await self._meet(outbox)
+        now = self._library.module
+        return before is not None and now is not None and now.serial == before.serial
+
     def _condition(self) -> Condition:
         noise, module, problem = self._line.noise_bytes, self._library.module, self._library.problem
         if module is not None:
@@ -101,7 +108,7 @@ class Fingerprint:
                 await self._lifted(outbox)
         elif image.code == zfm.OK:
             self._empty_looks = 0
-            if self._lying is None:
+            if self._lying is None and not self._library.doubtful:
                 await self._judge(outbox)
 
     async def _judge(self, outbox: Outbox) -> None:
@@ -232,6 +239,8 @@ class Fingerprint:
         await self._library.shine(LightMode.BREATHING, LightColour.PURPLE)
         while self._clock() < until:
             await _refuse_meanwhile(inbox, outbox)
+            if self._library.doubtful and not await self._is_the_same(outbox):
+                return "module_exchanged"
             mark = self._library.mark()
             image = await self._library.image()
             if image is None:

@@ -159,6 +159,30 @@ def test_modules_without_a_number_get_one_into_their_notepad_and_a_swapped_one_i
     story(tmp_path, told, model="r307", biometric=R307)
 
 
+def test_a_module_that_is_exchanged_between_two_answers_is_asked_who_it_is_before_its_finger_counts(tmp_path):
+    async def told(host, running):
+        first = (await online(host, running)).serial
+        running.say("swap other", "stored li 7", "finger li", "silence 100ms")  # the second try is answered
+        second = (await host.until(lambda item: getattr(item, "serial", first) not in {first, ""})).serial
+        await relay(running, "finger li")
+        assert (await host.wish()).uid == (second.encode() + b"\x00\x07").hex().upper()
+        assert len(host.wishes()) == 1
+
+    story(tmp_path, told, model="r307", biometric=R307)
+
+
+def test_an_enrollment_ends_when_the_module_is_exchanged(tmp_path):
+    async def told(host, running):
+        await online(host, running)
+        host.send(Enroll(7, "c"))
+        await relay(running, "finger li")
+        await looks(running, 2)
+        await relay(running, "swap other", "silence 100ms", "pause 300ms", "finger li")
+        assert await host.answer() == Answer("c1", "failed", reason="module_exchanged")
+
+    story(tmp_path, told, model="r307", biometric=R307)
+
+
 def test_the_number_in_the_notepad_stays_with_the_module(tmp_path):
     async def both(link):
         serials = []
