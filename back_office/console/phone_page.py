@@ -32,8 +32,11 @@ def phone_route() -> BaseRoute:
     return Mount(PATH, app=_PhoneFiles(directory=FOLDER, html=True))
 
 
-def phone_link(base: str, *, handle: bytes, seed: bytes) -> str:
-    """Return the link that brings a seed to a phone. base: where guests reach the office's pages, `https://…`."""
+def phone_link(base: str, *, handle: bytes, seed: bytes, page: str = "") -> str:
+    """Return the link that brings a seed to a phone. base: where guests reach the office's pages, `https://…`.
+
+    page `give.html`: the one that shows this link at the counter, as a code for the guest's camera.
+    """
     assert len(handle) == HANDLE_BYTES
     assert len(seed) == SEED_BYTES
-    return f"{base.rstrip('/')}{PATH}/#{handle.hex()}.{seed.hex()}"
+    return f"{base.rstrip('/')}{PATH}/{page}#{handle.hex()}.{seed.hex()}"

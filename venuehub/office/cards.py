@@ -132,6 +132,7 @@ def card_phone(
                 phone = add_phone(tx, keys.tenant_id, found, pepper=keys.pepper, dice=secrets.token_bytes)
             told = {
                 "link": phone_link(url, handle=phone.handle, seed=phone.seed),
+                "show": phone_link(url, handle=phone.handle, seed=phone.seed, page="give.html"),
                 "credential_id": phone.credential.credential_id.hex(),
             }
     if as_json:
@@ -140,6 +141,7 @@ def card_phone(
         print_line(f"{told['ended']} phones taken out of use")
     else:
         print_line(f"open this on the phone, once, and nowhere else: {told['link']}")
+        print_line(f"or at the counter, for the phone's camera: {told['show']}")
 
 
 @card_app.command(

@@ -1,7 +1,7 @@
 // Keeps the page on the phone: it comes from here first, and is renewed where there is a network.
 
 const KEPT = "member-page";
-const FILES = ["./", "phone.css", "phone.js", "code.js", "qr.js", "words.js", "icon.svg"];
+const FILES = ["./", "phone.css", "phone.js", "page.js", "code.js", "qr.js", "words.js", "icon.svg"];
 
 self.addEventListener("install", (event) => {
   event.waitUntil(caches.open(KEPT).then((kept) => kept.addAll(FILES)).then(() => self.skipWaiting()));

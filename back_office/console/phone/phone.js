@@ -1,12 +1,11 @@
 // The member's page: keeps the seed the counter's link brought, and shows the code of the moment. Needs no network.
 
 import { STEP_MS, codeAt, fromLink } from "./code.js";
+import { path, speakable } from "./page.js";
 import { modules } from "./qr.js";
-import { LANGUAGES, WORDS, spoken } from "./words.js";
 
 const LOOK_MS = 200;
 const at = (id) => document.getElementById(id);
-let language = spoken(navigator.languages);
 let mine = null;
 let shown = -1;
 
@@ -24,17 +23,8 @@ function inStore(mode, act) {
   });
 }
 
-function speak() {
-  document.documentElement.lang = language;
-  document.title = WORDS[language].title;
-  for (const place of document.querySelectorAll("[data-word]")) place.textContent = WORDS[language][place.dataset.word];
-  at("code").setAttribute("aria-label", WORDS[language].code);
-  at("left").setAttribute("aria-label", WORDS[language].still);
-}
-
 function draw(text) {
-  const path = modules(text).flatMap((row, down) => row.map((dark, along) => (dark ? `M${along} ${down}h1v1h-1z` : "")));
-  at("code").firstElementChild.setAttribute("d", path.join(""));
+  at("code").firstElementChild.setAttribute("d", path(modules(text)));
   at("code").dataset.code = text;
 }
 
@@ -58,11 +48,7 @@ async function start() {
   setInterval(look, LOOK_MS);
 }
 
-at("language").addEventListener("click", () => {
-  language = LANGUAGES[(LANGUAGES.indexOf(language) + 1) % LANGUAGES.length];
-  speak();
-});
 addEventListener("hashchange", () => location.hash && location.reload()); // a link opened where the page is open
-speak();
+speakable();
 start();
 navigator.serviceWorker?.register("offline.js");

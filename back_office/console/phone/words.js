@@ -12,6 +12,8 @@ export const WORDS = {
     private: "截图很快失效，请勿把链接发给别人。手机丢了，请到柜台停用。",
     none: "这台手机还没有会员码",
     none_advice: "请在柜台出示会员卡，并打开柜台给您的链接。",
+    give: "请用客人的手机拍这个码",
+    give_advice: "只能给这一位客人，拍完请关闭本页。",
   },
   "zh-Hant": {
     title: "會員碼",
@@ -24,6 +26,8 @@ export const WORDS = {
     private: "截圖很快失效，請勿把連結傳給別人。手機遺失，請到櫃檯停用。",
     none: "這支手機還沒有會員碼",
     none_advice: "請在櫃檯出示會員卡，並開啟櫃檯給您的連結。",
+    give: "請用客人的手機拍這個碼",
+    give_advice: "只能給這一位客人，拍完請關閉本頁。",
   },
   en: {
     title: "Member code",
@@ -36,6 +40,8 @@ export const WORDS = {
     private: "A screenshot soon runs out. Keep the link to yourself. Phone lost? Tell the counter.",
     none: "This phone has no member code yet",
     none_advice: "Show your card at the counter and open the link you are given.",
+    give: "Take this code with the guest's phone",
+    give_advice: "For this guest alone. Close the page when it is done.",
   },
 };
 export const LANGUAGES = Object.keys(WORDS);

@@ -23,9 +23,20 @@ SEGNO_MASK_3 = (
 )
 """The modules of `CODE` as the library segno 1.6.6 makes them: version 3-M, mask 3, each row of 29 bits in hex."""
 
-MODULES = """async (text) => (await import("./qr.js")).modules(text, 3)
-  .map((row) => parseInt(row.map(Number).join(""), 2).toString(16).toUpperCase().padStart(8, "0")).join(" ")"""
+MODULES = """async ([name, text, digits]) => (await import("./qr.js"))[name](text, 3)
+  .map((row) => parseInt(row.map(Number).join(""), 2).toString(16).toUpperCase().padStart(digits, "0")).join(" ")"""
 WORD_KEYS = "(async () => Object.values((await import('./words.js')).WORDS).map((words) => Object.keys(words)))()"
+
+
+LINK = "https://venue.example/phone/#00010203040506070809.000102030405060708090a0b0c0d0e0f"
+QRCODE_MASK_3 = (
+    "1FD5E2F47F 104F992441 175C127D5D 175D6F3B5D 175357425D 1046B25941 1FD555557F 00053D2400 1E57ABF09D "
+    "090DE2F4AE 05C7982CB6 0308114917 097D690BDD 0FAF5B42FD 00FAB248CA 113A50D049 01F9609C06 17B0542F4B "
+    "04FCE49BC7 02AAFA230A 1CD8DFD31A 093016F422 0A4841B574 050FD278CC 1EF63D0ADF 0F2EAF4379 0DD9434D3E "
+    "1091B59171 00DE04BFF7 0019A02D19 1FCB2C115F 10410D571B 17478BD1F8 1759C2F5D3 175F8923D8 1050034C4C "
+    "1FD169086F"
+)
+"""The modules of `LINK` as the library qrcode 8.2 makes them: version 5-L, mask 3, each row of 37 bits in hex."""
 
 
 def get(path):
@@ -42,7 +53,8 @@ def test_its_files_are_served_to_be_asked_for_again_and_run_nothing_of_others():
 
 def test_all_its_files_are_kept_for_when_there_is_no_network():
     kept = set(re.findall(r'"([^"]+)"', re.search(r"FILES = \[(.*)\]", (FOLDER / "offline.js").read_text())[1]))
-    assert kept == {"./", *(file.name for file in FOLDER.iterdir())} - {"index.html", "offline.js"}
+    counters = {"give.html", "give.js"}
+    assert kept == {"./", *(file.name for file in FOLDER.iterdir())} - {"index.html", "offline.js"} - counters
 
 
 def test_the_seed_stands_behind_the_hash_which_no_browser_sends():
@@ -99,6 +111,11 @@ def test_it_fits_a_phone_in_all_three_languages_and_draws_what_another_implement
             keys = await page.evaluate(WORD_KEYS)
             assert len(keys) == 3
             assert keys[0] == keys[1] == keys[2]
-            assert await page.evaluate(MODULES, CODE) == SEGNO_MASK_3
+            assert await page.evaluate(MODULES, ["modules", CODE, 8]) == SEGNO_MASK_3
+            assert await page.evaluate(MODULES, ["linkModules", LINK, 10]) == QRCODE_MASK_3
+            await page.goto(phone_link(base, handle=HANDLE, seed=SEED, page="give.html"))
+            await page.wait_for_selector("#code path[d^=M]")
+            assert page.url == f"{base}/phone/give.html"
+            assert (await overflow_px(page), await axe_findings(page), seen.complaints) == (0, [], [])
 
     asyncio.run(story())
