@@ -32,7 +32,7 @@ class _Told(msgspec.Struct):
 
 
 class Acceptors:
-    """What each acceptor was told. Volatile: a device takes money from its bridge's start, and so it is told anew."""
+    """What each acceptor was told. Volatile: each is told when it is met, for the last run may have shut it."""
 
     def __init__(self) -> None:
         self._told: dict[str, _Told] = {}
@@ -76,7 +76,7 @@ class Acceptors:
             told, birth = self._told.get(device), site.births.get(device)
             if birth is None:
                 continue
-            wrong = (told.on if told else True) == (device in self._shut)
+            wrong = told is None or told.on == (device in self._shut)
             if wrong or (told and told.is_due(draft.now.boottime_ms)):
                 self._tell(draft, device, birth.boot_id)
             told = self._told.get(device)

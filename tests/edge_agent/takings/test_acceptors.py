@@ -78,6 +78,14 @@ def test_a_restart_and_a_frozen_hub_keep_them_shut(hall):
     assert told(hall.step(born(1))) == [("acceptor-1", False)]
 
 
+def test_what_the_last_run_shut_is_opened_by_the_next(hall):
+    hall.step(hall.coin(position=6))
+    last = journal_of(hall)[-1].header.seq
+    hall.step(BatchSealed(1, 1, last, bytes(32), b"s"))
+    hall.restart()
+    assert told(hall.step(born(1), ReceiptTaken(1, last))) == [("acceptor-1", True)]
+
+
 def test_a_frozen_hub_takes_no_coins(tmp_path):
     hall = Hall(tmp_path / "ledger.sqlite3")
     hall.step(born(1))
