@@ -11,7 +11,7 @@ from device_profiles.schema import Biometric
 from firmware_bridge.drivers.face_module import FaceModule
 from firmware_bridge.drivers.hlk_line import HlkLine
 from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Outbox, Wish
-from firmware_bridge.drivers.telling import Teller
+from firmware_bridge.drivers.telling import Teller, uid_of
 from firmware_bridge.transports.interface import BytePipe
 from payment_core.commands import Command, CommandBody, Enroll, Forget, Pages, Verify, command_body
 from payment_core.errors import MalformedMessageError
@@ -96,8 +96,7 @@ class Face:
             case Verify():
                 return await self._verify(command_id, body.seconds, inbox, outbox)
             case Enroll():
-                user = await faces.enroll(seconds=ENROLL_S, leave=lambda: self._busy(inbox, outbox))
-                return _failed(command_id, user) if isinstance(user, str) else _listed(command_id, {user})
+                return await self._enroll(command_id, inbox, outbox)
             case Forget():
                 problem = await faces.forget(body.page)
                 return _failed(command_id, problem) if problem else Answer(command_id, "done")
@@ -105,7 +104,8 @@ class Face:
                 users = await faces.users()
                 if users is None:
                     return _failed(command_id, "no_answer")
-                return _listed(command_id, users, capacity=self._pages)
+                numbers = tuple(str(user) for user in sorted(users))
+                return Answer(command_id, "done", answers=numbers, counters={"capacity": self._pages})
 
     async def _verify(self, command_id: str, seconds: int, inbox: Inbox, outbox: Outbox) -> Answer:
         """Scan once; a match is said with the command's id as its intent, or not at all."""
@@ -116,12 +116,20 @@ class Face:
         user = await faces.verify(seconds=seconds, leave=lambda: self._called_away(inbox))
         if isinstance(user, str):
             return _failed(command_id, user)
-        uid = (module.serial.encode("ascii") + user.to_bytes(2, "big")).hex().upper()
+        said = uid_of(module.serial, user)
         try:
-            outbox.put_nowait(Wish(CredentialPresented("face", uid, "B", intent=command_id), self._clock()))
+            outbox.put_nowait(Wish(CredentialPresented("face", said, "B", intent=command_id), self._clock()))
         except asyncio.QueueFull:
             return _failed(command_id, "busy")
         return Answer(command_id, "done")
+
+    async def _enroll(self, command_id: str, inbox: Inbox, outbox: Outbox) -> Answer:
+        """Learn the face that stands there; the answer tells its number and its uid."""
+        module = self._faces.module
+        user = await self._faces.enroll(seconds=ENROLL_S, leave=lambda: self._busy(inbox, outbox))
+        if isinstance(user, str) or module is None:
+            return _failed(command_id, user if isinstance(user, str) else "offline")
+        return Answer(command_id, "done", answers=(str(user), uid_of(module.serial, user)))
 
     async def _called_away(self, inbox: Inbox) -> bool:
         """Say whether a newer wish for the camera came: the guest of the older one has left. Others wait."""
@@ -140,8 +148,3 @@ class Face:
 
 def _failed(command_id: str, reason: str) -> Answer:
     return Answer(command_id, "failed", reason=reason)
-
-
-def _listed(command_id: str, users: set[int], *, capacity: int = 0) -> Answer:
-    counters = {"capacity": capacity} if capacity else {}
-    return Answer(command_id, "done", answers=tuple(str(user) for user in sorted(users)), counters=counters)

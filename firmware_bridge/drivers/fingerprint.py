@@ -13,7 +13,7 @@ import msgspec
 from device_profiles.schema import Biometric
 from firmware_bridge.drivers.finger_library import FingerLibrary
 from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Outbox, Wish
-from firmware_bridge.drivers.telling import Teller
+from firmware_bridge.drivers.telling import Teller, uid_of
 from firmware_bridge.drivers.zfm_line import ZfmLine
 from firmware_bridge.transports.interface import BytePipe
 from firmware_bridge.wire import zfm
@@ -129,7 +129,7 @@ class Fingerprint:
             await library.shine(LightMode.FLASHING, LightColour.RED)
 
     async def _present(self, serial: str, page: int, outbox: Outbox) -> None:
-        uid = (serial.encode("ascii") + page.to_bytes(2, "big")).hex().upper()
+        uid = uid_of(serial, page)
         now, self._lying = self._clock(), uid
         intent = self._intent if self._intent is not None and now < self._intent.until else None
         said = CredentialPresented("finger", uid, "B", intent=intent.command_id if intent else "")
@@ -219,7 +219,7 @@ class Fingerprint:
             await self._library.shine(LightMode.FLASHING, LightColour.RED)
             return _ended(command_id, problem)
         await self._library.shine(LightMode.FLASHING, LightColour.GREEN)
-        return Answer(command_id, "done", answers=(str(page),))
+        return Answer(command_id, "done", answers=(str(page), uid_of(module.serial, page)))
 
     async def _learn(self, page: int, inbox: Inbox, outbox: Outbox) -> str:
         """Take both touches and store what they have in common; return what went wrong."""

@@ -1,4 +1,4 @@
-"""Tells how a device is: at once when that changes, more noise alone once per second."""
+"""What drivers tell alike: how a device is, and what a page of a biometric module is called."""
 
 import asyncio
 from typing import Final
@@ -11,7 +11,7 @@ NOISE_EVERY_S: Final = 1.0
 
 
 class Teller:
-    """What was told last. Make it inside a running event loop."""
+    """What was told last: news is told at once, more noise alone once per second. Made inside a running event loop."""
 
     def __init__(self) -> None:
         """Start with nothing told."""
@@ -27,3 +27,8 @@ class Teller:
             return
         self._told, self._told_at = condition, now
         await outbox.put(condition)
+
+
+def uid_of(serial: str, page: int) -> str:
+    """Return the uid of a finger or a face: the module's serial number in ASCII and the page, in hex."""
+    return (serial.encode("ascii") + page.to_bytes(2, "big")).hex().upper()

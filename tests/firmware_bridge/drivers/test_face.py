@@ -216,7 +216,7 @@ def test_a_face_is_enrolled_with_consent_and_the_module_numbers_it(tmp_path):
         await host.condition("online")
         running.say("face li")
         enrolled = await host.ask(Enroll(page=0, consent="c-2026-001"))
-        assert enrolled == Answer("c1", "done", answers=("1",))
+        assert enrolled == Answer("c1", "done", answers=("1", b"FM000001\x00\x01".hex().upper()))
         assert await host.ask(Pages()) == Answer("c1", "done", answers=("1",), counters={"capacity": 100})
         assert (await host.ask(Verify(seconds=5), "v1")).outcome == "done"
         assert await host.ask(Enroll(0, "c"), "e2") == refused("already_enrolled", "e2")
