@@ -133,10 +133,9 @@ class ActuationLog:
         """At start: the value log proves that an interrupted command was done; say so from now on."""
         self.amend(command_id, device=device, outcome="done", amount=amount)
 
-    def unfinished(self, device: str) -> Command | None:
-        """Return the device's last command whose end nobody wrote down, for a driver whose device may tell."""
-        found = [command for key, command in self._open.get(device, {}).items() if key not in self._running]
-        return found[-1] if found else None
+    def unfinished(self, device: str) -> tuple[Command, ...]:
+        """Return the device's commands whose end nobody wrote down, oldest first: their driver may be able to tell."""
+        return tuple(command for key, command in self._open.get(device, {}).items() if key not in self._running)
 
     def amend(self, command_id: str, *, device: str, outcome: Outcome, amount: int = 0, reason: str = "") -> bool:
         """Write how an interrupted command ended after all; False, and nothing changes, where its end is known."""

@@ -178,8 +178,8 @@ class Desk:
             effects.append(self._end(device, command, answer.outcome, amount=answer.amount, reason=answer.reason))
         return effects + self._next(device, now_ms=now_ms)
 
-    def unfinished(self, device: str) -> Command | None:
-        """Return the command that the device's driver may tell the end of, because nobody heard it."""
+    def unfinished(self, device: str) -> tuple[Command, ...]:
+        """Return the commands that the device's driver may tell the end of, because nobody heard it."""
         return self._actuations.unfinished(device)
 
     def _amended(self, device: str, answer: Answer, *, utc_ms: int) -> list[Effect]:

@@ -113,7 +113,7 @@ async def _plugged_in(profile: Profile, case: Golden, folder: Path) -> AsyncIter
 
 async def _drive(profile: Profile, case: Golden, device: Device, inbox: Inbox, outbox: Outbox) -> None:
     """Run the driver to its end; a fault of it is told as the bridge tells it."""
-    unfinished = _made(case.unfinished, 0) if case.unfinished is not None else None
+    unfinished = (_made(case.unfinished, 0),) if case.unfinished is not None else ()
     try:
         driver = await open_driver(device, profile, last_counter=case.last_counter, unfinished=unfinished)
         await driver.run(inbox, outbox)

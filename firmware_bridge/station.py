@@ -49,7 +49,7 @@ class Station:
         profile: Profile,
         *,
         counter: Callable[[], int | None],
-        unfinished: Callable[[], Command | None] = lambda: None,
+        unfinished: Callable[[], tuple[Command, ...]] = tuple,
         identities: Identities,
     ) -> None:
         self.device = device

@@ -52,13 +52,13 @@ TIMEOUT: Final = "payout_timeout"
 
 
 class CctalkHopper:
-    """A `Driver`. `last_counter`: how the hopper stood before its last payout, `unfinished`: the command to read back.
+    """A `Driver`. `last_counter`: how the hopper stood before its last payout, `unfinished`: the commands to read back.
 
     Make it inside a running event loop. It closes the pipe when it ends; what is being paid goes on by itself.
     """
 
     def __init__(
-        self, pipe: BytePipe, hopper: Hopper, *, last_counter: int | None = None, unfinished: Command | None = None
+        self, pipe: BytePipe, hopper: Hopper, *, last_counter: int | None = None, unfinished: tuple[Command, ...] = ()
     ) -> None:
         self._pipe: Final = pipe
         self._line: Final = CctalkLine(pipe, checksum=hopper.checksum, address=hopper.address)
@@ -78,9 +78,9 @@ class CctalkHopper:
             while True:
                 await self._look_after()
                 await self._tell_condition(outbox)
-                if self._present and self._unfinished is not None:
-                    await self._read_back(self._unfinished, outbox)
-                    self._unfinished = None
+                while self._present and self._unfinished:
+                    await self._read_back(self._unfinished[0], outbox)
+                    self._unfinished = self._unfinished[1:]
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(UPKEEP_S if self._present else LOOK_EVERY_S):
                         command = await inbox.get()
@@ -137,7 +137,7 @@ class CctalkHopper:
             return Answer(command.id, "refused", reason="not_supported")
         if not 1 <= body.count <= MOST_COINS:
             return Answer(command.id, "refused", reason="bad_amount")
-        if not self._present or self._unfinished is not None:
+        if not self._present or self._unfinished:
             return Answer(command.id, "failed", reason="no_answer")
         if self._fault not in {"", LOW}:  # low: it may just do
             return Answer(command.id, "failed", reason=self._fault)

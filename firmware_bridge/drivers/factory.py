@@ -22,12 +22,12 @@ from payment_core.commands import Command
 class Past(msgspec.Struct, frozen=True):
     """What the logs know of a device. `last_counter`: its own counter that is accounted for, None where nobody knows.
 
-    `unfinished`: the counted command whose end nobody wrote down. A driver whose device can tell answers it; others
-    leave it.
+    `unfinished`: counted commands whose end nobody wrote down, oldest first. A driver whose device can tell answers
+    them; others leave them.
     """
 
     last_counter: int | None = None
-    unfinished: Command | None = None
+    unfinished: tuple[Command, ...] = ()
 
 
 Maker = Callable[[Device, Profile, Past], Awaitable[Driver]]
@@ -163,7 +163,7 @@ DRIVERS: Final[Mapping[str, Maker]] = MappingProxyType(
 
 
 async def open_driver(
-    device: Device, profile: Profile, *, last_counter: int | None, unfinished: Command | None = None
+    device: Device, profile: Profile, *, last_counter: int | None, unfinished: tuple[Command, ...] = ()
 ) -> Driver:
     """Open the device's place and return its driver; TransportError or DriverError name the place and the remedy.
 

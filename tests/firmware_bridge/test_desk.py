@@ -181,14 +181,14 @@ def dispense(number: int, count: int = 3) -> Command:
 
 def test_a_device_that_can_tell_amends_what_had_to_be_unknown_once(bench):
     bench.command(dispense(1))
-    assert bench.desk.unfinished(LINE) is None, "it is being done"
+    assert bench.desk.unfinished(LINE) == (), "it is being done"
     assert bench.desk.detach(LINE) == [reply(1, "unknown", "driver_ended")]
-    asked = bench.desk.unfinished(LINE)
+    (asked,) = bench.desk.unfinished(LINE)
     assert (asked.id, asked.kind, asked.body) == (dispense(1).id, "Dispense", dispense(1).body)
     (effect,) = bench.answer(1, "done", 3)
     assert isinstance(effect, Publish)
     assert event_body(effect.kept.event(now_ms=0)).credits == 3
-    assert bench.desk.unfinished(LINE) is None
+    assert bench.desk.unfinished(LINE) == ()
     assert bench.answer(1, "done", 3) == []
     assert bench.answer(1, "failed", 0) == []
     assert bench.command(dispense(1)) == [reply(1, "done", "read_back", amount=3)]
@@ -202,13 +202,13 @@ def test_what_was_begun_before_a_restart_is_amended_and_stays_so(tmp_path):
     bench.close()
     bench = Bench(tmp_path, boot_id="next")
     bench.desk.attach(LINE)
-    assert bench.desk.unfinished(LINE).id == dispense(1).id
-    assert bench.desk.unfinished(COINS) is None
+    assert [command.id for command in bench.desk.unfinished(LINE)] == [dispense(1).id]
+    assert bench.desk.unfinished(COINS) == ()
     assert bench.command(dispense(1)) == [reply(1, "unknown", "interrupted")]
     assert bench.answer(1, "failed", 2, "jam") == [reply(1, "failed", "jam", amount=2)]
     bench.close()
     bench = Bench(tmp_path, boot_id="third")
-    assert bench.desk.unfinished(LINE) is None
+    assert bench.desk.unfinished(LINE) == ()
     assert bench.command(dispense(1)) == [reply(1, "failed", "jam", amount=2)]
     bench.close()
 
@@ -216,7 +216,7 @@ def test_what_was_begun_before_a_restart_is_amended_and_stays_so(tmp_path):
 def test_a_doubt_that_the_driver_itself_had_is_not_asked_about_again(bench):
     bench.command(dispense(1))
     bench.answer(1, "unknown", 1, "no_answer")
-    assert bench.desk.unfinished(LINE) is None
+    assert bench.desk.unfinished(LINE) == ()
     assert bench.answer(1, "done", 3) == []
 
 
@@ -231,7 +231,7 @@ def test_an_amended_end_in_the_value_log_is_not_told_twice(tmp_path):
     bench.close()
     (tmp_path / "actuation.log").write_bytes(image)  # the power went between the two syncs
     bench = Bench(tmp_path, boot_id="next")
-    assert bench.desk.unfinished(LINE) is None
+    assert bench.desk.unfinished(LINE) == ()
     assert bench.answer(1, "done", 3) == []
     assert len(bench.values.pending()) == 1
     bench.close()

@@ -53,13 +53,13 @@ class Venue:
     ) -> None:
         """Live until all `commands` are answered, `until` says so, or the kill; an unwritten word dies with it."""
         open_ = [command for command in commands if command.id not in self.answers]
-        unfinished = next((command for command in open_ if command.boot_id == "former"), None)
+        unfinished = tuple(command for command in open_ if command.boot_id == "former")
         inbox, outbox = asyncio.Queue(64), asyncio.Queue(256)
         async with in_memory(self.simulator, mangle=mangle) as pipe:
             driver = self._driver(pipe, self._hopper, last_counter=self.counter, unfinished=unfinished)
             tasks = [asyncio.create_task(driver.run(inbox, outbox)), asyncio.create_task(self._write(outbox, write_s))]
             for command in open_:
-                if command is not unfinished:
+                if command not in unfinished:
                     inbox.put_nowait(command)
             done = until or (lambda: all(command.id in self.answers for command in open_))
             with contextlib.suppress(TimeoutError):

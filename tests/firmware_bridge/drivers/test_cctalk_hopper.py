@@ -245,6 +245,19 @@ def test_mutant_a_payout_of_another_command_is_taken_for_this_one():
     assert asyncio.run(steps(ForgetfulHopper)).answered == 6
 
 
+def test_of_several_begun_commands_the_one_that_was_written_is_read_back_and_the_others_were_not_begun():
+    async def steps():
+        venue = Venue(CctalkHopperSimulator(works=QUICK))
+        await venue.life(dispense(3, 1))
+        venue.answers.clear()  # the word of its end was lost
+        await venue.life(former(dispense(3, 1)), former(dispense(2, 2)))
+        assert venue.answers[dispense(3, 1).id] == Answer(dispense(3, 1).id, "done", amount=3)
+        assert venue.answers[dispense(2, 2).id] == Answer(dispense(2, 2).id, "failed", reason="not_begun")
+        assert venue.dispensed == 3
+
+    story(steps)
+
+
 def test_a_hopper_that_loses_power_in_mid_payout_tells_what_it_paid():
     async def steps():
         simulator = CctalkHopperSimulator(works=Works(coin_ms=40))
