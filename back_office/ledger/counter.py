@@ -12,11 +12,12 @@ import msgspec
 from back_office.ledger.desk import Desk
 from back_office.ledger.going_back import Paid, note_way_back, plan, plan_reversal, went_back
 from back_office.ledger.signers import SignatureCheck, not_signed
-from back_office.store import acts, books, grants, lots, papers
+from back_office.store import acts, books, grants, lots, orders, papers
 from back_office.store.acts import Act
 from back_office.store.lots import LotKey, LotRow
 from back_office.store.papers import Alarm
 from payment_core.accounts import Kind
+from payment_core.identifiers import uuid_text
 from payment_core.journal import (
     CashMoved,
     Entry,
@@ -52,9 +53,10 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The act was not done; `why` says what is wrong with it."""
+    """The act was not done; `why` says what is wrong with it, `instead` what to do where that is known here."""
 
     why: str
+    instead: str = ""
 
 
 class PayOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +104,9 @@ def pay_out(desk: Desk, wish: PayOut) -> Done | Refused:
     paid = grants.payment(desk.tx, desk.tenant_id, channel=wish.channel, payment_id=wish.payment_id)
     if paid is None:
         return Refused(f"there is no payment {wish.payment_id} of {wish.channel}")
+    ordered = _by_order(desk, paid)
+    if ordered is not None:
+        return ordered
     desk.settle_debt(paid.account_id, paid.unit)
     way = plan(desk, _paid(paid), wish.amount)
     if isinstance(way, str):
@@ -128,6 +133,9 @@ def reverse(desk: Desk, wish: Reversal) -> Done | Refused:
     paid = grants.payment(desk.tx, desk.tenant_id, channel=wish.channel, payment_id=wish.payment_id)
     if paid is None:
         return Refused(f"there is no payment {wish.payment_id} of {wish.channel}")
+    ordered = _by_order(desk, paid)
+    if ordered is not None:
+        return ordered
     before = went_back(desk, wish.channel, wish.payment_id)
     room = paid.amount - before.gone + before.kept  # what was kept for spent gifts the channel never sent back
     amount = room if wish.amount is None else wish.amount
@@ -218,6 +226,23 @@ def move_cash(
 
 
 # ---- inside ----
+
+
+def _by_order(desk: Desk, paid: grants.Payment) -> Refused | None:
+    """Refuse what a payment order paid: its channel is asked, and its order keeps what went back. Books alone do not.
+
+    What a refused refund put into the purse again is named `payment/refund`, and is the order's too.
+    """
+    names = (paid.payment_id, paid.payment_id.rpartition("/")[0])
+    found = (orders.order_of_payment(desk.tx, desk.tenant_id, channel=paid.channel, payment_id=name) for name in names)
+    order_id = next((one for one, name in zip(found, names, strict=True) if name and one), None)
+    if order_id is None:
+        return None
+    name = uuid_text(order_id)
+    return Refused(
+        f"payment {paid.payment_id} of {paid.channel} came by the payment order {name}: only the order gives it back",
+        f"venuehub order refund --dir OFFICE {name}; what the channel took back by itself the order hears from it",
+    )
 
 
 def _digest(content: object) -> bytes:

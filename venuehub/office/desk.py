@@ -60,7 +60,9 @@ def told(
     from venuehub.office import told as office_told
 
     if isinstance(outcome, Refused):
-        raise office_told.refusal(outcome.why, folder=folder, hint=hint, act_id=act, name=name)
+        raise office_told.refusal(
+            outcome.why, folder=folder, hint=outcome.instead or hint, act_id=act, name=name
+        )  # fmt: skip
     found = office_told.answer(at.tx, at.tenant_id, outcome)
     if as_json:
         said = {"amount": outcome.amount, "owed": outcome.owed, **msgspec.to_builtins(found)}

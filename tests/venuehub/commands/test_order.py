@@ -50,6 +50,18 @@ def test_a_top_up_from_the_wish_to_the_refund(order):
     assert listed["sums"] == [{"state": "refunded", "unit": "CNY", "orders": 1, "paid": 5_000, "refunded": 5_000}]
 
 
+@pytest.mark.parametrize("verb", ["refund", "reverse"])
+def test_what_an_order_paid_goes_back_by_the_order_alone(order, run, folder, verb):
+    made = order("create", "--card", CARD, "--amount", 5_000)[1]
+    paid = order("pay", made["order_id"])[1]
+    act = ("office", verb, "--dir", folder, "--channel", "sandbox", "--payment-id", paid["payment_id"])
+    code, said = run(*act, "--amount", 2_000)
+    assert (code, said["error"]["code"]) == (1, "refused")
+    assert f"order refund --dir OFFICE {made['order_id']}" in said["error"]["hint"]
+    assert run("office", "card", "show", "--dir", folder, "--card", CARD)[1]["balances"] == {"CNY": 5_000}
+    assert order("refund", made["order_id"])[1]["refunded"] == 5_000
+
+
 def test_an_order_is_closed_and_then_cannot_be_paid(order):
     made = order("create", "--card", CARD, "--amount", 100)[1]
     assert order("close", made["order_id"])[1]["state"] == "closed"
