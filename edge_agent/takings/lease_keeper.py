@@ -47,10 +47,16 @@ def room_to_take(draft: Draft) -> int:
 
 
 def keep_room(draft: Draft, account_id: bytes, added: int) -> None:
-    """Behind a voucher or a grant of the currency: return at once what of it there was no room for."""
-    beyond = at_stake(draft) + _unheard(draft) - draft.site.risk.caps.leasable()
+    """Behind a voucher or a grant of the currency, before anybody plays with it: return as much as had no room.
+
+    Who was here longest makes room first, as for everything else.
+    """
+    site, most = draft.site, draft.site.risk.caps.leasable()
+    stake = at_stake(draft)
+    beyond = min(stake + _unheard(draft) - most, added)
     if beyond > 0:
-        give_back(draft, account_id, "over_cap", most=min(beyond, added))
+        site.most_outstanding = stake - _give_back_beyond(draft, account_id, most)
+        _give_back_all(draft, stake - beyond)
 
 
 def _unheard(draft: Draft) -> int:

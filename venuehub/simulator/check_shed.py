@@ -66,18 +66,26 @@ class _Unheard:
         self._taken: list[tuple[int, int]] = []
         self._begun = (b"", 0)
         self._first = 1
+        self._came = False
 
     def take(self, entry: Entry) -> None:
         """Fold one entry; those of one step have one time."""
         header = entry.header
         if self._begun != (header.boot_id, header.boottime_ms):
             self._begun, self._first = (header.boot_id, header.boottime_ms), header.seq
+            self._came = False
+        self._came |= isinstance(entry, LeaseTaken | VoucherTaken)
         left = left_for_good(entry, UNIT)
         if left:
             self._taken.append((entry.header.seq, left))
 
     def at_begin(self) -> int:
-        """Return what it was when the step of the last entry began: a receipt of that very step may not count yet."""
+        """Return what it was when the step of the last entry began, where something came in that step; else nothing.
+
+        A receipt of that very step may not count yet.
+        """
+        if not self._came:
+            return 0
         acked = max((through for tail, through in self._receipts if tail < self._first - 1), default=0)
         return sum(left for at, left in self._taken if at > acked)
 
@@ -97,14 +105,11 @@ def only_what_is_too_much_is_shed(_venue: Venue, journals: list[Journal]) -> Ite
     """
     most = VenuePlan().risk().caps.leasable()
     for journal in journals:
-        stake, unheard, last = _Stake(), _Unheard(journal), None
+        stake, unheard = _Stake(), _Unheard(journal)
         for entry in journal.entries:
+            unheard.take(entry)
             if isinstance(entry, LeaseReturned) and entry.why == "over_cap":
-                came = isinstance(last, LeaseTaken | VoucherTaken) and last.account_id == entry.account_id
-                beside = unheard.at_begin() if came else 0
-                shed, above = _not_floor(entry.parts), stake.amount + beside - most
+                shed, above = _not_floor(entry.parts), stake.amount + unheard.at_begin() - most
                 if shed > above:
                     yield f"{journal.hub.name}, entry {entry.header.seq}: it shed {shed}, {above} were too much"
             stake.take(entry)
-            unheard.take(entry)
-            last = entry
