@@ -33,6 +33,11 @@ class Identities:
         """Return the serial number the device must have, "" where any may be there."""
         return self._named.get(device) or self._seen.get(device, "")
 
+    def replaced(self, device: str) -> bool:
+        """Say whether a person named another device than the one that was here: its counters say nothing of ours."""
+        named, seen = self._named.get(device), self._seen.get(device)
+        return bool(named and seen and named != seen)
+
     def seen(self, device: str, serial: str) -> None:
         """Write down who is there; OSError where the disk fails."""
         serial = serial[:MAX_SERIAL]

@@ -115,7 +115,8 @@ class Station:
         self._gate = gate = Gate(self.device.id, expected=expected, inbox=inbox, out=self.outbox)
         try:
             device = msgspec.structs.replace(self.device, port=real_port(self.device.port))
-            counter, unfinished = self._counter(), self._unfinished()
+            replaced = self._identities.replaced(self.device.id)
+            counter, unfinished = (None, None) if replaced else (self._counter(), self._unfinished())
             driver = await open_driver(device, self.profile, last_counter=counter, unfinished=unfinished)
             await gate.open()
             await self._run_until_stopped(driver, inbox, gate)

@@ -197,12 +197,15 @@ def test_a_stranger_on_the_port_is_quarantined_and_sells_nothing(tmp_path, monke
     async def named() -> None:
         station = coin_station(tmp_path, serial="999")
         async with running(station):
-            said = await until(station, is_coin)
+            said = await until(station, state("online"))
             assert isinstance(said[0], Attached)
+            plugged.say("lose 1")
+            assert (await until(station, is_coin))[-1].counter == 4  # the three before were none of ours
+            await asyncio.to_thread(eventually, lambda: "999" in (tmp_path / "identities.json").read_text())
 
     with on_a_pty(CctalkAcceptorSimulator(), tmp_path / "acceptor"):
         run(meet)
-    with on_a_pty(stranger, tmp_path / "acceptor"):
+    with on_a_pty(stranger, tmp_path / "acceptor") as plugged:
         run(swapped)
         run(named)
 
