@@ -68,7 +68,7 @@ def count_notes(tally: Tally, events: list[Event]) -> Counted:
             repeated = place < known or (place == known and event.channel == last)
             same_note = event.code == Say.CLEARED_TO_CASHBOX and tally.moving
             if repeated or same_note or place > MOST_TOLD:
-                tally = msgspec.structs.replace(tally, moving=tally.moving and event.code == Say.CREDIT)
+                tally = msgspec.structs.replace(tally, moving=event.code == Say.CREDIT)
                 continue
             moving = event.code == Say.CREDIT
             channel = 0 if event.code == Say.PAID_IN_AT_POWER_UP else event.channel

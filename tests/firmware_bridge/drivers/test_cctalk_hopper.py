@@ -19,6 +19,11 @@ HEADER_AT = 3
 NO_COUNT = Works(coin_ms=8, timeout_ms=60, has_count=False, has_levels=False)
 
 
+@pytest.fixture(autouse=True)
+def _in_a_hurry(monkeypatch):
+    monkeypatch.setattr(cctalk_hopper, "UNHEARD_S", 0.1)
+
+
 def story(steps):
     """Run an async story."""
     return asyncio.run(steps())
@@ -212,10 +217,9 @@ async def killed_somewhere(dice: random.Random, works: Works) -> Venue:
 
 @pytest.mark.parametrize("works", [QUICK, NO_COUNT], ids=["all", "bare"])
 @pytest.mark.slow
-def test_killed_between_command_and_answer_it_is_settled_once_and_never_paid_again(monkeypatch, works):
-    monkeypatch.setattr(cctalk_hopper, "UNHEARD_S", 0.1)
+def test_killed_between_command_and_answer_it_is_settled_once_and_never_paid_again(works):
     doubts = 0
-    for seed in range(count(200)):
+    for seed in range(count(100)):
         venue = asyncio.run(killed_somewhere(random.Random(seed), works))
         assert len(venue.answers) == 2, seed
         assert venue.simulator.status()["payouts"] <= 2, seed

@@ -35,6 +35,8 @@ events = st.lists(st.builds(Event, st.sampled_from(list(Say)), st.integers(0, 16
         (Tally(5, 0, False, 3), [F1, E2], [3], Tally(6, 1, False, 3)),  # taken while nobody was heard
         (Tally(), [EE, EE], [3, 3], Tally(2, 2, True, 3)),
         (Tally(1, 1, True, 3), [EE, EE], [3], Tally(2, 2, True, 3)),  # died between the two
+        (Tally(), [EE, E2], [3], Tally(1, 1, False, 3)),  # one note, told twice in one answer
+        (Tally(1, 1, False, 3), [EE, E2], [], Tally(1, 1, False, 3)),
         (Tally(), [Event(Say.PAID_IN_AT_POWER_UP)], [0], Tally(1, 1, False, 0)),
         (Tally(), [Event(Say.CLEARED_TO_FRONT, 3), Event(Say.FRAUD, 3), Event(Say.READ, 3)], [], Tally()),
     ],
