@@ -14,6 +14,7 @@ import uvicorn
 
 from back_office.console.app import make_console
 from back_office.console.demo_control import DemoControl
+from back_office.fleet.founding import refuse_unfounded
 from back_office.live import Live
 from back_office.payments.sandbox_file import follow_orders
 from back_office.queries import Queries
@@ -66,6 +67,7 @@ async def _run(settings: OfficeSettings, on_ready: Callable[[int], None]) -> Non
     keys = load_office(settings.folder)
     store = open_store(sqlite_url(database_file(settings.folder)))
     live, ready = Live(), Ready(on_ready)
+    refuse_unfounded(store, keys.tenant_id)
     with contextlib.closing(store), ThreadPoolExecutor(1, thread_name_prefix="books") as books:
         worker = Worker(store, keys, now_ms)
         queries = Queries(store, keys.tenant_id, worker.presence, now_ms)

@@ -187,12 +187,15 @@ def save_office(keys: OfficeKeys, folder: Path) -> None:
 
 def load_office(folder: Path) -> OfficeKeys:
     """Read a tenant's folder; IdentityError names what is wrong and what to do."""
-    remedy = "make the office's keys first: venuehub office init"
-    public = _load(folder / OFFICE_FILE, _OfficeFile, remedy)
+    file = folder / OFFICE_FILE
+    fresh = "make the office's keys first: venuehub office init"
+    lost = "restore the backup of the folder, then run `venuehub office restored`"  # new keys would be another office's
+    remedy = lost if file.exists() or any(folder.glob("*.key")) else fresh
+    public = _load(file, _OfficeFile, remedy)
     try:
         tenant_id = uuid_bytes(public.tenant_id)
     except ValueError as error:
-        message = f"{folder / OFFICE_FILE}: {error}; {remedy}"
+        message = f"{file}: {error}; {remedy}"
         raise IdentityError(message) from error
     return OfficeKeys(
         tenant_id=tenant_id,

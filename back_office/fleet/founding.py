@@ -6,6 +6,7 @@ from back_office.fleet.trust import keep_trust
 from back_office.ledger.desk import Desk, venue_of
 from back_office.store import places
 from back_office.store.engine import Store
+from back_office.store.faults import RESTORE
 from back_office.store.places import Hub, Tenant, Venue
 from cloud_sync.receiver import HubRecord
 
@@ -29,6 +30,14 @@ def found_office(store: Store, tenant: Tenant, *, venue_id: bytes, venue: str, t
         first = Venue(tenant_id, venue_id, venue, timezone, DAY_BEGINS_MINUTE, HUB_LEASE_CAP)
         places.add_venue(tx, first)
         Desk(tx, tenant_id, first, now_ms=tenant.created_ms).open_books()
+
+
+def refuse_unfounded(store: Store, tenant_id: bytes) -> None:
+    """Raise FoundingError where the books are not this office's: no tenant of these keys, or no venue, is in them."""
+    with store.reading() as tx:
+        if not places.venues(tx, tenant_id):
+            message = f"these books have no tenant or venue of this folder's keys; {RESTORE}"
+            raise FoundingError(message)
 
 
 def only_venue(store: Store, tenant_id: bytes, name: str = "") -> Venue:

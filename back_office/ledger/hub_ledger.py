@@ -32,13 +32,13 @@ def compare_ledger(tx: Transaction, tenant_id: bytes, file: Path, proof: Proof) 
 
 def _read(file: Path) -> dict[int, tuple[bytes, bytes]]:
     if not file.is_file():
-        message = f"{file}: there is no such ledger"
+        message = f"{file}: there is no such ledger; name a hub's: --ledger /var/lib/venuehub/ledger.sqlite3"
         raise LedgerFileError(message)
     try:
         with closing(sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=ro", uri=True)) as connection:
             rows = connection.execute("SELECT seq, record, hash FROM entries ORDER BY seq").fetchall()
-    except sqlite3.Error as error:
-        message = f"{file}: cannot be read as a hub's ledger ({error})"
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # of a damaged file SQLite's words may be no text
+        message = f"{file}: cannot be read as a hub's ledger ({error}); `venuehub journal verify` says what is damaged"
         raise LedgerFileError(message) from error
     if not rows:
         message = f"{file}: its journal is empty"

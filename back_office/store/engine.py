@@ -14,6 +14,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event
 
 from back_office.store.faults import (
+    RESTORE,
+    StoreDamagedError,
     StoreNotThereError,
     StoreRefusedError,
     StoreUnavailableError,
@@ -22,7 +24,7 @@ from back_office.store.faults import (
 )
 from back_office.store.transaction import Transaction
 
-__all__ = ["Store", "Transaction", "open_store", "sqlite_url"]
+__all__ = ["Store", "Transaction", "is_whole", "open_store", "sqlite_url"]
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _BUSY_MS: Final = 10_000
@@ -41,7 +43,7 @@ class Store:
     """One database. `writing()` is one transaction that commits at its end; `reading()` sees one moment.
 
     Both raise StoreUnavailableError where the same may work later, StoreRefusedError where it never will, and
-    StoreUnfitError where the database is damaged.
+    StoreDamagedError where what is in it cannot be read.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -95,9 +97,8 @@ class Store:
             raise StoreUnavailableError(message) from error
         except driver.ProgrammingError:
             raise  # a bug of ours
-        except driver.DatabaseError as error:
-            message = f"the database is damaged: {error}; stop the office, keep the file, and restore the copy"
-            raise StoreUnfitError(message) from error
+        except (driver.DatabaseError, UnicodeDecodeError) as error:  # the latter: SQLite's words are no text either
+            raise _damaged(error) from error
 
     def close(self) -> None:
         """Close every connection."""
@@ -109,27 +110,38 @@ def sqlite_url(file: Path) -> str:
     return f"sqlite:///{file.absolute()}"
 
 
+def is_whole(file: Path) -> bool:
+    """Say whether SQLite finds nothing wrong in a file of books; it looks at every page."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            return bool(connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",))
+    except (sqlite3.Error, UnicodeDecodeError):
+        return False
+
+
 def open_store(url: str, *, create: bool = False) -> Store:
     """Open the database at `url`, bring it to this release's version, and read its settings back.
 
-    StoreNotThereError: no database there and `create` is not asked. StoreVersionError: a newer or foreign one.
-    StoreUnfitError: not a database, or a setting that keeps money safe did not take.
+    StoreNotThereError: no books there and `create` is not asked; nothing is written. StoreVersionError: a newer or
+    foreign one. StoreDamagedError: not a database any more. StoreUnfitError: a setting that keeps money safe did not
+    take, or the place cannot be used.
     """
     parsed = sa.make_url(url)
     file = Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
-    if file is not None and not create and not file.exists():
-        message = f"no office database at {file}: run `venuehub office init --dir {file.parent} --tenant NAME` first"
-        raise StoreNotThereError(message)
+    if file is not None and not create and not (file.exists() and file.stat().st_size):
+        raise _no_books(str(file))
     # SQLite is serializable by itself. Where two transactions of a server get in each other's way, one is to try again.
     engine = sa.create_engine(parsed, isolation_level="SERIALIZABLE") if file is None else _sqlite_engine(parsed)
     if file is not None:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)  # of the migrations
     try:
-        _migrate(engine, parsed.render_as_string(hide_password=True))
-    except sa.exc.DBAPIError as error:
+        _migrate(engine, parsed.render_as_string(hide_password=True), create=create)
+    except (sa.exc.DBAPIError, UnicodeDecodeError) as error:
         engine.dispose()
         place = parsed.render_as_string(hide_password=True)
+        if not isinstance(error, sa.exc.OperationalError):
+            raise _damaged(getattr(error, "orig", error), place) from error
         message = f"{place} cannot be used as the office's database: {error.orig}; check the address and the free space"
         raise StoreUnfitError(message) from error
     except BaseException:
@@ -138,7 +150,16 @@ def open_store(url: str, *, create: bool = False) -> Store:
     return Store(engine)
 
 
-def _migrate(engine: sa.Engine, where: str) -> None:
+def _no_books(where: str) -> StoreNotThereError:
+    message = f"{where} has no office's books; {RESTORE} (a new office: `venuehub office init`)"
+    return StoreNotThereError(message)
+
+
+def _damaged(error: object, where: str = "the database") -> StoreDamagedError:
+    return StoreDamagedError(f"{where} is damaged: {error}; stop the office, keep the file, {RESTORE}")
+
+
+def _migrate(engine: sa.Engine, where: str, *, create: bool) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -149,6 +170,8 @@ def _migrate(engine: sa.Engine, where: str) -> None:
     if current is None and tables:
         message = f"{where} holds another program's tables ({', '.join(tables[:3])}): name an empty database"
         raise StoreVersionError(message)
+    if current is None and not create:
+        raise _no_books(where)
     if current is not None and current not in {script.revision for script in known.walk_revisions()}:
         newest = known.get_current_head()
         message = (

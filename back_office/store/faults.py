@@ -1,5 +1,10 @@
 """Faults of the store: each text names the database and what to do."""
 
+from typing import Final
+
+RESTORE: Final = "restore the backup of the folder, then run `venuehub office restored`"
+"""The remedy where books are gone or damaged; the hubs send again what the backup does not know."""
+
 
 class StoreError(Exception):
     """Base of this room's faults."""
@@ -15,6 +20,10 @@ class StoreVersionError(StoreError):
 
 class StoreUnfitError(StoreError):
     """The database does not keep what it is asked to keep: a setting did not take, or it is damaged."""
+
+
+class StoreDamagedError(StoreUnfitError):
+    """What the database holds cannot be read any more."""
 
 
 class StoreUnavailableError(StoreError):

@@ -5,16 +5,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
+import msgspec
+
 from back_office.console.demo_control import DemoControlError
 from back_office.fleet.documents import DocumentError
-from back_office.fleet.founding import FoundingError, only_venue, pin_hub
+from back_office.fleet.founding import FoundingError, only_venue, pin_hub, refuse_unfounded
 from back_office.ledger.faults import UnbookableError
 from back_office.members.cards import CardKnownError, CardTextError, CardUnknownError
 from back_office.settings import SettingsError, database_file
-from back_office.store.engine import Store, open_store, sqlite_url
-from back_office.store.faults import StoreError
+from back_office.store.engine import Store, is_whole, open_store, sqlite_url
+from back_office.store.faults import RESTORE, StoreDamagedError, StoreError
 from cloud_sync.identity import HubIdentity, IdentityError, OfficeKeys, load_office
 from cloud_sync.mqtt_link import MqttLinkError, MqttSettings
+from payment_core.errors import MalformedRecordError, UnknownEntryError
 from provisioning.identity import enroll_hub, pinned
 from provisioning.key_store import FileKeyStore
 from venuehub.errors import CliError, ExitCode, told_as, writing_to
@@ -45,6 +49,7 @@ def _told() -> Iterator[None]:
         told_as("office", CardKnownError, CardUnknownError, where="--card"),
         told_as("refused", UnbookableError, where="--amount", otherwise="choose a smaller one"),
         told_as("store", StoreError),
+        told_as("damaged", StoreDamagedError),
         told_as("identity", IdentityError, exit_code=ExitCode.NOT_PROVISIONED),
         told_as("broker_unreachable", MqttLinkError, exit_code=ExitCode.UNAVAILABLE),
     ):
@@ -56,11 +61,33 @@ def open_office(folder: Path) -> Iterator[tuple[Store, OfficeKeys]]:
     """Open an office's folder: its keys and its books."""
     with office_faults(folder):
         keys = load_office(folder)
-        store = open_store(sqlite_url(database_file(folder)))
+        file = database_file(folder)
+        store = open_store(sqlite_url(file))
         try:
-            yield store, keys
+            with _damage_told(file):
+                refuse_unfounded(store, keys.tenant_id)
+                yield store, keys
         finally:
             store.close()
+
+
+@contextmanager
+def _damage_told(file: Path) -> Iterator[None]:
+    """Tell of rows that nobody wrote so: a record or a document that cannot be read, a word that is none of ours.
+
+    Any other fault in a file that SQLite itself finds broken is of that, too; else it is a bug and stays one.
+    """
+    try:
+        yield
+    except (CliError, StoreError, click.exceptions.Exit, click.ClickException):
+        raise
+    except Exception as error:
+        rows = isinstance(error, MalformedRecordError | UnknownEntryError | msgspec.MsgspecError | UnicodeDecodeError)
+        if not rows and is_whole(file):
+            raise
+        message = f"the books are damaged: {error}"
+        hint = f"stop the office, keep the file, {RESTORE}"
+        raise CliError("damaged", message, where=str(file), hint=hint) from error
 
 
 @contextmanager

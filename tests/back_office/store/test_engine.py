@@ -12,10 +12,10 @@ from alembic.runtime.migration import MigrationContext
 from back_office.store import books, engine, order_tables, papers, places
 from back_office.store.engine import open_store, sqlite_url
 from back_office.store.faults import (
+    StoreDamagedError,
     StoreNotThereError,
     StoreRefusedError,
     StoreUnavailableError,
-    StoreUnfitError,
     StoreVersionError,
 )
 from back_office.store.tables import METADATA
@@ -141,6 +141,14 @@ def test_no_database_is_told_with_the_remedy(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_books_that_were_emptied_are_no_new_office_and_stay_as_they_are(office):
+    office.store.close()
+    office.file.write_bytes(b"")
+    with pytest.raises(StoreNotThereError, match="office restored"):
+        open_store(sqlite_url(office.file))
+    assert office.file.read_bytes() == b""
+
+
 def test_a_database_of_another_version_is_left_alone(office):
     with raw(office) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
@@ -161,7 +169,7 @@ def test_another_programs_database_is_left_alone(tmp_path):
 def test_a_file_that_is_no_database_is_told(tmp_path):
     file = tmp_path / "office.sqlite"
     file.write_bytes(b"no database at all" * 100)
-    with pytest.raises(StoreUnfitError, match=r"office\.sqlite .*not a database"):
+    with pytest.raises(StoreDamagedError, match=r"office\.sqlite .*not a database; .*restore the backup"):
         open_store(sqlite_url(file))
 
 
@@ -172,7 +180,7 @@ def test_a_damaged_database_is_told_and_is_no_bug(tmp_path):
     page = int.from_bytes(whole[16:18], "big")
     store = open_store(sqlite_url(file))
     file.write_bytes(whole[:page] + b"\xff" * (len(whole) - page))
-    with pytest.raises(StoreUnfitError, match=r"malformed; .*restore the copy"), store.writing() as tx:
+    with pytest.raises(StoreDamagedError, match=r"malformed; .*restore the backup"), store.writing() as tx:
         books.balances(tx, bytes(16))
     store.close()
 
