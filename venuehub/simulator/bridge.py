@@ -18,7 +18,7 @@ from payment_core.commands import Accept, Command, PulseCredit, command_body
 from payment_core.events import CoinInserted, CredentialPresented, EventsLost, make_event
 from venuehub.simulator.doom import Doom
 from venuehub.simulator.hub import Hub
-from venuehub.simulator.plan import lanes
+from venuehub.simulator.plan import COINS, NOTES, lanes
 
 RESEND_MS: Final = 1_000
 PULSE_MS: Final = 45
@@ -40,6 +40,9 @@ class Bridge:
         """What goes wrong with the next plays: `failed`, `unknown`, `unknown_all` or `partly`."""
         self.pulsed: dict[str, int] = {}
         self.fallen: dict[str, list[int]] = {lane.acceptor: [] for lane in lanes()}
+        self.fell: list[tuple[int, int]] = []
+        """When each coin fell, and what it is worth."""
+        self.started_ms = 0
         self.shut: set[str] = set()
         """Acceptors that were told to give everything back; a bridge's start opens them."""
         self.outputs = [lane.output for lane in lanes()]
@@ -68,6 +71,7 @@ class Bridge:
         self._actuations = ActuationLog(self._folder / "actuations.log", boot_id=self._boot_id)
         self.desk = Desk(values=values, actuations=self._actuations, devices=[*self.outputs, *self.fallen])
         self.shut.clear()
+        self.started_ms = self.world.now_ms
         for device in (*self.outputs, *self.fallen):
             self.desk.attach(device)
         self.desk.sync()
@@ -217,6 +221,7 @@ class Bridge:
         if acceptor in self.shut:
             return
         self.fallen[acceptor].append(position)
+        self.fell.append((self.world.now_ms, (COINS | NOTES).get(position, 0)))
         self.world.note(f"coin {position} into {acceptor} of {self.name}, its counter {len(self.fallen[acceptor])}")
         if self.alive:
             self._read_acceptor(acceptor)

@@ -1,6 +1,6 @@
 """What lies at a hub after each commit: leases, coins at lanes and open plays, never more than X_h leaves for them."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edge_agent.ledger import at_stake, epoch_state, outbox
 from payment_core.hub_epoch import EpochState
@@ -11,19 +11,39 @@ if TYPE_CHECKING:
     from venuehub.simulator.hub import Hub
 
 
+FALLING_MS: Final = 60
+"""A coin that is inserted so long before a slot is shut falls all the same."""
+STARTING_MS: Final = 10_000
+"""Whoever has begun so lately had heard of nothing, and slots took what came."""
+
+
 class Stakes:
-    """Looks at a hub's ledger behind every step that wrote something."""
+    """Looks at a hub's ledger behind every step that wrote something. Only coins that were falling may lie above."""
 
     def __init__(self, caps: "Caps") -> None:
         self.found: list[str] = []
         self._most = caps.leasable()
+        self._fell: dict[str, int] = {}
+        """What was falling at each hub when it came to lie above, until it does no more."""
 
     def see(self, hub: "Hub") -> None:
         """A step was committed. A hub that is stopped returns nothing; what lies there is the office's to settle."""
         stake = at_stake.at_stake(hub.store, UNIT)
-        if stake <= self._most or outbox.frozen_reason(hub.store):
+        if stake <= self._most:
+            self._fell.pop(hub.name, None)
+            return
+        self._fell[hub.name] = max(self._fell.get(hub.name, 0), _falling(hub))
+        if stake <= self._most + self._fell[hub.name] or outbox.frozen_reason(hub.store):
             return
         if epoch_state.read(hub.store) is EpochState.OPEN:
             text = f"{stake} lie at {hub.name} where {self._most} may"
             hub.world.note(f"STAKE {text}")
             self.found.append(text)
+
+
+def _falling(hub: "Hub") -> int:
+    """Return the worth of the coins that no slot could have given back."""
+    now_ms = hub.world.now_ms
+    began_ms = max(hub.started_ms, hub.bridge.started_ms)
+    since_ms = began_ms - STARTING_MS if now_ms - began_ms < STARTING_MS else now_ms - FALLING_MS
+    return sum(amount for fell_ms, amount in hub.bridge.fell if fell_ms >= since_ms)
