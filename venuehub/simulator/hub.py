@@ -220,7 +220,8 @@ class Hub:
                 self.world.note(
                     f"{self.name}: command {command.id[-8:]} to {device}, seq {command.seq}, ttl {command.ttl_ms}"
                 )
-                self.watch_play(self, command.id)
+                if command.ttl_ms:
+                    self.watch_play(self, command.id)
                 self.bus.carry(lambda: self.bridge.take_command(device, command), up=False)
             case messages.SayBooked(device=device, booked=booked):
                 self.bus.carry(lambda: self.bridge.take_booked(device, booked), up=False)
