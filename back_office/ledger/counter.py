@@ -13,7 +13,7 @@ from back_office.ledger.desk import Desk
 from back_office.ledger.going_back import Paid, note_way_back, plan, plan_reversal, went_back
 from back_office.ledger.signers import SignatureCheck, not_signed
 from back_office.store import acts, books, grants, lots, orders, papers
-from back_office.store.acts import Act
+from back_office.store.acts import Act, AuditLine
 from back_office.store.lots import LotKey, LotRow
 from back_office.store.papers import Alarm
 from payment_core.accounts import Kind
@@ -32,6 +32,7 @@ from payment_core.journal import (
     Tender,
     TopUpReversed,
 )
+from payment_core.money import money_text, shown
 
 Make = Callable[[Header], Entry]
 SAFE: Final = "safe"
@@ -185,9 +186,9 @@ def expire_lots(desk: Desk, *, most: int = 1_000) -> Done:
 
 
 def write_off(
-    desk: Desk, *, act_id: bytes, account_id: bytes, unit: str, hub: bytes, amount: int, by: str
+    desk: Desk, *, act_id: bytes, account_id: bytes, unit: str, hub: bytes, amount: int, by: str, note: str = ""
 ) -> Done | Refused:
-    """Give up (a part of) what a hub claimed beyond its leases."""
+    """Give up (a part of) what a hub claimed beyond its leases; the audit keeps who did, and why."""
     content = (account_id, unit, hub, amount, by)
     known = _known(desk, "write_off", act_id, content)
     if known is not None:
@@ -195,10 +196,13 @@ def write_off(
     claimed = books.balance(desk.tx, desk.tenant_id, Kind.OVERCLAIM, account_id.hex(), unit, scope_id=hub)
     if not 1 <= amount <= claimed:
         return Refused(f"{amount} {unit} cannot be written off: {claimed} are claimed beyond the leases")
-    return _do(
+    done = _do(
         desk, "write_off", act_id, content,
         [lambda header: OverclaimWrittenOff(1, header, account_id, unit, hub, amount, by)], amount=amount,
     )  # fmt: skip
+    what = f"loss of {money_text(shown(amount, unit))} given up, account {account_id.hex()}"
+    acts.audit(desk.tx, desk.tenant_id, AuditLine(desk.now_ms, by, what, hub, note))
+    return done
 
 
 def move_cash(

@@ -52,6 +52,14 @@ def refuse_nameless(*named: tuple[str, str | None]) -> None:
             raise CliError("settings", "it names nothing", where=option, hint=hint, exit_code=ExitCode.USAGE)
 
 
+def refuse_nobody(by: str, *, note: str | None = None, option: str = "--note") -> None:
+    """Raise CliError where an act is decided by nobody, or for no reason; note None: it needs none."""
+    for name, text, asked in (("--by", by, "who decides it?"), (option, note, "why?")):
+        if text is not None and not text.strip():
+            hint = f"write {name} {'NAME' if name == '--by' else 'WHY'}: the audit keeps it"
+            raise CliError("settings", asked, where=name, hint=hint, exit_code=ExitCode.USAGE)
+
+
 def refuse_unknown_lane(tx: Transaction, tenant_id: bytes, lane: str, *, hub: Hub | None = None) -> None:
     """Raise CliError where no hub that trades (or not this one) has the lane: nobody could play there."""
     asked = [hub] if hub else [one for one in places.hubs(tx, tenant_id) if one.closed_ms is None]

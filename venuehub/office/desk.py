@@ -132,23 +132,26 @@ def expire(*, folder: Folder, as_json: AsJson = False) -> None:
     "write-off",
     epilog="Example: venuehub office write-off --dir office --hub hall --account 0193… --amount 500 --by ann",
 )
-def give_up(
+def give_up(  # noqa: PLR0913 - one parameter per option
     *,
     folder: Folder,
     account: Annotated[str, typer.Option(help="The account, as `office open` shows it.")],
     amount: Annotated[int, typer.Option(help="Minor units.")],
     by: By,
+    note: Annotated[str, typer.Option(help="Why; the audit keeps it.")] = "",
     hub: Annotated[str, typer.Option(help="The hub that claimed it; left out: none, a backup forgot it.")] = "",
     unit: Annotated[str, typer.Option(help="The purse.")] = "CNY",
     name: ActId = "",
     as_json: AsJson = False,
 ) -> None:
-    """Give up what a hub claimed beyond its leases: a loss of the venue."""
+    """Give up what a hub claimed beyond its leases: a loss of the venue. The audit keeps who and why."""
     from back_office.fleet.founding import find_hub
     from back_office.ledger.counter import Refused, write_off
     from back_office.store import people
+    from venuehub.office.checks import refuse_nobody
     from venuehub.office.tools import open_office
 
+    refuse_nobody(by)
     try:
         account_id = bytes.fromhex(account.replace("-", ""))
     except ValueError:
@@ -161,7 +164,7 @@ def give_up(
         with store.writing() as tx:
             outcome = write_off(
                 desk_of(keys.tenant_id, tx), act_id=act, account_id=account_id, unit=unit,
-                hub=at, amount=amount, by=by,
+                hub=at, amount=amount, by=by, note=note,
             )  # fmt: skip
             if isinstance(outcome, Refused) and people.account(tx, keys.tenant_id, account_id) is None:
                 message, hint = f"there is no account {account}", "copy it from `venuehub office open`"
@@ -189,9 +192,10 @@ def cash(  # noqa: PLR0913 - one parameter per option
     """Move cash between a drawer and the safe, no more than is there; what was counted otherwise is over or short."""
     from back_office.ledger.counter import move_cash
     from payment_core.identifiers import is_short_id
-    from venuehub.office.checks import refuse_no_money, refuse_odd_count, refuse_unknown_drawer
+    from venuehub.office.checks import refuse_no_money, refuse_nobody, refuse_odd_count, refuse_unknown_drawer
     from venuehub.office.tools import open_office
 
+    refuse_nobody(by)
     for option, place in (("--from", from_drawer), ("--to", to_drawer)):
         if not is_short_id(place):
             hint = "write safe, or the drawer's name as hubs book it, such as desk-1"

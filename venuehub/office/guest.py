@@ -90,7 +90,7 @@ def audit(
     limit: Annotated[int, typer.Option(min=1, max=_MOST_LINES, help="How many, the newest first.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """List who decided what about whom, and why: hubs closed or opened again, signers; newest first."""
+    """List who decided what about whom, and why: hubs closed or reopened, losses given up, signers; newest first."""
     from back_office.store import acts
     from venuehub.office.tools import open_office
 

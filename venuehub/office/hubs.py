@@ -34,12 +34,11 @@ def hub_close(
     """
     from back_office.fleet.closing import close, cost
     from back_office.fleet.founding import find_hub
-    from venuehub.office.checks import currency_of, moment
+    from venuehub.office.checks import currency_of, moment, refuse_nobody
     from venuehub.office.tools import open_office
 
-    if yes and not (by and note):
-        hint = "write --by NAME --note WHY"
-        raise CliError("settings", "who closes it, and why?", where="--by", hint=hint, exit_code=ExitCode.USAGE)
+    if yes:
+        refuse_nobody(by, note=note)
     with open_office(folder) as (store, keys):
         at = find_hub(store, keys.tenant_id, hub)
         with store.writing() as tx:
@@ -103,8 +102,10 @@ def hub_reopen(
     from back_office.fleet.closing import reopen
     from back_office.fleet.founding import find_hub
     from cloud_sync.protocol.receipts import OWN_JOURNAL
+    from venuehub.office.checks import refuse_nobody
     from venuehub.office.tools import open_office
 
+    refuse_nobody(by, note=note)
     with open_office(folder) as (store, keys):
         at = find_hub(store, keys.tenant_id, hub)
         with store.writing() as tx:
@@ -134,9 +135,10 @@ def hub_drain(
 ) -> None:
     """Order a living hub to return everything, to trade no more, and to sign that it holds nothing."""
     from back_office.fleet.orders import order_close
-    from venuehub.office.checks import living_hub
+    from venuehub.office.checks import living_hub, refuse_nobody
     from venuehub.office.tools import open_office
 
+    refuse_nobody(by, note=why, option="--why")
     with open_office(folder) as (store, keys):
         at = living_hub(store, keys.tenant_id, hub)
         with store.writing() as tx:

@@ -4,7 +4,6 @@ from typing import Annotated, Final
 
 import typer
 
-from venuehub.errors import CliError, ExitCode
 from venuehub.office.desk import By, Folder, now_ms
 from venuehub.output import AsJson, print_json, print_line
 
@@ -31,12 +30,11 @@ def restored(
     """Say that the books were restored from a backup, before `office run`: hubs send again what it does not know."""
     from back_office.fleet.restored import declare_restored
     from back_office.store import places, set_back
+    from venuehub.office.checks import refuse_nobody
     from venuehub.office.tools import open_office
 
-    if by and not note:
-        raise CliError("settings", "what happened?", where="--note", hint="write --note WHY", exit_code=ExitCode.USAGE)
-    if note and not by:
-        raise CliError("settings", "who says so?", where="--by", hint="write --by NAME", exit_code=ExitCode.USAGE)
+    if by or note:
+        refuse_nobody(by, note=note)
     with open_office(folder) as (store, keys), store.writing() as tx:
         if by:
             declare_restored(tx, keys.tenant_id, by=by, note=note, now_ms=now_ms())

@@ -10,7 +10,7 @@ from back_office.ingest import hub_books
 from back_office.ledger.counter import Done, PayOut, Refused, Reversal, pay_out, reverse, write_off
 from back_office.ledger.unsettled import unsettled
 from back_office.payments.slips import SlipRefused, SlipWish, issue_slip
-from back_office.store import lots, papers, people, places, set_back
+from back_office.store import acts, lots, papers, people, places, set_back
 from back_office.store.engine import open_store, sqlite_url
 from back_office.store.lots import LotKey
 from back_office.store.people import Credential
@@ -254,7 +254,10 @@ def test_what_remains_is_told_once_and_written_off(disaster):
         (end,) = [end for end in unsettled(tx, TENANT) if end.kind == "overclaim"]
         assert (end.hub, end.amount) == ("", 400)
         done = write_off(
-            office.desk(tx), act_id=bytes(16), account_id=OTHER_GUEST, unit="CNY", hub=TENANT, amount=400, by="ann"
-        )
+            office.desk(tx), act_id=bytes(16), account_id=OTHER_GUEST, unit="CNY", hub=TENANT, amount=400, by="ann",
+            note="the backup forgot it",
+        )  # fmt: skip
+        line = acts.audit_lines(tx, TENANT)[0]
     assert isinstance(done, Done)
+    assert (line.who, line.what.split(" given up")[0], line.note) == ("ann", "loss of ¥4.00", "the backup forgot it")
     assert (office.balance(Kind.OVERCLAIM), office.prove().faults) == (0, [])

@@ -262,3 +262,19 @@ def test_who_decided_what_is_listed(folder, run, capsys):
     assert (line["who"], line["what"], line["about"], line["note"]) == ("ann", "hub closed", "hub hall", "stolen")
     assert main(["office", "audit", "--dir", str(folder)]) == 0
     assert "  ann  hub closed, hub hall: stolen\n1 lines\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("by", ["", " "])
+def test_no_loss_is_decided_by_nobody(folder, run, by):
+    wishes = (
+        ("write-off", "--hub", "hall", "--amount", 1, "--account", "00" * 16, "--by", by),
+        ("hub", "close", "--hub", "hall", "--yes", "--by", by, "--note", "stolen"),
+        ("hub", "drain", "--hub", "hall", "--by", by, "--why", "moved"),
+        ("restored", "--by", by, "--note", "disk died"),
+        ("move-cash", "--from", "desk-1", "--booked", 1, "--by", by),
+    )
+    for words in wishes:
+        code, said = run(*words, "--dir", folder)
+        assert (code, said["error"]["where"]) == (2, "--by"), words
+    assert run("hub", "close", "--dir", folder, "--hub", "hall", "--yes", "--by", "ann", "--note", by)[0] == 2
+    assert run("audit", "--dir", folder) == (0, [])
