@@ -116,7 +116,7 @@ class Station:
         try:
             device = msgspec.structs.replace(self.device, port=real_port(self.device.port))
             replaced = self._identities.replaced(self.device.id)
-            counter, unfinished = (None, None) if replaced else (self._counter(), self._unfinished())
+            counter, unfinished = (None, ()) if replaced else (self._counter(), self._unfinished())
             driver = await open_driver(device, self.profile, last_counter=counter, unfinished=unfinished)
             await gate.open()
             await self._run_until_stopped(driver, inbox, gate)
