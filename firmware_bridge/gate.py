@@ -8,6 +8,7 @@ import msgspec
 
 from firmware_bridge.drivers.interface import OUTBOX_LIMIT, Condition, Inbox, Observation
 from firmware_bridge.log_lines import log_line
+from firmware_bridge.ports import NAMED_BY_USB
 
 NOISY_BYTES_S: Final = 100
 NOISY_SECONDS: Final = 5
@@ -36,7 +37,8 @@ class Gate(asyncio.Queue[Observation]):
     """The outbox of one driver's run, which puts into the station's what may pass.
 
     `expected`: the serial number that it must have, "" where any may be there; what it says is then held back until it
-    has said that. `stranger`: set with a reason, when another device is there; the station ends the driver then.
+    has said that. A device that never says one is known by `usb`, the USB name of its port. `stranger`: set with a
+    reason, when another device is there; the station ends the driver then.
     """
 
     def __init__(self, device: str, *, expected: str, inbox: Inbox, out: StationOutbox) -> None:
@@ -44,6 +46,7 @@ class Gate(asyncio.Queue[Observation]):
         self.stranger: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.trusted = False
         self.serial = ""
+        self.usb = ""
         self.condition: Condition | None = None
         self.never_there = True
         self.offline_since: float | None = time.monotonic()
@@ -58,6 +61,11 @@ class Gate(asyncio.Queue[Observation]):
         self._noise = 0
         self._noisy = 0
         self._alarmed = False
+
+    @property
+    def name(self) -> str:
+        """Return what the device is known by: its own number, or that of its USB port."""
+        return self.serial or self.usb
 
     async def open(self) -> None:
         """Let everything pass from the start where any device may be there."""
@@ -112,7 +120,8 @@ class Gate(asyncio.Queue[Observation]):
 
     def _identified(self, said: Condition) -> list[Observation | Attached]:
         """Return what may pass of a device that is there; what was held, once it is the right one."""
-        self.serial = said.serial or self.serial
+        by_usb = self._expected.startswith(NAMED_BY_USB)
+        self.serial = self.usb if by_usb else said.serial or self.serial
         if self._expected and self.serial not in {"", self._expected}:
             self._refuse(f"serial {self.serial} is there, and {self._expected} is known")
             return []

@@ -12,6 +12,7 @@ SYS: Final = Path("/sys/class/tty")
 DEV: Final = Path("/dev")
 LEVELS: Final = 4
 """From a tty to the USB device: port, interface, device; one more for chips with several ports."""
+NAMED_BY_USB: Final = "usb:"
 USB: Final = re.compile(r"usb:(?P<id>[0-9a-f]{4}:[0-9a-f]{4})(?::(?P<serial>.+))?")
 
 
@@ -63,6 +64,13 @@ def real_port(port: str, *, sys: Path = SYS, dev: Path = DEV) -> str:
         message = f"{port}: {len(fits)} devices match: name one by its link in bridge.toml: {places}"
         raise TransportError(message)
     return (fits[0].links or (fits[0].path,))[0]
+
+
+def usb_name(port: str, *, sys: Path = SYS, dev: Path = DEV) -> str:
+    """Return `usb:VID:PID:SERIAL` of what is behind an opened path; "" where it is no USB device or has no number."""
+    place = Path(port).resolve()
+    named = (found for found in usb_ports(sys=sys, dev=dev) if found.serial and Path(found.path).resolve() == place)
+    return next((f"{NAMED_BY_USB}{found.usb}:{found.serial}" for found in named), "")
 
 
 def _usb_device(device: Path) -> Path | None:

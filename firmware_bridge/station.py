@@ -17,7 +17,7 @@ from firmware_bridge.drivers.interface import INBOX_LIMIT, OUTBOX_LIMIT, Conditi
 from firmware_bridge.gate import Detached, Gate, StationOutbox
 from firmware_bridge.identities import Identities
 from firmware_bridge.log_lines import log_line
-from firmware_bridge.ports import real_port
+from firmware_bridge.ports import real_port, usb_name
 from firmware_bridge.transports.interface import TransportError
 from payment_core.commands import Command
 
@@ -115,6 +115,7 @@ class Station:
         self._gate = gate = Gate(self.device.id, expected=expected, inbox=inbox, out=self.outbox)
         try:
             device = msgspec.structs.replace(self.device, port=real_port(self.device.port))
+            gate.usb = usb_name(device.port) if device.port else ""
             replaced = self._identities.replaced(self.device.id)
             counter, unfinished = (None, ()) if replaced else (self._counter(), self._unfinished())
             driver = await open_driver(device, self.profile, last_counter=counter, unfinished=unfinished)
@@ -156,8 +157,8 @@ class Station:
             told = gate.look()
             if told is not None:
                 await self.outbox.put(told)
-            if gate.trusted and gate.serial:
-                self._identities.seen(self.device.id, gate.serial)
+            if gate.trusted and gate.name and not gate.never_there:
+                self._identities.seen(self.device.id, gate.name)
             if gate.offline_since is None:
                 self._silent_s = SILENT_S
             elif time.monotonic() - gate.offline_since > self._silent_s:

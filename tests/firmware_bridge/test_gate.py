@@ -13,12 +13,13 @@ COIN = ValueFact(CoinInserted(1, 1), 0.0, 1)
 CODE = Wish(CodeScanned("x"), 0.0)
 
 
-def told(steps, *, expected: str = "17") -> tuple[list[object], Gate]:
+def told(steps, *, expected: str = "17", usb: str = "") -> tuple[list[object], Gate]:
     """Return what passes of `steps`, in which a number is so many seconds of looking."""
 
     async def story() -> tuple[list[object], Gate]:
         out: asyncio.Queue[object] = asyncio.Queue()
         gate = Gate("coins", expected=expected, inbox=asyncio.Queue(), out=out)
+        gate.usb = usb
         await gate.open()
         for step in steps:
             for _ in range(step if isinstance(step, int) else 0):
@@ -30,6 +31,19 @@ def told(steps, *, expected: str = "17") -> tuple[list[object], Gate]:
         return [out.get_nowait() for _ in range(out.qsize())], gate
 
     return asyncio.run(story())
+
+
+def test_a_device_that_never_says_its_number_is_known_by_its_usb_name():
+    a7, b8 = "usb:1a86:7523:A7", "usb:1a86:7523:B8"
+    passed, gate = told([COIN, Condition("online")], expected=a7, usb=a7)
+    assert (passed[2], gate.name) == (COIN, a7)
+    passed, gate = told([COIN, Condition("online")], expected=a7, usb=b8)
+    assert passed == []
+    assert gate.stranger.result() == f"serial {b8} is there, and {a7} is known"
+    passed, gate = told([Condition("online", serial="17")], expected="17", usb=b8)
+    assert (gate.trusted, gate.name) == (True, "17")
+    _, fresh = told([Condition("online")], expected="", usb=b8)
+    assert fresh.name == b8
 
 
 def test_what_was_said_before_the_name_passes_behind_it_in_order():

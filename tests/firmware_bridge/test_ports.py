@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge.ports import UsbPort, real_port, usb_ports
+from firmware_bridge.ports import UsbPort, real_port, usb_name, usb_ports
 from firmware_bridge.transports.interface import TransportError
 
 
@@ -63,13 +63,18 @@ def test_a_device_is_known_by_id_and_serial_whatever_its_number(machine):
     assert machine.real("/dev/ttyS0") == "/dev/ttyS0"
 
 
+def test_what_is_behind_a_path_has_a_name_of_its_usb_number(machine):
+    machine.plug("ttyUSB3", "1a86:7523", socket="1-1", serial="A7")
+    machine.plug("ttyUSB1", "0403:6001", socket="1-2")
+    for port, name in (("ttyUSB3", "usb:1a86:7523:A7"), ("serial/by-id/usb-A7", "usb:1a86:7523:A7"), ("ttyUSB1", "")):
+        assert usb_name(f"{machine.dev}/{port}", sys=machine.sys, dev=machine.dev) == name
+
+
 def test_nothing_and_two_of_a_kind_are_told_to_a_person(machine):
     machine.plug("ttyUSB0", "1a86:7523", socket="1-1")
     machine.plug("ttyUSB1", "1a86:7523", socket="1-2", serial="A7")
     with pytest.raises(TransportError, match="no such device is plugged in"):
         machine.real("usb:0403:6001")
-    with pytest.raises(
-        TransportError, match=r"2 devices match.*by-path/pci-usb-1-1, .*by-path/pci-usb-1-2"
-    ):
+    with pytest.raises(TransportError, match=r"2 devices match.*by-path/pci-usb-1-1, .*by-path/pci-usb-1-2"):
         machine.real("usb:1a86:7523")
     assert machine.real("usb:1a86:7523:A7").endswith("usb-A7")
