@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from back_office.fleet.closing import HubCost
 from tests.support.tree import ROOT
 from venuehub.cli import main
 
@@ -94,6 +95,21 @@ def test_what_closing_can_cost_is_told_as_money(folder, run, capsys):
     said = capsys.readouterr().out
     assert "closed for good: 1 leases" in said
     assert "it was closed before, on 20" in said
+
+
+def test_what_is_left_at_a_closed_hub_is_shown_and_settled_by_closing_it_once_more(closed, run, monkeypatch, capsys):
+    left = HubCost(
+        hub="hall", leases={"CNY": 500}, open={}, coming={}, slips={"CNY": 20}, lanes={}, brought_in=0, floor=0, doubt=0
+    )
+    monkeypatch.setattr("back_office.fleet.closing.cost", lambda *_: left)
+    close = ["office", "hub", "close", "--dir", closed, "--hub", "hall"]
+    assert main(close) == 0
+    said = capsys.readouterr().out
+    assert "hall: was closed before; settling what is left there costs at most ¥5.20\n" in said
+    assert "¥0.20  on slips that it may have taken" in said
+    assert "not settled: add --yes --by NAME --note WHY to settle it" in said
+    assert main([*close, "--yes", "--by", "ann", "--note", "its box is burnt"]) == 0
+    assert "it was closed before, on 20" in capsys.readouterr().out, "nothing is left in these books"
 
 
 @pytest.mark.parametrize(
