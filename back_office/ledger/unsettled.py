@@ -66,10 +66,10 @@ def _passing(tx: Transaction, tenant_id: bytes, names: dict[bytes, str]) -> list
     sums: dict[tuple[bytes, bytes, bytes, str], list[int]] = defaultdict(lambda: [0, 0])
     for key, row in lots.passing(tx, tenant_id, open_only=True).items():
         hub_id = key.to_hub if row.waiting > 0 else row.from_hub
-        at_ms = (row.given_ms if row.waiting > 0 else row.taken_ms) or 0
+        at_ms = row.given_ms if row.waiting > 0 else row.taken_ms
         place = sums[key.pass_id, row.account_id, hub_id, key.unit]
         place[0] += row.waiting
-        place[1] = max(place[1], at_ms)
+        place[1] = min(place[1] or at_ms or 0, at_ms or place[1])  # the oldest that is known
     return [
         LooseEnd(
             kind="on_its_way" if amount > 0 else "unheard", id=pass_id.hex(), account=account_id.hex(),

@@ -13,6 +13,7 @@ from payment_core.journal import Captured, Expired, Held, InDoubt, OpenSettled, 
 
 _DOUBT: Final = InDoubt.number()
 _ENDS: Final = (Captured.number(), Voided.number(), Expired.number())
+_PAGE: Final = 1_000
 _OPEN_SETTLED: Final = OpenSettled.number()
 
 
@@ -27,7 +28,7 @@ class LooseEntry(msgspec.Struct, frozen=True):
 
 
 class LooseBalance(msgspec.Struct, frozen=True):
-    """A balance that should be nothing. `since_ms`: when the last posting on it came in."""
+    """A balance that should be nothing. `since_ms`: when the posting came in since which it never was nothing."""
 
     kind: Kind
     key: str
@@ -53,6 +54,24 @@ _DOUBTS: Final = _not_ended(_DOUBT, *_ENDS)
 _HOLDS: Final = _not_ended(Held.number(), *_ENDS, _DOUBT).where(ENTRIES.c.hub_id == sa.bindparam("hub"))
 
 
+_SAME_ENTRY: Final = (
+    (ENTRIES.c.tenant_id == POSTINGS.c.tenant_id) & (ENTRIES.c.hub_id == POSTINGS.c.hub_id)
+    & (ENTRIES.c.stream == POSTINGS.c.stream) & (ENTRIES.c.epoch == POSTINGS.c.epoch)
+    & (ENTRIES.c.seq == POSTINGS.c.seq)
+)  # fmt: skip
+_POSTED: Final = (
+    sa.select(ENTRIES.c.received_ms, sa.func.sum(POSTINGS.c.amount))
+    .select_from(POSTINGS.join(ENTRIES, _SAME_ENTRY))
+    .where(
+        POSTINGS.c.tenant_id == sa.bindparam("tenant"), POSTINGS.c.account_no == sa.bindparam("account"),
+        POSTINGS.c.unit == sa.bindparam("unit"),
+    )
+    .group_by(ENTRIES.c.received_ms, ENTRIES.c.hub_id, ENTRIES.c.stream, ENTRIES.c.epoch, ENTRIES.c.seq)
+    .order_by(ENTRIES.c.received_ms.desc(), ENTRIES.c.epoch.desc(), ENTRIES.c.seq.desc(), ENTRIES.c.hub_id)
+    .limit(sa.bindparam("most")).offset(sa.bindparam("seen"))
+)  # fmt: skip
+
+
 def doubts(tx: Transaction, tenant_id: bytes) -> list[LooseEntry]:
     """Return the doubts that nobody has settled, oldest first."""
     return [LooseEntry(*row) for row in tx.execute(_DOUBTS, {"tenant": tenant_id})]
@@ -65,21 +84,35 @@ def holds(tx: Transaction, tenant_id: bytes, hub_id: bytes) -> list[LooseEntry]:
 
 def balances(tx: Transaction, tenant_id: bytes, kind: Kind) -> list[LooseBalance]:
     """Return the balances of a kind that are not nothing."""
-    same = (POSTINGS.c.tenant_id == BALANCES.c.tenant_id) & (POSTINGS.c.account_no == BALANCES.c.account_no)
-    entry = (
-        (ENTRIES.c.tenant_id == POSTINGS.c.tenant_id) & (ENTRIES.c.hub_id == POSTINGS.c.hub_id)
-        & (ENTRIES.c.stream == POSTINGS.c.stream) & (ENTRIES.c.epoch == POSTINGS.c.epoch)
-        & (ENTRIES.c.seq == POSTINGS.c.seq)
-    )  # fmt: skip
-    since = sa.select(sa.func.max(ENTRIES.c.received_ms)).select_from(POSTINGS.join(ENTRIES, entry)).where(
-        same, POSTINGS.c.unit == BALANCES.c.unit
-    ).scalar_subquery()  # fmt: skip
     query = sa.select(
-        ACCOUNTS.c.key, ACCOUNTS.c.scope_id, BALANCES.c.unit, BALANCES.c.amount, since
-    ).join(ACCOUNTS, (ACCOUNTS.c.tenant_id == BALANCES.c.tenant_id) & (ACCOUNTS.c.account_no == BALANCES.c.account_no))
+        BALANCES.c.account_no, ACCOUNTS.c.key, ACCOUNTS.c.scope_id, BALANCES.c.unit, BALANCES.c.amount
+    ).join(
+        ACCOUNTS, (ACCOUNTS.c.tenant_id == BALANCES.c.tenant_id) & (ACCOUNTS.c.account_no == BALANCES.c.account_no)
+    )  # fmt: skip
     query = query.where(BALANCES.c.tenant_id == tenant_id, BALANCES.c.kind == kind.value, BALANCES.c.amount != 0)
-    rows = tx.execute(query.order_by(ACCOUNTS.c.key, BALANCES.c.unit))
-    return [LooseBalance(kind, key, scope, unit, amount, at or 0) for key, scope, unit, amount, at in rows]
+    rows = list(tx.execute(query.order_by(ACCOUNTS.c.key, BALANCES.c.unit)))
+    return [
+        LooseBalance(kind, key, scope, unit, amount, _since_ms(tx, tenant_id, number, unit, amount))
+        for number, key, scope, unit, amount in rows
+    ]
+
+
+def _since_ms(tx: Transaction, tenant_id: bytes, account_no: int, unit: str, amount: int) -> int:
+    """Return since when a balance was never nothing: a part that is settled makes the rest no younger.
+
+    It walks back from the newest posting, and stops at the first before which there was nothing.
+    """
+    before, since_ms, seen = amount, 0, 0
+    while True:
+        asked = {"tenant": tenant_id, "account": account_no, "unit": unit, "most": _PAGE, "seen": seen}
+        page = tx.execute(_POSTED, asked)
+        for received_ms, moved in page:
+            before, since_ms = before - moved, received_ms
+            if not before:
+                return since_ms
+        if len(page) < _PAGE:
+            return since_ms
+        seen += _PAGE
 
 
 def records(tx: Transaction, tenant_id: bytes, hub_id: bytes, authorization_id: bytes) -> list[bytes]:

@@ -253,11 +253,14 @@ def test_what_remains_is_told_once_and_written_off(disaster):
     with office.store.writing() as tx:
         (end,) = [end for end in unsettled(tx, TENANT) if end.kind == "overclaim"]
         assert (end.hub, end.amount) == ("", 400)
-        done = write_off(
-            office.desk(tx), act_id=bytes(16), account_id=OTHER_GUEST, unit="CNY", hub=TENANT, amount=400, by="ann",
-            note="the backup forgot it",
-        )  # fmt: skip
+    office.now_ms += 60_000
+    given_up = {"account_id": OTHER_GUEST, "unit": "CNY", "hub": TENANT, "by": "ann"}
+    with office.store.writing() as tx:
+        write_off(office.desk(tx), act_id=b"part", amount=300, **given_up)
+        (rest,) = [end for end in unsettled(tx, TENANT) if end.kind == "overclaim"]
+        assert (rest.amount, rest.since_ms) == (100, end.since_ms)  # what was settled made the rest no younger
+        done = write_off(office.desk(tx), act_id=bytes(16), amount=100, note="the backup forgot it", **given_up)
         line = acts.audit_lines(tx, TENANT)[0]
     assert isinstance(done, Done)
-    assert (line.who, line.what.split(" given up")[0], line.note) == ("ann", "loss of ¥4.00", "the backup forgot it")
+    assert (line.who, line.what.split(" given up")[0], line.note) == ("ann", "loss of ¥1.00", "the backup forgot it")
     assert (office.balance(Kind.OVERCLAIM), office.prove().faults) == (0, [])
