@@ -107,7 +107,7 @@ def _since_ms(tx: Transaction, tenant_id: bytes, account_no: int, unit: str, amo
         asked = {"tenant": tenant_id, "account": account_no, "unit": unit, "most": _PAGE, "seen": seen}
         page = tx.execute(_POSTED, asked)
         for received_ms, moved in page:
-            before, since_ms = before - moved, received_ms
+            before, since_ms = before - moved, int(received_ms)
             if not before:
                 return since_ms
         if len(page) < _PAGE:
