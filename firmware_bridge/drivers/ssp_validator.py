@@ -98,8 +98,9 @@ class SspValidator:
         if not self._heard_last:
             self._line.begin_anew()
             answer = await self._line.ask(_POLLS[1])
-            self._failed_asks += answer is None
+            self._failed_asks = self._failed_asks + 1 if answer is None else 0
             if answer is not None:
+                await self._name(outbox)
                 await self._take(answer, outbox)
             elif self._failed_asks < AWAY_ASKS:
                 return
@@ -108,9 +109,16 @@ class SspValidator:
             return
         self._heard_last = self._present = True
         self._failed_asks = 0
+        await self._tell_condition(outbox)
         if self._stranger:
             await self._write(self._tally, outbox)
         self._stranger = False
+
+    async def _name(self, outbox: Outbox) -> None:
+        """Tell who is there before anything else: the bridge takes no facts of a stranger, and lets them wait."""
+        serial = _serial(await self._line.ask(bytes([Code.SERIAL_NUMBER])))
+        if serial:
+            await outbox.put(Condition("fault", "starting", self._line.noise_bytes, serial))
 
     async def _set_up(self) -> bool:
         """Agree on the sequence, the key and the protocol; open the channels. False where it fell silent."""
@@ -123,7 +131,7 @@ class SspValidator:
         serial = None if setup is None else await self._line.ask(bytes([Code.SERIAL_NUMBER]))
         if setup is None or serial is None:
             return False
-        self._serial = str(int.from_bytes(serial[1:5], "big"))
+        self._serial = _serial(serial)
         self._firmware = f"{setup.country} {setup.firmware}"
         return await self._set_gate() and await self._line.ask(bytes([Code.ENABLE])) == bytes([Reply.OK])
 
@@ -287,3 +295,8 @@ class SspValidator:
         if condition != self._told:
             self._told = condition
             await outbox.put(condition)
+
+
+def _serial(answer: bytes | None) -> str:
+    """Return the number in an answer to 0C, nothing where there is none."""
+    return str(int.from_bytes(answer[1:5], "big")) if answer and answer[0] == Reply.OK else ""

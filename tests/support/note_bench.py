@@ -33,6 +33,7 @@ class Till:
         self.credits: list[CoinInserted] = []
         self.lost = 0
         self.answers: list[Answer] = []
+        self.said: list[Observation] = []
         self.conditions: list[Condition] = []
         self.outbox: asyncio.Queue[Observation] = asyncio.Queue()
         self._acceptor = acceptor
@@ -96,6 +97,7 @@ class Till:
     async def _write(self, write_s: float) -> None:
         while True:
             said = await self.outbox.get()
+            self.said.append(said)
             await asyncio.sleep(write_s * random.random())
             match said:
                 case ValueFact(body=CoinInserted() as credit, counter=counter):

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from firmware_bridge.drivers import ssp_line, ssp_validator
-from firmware_bridge.drivers.interface import Answer
+from firmware_bridge.drivers.interface import Answer, Condition
 from firmware_bridge.drivers.ssp_line import SspLine
 from firmware_bridge.drivers.ssp_validator import SspValidator
 from firmware_bridge.wire.ssp import Code, Packet, encode
@@ -59,7 +59,8 @@ def test_notes_are_credited_once_with_a_tally_that_rises(making, acceptor):
         assert [credit.position for credit in till.credits] == [3, 1]
         assert till.credits[0].counter < till.credits[1].counter
         assert till.in_box + till.simulator._notes.status()["notes_given_back"] >= 1
-        assert (till.conditions[0].serial, till.conditions[0].firmware) == ("4711003", "CNY 0333")
+        online = next(condition for condition in till.conditions if condition.state == "online")
+        assert (online.serial, online.firmware) == ("4711003", "CNY 0333")
         assert till.lost == 0
         return till
 
@@ -188,7 +189,7 @@ async def died_behind_the_write(making, driver: type[SspValidator] = SspValidato
     """The note is on the disk, the validator was not told, and the bridge dies."""
     till = Till(making, driver=driver)
     deaf = lost_answers(Code.EVENT_ACK, Code.LAST_REJECT, times=0)
-    await till.life(lambda: till.conditions[-1:] != [])
+    await till.life(lambda: till.conditions[-1:] and till.conditions[-1].state == "online")
     heard = till.simulator.feed
 
     def feed(data: bytes, *, now_ms: int) -> bytes:
@@ -216,7 +217,7 @@ def test_mutant_a_repeated_answer_is_credited_again(making):
 
 async def killed_somewhere(dice: random.Random, making) -> Till:
     till = Till(making)
-    await till.life(lambda: till.conditions[-1:] != [])
+    await till.life(lambda: till.conditions[-1:] and till.conditions[-1].state == "online")
     for _ in range(dice.randint(2, 5)):
         note = f"note {dice.randint(1, 4)}"
         lose = lost_answers(*Code, times=dice.choice((0, 0, 1, 2)), after=dice.randint(0, 12))
@@ -254,7 +255,7 @@ def test_killed_anywhere_what_is_in_the_box_is_what_was_credited(making):
 def test_power_lost_with_a_note_on_its_way_credits_what_ends_in_the_box(making, acceptor, moment):
     async def story():
         till = Till(making, acceptor=acceptor)
-        await till.life(lambda: till.conditions[-1:] != [])
+        await till.life(lambda: till.conditions[-1:] and till.conditions[-1].state == "online")
         wanted = (lambda: till.credits != []) if moment == "none" else (lambda: till.simulator._notes._place == moment)
         await till.life(wanted, "note 3", kill_after_s=3.0)
         till.say("power 5ms")
@@ -285,7 +286,7 @@ def mute_at_the_credit():
 def test_a_first_contact_credits_nothing_and_tells_what_waited():
     async def story():
         till = Till()
-        await till.life(lambda: till.conditions[-1:] != [])
+        await till.life(lambda: till.conditions[-1:] and till.conditions[-1].state == "online")
         await till.life(
             lambda: till.simulator._notes._place == "stacking", "note 3", kill_after_s=2.0, mangle=mute_at_the_credit()
         )
@@ -297,6 +298,23 @@ def test_a_first_contact_credits_nothing_and_tells_what_waited():
 
 
 # ---- eSSP ----
+
+
+@pytest.mark.parametrize("making", [QUICK, NO_ACK], ids=["ack", "plain"])
+def test_who_is_there_is_told_before_any_fact(making):
+    async def story():
+        till = Till(making)
+        await till.life(lambda: till.conditions[-1:] and till.conditions[-1].state == "online")
+        assert [condition.serial for condition in till.conditions[:1]] == ["4711003"]
+        await till.life(
+            lambda: till.simulator._notes._place == "stacking", "note 3", kill_after_s=2.0, mangle=mute_at_the_credit()
+        )
+        till.said.clear()
+        await till.life(lambda: len(till.credits) == 1)
+        assert isinstance(till.said[0], Condition)
+        assert till.said[0].serial == "4711003"
+
+    asyncio.run(story())
 
 
 def test_another_key_understands_nothing():
