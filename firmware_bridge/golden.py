@@ -32,7 +32,7 @@ from payment_core.commands import Command
 DEADLINE_S: Final = 8.0
 TAIL_S: Final = 0.3
 """So long is looked for what should not come any more: an event said twice, a frame sent again."""
-AT_ONCE: Final = 4
+AT_ONCE: Final = 8
 """Cases played side by side: each has its own port."""
 KEPT_LIMIT: Final = 1_000
 TTL_MS: Final = 60_000

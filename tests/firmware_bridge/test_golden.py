@@ -23,9 +23,27 @@ def problems(profile) -> list[str]:
     return [f"{verdict.case}: {verdict.problem}" for verdict in verdicts if verdict.problem]
 
 
+@pytest.fixture(scope="module")
+def verdicts() -> dict[str, list[str]]:
+    """What went wrong, per profile; a case mostly waits, so some profiles are played side by side."""
+
+    async def all_of_them() -> list[list[golden.Verdict]]:
+        room = asyncio.Semaphore(5)
+
+        async def one(name: str) -> list[golden.Verdict]:
+            async with room:
+                return await check_profile(CATALOG[name])
+
+        return await asyncio.gather(*map(one, sorted(CATALOG)))
+
+    played = dict(zip(sorted(CATALOG), asyncio.run(all_of_them()), strict=True))
+    return {name: [f"{said.case}: {said.problem}" for said in cases if said.problem] for name, cases in played.items()}
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(CATALOG))
-def test_every_golden_case_of_the_catalog_is_passed(name):
-    assert problems(CATALOG[name]) == []
+def test_every_golden_case_of_the_catalog_is_passed(verdicts, name):
+    assert verdicts[name] == []
 
 
 class Broken:
@@ -60,6 +78,7 @@ def boasting(said):
     return [msgspec.structs.replace(said, outcome="done", amount=3)] if isinstance(said, Answer) else [said]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("profile", "turn", "text"),
     [(COINS, twice, "events are"), (COINS, silent, "no event"), (LINE, boasting, "the answer is")],
@@ -93,6 +112,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.long
 def test_a_case_that_says_otherwise_is_not_passed(monkeypatch):
     monkeypatch.setattr(golden, "DEADLINE_S", 1.0)
 

@@ -35,6 +35,7 @@ async def met(name: str, place: str) -> bool:
     return online.is_set()
 
 
+@pytest.mark.long
 def test_every_serial_device_that_answers_is_monitored_by_its_profiles_name(tmp_path):
     async def all_of_them() -> list[bool]:
         return await asyncio.gather(*(met(name, str(tmp_path / name)) for name in ASKED))
