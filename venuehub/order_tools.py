@@ -17,6 +17,7 @@ from cloud_sync.identity import OfficeKeys
 from payment_core.identifiers import uuid7, uuid_bytes, uuid_text
 from payment_core.money import Money, money_text
 from venuehub.errors import CliError, ExitCode
+from venuehub.office.told import worded
 from venuehub.office.tools import open_office
 
 
@@ -47,7 +48,9 @@ class OrderDesk(msgspec.Struct, frozen=True):
         after = self.at.pump.carry_out(handled)
         if handled.refused or after.order is None:
             hint = "venuehub order list shows the orders"
-            raise CliError("refused", handled.refused or "there is no such order", hint=hint)
+            if after.order is not None:
+                hint = f"venuehub order show {uuid_text(after.order.order_id)} tells its state and its steps"
+            raise CliError("refused", worded(handled.refused) or "there is no such order", hint=hint)
         return after.order
 
 

@@ -212,7 +212,8 @@ def topup(
         at = living_hub(store, keys.tenant_id, hub) if hub else None
         with store.writing() as tx:
             refuse_no_money(tx, keys.tenant_id, amount, unit)
-            account_id = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper).account_id
+            found = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper)
+            account_id = found.account_id
             venue = venue_of(tx, keys.tenant_id, at.venue_id) if at else only_venue(store, keys.tenant_id)
             desk = Desk(tx, keys.tenant_id, venue, now_ms=_now_ms())
             payment = secrets.token_hex(16) if payment_id is None else payment_id
@@ -227,11 +228,12 @@ def topup(
     leased = sum(row.granted for place, row in leases.items() if place.unit == unit)
     if as_json:
         said = {"payment_id": payment, "entry": outcome.office_seq, "again": outcome.again, "leased": leased}
-        print_json({**said, "gifts": gifts, "debt_settled": settled})
+        print_json({**said, "gifts": gifts, "debt_settled": settled, "card_status": found.status})
         return
     parts = [f"booked {money(amount, unit)} as {channel} payment {payment}"]
     parts += [f"{sums(gifts)} given with it"] if gifts else []
     parts += [f"{money(settled, unit)} of it settled what the guest owed"] if settled else []
+    parts += [f"the card is {found.status}: only another card of its account can spend it"] * (found.status != "active")
     was = ", it was there already" if outcome.again else ""
     print_line(f"{', '.join(parts)} (entry {outcome.office_seq}{was})")
 

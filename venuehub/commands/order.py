@@ -84,6 +84,7 @@ def pay(*, folder: Folder, order_id: OrderText, as_json: AsJson = False) -> None
 @app.command("show", epilog="Example: venuehub order show --dir office 019399a0-c0de-7000-8000-000000000007 --json")
 def show(*, folder: Folder, order_id: OrderText, as_json: AsJson = False) -> None:
     """Show an order and every step it took."""
+    from venuehub.office.checks import moment
     from venuehub.order_tools import as_document, as_line, now_ms, open_orders, order_id_of, steps_of
 
     with open_orders(folder) as at:
@@ -94,7 +95,8 @@ def show(*, folder: Folder, order_id: OrderText, as_json: AsJson = False) -> Non
         return
     print_line(as_line(found))
     for step in steps:
-        print_line(f"  {step['step_no']:>3}  {step['at_ms']}  {step['step']} -> {step['state']}  {step['why']}")
+        when = moment(int(str(step["at_ms"])))
+        print_line(f"  {step['step_no']:>3}  {when}  {step['step']} -> {step['state']}  {step['why']}".rstrip())
 
 
 @app.command("list", epilog="Example: venuehub order list --dir office --state pending")

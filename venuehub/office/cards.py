@@ -1,6 +1,7 @@
 """`venuehub office card …`: members' cards: added, blocked, replaced, their passes and limits."""
 
 import secrets
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -160,6 +161,8 @@ def card_rights(
     as_json: AsJson = False,
 ) -> None:
     """Give a card a pass: plays on the machines of a group without money; or end it."""
+    from zoneinfo import ZoneInfo
+
     from back_office.members.cards import find_card, parse_card
     from back_office.members.privileges import MomentTextError, change_card, until_ms, with_right, without_right
     from back_office.store import places
@@ -173,20 +176,25 @@ def card_rights(
     with open_office(folder) as (store, keys), store.writing() as tx:
         found = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper)
         version = found.version
+        venue = places.venues(tx, keys.tenant_id)[0]
         if group:
-            venue = places.venues(tx, keys.tenant_id)[0]
             if end:
                 found = without_right(found, group)
             else:
                 with told_as("settings", MomentTextError, where="--until", exit_code=ExitCode.USAGE):
-                    found = with_right(found, Right(group, until_ms(until, venue), cool_down * 1_000))
+                    last_ms = until_ms(until, venue)
+                if last_ms <= office_desk.now_ms():
+                    message, hint = f"{until} is over: such a pass plays nothing", "name a day to come, or write --end"
+                    raise CliError("settings", message, where="--until", hint=hint, exit_code=ExitCode.USAGE)
+                found = with_right(found, Right(group, last_ms, cool_down * 1_000))
             version = change_card(tx, keys.tenant_id, found)
     rights = [{"group": r.group, "until_ms": r.until_ms, "cool_down_ms": r.cool_down_ms} for r in found.rights]
     if as_json:
         print_json({"credential_id": found.credential_id.hex(), "rights": rights, "list_version": version})
         return
-    for right in rights:
-        print_line("{group}: until {until_ms} ms, {cool_down_ms} ms between plays".format_map(right))
+    for one in found.rights:
+        last = datetime.fromtimestamp(one.until_ms / 1_000, ZoneInfo(venue.timezone)).strftime("%Y-%m-%d %H:%M")
+        print_line(f"{one.group}: until {last} {venue.timezone}, {one.cool_down_ms // 1_000} s between plays")
     print_line(f"{len(rights)} passes from list version {version} on")
 
 
@@ -213,6 +221,7 @@ def card_limits(  # noqa: PLR0913 - one option for each limit
     from back_office.fleet.founding import only_venue
     from back_office.members.cards import find_card, parse_card
     from back_office.members.privileges import change_card
+    from venuehub.office.checks import currency_here, refuse_unknown_zone
     from venuehub.office.tools import open_office
 
     with open_office(folder) as (store, keys):
@@ -223,7 +232,10 @@ def card_limits(  # noqa: PLR0913 - one option for each limit
         changes = (nothing if no_limits else {}) | {name: what for name, what in named.items() if what is not None}
         with store.writing() as tx:
             found = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper)
+            for name in zone or ():
+                refuse_unknown_zone(tx, keys.tenant_id, name)
             found = msgspec.structs.replace(found, **changes)
+            currency = currency_here(tx, keys.tenant_id)
             version = change_card(tx, keys.tenant_id, found)
     if as_json:
         print_json(
@@ -232,12 +244,15 @@ def card_limits(  # noqa: PLR0913 - one option for each limit
              "step_up": found.step_up, "group": found.group}
         )  # fmt: skip
     else:
-        print_line(f"from list version {version} on: {_limits(found)}")
+        print_line(f"from list version {version} on: {_limits(found, currency)}")
 
 
-def _limits(card: "Credential") -> str:
+def _limits(card: "Credential", currency: str) -> str:
     """Return the limits that are now in force, all of them."""
-    tap, day = ("its class's" if cap is None else str(cap) for cap in (card.tap_limit, card.day_limit))
+    from venuehub.office.told import money
+
+    caps = (card.tap_limit, card.day_limit)
+    tap, day = ("its class's" if cap is None else money(cap, currency or "minor units") for cap in caps)
     places = ", ".join(card.zones) or "every zone"
     venues = f"{len(card.venues)} venues" if card.venues else "every venue"
     second = "at every tap" if card.step_up else "as its class has it"

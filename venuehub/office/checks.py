@@ -19,11 +19,12 @@ from payment_core.accounts import Kind
 from payment_core.desk import ActName
 from payment_core.money import MINOR_DIGITS
 from payment_core.pin import is_verifier
-from payment_core.policy import DevicesDocument
+from payment_core.policy import DevicesDocument, Lane
 from payment_core.pricing import PriceList
 from payment_core.staff_policy import StaffDocument
 from venuehub.errors import CliError, ExitCode, parted
 from venuehub.office.told import money
+from venuehub.output import note
 
 WHOLE_UNITS: Final = ("bonus", "token", "ticket", "point", "minute")
 UNIT_FORMS: Final = ("play:", "coupon:", "admission:")
@@ -41,6 +42,10 @@ def refuse_no_money(tx: Transaction, tenant_id: bytes, amount: int, unit: str) -
         raise CliError("settings", message, where="--amount", hint=hint, exit_code=ExitCode.USAGE)
     if not _is_unit(tx, tenant_id, unit):
         message, hint = f"{unit!r} is no unit that a purse can hold", _units_hint(tx, tenant_id)
+        raise CliError("settings", message, where="--unit", hint=hint, exit_code=ExitCode.USAGE)
+    own = sorted(_priced_units(tx, tenant_id) & MINOR_DIGITS.keys())
+    if own and unit in MINOR_DIGITS and unit not in own:
+        message, hint = f"nothing here is priced in {unit}", f"the hubs' price lists are in {', '.join(own)}"
         raise CliError("settings", message, where="--unit", hint=hint, exit_code=ExitCode.USAGE)
 
 
@@ -68,6 +73,16 @@ def refuse_unknown_lane(tx: Transaction, tenant_id: bytes, lane: str, *, hub: Hu
         at = f"hub {hub.name} has" if hub else "the hubs have"
         hint = f"{at} {', '.join(known)}" if known else "give a hub its lanes: venuehub office document set … devices"
         raise CliError("settings", f"there is no lane {lane!r}", where="--lane", hint=hint, exit_code=ExitCode.USAGE)
+
+
+def refuse_unknown_zone(tx: Transaction, tenant_id: bytes, zone: str) -> None:
+    """Raise CliError where no hub has a lane in the zone: a card that counts there alone would count nowhere."""
+    known = sorted({lane.zone for hub in places.hubs(tx, tenant_id) for lane in _devices(tx, tenant_id, hub)})
+    if not known:
+        note(f"--zone {zone}: no hub has lanes yet, so nobody can say whether there is such a zone")
+    elif zone not in known:
+        hint = f"known are {', '.join(known)}"
+        raise CliError("settings", f"there is no zone {zone!r}", where="--zone", hint=hint, exit_code=ExitCode.USAGE)
 
 
 def refuse_unknown_drawer(tx: Transaction, tenant_id: bytes, drawer: str, *, option: str) -> None:
@@ -100,6 +115,12 @@ def currency_of(tx: Transaction, tenant_id: bytes, hub: Hub) -> str:
     """Return the unit of a hub's price list, in which its caps are meant; CNY where it has none."""
     held = papers.newest(tx, tenant_id, hub.hub_id, "prices")
     return msgspec.json.decode(held.body, type=PriceList).unit if held else "CNY"
+
+
+def currency_here(tx: Transaction, tenant_id: bytes) -> str:
+    """Return the currency of the hubs' price lists; empty where they have several, CNY where they have none."""
+    own = sorted(_priced_units(tx, tenant_id) & MINOR_DIGITS.keys()) or ["CNY"]
+    return own[0] if len(own) == 1 else ""
 
 
 def moment(ms: int) -> str:
@@ -159,8 +180,12 @@ def _odd(tx: Transaction, tenant_id: bytes, terms: TopUpTerms) -> Iterator[tuple
 
 
 def _lanes(tx: Transaction, tenant_id: bytes, hub: Hub) -> set[str]:
+    return {lane.id for lane in _devices(tx, tenant_id, hub)}
+
+
+def _devices(tx: Transaction, tenant_id: bytes, hub: Hub) -> tuple[Lane, ...]:
     held = papers.newest(tx, tenant_id, hub.hub_id, "devices")
-    return {lane.id for lane in msgspec.json.decode(held.body, type=DevicesDocument).lanes} if held else set()
+    return tuple(msgspec.json.decode(held.body, type=DevicesDocument).lanes) if held else ()
 
 
 def _is_unit(tx: Transaction, tenant_id: bytes, unit: str) -> bool:

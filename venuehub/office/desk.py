@@ -3,7 +3,6 @@
 import hashlib
 import secrets
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -223,6 +222,8 @@ def cash(  # noqa: PLR0913 - one parameter per option
 def open_list(*, folder: Folder, as_json: AsJson = False) -> None:
     """List everything that is not settled, with age and amount: doubts, over-claims, money on its way, debts."""
     from back_office.ledger.unsettled import unsettled
+    from venuehub.office.checks import moment
+    from venuehub.office.told import age, money
     from venuehub.office.tools import open_office
 
     with open_office(folder) as (store, keys), store.reading() as tx:
@@ -231,9 +232,10 @@ def open_list(*, folder: Folder, as_json: AsJson = False) -> None:
     if as_json:
         print_json([{**plain(end), "age_s": max(at_ms - end.since_ms, 0) // 1_000} for end in ends])
         return
-    for end in ends or ():
-        at = datetime.fromtimestamp(end.since_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M")
-        print_line(f"{at}  {end.kind:<11} {end.amount:>10} {end.unit:<6} {end.hub or '-':<12} {end.machine} {end.id}")
+    for end in ends:
+        old, sum_ = age(at_ms - end.since_ms), money(end.amount, end.unit)
+        since = f"{moment(end.since_ms)}  {old:>10}"
+        print_line(f"{since}  {end.kind:<11} {sum_:>12} {end.hub or '-':<12} {end.machine} {end.id}".rstrip())
     print_line(f"{len(ends)} open")
 
 
@@ -248,6 +250,7 @@ def plain(struct: object) -> dict[str, object]:
 def leases(*, folder: Folder, as_json: AsJson = False) -> None:
     """List what each hub may still spend of guests' money, per purse."""
     from back_office.store import grants, places
+    from venuehub.office.told import money
     from venuehub.office.tools import open_office
 
     with open_office(folder) as (store, keys), store.reading() as tx:
@@ -257,4 +260,4 @@ def leases(*, folder: Folder, as_json: AsJson = False) -> None:
         print_json([{"hub": hub, "unit": unit, "left": left} for hub, unit, left in rows])
         return
     for hub, unit, left in rows:
-        print_line(f"{hub:<16} {left:>12} {unit}")
+        print_line(f"{hub:<16} {money(left, unit):>16}")

@@ -10,6 +10,7 @@ from venuehub.output import AsJson, print_json, print_line
 
 if TYPE_CHECKING:
     from back_office.store.engine import Transaction
+    from back_office.store.grants import Payment
     from back_office.store.people import Credential
 
 app = typer.Typer(no_args_is_help=True)
@@ -130,7 +131,8 @@ def _guest(tx: "Transaction", tenant_id: bytes, card: "Credential") -> dict[str,
     for row in rows:
         balances[row.unit] = balances.get(row.unit, 0) + row.balance
     payments = [
-        {"channel": one.channel, "payment_id": one.payment_id, "unit": one.unit, "amount": one.amount}
+        {"channel": one.channel, "payment_id": one.payment_id, "unit": one.unit, "amount": one.amount,
+         "refunded": _gone(tx, tenant_id, one)}
         for one in grants.payments(tx, tenant_id) if one.account_id == account_id
     ]  # fmt: skip
     odd = [
@@ -145,6 +147,15 @@ def _guest(tx: "Transaction", tenant_id: bytes, card: "Credential") -> dict[str,
         "owes": _debts(tx, tenant_id, account_id, {*balances, *(one.unit for one in grants.payments(tx, tenant_id))}),
         "alarms": odd,
     }  # fmt: skip
+
+
+def _gone(tx: "Transaction", tenant_id: bytes, payment: "Payment") -> int:
+    """Return what of a payment went back, by whatever way; what was kept for spent gifts did not."""
+    from back_office.ledger.going_back import went_back
+    from venuehub.office.desk import desk_of
+
+    before = went_back(desk_of(tenant_id, tx), payment.channel, payment.payment_id)
+    return before.gone - before.kept
 
 
 def _lots(tx: "Transaction", tenant_id: bytes, account_id: bytes) -> list[LotTold]:
@@ -206,13 +217,16 @@ def _lines(told: dict[str, object]) -> list[str]:
         by = f" by {lot['channel']} {lot['payment_id']}" if lot["channel"] else ""
         until = f", good until {moment(lot['expires_ms'])}" if lot["expires_ms"] is not None else ""
         lines.append(f"  {money(lot['balance'], unit):>12}  {lot['kind']}{by}{until}: {', '.join(places)}")
-    lines += [f"  payment {one['payment_id']} of {one['channel']}: {money(one['amount'], one['unit'])}"
-              for one in guest["payments"]]  # fmt: skip
+    for one in guest["payments"]:
+        back = f", {money(one['refunded'], one['unit'])} of it went back" if one["refunded"] else ""
+        lines.append(f"  payment {one['payment_id']} of {one['channel']}: {money(one['amount'], one['unit'])}{back}")
     return lines + [_alarm_line(one) for one in guest["alarms"]]
 
 
 def _alarm_line(row: dict[str, object]) -> str:
-    return f"{_moment_of(row, 'raised_ms')}  {row['kind']}  {row['about']}: {row['text']}"
+    from venuehub.office.told import worded
+
+    return f"{_moment_of(row, 'raised_ms')}  {row['kind']}  {row['about']}: {worded(str(row['text']))}"
 
 
 def _moment_of(row: dict[str, object], key: str) -> str:

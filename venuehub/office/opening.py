@@ -54,7 +54,7 @@ def opening(
             outcome = book_opening(desk, wish, signed, verify)
             if isinstance(outcome, Refused):
                 place = Path(f"{file}: line {number}: card {row['card']}")
-                raise refusal(outcome.why, folder=place, hint=f"correct the row, or the signers; {NOTHING}")
+                raise refusal(outcome.why, folder=place, hint=f"{_remedy(outcome.why)}; {NOTHING}")
             again += outcome.again
             booked += not outcome.again
     if as_json:
@@ -77,6 +77,13 @@ def _row_faults(file: Path, number: int, card: str) -> Iterator[None]:
         error.where = f"{file}: line {number}: card {card or '(empty)'}"
         error.hint = f"{error.hint or 'correct the row'}; {NOTHING}"
         raise
+
+
+def _remedy(why: str) -> str:
+    """Return what to do about a row that was refused."""
+    if "pinned" in why:
+        return "pin the key first: venuehub office signer add --name NAME --key PUBLIC --by SOMEBODY-ELSE"
+    return "correct the row, or the signers"
 
 
 def _amount(text: str) -> int:

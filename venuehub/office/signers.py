@@ -17,7 +17,7 @@ PUBLIC_BYTES: Final = 32
 
 @signer_app.command(
     "add",
-    epilog="Example: venuehub office signer add --dir office --name ann --key $(cat ann.pub) --by carol --json "
+    epilog="Example: venuehub office signer add --dir office --name ann --key 5b… --by carol --json "
     '-> {"name": "ann", "key": "5b…", "venue": null, "since_ms": 1795320000000}. '
     "Exit code 1: refused, the reason is told; 2: no key.",
 )

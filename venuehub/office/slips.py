@@ -31,6 +31,7 @@ def issue(
     from back_office.payments.slips import SlipRefused, SlipWish, issue_slip
     from payment_core.identifiers import uuid_text
     from venuehub.office.checks import living_hub, refuse_no_money, refuse_unknown_lane
+    from venuehub.office.told import worded
     from venuehub.office.tools import open_office
     from venuehub.order_tools import new_id, now_ms
 
@@ -49,7 +50,7 @@ def issue(
             issued = issue_slip(Desk(tx, keys.tenant_id, venue, now_ms=now_ms()), keys.signer, wish)
     if isinstance(issued, SlipRefused):
         hint = "what a hub holds is not in the purse; a slip takes the money of one top-up"
-        raise CliError("refused", issued.why, where="--amount", hint=hint)
+        raise CliError("refused", worded(issued.why), where="--amount", hint=hint)
     if as_json:
         print_json(
             {

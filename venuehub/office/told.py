@@ -24,7 +24,7 @@ from payment_core.journal import (
     TopUpReversed,
     decode_entry,
 )
-from payment_core.money import MINOR_DIGITS, Money, money_text, shown
+from payment_core.money import MINOR_DIGITS, money_text, shown
 from venuehub.errors import CliError
 
 _SUM: Final = re.compile(r"\b(\d+) (" + "|".join(MINOR_DIGITS) + r")\b")
@@ -114,11 +114,22 @@ def refusal(why: str, *, folder: Path, hint: str, act_id: bytes = b"", name: str
     """Return a refusal with its sums as money, and the act under the name that its author gave it."""
     if act_id and name:
         why = why.replace(act_id.hex(), name)
-    found = _SUM.search(why)
+    return CliError("refused", worded(why), where=str(folder), hint=hint)
+
+
+def worded(text: str) -> str:
+    """Return a room's sentence with its sums as people read money."""
+    found = _SUM.search(text)
     if found is not None:
-        why = _BARE.sub(lambda bare: money(int(bare[0]), found[2]) if _is_alone(why, bare) else bare[0], why)
-    why = _SUM.sub(lambda one: money_text(Money(int(one[1]), one[2])), why)
-    return CliError("refused", why, where=str(folder), hint=hint)
+        text = _BARE.sub(lambda bare: money(int(bare[0]), found[2]) if _is_alone(text, bare) else bare[0], text)
+    return _SUM.sub(lambda one: money(int(one[1]), one[2]), text)
+
+
+def age(ms: int) -> str:
+    """Return how long something lasts, in its two largest units: 3 d 4 h."""
+    minutes = max(ms, 0) // 60_000
+    days, hours = minutes // 1_440, minutes // 60 % 24
+    return f"{days} d {hours} h" if days else f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
 
 
 def _is_alone(why: str, bare: re.Match[str]) -> bool:

@@ -59,7 +59,7 @@ def test_the_limits_in_force_are_told(folder, capsys):
     call = ["office", "card", "limits", "--dir", str(folder), "--card", CARD]
     assert main([*call, "--tap", "100"]) == 0
     assert main([*call, "--day", "5000"]) == 0
-    assert "per tap 100, per day 5000, in every zone" in capsys.readouterr().out
+    assert "per tap ¥1.00, per day ¥50.00, in every zone" in capsys.readouterr().out
 
 
 @pytest.fixture

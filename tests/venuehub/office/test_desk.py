@@ -11,6 +11,7 @@ from venuehub.office.tools import open_office
 
 CARD, NEW = "ntag213:04A1B2C3D4E580", "ntag213:04FFEEDDCCBB80"
 STRANGER = "ntag213:04010203040580"
+PRICES = 'unit = "CNY"\n[[rules]]\nprice = [[200, "CNY"]]\n'
 TERMS = 'gift_rule = "pro_rata"\n[[steps]]\nunit = "CNY"\nat_least = 1000\ngives = "bonus"\namount = 200\n'
 
 
@@ -128,12 +129,13 @@ def test_a_lost_card_keeps_its_balance(folder, run):
 
 def test_a_card_has_passes_and_limits_of_its_own(folder, run):
     rights = ("card", "rights", "--dir", folder, "--card", CARD)
-    code, said = run(*rights, "--group", "racing", "--until", "2026-12-31T22:00", "--cool-down", 300)
-    pass_ = {"group": "racing", "until_ms": 1_798_725_600_000, "cool_down_ms": 300_000}
+    code, said = run(*rights, "--group", "racing", "--until", "2096-12-31T22:00", "--cool-down", 300)
+    pass_ = {"group": "racing", "until_ms": 4_007_800_800_000, "cool_down_ms": 300_000}
     assert (code, said["rights"], said["list_version"]) == (0, [pass_], 2)
     assert run(*rights)[1] == said
-    for words in (("--group", "racing"), ("--until", "2026-12-31"), ("--group", "racing", "--until", "soon"),
-                  ("--group", "racing", "--until", "2026-12-31", "--end")):  # fmt: skip
+    for words in (("--group", "racing"), ("--until", "2096-12-31"), ("--group", "racing", "--until", "soon"),
+                  ("--group", "racing", "--until", "2096-12-31", "--end"),
+                  ("--group", "racing", "--until", "2020-01-01")):  # fmt: skip
         assert run(*rights, *words)[0] == 2
     code, said = run(*rights, "--group", "racing", "--end")
     assert (code, said["rights"], said["list_version"]) == (0, [], 3)
@@ -278,3 +280,45 @@ def test_no_loss_is_decided_by_nobody(folder, run, by):
         assert (code, said["error"]["where"]) == (2, "--by"), words
     assert run("hub", "close", "--dir", folder, "--hub", "hall", "--yes", "--by", "ann", "--note", by)[0] == 2
     assert run("audit", "--dir", folder) == (0, [])
+
+
+def test_what_went_back_is_on_the_guests_page_and_sums_are_money(folder, capsys):
+    def said(*words):
+        assert main(["office", *words, "--dir", str(folder)]) == 0
+        return capsys.readouterr().out
+
+    said("refund", "--payment-id", "p1", "--amount", "400")
+    assert "payment p1 of counter: ¥10.00, ¥4.00 of it went back" in said("card", "show", "--card", CARD)
+    said("topup", "--card", CARD, "--amount", "500", "--payment-id", "p2", "--hub", "hall")
+    assert "¥11.00\n" in said("leases")
+    said("reverse", "--channel", "counter", "--payment-id", "p2")
+    line = said("open").splitlines()[0]
+    assert " UTC  " in line
+    assert "0 min  receivable" in line
+    assert "¥5.00" in line
+
+
+def test_values_that_cannot_be_right_are_told(folder, run, tmp_path, capsys):
+    lane = {"id": "racer-1", "machine": "m", "zone": "hall", "reader": "r", "output": "o"}
+    (tmp_path / "devices.json").write_text(json.dumps({"lanes": [lane]}))
+    assert run("document", "set", "--dir", folder, "--hub", "hall", "devices", tmp_path / "devices.json")[0] == 0
+    code, said = run("card", "limits", "--dir", folder, "--card", CARD, "--zone", "nowhere")
+    assert (code, said["error"]["where"], said["error"]["hint"]) == (2, "--zone", "known are hall")
+    (tmp_path / "prices.toml").write_text(PRICES)
+    assert run("document", "set", "--dir", folder, "--hub", "hall", "prices", tmp_path / "prices.toml")[0] == 0
+    topup = ("topup", "--dir", folder, "--card", CARD, "--amount", 100)
+    code, said = run(*topup, "--unit", "JPY")
+    assert (code, said["error"]["where"], "CNY" in said["error"]["hint"]) == (2, "--unit", True)
+    assert run("card", "status", "--dir", folder, "--card", CARD, "lost")[0] == 0
+    assert run(*topup)[1]["card_status"] == "lost"
+    assert main(["office", *map(str, topup)]) == 0
+    assert "the card is lost" in capsys.readouterr().out
+
+
+def test_a_key_that_nobody_pinned_names_the_command_that_pins(folder, run, tmp_path):
+    (tmp_path / "old.csv").write_text(f"card,unit,amount,source\n{CARD},CNY,100,old:1\n")
+    for name in ("ann", "bo"):
+        assert run("signing-key", "--out", tmp_path / f"{name}.key")[0] == 0
+    keys = [word for name in ("ann", "bo") for word in ("--signer", f"{name}={tmp_path / name}.key")]
+    code, said = run("opening", "--dir", folder, "--csv", tmp_path / "old.csv", *keys)
+    assert (code, "office signer add" in said["error"]["hint"]) == (1, True)
