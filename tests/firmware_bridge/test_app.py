@@ -451,6 +451,23 @@ def test_a_bridge_answers_for_its_profiles_while_it_serves(venue):
             assert answer.cases >= 6
             wrong = await prepare("hall", settings, profiles=("teleporter",))
             assert (wrong.outcome, wrong.problems) == ("failed", ("teleporter: this release does not have it",))
+            told = await asyncio.create_subprocess_exec(
+                *(
+                    sys.executable,
+                    "-m",
+                    "venuehub",
+                    "device",
+                    "check",
+                    "arcade-coin-line",
+                    "--bridge",
+                    "hall",
+                    "--json",
+                ),
+                *("--broker", f"mqtt://127.0.0.1:{venue.port}"),
+                stdout=asyncio.subprocess.PIPE,
+            )
+            answer = json.loads((await told.communicate())[0])
+            assert (told.returncode, answer["outcome"], answer["cases"]) == (0, "done", 4)
             with pytest.raises(DeviceSilentError, match="no bridge has announced"):
                 await prepare("nobody", settings, profiles=())
 

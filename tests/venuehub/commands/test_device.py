@@ -266,3 +266,12 @@ def test_identify_without_a_broker_is_exit_code_69():
     away = device("identify", "reader-1", "--broker", "mqtt://127.0.0.1:9")
     assert away.returncode == 69
     assert "127.0.0.1:9" in away.stderr
+
+
+def test_check_needs_a_profile_or_a_bridge_that_answers():
+    nothing = device("check")
+    assert nothing.returncode == 2
+    assert "no profile is named" in nothing.stderr
+    away = device("check", "--bridge", "hall", "--broker", "mqtt://127.0.0.1:9")
+    assert away.returncode == 69
+    assert "127.0.0.1:9" in away.stderr
