@@ -51,6 +51,8 @@ from edge_agent.step.time_floor import TimeFloor
 from edge_agent.takings import codes, coins, kiosk, lease_keeper, slips, values
 from edge_agent.takings.acceptors import Acceptors
 from edge_agent.tap import blocks, taps
+from edge_agent.tap.challenge import Challenges
+from edge_agent.tap.tap_facts import Tap
 from payment_core.authorization import State
 from payment_core.errors import MalformedMessageError
 from payment_core.events import (
@@ -86,6 +88,7 @@ class Till:
         self._site = Site(hub_id=hub_id, venue_id=venue_id, pepper=pepper, epoch=read_epoch(store))
         self._tail = read_tail(store)
         self._parking = Parking()
+        self._challenges = Challenges()
         self._neighbours = Neighbours(self._parking)
         self._acceptors = Acceptors()
         self._time_floor = TimeFloor()
@@ -95,8 +98,8 @@ class Till:
 
     @property
     def outstanding(self) -> int:
-        """How many devices owe an answer and taps wait for money: step at least every 50 ms while not 0."""
-        return self._site.waiting + len(self._parking)
+        """How many devices and cards owe an answer and taps wait for money: step at least every 50 ms while not 0."""
+        return self._site.waiting + len(self._parking) + len(self._challenges)
 
     def step(self, now: Moment, inputs: Sequence[Input]) -> list[Effect]:
         """Take facts in order, commit once, return the effects. CommitUnknownError: stop, reopen, reconcile."""
@@ -225,15 +228,23 @@ class Till:
     def _presented(self, draft: Draft, fact: FromDevice, body: CredentialPresented) -> None:
         if desk_reader.presented(draft, fact, body) or kiosk.presented(draft, fact, body):
             return
-        if self._parking.has_event(fact):
+        if self._parking.has_event(fact) or self._challenges.has_event(fact):
             return
         tap = taps.read_tap(draft, fact, body)
-        if tap is None or self._parking.take_bounce(draft, tap):
+        if tap is None or self._parking.take_bounce(draft, tap) or self._challenges.take_bounce(draft, tap):
             return
-        self._parking.answer(draft, tap)
+        self._decide(draft, self._challenges.begin(draft, tap, body))
+
+    def _decide(self, draft: Draft, tap: Tap | None) -> None:
+        """Decide a tap, or let it wait for its money; None: its card still owes an answer."""
+        if tap is not None:
+            self._parking.answer(draft, tap)
 
     def _answered(self, draft: Draft, fact: Answered) -> None:
         if self._acceptors.has_answered(fact):
+            return
+        if self._challenges.has_answered(fact):
+            self._decide(draft, self._challenges.hear(draft, fact))
             return
         try:
             row = authorizations.by_id(self._store, uuid_bytes(fact.result.id))
@@ -246,6 +257,8 @@ class Till:
         now_ms = draft.now.boottime_ms
         self._site.list_age.keep(self._store, draft.now)
         views.follow_the_clock(draft)
+        for tap in self._challenges.pass_time(draft):
+            self._decide(draft, tap)
         self._parking.pass_time(draft)
         self._neighbours.pass_time(draft, before_seq=self._tail.seq)
         doubts.pass_time(draft)

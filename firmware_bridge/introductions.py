@@ -12,9 +12,12 @@ from firmware_bridge.drivers.interface import Condition
 from firmware_bridge.golden import check_profile
 from firmware_bridge.log_lines import log_line
 from payment_core.bus import Birth, DeviceState
+from payment_core.commands import Transceive
 from payment_core.preparing import MAX_PROBLEM, MAX_PROBLEMS, Prepare, Prepared
 
 BRIDGE_PROFILE: Final = "bridge"
+RELAYING_DRIVERS: Final = frozenset({"nfc_reader", "pcsc_reader"})
+"""Drivers over nfc_watch.py: they say to a card what the hub wants said."""
 
 
 class Introductions:
@@ -100,9 +103,14 @@ def prepared(question: Prepare, own: list[str]) -> Prepared:
 
 
 def capabilities_of(profile: Profile) -> tuple[str, ...]:
-    """Return the counted commands that a device understands, and how it can be asked later what it gave."""
+    """Return the counted commands that a device understands, how it can be asked later what it gave, and `Transceive`.
+
+    The latter where a reader says to a card what the hub wants said: the hub then asks cards for more than a message.
+    """
     by_table = {"pulse": "PulseCredit", "hopper": "Dispense", "tickets": "Dispense", "vend": "ApproveVend"}
     counted = [command for table, command in by_table.items() if getattr(profile, table, None) is not None]
     if profile.kind == "dispenser" and profile.read_back == "counter":
         counted.append("read_back:hopper_status")
+    if profile.driver in RELAYING_DRIVERS:
+        counted.append(Transceive.__name__)
     return tuple(counted)

@@ -164,6 +164,9 @@ class RiskDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     minor may not from `minor_closing_minute` to `minor_opening_minute`. `clock_unknown`: what these rules say, and
     whether passes count, while the hub does not know the time.
 
+    `challenge_over`: a card of class A that pays more than this at a reader that can relay must answer a challenge;
+    0: whatever it pays; None: its message of this tap (SUN) is enough.
+
     The three minutes are of the day, and counted round it: 1440 is 0. Ledgers hold what was sent, so no field here may
     ever take less than it did.
     """
@@ -199,6 +202,7 @@ class RiskDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     minor_opening_minute: int = 6 * 60
     opening: tuple[Hours, ...] = ()
     curfews: tuple[Curfew, ...] = ()
+    challenge_over: Whole | None = None
 
     @property
     def caps(self) -> Caps:

@@ -93,6 +93,10 @@ class Draft:
         """Return a new UUIDv7 for this moment."""
         return uuid7(unix_ms=self.now.wall_ms, dice=self._dice(10))
 
+    def nonce(self, size: int) -> bytes:
+        """Return fresh random bytes, for what may never repeat."""
+        return self._dice(size)
+
     def header(self, spot: Spot) -> Header:
         """Take the next seq and return the header of the entry that is to be written with it."""
         self.seq += 1

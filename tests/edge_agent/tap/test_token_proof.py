@@ -1,12 +1,26 @@
 """A SUN message is proven by its key and its counter, and everything else is refused as a value."""
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.tap.token_proof import ProofRefused, SunProof, prove_sun, sun_uid
+from edge_agent.tap.token_proof import (
+    ProofRefused,
+    SunProof,
+    challenge_reply,
+    is_challenge_met,
+    prove_sun,
+    sun_uid,
+)
 
 KEY = bytes(16)
+EV2 = json.loads((Path(__file__).parents[2] / "vectors/ntag424/an12196.json").read_text())["authenticate_ev2_first"]
+NONCE = bytes.fromhex(EV2["rnd_a"])
+ASKED = ("9000", EV2["card_challenge"] + "91AF")
+MET = (EV2["card_reply"] + "9100",)
 AN12196_PAGE_12 = "https://card.example/t?uid=04DE5F1EACC040&ctr=00003D&mac=94EED9EE65337086"
 
 
@@ -80,3 +94,23 @@ def test_a_key_of_another_length_is_a_fault() -> None:
 def test_no_text_raises_and_none_is_proven(text: str) -> None:
     result = prove_sun(url=f"https://card.example/?{text}", token_key=KEY, last_counter=-1)
     assert isinstance(result, ProofRefused)
+
+
+def test_the_makers_challenge_is_answered_and_met() -> None:
+    assert challenge_reply(ASKED, token_key=KEY, nonce=NONCE) == f"90AF000020{EV2['host_reply']}00"
+    assert is_challenge_met(MET, token_key=KEY, nonce=NONCE)
+
+
+@pytest.mark.parametrize(
+    "answers", [(), ASKED[:1], (*ASKED, ""), ("6A82", ASKED[1]), ("9000", "91AE"), ("9000", ASKED[1][:-4] + "9100")]
+)
+def test_a_card_that_does_not_take_part_is_not_answered(answers: tuple[str, ...]) -> None:
+    assert challenge_reply(answers, token_key=KEY, nonce=NONCE) is None
+
+
+@given(st.binary(min_size=16, max_size=16), st.binary(min_size=16, max_size=16), st.binary(max_size=40))
+def test_no_other_nonce_key_or_answer_is_met(nonce: bytes, key: bytes, answer: bytes) -> None:
+    assert not is_challenge_met(MET, token_key=KEY, nonce=nonce) or nonce == NONCE
+    assert not is_challenge_met(MET, token_key=key, nonce=NONCE) or key == KEY
+    assert not is_challenge_met((answer.hex(),), token_key=KEY, nonce=NONCE)
+    assert not is_challenge_met((), token_key=KEY, nonce=NONCE)

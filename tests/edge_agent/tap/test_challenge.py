@@ -1,0 +1,242 @@
+"""TOK-2: above an amount a card proves that it lies there now, to a nonce that never repeats."""
+
+import os
+
+import msgspec
+import pytest
+
+from edge_agent.messages import Answered, Born
+from edge_agent.step.draft import Draft
+from edge_agent.tap import challenge, token_proof
+from edge_agent.tap.challenge import CHALLENGE_MS, Challenges
+from firmware_bridge.drivers.nfc_cards import Target
+from firmware_bridge.drivers.nfc_relay import order_of, relay
+from payment_core.bus import Birth
+from payment_core.commands import Result, Transceive, command_body
+from payment_core.events import event_body
+from payment_core.facts import read_packed
+from payment_core.journal import Declined, Held
+from tests.support.hall import PRICE, Hall, commands, logged, the_command, the_view, uid_of
+from tests.support.ledger_truth import entries
+from tests.support.nfc_fields import ChipField
+from tests.support.sizes import count
+from tests.support.tokens import CARD_KEY, sun_tap
+
+ALWAYS = {"challenge_over": 0}
+CARD = f"ntag424:{uid_of('card')}:{CARD_KEY.hex()}"
+
+
+class Reader:
+    """What a bridge does at reader-1, on a simulated chip with a card; it notes what was said both ways."""
+
+    def __init__(self, card: str = CARD) -> None:
+        self.field = ChipField(card)
+        self.held: Target | None = None
+        self.said: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
+
+    def answer(self, effects) -> Answered:
+        command = the_command(effects)
+        body = command_body(command)
+        assert isinstance(body, Transceive)
+        order = order_of(command.id, body)
+        assert order is not None
+        answer, self.held = relay(self.field, order, held=self.held)
+        self.said.append((body.commands, answer.answers))
+        result = Result(command.id, answer.outcome, reason=answer.reason, answers=answer.answers)
+        return Answered("reader-1", result)
+
+
+def hall_of(tmp_path, *, risk=ALWAYS, relays=True) -> Hall:
+    hall = Hall(tmp_path / "l.db", risk=risk)
+    capabilities = ("Transceive",) if relays else ()
+    hall.step(Born("reader-1", Birth("pn532-uart", 1, "boot-1", "bridge-1", capabilities=capabilities)))
+    hall.step(hall.member("card", class_="A", media="ntag424", token_key=CARD_KEY), hall.lease("card", 1_000_000))
+    return hall
+
+
+def outcome(effects) -> str:
+    sold = [command for command in commands(effects) if command.kind == "PulseCredit"]
+    return "sold" if sold else the_view(effects).reason
+
+
+def test_a_card_that_answers_plays_and_nothing_else_is_written(tmp_path):
+    hall, reader = hall_of(tmp_path), Reader()
+    before = len(entries(hall.store))
+    first = hall.step(sun_tap(hall, "card", counter=5))
+    assert [command.kind for command in commands(first)] == ["Transceive"]
+    assert (hall.till.outstanding, len(entries(hall.store)) - before) == (1, 0)
+    second = hall.wait(20, reader.answer(first))
+    assert the_command(second).seq == 0
+    third = hall.wait(20, reader.answer(second))
+    assert outcome(third) == "sold"
+    held = next(entry for entry in entries(hall.store) if isinstance(entry, Held))
+    assert read_packed(held.facts).token_counter == 5
+    assert read_packed(held.facts).flags >> 3 & 3 == 0  # proven, as the released form calls it
+    hall.store.close()
+
+
+@pytest.mark.parametrize(
+    ("risk", "relays", "asked"),
+    [
+        (ALWAYS, True, True),
+        ({"challenge_over": PRICE - 1}, True, True),
+        ({"challenge_over": PRICE}, True, False),
+        ({}, True, False),
+        (ALWAYS, False, False),
+    ],
+)
+def test_who_is_asked(tmp_path, risk, relays, asked):
+    hall = hall_of(tmp_path, risk=risk, relays=relays)
+    effects = hall.step(sun_tap(hall, "card", counter=5))
+    assert [command.kind for command in commands(effects)] == ["Transceive" if asked else "PulseCredit"]
+    hall.store.close()
+
+
+def test_a_message_that_proves_nothing_is_not_even_asked(tmp_path):
+    hall = hall_of(tmp_path)
+    assert outcome(hall.step(sun_tap(hall, "card", counter=5, key=bytes(16)))) == "card_not_proven"
+    hall.store.close()
+
+
+@pytest.mark.parametrize("card", ["", f"ntag424:{uid_of('card')}:{bytes(16).hex()}", f"ntag213:{uid_of('card')}"])
+def test_a_recorded_message_without_the_card_is_refused(tmp_path, card):
+    hall, reader = hall_of(tmp_path), Reader(card)
+    effects = hall.step(sun_tap(hall, "card", counter=5))
+    for _half in range(2):
+        if commands(effects):
+            effects = hall.wait(20, reader.answer(effects))
+    assert outcome(effects) == "card_not_proven"
+    assert "tap.proof_refused" in logged(effects)
+    refused = next(entry for entry in entries(hall.store) if isinstance(entry, Declined))
+    assert read_packed(refused.facts).token_counter is None
+    hall.store.close()
+
+
+@pytest.mark.parametrize("half", [1, 2])
+@pytest.mark.parametrize("answers", [(), ("9000",), ("9000", "91CA"), ("9000", "zz"), ("00" * 34,), ("6A82", "91AF")])
+def test_an_answer_that_is_none_is_refused(tmp_path, half, answers):
+    hall, reader = hall_of(tmp_path), Reader()
+    effects = hall.step(sun_tap(hall, "card", counter=5))
+    if half == 2:
+        effects = hall.wait(20, reader.answer(effects))
+    command = the_command(effects)
+    effects = hall.step(Answered("reader-1", Result(command.id, "done", answers=answers)))
+    assert outcome(effects) == "card_not_proven"
+    hall.store.close()
+
+
+@pytest.mark.parametrize("result", ["refused", "failed", "unknown"])
+def test_a_card_that_left_is_refused(tmp_path, result):
+    hall = hall_of(tmp_path)
+    command = the_command(hall.step(sun_tap(hall, "card", counter=5)))
+    effects = hall.step(Answered("reader-1", Result(command.id, result, reason="card_gone")))
+    assert outcome(effects) == "card_not_proven"
+    hall.store.close()
+
+
+def test_silence_is_refused_in_time_and_what_comes_later_changes_nothing(tmp_path):
+    hall, reader = hall_of(tmp_path), Reader()
+    first = hall.step(sun_tap(hall, "card", counter=5))
+    late = reader.answer(first)
+    assert hall.wait(CHALLENGE_MS - 1) == []
+    assert outcome(hall.wait(1)) == "card_not_proven"
+    assert hall.till.outstanding == 0
+    assert logged(hall.step(late)) == ["result.unknown_command"]
+    hall.store.close()
+
+
+def test_an_answer_from_another_reader_is_none(tmp_path):
+    hall, reader = hall_of(tmp_path), Reader()
+    answered = reader.answer(hall.step(sun_tap(hall, "card", counter=5)))
+    effects = hall.step(msgspec.structs.replace(answered, device="reader-2"))
+    assert (commands(effects), hall.till.outstanding) == ([], 1)
+    hall.store.close()
+
+
+def test_a_bounce_while_a_card_is_asked_asks_nobody_again(tmp_path):
+    hall, reader = hall_of(tmp_path), Reader()
+    tap = sun_tap(hall, "card", counter=5)
+    first = hall.step(tap)
+    assert hall.step(tap) == []
+    assert hall.step(sun_tap(hall, "card", counter=6)) == []
+    assert outcome(hall.step(reader.answer(hall.step(reader.answer(first))))) == "sold"
+    assert sum(isinstance(entry, Held) for entry in entries(hall.store)) == 1
+    hall.store.close()
+
+
+def test_a_card_that_is_blocked_meanwhile_does_not_play(tmp_path):
+    hall, reader = hall_of(tmp_path), Reader()
+    second = hall.step(reader.answer(hall.step(sun_tap(hall, "card", counter=5))))
+    hall.step(hall.member("card", class_="A", media="ntag424", token_key=CARD_KEY, status="lost", version=2))
+    assert outcome(hall.step(reader.answer(second))) == "card_lost"
+    hall.store.close()
+
+
+def test_too_many_at_once_are_refused_and_not_believed(tmp_path, monkeypatch):
+    monkeypatch.setattr(challenge, "CHALLENGES_LIMIT", 0)
+    hall = hall_of(tmp_path)
+    assert outcome(hall.step(sun_tap(hall, "card", counter=5))) == "card_not_proven"
+    hall.store.close()
+
+
+# ------------------------------------------------------------------------------------------------ replay and nonces
+def check_a_replayed_transcript(tmp_path):
+    """Record one whole tap; then, with fresh SUN messages, say the card's very answers again."""
+    hall, reader = hall_of(tmp_path), Reader()
+    effects = hall.step(sun_tap(hall, "card", counter=5))
+    for _half in range(2):
+        effects = hall.wait(20, reader.answer(effects))
+    assert outcome(effects) == "sold"
+    for counter in range(6, 9):
+        hall.pass_ms(1_000)
+        effects = hall.step(sun_tap(hall, "card", counter=counter))
+        for _commands, answers in reader.said:
+            if commands(effects):
+                result = Result(the_command(effects).id, "done", answers=answers)
+                effects = hall.wait(20, Answered("reader-1", result))
+        assert outcome(effects) == "card_not_proven"
+    hall.store.close()
+
+
+def test_a_replayed_transcript_is_refused(tmp_path):
+    check_a_replayed_transcript(tmp_path)
+
+
+def test_a_build_with_one_nonce_for_all_is_caught(tmp_path, monkeypatch):
+    monkeypatch.setattr(Draft, "nonce", lambda _draft, size: bytes(size))
+    with pytest.raises(AssertionError):
+        check_a_replayed_transcript(tmp_path)
+
+
+def test_a_build_that_believes_any_answer_is_caught(tmp_path, monkeypatch):
+    monkeypatch.setattr(token_proof, "is_challenge_met", lambda answers, **_known: len(answers) == 1)
+    with pytest.raises(AssertionError):
+        check_a_replayed_transcript(tmp_path)
+
+
+def check_nonces(tmp_path, *, asked):
+    """Begin many challenges with the product's dice, and look for a nonce that came before."""
+    hall, asking, seen = hall_of(tmp_path), Challenges(), set()
+    hall.step(sun_tap(hall, "card", counter=5))
+    (waiting,) = hall.till._challenges._open.values()
+    body = event_body(sun_tap(hall, "card", counter=6).event)
+    site, tail = hall.till._site, hall.till._tail
+    draft = Draft(store=hall.store, site=site, now=hall.moment(), tail=tail, dice=os.urandom)
+    for _tap in range(asked):
+        assert asking.begin(draft, waiting.tap, body) is None
+        (_name, one) = asking._open.popitem()
+        seen.add(one.nonce)
+        draft.effects.clear()
+    assert len(seen) == asked
+    hall.store.close()
+
+
+def test_no_nonce_ever_repeats(tmp_path):
+    check_nonces(tmp_path, asked=count(1_000_000))
+
+
+def test_a_build_whose_nonces_repeat_is_caught(tmp_path, monkeypatch):
+    numbers = iter(range(1_000_000))
+    monkeypatch.setattr(Draft, "nonce", lambda _draft, size: (next(numbers) % 1_000).to_bytes(size, "big"))
+    with pytest.raises(AssertionError):
+        check_nonces(tmp_path, asked=2_000)
