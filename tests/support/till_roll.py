@@ -61,7 +61,11 @@ class RollScene(msgspec.Struct):
             case ["risk", name, value]:
                 self.risk[name] = minor(value) if "." in value else int(value) if value.isdigit() else value
             case ["at-most", count, "taps", "and", amount, "in", seconds, "s"]:
-                self.risk["velocity"] = {"window_ms": int(seconds) * 1_000, "count": int(count), "amount": minor(amount)}
+                self.risk["velocity"] = {
+                    "window_ms": int(seconds) * 1_000,
+                    "count": int(count),
+                    "amount": minor(amount),
+                }
             case ["doubts", policy]:
                 self.doubts = policy
             case ["gift", amount, unit, "from", start]:
@@ -323,6 +327,3 @@ def run_roll(path: Path, folder: Path) -> None:
     if faults:
         message = f"{path.name}: {faults}"
         raise RollError(message)
-
-
-

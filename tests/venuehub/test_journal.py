@@ -157,7 +157,8 @@ def test_an_approval_is_explained_by_any_of_its_names(tmp_path, capsys):
     (paid,) = told["paid"]
     assert paid["source"].endswith("a gift by counter no. 12 on 2025-11-13 02:13:20 UTC")
     exported = authorization.replace("-", "")
-    for name in (exported, told["seq"], told["seq"] + 1, told["seq"] + 2):  # HELD, COMMANDED, CAPTURED: all one authorization
+    # HELD, COMMANDED, CAPTURED: all one authorization
+    for name in (exported, told["seq"], told["seq"] + 1, told["seq"] + 2):
         assert json.loads(run(capsys, "explain", name, "--ledger", path, "--json")[1]) == told
 
 
