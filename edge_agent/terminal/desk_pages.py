@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -27,13 +27,21 @@ KNOWN_WAIT_S: Final = 1.0
 
 
 class DeskPages:
-    """The routes of desks. `words`: by language."""
+    """The routes of desks. `words`: by language; `first`: in whose words a reader is met who has not chosen here."""
 
     def __init__(
-        self, line: DeskLine, hall: Hall, *, words: Mapping[str, Words], templates: Environment, static: StaticTree
+        self,
+        line: DeskLine,
+        hall: Hall,
+        *,
+        words: Mapping[str, Words],
+        first: Callable[[Request], Words],
+        templates: Environment,
+        static: StaticTree,
     ) -> None:
         self._line, self._hall = line, hall
         self._words = words
+        self._first = first
         self._templates = templates
         self._static = static
         self._known: set[str] = set()
@@ -48,7 +56,7 @@ class DeskPages:
 
     def _reader(self, request: Request) -> Words:
         asked = request.query_params.get("lang", "")
-        return self._words.get(asked) or next(iter(self._words.values()))
+        return self._words.get(asked) or self._first(request)
 
     async def page(self, request: Request) -> Response:
         """Show a desk; everything on it comes later, for somebody who has a PIN."""

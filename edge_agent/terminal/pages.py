@@ -69,7 +69,9 @@ class Pages:
         """Return the attendant's pages, where there is a line to the hub for them."""
         if self._desk is None:
             return []
-        pages = DeskPages(self._desk, self._hall, words=self._words, templates=_TEMPLATES, static=self._static)
+        pages = DeskPages(
+            self._desk, self._hall, words=self._words, first=self._reader, templates=_TEMPLATES, static=self._static
+        )
         return pages.routes()
 
     async def lanes(self, request: Request) -> Response:

@@ -62,6 +62,10 @@ async function look(what) {
     if (act.machine === "") return;
   }
   const rows = document.querySelector(`[data-look="${what}"]`);
+  if (what === "machine" && rows.dataset.shown !== act.machine) {  // no play of one machine stands under another's name
+    rows.innerHTML = "";
+    rows.dataset.shown = act.machine;
+  }
   if (rows.contains(document.activeElement) && document.activeElement.tagName === "INPUT") return;
   const answer = await ask(act, newId());
   if (answer.outcome === "refused") {

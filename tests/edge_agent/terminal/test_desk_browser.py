@@ -117,3 +117,25 @@ def test_who_has_no_pin_sees_nothing(tmp_path):
 
     asyncio.run(story())
     room.hall.store.close()
+
+
+def test_plays_of_one_machine_never_stand_under_another_ones_name(tmp_path):
+    room = DeskRoom(tmp_path)
+    prepare(room)
+    command = the_command(room.hall.step(room.hall.tap("card-7", lane=2)))
+    room.step(room.hall.delivered(command, lane=2))
+
+    async def story():
+        async with served(room) as address, visit(width=1024, height=600) as seen:
+            page = seen.page
+            await enter(page, address, "en")
+            await page.click("#tab-machine")
+            await page.fill("[data-machine] input", "lane-2")
+            await page.click("[data-machine] button")
+            await page.wait_for_selector("#panel-machine .row")
+            await page.fill("#panel-machine input[name=note]", "half a word")
+            await page.fill("[data-machine] input", "No Such Machine")
+            await page.click("[data-machine] button")
+            await page.wait_for_selector("#panel-machine .row", state="detached")
+
+    asyncio.run(story())

@@ -192,3 +192,15 @@ def test_a_machine_that_is_not_there_is_not_taken_for_one_without_plays(room):
     ]
     nowhere, quiet = act(room, *looks)
     assert (nowhere["reason"], quiet["outcome"], quiet["count"]) == ("unknown_lane", "done", 0)
+
+
+@pytest.mark.parametrize(
+    ("venue", "asked", "header", "shown"),
+    [("", "", "en-GB,en", "en"), ("", "", "zh-TW", "zh-Hant"), ("zh-Hant", "", "en", "zh-Hant"),
+     ("zh-Hant", "?lang=en", "zh-CN", "en")],
+)  # fmt: skip
+def test_a_desk_speaks_the_venues_language_or_the_browsers(venue, asked, header, shown):
+    hall = Hall(default_language=venue, languages=LANGUAGES)
+    app = Pages(hall, default_language=venue, desk=DeskLine("hub")).app()
+    page = asyncio.run(ask(app, f"/desk/desk-1{asked}", headers={"accept-language": header}))
+    assert f'lang="{shown}"' in page.text

@@ -197,6 +197,7 @@ def test_health_says_whether_the_broker_is_heard(app, hall):
     hall.set_connected(connected=False)
     assert json.loads(get(app, "/health").text) == {"connected": False, "malformed": 0}
 
+
 @pytest.mark.parametrize(
     ("host", "status"),
     [
