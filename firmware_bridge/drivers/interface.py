@@ -36,7 +36,7 @@ class ValueFact(msgspec.Struct, frozen=True):
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """How the device is now; `noise`: bytes thrown away since the driver started. `quarantined` only the bridge says."""
+    """How the device is; `noise`: bytes thrown away since the driver started. Only the bridge says `quarantined`."""
 
     state: Literal["online", "offline", "fault", "quarantined"]
     reason: str = ""

@@ -4,8 +4,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
-import click
 import msgspec
 
 from back_office.console.demo_control import DemoControlError
@@ -72,6 +72,11 @@ def open_office(folder: Path) -> Iterator[tuple[Store, OfficeKeys]]:
             store.close()
 
 
+_UNREADABLE: Final = (MalformedRecordError, UnknownEntryError, msgspec.MsgspecError, UnicodeDecodeError)
+_NONSENSE: Final = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError)
+"""What code meets where rows are not as they were written."""
+
+
 @contextmanager
 def _damage_told(file: Path) -> Iterator[None]:
     """Tell of rows that nobody wrote so: a record or a document that cannot be read, a word that is none of ours.
@@ -80,11 +85,8 @@ def _damage_told(file: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (CliError, StoreError, click.exceptions.Exit, click.ClickException):
-        raise
-    except Exception as error:
-        rows = isinstance(error, MalformedRecordError | UnknownEntryError | msgspec.MsgspecError | UnicodeDecodeError)
-        if not rows and is_whole(file):
+    except (*_UNREADABLE, *_NONSENSE) as error:
+        if not isinstance(error, _UNREADABLE) and is_whole(file):
             raise
         message = f"the books are damaged: {error}"
         hint = f"stop the office, keep the file, {RESTORE}"

@@ -1,8 +1,8 @@
 """Other people's software on the simulated PN532: each reads a card as a sale's tap does.
 
-adafruit-circuitpython-pn532 comes with the test set; its board libraries are stood in for, since a serial port is all it
-uses here. pn532pi needs a C compiler to be installed and libnfc is a Debian package: where they are missing their tests
-are skipped, and docs/wire/pn532.md says what they were tried with.
+adafruit-circuitpython-pn532 comes with the test set; its board libraries are stood in for, since a serial port is all
+it uses here. pn532pi needs a C compiler to be installed and libnfc is a Debian package: where they are missing their
+tests are skipped, and docs/wire/pn532.md says what they were tried with.
 """
 
 import contextlib
