@@ -30,7 +30,7 @@ KINDS: Final = {
 
 
 class Card(msgspec.Struct, frozen=True):
-    """A card as it can be held in the hand. `key`: 16 bytes for a card that proves itself, else empty."""
+    """A card as it can be held in the hand. `key`: 16 bytes where a card that proves itself is written with it."""
 
     kind: MediaKind
     uid: bytes
@@ -57,25 +57,30 @@ class CardUnknownError(Exception):
 
 
 def parse_card(text: str) -> Card:
-    """Read `ntag213:UID` or `ntag424:UID:KEY`, hexadecimal; CardTextError says what is wrong."""
-    name, _, rest = text.partition(":")
+    """Read `ntag213:UID`, `ntag424:UID` or `ntag424:UID:KEY`, hexadecimal; CardTextError says what is wrong."""
+    name, *rest = text.split(":")
     kind = KINDS.get(name)
-    uid_text, _, key_text = rest.partition(":")
     try:
-        uid, key = bytes.fromhex(uid_text), bytes.fromhex(key_text)
+        uid, *keys = (bytes.fromhex(part) for part in rest)
     except ValueError:
-        uid, key = b"", b""
-    if kind is None or len(uid) not in _UID_BYTES or len(key) != _KEY_BYTES * kind.keyed:
+        uid, keys = b"", []
+    sizes = [len(key) for key in keys]
+    if kind is None or len(uid) not in _UID_BYTES or sizes not in ([], [_KEY_BYTES] if kind.keyed else []):
         message = (
             f"{name}:… is not a card: write ntag213:UID or ntag424:UID:KEY in hexadecimal, "
-            "a UID of 4, 7 or 10 bytes and a key of 16; hid:UID is what a USB reader types"
+            "a UID of 4, 7 or 10 bytes and a key of 16 (none where the office knows the card); "
+            "hid:UID is what a USB reader types"
         )
         raise CardTextError(message)
-    return Card(kind, uid, key)
+    return Card(kind, uid, b"".join(keys))
 
 
 def add_card(tx: Transaction, tenant_id: bytes, card: Card, *, pepper: bytes, account: GuestAccount) -> Credential:
-    """Add a card; the account is opened where it is new. CardKnownError: the card has an account already."""
+    """Add a card; the account is opened where it is new. CardKnownError: the card has an account already.
+
+    CardTextError: a card that proves itself needs its key, and the office did not encode this one.
+    """
+    refuse_keyless(card)
     known_id = card.credential_id(pepper)
     if people.credential(tx, tenant_id, known_id) is not None:
         message = f"this {card.kind.media} card has an account already: block it, or top that account up"
@@ -92,6 +97,13 @@ def add_card(tx: Transaction, tenant_id: bytes, card: Card, *, pepper: bytes, ac
     )
     people.add_credential(tx, tenant_id, credential)
     return credential
+
+
+def refuse_keyless(card: Card) -> None:
+    """Raise CardTextError where a card that is to prove itself has no key."""
+    if card.kind.keyed and not card.key:
+        message = "this card is not in the office's stock: write its key too, ntag424:UID:KEY, or encode it"
+        raise CardTextError(message)
 
 
 def find_card(tx: Transaction, tenant_id: bytes, card: Card, *, pepper: bytes) -> Credential:

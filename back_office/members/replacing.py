@@ -5,7 +5,7 @@ import hashlib
 from back_office.ledger.counter import Done, Refused
 from back_office.ledger.desk import Desk
 from back_office.ledger.list_changes import successor
-from back_office.members.cards import Card, set_status
+from back_office.members.cards import Card, refuse_keyless, set_status
 from back_office.store import acts, people
 from back_office.store.acts import Act
 from back_office.store.people import Credential
@@ -27,6 +27,7 @@ def replace_card(desk: Desk, old: Credential, new: Card, *, pepper: bytes, by: s
         return Done(done.office_seq, again=True)
     if people.credential(tx, tenant_id, new_id) is not None:
         return Refused("the new card has an account already: take one that was never used")
+    refuse_keyless(new)
     life = old.life + 1
 
     seq = desk.append(lambda header: CredentialMoved(1, header, old.credential_id, new_id, old.account_id, life, by))

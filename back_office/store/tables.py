@@ -128,3 +128,11 @@ SIGNERS: Final = Table(
 SET_BACK: Final = Table(
     "set_back", METADATA, key("tenant_id", RAW), key("hub_id", RAW), value("declared", WHOLE), value("since_ms", WHOLE),
 )  # fmt: skip
+CARD_STOCK: Final = Table(
+    "card_stock", METADATA, key("tenant_id", RAW), key("credential_id", RAW), value("media", TEXT),
+    value("state", TEXT), value("token_key", RAW),
+)  # fmt: skip
+CARD_STEPS: Final = Table(
+    "card_steps", METADATA, key("tenant_id", RAW), key("credential_id", RAW), key("step_no", WHOLE),
+    value("state", TEXT), value("at_ms", WHOLE), value("who", TEXT), value("note", TEXT),
+)  # fmt: skip

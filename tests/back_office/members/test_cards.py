@@ -32,13 +32,19 @@ def test_a_card_is_named_as_a_hub_names_it():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "ntag213", "ntag213:", "ntag213:04A1", "ntag213:04A1B2C3D4E580:00", "ntag424:04A1B2C3D4E580", "visa:04A1B2C3",
+    ["", "ntag213", "ntag213:", "ntag213:04A1", "ntag213:04A1B2C3D4E580:00", "ntag424:04A1B2C3D4E580:", "visa:04A1B2C3",
      f"ntag424:04A1B2C3D4E580:{KEY}00", "ntag213:04A1B2C3D4E5ZZ"],
 )  # fmt: skip
 def test_what_is_no_card_is_told_without_repeating_it(text):
     with pytest.raises(CardTextError, match="ntag213:UID or ntag424:UID:KEY") as told:
         parse_card(text)
     assert "04A1" not in str(told.value)
+
+
+def test_a_card_that_proves_itself_is_named_without_its_key_and_not_added_so(office):
+    card = parse_card("ntag424:04A1B2C3D4E580")
+    with office.store.writing() as tx, pytest.raises(CardTextError, match="write its key too"):
+        add_card(tx, TENANT, card, pepper=KEYS.pepper, account=ANNA)
 
 
 def test_a_card_and_its_key_stay_out_of_logs():
