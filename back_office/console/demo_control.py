@@ -58,7 +58,7 @@ class DemoControl:
         if status != [b"200"]:
             message = f"demo control {self._url}: {english or 'it refused'}"
             raise DemoControlError(message)
-        return ButtonResult(en=english, zh=chinese)
+        return ButtonResult(en=english, zh=chinese, of=_bar(lines[2:3]))
 
     async def _exchange(self, request: bytes) -> bytes:
         if self._socket_path:
@@ -72,6 +72,14 @@ class DemoControl:
         finally:
             writer.close()
             await writer.wait_closed()
+
+
+def _bar(line: list[str]) -> tuple[int, int] | None:
+    """Read a third line `so much of so much`, where there is one."""
+    numbers = line[0].split() if line else []
+    if len(numbers) == 2 and all(number.isdecimal() for number in numbers):  # noqa: PLR2004 - how much, of how much
+        return int(numbers[0]), int(numbers[1])
+    return None
 
 
 async def _read_to_end(reader: asyncio.StreamReader) -> bytes:

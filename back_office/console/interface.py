@@ -176,13 +176,16 @@ DEMO_ACTIONS: Final[tuple[DemoAction, ...]] = (
     "doubt",
 )  # fmt: skip
 """The demo's buttons, by the name that is posted."""
+DEMO_LOSS: Final = "loss"
+"""What is asked, beside the buttons, about how far the demo's adversary has come; a line that is empty: not begun."""
 
 
 class ButtonResult(msgspec.Struct, frozen=True):
-    """One line about what a demo button did, in the page's two languages."""
+    """One line about what a demo button did, in the page's two languages; `of`: how much of how much, for a bar."""
 
     en: str
     zh: str
+    of: tuple[int, int] | None = None
 
 
 DemoControlCall = Callable[[str], Awaitable[ButtonResult]]

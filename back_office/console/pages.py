@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from back_office.console.demo_control import DemoControlError
-from back_office.console.interface import DEMO_ACTIONS, DemoControlCall
+from back_office.console.interface import DEMO_ACTIONS, DEMO_LOSS, DemoControlCall
 from back_office.console.snapshot import Snapshot, Watch
 from back_office.console.static_files import StaticTree
 from back_office.console.wording import LANGUAGES, Words
@@ -50,6 +50,7 @@ class Pages:
         """Return what the console answers to."""
         routes: list[BaseRoute] = [Route("/", self.page), Route("/stream", self.stream), self._static.route()]
         if self._demo_control is not None:
+            routes.append(Route(f"/demo/{DEMO_LOSS}", self.loss, methods=["GET"]))
             routes.append(Route("/demo/{action}", self.demo, methods=["POST"]))
         return routes
 
@@ -89,6 +90,19 @@ class Pages:
             words=words, action=action, line=line, failed=failed,
             clock=words.clock(time.time_ns() // 1_000_000, venue.timezone),
         )  # fmt: skip
+        return HTMLResponse(html)
+
+    async def loss(self, request: Request) -> Response:
+        """Show how far the demo's adversary has come, of what the configuration lets it have; nothing before."""
+        if self._demo_control is None:
+            return PlainTextResponse("no such action", status_code=404)
+        words = self._language(request)
+        try:
+            said = await self._demo_control(DEMO_LOSS)
+        except DemoControlError:  # the demo is ending; its buttons say so
+            return Response(status_code=204)
+        line = said.en if words.language == "en" else said.zh
+        html = _TEMPLATES.get_template("demo_loss.html").render(words=words, line=line, of=said.of) if line else ""
         return HTMLResponse(html)
 
     def _language(self, request: Request) -> Words:

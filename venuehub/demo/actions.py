@@ -21,10 +21,11 @@ COINS: Final = 2
 
 
 class Said(msgspec.Struct, frozen=True):
-    """One line about what came of an action, in English and in Chinese."""
+    """One line about what came of an action, in English and in Chinese. `of`: how much of how much, for a bar."""
 
     en: str
     zh: str
+    of: tuple[int, int] | None = None
 
 
 class Actions:

@@ -11,11 +11,15 @@ REQUEST_BYTES = 2_048
 
 
 class Control:
-    """Serves the office page's buttons. Only who may open the demo's folder can reach it."""
+    """Serves the office page's buttons, and beside them, at any time, how the adversary stands (`/loss`).
 
-    def __init__(self, path: Path, do: Callable[[str], Awaitable[Said]]) -> None:
+    Only who may open the demo's folder can reach it.
+    """
+
+    def __init__(self, path: Path, do: Callable[[str], Awaitable[Said]], loss: Callable[[], Said]) -> None:
         self._path = path
         self._do = do
+        self._loss = loss
         self._one_at_a_time = asyncio.Lock()
         self._server: asyncio.Server | None = None
 
@@ -38,11 +42,17 @@ class Control:
             head = await reader.readuntil(b"\r\n\r\n")
             words = head[:REQUEST_BYTES].decode(errors="replace").split()
             if len(words) > 1 and words[0] == "POST":
-                async with self._one_at_a_time:
-                    said = await self._do(words[1].strip("/"))
-                lines = f"{said.en}\n{said.zh}\n".encode()
+                said = await self._answer(words[1].strip("/"))
+                bar = "" if said.of is None else f"{said.of[0]} {said.of[1]}\n"
+                lines = f"{said.en}\n{said.zh}\n{bar}".encode()
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n" + lines)
             else:
                 writer.write(b"HTTP/1.1 405 Method Not Allowed\r\n\r\n")
             await writer.drain()
         writer.close()
+
+    async def _answer(self, action: str) -> Said:
+        if action == "loss":
+            return self._loss()
+        async with self._one_at_a_time:
+            return await self._do(action)

@@ -15,7 +15,7 @@ import msgspec
 from edge_agent.ledger.reader import LedgerReader
 from payment_core.money import Money, money_text
 from venuehub.demo.actions import Actions, unsynced
-from venuehub.demo.adversary import LossFigures, attack, bound_of, taken_on_floors
+from venuehub.demo.adversary import LossFigures, attack, bound_of, note_taken, standing
 from venuehub.demo.attendant import DoubtFigures, doubt_and_settle
 from venuehub.demo.audit import BooksFigures, HubFigures, OutsideFigures, read_books, read_devices, read_hubs
 from venuehub.demo.control import Control
@@ -66,7 +66,8 @@ async def run_demo(options: DemoOptions, *, say: Callable[[str], None]) -> dict[
     folder.make(stage.plan.halls)
     # Whoever ends the demo while it opens ends all of it: SIGTERM does what Ctrl-C does.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
-    control = Control(folder.root / "control", actions.do)
+    outage = OutageFigures()
+    control = Control(folder.root / "control", actions.do, lambda: standing(outage.adversary))
     await control.start()
     try:
         started = time.monotonic()
@@ -76,7 +77,7 @@ async def run_demo(options: DemoOptions, *, say: Callable[[str], None]) -> dict[
         for name, address in stage.addresses.items():
             say(f"  {name:<14} {address}")
         stop = asyncio.Event()
-        outage = await _perform(stage, actions, options, say, stop)
+        await _perform(stage, actions, options, say, stop, outage)
         await eventually(lambda: _is_quiet(stage), seconds=HURRY_S if stop.is_set() else DRAIN_S)
         return await _report(stage, outage)
     finally:
@@ -87,10 +88,14 @@ async def run_demo(options: DemoOptions, *, say: Callable[[str], None]) -> dict[
 
 
 async def _perform(
-    stage: Stage, actions: Actions, options: DemoOptions, say: Callable[[str], None], stop: asyncio.Event
-) -> OutageFigures:
+    stage: Stage,
+    actions: Actions,
+    options: DemoOptions,
+    say: Callable[[str], None],
+    stop: asyncio.Event,
+    outage: OutageFigures,
+) -> None:
     """Let guests play for the time asked for, or until Ctrl-C sets `stop`; with an outage in the middle if wanted."""
-    outage = OutageFigures()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
@@ -118,7 +123,6 @@ async def _perform(
         stage.relay.plug()
     elif actions.cut_at is not None:
         await actions.heal()
-    return outage
 
 
 async def _outage(
@@ -134,7 +138,7 @@ async def _outage(
     await attack(stage, outage.adversary, seconds / 6)
     await doubt_and_settle(stage, outage.doubts)
     await asyncio.sleep(max(cut_at + seconds / 3 - time.monotonic(), 0))
-    outage.adversary.taken = taken_on_floors(stage)
+    note_taken(stage, outage.adversary)
     outage.taps = stage.observer.taps - taps
     outage.passed = read_hubs(stage.ledgers).passed - passed
     outage.approved = stage.observer.answers["held"] - held
@@ -147,14 +151,15 @@ async def _outage(
 def _told(outage: OutageFigures) -> list[str]:
     """Say what an outage showed."""
     loss, doubts = outage.adversary, outage.doubts
-    bound, taken = (money_text(Money(amount, UNIT)) for amount in (loss.bound, loss.taken))
+    bound, taken, own = (money_text(Money(amount, UNIT)) for amount in (loss.bound, loss.taken, loss.by_adversary))
     settled = money_text(Money(doubts.amount, UNIT))
     return [
         f"Money followed its guests to the other hall {outage.passed} times, over the venue's own network.",
         f"A bridge died in the middle of a play. The attendant looked and settled {doubts.settled} doubt of {settled}."
         if doubts.made
         else "No bridge died in the middle of a play this time: each machine was faster than the plug.",
-        f"Cards without money tapped {loss.tries} times: they got {taken} of the {bound} the venue may lose, no more.",
+        f"{loss.cards} cards without money tapped {loss.tries} times and got {own}.",
+        f"With other guests' plays that is {taken} of the {bound} the venue may lose, no more.",
     ]
 
 

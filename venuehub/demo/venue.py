@@ -68,6 +68,8 @@ class Arcade(msgspec.Struct, frozen=True):
     """The attendant's."""
     regulars: frozenset[bytes]
     """Accounts of members who top up when they have played their money away."""
+    ghosts: frozenset[bytes] = frozenset()
+    """Accounts of the adversary's cards: they have no money anywhere."""
 
     @property
     def bus_users(self) -> tuple[User, ...]:
@@ -104,7 +106,7 @@ def found_arcade(plan: ArcadePlan, folder: Folder, *, uplink_port: int) -> Arcad
             for hall, identity in zip(plan.halls, identities, strict=True)
         ]
         pin = f"12{secrets.randbelow(10_000):04d}"  # digits that are all the same are no PIN
-        regulars = _fill_books(store, keys, hubs, plan, _staff(pin), now_ms)
+        regulars, ghosts = _fill_books(store, keys, hubs, plan, _staff(pin), now_ms)
     finally:
         store.close()
     ids = [uuid_text(identity.hub_id) for identity in identities]
@@ -112,7 +114,7 @@ def found_arcade(plan: ArcadePlan, folder: Folder, *, uplink_port: int) -> Arcad
         Hall(hall.name, identity.hub_id, identity, _users(number, ids))
         for number, (hall, identity) in enumerate(zip(plan.halls, identities, strict=True))
     )
-    return Arcade(tenant_id, halls, _user("observer", "topic read vd/1/#"), pin, regulars)
+    return Arcade(tenant_id, halls, _user("observer", "topic read vd/1/#"), pin, regulars, ghosts)
 
 
 def _staff(pin: str) -> StaffDocument:
@@ -128,9 +130,12 @@ def _enroll(keys: OfficeKeys, venue_id: bytes, uplink_port: int) -> HubIdentity:
 
 def _fill_books(
     store: Store, keys: OfficeKeys, hubs: Sequence[Hub], plan: ArcadePlan, staff: StaffDocument, now_ms: int
-) -> frozenset[bytes]:
-    """Publish documents, add the members; their money is leased to the halls in turn, and follows them from there."""
-    regulars = set()
+) -> tuple[frozenset[bytes], frozenset[bytes]]:
+    """Publish documents, add the members; their money is leased to the halls in turn, and follows them from there.
+
+    Return the accounts of those who top up again, and of the cards without money.
+    """
+    regulars, ghosts = set(), set()
     with store.writing() as tx:
         venue = venues(tx, keys.tenant_id)[0]
         for hub, hall in zip(hubs, plan.halls, strict=True):
@@ -149,7 +154,8 @@ def _fill_books(
         for ghost in plan.ghosts:
             nobody = GuestAccount(account_id=new_id(), masked_name=ghost.name, created_ms=now_ms)
             add_card(tx, keys.tenant_id, parse_card(ghost.card), pepper=keys.pepper, account=nobody)
-    return frozenset(regulars)
+            ghosts.add(nobody.account_id)
+    return frozenset(regulars), frozenset(ghosts)
 
 
 def _top_up(account: GuestAccount, member: Member, number: int) -> TopUp:

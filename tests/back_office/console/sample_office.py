@@ -7,6 +7,7 @@ import uvicorn
 
 from back_office.console.app import make_console
 from back_office.console.interface import (
+    DEMO_LOSS,
     AlarmRow,
     BoundRow,
     ButtonResult,
@@ -153,6 +154,8 @@ def troubled_office() -> SampleOffice:
 
 async def control(action: str) -> ButtonResult:
     """Answer for the demo's control."""
+    if action == DEMO_LOSS:
+        return ButtonResult(en="¥18.00 of ¥24.00: 6 cards", zh="¥18.00 / ¥24.00：6 张", of=(1_800, 2_400))
     return ButtonResult(en=f"done: {action}", zh=f"完成: {action}")
 
 

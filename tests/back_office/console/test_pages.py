@@ -7,7 +7,7 @@ import pytest
 
 from back_office.console.app import make_console
 from back_office.console.demo_control import DemoControlError
-from back_office.console.interface import DEMO_ACTIONS, BoundRow, LooseRow, TapRow
+from back_office.console.interface import DEMO_ACTIONS, BoundRow, ButtonResult, LooseRow, TapRow
 from payment_core.money import Money
 from tests.back_office.console.sample_office import (
     Bell,
@@ -194,6 +194,7 @@ def test_static_files_may_be_kept_for_ever():
     address = re.search(r'src="(/static/[0-9a-f]{16}/console\.js)"', get(office).text)[1]
     assert get(office, address).headers["cache-control"] == "public, max-age=31536000, immutable"
 
+
 @pytest.mark.parametrize(
     ("host", "status"),
     [
@@ -226,3 +227,25 @@ def test_what_the_venue_can_lose_stands_there():
     said = text_of(get(office))
     for text in ("Most to lose while cut off", "¥24.00", "Cash not yet reported", "¥7.00"):
         assert text in said
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("/demo/loss", "¥18.00 of ¥24.00"), ("/demo/loss?lang=zh-Hans", "¥18.00 /")]
+)
+def test_the_adversary_stands_beside_the_bound_and_the_page_asks_again(path, said):
+    answer = get(busy_office(), path, demo=control)
+    assert said in text_of(answer)
+    assert '<meter min="0" max="2400" value="1800"' in answer.text
+    assert 'hx-get="/demo/loss" hx-trigger="load, every 1s"' in get(busy_office(), demo=control).text
+    assert get(busy_office(), "/demo/loss").status == 404
+
+
+def test_before_the_adversary_begins_nothing_is_said_of_it_and_at_the_bound_that_it_stopped():
+    async def quiet(_action):
+        return ButtonResult(en="", zh="")
+
+    async def full(_action):
+        return ButtonResult(en="¥24.00 of ¥24.00", zh="", of=(2_400, 2_400))
+
+    assert get(busy_office(), "/demo/loss", demo=quiet).text == ""
+    assert "every further tap is declined" in text_of(get(busy_office(), "/demo/loss", demo=full))
