@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from device_profiles.golden_cases import problem_of
+from device_profiles.matching import coin_inputs
 from device_profiles.schema import MAX_POSITIONS, Profile
 
 SHORTEST_PULSE_MS: Final = 20
@@ -44,8 +45,8 @@ def named_as_its_file(profile: Profile, path: Path) -> str:
 
 
 def in_the_folder_of_its_kind(profile: Profile, path: Path) -> str:
-    """Each kind has its folder."""
-    folder = _FOLDERS[profile.kind]
+    """Each kind has its folder; modules of lines have one of their own."""
+    folder = "sensors" if profile.kind == "module" and profile.io is not None else _FOLDERS[profile.kind]
     return "" if path.parent.name == folder else f"a profile of kind {profile.kind!r} belongs into {folder}/."
 
 
@@ -105,11 +106,45 @@ def roles_are_told_apart(profile: Profile, _path: Path) -> str:
 
 
 def coin_line_has_a_coin(profile: Profile, _path: Path) -> str:
-    """The driver `coin_line` pulses the output `coin` and looks at the input `ready` at most."""
+    """The driver `coin_line` pulses the output `coin`, a `meter` beside it, and looks at the input `ready` at most."""
     lines = profile.transport.lines
-    if profile.driver != "coin_line" or (lines and lines.outputs == ("coin",) and set(lines.inputs) <= {"ready"}):
+    outputs = lines.outputs if lines else ()
+    if profile.driver != "coin_line" or (
+        lines and outputs in {("coin",), ("coin", "meter")} and set(lines.inputs) <= {"ready"}
+    ):
         return ""
-    return 'driver "coin_line" needs transport.lines.outputs = ["coin"] and at most the input "ready".'
+    return 'driver "coin_line" needs transport.lines.outputs = ["coin"] or with "meter", and at most the input "ready".'
+
+
+def lines_are_those_of_the_table(profile: Profile, _path: Path) -> str:
+    """Every line that a table speaks of is a role of the transport, and the other way round."""
+    wanted = _roles_of(profile)
+    if wanted is None:
+        return ""
+    lines = profile.transport.lines
+    if lines is None:
+        return f"driver {profile.driver!r} needs transport.lines. Add it."
+    for name, there, roles in zip(("outputs", "inputs"), (lines.outputs, lines.inputs), wanted, strict=True):
+        must, may = roles
+        if not must <= set(there) <= must | may:
+            return f"transport.lines.{name} has to be {sorted(must)}{f' and may have {sorted(may)}' if may else ''}."
+    return ""
+
+
+Roles = tuple[frozenset[str], frozenset[str]]
+"""Those that must be there and those that may be."""
+
+
+def _roles_of(profile: Profile) -> tuple[Roles, Roles] | None:
+    """Return outputs and inputs that the profile's table speaks of; None for another kind of transport."""
+    none: frozenset[str] = frozenset()
+    if profile.acceptor is not None and profile.acceptor.pulses is not None:
+        return (none, frozenset({"accept"})), (frozenset(coin_inputs(profile.acceptor)), none)
+    if profile.tickets is not None:
+        return (frozenset({"run"}), none), (frozenset({"notch"}), frozenset({"error"}))
+    if profile.io is not None:
+        return (frozenset(profile.io.outputs), none), (frozenset(profile.io.inputs), none)
+    return None
 
 
 def counter_has_somebody_who_reads_it(profile: Profile, _path: Path) -> str:
@@ -162,6 +197,7 @@ RULES: Final[tuple[Rule, ...]] = (
     pulses_are_seen,
     roles_are_told_apart,
     coin_line_has_a_coin,
+    lines_are_those_of_the_table,
     counter_has_somebody_who_reads_it,
     evidence_is_named,
     a_simulator_stands_in,

@@ -7,10 +7,12 @@ from typing import Annotated
 import msgspec
 
 from device_profiles.loading import SettingsError, did_you_mean
-from device_profiles.schema import MAX_POSITIONS, Level, Milliseconds, Profile, Pulse
+from device_profiles.schema import MAX_POSITIONS, Acceptor, Level, Milliseconds, Profile, Pulse
 
 ShortId = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
 HIGHEST_PIN = 53
+COIN = "coin"
+"""The line of a coin mechanism; one of several has the position behind it, `coin3`."""
 ON_A_BUS = "cctalk_"
 """Drivers whose devices may share a port, each with its own address: their names begin so."""
 
@@ -164,3 +166,10 @@ def pulse_of(profile: Profile) -> Pulse:
     """Return the pulse table of an output's profile; checking.py proved that it is there."""
     assert profile.pulse is not None, profile.name
     return profile.pulse
+
+
+def coin_inputs(acceptor: Acceptor) -> tuple[str, ...]:
+    """Return the inputs of a coin mechanism on lines with these positions."""
+    if acceptor.pulses is None or acceptor.pulses.counting != "lines":
+        return (COIN,)
+    return tuple(f"{COIN}{position}" for position in sorted(acceptor.positions))

@@ -69,8 +69,25 @@ class Pulse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Level of the optional input `ready` at which the machine takes credits (coin lockout released)."""
 
 
+class CoinPulses(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a coin mechanism tells coins on its lines. `width_ms`: the pulse that it is set to, with as long a gap.
+
+    counting: `pulses`, where each is worth position 1; `trains`, where so many in a row are that position; `lines`,
+    where position 3 has the input `coin3`. active_level: of the inputs; accept_level: of the output `accept` at which
+    coins are taken; wire it so that a line nobody drives turns coins away.
+    """
+
+    width_ms: Annotated[int, msgspec.Meta(ge=20, le=500)] = 50
+    counting: Literal["pulses", "trains", "lines"] = "pulses"
+    active_level: Level = "low"
+    accept_level: Level = "low"
+
+
 class Acceptor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A coin or note acceptor. `positions`: minor units of `unit` per position, which the site file may override."""
+    """A coin or note acceptor. `positions`: minor units of `unit` per position, which the site file may override.
+
+    pulses: of a coin mechanism on lines; such a one has no address.
+    """
 
     unit: Text
     positions: dict[int, Annotated[int, msgspec.Meta(ge=1)]]
@@ -81,6 +98,7 @@ class Acceptor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     encrypted: bool = False
     fixed_key: Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{16}$")] = "0123456701234567"
     """Of a note validator over eSSP: the fixed half of the key; the default is what every one is sold with."""
+    pulses: CoinPulses | None = None
 
 
 class Hopper(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,6 +108,53 @@ class Hopper(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     address: Annotated[int, msgspec.Meta(ge=2, le=255)] = 3
     checksum: Literal["simple", "crc"] = "simple"
     poll_ms: Annotated[int, msgspec.Meta(ge=10, le=1_000)] = 100
+
+
+class Tickets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A ticket dispenser or a parallel hopper: the output `run`, the input `notch`, of some the input `error`.
+
+    shortest_ms: a notch (a coin's pulse) that stands for less is none. jam_ms: so long without one is the end of the
+    paper, or a jam. coast_ms: after the stop notches count for so long. error_level: of bursts that tell a fault.
+    """
+
+    run_level: Level = "high"
+    notch_level: Level = "low"
+    error_level: Level = "low"
+    shortest_ms: Annotated[int, msgspec.Meta(ge=1, le=100)] = 5
+    jam_ms: Annotated[int, msgspec.Meta(ge=100, le=10_000)] = 3_000
+    coast_ms: Annotated[int, msgspec.Meta(ge=50, le=2_000)] = 200
+
+
+class Switched(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An output that `SetLine` switches. longest_ms: it is never active for longer, 0: as long as wanted.
+
+    shows: `Identify` blinks or beeps with it.
+    """
+
+    active_level: Level = "high"
+    longest_ms: Annotated[int, msgspec.Meta(ge=0, le=3_600_000)] = 0
+    shows: bool = False
+
+
+class Sensed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An input and what it means. A door, or one that is stuck, is told as the device's condition.
+
+    worth: of one pulse, tickets won or minor units of a sale for cash. shortest_ms: less is a glitch. stuck_ms: active
+    for longer is a fault, 0: it may be.
+    """
+
+    means: Literal["button", "prize", "tickets", "cash", "door"]
+    active_level: Level = "low"
+    worth: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1
+    shortest_ms: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 20
+    stuck_ms: Annotated[int, msgspec.Meta(ge=0, le=60_000)] = 5_000
+
+
+class Io(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Single lines by their role in `transport.lines`: what is switched, or what is sensed."""
+
+    outputs: dict[Role, Switched] = {}
+    inputs: dict[Role, Sensed] = {}
 
 
 class Reader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -162,6 +227,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     acceptor: Acceptor | None = None
     hopper: Hopper | None = None
     pulse: Pulse | None = None
+    tickets: Tickets | None = None
+    io: Io | None = None
     biometric: Biometric | None = None
     usb: tuple[UsbId, ...] = ()
     probe: Word = ""

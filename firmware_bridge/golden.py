@@ -163,10 +163,12 @@ async def _until_enough(case: Golden, seen: _Seen, scripted: Scripted, tasks: li
 
 def _missing(case: Golden, seen: _Seen, scripted: Scripted) -> str:
     """Return what has not come yet."""
-    for expected in case.events:
-        wanted = {"kind": expected.kind, "body": expected.body}
-        if wanted not in seen.events:
-            return f"no event {wanted}; seen {seen.events}"
+    missing = [{"kind": expected.kind, "body": expected.body} for expected in case.events]
+    for event in seen.events:
+        if event in missing:
+            missing.remove(event)
+    if missing:
+        return f"no event {missing[0]}; seen {seen.events}"
     answer = _answer_problem(case, seen)
     if answer:
         return answer

@@ -36,9 +36,13 @@ class _Train:
 
 
 class CoinLine:
-    """A `Driver` over a LinePipe with the output `coin` and, where the site wired it, the input `ready`."""
+    """A `Driver` over a LinePipe with the output `coin` and, where the site wired them, `meter` and the input `ready`.
 
-    def __init__(self, pipe: LinePipe, pulse: Pulse, *, has_ready: bool) -> None:
+    The meter, a mechanical counter, gets every pulse that the machine gets, no other, and at the same time.
+    """
+
+    def __init__(self, pipe: LinePipe, pulse: Pulse, *, has_ready: bool, has_meter: bool = False) -> None:
+        self._outputs: Final = ("coin", "meter") if has_meter else ("coin",)
         self._pipe: Final = pipe
         self._pulse: Final = pulse
         self._ready = not has_ready
@@ -111,7 +115,7 @@ class CoinLine:
 
     async def _give(self, command: Command, credits_: int, train: _Train) -> Answer:
         self._stopped_ns = None
-        await self._pipe.set("coin", active=False)  # tells a line that is gone before anything can have been given
+        await self._set(active=False)  # tells a line that is gone before anything can have been given
         train.begun = True
         for number in range(1, credits_ * self._pulse.pulses_per_credit + 1):
             end_ns = await self._one_pulse()
@@ -127,11 +131,15 @@ class CoinLine:
 
     async def _one_pulse(self) -> int:
         """Give one pulse; returns when it ended, in ns of CLOCK_MONOTONIC."""
-        await self._pipe.set("coin", active=True)
+        await self._set(active=True)
         await asyncio.sleep(self._pulse.width_ms / 1_000)
         end_ns = time.monotonic_ns()
-        await self._pipe.set("coin", active=False)
+        await self._set(active=False)
         return end_ns
+
+    async def _set(self, *, active: bool) -> None:
+        for line in self._outputs:
+            await self._pipe.set(line, active=active)
 
     def _interrupted(self, command: Command, train: _Train, *, reason: str) -> Answer:
         if not train.begun:

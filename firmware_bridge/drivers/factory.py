@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
-from device_profiles.matching import Device, Power, pulse_of
-from device_profiles.schema import Profile
+from device_profiles.matching import Device, Power, coin_inputs, pulse_of
+from device_profiles.schema import Level, Profile
 from firmware_bridge.drivers.coin_line import CoinLine
 from firmware_bridge.drivers.errors import DriverError
 from firmware_bridge.drivers.interface import Driver
@@ -33,20 +33,65 @@ class Past(msgspec.Struct, frozen=True):
 Maker = Callable[[Device, Profile, Past], Awaitable[Driver]]
 
 
+async def _open_lines(device: Device, profile: Profile, levels: Mapping[str, Level]) -> tuple[LinePipe, frozenset[str]]:
+    """Open a device's lines, with the active level of each role; return also the roles that are wired."""
+    lines = profile.transport.lines
+    assert lines is not None
+    roles = frozenset({*lines.outputs, *lines.inputs})
+    if device.socket:
+        outputs, inputs = ({role: levels[role] for role in some} for some in (lines.outputs, lines.inputs))
+        return await open_line_socket(device.socket, outputs=outputs, inputs=inputs), roles
+    from firmware_bridge.transports.gpio_lines import GpioLines, Pin
+
+    pins = {role: Pin(bcm, levels[role]) for role, bcm in device.pins.items()}
+    out, into = ({role: pins[role] for role in some if role in pins} for some in (lines.outputs, lines.inputs))
+    return GpioLines(outputs=out, inputs=into), roles & frozenset(pins)
+
+
 async def _coin_line(device: Device, profile: Profile, _past: Past) -> Driver:
     pulse = pulse_of(profile)
-    pipe: LinePipe
-    if device.socket:
-        outputs, inputs = {"coin": pulse.active_level}, {"ready": pulse.ready_level}
-        pipe = await open_line_socket(device.socket, outputs=outputs, inputs=inputs)
-    else:
-        from firmware_bridge.transports.gpio_lines import GpioLines, Pin
+    levels = {"coin": pulse.active_level, "meter": pulse.active_level, "ready": pulse.ready_level}
+    pipe, wired = await _open_lines(device, profile, levels)
+    return CoinLine(pipe, pulse, has_ready="ready" in wired, has_meter="meter" in wired)
 
-        pins = {"coin": pulse.active_level, "ready": pulse.ready_level}
-        chosen = {role: Pin(bcm, pins[role]) for role, bcm in device.pins.items()}
-        ready = {"ready": chosen.pop("ready")} if "ready" in chosen else {}
-        pipe = GpioLines(outputs=chosen, inputs=ready)
-    return CoinLine(pipe, pulse, has_ready=bool(device.socket) or "ready" in device.pins)
+
+async def _pulse_acceptor(device: Device, profile: Profile, _past: Past) -> Driver:
+    from firmware_bridge.drivers.pulse_acceptor import PulseAcceptor
+
+    acceptor = profile.acceptor
+    assert acceptor is not None
+    assert acceptor.pulses is not None
+    levels = dict.fromkeys(coin_inputs(acceptor), acceptor.pulses.active_level)
+    pipe, wired = await _open_lines(device, profile, {**levels, "accept": acceptor.pulses.accept_level})
+    return PulseAcceptor(pipe, acceptor, wired=wired)
+
+
+async def _tickets(device: Device, profile: Profile, _past: Past) -> Driver:
+    from firmware_bridge.drivers.tickets import TicketDispenser
+
+    tickets = profile.tickets
+    assert tickets is not None
+    levels = {"run": tickets.run_level, "notch": tickets.notch_level, "error": tickets.error_level}
+    pipe, wired = await _open_lines(device, profile, levels)
+    return TicketDispenser(pipe, tickets, has_error="error" in wired)
+
+
+async def _switches(device: Device, profile: Profile, _past: Past) -> Driver:
+    from firmware_bridge.drivers.switches import Switches
+
+    assert profile.io is not None
+    outputs = profile.io.outputs
+    pipe, wired = await _open_lines(device, profile, {name: line.active_level for name, line in outputs.items()})
+    return Switches(pipe, {name: line for name, line in outputs.items() if name in wired})
+
+
+async def _sensors(device: Device, profile: Profile, _past: Past) -> Driver:
+    from firmware_bridge.drivers.sensors import Sensors
+
+    assert profile.io is not None
+    inputs = profile.io.inputs
+    pipe, wired = await _open_lines(device, profile, {name: line.active_level for name, line in inputs.items()})
+    return Sensors(pipe, {name: line for name, line in inputs.items() if name in wired})
 
 
 async def _cctalk_acceptor(device: Device, profile: Profile, past: Past) -> Driver:
@@ -156,8 +201,12 @@ DRIVERS: Final[Mapping[str, Maker]] = MappingProxyType(
         "fingerprint": _fingerprint,
         "nfc_reader": _nfc_reader,
         "pcsc_reader": _pcsc_reader,
+        "pulse_acceptor": _pulse_acceptor,
         "qr_scanner": _qr_scanner,
+        "sensors": _sensors,
         "ssp_validator": _ssp_validator,
+        "switches": _switches,
+        "tickets": _tickets,
     }
 )
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal, Protocol
 
 import msgspec
 
@@ -146,6 +146,15 @@ class Booth:
         for writer in self._writers:
             writer.write(self._ready_frame())
 
+    def check(self, words: list[str]) -> None:
+        """Rehearse a script line; ScriptError where it is none."""
+        if len(words) != 1 or words[0] not in self.machine.verbs:
+            message = f"{' '.join(words)!r} is not a verb of a game machine: write {', '.join(self.machine.verbs)}"
+            raise ScriptError(message)
+
+    async def run(self) -> None:
+        """Do what it does by itself: nothing."""
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Talk to one client until it hangs up."""
         decoder = FrameDecoder()
@@ -178,7 +187,23 @@ class Booth:
         return encode_frame(LevelFrame("ready", 1 if self.machine.jammed else 0, time.monotonic_ns()))
 
 
-def aimed(booths: Mapping[str, Booth], words: tuple[str, ...]) -> tuple[Booth, list[str]]:
+class Served(Protocol):
+    """Whatever stands behind a socket."""
+
+    def command(self, words: list[str]) -> None:
+        """Carry out a script line; ScriptError where it cannot."""
+
+    def check(self, words: list[str]) -> None:
+        """Rehearse a script line; ScriptError where it is none."""
+
+    async def run(self) -> None:
+        """Do what it does by itself until cancelled."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Talk to one client until it hangs up."""
+
+
+def aimed(booths: Mapping[str, Served], words: tuple[str, ...]) -> tuple[Served, list[str]]:
     """Return whom a line is for and its verb; ScriptError where there is no such machine or verb."""
     booth = booths.get(words[0])
     rest = list(words[1:])
@@ -187,13 +212,11 @@ def aimed(booths: Mapping[str, Booth], words: tuple[str, ...]) -> tuple[Booth, l
     if booth is None:
         message = f"{words[0]!r} is not a machine here: write one of {', '.join(booths)}"
         raise ScriptError(message)
-    if len(rest) != 1 or rest[0] not in booth.machine.verbs:
-        message = f"{' '.join(rest)!r} is not a verb of a game machine: write {', '.join(booth.machine.verbs)}"
-        raise ScriptError(message)
+    booth.check(rest)
     return booth, rest
 
 
-def checked_script(booths: Mapping[str, Booth], text: str, *, source: str) -> list[ScriptLine]:
+def checked_script(booths: Mapping[str, Served], text: str, *, source: str) -> list[ScriptLine]:
     """Return a script's lines; ScriptError names the first that cannot be carried out."""
     lines = script_lines(text, source=source)
     for line in lines:
@@ -206,7 +229,7 @@ def checked_script(booths: Mapping[str, Booth], text: str, *, source: str) -> li
     return lines
 
 
-async def run_script(booths: Mapping[str, Booth], lines: Iterable[ScriptLine]) -> None:
+async def run_script(booths: Mapping[str, Served], lines: Iterable[ScriptLine]) -> None:
     """Carry out script lines; everybody's `pause 300ms` waits."""
     for line in lines:
         pause_ms = _pause_ms(line.words)
@@ -216,7 +239,7 @@ async def run_script(booths: Mapping[str, Booth], lines: Iterable[ScriptLine]) -
             await asyncio.sleep(pause_ms / 1_000)
 
 
-def carry_out(booths: Mapping[str, Booth], line: ScriptLine) -> None:
+def carry_out(booths: Mapping[str, Served], line: ScriptLine) -> None:
     """Carry out one line; what is wrong with it is said on standard error, for the machines go on."""
     try:
         booth, words = aimed(booths, line.words)
@@ -230,7 +253,7 @@ def _pause_ms(words: tuple[str, ...]) -> int | None:
     return milliseconds(words[1]) if words[0] == "pause" and len(words) == 2 else None  # noqa: PLR2004 - verb and time
 
 
-async def _typed_lines(booths: Mapping[str, Booth]) -> None:
+async def _typed_lines(booths: Mapping[str, Served]) -> None:
     """Read verbs from standard input until it ends; a file or /dev/null cannot be waited for and is not read."""
     mode = os.fstat(sys.stdin.fileno()).st_mode
     if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()):
@@ -248,7 +271,7 @@ async def _typed_lines(booths: Mapping[str, Booth]) -> None:
                 carry_out(booths, line)
 
 
-async def serve_machines(booths: Mapping[str, Booth], folder: Path, script: list[ScriptLine]) -> None:
+async def serve_machines(booths: Mapping[str, Served], folder: Path, script: list[ScriptLine]) -> None:
     """Listen until SIGTERM, SIGINT or cancelled; prints one JSON line when every socket is there."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -265,7 +288,8 @@ async def serve_machines(booths: Mapping[str, Booth], folder: Path, script: list
         sys.stdout.write(msgspec.json.encode({"listening": [str(place) for place in places]}).decode() + "\n")
         sys.stdout.flush()
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_typed_lines(booths)), group.create_task(run_script(booths, script))]
+            works = (_typed_lines(booths), run_script(booths, script), *(booth.run() for booth in booths.values()))
+            tasks = [group.create_task(work) for work in works]
             await stop.wait()
             for task in tasks:
                 task.cancel()

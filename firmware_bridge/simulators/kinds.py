@@ -14,15 +14,19 @@ import msgspec
 from device_profiles.schema import Acceptor, Profile
 from firmware_bridge.simulators.cctalk_acceptor import CctalkAcceptorSimulator
 from firmware_bridge.simulators.cctalk_hopper import CctalkHopperSimulator
-from firmware_bridge.simulators.game_machine import Booth, GameMachine, checked_script, serve_machines
+from firmware_bridge.simulators.coin_mech import CoinMech
+from firmware_bridge.simulators.game_machine import Booth, GameMachine, Served, checked_script, serve_machines
 from firmware_bridge.simulators.gm65 import Gm65Simulator
 from firmware_bridge.simulators.hid_keys import HidKeysSimulator
 from firmware_bridge.simulators.hlk_fm22x import HlkFm22xSimulator
 from firmware_bridge.simulators.interface import ScriptError, Simulator
+from firmware_bridge.simulators.io_board import IoBoard
+from firmware_bridge.simulators.line_device import LineDevice, Stand
 from firmware_bridge.simulators.pn532 import Pn532Simulator
 from firmware_bridge.simulators.process import COMMON_VERBS, EXIT_DONE, EXIT_USAGE, run_simulator
 from firmware_bridge.simulators.script import read_script
 from firmware_bridge.simulators.ssp_validator import Making, SspValidatorSimulator
+from firmware_bridge.simulators.ticket_dispenser import COINS_OUT, TicketDispenserSimulator
 from firmware_bridge.simulators.vpcd_card import TCP, Acr122uSimulator, run_behind_pcsc
 from firmware_bridge.simulators.zfm import ZfmSimulator
 
@@ -92,20 +96,50 @@ def _ssp_validator(profile: Profile, _options: Options) -> Simulator:
 
 
 def _game_machine(profile: Profile, options: Options) -> int:
-    """Run one machine on a socket, which tells its counters to whoever asks there."""
-    if options.link.suffix != ".sock" or options.status is not None:
-        sys.stderr.write(f"{options.link}: a game machine listens on a socket NAME.sock and tells its counters there\n")
-        return EXIT_USAGE
     assert profile.pulse is not None
-    booths = {options.link.stem: Booth(GameMachine(pulses_per_credit=profile.pulse.pulses_per_credit))}
+    return _serve_lines(Booth(GameMachine(pulses_per_credit=profile.pulse.pulses_per_credit)), options)
+
+
+def _on_lines(make: Callable[[Profile], LineDevice], verbs: Mapping[str, str]) -> OnLines:
+    """Return the stand of a device that is made from its profile alone."""
+    every = {**verbs, "pause TIME": "in a script: wait before the next"}
+    return OnLines(lambda profile, options: _serve_lines(Stand(make(profile)), options), every)
+
+
+def _serve_lines(stand: Served, options: Options) -> int:
+    """Serve one device on a socket, where it tells its counters to whoever asks."""
+    if options.link.suffix != ".sock" or options.status is not None:
+        sys.stderr.write(f"{options.link}: a device on lines listens on a socket NAME.sock and counts there\n")
+        return EXIT_USAGE
+    stands = {options.link.stem: stand}
     try:
         text = read_script(options.script) if options.script else ""
-        script = checked_script(booths, text, source=str(options.script))
-        asyncio.run(serve_machines(booths, options.link.parent, script))
+        script = checked_script(stands, text, source=str(options.script))
+        asyncio.run(serve_machines(stands, options.link.parent, script))
     except (OSError, ScriptError) as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_USAGE
     return EXIT_DONE
+
+
+def _coin_mech(profile: Profile) -> LineDevice:
+    assert profile.transport.lines is not None
+    return CoinMech(_acceptor(profile), has_gate="accept" in profile.transport.lines.outputs)
+
+
+def _ticket_dispenser(profile: Profile) -> LineDevice:
+    assert profile.tickets is not None
+    return TicketDispenserSimulator(profile.tickets)
+
+
+def _parallel_hopper(profile: Profile) -> LineDevice:
+    assert profile.tickets is not None
+    return TicketDispenserSimulator(profile.tickets, COINS_OUT)
+
+
+def _io_board(profile: Profile) -> LineDevice:
+    assert profile.io is not None
+    return IoBoard(profile.io)
 
 
 def _zfm(model: str) -> Serial:
@@ -118,10 +152,14 @@ SIMULATORS: Final[Mapping[str, Serial | OnLines]] = {
     "cctalk_hopper": Serial(_cctalk_hopper, CctalkHopperSimulator.verbs),
     "game_machine": OnLines(_game_machine, {**GameMachine.verbs, "pause TIME": "in a script: wait before the next"}),
     "hid_keys": Serial(lambda _profile, _options: HidKeysSimulator(), HidKeysSimulator.verbs),
+    "coin_mech": _on_lines(_coin_mech, CoinMech.verbs),
     "gm65": Serial(lambda _profile, _options: Gm65Simulator(), Gm65Simulator.verbs),
     "hlk_fm22x": Serial(lambda _profile, _options: HlkFm22xSimulator(), HlkFm22xSimulator.verbs),
+    "io_board": _on_lines(_io_board, IoBoard.verbs),
+    "parallel_hopper": _on_lines(_parallel_hopper, TicketDispenserSimulator.verbs),
     "pn532": Serial(_pn532, Pn532Simulator.verbs),
     "ssp_validator": Serial(_ssp_validator, SspValidatorSimulator.verbs),
+    "ticket_dispenser": _on_lines(_ticket_dispenser, TicketDispenserSimulator.verbs),
     "zfm_as608": _zfm("as608"),
     "zfm_r307": _zfm("r307"),
     "zfm_r503": _zfm("r503"),

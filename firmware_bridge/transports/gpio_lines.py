@@ -6,7 +6,7 @@ a level counts once it has stood for `DEBOUNCE_MS`, with the time of its first e
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 import gpiozero
@@ -17,6 +17,8 @@ from firmware_bridge.transports.interface import Edge, TransportClosedError, Tra
 DEBOUNCE_MS: Final = 5
 EDGES_KEPT: Final = 256
 """Settled edges nobody has read; at the bound the oldest goes: only the last level of a line matters."""
+LATEST_NS: Final = 1_000_000_000
+"""No change reaches us later than this."""
 Level = Literal["low", "high"]
 
 
@@ -39,6 +41,7 @@ class GpioLines:
         self._settled: asyncio.Queue[Edge | None] = asyncio.Queue(EDGES_KEPT)
         self._waiting: dict[str, tuple[asyncio.TimerHandle, int]] = {}
         self._known: dict[str, bool] = {}
+        self._callbacks: list[Callable[[float, Any], None]] = []
         self._outputs: dict[str, Any] = {}
         self._inputs: dict[str, Any] = {}
         self._closed = False
@@ -85,12 +88,12 @@ class GpioLines:
         """Pull the line to its idle level, so that a cable that is not there reads as inactive."""
         device = gpiozero.DigitalInputDevice(pin.bcm, pull_up=pin.active_level == "low", pin_factory=pin_factory)
 
-        def changed() -> None:
-            # gpiozero calls from a thread of its own.
-            self._loop.call_soon_threadsafe(self._changed, line, time.monotonic_ns())
+        def changed(ticks: float, _state: Any) -> None:  # noqa: ANN401 - gpiozero has no types
+            # gpiozero calls from a thread of its own, later than it was; `ticks` is when the kernel saw it.
+            self._loop.call_soon_threadsafe(self._changed, line, _time_of(ticks))
 
-        device.when_activated = changed
-        device.when_deactivated = changed
+        self._callbacks.append(changed)  # gpiozero keeps only a weak reference
+        device.pin.when_changed = changed
         self._known[line] = bool(device.is_active)
         self._put(Edge(line, self._known[line], time.monotonic_ns()))
         return device
@@ -120,3 +123,9 @@ class GpioLines:
 
     def _gone(self) -> TransportClosedError:
         return TransportClosedError("the pins were given back")
+
+
+def _time_of(ticks: float) -> int:
+    """Return ns of CLOCK_MONOTONIC from the kernel's seconds; our own time where its clock is another (old kernels)."""
+    at_ns, now_ns = round(ticks * 1_000_000_000), time.monotonic_ns()
+    return at_ns if 0 <= now_ns - at_ns <= LATEST_NS else now_ns

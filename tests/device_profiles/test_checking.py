@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from device_profiles import checking
 from device_profiles.golden_cases import Golden
 from device_profiles.loading import CATALOG, load_profile
-from device_profiles.schema import Acceptor, Lines, Profile, Pulse, Reader, SerialLine, Transport
+from device_profiles.schema import Acceptor, CoinPulses, Lines, Profile, Pulse, Reader, SerialLine, Tickets, Transport
 
 PAGES = sorted(CATALOG.rglob("*.toml"))
 COIN = Path("outputs/coin.toml")
@@ -46,6 +46,8 @@ BROKEN = {
         replace(GOOD, transport=Transport(lines=Lines(outputs=("coin",), inputs=("coin",)))), COIN, "'coin' twice"),
     checking.coin_line_has_a_coin: (
         replace(GOOD, transport=Transport(lines=Lines(outputs=("credit",)))), COIN, "needs transport.lines.outputs"),
+    checking.lines_are_those_of_the_table: (
+        replace(GOOD, pulse=None, tickets=Tickets(), driver="tickets"), COIN, "outputs has to be ['run']"),
     checking.counter_has_somebody_who_reads_it: (replace(GOOD, read_back="counter"), COIN, "is for acceptors"),
     checking.evidence_is_named: (replace(GOOD, source="web"), COIN, "says too little"),
     checking.a_simulator_stands_in: (replace(GOOD, simulator=""), COIN, "simulator is missing"),
@@ -71,6 +73,14 @@ def test_other_breaches():
     with_both = replace(COINS, pulse=Pulse(width_ms=50, gap_ms=50))
     assert "[pulse] does not belong" in checking.table_of_its_kind(with_both, COIN)
     assert checking.check_profile(GOOD, COIN) == []
+    dispenser = replace(GOOD, pulse=None, tickets=Tickets(), driver="tickets")
+    on_uart = replace(dispenser, transport=Transport(serial=SerialLine(baud=9600)))
+    assert "needs transport.lines" in checking.lines_are_those_of_the_table(on_uart, COIN)
+    without = replace(dispenser, transport=Transport(lines=Lines(outputs=("run",), inputs=("error",))))
+    assert "['notch'] and may have ['error']" in checking.lines_are_those_of_the_table(without, COIN)
+    six = replace(COINS.acceptor, pulses=CoinPulses(counting="lines"), positions={1: 10, 3: 50})
+    mech = replace(COINS, acceptor=six, transport=Transport(lines=Lines(inputs=("coin1", "coin2"))))
+    assert "['coin1', 'coin3']" in checking.lines_are_those_of_the_table(mech, COIN)
     on_serial = replace(GOOD, golden=(Golden(name="a case", sends=("00",)),))
     good_times_only = tuple(replace(case, fault=False) for case in CASES)
     assert "add one" in checking.golden_cases_prove_something(replace(GOOD, golden=good_times_only), COIN)
