@@ -88,7 +88,9 @@ def as_cli_error(error: Exception) -> CliError:
     if isinstance(error, typer.TyperException):
         path = getattr(getattr(error, "ctx", None), "command_path", "venuehub")
         exit_code = ExitCode.USAGE if error.exit_code == ExitCode.USAGE else ExitCode.FAILED
-        return CliError("usage", error.format_message(), hint=f"{path} --help", exit_code=exit_code)
+        where, hint = _option_of(error), f"{path} --help"
+        message = error.format_message().removeprefix(f"Invalid value for '{where}': ")
+        return CliError("usage", message, where=where, hint=hint, exit_code=exit_code)
     if isinstance(error, ModuleNotFoundError) and error.name and error.name.partition(".")[0] not in ROOMS:
         return CliError(
             "not_installed",
@@ -102,6 +104,15 @@ def as_cli_error(error: Exception) -> CliError:
         f"an unexpected fault: {where}",
         hint=f"please report this; {DEBUG_VARIABLE}=1 shows where it happened",
     )
+
+
+def _option_of(error: typer.TyperException) -> str:
+    """Return the option or argument that a usage error is about; empty where it is about none."""
+    param = getattr(error, "param", None)
+    if param is None:
+        return str(getattr(error, "option_name", "") or "")
+    named = max(param.opts, key=len)
+    return str(named if named.startswith("-") else param.metavar or named.upper())
 
 
 def tell(error: CliError, *, as_json: bool) -> None:

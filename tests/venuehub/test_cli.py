@@ -83,6 +83,18 @@ def test_a_fault_with_json_is_exactly_one_document(capsys):
     }
 
 
+@pytest.mark.parametrize(
+    ("words", "where"),
+    [
+        ("simulate --hubs 21", "--hubs"), ("simulate --seeds x", "--seeds"), ("journal verify", "--ledger"),
+        ("order pay --dir x", "ORDER"), ("journal verify --nope", "--nope"),
+    ],
+)  # fmt: skip
+def test_a_call_that_is_wrong_names_the_option_it_is_about(words, where, capsys):
+    assert cli.main([*words.split(), "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["where"] == where
+
+
 def failing_app(fault):
     app = typer.Typer(callback=lambda: None)
 

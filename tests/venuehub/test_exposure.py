@@ -47,7 +47,7 @@ def test_a_wrong_file_is_named_with_its_place(tmp_path, capsys):
     assert cli.main(["exposure", "--config", str(tmp_path), "--json"]) == 2
     error = json.loads(capsys.readouterr().out)["error"]
     assert "lease_capp" in error["message"]
-    assert "risk-a.json" in error["where"]
+    assert error["where"] == str(tmp_path / "risk-a.json")
     assert "lease_cap" in error["hint"]
     assert cli.main(["exposure"]) == 2
 

@@ -39,8 +39,12 @@ def exposure(
         raise CliError("usage", message, where=str(config), hint=hint, exit_code=ExitCode.USAGE)
     if config is not None:
         compare = "compare the folder with examples/exposure"
-        with told_as("settings", SettingsError, otherwise=compare, exit_code=ExitCode.USAGE):
-            found = exposure_tools.of_folder(config)
+        try:
+            with told_as("settings", SettingsError, otherwise=compare, exit_code=ExitCode.USAGE):
+                found = exposure_tools.of_folder(config)
+        except CliError as error:
+            error.where = str(config / error.where)  # a file's own name alone is in many folders
+            raise
     else:
         assert office is not None
         found = _of_office(office, rollbacks=1 if rollbacks is None else rollbacks, days=days or 1)
