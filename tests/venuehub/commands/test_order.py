@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from back_office.ledger import counter
 from venuehub.cli import main
 
 CARD = "ntag213:04A1B2C3D4E580"
@@ -60,6 +61,16 @@ def test_what_an_order_paid_goes_back_by_the_order_alone(order, run, folder, ver
     assert f"order refund --dir OFFICE {made['order_id']}" in said["error"]["hint"]
     assert run("office", "card", "show", "--dir", folder, "--card", CARD)[1]["balances"] == {"CNY": 5_000}
     assert order("refund", made["order_id"])[1]["refunded"] == 5_000
+
+
+def test_a_build_whose_desk_pays_orders_back_in_the_books_only_is_caught(order, run, folder, monkeypatch):
+    monkeypatch.setattr(counter, "_by_order", lambda _desk, _paid: None)
+    made = order("create", "--card", CARD, "--amount", 5_000)[1]
+    paid = order("pay", made["order_id"])[1]
+    refund = ("office", "refund", "--dir", folder, "--channel", "sandbox", "--payment-id", paid["payment_id"])
+    assert run(*refund)[0] == 0
+    assert order("show", made["order_id"])[1]["refunded"] == 0  # the guest has it twice, or the channel never paid it
+    assert order("refund", made["order_id"])[0] == 1
 
 
 def test_an_order_is_closed_and_then_cannot_be_paid(order):
