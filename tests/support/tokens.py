@@ -2,8 +2,10 @@
 
 from edge_agent.messages import FromDevice
 from edge_agent.tap.token_proof import _sdm_mac
+from firmware_bridge.wire import ndef_file
 from payment_core.events import CredentialPresented
 from tests.support.hall import Hall, uid_of
+from tests.support.nfc_fields import ChipField
 
 CARD_KEY = bytes(range(16))
 
@@ -18,3 +20,12 @@ def sun_tap(hall: Hall, card: str, lane: int = 1, *, counter: int, key: bytes = 
     """Return the event of a card of class A at a reader."""
     body = CredentialPresented("ntag424", uid_of(card), "A", sun_url(card, counter, key=key))
     return hall.event(f"reader-{lane}", body)
+
+
+def shown_url(field: ChipField) -> str:
+    """Return what an NTAG 424 in a field shows to any reader now; its counter has gone on by one."""
+    field.off()
+    assert field.look(attempts=1) is not None
+    for command in ("00A4040007D276000085010100", "00A4000C02E104"):
+        assert field.apdu(bytes.fromhex(command)) == b"\x90\x00"
+    return ndef_file.first_uri((field.apdu(bytes.fromhex("00B0000080")) or b"")[2:-2]) or ""

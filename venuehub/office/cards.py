@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 card_app = typer.Typer(name="card", no_args_is_help=True, help="Members' cards.")
 
 Folder = Annotated[Path, typer.Option("--dir", help="The office's folder: keys and books.")]
-CardText = Annotated[str, typer.Option("--card", help="ntag213:UID or ntag424:UID:KEY, hexadecimal.")]
+CardText = Annotated[
+    str, typer.Option("--card", help="ntag213:UID or ntag424:UID:KEY, hexadecimal; no key where the office encoded it.")
+]
 _MAX_S = 366 * 86_400
 _SECURE = ("https://", "http://localhost", "http://127.0.0.1")
 
@@ -35,6 +37,7 @@ def card_add(
 ) -> None:
     """Add a card, with an account of its own."""
     from back_office.members.cards import add_card, parse_card
+    from back_office.members.stock import Doer, StockError, take_from_stock
     from back_office.store.people import GuestAccount
     from payment_core.identifiers import uuid7
     from venuehub.office.tools import open_office
@@ -43,7 +46,9 @@ def card_add(
         at_ms = office_desk.now_ms()
         account_id = uuid7(unix_ms=at_ms, dice=secrets.token_bytes(10))
         account = GuestAccount(account_id=account_id, masked_name=name, language=language, created_ms=at_ms)
-        added = add_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper, account=account)
+        with told_as("refused", StockError, where="--card"):
+            held = take_from_stock(tx, keys.tenant_id, parse_card(card), Doer("office", at_ms), pepper=keys.pepper)
+        added = add_card(tx, keys.tenant_id, held, pepper=keys.pepper, account=account)
     if as_json:
         print_json({"account_id": added.account_id.hex(), "credential_id": added.credential_id.hex()})
     else:
@@ -62,10 +67,14 @@ def card_status(
 ) -> None:
     """Block a card, call it lost, or make it active again."""
     from back_office.members.cards import find_card, parse_card, set_status
+    from back_office.members.stock import StockError, refuse_out_of_use
     from venuehub.office.tools import open_office
 
     with open_office(folder) as (store, keys), store.writing() as tx:
         found = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper)
+        if status == "active":
+            with told_as("refused", StockError, where="--card"):
+                refuse_out_of_use(tx, keys.tenant_id, found.credential_id)
         version = set_status(tx, keys.tenant_id, found, status)
     if as_json:
         print_json({"credential_id": found.credential_id.hex(), "status": status, "list_version": version})
@@ -88,13 +97,20 @@ def card_replace(
     """Take a lost card out of use and give its account another one: balance, history and limits stay."""
     from back_office.members.cards import find_card, parse_card
     from back_office.members.replacing import replace_card
+    from back_office.members.stock import Doer, StockError, take_from_stock
+    from back_office.store import people
     from venuehub.office.tools import open_office
 
     with open_office(folder) as (store, keys):
         with store.writing() as tx:
             old = find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper)
             desk = office_desk.desk_of(keys.tenant_id, tx)
-            outcome = replace_card(desk, old, parse_card(new), pepper=keys.pepper, by=by)
+            fresh = parse_card(new)
+            if people.credential(tx, keys.tenant_id, fresh.credential_id(keys.pepper)) is None:
+                with told_as("refused", StockError, where="--new"):
+                    doer = Doer(by or "office", office_desk.now_ms())
+                    fresh = take_from_stock(tx, keys.tenant_id, fresh, doer, pepper=keys.pepper)
+            outcome = replace_card(desk, old, fresh, pepper=keys.pepper, by=by)
         with store.reading() as tx:
             desk = office_desk.desk_of(keys.tenant_id, tx)
             hint = "the new card is one that was never used; the old one is the account's card of today"
