@@ -5,6 +5,7 @@ A command is acted on at most once: `seq` rises per device for ever, `boot_id` i
 or `refused` and never acts on that seq again.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Final, Literal, get_args
 
 import msgspec
@@ -149,6 +150,17 @@ UNCOUNTED: Final = frozenset(_BODIES) - {body.__name__ for body in get_args(Coun
 """Commands that give nothing: their seq is 0, and doing one twice is doing it once."""
 _DECODERS: Final = {kind: msgspec.json.Decoder(body) for kind, body in _BODIES.items()}
 COMMAND_KINDS: Final = tuple(_BODIES)
+
+
+def counted_body(capabilities: Iterable[str], *, credits: int, amount: int = 0, item: int = 0) -> CountedBody:
+    """Return what gives `credits` at a device of these capabilities (Birth); one not heard of yet pulses.
+
+    `amount` and `item`: of a sale whose price the machine named.
+    """
+    known = frozenset(capabilities)
+    if ApproveVend.__name__ in known:
+        return ApproveVend(amount=amount, item=item)
+    return Dispense(count=credits) if Dispense.__name__ in known else PulseCredit(credits=credits)
 
 
 def make_command(body: CommandBody, *, command_id: str, seq: int, boot_id: str, ttl_ms: int) -> Command:

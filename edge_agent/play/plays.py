@@ -12,7 +12,7 @@ from edge_agent.step.site import Player, read_document
 from edge_agent.step.views import idle_view, view_of
 from payment_core.authorization import FINAL, State, Step, advance
 from payment_core.bus import ViewState
-from payment_core.commands import PulseCredit, make_command
+from payment_core.commands import CountedBody, Result, counted_body, make_command
 from payment_core.identifiers import uuid_text
 from payment_core.journal import (
     Actor,
@@ -58,11 +58,21 @@ def hold_and_command(draft: Draft, held: Held, spot: Spot, *, credits: int) -> N
     draft.begin(row)
     if held.account_id is not None:
         draft.site.last_player[spot.lane.id] = Player(held.account_id, now.boottime_ms)
-    body = PulseCredit(credits=credits)
+    body = _body(draft, device, credits, held.parts)
     ttl_ms = draft.site.risk.hold_ms
     command = make_command(body, command_id=uuid_text(row.id), seq=command_seq, boot_id=boot_id, ttl_ms=ttl_ms)
     draft.effect(Send(device, command))
     draft.site.wait_for(row.id, now.boottime_ms + draft.site.risk.answer_ms)
+
+
+def _body(draft: Draft, device: str, credits: int, parts: tuple[Part, ...]) -> CountedBody:
+    """Return the command that a device understands. Before it has introduced itself it is only asked (ttl 0).
+
+    A question's body is never acted on: the bridge answers by id and seq.
+    """
+    birth = draft.site.births.get(device)
+    amount = sum(part.amount for part in parts)
+    return counted_body(birth.capabilities if birth else (), credits=credits, amount=amount)
 
 
 def ask(draft: Draft, row: Authorization) -> None:
@@ -70,7 +80,7 @@ def ask(draft: Draft, row: Authorization) -> None:
 
     It carries the boot id it was sent with: a bridge that has started since cannot say of it "I certainly did not act".
     """
-    body = PulseCredit(credits=row.credits)
+    body = _body(draft, row.device, row.credits, row.parts)
     question = make_command(body, command_id=uuid_text(row.id), seq=row.command_seq, boot_id=row.boot_id, ttl_ms=0)
     draft.effect(Send(row.device, question))
     if row.state is not State.COMMANDED:
@@ -218,7 +228,7 @@ def to_lane(draft: Draft, row: Authorization, parts: tuple[Part, ...]) -> None:
 
 def on_answer(draft: Draft, fact: Answered, row: Authorization | None) -> None:
     """Take a bridge's result. An answer after the end is kept as evidence and changes nothing."""
-    outcome = fact.result.outcome
+    outcome, credits = told(fact.result, row.credits if row else 0)
     if row is None or row.device != fact.device:
         draft.effect(Log("result.unknown_command", {"device": fact.device}))
         return
@@ -228,18 +238,25 @@ def on_answer(draft: Draft, fact: Answered, row: Authorization | None) -> None:
     else:
         draft.site.ask_again(row.id, draft.now.boottime_ms + ASK_AGAIN_MS)
         draft.site.cannot_tell.add(row.id)
-    credits = row.credits if fact.result.amount is None else fact.result.amount
     if row.state in FINAL:
         hear_late(draft, row, outcome, credits)
     elif step is Step.DELIVER:
-        deliver(draft, row, credits, _heard(draft, row))
+        deliver(draft, row, credits, heard(draft, row))
     elif step is Step.FAIL:
-        fail(draft, row, _heard(draft, row))
+        fail(draft, row, heard(draft, row))
     else:
         doubt(draft, row, Cause.DEVICE)
 
 
-def _heard(draft: Draft, row: Authorization) -> Why:
+def told(result: Result, wanted: int) -> tuple[str, int]:
+    """Return a result's outcome and how many credits left: a failure behind some of them is a delivery of those."""
+    if result.outcome == "done":
+        return "done", wanted if result.amount is None else result.amount
+    given = result.amount or 0
+    return ("done", given) if result.outcome == "failed" and given else (result.outcome, 0)
+
+
+def heard(draft: Draft, row: Authorization) -> Why:
     """Return the cause of an answer: in doubt, a device that can look it up was read back."""
     birth = draft.site.births.get(row.device)
     read_back = row.state is State.IN_DOUBT and birth is not None and can_tell(birth.capabilities)

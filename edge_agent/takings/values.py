@@ -11,7 +11,7 @@ import msgspec
 from edge_agent.ledger import authorizations, boxes
 from edge_agent.ledger.boxes import Box
 from edge_agent.messages import FromDevice, Log, SayBooked
-from edge_agent.play.plays import Why, deliver, hear_late
+from edge_agent.play.plays import deliver, hear_late, heard
 from edge_agent.step.draft import Draft, Spot
 from edge_agent.step.site import Heard
 from edge_agent.takings import coins, kiosk
@@ -19,7 +19,7 @@ from payment_core.authorization import FINAL, State
 from payment_core.bus import Booked
 from payment_core.events import CoinInserted, CreditDelivered, EventsLost, TicketsWon
 from payment_core.identifiers import uuid_bytes
-from payment_core.journal import Actor, Cause, CoinBooked, Tampered, Tender
+from payment_core.journal import Actor, CoinBooked, Tampered, Tender
 from payment_core.policy import Lane
 
 NO_COUNTER: Final = -1
@@ -46,7 +46,7 @@ def _credit(draft: Draft, fact: FromDevice, body: CreditDelivered) -> None:
         draft.effect(Log("credit.unknown_command", {"device": fact.device}))
     elif authorization.state in (State.COMMANDED, State.IN_DOUBT):
         draft.site.stop_waiting(authorization.id)
-        deliver(draft, authorization, body.credits, Why(Cause.DEVICE))
+        deliver(draft, authorization, body.credits, heard(draft, authorization))
     elif authorization.state in FINAL:
         hear_late(draft, authorization, "done", body.credits)
 

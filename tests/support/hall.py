@@ -27,7 +27,7 @@ from edge_agent.messages import (
 )
 from edge_agent.till import Till
 from payment_core.bus import Birth, DeviceState, View
-from payment_core.commands import Command, Outcome, PulseCredit, Result, command_body
+from payment_core.commands import Command, Dispense, Outcome, PulseCredit, Result, command_body
 from payment_core.credential import CredentialClass, ListRow, Status
 from payment_core.events import Body, CoinInserted, CredentialPresented, CreditDelivered, EventsLost, make_event
 from payment_core.identifiers import credential_id, uuid_bytes
@@ -154,6 +154,11 @@ class Hall:
             )
         ]
 
+    def born(self, lane: int, *capabilities: str) -> Born:
+        """Return the birth of a lane's output with these capabilities."""
+        birth = Birth("an-output", 1, self.boot_id.decode(), "bridge-1", capabilities=capabilities)
+        return Born(f"coin-{lane}", birth)
+
     # ------------------------------------------------------------------------------------------------------- steps
     def moment(self) -> Moment:
         """Read the clocks."""
@@ -210,8 +215,12 @@ class Hall:
     def delivered(self, command: Command, *, lane: int = 1, credits: int | None = None) -> FromDevice:
         """Return the event of a command carried out (to `credits` of its credits)."""
         wanted = command_body(command)
-        assert isinstance(wanted, PulseCredit)
-        done = wanted.credits if credits is None else credits
+        whole = 1
+        if isinstance(wanted, PulseCredit):
+            whole = wanted.credits
+        elif isinstance(wanted, Dispense):
+            whole = wanted.count
+        done = whole if credits is None else credits
         return self.event(f"coin-{lane}", CreditDelivered(command.id, done))
 
     def answer(self, command: Command, outcome: Outcome, *, lane: int = 1, amount: int | None = None) -> Answered:
