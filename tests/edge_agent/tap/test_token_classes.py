@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from edge_agent.ledger import office_facts
+from edge_agent.tap import taps
 from payment_core.facts import read_packed
 from payment_core.journal import Held
 from tests.support.hall import Hall, commands, the_view, views
@@ -51,6 +52,22 @@ def test_the_matrix(tmp_path, class_, proven, lease, floor, near):
     came = "sold" if commands(effects) else the_view(effects).reason
     assert came == expected(class_, proven=proven, lease=lease, floor=floor, near=near)
     hall.store.close()
+
+
+def sold_without_proof(tmp_path):
+    """Let a card of class A with a lease tap with a message of another key; return whether it played."""
+    tmp_path.mkdir()
+    hall = Hall(tmp_path / "l.db")
+    hall.step(hall.member("card", class_="A", media="ntag424", token_key=CARD_KEY), hall.lease("card", 1_000))
+    effects = hall.step(sun_tap(hall, "card", counter=5, key=bytes(16)))
+    hall.store.close()
+    return bool(commands(effects))
+
+
+def test_a_build_that_believes_every_card_is_caught(tmp_path, monkeypatch):
+    assert not sold_without_proof(tmp_path / "product")
+    monkeypatch.setattr(taps, "prove", lambda *_all: "proven")
+    assert sold_without_proof(tmp_path / "mutant")
 
 
 def test_class_c_with_a_lease_has_the_venues_cap_per_card_and_day(tmp_path):
