@@ -1,6 +1,7 @@
 """TOK-2: above an amount a card proves that it lies there now, to a nonce that never repeats."""
 
 import os
+import random
 
 import msgspec
 import pytest
@@ -176,6 +177,41 @@ def test_too_many_at_once_are_refused_and_not_believed(tmp_path, monkeypatch):
     monkeypatch.setattr(challenge, "CHALLENGES_LIMIT", 0)
     hall = hall_of(tmp_path)
     assert outcome(hall.step(sun_tap(hall, "card", counter=5))) == "card_not_proven"
+    hall.store.close()
+
+
+def one_round(hall: Hall, dice: random.Random, old: list[Answered], counter: int) -> tuple[str, str]:
+    """Tap, and let each half go some way or other; return what must come of it, and what came."""
+    hall.pass_ms(1_000)
+    reader, good = Reader(), True
+    effects = hall.step(sun_tap(hall, "card", counter=counter))
+    while commands(effects) and the_command(effects).kind == "Transceive":
+        how = dice.choice(["good"] * 4 + ["gone", "silent", "elsewhere", "late"] + ["old"] * bool(old))
+        good, answered = good and how == "good", reader.answer(effects)
+        result = answered.result
+        if how == "gone":
+            answered = Answered("reader-1", Result(result.id, "refused", reason="card_gone"))
+        elif how == "old":
+            said = dice.choice(old).result.answers
+            answered = Answered("reader-1", Result(result.id, "done", answers=said))
+        elif how == "elsewhere":
+            answered = msgspec.structs.replace(answered, device="reader-2")
+        old.append(Answered("reader-1", result))
+        effects = hall.wait(CHALLENGE_MS if how == "late" else 20, *([] if how == "silent" else [answered]))
+        if how in ("silent", "elsewhere"):
+            effects = hall.wait(CHALLENGE_MS)
+    came = outcome(effects)
+    for command in commands(effects):
+        hall.step(hall.delivered(command))
+    return ("sold" if good else "card_not_proven"), came
+
+
+def test_whatever_happens_only_two_good_halves_sell(tmp_path):
+    hall, dice, old = hall_of(tmp_path), random.Random(4), []
+    rounds = [one_round(hall, dice, old, counter) for counter in range(1, count(4_000) + 1)]
+    assert [came for _must, came in rounds] == [must for must, _came in rounds]
+    assert {came for _must, came in rounds} == {"sold", "card_not_proven"}
+    assert hall.till.outstanding == 0
     hall.store.close()
 
 

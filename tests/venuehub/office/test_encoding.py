@@ -6,8 +6,11 @@ import pytest
 
 from edge_agent.tap.token_proof import SunProof, prove_sun
 from firmware_bridge.drivers.nfc_cards import Target
+from firmware_bridge.drivers.pcsc_reader import CardField
+from firmware_bridge.simulators.acr122u import Acr122u
 from provisioning.token_keys import TokenKeys
 from tests.support.nfc_fields import ChipField
+from tests.support.scard_of import ScardOf
 from tests.support.tokens import shown_url
 from venuehub.office.encoding import EncodingError, encode_ntag424, sun_content
 from venuehub.office.encoding_21x import encode_ntag21x
@@ -222,3 +225,24 @@ def test_a_card_that_is_changed_for_another_is_not_written():
     swapped = Target(bytes.fromhex("04AAAAAAAAAAAA"), target.sak)
     with pytest.raises(EncodingError, match="left"):
         encode_ntag424(field, swapped, KEYS.ntag424(swapped.uid), url=URL, dice=os.urandom)
+
+
+# ---------------------------------------------------------------------------------------------------- a reader on PC/SC
+def test_a_blank_424_is_encoded_on_an_acr122u():
+    scard = ScardOf(Acr122u(dice=bytes))
+    scard.script(f"put blank424:{UID}")
+    field = CardField("ACS ACR122U", scard)
+    for _again in range(2):
+        encode(field)
+    assert isinstance(prove_sun(url=shown_url(field), token_key=MINE[1], last_counter=1), SunProof)
+    field.close()
+
+
+def test_a_tag_is_encoded_on_an_acr122u():
+    scard = ScardOf(Acr122u(dice=bytes))
+    scard.script("put ntag213:04A1B2C3D4E580")
+    field = CardField("ACS ACR122U", scard)
+    for _again in range(2):
+        encode_21x(field)
+    assert password_of(field) == PASSWORD.pack
+    field.close()
