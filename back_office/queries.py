@@ -32,7 +32,7 @@ from back_office.taps import taps_of
 from cloud_sync.protocol.envelope import STREAM_LEDGER
 from payment_core.accounts import CHART, Kind
 from payment_core.exposure import Exposure
-from payment_core.journal import Captured, CoinBooked, Refunded, Tender
+from payment_core.journal import Captured, CashSold, CoinBooked, Refunded, Tender
 from payment_core.money import shown
 from payment_core.policy import DevicesDocument
 
@@ -205,6 +205,7 @@ def _outbox_entries(hub: Hub, *, online: bool, all_here: bool) -> int | None:
 _MONEY_KINDS: Final[dict[tuple[type, Kind], MoneyKind]] = {
     (Captured, Kind.REVENUE): "taken",
     (CoinBooked, Kind.CASH_BOX): "coins",
+    (CashSold, Kind.CASH_BOX): "coins",
     (Refunded, Kind.REVENUE): "refunds",
 }
 _BY_NUMBER: Final = {(TYPE_NUMBERS[kind], account): name for (kind, account), name in _MONEY_KINDS.items()}

@@ -218,7 +218,13 @@ class Till:
                     shown = codes.sort_code(draft, fact, body)
                     if shown is not None:
                         self._presented(draft, fact, shown)
-                case CredentialRemoved() | ButtonPressed() | VendRequested() | SessionEnded() | PrizeOut() | CashSale():
+                case PrizeOut():
+                    values.on_prizes(draft, fact, body)
+                case CashSale():
+                    values.on_cash_sale(draft, fact, body)
+                case ButtonPressed():
+                    draft.effect(Log("button.pressed", {"device": fact.device, "button": body.button}))
+                case CredentialRemoved() | VendRequested() | SessionEnded():
                     pass
                 case _:
                     assert_never(body)

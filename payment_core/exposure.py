@@ -48,6 +48,7 @@ from payment_core.hub_entries import (
     Voided,
     VoucherTaken,
 )
+from payment_core.machine_entries import CashSold, PrizeSeen
 from payment_core.office_entries import (
     CashMoved,
     CredentialMoved,
@@ -114,6 +115,8 @@ TERMS: Final[dict[type, frozenset[Term]]] = {
     DepositReturned: _LEASE,
     TipGiven: _NONE,
     TicketsKept: _NONE,
+    PrizeSeen: _NONE,
+    CashSold: _NONE,
     ToppedUp: _NONE,
     LeaseGranted: _LEASE,
     TopUpReversed: _NONE,

@@ -43,6 +43,7 @@ from payment_core.hub_entries import (
     Voided,
     VoucherTaken,
 )
+from payment_core.machine_entries import CashSold, PrizeSeen
 from payment_core.office_entries import (
     CashMoved,
     CredentialMoved,
@@ -79,6 +80,7 @@ __all__ = [
     "Captured",
     "CardSold",
     "CashMoved",
+    "CashSold",
     "Cause",
     "CoinBooked",
     "Commanded",
@@ -118,6 +120,7 @@ __all__ = [
     "PaidOutHere",
     "Part",
     "PassingReturned",
+    "PrizeSeen",
     "ReceivablePaid",
     "Refunded",
     "Signed",
@@ -150,6 +153,7 @@ HubEntry = (
     CardSold | CredentialReplaced | CredentialBlocked | ListConflict | SlipTaken | Increased | BoxCounted |
     EpochClosed | DepositTaken
     | DepositReturned | TipGiven | TicketsKept
+    | PrizeSeen | CashSold
 )  # fmt: skip
 OfficeEntry = (
     ToppedUp | LeaseGranted | TopUpReversed | PaidOut | OpeningBooked | LeaseClosed | OverclaimWrittenOff |

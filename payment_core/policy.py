@@ -40,6 +40,8 @@ class Lane(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """what coins and notes buy here: plays, or money on the account whose card was shown just before"""
     repeat_after_ms: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """from when on the same card here is a new sale (ms behind the last one); None: as the risk document says"""
+    sensors: tuple[str, ...] = ()
+    """what else tells of this machine: prize sensors, ticket counters, buttons"""
 
 
 class CoinValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -38,6 +38,7 @@ from payment_core.hub_entries import (
     VoucherTaken,
 )
 from payment_core.journal import Entry
+from payment_core.machine_entries import CashSold, PrizeSeen
 from payment_core.office_entries import (
     CashMoved,
     CredentialMoved,
@@ -75,7 +76,7 @@ _Money = (
     ToppedUp | TopUpReversed | PaidOut | OpeningBooked | OverclaimWrittenOff | LotExpired | ReceivablePaid | OpenSettled
     | HouseCharged
 )  # fmt: skip
-_Cash = CoinBooked | CardSold | BoxCounted | CashMoved | TicketsKept | HousePaid | VenuesCleared
+_Cash = CoinBooked | CardSold | BoxCounted | CashMoved | TicketsKept | HousePaid | VenuesCleared | CashSold
 
 
 def postings(entry: Entry) -> tuple[Posting, ...]:
@@ -96,11 +97,13 @@ def postings(entry: Entry) -> tuple[Posting, ...]:
             rows = _at_the_office(entry)
         case (
             CoinBooked() | CardSold() | BoxCounted() | CashMoved() | TicketsKept() | HousePaid() | VenuesCleared()
+            | CashSold()
         ):  # fmt: skip
             rows = _cash(entry)
         case (
             EpochOpened() | Commanded() | Declined() | Tampered() | LeaseTaken() | LateEvidence()
             | CredentialReplaced() | CredentialBlocked() | ListConflict() | EpochClosed() | CredentialMoved()
+            | PrizeSeen()
         ):  # fmt: skip
             rows = []
         case _:
@@ -264,6 +267,11 @@ def _cash(entry: _Cash) -> list[Posting]:
         case CashMoved():
             emptied, into = _drawer_or_safe(entry.from_drawer), _drawer_or_safe(entry.to_drawer)
             rows = _counted(emptied, into, entry.unit, entry.booked, entry.counted)
+        case CashSold():
+            machine = entry.header.machine or ""
+            box, revenue = Account(Kind.CASH_BOX, machine), Account(Kind.REVENUE, machine)
+            tax = Account(Kind.TAX, entry.header.tax_code or "")
+            rows = _pair(box, revenue, entry.unit, entry.amount) + _pair(revenue, tax, entry.unit, entry.taxed)
         case TicketsKept():
             kept = Account(Kind.TICKETS, entry.header.lane or "")
             rows = _pair(_GIFTS, kept, entry.unit, entry.amount)

@@ -19,11 +19,13 @@ from back_office.store.engine import Transaction
 from payment_core.errors import VaultError
 from payment_core.journal import (
     BroughtIn,
+    CashSold,
     CoinBooked,
     Declined,
     Entry,
     Held,
     PaidOutHere,
+    PrizeSeen,
     Refunded,
     chain_hash,
     decode_entry,
@@ -158,7 +160,7 @@ def _count(entry: Entry, writer: Writer, stored: list[Balance], found: _Recomput
     match entry:
         case Held() | Declined():
             found.events[writer.hub_id, "tap", entry.reader, entry.event_epoch, entry.event_seq] += 1
-        case CoinBooked():
+        case CoinBooked() | CashSold() | PrizeSeen():
             found.events[writer.hub_id, "coin", entry.device, entry.event_epoch, entry.event_seq] += 1
         case BroughtIn():
             found.events["intake", entry.intake_id] += 1

@@ -256,7 +256,7 @@ class Site:
             if lane.step_up_reader not in ("", lane.reader):
                 known = self.lanes_of_step_up.get(lane.step_up_reader, ())
                 self.lanes_of_step_up[lane.step_up_reader] = (*known, lane)
-            for device in (lane.reader, lane.output, lane.acceptor, lane.scanner):
+            for device in (lane.reader, lane.output, lane.acceptor, lane.scanner, *lane.sensors):
                 if device:
                     self.lane_of_device[device] = lane
         self.coins = {

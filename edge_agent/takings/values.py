@@ -17,10 +17,11 @@ from edge_agent.step.site import Heard
 from edge_agent.takings import coins, kiosk
 from payment_core.authorization import FINAL, State
 from payment_core.bus import Booked
-from payment_core.events import CoinInserted, CreditDelivered, EventsLost, TicketsWon
+from payment_core.events import CashSale, CoinInserted, CreditDelivered, EventsLost, PrizeOut, TicketsWon
 from payment_core.identifiers import uuid_bytes
-from payment_core.journal import Actor, CoinBooked, Tampered, Tender
+from payment_core.journal import Actor, CashSold, CoinBooked, PrizeSeen, Tampered, Tender
 from payment_core.policy import Lane
+from payment_core.pricing import tax_in
 
 NO_COUNTER: Final = -1
 """Said of a device whose own counter is not known."""
@@ -84,6 +85,31 @@ def on_tickets(draft: Draft, fact: FromDevice, body: TicketsWon) -> None:
         _tamper(draft, fact, lane, count=body.count)
     else:
         coins.won(draft, lane, fact, body.count)
+    _book(draft, fact)
+
+
+def on_prizes(draft: Draft, fact: FromDevice, body: PrizeOut) -> None:
+    """A sensor saw prizes leave: written down at the machine it stands at, and nobody pays or wins by it."""
+    if _in_turn(draft, fact):
+        spot = Spot(Actor.DEVICE, Tender.NONE, draft.site.lane_of_device.get(fact.device))
+        event = fact.event
+        draft.journal(PrizeSeen(1, draft.header(spot), fact.device, event.epoch, event.seq, body.count))
+        _book(draft, fact)
+
+
+def on_cash_sale(draft: Draft, fact: FromDevice, body: CashSale) -> None:
+    """A machine sold for cash of its own: it lies in the machine's box and is earned, with the tax of its price."""
+    site, lane = draft.site, draft.site.lane_of_device.get(fact.device)
+    if not _in_turn(draft, fact) or not site.currency:
+        return  # before the first price list nobody can say in what currency; the bridge keeps it
+    quote = site.quote(lane, draft.now.local) if lane else None
+    tax = site.prices.taxes.get(quote.price.tax_code) if quote and site.prices else None
+    taxed = tax_in(body.amount, tax.milli_percent) if tax else 0
+    tax_code = quote.price.tax_code if quote and tax else None
+    header = draft.header(Spot(Actor.GUEST, Tender.CASH, lane, tax_code=tax_code))
+    event, unit = fact.event, site.currency
+    draft.journal(CashSold(1, header, fact.device, event.epoch, event.seq, unit, body.amount, body.item, taxed))
+    boxes.add(draft.store, Box(lane.machine if lane else "", "cash_box", unit, body.amount))
     _book(draft, fact)
 
 

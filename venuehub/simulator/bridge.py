@@ -1,5 +1,6 @@
 """The simulated bridge: the real desk and its two logs, with machines, acceptors and readers that keep their counts."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ from firmware_bridge.value_log import Fact, ValueLog
 from firmware_bridge.wire.ntag424 import sun_url
 from payment_core.bus import Birth, Booked, DeviceState
 from payment_core.commands import Accept, Command, PulseCredit, command_body
-from payment_core.events import CoinInserted, CredentialPresented, EventsLost, make_event
+from payment_core.events import CashSale, CoinInserted, CredentialPresented, EventsLost, PrizeOut, make_event
 from venuehub.simulator.doom import Doom
 from venuehub.simulator.hub import Hub
 from venuehub.simulator.plan import COINS, NOTES, lanes
@@ -37,12 +38,17 @@ class Bridge:
         self.name = f"bridge {hub.number}"
         self.doom = Doom(hub.world, "kill-bridge")
         self.jams: list[str] = []
-        """What goes wrong with the next plays: `failed`, `unknown`, `unknown_all` or `partly`."""
+        """What goes wrong with the next plays: `failed`, `unknown`, `unknown_all`, `partly` or `stopped`.
+
+        The last two give some of the credits; a machine that stopped says that it failed.
+        """
         self.pulsed: dict[str, int] = {}
         self.fallen: dict[str, list[int]] = {lane.acceptor: [] for lane in lanes()}
         self.fell: list[tuple[int, int]] = []
         """When each coin fell, and what it is worth."""
         self.started_ms = 0
+        self.machine_words: Counter[str] = Counter()
+        """How much each output told of prizes and sales for its own cash."""
         self.shut: set[str] = set()
         """Acceptors that were told to give everything back; a bridge's start opens them."""
         self.outputs = [lane.output for lane in lanes()]
@@ -193,6 +199,8 @@ class Bridge:
         all_of_it = outcome == "unknown_all"
         given = body.credits if all_of_it else self.world.dice.randrange(1, body.credits + 1)
         self.count_credits(device, command.id, given)
+        if outcome == "stopped":
+            return Answer(command.id, "failed", given, reason="jam")
         return Answer(command.id, "done", given) if outcome == "partly" else Answer(command.id, "unknown")
 
     def count_credits(self, device: str, command_id: str, credits: int) -> int:
@@ -225,6 +233,12 @@ class Bridge:
         self.world.note(f"coin {position} into {acceptor} of {self.name}, its counter {len(self.fallen[acceptor])}")
         if self.alive:
             self._read_acceptor(acceptor)
+
+    def tell_of_machine(self, output: str, body: PrizeOut | CashSale) -> None:
+        """A sensor sees prizes leave, or a machine sells for its own cash: told if the bridge lives long enough."""
+        if self.alive:
+            self.machine_words[output] += 1
+            self._synced(self.desk.fact(Fact(output, body, self.world.wall_ms)))
 
     def _read_acceptor(self, acceptor: str) -> None:
         """Write down what the acceptor counted since our last fact of it; what it forgot is counted as lost."""

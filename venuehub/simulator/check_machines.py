@@ -1,5 +1,6 @@
 """The machines' own counts against the journals: plays, coins, and whatever still waits for an answer."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from edge_agent.ledger.authorizations import STATES
@@ -60,6 +61,18 @@ def _compare(story: Story, counted: int) -> str:
             return "held, and nothing became of it"
         case _:
             return ""
+
+
+def machines_are_heard_once(venue: Venue, journals: list[Journal]) -> Iterator[str]:
+    """What machines tell of prizes and their own cash is written down once each, and nothing that none told."""
+    for journal, bridge in zip(journals, venue.bridges, strict=True):
+        for event, times in journal.machine_words.items():
+            if times > 1:
+                yield f"{event} of {bridge.name} is written down {times} times"
+        written = Counter(device for device, _epoch, _seq in journal.machine_words)
+        for device, told in written.items():
+            if told > bridge.machine_words[device]:
+                yield f"{device} of {bridge.name} told {bridge.machine_words[device]} things, {told} are written down"
 
 
 def coins_are_booked(venue: Venue, journals: list[Journal]) -> Iterator[str]:

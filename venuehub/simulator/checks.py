@@ -8,7 +8,7 @@ from typing import Final
 
 from venuehub.simulator.check_books import books_prove, decisions_replay, journals_equal_books, leases_agree
 from venuehub.simulator.check_limits import blocks_hold, floors_keep_caps
-from venuehub.simulator.check_machines import coins_are_booked, machines_agree, nothing_is_open
+from venuehub.simulator.check_machines import coins_are_booked, machines_agree, machines_are_heard_once, nothing_is_open
 from venuehub.simulator.check_money import acts_are_done_once, money_is_conserved, vouchers_are_taken
 from venuehub.simulator.check_shed import only_what_is_too_much_is_shed
 from venuehub.simulator.check_tables import tables_are_followed
@@ -21,6 +21,7 @@ CHECKS: Final[dict[str, Callable[[Venue, list[Journal]], Iterator[str]]]] = {
     "the books prove": books_prove,
     "each play is charged once": machines_agree,
     "each coin is booked once": coins_are_booked,
+    "each word of a machine is written down once": machines_are_heard_once,
     "money is conserved": money_is_conserved,
     "leases agree": leases_agree,
     "decisions replay": decisions_replay,

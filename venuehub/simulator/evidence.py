@@ -11,6 +11,7 @@ from edge_agent.ledger.store import Row
 from payment_core.journal import (
     BroughtIn,
     Captured,
+    CashSold,
     Cause,
     CoinBooked,
     Commanded,
@@ -22,6 +23,7 @@ from payment_core.journal import (
     LeasePassed,
     PaidOutHere,
     Part,
+    PrizeSeen,
     Refunded,
     Tampered,
     Voided,
@@ -70,6 +72,7 @@ class Journal:
         self.floor: defaultdict[bytes | None, int] = defaultdict(int)
         self.coins: Counter[str] = Counter()
         self.coin_value = 0
+        self.machine_words: Counter[tuple[str, int, int]] = Counter()
         self.brought: defaultdict[bytes, int] = defaultdict(int)
         self.paid_out: defaultdict[bytes, int] = defaultdict(int)
         self.passed: list[LeasePassed] = []
@@ -121,6 +124,8 @@ class Journal:
             case CoinBooked(device=device, amount=amount):
                 self.coins[device] += 1
                 self.coin_value += amount
+            case PrizeSeen() | CashSold():
+                self.machine_words[entry.device, entry.event_epoch, entry.event_seq] += 1
             case Tampered(device=device, count=count):
                 self.coins[device] += count
             case _:

@@ -153,7 +153,8 @@ def _disk_full(venue: Venue, hub: int) -> None:
 def _jam(venue: Venue, hub: int) -> None:
     """The next plays at this bridge fail, deliver a part, or end in a doubt."""
     dice = venue.world.dice
-    venue.bridges[hub].jams += [dice.choice(("failed", "unknown", "partly")) for _jam in range(dice.randrange(1, 4))]
+    outcomes = ("failed", "unknown", "partly", "stopped")
+    venue.bridges[hub].jams += [dice.choice(outcomes) for _jam in range(dice.randrange(1, 4))]
 
 
 def _worker(venue: Venue, _hub: int) -> None:

@@ -9,6 +9,7 @@ from back_office.members.cards import parse_card
 from edge_agent.messages import Answered
 from payment_core.authorization import State
 from payment_core.commands import Outcome, Result
+from payment_core.events import CashSale, PrizeOut
 from venuehub.simulator.plan import COINS, lanes
 from venuehub.simulator.rooms import More, Put
 from venuehub.simulator.venue import Venue
@@ -18,6 +19,7 @@ _AGAIN_MS: Final = (10, 200, 1_500)
 _SUMS: Final = (200, 500, 1_000)
 _LANES: Final = lanes()
 _STRANGE_COIN: Final = 9
+_MACHINE_SPEAKS: Final = 8
 _ENDS: Final = (State.EXPIRED, State.REFUNDED, State.VOIDED, State.CAPTURED, State.DECLINED)
 _CONFUSED_MS: Final = (0, 35_000, 70_000)
 _LOSES: Final = 12
@@ -86,6 +88,9 @@ def _tap_unknown(venue: Venue, wish: Wish) -> None:
 def _coin(venue: Venue, wish: Wish) -> None:
     position = tuple(COINS)[wish.luck % 2] if wish.luck % 64 else _STRANGE_COIN
     venue.bridges[wish.hub].insert_coin(_LANES[wish.lane].acceptor, position)
+    if not wish.luck % _MACHINE_SPEAKS:
+        body = PrizeOut(1) if wish.luck & _MACHINE_SPEAKS else CashSale(300)
+        venue.bridges[wish.hub].tell_of_machine(_LANES[wish.lane].output, body)
 
 
 def _pay_in(venue: Venue, wish: Wish) -> None:
