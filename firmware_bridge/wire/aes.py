@@ -1,6 +1,6 @@
-"""AES as the cards' data sheets use it: CMAC, CBC and one raw block. For simulated cards and test keys only.
+"""AES as the cards' data sheets use it: CMAC, CBC and one raw block. For simulated cards, and the office's encoder.
 
-The bridge holds no key of a real token; a real SUN message is proven at the hub.
+The bridge holds no key of a real token: a real card is proven at the hub, and encoded by a program of the office.
 """
 
 from typing import Final
