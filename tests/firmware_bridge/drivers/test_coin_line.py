@@ -1,6 +1,8 @@
 import asyncio
 import contextlib
+import random
 import time
+from typing import ClassVar
 
 import msgspec
 import pytest
@@ -10,8 +12,11 @@ from firmware_bridge.drivers import coin_line
 from firmware_bridge.drivers.coin_line import CoinLine
 from firmware_bridge.drivers.errors import DriverError
 from firmware_bridge.drivers.interface import Answer, Condition
+from firmware_bridge.simulators.game_machine import GameMachine
 from firmware_bridge.transports.interface import Edge, TransportClosedError
 from payment_core.commands import Identify, PulseCredit, make_command
+from tests.support.line_bench import BenchLines, in_no_time, living, now_ns
+from tests.support.sizes import count
 
 CUT = TransportClosedError("cut")
 PULSE = Pulse(width_ms=2, gap_ms=2)
@@ -47,10 +52,10 @@ class Lines:
 
 
 @contextlib.asynccontextmanager
-async def running(lines: Lines, *, pulse: Pulse = PULSE, has_ready: bool = False):
+async def running(lines: Lines, *, pulse: Pulse = PULSE, has_ready: bool = False, has_meter: bool = False):
     inbox: asyncio.Queue = asyncio.Queue()
     outbox: asyncio.Queue = asyncio.Queue()
-    task = asyncio.ensure_future(CoinLine(lines, pulse, has_ready=has_ready).run(inbox, outbox))
+    task = asyncio.ensure_future(CoinLine(lines, pulse, has_ready=has_ready, has_meter=has_meter).run(inbox, outbox))
     try:
         yield inbox, outbox, task
     finally:
@@ -187,3 +192,103 @@ def test_a_wired_ready_that_never_says_its_level_is_a_fault(monkeypatch):
             assert ended.group_contains(DriverError, match="Is it wired")
 
     run(story)
+
+
+def test_the_counter_beside_the_coin_line_gets_the_same_pulses():
+    async def story() -> None:
+        lines = Lines()
+        async with running(lines, has_meter=True) as (inbox, outbox, _):
+            await outbox.get()
+            await inbox.put(credit(2))
+            assert await outbox.get() == Answer("a", "done", amount=2)
+        coin, meter = ([active for line, active in lines.levels if line == name] for name in ("coin", "meter"))
+        assert coin == meter == [False, True, False, True, False]
+
+    run(story)
+
+
+class Machine:
+    """A game machine as a device on lines."""
+
+    idle: ClassVar = {"coin": 1}
+
+    def __init__(self) -> None:
+        self.machine = GameMachine()
+        self.pulses = 0
+        self.low = False
+
+    def levels(self):
+        return {"ready": 0}
+
+    def level(self, _line, level, *, at_ns):
+        self.machine.level(level, at_ns=at_ns)
+        self.pulses += level == 0 and not self.low
+        self.low = level == 0
+
+    def tick(self, *, now_ns):
+        self.machine.status(now_ns=now_ns)
+        return []
+
+    def due_ns(self):
+        return None
+
+
+WANTED = 4
+
+
+class Resuming(CoinLine):
+    """A broken driver: it gives what the life before could not."""
+
+    owed: ClassVar[list[int]] = []
+
+    async def run(self, inbox, outbox) -> None:
+        if self.owed:
+            inbox.put_nowait(credit(self.owed.pop()))
+        await super().run(inbox, outbox)
+
+    def _interrupted(self, command, train, *, reason):
+        if train.begun:
+            self.owed.append(max(1, WANTED - len(train.ends_ns)))
+        return super()._interrupted(command, train, reason=reason)
+
+
+def judge(driver=CoinLine) -> None:
+    """VND-2: cut, stop or kill trains at random; pulses are answered or flagged, and a train never goes on."""
+    dice, page = random.Random(9), Pulse(width_ms=50, gap_ms=50)
+
+    async def one() -> None:
+        machine = Machine()
+        active = {"coin": "low", "ready": "low"}
+        accident = dice.choice(("none", "cut", "kill", "stop"))
+        async with living(driver(lines := BenchLines(machine, active), page, has_ready=True)) as life:
+            life.tell(PulseCredit(WANTED))
+            await asyncio.sleep(dice.uniform(0, 0.5))
+            if accident == "cut":
+                lines.cut()
+            elif accident != "none":
+                life.task.cancel()
+            await asyncio.sleep(5)
+            answer = None if accident == "kill" else life.answer()
+        given = machine.pulses
+        async with living(driver(BenchLines(machine, active), page, has_ready=True)):
+            await asyncio.sleep(5)
+        assert machine.pulses == given, "a train went on"
+        assert given <= WANTED
+        flagged = answer is None or answer.outcome == "unknown"
+        assert flagged or answer.amount == given == machine.machine.status(now_ns=now_ns())["credits_seen"]
+        assert answer is None or answer.amount <= given
+
+    async def story() -> None:
+        for _ in range(count(10_000)):
+            await one()
+
+    in_no_time(story)
+
+
+def test_what_was_pulsed_is_answered_or_flagged_and_never_resumed():
+    judge()
+
+
+def test_a_driver_that_resumes_is_found():
+    with pytest.raises(AssertionError, match="a train went on"):
+        judge(Resuming)

@@ -4,7 +4,7 @@ import time
 import pytest
 from gpiozero.pins.mock import MockFactory
 
-from firmware_bridge.transports.gpio_lines import DEBOUNCE_MS, GpioLines, Pin
+from firmware_bridge.transports.gpio_lines import DEBOUNCE_MS, GpioLines, Pin, _time_of
 from firmware_bridge.transports.interface import TransportClosedError, TransportError
 
 COIN = {"coin": Pin(17, "low")}
@@ -83,3 +83,22 @@ def test_a_pin_that_cannot_be_had_is_refused_with_a_remedy(factory):
             GpioLines(outputs={"a": Pin(17, "low"), "b": Pin(17, "low")}, inputs={}, pin_factory=factory)
 
     run(story)
+
+
+def test_an_edge_has_the_time_at_which_the_kernel_saw_it_not_when_we_heard_of_it(factory):
+    async def story() -> None:
+        lines = GpioLines(outputs={}, inputs=READY, pin_factory=factory)
+        await lines.edge()
+        seen_s = time.monotonic() - 0.2
+        lines._callbacks[0](seen_s, 0)  # as a thread of gpiozero does that was held up
+        factory.pin(27).drive_low()
+        assert (await lines.edge()).at_ns == round(seen_s * 1_000_000_000)
+        lines.close()
+
+    run(story)
+
+
+@pytest.mark.parametrize("ticks", [0.0, 1.8e9])
+def test_a_kernel_that_tells_another_clock_is_not_believed(ticks):
+    before_ns = time.monotonic_ns()
+    assert before_ns <= _time_of(ticks) <= time.monotonic_ns()
