@@ -9,6 +9,7 @@ from typing import Final, assert_never
 import msgspec
 
 from edge_agent.desk import counter_acts, desk_reader
+from edge_agent.desk.modules import Modules
 from edge_agent.lan.neighbours import Neighbours
 from edge_agent.lan.parking import Parking
 from edge_agent.ledger import authorizations, leases
@@ -91,6 +92,7 @@ class Till:
         self._challenges = Challenges()
         self._neighbours = Neighbours(self._parking)
         self._acceptors = Acceptors()
+        self._modules = Modules()
         self._time_floor = TimeFloor()
         self._started = False
         office_side.load_documents(store, self._site)
@@ -118,6 +120,7 @@ class Till:
         lease_keeper.keep_caps(draft)
         self._homecoming.pass_time(draft)
         self._acceptors.pass_time(draft)
+        self._modules.pass_time(draft)
         self._time_floor.pass_time(draft)
         blocks.tell_neighbours(draft)
         draft.flush()
@@ -160,6 +163,7 @@ class Till:
                 slips.take(draft, fact)
             case StaffActed() | PinRefused():
                 counter_acts.take(draft, fact)
+                self._modules.look_again()
             case _:
                 self._from_office(draft, fact)
 
@@ -175,6 +179,7 @@ class Till:
             case ListArrived():
                 if office_side.take_list(draft, fact):
                     blocks.on_list(draft, fact)
+                    self._modules.look_again()
             case DocumentArrived():
                 office_side.take_document(draft, fact)
             case BatchSealed():
@@ -247,7 +252,7 @@ class Till:
             self._parking.answer(draft, tap)
 
     def _answered(self, draft: Draft, fact: Answered) -> None:
-        if self._acceptors.has_answered(fact):
+        if self._acceptors.has_answered(fact) or self._modules.has_answered(draft, fact):
             return
         if self._challenges.has_answered(fact):
             self._decide(draft, self._challenges.hear(draft, fact))

@@ -106,6 +106,7 @@ def capabilities_of(profile: Profile) -> tuple[str, ...]:
     """Return the counted commands that a device understands, how it can be asked later what it gave, and `Transceive`.
 
     The latter where a reader says to a card what the hub wants said: the hub then asks cards for more than a message.
+    `enroll:finger`, `enroll:face`: it can learn people.
     """
     by_table = {"pulse": "PulseCredit", "hopper": "Dispense", "tickets": "Dispense", "vend": "ApproveVend"}
     counted = [command for table, command in by_table.items() if getattr(profile, table, None) is not None]
@@ -113,4 +114,6 @@ def capabilities_of(profile: Profile) -> tuple[str, ...]:
         counted.append("read_back:hopper_status")
     if profile.driver in RELAYING_DRIVERS:
         counted.append(Transceive.__name__)
+    if profile.biometric is not None:
+        counted.append(f"enroll:{profile.biometric.media}")
     return tuple(counted)

@@ -15,6 +15,7 @@ CredentialText = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
 Unit = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9:_-]{0,40}$")]
 Note = Annotated[str, msgspec.Meta(max_length=NOTE_CHARACTERS)]
+PersonName = Annotated[str, msgspec.Meta(max_length=64)]
 Media = Annotated[str, msgspec.Meta(max_length=32)]
 LARGEST_ACT: Final = 10**9
 """The most one act may move, in minor units: sums of acts stay far below what a ledger or a JSON reader holds."""
@@ -130,21 +131,50 @@ class TryMachine(_Act, frozen=True, tag="test_play"):
     note: Note = ""
 
 
+class TakeConsent(_Act, frozen=True, tag="consent"):
+    """A guest agrees, before anything of him is learned. `text`: the version of the text he was shown.
+
+    `of_age`: he is 14 or older; else `guardian` agrees for him, and `relation` says who that is to him.
+    """
+
+    credential: CredentialText
+    of: Literal["finger", "face"]
+    text: Name
+    of_age: bool = False
+    guardian: PersonName = ""
+    relation: PersonName = ""
+
+
+class EnrollPerson(_Act, frozen=True, tag="enroll"):
+    """Let the module `device` learn the guest who has just agreed. `page` None: its first that is free here."""
+
+    credential: CredentialText
+    device: Name
+    page: Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)] | None = None
+
+
+class ForgetPerson(_Act, frozen=True, tag="forget"):
+    """Take back every consent of a guest: his fingers and faces are out of use, and deleted from their modules."""
+
+    credential: CredentialText
+    note: Note = ""
+
+
 class Look(_Act, frozen=True, tag="look"):
     """Ask for a list; moves nothing."""
 
-    what: Literal["open", "late", "credit", "boxes", "card", "machine"]
+    what: Literal["open", "late", "credit", "boxes", "card", "machine", "person"]
     credential: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{32})?$")] = ""
     machine: Annotated[str, msgspec.Meta(pattern="^([a-z0-9][a-z0-9-]{0,31})?$")] = ""
 
 
 Act = (
     SettleDoubt | Refund | Cancel | TopUp | TakeWon | ClaimCredit | PayOut | SellCard | ReplaceCard | BlockCard
-    | CountBox | TryMachine | Look
+    | CountBox | TryMachine | TakeConsent | EnrollPerson | ForgetPerson | Look
 )  # fmt: skip
 ActName = Literal[
     "settle_doubt", "refund", "cancel", "top_up", "take_won", "claim_credit", "pay_out", "sell_card", "replace_card",
-    "block_card", "count_box", "test_play", "look",
+    "block_card", "count_box", "test_play", "consent", "enroll", "forget", "look",
 ]  # fmt: skip
 ACT_NAMES: Final[dict[type[Act], ActName]] = dict(zip(get_args(Act), get_args(ActName), strict=True))
 assert all(kind.__struct_config__.tag == name for kind, name in ACT_NAMES.items())
@@ -207,6 +237,19 @@ class SumRow(msgspec.Struct, frozen=True):
     kind: str = ""
 
 
+class PersonRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of a guest's fingers and faces here, or (state `module`) a module that can learn one.
+
+    state: `consent`, `enrolling`, `enrolled`, `forgetting` (its module has not answered yet), `deleted`, `failed`.
+    """
+
+    media: str
+    state: str
+    device: str = ""
+    page: int = 0
+    reason: str = ""
+
+
 class DeskReply(msgspec.Struct, frozen=True, omit_defaults=True):
     """The answer to a request. again: the same request was answered before, with the same result.
 
@@ -221,6 +264,7 @@ class DeskReply(msgspec.Struct, frozen=True, omit_defaults=True):
     open: tuple[OpenRow, ...] = ()
     late: tuple[LateRow, ...] = ()
     sums: tuple[SumRow, ...] = ()
+    people: tuple[PersonRow, ...] = ()
     note: str = ""
 
 

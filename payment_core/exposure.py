@@ -69,6 +69,7 @@ from payment_core.office_entries import (
     TopUpReversed,
     VenuesCleared,
 )
+from payment_core.person_entries import ConsentGiven, ConsentWithdrawn, TemplateDeleted, TemplateEnrolled
 from payment_core.policy import Caps, RiskDocument
 
 
@@ -117,6 +118,10 @@ TERMS: Final[dict[type, frozenset[Term]]] = {
     TicketsKept: _NONE,
     PrizeSeen: _NONE,
     CashSold: _NONE,
+    ConsentGiven: _NONE,
+    ConsentWithdrawn: _NONE,
+    TemplateEnrolled: _NONE,
+    TemplateDeleted: _NONE,
     ToppedUp: _NONE,
     LeaseGranted: _LEASE,
     TopUpReversed: _NONE,

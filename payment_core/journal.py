@@ -66,6 +66,7 @@ from payment_core.office_entries import (
     TopUpReversed,
     VenuesCleared,
 )
+from payment_core.person_entries import ConsentGiven, ConsentWithdrawn, TemplateDeleted, TemplateEnrolled
 from payment_core.records import PRICE_HASH_BYTES, Actor, Cause, Header, Lot, LotKind, Part, Record, Tender, TimeQuality
 
 __all__ = [
@@ -84,6 +85,8 @@ __all__ = [
     "Cause",
     "CoinBooked",
     "Commanded",
+    "ConsentGiven",
+    "ConsentWithdrawn",
     "CredentialBlocked",
     "CredentialMoved",
     "CredentialReplaced",
@@ -129,6 +132,8 @@ __all__ = [
     "SlipTaken",
     "Source",
     "Tampered",
+    "TemplateDeleted",
+    "TemplateEnrolled",
     "Tender",
     "TicketsKept",
     "TimeQuality",
@@ -154,6 +159,7 @@ HubEntry = (
     EpochClosed | DepositTaken
     | DepositReturned | TipGiven | TicketsKept
     | PrizeSeen | CashSold
+    | ConsentGiven | ConsentWithdrawn | TemplateEnrolled | TemplateDeleted
 )  # fmt: skip
 OfficeEntry = (
     ToppedUp | LeaseGranted | TopUpReversed | PaidOut | OpeningBooked | LeaseClosed | OverclaimWrittenOff |

@@ -59,6 +59,7 @@ from payment_core.office_entries import (
     TopUpReversed,
     VenuesCleared,
 )
+from payment_core.person_entries import ConsentGiven, ConsentWithdrawn, TemplateDeleted, TemplateEnrolled
 from payment_core.records import Part
 
 _HELD: Final = Account(Kind.HELD)
@@ -104,6 +105,7 @@ def postings(entry: Entry) -> tuple[Posting, ...]:
             EpochOpened() | Commanded() | Declined() | Tampered() | LeaseTaken() | LateEvidence()
             | CredentialReplaced() | CredentialBlocked() | ListConflict() | EpochClosed() | CredentialMoved()
             | PrizeSeen()
+            | ConsentGiven() | ConsentWithdrawn() | TemplateEnrolled() | TemplateDeleted()
         ):  # fmt: skip
             rows = []
         case _:

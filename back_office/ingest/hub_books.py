@@ -17,6 +17,7 @@ from back_office.ledger.findings import Finding
 from back_office.ledger.floor import beyond_floor
 from back_office.ledger.list_changes import change_list
 from back_office.ledger.taker_bound import beyond_taker
+from back_office.members.consents import keep_consents
 from back_office.risk.watch import watch
 from back_office.store import chains, lots, papers, places, set_back
 from back_office.store.chains import Batch, Chain, Evidence
@@ -147,6 +148,7 @@ class HubBooks:
             floor = beyond_floor(tx, self._tenant_id, batch.hub_id, batch.entries)
             piles = beyond_taker(tx, self._tenant_id, batch.entries)
             people = change_list(tx, self._tenant_id, hub, batch.entries, now_ms=now_ms)
+            people += keep_consents(tx, self._tenant_id, hub.hub_id, batch.entries, now_ms=now_ms)
             clones = find_clones(tx, self._tenant_id, batch.hub_id, header.epoch, batch.entries)
             late = late_beyond(tx, self._tenant_id, hub, batch.entries)
             found = [*booking.findings, *floor, *piles, *people, *clones, *late]

@@ -136,3 +136,18 @@ CARD_STEPS: Final = Table(
     "card_steps", METADATA, key("tenant_id", RAW), key("credential_id", RAW), key("step_no", WHOLE),
     value("state", TEXT), value("at_ms", WHOLE), value("who", TEXT), value("note", TEXT),
 )  # fmt: skip
+CONSENTS: Final = Table(
+    "consents", METADATA, key("tenant_id", RAW), key("consent_id", RAW), value("account_id", RAW),
+    value("hub_id", RAW), value("of", TEXT), value("text_version", TEXT), value("given_ms", WHOLE),
+    value("staff", TEXT), value("guardian", TEXT), value("relation", TEXT), value("withdrawn_ms", WHOLE, optional=True),
+    value("withdrawn_by", TEXT),
+)  # fmt: skip
+TEMPLATES: Final = Table(
+    "templates", METADATA, key("tenant_id", RAW), key("credential_id", RAW), key("life", WHOLE),
+    value("consent_id", RAW), value("account_id", RAW), value("hub_id", RAW), value("media", TEXT),
+    value("device", TEXT), value("page", WHOLE), value("enrolled_ms", WHOLE), value("deleted_ms", WHOLE, optional=True),
+)  # fmt: skip
+CONSENTS_ENDED: Final = Table(
+    "consents_ended", METADATA, key("tenant_id", RAW), key("account_id", RAW), value("at_ms", WHOLE), value("by", TEXT),
+    value("hub_id", RAW),
+)  # fmt: skip

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from payment_core.desk import LateRow, OpenRow, SumRow
+from payment_core.desk import LateRow, OpenRow, PersonRow, SumRow
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -13,6 +13,7 @@ class Moved(msgspec.Struct, frozen=True):
     open: tuple[OpenRow, ...] = ()
     late: tuple[LateRow, ...] = ()
     sums: tuple[SumRow, ...] = ()
+    people: tuple[PersonRow, ...] = ()
 
 
 class Refused(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from typing import Final, assert_never
 
 import msgspec
 
-from edge_agent.desk import card_acts, looks, money_acts, play_acts
+from edge_agent.desk import card_acts, looks, money_acts, person_acts, play_acts
 from edge_agent.desk.acts import Moved, Refused
 from edge_agent.ledger import requests, staff_use
 from edge_agent.ledger.requests import Request
@@ -18,19 +18,22 @@ from payment_core.desk import (
     ClaimCredit,
     CountBox,
     DeskReply,
+    EnrollPerson,
+    ForgetPerson,
     Look,
     PayOut,
     Refund,
     ReplaceCard,
     SellCard,
     SettleDoubt,
+    TakeConsent,
     TakeWon,
     TopUp,
     TryMachine,
 )
 from payment_core.identifiers import uuid_text
 
-_WHILE_FROZEN = Look | BlockCard | SettleDoubt | Cancel
+_WHILE_FROZEN = Look | BlockCard | SettleDoubt | Cancel | ForgetPerson
 """Acts that bring nothing new: a frozen hub ends what is under way, and can close only then."""
 PINS_ALLOWED: Final = 5
 """Wrong PINs in a row before nobody may try for a while."""
@@ -84,8 +87,9 @@ def _reply(fact: StaffActed, done: Moved | Refused) -> DeskReply:
     if isinstance(done, Refused):
         return DeskReply(request_id, "refused", done.reason)
     return DeskReply(
-        request_id, "done", "", done.amount, done.unit, open=done.open, late=done.late, sums=done.sums
-    )
+        request_id, "done", "", done.amount, done.unit, open=done.open, late=done.late, sums=done.sums,
+        people=done.people,
+    )  # fmt: skip
 
 
 def _answer_again(draft: Draft, fact: StaffActed, known: Request, content: bytes) -> None:
@@ -125,6 +129,8 @@ def _carry_out(draft: Draft, fact: StaffActed) -> Moved | Refused:
                 return money_acts.carry_out(draft, fact.act, fact)
             case SellCard() | ReplaceCard() | BlockCard():
                 return card_acts.carry_out(draft, fact.act, fact.staff)
+            case TakeConsent() | EnrollPerson() | ForgetPerson():
+                return person_acts.carry_out(draft, fact.act, fact.staff)
             case Look():
                 return looks.look(draft, fact.act)
             case _:

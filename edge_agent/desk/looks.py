@@ -4,6 +4,7 @@ from typing import Final, assert_never
 
 import msgspec
 
+from edge_agent.desk import person_acts
 from edge_agent.desk.acts import Moved, Refused
 from edge_agent.ledger import authorizations, boxes, lane_credit, refund_sums
 from edge_agent.play import doubts
@@ -17,7 +18,7 @@ SEARCHED: Final = 400
 """How many of the newest authorizations a machine's plays are looked for in."""
 
 
-def look(draft: Draft, act: Look) -> Moved | Refused:
+def look(draft: Draft, act: Look) -> Moved | Refused:  # noqa: PLR0911 - one list each
     """Answer a question; it moves nothing."""
     match act.what:
         case "open":
@@ -32,6 +33,8 @@ def look(draft: Draft, act: Look) -> Moved | Refused:
             )
         case "card":
             return _card(draft, act.credential)
+        case "person":
+            return person_acts.look(draft, act.credential)
         case "machine":
             return _machine(draft, act.machine)
         case _:

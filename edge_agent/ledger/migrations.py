@@ -245,7 +245,25 @@ VERSION_4: Final = (
     "CREATE INDEX vouchers_to_say ON vouchers_given(to_hub, seq) WHERE taken <> 1",
     "CREATE INDEX vouchers_given_of ON vouchers_given(account_id)",
 )
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4)
+VERSION_5: Final = (
+    """CREATE TABLE consents(
+        consent_id BLOB PRIMARY KEY CHECK(length(consent_id) = 16), account_id BLOB NOT NULL,
+        of TEXT NOT NULL CHECK(of IN ('finger', 'face')), given_ms INTEGER NOT NULL,
+        withdrawn INTEGER NOT NULL DEFAULT 0 CHECK(withdrawn IN (0, 1))) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX consents_of ON consents(account_id)",
+    """CREATE TABLE templates(
+        template_id BLOB PRIMARY KEY CHECK(length(template_id) = 16), account_id BLOB NOT NULL,
+        consent_id BLOB NOT NULL REFERENCES consents(consent_id), card_id BLOB NOT NULL, media TEXT NOT NULL,
+        device TEXT NOT NULL, serial TEXT NOT NULL, page INTEGER NOT NULL CHECK(page >= -1),
+        credential_id BLOB NOT NULL, life INTEGER NOT NULL CHECK(life >= 0), staff TEXT NOT NULL,
+        state TEXT NOT NULL CHECK(state IN ('enrolling', 'enrolled', 'forgetting', 'deleted', 'failed')),
+        reason TEXT NOT NULL, since_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX templates_of ON templates(account_id)",
+    "CREATE INDEX templates_at ON templates(device, page)",
+    """CREATE TRIGGER templates_stay BEFORE DELETE ON templates WHEN OLD.state IN ('enrolled', 'forgetting')
+        BEGIN SELECT RAISE(ABORT, 'what a module still holds is never forgotten here first'); END""",
+)
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5)
 
 
 def migrate(store: Store, where: str) -> None:

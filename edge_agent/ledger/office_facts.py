@@ -17,6 +17,12 @@ def list_row(store: Store, credential_id: bytes) -> ListRow | None:
     return _ROW.decode(rows[0][0]) if rows else None
 
 
+def of_account(store: Store, account_id: bytes) -> list[ListRow]:
+    """Return the list's credentials of an account. It reads the whole list: for what is asked rarely."""
+    rows = store.rows("SELECT row FROM list WHERE instr(row, ?) > 0", (account_id,))
+    return [row for row in (_ROW.decode(packed) for (packed,) in rows) if row.account_id == account_id]
+
+
 def list_version(store: Store) -> int:
     """Return the version of the list held; 0 before the first."""
     return int(store.rows("SELECT value FROM meta WHERE key = 'list_version'")[0][0])

@@ -20,7 +20,8 @@ _FIELDS = {
     "authorization": st.just(ID), "credential": st.just(CARD), "old": st.just(CARD), "new": st.just("1" * 32),
     "delivered": st.booleans(), "note": st.text(max_size=200), "amount": st.integers(1, 10**9),
     "place": st.just("drawer-1"), "lane": st.just("lane-1"), "box": st.just("racer-1"), "what": st.just("open"),
-    "counted": st.integers(0, 10**9),
+    "counted": st.integers(0, 10**9), "of": st.sampled_from(["finger", "face"]), "text": st.just("v1"),
+    "device": st.just("finger-1"),
 }  # fmt: skip
 
 

@@ -1,0 +1,144 @@
+"""Fingers and faces at a counter: agreed to first, then learned by a module, and deleted when the guest says so.
+
+An account is opened by a card or a code always; what is learned here comes beside it and is never the only way in.
+"""
+
+from typing import Final, assert_never
+
+from edge_agent.desk.acts import Moved, Refused
+from edge_agent.ledger import cache, office_facts, templates
+from edge_agent.ledger.templates import NO_PAGE, Template
+from edge_agent.messages import Send
+from edge_agent.step.draft import Draft, Spot
+from edge_agent.tap.blocks import NOBODY, block, known_row
+from payment_core.commands import Enroll, make_command
+from payment_core.credential import ListRow
+from payment_core.desk import EnrollPerson, ForgetPerson, PersonRow, TakeConsent
+from payment_core.identifiers import uuid_text
+from payment_core.journal import Actor, ConsentGiven, ConsentWithdrawn, Tender
+
+CONSENT_LIFE_MS: Final = 3_600_000
+"""A guest is asked right before he is enrolled: a consent of this morning is asked for again."""
+ENROLL_TTL_MS: Final = 10_000
+LEARNS: Final = "enroll:"
+"""What a module's birth says it can learn stands behind this: `enroll:finger`."""
+_LAST_PAGE: Final = 0xFFFF
+
+
+def carry_out(draft: Draft, act: TakeConsent | EnrollPerson | ForgetPerson, staff: str) -> Moved | Refused:
+    """Do what is asked for the owner of a card."""
+    row = known_row(draft, bytes.fromhex(act.credential))
+    if row is None or row.account_id == NOBODY:
+        return Refused("unknown_card")
+    match act:
+        case ForgetPerson():
+            return _forget(draft, act, row, staff)
+        case _ if row.status != "active":
+            return Refused("card_blocked")
+        case TakeConsent():
+            return _consent(draft, act, row, staff)
+        case EnrollPerson():
+            return _enroll(draft, act, row, staff)
+        case _:
+            assert_never(act)
+
+
+def learns(draft: Draft, device: str) -> str:
+    """Return what a module can learn, `finger` or `face`; empty: it is none, or has not introduced itself."""
+    birth = draft.site.births.get(device)
+    said = birth.capabilities if birth else ()
+    return next((one.removeprefix(LEARNS) for one in said if one.startswith(LEARNS)), "")
+
+
+def _consent(draft: Draft, act: TakeConsent, row: ListRow, staff: str) -> Moved | Refused:
+    """Write down that the guest agreed, or who agreed for him."""
+    guardian, relation = act.guardian.strip(), act.relation.strip()
+    is_child = row.age_band == "minor" or (row.age_band == "unknown" and not act.of_age)
+    if bool(guardian) != bool(relation) or (is_child and not guardian):
+        return Refused("guardian_needed")
+    consent_id = draft.new_id()
+    header = draft.header(Spot(Actor.STAFF, Tender.NONE))
+    card_id = row.credential_id
+    draft.journal(
+        ConsentGiven(1, header, consent_id, row.account_id, card_id, act.of, act.text, staff, guardian, relation)
+    )
+    templates.give_consent(draft.store, consent_id, row.account_id, act.of, given_ms=draft.now.wall_ms)
+    return Moved()
+
+
+def _enroll(draft: Draft, act: EnrollPerson, row: ListRow, staff: str) -> Moved | Refused:
+    """Tell a module to learn the guest; what comes of it is in the list of `look`."""
+    media, birth = learns(draft, act.device), draft.site.births.get(act.device)
+    if birth is None or not media:
+        return Refused("no_module")
+    if not draft.site.ready(act.device) or not birth.serial:
+        return Refused("machine_off")
+    if is_only_way(draft, act.device):
+        return Refused("no_alternative")
+    consent_id = standing_consent(draft, row.account_id, media)
+    if consent_id is None:
+        return Refused("no_consent")
+    taken = templates.pages_taken(draft.store, act.device)
+    page = NO_PAGE
+    if media == "finger":
+        page = next(free for free in range(_LAST_PAGE) if free not in taken) if act.page is None else act.page
+    if page in taken:  # a module that numbers people itself has one of them at a time before it, too
+        return Refused("page_taken" if page != NO_PAGE else "machine_busy")
+    template_id = draft.new_id()
+    templates.write(draft.store, Template(
+        template_id, row.account_id, consent_id, row.credential_id, media, act.device, birth.serial, page, b"", 0,
+        staff, "enrolling", "", draft.now.wall_ms,
+    ))  # fmt: skip
+    body = Enroll(max(page, 0), uuid_text(consent_id))
+    command = make_command(
+        body, command_id=uuid_text(template_id), seq=0, boot_id=birth.boot_id, ttl_ms=ENROLL_TTL_MS
+    )
+    draft.effect(Send(act.device, command))
+    return Moved()
+
+
+def standing_consent(draft: Draft, account_id: bytes, media: str) -> bytes | None:
+    """Return the consent under which somebody may be enrolled now, or None."""
+    return templates.consent(draft.store, account_id, media, since_ms=draft.now.wall_ms - CONSENT_LIFE_MS)
+
+
+def is_only_way(draft: Draft, device: str) -> bool:
+    """Say whether there is a lane where nothing but this module could be shown: it has to take a card or a code too."""
+    lanes = draft.site.lanes.values()
+    return any(lane.reader == device and lane.scanner in ("", device) for lane in lanes)
+
+
+def _forget(draft: Draft, act: ForgetPerson, row: ListRow, staff: str) -> Moved:
+    """Take every finger and face of the guest out of use here and at the neighbours; modules are told behind the step.
+
+    The office hears of it too, and finds what this hub does not know.
+    """
+    header = draft.header(Spot(Actor.STAFF, Tender.NONE))
+    draft.journal(ConsentWithdrawn(1, header, row.account_id, staff, act.note))
+    templates.withdraw(draft.store, row.account_id)
+    for known in _matched_ones(draft, row.account_id):
+        block(draft, credential_id=known.credential_id, status="blocked", staff=staff, note=act.note)
+    return Moved()
+
+
+def _matched_ones(draft: Draft, account_id: bytes) -> list[ListRow]:
+    """Return what modules match for an account and is in use: class B is nothing else."""
+    rows = (*office_facts.of_account(draft.store, account_id), *cache.of_account(draft.store, account_id))
+    ids = dict.fromkeys(row.credential_id for row in rows if row.class_ == "B")
+    known = (known_row(draft, credential_id) for credential_id in ids)
+    return [row for row in known if row is not None and row.status == "active" and row.account_id == account_id]
+
+
+def look(draft: Draft, credential: str) -> Moved | Refused:
+    """Return what is known of a guest's fingers and faces here, and which modules can learn one."""
+    row = known_row(draft, bytes.fromhex(credential)) if credential else None
+    if row is None or row.account_id == NOBODY:
+        return Refused("unknown_card")
+    rows = [PersonRow(of, "consent") for of in templates.standing(draft.store, row.account_id)]
+    rows += [
+        PersonRow(one.media, one.state, one.device, max(one.page, 0), one.reason)
+        for one in templates.of_account(draft.store, row.account_id)
+    ]
+    modules = ((device, learns(draft, device)) for device in sorted(draft.site.births))
+    rows += [PersonRow(media, "module", device) for device, media in modules if media and draft.site.ready(device)]
+    return Moved(people=tuple(rows))

@@ -1,0 +1,234 @@
+"""Fingers and faces: nobody is learned without a consent (BIO-2), and a deletion is only what was read back (BIO-3)."""
+
+import pytest
+
+from edge_agent.desk.modules import AGAIN_MS, ENROLL_MS
+from edge_agent.desk.person_acts import CONSENT_LIFE_MS
+from edge_agent.messages import DeviceIs, DocumentArrived
+from edge_agent.till import Till
+from payment_core.bus import DeviceState
+from payment_core.commands import Enroll, Forget
+from payment_core.desk import BlockCard, Look
+from payment_core.journal import ConsentGiven, TemplateDeleted, TemplateEnrolled
+from tests.support.desk import card_text
+from tests.support.hall import account_of, credential_of, devices_document, the_view
+from tests.support.ledger_truth import entries, faults_of, kinds
+from tests.support.person_desk import FACE, FINGER, CarelessTill, PersonHall, TrustingTill, told
+
+
+def hall_in(tmp_path, till=Till):
+    hall = PersonHall(tmp_path / "ledger.db", till=till)
+    hall.enroll("card-7", 900)
+    hall.enroll("card-8", 900)
+    return hall
+
+
+@pytest.fixture
+def hall(tmp_path):
+    hall = hall_in(tmp_path)
+    yield hall
+    hall.store.close()
+
+
+def the_only(hall, kind):
+    (entry,) = [entry for entry in entries(hall.store) if isinstance(entry, kind)]
+    return entry
+
+
+def nobody_is_learned_without_a_consent(hall):
+    """BIO-2, at the hub: no consent, one for something else, an old one, one taken back, one of somebody else."""
+    asked = [hall.ask_enroll()]
+    hall.consent(of="face")
+    asked.append(hall.ask_enroll())
+    hall.consent("card-8")
+    asked.append(hall.ask_enroll())
+    hall.consent()
+    hall.pass_ms(CONSENT_LIFE_MS + 1)
+    hall.step(*hall.modules())
+    asked.append(hall.ask_enroll())
+    hall.consent()
+    hall.forget()
+    asked.append(hall.ask_enroll())
+    return asked == ["no_consent"] * 5 and "TemplateEnrolled" not in kinds(hall.store)
+
+
+def test_nobody_is_learned_without_a_consent(hall):
+    assert nobody_is_learned_without_a_consent(hall)
+    assert told(hall.effects) == []
+
+
+def test_a_till_that_asks_nobody_is_found_out(tmp_path):
+    careless = hall_in(tmp_path, CarelessTill)
+    assert not nobody_is_learned_without_a_consent(careless)
+    careless.store.close()
+
+
+def test_a_finger_opens_the_account_of_the_card_it_was_learned_beside(hall):
+    finger = hall.enrolled(page=7)
+    given, learned = the_only(hall, ConsentGiven), the_only(hall, TemplateEnrolled)
+    assert (given.of, given.text_version, given.staff) == ("finger", "v1", "lin")
+    assert given.card_id == learned.card_id == credential_of("card-7")
+    assert learned.consent_id == given.consent_id
+    assert (learned.credential_id, learned.account_id) == (finger, account_of("card-7"))
+    assert (learned.media, learned.device, learned.page, learned.life) == ("finger", FINGER, 7, 1)
+    assert the_view(hall.touch(7)).state == "held"
+    assert the_view(hall.wait(1_000, hall.tap("card-7", 2))).state == "held", "the card always works too"
+    assert hall.balance("card-7") == 500
+    assert [(row.state, row.page) for row in hall.rows()] == [("consent", 0), ("enrolled", 7)]
+    assert faults_of(hall.store) == []
+
+
+def test_the_module_is_told_whose_consent_it_is(hall):
+    hall.consent()
+    assert hall.ask_enroll() == ""
+    ((device, command, body),) = told(hall.effects)
+    assert (device, type(body), body.page) == (FINGER, Enroll, 0)
+    assert bytes.fromhex(body.consent.replace("-", "")) == the_only(hall, ConsentGiven).consent_id
+    assert hall.ask_enroll(page=0) == "page_taken"
+    assert (command.seq, hall.states()) == (0, ["enrolling"])
+
+
+def test_a_face_is_numbered_by_its_module(hall):
+    face = hall.enrolled(device=FACE)
+    assert (the_only(hall, TemplateEnrolled).page, face) == (1, hall.named(FACE, 1))
+    assert the_view(hall.touch(1, device=FACE)).state == "held"
+
+
+@pytest.mark.parametrize(
+    ("row", "more", "refused"),
+    [
+        ({"age_band": "minor"}, {"of_age": True}, "guardian_needed"),
+        ({"age_band": "minor"}, {"guardian": "Li Na"}, "guardian_needed"),
+        ({"age_band": "minor"}, {"guardian": "Li Na", "relation": "mother"}, ""),
+        ({}, {"of_age": False}, "guardian_needed"),
+        ({}, {"of_age": True}, ""),
+        ({"age_band": "adult"}, {"of_age": False}, ""),
+    ],
+)
+def test_somebody_agrees_for_a_child(hall, row, more, refused):
+    hall.step(hall.member("card-7", **row))
+    assert hall.consent(**more) == refused
+    if not refused:
+        given = the_only(hall, ConsentGiven)
+        assert (given.guardian, given.relation) == (more.get("guardian", ""), more.get("relation", ""))
+
+
+def test_where_nothing_but_a_module_could_be_shown_nobody_is_learned(hall):
+    only = devices_document(1, 2).replace(b'"reader-1"', b'"finger-1"')
+    hall.step(DocumentArrived("devices", 2, only))
+    hall.consent()
+    assert hall.ask_enroll() == "no_alternative"
+    beside = devices_document(1, 3).replace(b'"reader-1"', b'"finger-1","scanner":"codes-1"')
+    hall.step(DocumentArrived("devices", 3, beside))
+    assert hall.ask_enroll() == ""
+
+
+@pytest.mark.parametrize("outcome", ["failed", "refused"])
+def test_why_it_failed_is_told(hall, outcome):
+    hall.consent()
+    hall.ask_enroll()
+    hall.serve(hall.effects, outcome, "fingers_differ")
+    assert [(row.state, row.reason) for row in hall.rows()][1:] == [("failed", "fingers_differ")]
+    assert hall.ask_enroll() == "", "the page is free again"
+
+
+def test_what_a_silent_module_may_have_learned_is_deleted(hall):
+    hall.consent()
+    hall.ask_enroll(page=3)
+    hall.restart()
+    hall.step(*hall.arrivals(), *hall.modules())
+    ((device, _, body),) = told(hall.wait(ENROLL_MS))
+    assert (device, body) == (FINGER, Forget(3))
+    hall.serve(hall.effects)
+    assert (hall.states(), "TemplateDeleted" in kinds(hall.store)) == (["failed"], False)
+
+
+def test_forgetting_blocks_at_once_and_is_certified_when_it_was_read_back(hall):
+    finger = hall.enrolled(page=7)
+    effects = hall.forget()
+    ((_, _, body),) = told(effects)
+    assert (body, hall.states()) == (Forget(7), ["forgetting"])
+    assert the_view(hall.touch(7)).reason == "card_blocked"
+    assert the_view(hall.wait(1_000, hall.tap("card-7"))).state == "held"
+    hall.serve(effects)
+    gone = the_only(hall, TemplateDeleted)
+    assert (gone.credential_id, gone.device, gone.page) == (finger, FINGER, 7)
+    assert (hall.states(), hall.held["VH000001"]) == (["deleted"], set())
+
+
+def is_asked_until_it_is_proven(hall):
+    """BIO-3, at the hub: the module is away, then refuses, then does it."""
+    hall.enrolled(page=7)
+    hall.step(*hall.modules(online=False))
+    away = told(hall.forget())
+    hall.restart()
+    hall.step(*hall.arrivals())
+    back = hall.step(*hall.modules())
+    refused = hall.wait(AGAIN_MS) if not told(back) else back
+    hall.serve(refused, "failed", "still_there")
+    early = "TemplateDeleted" in kinds(hall.store)
+    hall.serve(hall.wait(AGAIN_MS))
+    return not away and not early and kinds(hall.store).count("TemplateDeleted") == 1 and hall.states() == ["deleted"]
+
+
+def test_a_deletion_is_asked_for_until_it_is_proven(hall):
+    assert is_asked_until_it_is_proven(hall)
+
+
+def test_a_till_that_believes_every_answer_is_found_out(tmp_path):
+    trusting = hall_in(tmp_path, TrustingTill)
+    assert not is_asked_until_it_is_proven(trusting)
+    trusting.store.close()
+
+
+def test_the_offices_block_deletes_as_well_and_so_does_a_lost_finger(hall):
+    finger = hall.enrolled(page=7)
+    other = hall.enrolled("card-8", page=8)
+    hall.step(hall.listed(finger, "card-7", "blocked"))
+    assert [body for _, _, body in told(hall.effects)] == [Forget(7)]
+    assert hall.ask_enroll() == "no_consent", "what the office ended is asked for again"
+    hall.act(BlockCard(other.hex(), "lost"))
+    assert [body for _, _, body in told(hall.effects)] == [Forget(8)]
+
+
+def test_a_swapped_module_knows_nobody_and_is_not_told_to_forget(hall):
+    hall.enrolled(page=7)
+    hall.serials[FINGER] = "VH000002"
+    hall.held["VH000002"] = {7}
+    hall.step(*hall.modules())
+    assert the_view(hall.touch(7)).reason == "unknown_card"
+    assert told(hall.forget()) == [], "its page 7 is another person's"
+    assert told(hall.wait(AGAIN_MS)) == []
+    hall.serials[FINGER] = "VH000001"
+    hall.step(*hall.modules())
+    hall.serve(hall.wait(AGAIN_MS))
+    assert (hall.states(), hall.held) == (["deleted"], {"VH000001": set(), "VH000002": {7}, "FM000007": set()})
+
+
+def test_a_page_is_somebody_elses_only_when_it_was_proven_empty(hall):
+    finger = hall.enrolled(page=7)
+    hall.serve(hall.forget())
+    assert hall.enrolled("card-8", page=7) == finger
+    assert [entry.life for entry in entries(hall.store) if isinstance(entry, TemplateEnrolled)] == [1, 2]
+    assert the_view(hall.touch(7)).state == "held"
+    assert (hall.balance("card-7"), hall.balance("card-8")) == (900, 700)
+    hall.step(hall.listed(finger, "card-7", "blocked"))
+    assert (told(hall.effects), hall.states("card-8")) == ([], ["enrolled"]), "an older list is not about card-8"
+
+
+def test_a_stranger_in_the_page_is_not_let_in(hall):
+    hall.step(hall.listed(hall.named(FINGER, 4), "card-8", "active", class_="B"))
+    hall.consent()
+    hall.ask_enroll(page=4)
+    assert [body for _, _, body in told(hall.serve(hall.effects))] == [Forget(4)]
+    assert hall.rows()[1].reason == "page_taken"
+
+
+def test_nothing_is_told_of_a_card_that_nobody_knows(hall):
+    assert hall.consent("card-99") == "unknown_card"
+    assert hall.act(Look("person", card_text("card-99"))).reason == "unknown_card"
+    hall.step(hall.member("card-7", status="blocked"))
+    assert hall.consent() == "card_blocked"
+    hall.step(DeviceIs(FINGER, DeviceState("offline", hall.wall_ms)))
+    hall.consent("card-8")
+    assert [hall.ask_enroll("card-8"), hall.ask_enroll("card-8", "coin-1")] == ["machine_off", "no_module"]
