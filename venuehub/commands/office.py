@@ -10,6 +10,7 @@ import typer
 from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.office import cards, guest, hubs, opening, restored
 from venuehub.office import desk as office_desk
+from venuehub.office.consents import consent_app
 from venuehub.office.signers import signer_app
 from venuehub.office.slips import slip_app
 from venuehub.office.travel import travel_app
@@ -26,6 +27,7 @@ app.add_typer(guest.app)
 app.add_typer(hubs.hub_app)
 app.add_typer(hubs.terms_app)
 app.add_typer(slip_app)
+app.add_typer(consent_app)
 app.add_typer(signer_app)
 app.add_typer(restored.app)
 app.add_typer(travel_app)
