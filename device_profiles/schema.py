@@ -136,6 +136,22 @@ class Switched(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shows: bool = False
 
 
+class Vend(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A vending machine in which the hub is the card reader. decimals: of the board's amounts, the last is minor units.
+
+    settings: of the board's cashless device, `name=value`. always_idle: people choose first and show their card then.
+    complete_is_success: an old machine (level 1) that says nothing but that the session is over when it gave the item.
+    result_s: so long after a yes it may take until the machine says what came of it.
+    """
+
+    unit: Text
+    decimals: Annotated[int, msgspec.Meta(ge=0, le=4)] = 2
+    settings: tuple[Annotated[str, msgspec.Meta(pattern="^[a-z0-9-]{1,40}=[0-9A-Za-z]{1,20}$")], ...] = ()
+    always_idle: bool = False
+    complete_is_success: bool = False
+    result_s: Annotated[int, msgspec.Meta(ge=5, le=600)] = 120
+
+
 class Sensed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An input and what it means. A door, or one that is stuck, is told as the device's condition.
 
@@ -229,6 +245,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pulse: Pulse | None = None
     tickets: Tickets | None = None
     io: Io | None = None
+    vend: Vend | None = None
     biometric: Biometric | None = None
     usb: tuple[UsbId, ...] = ()
     probe: Word = ""

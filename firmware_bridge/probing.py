@@ -20,7 +20,7 @@ from firmware_bridge.drivers.zfm_line import ZfmLine
 from firmware_bridge.ports import real_port, usb_ports
 from firmware_bridge.transports.interface import BytePipe
 from firmware_bridge.transports.serial_port import SerialPort, open_serial
-from firmware_bridge.wire import gm65, hlk_fm22x, pn532, ssp, zfm
+from firmware_bridge.wire import gm65, hlk_fm22x, pn532, qibixx, ssp, zfm
 from firmware_bridge.wire.cctalk import Checksum, Header
 from firmware_bridge.wire.cctalk_coins import parse_number, parse_text
 
@@ -108,6 +108,19 @@ async def probe_hlk(pipe: BytePipe, _profile: Profile) -> Answered | None:
     return None
 
 
+async def probe_qibixx(pipe: BytePipe, _profile: Profile) -> Answered | None:
+    """Ask an MDB board for its version; which role it plays it does not say."""
+    await pipe.write(qibixx.VERSION)
+    decoder = qibixx.Decoder()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(ANSWER_S):
+            while True:
+                for found in decoder.feed(await pipe.read()):
+                    if isinstance(found, qibixx.Version):
+                        return Answered("qibixx", f"firmware {found.firmware}", found.cpu)
+    return None
+
+
 async def probe_ssp(pipe: BytePipe, profile: Profile) -> Answered | None:
     """Ask a note validator who it is; one that says nothing without a key is an eSSP profile's."""
     assert profile.acceptor is not None
@@ -143,6 +156,7 @@ PROBES: Final[Mapping[str, Probe]] = {
     "cctalk": probe_cctalk,
     "gm65": probe_gm65,
     "pn532": probe_pn532,
+    "qibixx": probe_qibixx,
     "ssp": probe_ssp,
     "hlk": probe_hlk,
     "zfm": probe_zfm,

@@ -146,6 +146,16 @@ async def _ssp_validator(device: Device, profile: Profile, past: Past) -> Driver
     return SspValidator(pipe, acceptor, last_counter=past.last_counter)
 
 
+async def _mdb_cashless(device: Device, profile: Profile, past: Past) -> Driver:
+    from firmware_bridge.drivers.mdb_cashless import MdbCashless
+    from firmware_bridge.transports.serial_port import open_serial
+
+    serial, vend = profile.transport.serial, profile.vend
+    assert serial is not None
+    assert vend is not None
+    return MdbCashless(open_serial(device.port, baud=serial.baud), vend, unfinished=past.unfinished)
+
+
 async def _nfc_reader(device: Device, profile: Profile, _past: Past) -> Driver:
     from firmware_bridge.drivers.nfc_reader import NfcReader
 
@@ -199,6 +209,7 @@ DRIVERS: Final[Mapping[str, Maker]] = MappingProxyType(
         "hid_keys": _hid_keys,
         "face": _face,
         "fingerprint": _fingerprint,
+        "mdb_cashless": _mdb_cashless,
         "nfc_reader": _nfc_reader,
         "pcsc_reader": _pcsc_reader,
         "pulse_acceptor": _pulse_acceptor,

@@ -22,6 +22,8 @@ from firmware_bridge.simulators.hlk_fm22x import HlkFm22xSimulator
 from firmware_bridge.simulators.interface import ScriptError, Simulator
 from firmware_bridge.simulators.io_board import IoBoard
 from firmware_bridge.simulators.line_device import LineDevice, Stand
+from firmware_bridge.simulators.mdb_machine import MdbMachineSimulator
+from firmware_bridge.simulators.mdb_vmc import Shelf
 from firmware_bridge.simulators.pn532 import Pn532Simulator
 from firmware_bridge.simulators.process import COMMON_VERBS, EXIT_DONE, EXIT_USAGE, run_simulator
 from firmware_bridge.simulators.script import read_script
@@ -95,6 +97,12 @@ def _ssp_validator(profile: Profile, _options: Options) -> Simulator:
     return SspValidatorSimulator(making=making)
 
 
+def _mdb_machine(profile: Profile, _options: Options) -> Simulator:
+    vend = profile.vend
+    assert vend is not None, profile.name
+    return MdbMachineSimulator(decimals=vend.decimals, shelf=Shelf(says_result=not vend.complete_is_success))
+
+
 def _game_machine(profile: Profile, options: Options) -> int:
     assert profile.pulse is not None
     return _serve_lines(Booth(GameMachine(pulses_per_credit=profile.pulse.pulses_per_credit)), options)
@@ -156,6 +164,7 @@ SIMULATORS: Final[Mapping[str, Serial | OnLines]] = {
     "gm65": Serial(lambda _profile, _options: Gm65Simulator(), Gm65Simulator.verbs),
     "hlk_fm22x": Serial(lambda _profile, _options: HlkFm22xSimulator(), HlkFm22xSimulator.verbs),
     "io_board": _on_lines(_io_board, IoBoard.verbs),
+    "mdb_machine": Serial(_mdb_machine, MdbMachineSimulator.verbs),
     "parallel_hopper": _on_lines(_parallel_hopper, TicketDispenserSimulator.verbs),
     "pn532": Serial(_pn532, Pn532Simulator.verbs),
     "ssp_validator": Serial(_ssp_validator, SspValidatorSimulator.verbs),
