@@ -67,7 +67,7 @@ def test_prizes_are_counted_one_by_one_and_one_that_lies_there_is_an_alarm():
             await asyncio.sleep(2)
             assert life.bodies == [PrizeOut(1)] * 3
             lines.say("hold prize")
-            await asyncio.sleep(3.1)
+            await asyncio.sleep(2.1)
             assert life.states[-1] == ("fault", "stuck_prize")
 
     in_no_time(story)
