@@ -51,24 +51,19 @@ from edge_agent.step.site import Site
 from edge_agent.step.time_floor import TimeFloor
 from edge_agent.takings import codes, coins, kiosk, lease_keeper, slips, values
 from edge_agent.takings.acceptors import Acceptors
-from edge_agent.tap import blocks, taps
+from edge_agent.tap import blocks, taps, vending
 from edge_agent.tap.challenge import Challenges
 from edge_agent.tap.tap_facts import Tap
 from payment_core.authorization import State
 from payment_core.errors import MalformedMessageError
 from payment_core.events import (
     ButtonPressed,
-    CashSale,
     CodeScanned,
-    CoinInserted,
     CredentialPresented,
     CredentialRemoved,
-    CreditDelivered,
-    EventsLost,
-    PrizeOut,
     SessionEnded,
-    TicketsWon,
     VendRequested,
+    Wished,
     event_body,
 )
 from payment_core.identifiers import uuid_bytes
@@ -208,33 +203,31 @@ class Till:
     def _from_device(self, draft: Draft, fact: FromDevice) -> None:
         try:
             body = event_body(fact.event)
-            match body:
-                case CredentialPresented():
-                    self._presented(draft, fact, body)
-                case CoinInserted():
-                    values.on_coin(draft, fact, body)
-                case EventsLost():
-                    values.on_events_lost(draft, fact, body)
-                case TicketsWon():
-                    values.on_tickets(draft, fact, body)
-                case CreditDelivered():
-                    values.on_credit(draft, fact, body)
-                case CodeScanned():
-                    shown = codes.sort_code(draft, fact, body)
-                    if shown is not None:
-                        self._presented(draft, fact, shown)
-                case PrizeOut():
-                    values.on_prizes(draft, fact, body)
-                case CashSale():
-                    values.on_cash_sale(draft, fact, body)
-                case ButtonPressed():
-                    draft.effect(Log("button.pressed", {"device": fact.device, "button": body.button}))
-                case CredentialRemoved() | VendRequested() | SessionEnded():
-                    pass
-                case _:
-                    assert_never(body)
+            if isinstance(body, Wished):
+                self._wished(draft, fact, body)
+            else:
+                values.take(draft, fact, body)
         except MalformedMessageError as error:
             draft.effect(Log("event.malformed", {"device": fact.device, "why": str(error)}))
+
+    def _wished(self, draft: Draft, fact: FromDevice, body: Wished) -> None:
+        match body:
+            case CredentialPresented():
+                self._presented(draft, fact, body)
+            case CodeScanned():
+                shown = codes.sort_code(draft, fact, body)
+                if shown is not None:
+                    self._presented(draft, fact, shown)
+            case VendRequested():
+                self._decide(draft, vending.requested(draft, fact, body))
+            case SessionEnded():
+                vending.ended(draft, fact, body)
+            case ButtonPressed():
+                draft.effect(Log("button.pressed", {"device": fact.device, "button": body.button}))
+            case CredentialRemoved():
+                pass
+            case _:
+                assert_never(body)
 
     def _presented(self, draft: Draft, fact: FromDevice, body: CredentialPresented) -> None:
         if desk_reader.presented(draft, fact, body) or kiosk.presented(draft, fact, body):
@@ -248,11 +241,14 @@ class Till:
 
     def _decide(self, draft: Draft, tap: Tap | None) -> None:
         """Decide a tap, or let it wait for its money; None: its card still owes an answer."""
+        tap = vending.meant(draft, tap) if tap is not None else None
         if tap is not None:
             self._parking.answer(draft, tap)
 
     def _answered(self, draft: Draft, fact: Answered) -> None:
         if self._acceptors.has_answered(fact) or self._modules.has_answered(draft, fact):
+            return
+        if vending.has_answered(draft, fact):
             return
         if self._challenges.has_answered(fact):
             self._decide(draft, self._challenges.hear(draft, fact))
@@ -271,6 +267,7 @@ class Till:
         for tap in self._challenges.pass_time(draft):
             self._decide(draft, tap)
         self._parking.pass_time(draft)
+        vending.pass_time(draft)
         self._neighbours.pass_time(draft, before_seq=self._tail.seq)
         doubts.pass_time(draft)
         counter_acts.pass_time(draft)

@@ -61,7 +61,7 @@ class Booked(msgspec.Struct, frozen=True):
     counter: Annotated[int, msgspec.Meta(ge=-1, le=2**53 - 1)]
 
 
-ViewState = Literal["idle", "held", "approved", "declined", "in_doubt", "voided", "repeated", "fetching"]
+ViewState = Literal["idle", "held", "approved", "declined", "in_doubt", "voided", "repeated", "fetching", "choose"]
 
 
 class View(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -72,7 +72,7 @@ class View(msgspec.Struct, frozen=True, omit_defaults=True):
     `at_ms`: UTC ms of the view; `offline`: the office has not been heard for a while; `put_back`: minor units returned
     since the guest's last tap. `price` alone, with state idle, is what the next tap costs. `fetching`: the guest's
     money is asked for elsewhere (`where`: the hall that is asked, if one is); it goes on by itself, and is decided by
-    `until_ms` (UTC).
+    `until_ms` (UTC). `choose`: the guest may choose at a vending machine for up to `price`, until `until_ms`.
     """
 
     state: ViewState

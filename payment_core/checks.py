@@ -116,7 +116,10 @@ def _time_and_age(facts: Facts, row: ListRow) -> str | None:
 
 
 def _price(facts: Facts) -> str | None:
-    return None if facts.price is not None else "no_price"
+    price, asked = facts.price, facts.asked
+    if price is None or price.asks != (asked is not None):
+        return "no_price"
+    return "asks_too_much" if asked is not None and asked > price.shown.minor else None
 
 
 def _class_cap(facts: Facts) -> str | None:
@@ -211,5 +214,5 @@ DECLINE_REASONS: Final = (
     "hub_closed", "unknown_lane", "machine_off", "unknown_card", "card_not_proven", "card_blocked", "card_lost",
     "card_expired", "wrong_place", "time_unknown", "closed_now", "too_young_now", "no_price", "over_tap_limit",
     "over_day_limit", "pass_in_use", "pass_resting", "not_enough", "offline_limit", "too_fast", "second_factor_needed",
-    "hub_limit",
+    "hub_limit", "asks_too_much",
 )  # fmt: skip

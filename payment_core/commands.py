@@ -152,14 +152,14 @@ _DECODERS: Final = {kind: msgspec.json.Decoder(body) for kind, body in _BODIES.i
 COMMAND_KINDS: Final = tuple(_BODIES)
 
 
-def counted_body(capabilities: Iterable[str], *, credits: int, amount: int = 0, item: int = 0) -> CountedBody:
+def counted_body(capabilities: Iterable[str], *, credits: int) -> CountedBody:
     """Return what gives `credits` at a device of these capabilities (Birth); one not heard of yet pulses.
 
-    `amount` and `item`: of a sale whose price the machine named.
+    A machine that vends gets the amount it asked for from who knows it; here it is asked about, or tried, for nothing.
     """
     known = frozenset(capabilities)
     if ApproveVend.__name__ in known:
-        return ApproveVend(amount=amount, item=item)
+        return ApproveVend(amount=0)
     return Dispense(count=credits) if Dispense.__name__ in known else PulseCredit(credits=credits)
 
 

@@ -134,7 +134,8 @@ class CreditDelivered(msgspec.Struct, frozen=True):
 VALUE_EVENTS: Final = frozenset({"CoinInserted", "EventsLost", "TicketsWon", "PrizeOut", "CashSale", "CreditDelivered"})
 
 Wished = CredentialPresented | CredentialRemoved | CodeScanned | ButtonPressed | VendRequested | SessionEnded
-Body = Wished | CoinInserted | EventsLost | TicketsWon | PrizeOut | CashSale | CreditDelivered
+Valued = CoinInserted | EventsLost | TicketsWon | PrizeOut | CashSale | CreditDelivered
+Body = Wished | Valued
 
 _BODIES: Final[dict[str, type[Body]]] = {body.__name__: body for body in get_args(Body)}
 _DECODERS: Final = {kind: msgspec.json.Decoder(body) for kind, body in _BODIES.items()}

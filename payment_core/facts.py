@@ -41,8 +41,9 @@ class Facts(msgspec.Struct, frozen=True):
     credential. `recent`: of its account, for each of `risk.windows`. `floor_*` and `hub_*`: since the last receipt.
     `right_used_ms`, `right_busy`: when its pass was last used, and whether that play is still under way.
     `floor_spent`: by this card, until the office has settled it. `office_answered`: it was asked for this very tap and
-    has no more. `stepped_up`: a second factor was shown. No check asks the rest: `calendar` (its version) and
-    `honoured` (the page had shown this price, so it is good still) say how the price was found;
+    has no more. `asked`: what the machine asked for, of the price's unit; None: it names no prices. `stepped_up`: a
+    second factor was shown. No check asks the rest: `calendar` (its version) and `honoured` (the page had shown this
+    price, so it is good still) say how the price was found;
     `token_counter`, what a token of class A counted at this tap, is for whoever looks for clones over all hubs.
     """
 
@@ -74,6 +75,7 @@ class Facts(msgspec.Struct, frozen=True):
     honoured: bool = False
     token_counter: int | None = None
     office_answered: bool = False
+    asked: int | None = None
 
 
 class Packed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -110,6 +112,7 @@ class Packed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     day: int = 0
     calendar: int = 0
     honoured: int = 0
+    asked: int | None = None
 
     @property
     def has_row(self) -> bool:
@@ -125,7 +128,7 @@ class Packed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 _ENCODER: Final = msgspec.msgpack.Encoder(order="deterministic")
 _DECODER: Final = msgspec.msgpack.Decoder(Packed)
 _DEFAULTS: Final[list[object]] = [
-    None, None, None, None, {}, 0, (), 0, None, "", None, None, None, 0, 0, 0, 0, (), None, (), (), "", 0, 0, 0,
+    None, None, None, None, {}, 0, (), 0, None, "", None, None, None, 0, 0, 0, 0, (), None, (), (), "", 0, 0, 0, None,
 ]  # fmt: skip
 """What a place is when it is left out; the first three never are."""
 _ALWAYS: Final = 3
@@ -158,7 +161,7 @@ def pack_facts(facts: Facts) -> bytes:
     places += [facts.floor_spent, facts.hub_floor_spent, facts.hub_count, facts.hub_amount]
     places += [row.rights, facts.right_used_ms, row.zones, row.venues, row.group] if row else _NO_RIGHTS
     places += [0 if facts.day is None else DAY_KINDS.index(facts.day) + 1, facts.calendar]
-    places.append(facts.price.rule if facts.honoured and facts.price else 0)
+    places += [facts.price.rule if facts.honoured and facts.price else 0, facts.asked]
     if places[_USUAL:] == _USUALLY_OUT:
         del places[_USUAL:]
     while len(places) > _ALWAYS and places[-1] == _DEFAULTS[len(places) - 1]:
@@ -211,7 +214,7 @@ def unpack_facts(packed: Packed, around: Around) -> Facts:
         hub_count=packed.hub_count, hub_amount=packed.hub_amount, list_age_minutes=packed.list_age_minutes,
         right_used_ms=packed.right_used_ms, right_busy=bool(flags >> 13 & 1), stepped_up=bool(flags >> 12 & 1),
         calendar=packed.calendar, honoured=packed.honoured > 0, token_counter=packed.token_counter,
-        office_answered=bool(flags >> 14 & 1),
+        office_answered=bool(flags >> 14 & 1), asked=packed.asked,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from payment_core.price_calendar import DAY_MINUTES, Band, minutes_of
 from payment_core.price_index import Ranked
-from payment_core.price_rule import words_of
+from payment_core.price_rule import PriceRule, words_of
 from payment_core.pricing import PriceList
 
 PROBLEMS_TOLD: Final = 100
@@ -131,13 +131,17 @@ def _meets(prices: PriceList, ranked: Ranked, earlier: list[Ranked], minutes: Ma
         if overlap == "covers":
             text = f"never counts: rule {first.number} ({words_of(first.rule)}) counts whenever it would"
             return [Problem("unreachable", _key(ranked), text, "remove it, put it before, or name more in it")]
-        if overlap == "meets" and (first.rule.price, first.rule.credits) != (ranked.rule.price, ranked.rule.credits):
+        if overlap == "meets" and _due(first.rule) != _due(ranked.rule):
             text = (
                 f"is as specific as rule {first.number} ({words_of(first.rule)}) and can count with it: the first wins"
             )
             remedy = "name more in the one that shall win, or part their bands, days or machines"
             ambiguous.append(Problem("ambiguous", _key(ranked), text, remedy))
     return ambiguous
+
+
+def _due(rule: PriceRule) -> tuple[object, ...]:
+    return rule.price, rule.credits, rule.asks
 
 
 def _overlap(prices: PriceList, first: Ranked, second: Ranked, minutes: Mapping[str, int]) -> Overlap:

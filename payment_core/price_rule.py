@@ -18,7 +18,8 @@ class PriceRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
     machine, item, zone, venue: where. machine_group: a name of the list's `machine_groups`. tier, group: the guest's.
     days: kinds of day. band: name of a band. valid_from, valid_to: business dates, both included.
-    quantity: the rule counts from so many pieces on, at the same rate, rounded down.
+    quantity: the rule counts from so many pieces on, at the same rate, rounded down. asks: the machine names the price
+    (a vending machine), and `price` is the most it may ask; such a rule counts only where a machine asks.
     """
 
     price: tuple[Money, ...]
@@ -36,6 +37,7 @@ class PriceRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     valid_from: date | None = None
     valid_to: date | None = None
     quantity: int = 1
+    asks: bool = False
 
     def __post_init__(self) -> None:
         if not self.price or any(full.minor < 0 for full in self.price) or self.credits < 1:
@@ -46,6 +48,9 @@ class PriceRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
             raise ValueError(message)
         if len({full.unit for full in self.price}) < len(self.price):
             message = "a price names each unit once, with the full price in that unit"
+            raise ValueError(message)
+        if self.asks and (len(self.price) > 1 or self.credits > 1 or self.quantity > 1):
+            message = "where the machine asks, the rule has one unit, one credit and no quantity"
             raise ValueError(message)
         if not 1 <= self.quantity <= MAX_QUANTITY:
             message = f"quantity is 1 to {MAX_QUANTITY} pieces"

@@ -94,6 +94,7 @@ class PriceList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
 class Price(msgspec.Struct, frozen=True):
     """What is asked for costs `price` in all, and why. `why`: e.g. `machine racer-2, band happy`.
 
+    asks: the machine names what is due; until it has, `price` is the most it may ask.
     rule: its number in the list, from 1. reasons: the rule, then which others it went before and why. tax: minor units
     of the currency that the full price includes. cash: what is due in cash; None where money cannot buy it.
     """
@@ -107,6 +108,7 @@ class Price(msgspec.Struct, frozen=True):
     quantity: int = 1
     tax: int | None = None
     cash: Money | None = None
+    asks: bool = False
 
     def in_unit(self, unit: str) -> int:
         """Return the full price in `unit`, 0 where it cannot be paid in it: caps and coins look at money alone."""
@@ -168,8 +170,19 @@ def _price_by(prices: PriceList, found: list[Ranked], quantity: int, *, clock: b
         reasons=_reasons(found, clock=clock),
         quantity=quantity,
         tax=tax_in(due, tax.milli_percent) if due is not None and tax is not None else None,
-        cash=Money(cash, prices.unit) if cash is not None else None,
+        cash=Money(cash, prices.unit) if cash is not None and not rule.asks else None,
+        asks=rule.asks,
     )
+
+
+def asked_price(price: Price, amount: int) -> Price:
+    """Return what is due where a machine asked for `amount`: never more than the most it may ask, one credit."""
+    if not price.asks:
+        return price
+    most = price.price[0]
+    due = Money(min(amount, most.minor), most.unit)
+    reasons = (*price.reasons, f"the machine asked {amount} {most.unit}, it may ask {most.minor}")
+    return msgspec.structs.replace(price, price=(due,), tax=None, reasons=reasons)
 
 
 def _reasons(found: list[Ranked], *, clock: bool) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from edge_agent.step.site import Player, read_document
 from edge_agent.step.views import idle_view, view_of
 from payment_core.authorization import FINAL, State, Step, advance
 from payment_core.bus import ViewState
-from payment_core.commands import CountedBody, Result, counted_body, make_command
+from payment_core.commands import ApproveVend, CountedBody, Result, counted_body, make_command
 from payment_core.identifiers import uuid_text
 from payment_core.journal import (
     Actor,
@@ -40,8 +40,11 @@ EPOCH_SHIFT: Final = 40
 """A command's seq is epoch << 40 | journal seq: it rises for ever, also when a lost ledger opens a new epoch."""
 
 
-def hold_and_command(draft: Draft, held: Held, spot: Spot, *, credits: int) -> None:
-    """Write HELD and COMMANDED side by side, and send the command once both are on the disk."""
+def hold_and_command(draft: Draft, held: Held, spot: Spot, *, credits: int, vend: ApproveVend | None = None) -> None:
+    """Write HELD and COMMANDED side by side, and send the command once both are on the disk.
+
+    vend: what a machine asked for, in its own numbers.
+    """
     assert spot.lane is not None
     assert spot.authorization_id is not None
     now, device = draft.now, spot.lane.output
@@ -58,21 +61,20 @@ def hold_and_command(draft: Draft, held: Held, spot: Spot, *, credits: int) -> N
     draft.begin(row)
     if held.account_id is not None:
         draft.site.last_player[spot.lane.id] = Player(held.account_id, now.boottime_ms)
-    body = _body(draft, device, credits, held.parts)
+    body = vend or _body(draft, device, credits)
     ttl_ms = draft.site.risk.hold_ms
     command = make_command(body, command_id=uuid_text(row.id), seq=command_seq, boot_id=boot_id, ttl_ms=ttl_ms)
     draft.effect(Send(device, command))
     draft.site.wait_for(row.id, now.boottime_ms + draft.site.risk.answer_ms)
 
 
-def _body(draft: Draft, device: str, credits: int, parts: tuple[Part, ...]) -> CountedBody:
+def _body(draft: Draft, device: str, credits: int) -> CountedBody:
     """Return the command that a device understands. Before it has introduced itself it is only asked (ttl 0).
 
     A question's body is never acted on: the bridge answers by id and seq.
     """
     birth = draft.site.births.get(device)
-    amount = sum(part.amount for part in parts)
-    return counted_body(birth.capabilities if birth else (), credits=credits, amount=amount)
+    return counted_body(birth.capabilities if birth else (), credits=credits)
 
 
 def ask(draft: Draft, row: Authorization) -> None:
@@ -80,7 +82,7 @@ def ask(draft: Draft, row: Authorization) -> None:
 
     It carries the boot id it was sent with: a bridge that has started since cannot say of it "I certainly did not act".
     """
-    body = _body(draft, row.device, row.credits, row.parts)
+    body = _body(draft, row.device, row.credits)
     question = make_command(body, command_id=uuid_text(row.id), seq=row.command_seq, boot_id=row.boot_id, ttl_ms=0)
     draft.effect(Send(row.device, question))
     if row.state is not State.COMMANDED:

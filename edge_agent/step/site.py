@@ -11,6 +11,7 @@ from edge_agent.step.day_count import DayCount
 from edge_agent.step.list_age import ListAge
 from edge_agent.step.quotes import Quote, ShownPrices, Tariff
 from edge_agent.step.step_up import StepUps
+from edge_agent.step.vend_table import VendTable
 from payment_core.bus import Birth, DeviceState
 from payment_core.errors import DECODE_FAULTS
 from payment_core.hub_epoch import EpochState
@@ -84,6 +85,7 @@ class Site:
         self.list_age = ListAge()
         self.day_count = DayCount()
         self.step_ups = StepUps()
+        self.vending = VendTable()
         self.lanes_of_step_up: dict[str, tuple[Lane, ...]] = {}
         """Lanes by the reader where their second factors are shown, where that is another than their own."""
         self._staff_cards: tuple[StaffDocument, frozenset[bytes]] | None = None

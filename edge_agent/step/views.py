@@ -22,7 +22,7 @@ def view_of(draft: Draft, lane: Lane, state: ViewState, cost: Money | None, *, r
 
 def show_idle(draft: Draft, *, only_new_prices: bool = False) -> None:
     """Show every lane where nothing is under way what the next tap costs; a busy one keeps what it shows."""
-    busy = {authorization.lane for authorization in draft.open_ones()}
+    busy = {authorization.lane for authorization in draft.open_ones()} | draft.site.vending.lanes
     for lane in draft.site.lanes.values():
         if lane.id in busy:
             continue
@@ -40,7 +40,12 @@ def follow_the_clock(draft: Draft) -> None:
 
 
 def idle_view(draft: Draft, lane: Lane) -> View:
-    """Return what a lane shows while nobody plays: the price of the next tap, which is honoured from now on."""
+    """Return what a lane shows while nobody plays: the price of the next tap, which is honoured from now on.
+
+    Where the machine names the price there is none before it has.
+    """
     quote = draft.site.quote(lane, draft.now.local)
+    if quote is not None and quote.price.asks:
+        quote = None
     draft.site.shown.note(lane.id, quote, draft.now.boottime_ms)
     return view_of(draft, lane, "idle", quote.price.shown if quote else None)

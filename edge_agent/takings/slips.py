@@ -142,7 +142,7 @@ def _play_for(draft: Draft, slip: Slip, lane: Lane | None) -> Quote | Refused:
     if lane is None:
         return Refused("slip_lane")
     quote = draft.site.quote(lane, draft.now.local)
-    if quote is None:
+    if quote is None or quote.price.asks:
         return Refused("no_price")
     if not draft.site.ready(lane.output):
         return Refused("machine_off")

@@ -4,7 +4,7 @@ A device has one row of numbers for all of them, and `booked` lets its bridge fo
 kinds follow one rule of turns.
 """
 
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 
@@ -17,7 +17,7 @@ from edge_agent.step.site import Heard
 from edge_agent.takings import coins, kiosk
 from payment_core.authorization import FINAL, State
 from payment_core.bus import Booked
-from payment_core.events import CashSale, CoinInserted, CreditDelivered, EventsLost, PrizeOut, TicketsWon
+from payment_core.events import CashSale, CoinInserted, CreditDelivered, EventsLost, PrizeOut, TicketsWon, Valued
 from payment_core.identifiers import uuid_bytes
 from payment_core.journal import Actor, CashSold, CoinBooked, PrizeSeen, Tampered, Tender
 from payment_core.policy import Lane
@@ -27,6 +27,25 @@ NO_COUNTER: Final = -1
 """Said of a device whose own counter is not known."""
 FIRST_SETTLES_MS: Final = 5_000
 """How long the oldest event of an unknown device must stay the oldest; five rounds of a bridge's resending."""
+
+
+def take(draft: Draft, fact: FromDevice, body: Valued) -> None:
+    """Book a value event, by its kind."""
+    match body:
+        case CoinInserted():
+            on_coin(draft, fact, body)
+        case CreditDelivered():
+            on_credit(draft, fact, body)
+        case TicketsWon():
+            on_tickets(draft, fact, body)
+        case EventsLost():
+            on_events_lost(draft, fact, body)
+        case PrizeOut():
+            on_prizes(draft, fact, body)
+        case CashSale():
+            on_cash_sale(draft, fact, body)
+        case _:
+            assert_never(body)
 
 
 def on_credit(draft: Draft, fact: FromDevice, body: CreditDelivered) -> None:

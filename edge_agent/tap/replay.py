@@ -24,7 +24,7 @@ from payment_core.money import Money
 from payment_core.policy import DevicesDocument, Lane, RiskDocument
 from payment_core.price_calendar import NO_CALENDAR, Calendar
 from payment_core.price_rule import words_of
-from payment_core.pricing import Price, PriceList
+from payment_core.pricing import Price, PriceList, asked_price
 from payment_core.records import ListStamp
 
 AT_ONCE: Final = 500
@@ -127,7 +127,7 @@ def rebuild(kept: Documents, entry: Held | Declined) -> Rebuilt:
         packed,
         Around(
             lane=lane,
-            price=_price_of(kept, packed, entry, tariff, lane),
+            price=_as_asked(_price_of(kept, packed, entry, tariff, lane), packed),
             currency=tariff.prices.unit if tariff else "",
             risk=kept.risk(packed.risk),
             now_ms=header.wall_ms,
@@ -137,6 +137,10 @@ def rebuild(kept: Documents, entry: Held | Declined) -> Rebuilt:
     )
     same = tariff is None or tariff.stamp.hash[:PRICE_HASH_BYTES] == header.price_list_hash
     return Rebuilt(entry, facts, decide(facts), same)
+
+
+def _as_asked(price: Price | None, packed: Packed) -> Price | None:
+    return price if price is None or packed.asked is None else asked_price(price, packed.asked)
 
 
 def _price_of(

@@ -20,7 +20,22 @@ from payment_core.credential import ListRow, Right
 from payment_core.facts import MINUTE_MS, Facts, Proof, Recent
 from payment_core.policy import Lane, RiskDocument
 from payment_core.price_calendar import day_kind
+from payment_core.pricing import asked_price
 from payment_core.usage import NO_USE, Usage
+
+
+class Vend(msgspec.Struct, frozen=True):
+    """What a machine asks for, of its price's unit. session: it belongs to; empty: it asked before a card was shown.
+
+    begins: it has not asked yet, and `amount` is the least it could: an approval lets the guest choose, no more.
+    number: of the machine's question.
+    """
+
+    amount: int
+    item: int = 0
+    session: str = ""
+    begins: bool = False
+    number: int = 0
 
 
 class Tap(msgspec.Struct, frozen=True):
@@ -38,6 +53,8 @@ class Tap(msgspec.Struct, frozen=True):
     """what a token of class A counted at this tap"""
     office_answered: bool = False
     """the office was asked for it and has no more"""
+    vend: Vend | None = None
+    """what its machine asks for, where machines name the price"""
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -108,6 +125,7 @@ def look_up(draft: Draft, tap: Tap) -> Case:
         honoured=quote is not None and quote.honoured,
         token_counter=tap.token_counter,
         office_answered=tap.office_answered,
+        asked=tap.vend.amount if tap.vend else None,
     )
     return Case(tap, facts, quote, rows, use.elsewhere)
 
@@ -118,7 +136,10 @@ def quote_of(draft: Draft, tap: Tap) -> Quote | None:
         return None
     tier, group = (tap.row.tier, tap.row.group) if tap.row else ("", "")
     now = draft.now
-    return draft.site.quote_to_pay(tap.lane, now.local, boottime_ms=now.boottime_ms, tier=tier, group=group)
+    quote = draft.site.quote_to_pay(tap.lane, now.local, boottime_ms=now.boottime_ms, tier=tier, group=group)
+    if quote is None or tap.vend is None:
+        return quote
+    return msgspec.structs.replace(quote, price=asked_price(quote.price, tap.vend.amount))
 
 
 _read_usage: Final = lru_cache(maxsize=4_096)(usage.read_usage)

@@ -19,6 +19,7 @@ from edge_agent.tap.tap_facts import Case, counts_cards, has_hub_caps
 from payment_core.authorization import State
 from payment_core.bus import View
 from payment_core.checks import cost_of
+from payment_core.commands import ApproveVend
 from payment_core.credential import ListRow
 from payment_core.decision import Approved, Declined
 from payment_core.facts import pack_facts
@@ -48,7 +49,8 @@ def hold(draft: Draft, case: Case, decision: Approved) -> None:
         tap.reader, tap.event_epoch, tap.event_seq, now.wall_ms + draft.site.risk.hold_ms, pack_facts(facts),
         decision.right,
     )  # fmt: skip
-    hold_and_command(draft, held, spot, credits=price.credits)
+    vend = ApproveVend(tap.vend.amount, tap.vend.item) if tap.vend else None
+    hold_and_command(draft, held, spot, credits=price.credits, vend=vend)
     authorizations.mark_wish(draft.store, tap.reader, tap.event_epoch, tap.event_seq, spot.authorization_id)
     draft.site.note_sale(spot.authorization_id, Sold(tap.credential_id, now.boottime_ms))
     _note_approval(draft, case, decision, held)
@@ -161,7 +163,8 @@ def decline(draft: Draft, case: Case, decision: Declined) -> None:
         return
     if decision.reason == "second_factor_needed" and tap.row is not None:
         _want_second_factor(draft, tap.lane.id, case)
-    view = view_of(draft, tap.lane, "declined", facts.price.shown if facts.price else None, reason=decision.reason)
+    named = facts.price.shown if facts.price and not (tap.vend and tap.vend.begins) else None
+    view = view_of(draft, tap.lane, "declined", named, reason=decision.reason)
     if tap.row is not None:
         balance = facts.allowances.get(draft.site.currency, 0)
         view = _personal(draft, view, tap.row, balance, balance)

@@ -10,12 +10,13 @@ from edge_agent.messages import AskLease, FromDevice, Log, Show
 from edge_agent.step.draft import Draft
 from edge_agent.step.step_up import ANYBODY, Factor
 from edge_agent.step.views import idle_view, view_of
+from edge_agent.tap import vending
 from edge_agent.tap.tap_facts import Tap, look_up
 from edge_agent.tap.tap_hold import decline, hold
 from edge_agent.tap.tap_proof import known_id, prove
 from payment_core.authorization import State
 from payment_core.bus import ViewState
-from payment_core.decision import Approved, Declined, decide
+from payment_core.decision import Approved, Decision, Declined, decide
 from payment_core.events import WISH_LIFE_MS, CredentialPresented
 from payment_core.member_code import HOLD_MS, MEDIA
 from payment_core.money import Money
@@ -121,22 +122,33 @@ def _is_second_factor(draft: Draft, tap: Tap) -> bool:
 
 def answer_tap(draft: Draft, tap: Tap, *, may_ask: bool) -> bool:
     """Decide a tap and write it down. False: money may be elsewhere; the caller asks and comes back with it."""
+    if not vending.is_asked(draft, tap):
+        vending.too_late(draft, tap)
+        return True
     case = look_up(draft, tap)
     decision = decide(case.facts)
+    if may_ask and _may_be_elsewhere(decision, tap):
+        return False
+    vending.decided(draft, tap, approved=isinstance(decision, Approved))
     match decision:
-        case Approved(by_floor=True) if may_ask:
-            return False  # the guest's own money, wherever in the venue, goes before the venue's risk
+        case Approved() if tap.vend is not None and tap.vend.begins:
+            vending.begin(draft, case, decision)
         case Approved():
             hold(draft, case, decision)
-        case Declined(reason="not_enough" | "offline_limit") if tap.row is not None:
-            if may_ask:
-                return False
-            if not tap.office_answered:
+        case Declined():
+            if _may_be_elsewhere(decision, tap) and tap.row is not None and not tap.office_answered:
                 draft.effect(AskLease(tap.row.account_id))  # for the next tap
             decline(draft, case, decision)
-        case Declined():
-            decline(draft, case, decision)
     return True
+
+
+def _may_be_elsewhere(decision: Decision, tap: Tap) -> bool:
+    """Say whether to ask for money first: the guest's own, wherever in the venue, goes before the venue's risk."""
+    match decision:
+        case Approved():
+            return decision.by_floor
+        case Declined():
+            return tap.row is not None and decision.reason in ("not_enough", "offline_limit")
 
 
 def _answer_again(draft: Draft, fact: FromDevice, lane: Lane | None, mark: WishMark) -> None:

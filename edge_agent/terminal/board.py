@@ -8,6 +8,7 @@ from payment_core.bus import View
 
 SHOWN_MS: Final[dict[str, int]] = {
     "fetching": 5_000,
+    "choose": 60_000,
     "held": 30_000,
     "approved": 8_000,
     "declined": 12_000,
@@ -26,7 +27,7 @@ ENDS_OF_A_HOLD: Final = frozenset({"approved", "in_doubt", "voided"})
 
 ScreenState = Literal[
     "reconnecting", "waiting", "idle", "held", "approved", "declined", "in_doubt", "voided", "repeated",
-    "fetching",
+    "fetching", "choose",
 ]  # fmt: skip
 
 
@@ -77,7 +78,7 @@ class Board:
             self._picked_at_ms = now_ms
         if view.state == "idle":
             self._idle = view
-            if self._result is not None and self._result.state == "held":
+            if self._result is not None and self._result.state in ("held", "choose"):
                 self._result = None
         else:
             self._result = view if self._hold is None else _continued(self._hold, view)
@@ -133,7 +134,7 @@ class Board:
 
     def _learn_price(self, view: View) -> None:
         """Take the price somebody paid for the price of the next play, until the hub names it."""
-        if self._idle is None and view.price:
+        if self._idle is None and view.price and view.state != "choose":
             self._idle = View(state="idle", at_ms=view.at_ms, unit=view.unit, price=view.price)
 
     def _standing_result(self, now_ms: int) -> View | None:

@@ -187,7 +187,7 @@ class Pages:
             case "fetching":
                 place = words("state.fetching_from", where=screen.where) if screen.where else ""
                 return f"{words('state.fetching')}. {place or words('state.fetching_advice')}"
-            case "in_doubt" | "voided" | "repeated":
+            case "choose" | "in_doubt" | "voided" | "repeated":
                 return f"{words(f'state.{screen.state}')}. {words(f'state.{screen.state}_advice')}"
 
     def _spoken_balance(self, screen: Screen, words: Words) -> str:

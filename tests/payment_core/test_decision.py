@@ -15,6 +15,7 @@ from payment_core.pricing import LocalTime, Price
 LANE = Lane("lane-2", "racer-2", "hall", "reader-2", "coin-2", group="racers")
 ROW = ListRow(b"c" * 16, b"a" * 16, "C", "active", 1)
 PRICE = Price((Money(200, "CNY"),), 1, "", "venue")
+ASKING = Price((Money(200, "CNY"),), 1, "", "venue", asks=True)
 GOOD = Facts(
     trading=True, lane=LANE, output_ready=True, row=ROW, proof="identified", now_ms=1_000, local=LocalTime(6, 600),
     price=PRICE, allowances={"CNY": 1_000}, currency="CNY", risk=RiskDocument(1),
@@ -94,6 +95,9 @@ DECLINES = [
             "risk": risk(floor_per_credential=999, floor_per_hub=999, stale_list="stop"),
         },
     ),
+    ("no_price", 6, {"asked": 200}),
+    ("no_price", 6, {"price": ASKING}),
+    ("asks_too_much", 6, {"price": ASKING, "asked": 201}),
     ("pass_in_use", 8, {"row": PASS, "right_used_ms": 0, "right_busy": True}),
     ("pass_resting", 8, {"row": PASS, "right_used_ms": 501}),
     ("pass_resting", 8, {"row": PASS, "right_used_ms": 1_499}),
@@ -114,6 +118,7 @@ DECLINES = [
 ]
 PASSES = [
     {},
+    {"price": ASKING, "asked": 200},
     {"row": row(valid_until_ms=1_001)},
     {"row": row(class_="A"), "proof": "proven"},
     {"row": row(age_band="minor"), "risk": risk(minor_closing_minute=601)},

@@ -19,6 +19,7 @@ from payment_core.pricing import (
     PriceRule,
     Rounding,
     Tax,
+    asked_price,
     find_price,
     tax_in,
 )
@@ -232,6 +233,18 @@ def test_cash_is_a_multiple_of_the_step_and_less_than_a_step_away(minor, step):
     assert minor - step < down <= minor <= up < minor + step
     assert 2 * abs(nearest - minor) <= step
     assert nearest == down or 2 * (minor - down) > step
+
+
+def test_a_machine_that_asks_gets_what_it_asks_up_to_its_most():
+    rules = (PriceRule((Money(500, "CNY"),), asks=True, tax_code="vat6"),)
+    price = find_price(PriceList(1, "CNY", rules), machine="snacks", zone="hall", local=None)
+    assert (price.asks, price.shown, price.cash) == (True, Money(500, "CNY"), None)
+    asked = asked_price(price, 350)
+    assert (asked.shown, asked.tax_code, asked.credits, asked.rule) == (Money(350, "CNY"), "vat6", 1, 1)
+    assert asked.reasons[-1] == "the machine asked 350 CNY, it may ask 500"
+    assert asked_price(price, 501).shown == Money(500, "CNY")
+    fixed = msgspec.structs.replace(price, asks=False)
+    assert asked_price(fixed, 350) is fixed
 
 
 def test_half_a_step_goes_down():

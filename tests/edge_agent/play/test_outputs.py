@@ -35,11 +35,11 @@ def three_of_five(hall):
         ((), PulseCredit(5)),
         (("PulseCredit",), PulseCredit(5)),
         (HOPPER, Dispense(5)),
-        (("ApproveVend",), ApproveVend(300, 7)),
+        (("ApproveVend",), ApproveVend(0)),
     ],
 )
 def test_the_command_is_the_one_that_the_device_named(capabilities, body):
-    assert counted_body(capabilities, credits=5, amount=300, item=7) == body
+    assert counted_body(capabilities, credits=5) == body
 
 
 def test_a_hopper_is_told_and_asked_in_its_own_words(tmp_path):

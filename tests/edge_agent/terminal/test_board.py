@@ -32,7 +32,9 @@ def test_idle_shows_the_price_of_the_next_play(board):
     assert (screen.state, screen.price, screen.balance_after) == ("idle", 300, None)
 
 
-@pytest.mark.parametrize("state", ["fetching", "held", "approved", "declined", "in_doubt", "voided", "repeated"])
+@pytest.mark.parametrize(
+    "state", ["fetching", "choose", "held", "approved", "declined", "in_doubt", "voided", "repeated"]
+)
 def test_a_result_stands_its_time_and_the_price_comes_back(board, state):
     board.on_view(view("idle", price=300), START_MS)
     board.on_view(view(state), START_MS)
@@ -61,6 +63,13 @@ def test_balance_and_name_are_covered_after_ten_seconds(board):
     after = shown(board, START_MS + BALANCE_MS)
     assert (after.state, after.balance_before, after.balance_after) == ("in_doubt", None, None)
     assert (after.balance_covered, after.masked_name) == (True, "")
+
+
+def test_choosing_ends_with_the_session_and_its_sum_is_no_price(board):
+    board.on_view(view("choose", price=4_500), START_MS)
+    assert shown(board, START_MS).state == "choose"
+    board.on_view(view("idle", price=0), START_MS + 1)
+    assert (shown(board, START_MS + 1).state, shown(board, START_MS + 1).price) == ("idle", 0)
 
 
 def test_without_the_broker_every_state_is_reconnecting(board):

@@ -1,0 +1,57 @@
+"""Who chooses at which vending machine, and which machine waits for a card. Only in memory: after a restart, again."""
+
+from collections import deque
+from typing import Final
+
+import msgspec
+
+from payment_core.facts import Proof
+from payment_core.money import Money
+
+TOLD_KEPT: Final = 64
+"""Commands whose results nobody has to look at; an older one's result is a line in the log."""
+
+
+class Session(msgspec.Struct):
+    """A card that chooses at a lane's machine; `id`: of the command that began it. `until_ms`: boottime.
+
+    boot_id: of the bridge's start that was told. `choosing`: the lane shows so, and no sale since.
+    """
+
+    id: str
+    device: str
+    boot_id: str
+    reader: str
+    credential_id: bytes
+    proof: Proof
+    token_counter: int | None
+    until_ms: int
+    choosing: bool = True
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """A machine that asked before any card was shown, and waits for one until `until_ms` (boottime).
+
+    number: of its question, as the machine's bridge counts.
+    """
+
+    device: str
+    amount: int
+    item: int
+    until_ms: int
+    shown: Money
+    number: int
+
+
+class VendTable:
+    """At most one of both for each lane."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, Session] = {}
+        self.asks: dict[str, Ask] = {}
+        self.told: deque[str] = deque(maxlen=TOLD_KEPT)
+
+    @property
+    def lanes(self) -> frozenset[str]:
+        """The lanes that show more than the price of a play."""
+        return frozenset((*self.sessions, *self.asks))
