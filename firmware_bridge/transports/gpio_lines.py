@@ -1,7 +1,8 @@
 """The only door to gpiozero: digital lines on the pins of a Raspberry Pi, with debounce of our own.
 
 gpiozero's mock ignores `bounce_time`, and the kernel's debounce differs between chips, so inputs are debounced here:
-a level counts once it has stood for `DEBOUNCE_MS`, with the time of its first edge.
+a level counts once it has stood for `DEBOUNCE_MS`, with the time of its first edge. Whether it has is told from the
+kernel's times: a pulse that came and went while this program was held up is no glitch.
 """
 
 import asyncio
@@ -17,9 +18,21 @@ from firmware_bridge.transports.interface import Edge, TransportClosedError, Tra
 DEBOUNCE_MS: Final = 5
 EDGES_KEPT: Final = 256
 """Settled edges nobody has read; at the bound the oldest goes: only the last level of a line matters."""
+MOST_LOOKS: Final = 3
+"""So often is waited for an edge that must be on its way; then it was lost, and what the pin says counts."""
 LATEST_NS: Final = 1_000_000_000
 """No change reaches us later than this."""
 Level = Literal["low", "high"]
+
+
+class _Waiting(msgspec.Struct, frozen=True):
+    """A level that may be bounce: since its first edge, its last one, when it will have stood, how often we looked."""
+
+    active: bool
+    first_ns: int
+    last_ns: int
+    timer: asyncio.TimerHandle
+    looks: int = 0
 
 
 class Pin(msgspec.Struct, frozen=True):
@@ -39,7 +52,7 @@ class GpioLines:
         """
         self._loop = asyncio.get_running_loop()
         self._settled: asyncio.Queue[Edge | None] = asyncio.Queue(EDGES_KEPT)
-        self._waiting: dict[str, tuple[asyncio.TimerHandle, int]] = {}
+        self._waiting: dict[str, _Waiting] = {}
         self._known: dict[str, bool] = {}
         self._callbacks: list[Callable[[float, Any], None]] = []
         self._outputs: dict[str, Any] = {}
@@ -75,8 +88,8 @@ class GpioLines:
         if self._closed:
             return
         self._closed = True
-        for handle, _ in self._waiting.values():
-            handle.cancel()
+        for waiting in self._waiting.values():
+            waiting.timer.cancel()
         for device in self._outputs.values():
             device.off()
             device.close()
@@ -88,9 +101,10 @@ class GpioLines:
         """Pull the line to its idle level, so that a cable that is not there reads as inactive."""
         device = gpiozero.DigitalInputDevice(pin.bcm, pull_up=pin.active_level == "low", pin_factory=pin_factory)
 
-        def changed(ticks: float, _state: Any) -> None:  # noqa: ANN401 - gpiozero has no types
+        def changed(ticks: float, state: Any) -> None:  # noqa: ANN401 - gpiozero has no types
             # gpiozero calls from a thread of its own, later than it was; `ticks` is when the kernel saw it.
-            self._loop.call_soon_threadsafe(self._changed, line, _time_of(ticks))
+            active = bool(state) == (pin.active_level == "high")
+            self._loop.call_soon_threadsafe(self._changed, line, active, _time_of(ticks))
 
         self._callbacks.append(changed)  # gpiozero keeps only a weak reference
         device.pin.when_changed = changed
@@ -98,20 +112,34 @@ class GpioLines:
         self._put(Edge(line, self._known[line], time.monotonic_ns()))
         return device
 
-    def _changed(self, line: str, at_ns: int) -> None:
-        """Start the debounce anew; the time of the first edge is kept."""
+    def _changed(self, line: str, active: bool, at_ns: int) -> None:  # noqa: FBT001 - call_soon_threadsafe
+        """Start the debounce anew; the time of the first edge is kept. What stood long enough until now counts."""
         if self._closed:
             return
-        waiting = self._waiting.pop(line, None)
+        first_ns, waiting = at_ns, self._waiting.pop(line, None)
         if waiting is not None:
-            waiting[0].cancel()
-            at_ns = waiting[1]
-        self._waiting[line] = (self._loop.call_later(DEBOUNCE_MS / 1_000, self._settle, line), at_ns)
+            waiting.timer.cancel()
+            if at_ns - waiting.last_ns >= DEBOUNCE_MS * 1_000_000:
+                self._tell(line, waiting.active, waiting.first_ns)
+            else:
+                first_ns = waiting.first_ns
+        timer = self._loop.call_later(DEBOUNCE_MS / 1_000, self._settle, line)
+        self._waiting[line] = _Waiting(active, first_ns, at_ns, timer)
 
     def _settle(self, line: str) -> None:
-        """The line has been quiet for long enough: tell its level where it is another than before."""
-        _, at_ns = self._waiting.pop(line)
-        active = bool(self._inputs[line].is_active)
+        """The line has been quiet for long enough: tell its level.
+
+        Where the pin is otherwise by now, the edge that tells when it changed is on its way: wait for it, not for ever.
+        """
+        waiting, active = self._waiting.pop(line), bool(self._inputs[line].is_active)
+        if active == waiting.active or waiting.looks >= MOST_LOOKS:
+            self._tell(line, active, waiting.first_ns)
+            return
+        timer = self._loop.call_later(DEBOUNCE_MS / 1_000, self._settle, line)
+        self._waiting[line] = msgspec.structs.replace(waiting, timer=timer, looks=waiting.looks + 1)
+
+    def _tell(self, line: str, active: bool, at_ns: int) -> None:  # noqa: FBT001 - as above
+        """Tell a level where it is another than before."""
         if active != self._known[line]:
             self._known[line] = active
             self._put(Edge(line, active, at_ns))

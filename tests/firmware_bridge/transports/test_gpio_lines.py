@@ -98,6 +98,44 @@ def test_an_edge_has_the_time_at_which_the_kernel_saw_it_not_when_we_heard_of_it
     run(story)
 
 
+def test_a_pulse_that_came_and_went_while_the_program_was_held_up_is_not_lost(factory):
+    async def story() -> None:
+        lines = GpioLines(outputs={}, inputs=READY, pin_factory=factory)
+        await lines.edge()
+        begun_s = time.monotonic() - 0.3
+        for after_s, level in ((0.0, 0), (0.03, 1), (0.2, 0), (0.202, 1)):  # a pulse of 30 ms, and a glitch of 2 ms
+            lines._callbacks[0](begun_s + after_s, level)
+        edges = [await lines.edge() for _ in range(2)]
+        assert [edge.active for edge in edges] == [True, False]
+        assert edges[1].at_ns - edges[0].at_ns == pytest.approx(30_000_000, abs=1_000)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(lines.edge(), 4 * DEBOUNCE_MS / 1_000)
+        lines.close()
+
+    run(story)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_an_edge_that_is_on_its_way_is_waited_for_and_one_that_was_lost_is_not(factory, lost):
+    async def story() -> None:
+        lines = GpioLines(outputs={}, inputs=READY, pin_factory=factory)
+        await lines.edge()
+        begun_s = time.monotonic()
+        lines._callbacks[0](begun_s, 0)  # the pin is idle again, and nobody has said so yet
+        await asyncio.sleep(2 * DEBOUNCE_MS / 1_000)
+        if lost:
+            await asyncio.sleep(4 * DEBOUNCE_MS / 1_000)
+            assert not lines._waiting
+            assert lines._settled.empty()
+        else:
+            lines._callbacks[0](begun_s + 0.009, 1)
+            edges = [await lines.edge() for _ in range(2)]
+            assert [edge.active for edge in edges] == [True, False]
+        lines.close()
+
+    run(story)
+
+
 @pytest.mark.parametrize("ticks", [0.0, 1.8e9])
 def test_a_kernel_that_tells_another_clock_is_not_believed(ticks):
     before_ns = time.monotonic_ns()
