@@ -155,6 +155,7 @@ class Vend(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Sensed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An input and what it means. A door, or one that is stuck, is told as the device's condition.
 
+    A door's line is active while it is shut, so that a wire that is cut reads as open.
     worth: of one pulse, tickets won or minor units of a sale for cash. shortest_ms: less is a glitch. stuck_ms: active
     for longer is a fault, 0: it may be.
     """

@@ -25,7 +25,7 @@ STUCK: Final = "stuck"
 
 
 class _Input:
-    """One input. `since`: when it became active by the loop's clock, `since_ns`: by its own."""
+    """One input. `since`: when it became active (a door: was opened) by the loop's clock, `since_ns`: by its own."""
 
     def __init__(self, sensed: Sensed) -> None:
         self.sensed: Final = sensed
@@ -87,9 +87,10 @@ class Sensors:
         if line is None:
             return
         certain = line.filter.level(active=edge.active, at_ns=edge.at_ns)
-        if not edge.active:
+        is_door = line.sensed.means == "door"
+        if edge.active == is_door:
             line.since = None
-            self._faults -= {DOOR_OPEN if line.sensed.means == "door" else f"{STUCK}_{edge.line}"}
+            self._faults -= {DOOR_OPEN if is_door else f"{STUCK}_{edge.line}"}
         elif line.since is None:
             line.since, line.since_ns = asyncio.get_running_loop().time(), edge.at_ns
         if certain:

@@ -33,8 +33,8 @@ class IoBoard:
         {
             "press LINE [TIME]": "an input is active for so long, 100ms where no time is given",
             "pulses LINE COUNT": "an input shows so many pulses of 50 ms, 50 ms apart",
-            "hold LINE": "an input is active from now on",
-            "release LINE": "and no longer",
+            "hold LINE": "an input is active from now on; a door is shut",
+            "release LINE": "and no longer; a door is opened",
         }
     )
 
@@ -43,6 +43,7 @@ class IoBoard:
             line: volts_of(switched.active_level, active=False) for line, switched in io.outputs.items()
         }
         self._waves: Final = Waves({line: sensed.active_level for line, sensed in io.inputs.items()})
+        self._waves.active |= {line: True for line, sensed in io.inputs.items() if sensed.means == "door"}  # it is shut
         self._free_ns = dict.fromkeys(io.inputs, 0)
         self._pulses = dict.fromkeys(io.inputs, 0)
         self._outputs: Final = {line: _Watched() for line in io.outputs}

@@ -103,11 +103,13 @@ def test_tickets_that_were_counted_when_the_lines_go_are_told():
 def test_a_door_is_a_condition():
     async def story() -> None:
         async with board("door-switch") as (lines, life):
-            lines.say("press door 20ms")
-            await asyncio.sleep(1)
-            lines.say("hold door")
-            await asyncio.sleep(3_600)
             lines.say("release door")
+            await asyncio.sleep(0.02)
+            lines.say("hold door")
+            await asyncio.sleep(1)
+            lines.say("release door")
+            await asyncio.sleep(3_600)
+            lines.say("hold door")
             await asyncio.sleep(1)
             assert life.states == [("online", ""), ("fault", "door_open"), ("online", "")]
             assert life.bodies == []
