@@ -51,7 +51,7 @@ from edge_agent.step.site import Site
 from edge_agent.step.time_floor import TimeFloor
 from edge_agent.takings import codes, coins, kiosk, lease_keeper, slips, values
 from edge_agent.takings.acceptors import Acceptors
-from edge_agent.tap import blocks, taps, vending
+from edge_agent.tap import blocks, taps, vending, verifying
 from edge_agent.tap.challenge import Challenges
 from edge_agent.tap.tap_facts import Tap
 from payment_core.authorization import State
@@ -230,6 +230,9 @@ class Till:
                 assert_never(body)
 
     def _presented(self, draft: Draft, fact: FromDevice, body: CredentialPresented) -> None:
+        if verifying.concerns(draft, fact, body):
+            self._decide(draft, verifying.presented(draft, fact, body))
+            return
         if desk_reader.presented(draft, fact, body) or kiosk.presented(draft, fact, body):
             return
         if self._parking.has_event(fact) or self._challenges.has_event(fact):
@@ -248,7 +251,7 @@ class Till:
     def _answered(self, draft: Draft, fact: Answered) -> None:
         if self._acceptors.has_answered(fact) or self._modules.has_answered(draft, fact):
             return
-        if vending.has_answered(draft, fact):
+        if vending.has_answered(draft, fact) or verifying.has_answered(draft, fact):
             return
         if self._challenges.has_answered(fact):
             self._decide(draft, self._challenges.hear(draft, fact))

@@ -12,7 +12,7 @@ from firmware_bridge.drivers.interface import Condition
 from firmware_bridge.golden import check_profile
 from firmware_bridge.log_lines import log_line
 from payment_core.bus import Birth, DeviceState
-from payment_core.commands import Transceive
+from payment_core.commands import Transceive, Verify
 from payment_core.preparing import MAX_PROBLEM, MAX_PROBLEMS, Prepare, Prepared
 
 BRIDGE_PROFILE: Final = "bridge"
@@ -106,7 +106,7 @@ def capabilities_of(profile: Profile) -> tuple[str, ...]:
     """Return the counted commands that a device understands, how it can be asked later what it gave, and `Transceive`.
 
     The latter where a reader says to a card what the hub wants said: the hub then asks cards for more than a message.
-    `enroll:finger`, `enroll:face`: it can learn people.
+    `Verify`: it looks for a person when it is asked; `enroll:finger`, `enroll:face`: it can learn people.
     """
     by_table = {"pulse": "PulseCredit", "hopper": "Dispense", "tickets": "Dispense", "vend": "ApproveVend"}
     counted = [command for table, command in by_table.items() if getattr(profile, table, None) is not None]
@@ -115,5 +115,5 @@ def capabilities_of(profile: Profile) -> tuple[str, ...]:
     if profile.driver in RELAYING_DRIVERS:
         counted.append(Transceive.__name__)
     if profile.biometric is not None:
-        counted.append(f"enroll:{profile.biometric.media}")
+        counted += [Verify.__name__, f"enroll:{profile.biometric.media}"]
     return tuple(counted)

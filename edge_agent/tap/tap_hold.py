@@ -14,7 +14,7 @@ from edge_agent.step.draft import Draft, Spot
 from edge_agent.step.site import Sold
 from edge_agent.step.step_up import Factor
 from edge_agent.step.views import view_of
-from edge_agent.tap import blocks
+from edge_agent.tap import blocks, verifying
 from edge_agent.tap.tap_facts import Case, counts_cards, has_hub_caps
 from payment_core.authorization import State
 from payment_core.bus import View
@@ -27,6 +27,7 @@ from payment_core.journal import Actor, Held, Part, Tender
 from payment_core.journal import Declined as DeclinedEntry
 from payment_core.lots import spend_order
 from payment_core.money import Money
+from payment_core.policy import Lane
 from payment_core.usage import NO_USE, Tapped, read_usage, usage_bytes, with_tap
 
 
@@ -162,7 +163,7 @@ def decline(draft: Draft, case: Case, decision: Declined) -> None:
     if tap.lane is None:
         return
     if decision.reason == "second_factor_needed" and tap.row is not None:
-        _want_second_factor(draft, tap.lane.id, case)
+        _want_second_factor(draft, tap.lane, case)
     named = facts.price.shown if facts.price and not (tap.vend and tap.vend.begins) else None
     view = view_of(draft, tap.lane, "declined", named, reason=decision.reason)
     if tap.row is not None:
@@ -171,10 +172,11 @@ def decline(draft: Draft, case: Case, decision: Declined) -> None:
     draft.effect(Show(tap.lane.id, view))
 
 
-def _want_second_factor(draft: Draft, lane: str, case: Case) -> None:
+def _want_second_factor(draft: Draft, lane: Lane, case: Case) -> None:
     """Take the refused tap for the first of two factors, and wait for the second."""
     assert case.tap.row is not None
     now_ms = draft.now.boottime_ms
-    draft.site.step_ups.want(lane, now_ms)
+    draft.site.step_ups.want(lane.id, now_ms)
     factor = Factor(case.tap.credential_id, case.tap.row.class_, now_ms)
-    draft.site.step_ups.note(lane, case.tap.row.account_id, factor)
+    draft.site.step_ups.note(lane.id, case.tap.row.account_id, factor)
+    verifying.ask(draft, lane, case.tap)

@@ -52,7 +52,10 @@ def meant(draft: Draft, tap: Tap) -> Tap | None:
         return msgspec.structs.replace(tap, vend=Vend(SMALLEST, begins=True))
     if session.credential_id == tap.credential_id or _is_selling(draft, lane):
         authorizations.mark_wish(draft.store, tap.reader, tap.event_epoch, tap.event_seq, NOTHING)
-        draft.effect(Log("vend.session_goes_on", {"lane": lane.id}))
+        if session.credential_id == tap.credential_id:
+            until_ms = draft.now.wall_ms + max(session.until_ms - draft.now.boottime_ms, 0)
+            view = view_of(draft, lane, "choose", None)
+            draft.effect(Show(lane.id, msgspec.structs.replace(view, until_ms=until_ms)))
         return None
     _end(draft, lane.id, session)
     return msgspec.structs.replace(tap, vend=Vend(SMALLEST, begins=True))
