@@ -22,6 +22,7 @@ HEARD_LIMIT_BYTES: Final = 1 << 20
 UNMATCHED_LIMIT_BYTES: Final = 4_096
 CHANGES_LIMIT: Final = 10_000
 LOOK_S: Final = 0.01
+NS_PER_MS: Final = 1_000_000
 SETTLE_S: Final = 0.05
 """A device that answers nothing speaks so long after its port was opened."""
 
@@ -108,10 +109,12 @@ class ScriptedLines:
             elif not step.line:
                 await asyncio.sleep(step.wait_ms / 1_000)
             elif step.level:
-                self._set(step.line, step.level)
+                began_ns = time.monotonic_ns()
+                self._set(step.line, step.level, began_ns)
                 if step.wait_ms:
+                    # As wide as it is written, however late a busy computer lets us say so.
                     await asyncio.sleep(step.wait_ms / 1_000)
-                    self._set(step.line, _other(step.level))
+                    self._set(step.line, _other(step.level), began_ns + step.wait_ms * NS_PER_MS)
 
     def close(self) -> None:
         """Hang up."""
@@ -123,19 +126,19 @@ class ScriptedLines:
     def _is(self, step: Step) -> bool:
         return self._outputs.get(step.line) == step.level
 
-    def _set(self, line: str, level: Literal["low", "high"]) -> None:
+    def _set(self, line: str, level: Literal["low", "high"], at_ns: int) -> None:
         if self._inputs.get(line) == level:
             return
         self._inputs[line] = level
         for writer in self._writers:
-            writer.write(_level_frame(line, level))
+            writer.write(_level_frame(line, level, at_ns))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         decoder = FrameDecoder()
         self._writers.add(writer)
         with contextlib.suppress(OSError, asyncio.CancelledError):
             for line, level in self._inputs.items():
-                writer.write(_level_frame(line, level))
+                writer.write(_level_frame(line, level, time.monotonic_ns()))
             while data := await reader.read(READ_LIMIT_BYTES):
                 for frame in decoder.feed(data):
                     if isinstance(frame, LevelFrame):
@@ -198,5 +201,5 @@ def _other(level: Literal["low", "high"]) -> Literal["low", "high"]:
     return "high" if level == "low" else "low"
 
 
-def _level_frame(line: str, level: Literal["low", "high"]) -> bytes:
-    return encode_frame(LevelFrame(line, 1 if level == "high" else 0, time.monotonic_ns()))
+def _level_frame(line: str, level: Literal["low", "high"], at_ns: int) -> bytes:
+    return encode_frame(LevelFrame(line, 1 if level == "high" else 0, at_ns))
