@@ -72,7 +72,7 @@ def _enroll(draft: Draft, act: EnrollPerson, row: ListRow, staff: str) -> Moved 
     if birth is None or not media:
         return Refused("no_module")
     if not draft.site.ready(act.device) or not birth.serial:
-        return Refused("machine_off")
+        return Refused("module_off")
     if is_only_way(draft, act.device):
         return Refused("no_alternative")
     consent_id = standing_consent(draft, row.account_id, media)
@@ -83,7 +83,7 @@ def _enroll(draft: Draft, act: EnrollPerson, row: ListRow, staff: str) -> Moved 
     if media == "finger":
         page = next(free for free in range(_LAST_PAGE) if free not in taken) if act.page is None else act.page
     if page in taken:  # a module that numbers people itself has one of them at a time before it, too
-        return Refused("page_taken" if page != NO_PAGE else "machine_busy")
+        return Refused("page_taken" if page != NO_PAGE else "module_busy")
     template_id = draft.new_id()
     templates.write(draft.store, Template(
         template_id, row.account_id, consent_id, row.credential_id, media, act.device, birth.serial, page, b"", 0,

@@ -64,6 +64,10 @@ class Words:
         """Return why an act of staff was refused; a reason newer than this page gets the general one."""
         return self._texts.get(f"desk.reason.{reason}") or self._texts["desk.reason.other"]
 
+    def person_reason(self, reason: str) -> str:
+        """Return why somebody was not enrolled, or is not deleted yet; a module's newer word gets the general one."""
+        return self._texts.get(f"desk.person.why.{reason}") or self._texts["desk.person.why.other"]
+
     def trouble(self, reason: str) -> str:
         """Return what is wrong with a device; what a driver wrote for engineers is in the bridge's log."""
         return self._texts.get(f"trouble.{reason}") or self._texts["trouble.other"]

@@ -3,11 +3,13 @@
 
 const FORGET_MS = 120000;
 const REFRESH_MS = 10000;
+const PERSON_MS = 2000;  // a module that learns somebody is looked after closely
 const TOLD_MS = 6000;
 const page = document.documentElement;
 const base = `/desk/${page.dataset.terminal}`;
 const language = `lang=${page.dataset.lang}`;
 const told = document.getElementById("told");
+const person = document.getElementById("person");
 let who = null;
 let tab = "open";
 let card = null;
@@ -53,7 +55,7 @@ function laneOf(name) {  // the picker speaks of machines by the names that all 
 
 async function look(what) {
   const act = { act: "look", what };
-  if (what === "card") {
+  if (what === "card" || what === "person") {
     if (card === null) return;
     act.credential = card.credential;
   }
@@ -69,7 +71,7 @@ async function look(what) {
   if (rows.contains(document.activeElement) && document.activeElement.tagName === "INPUT") return;
   const answer = await ask(act, newId());
   if (answer.outcome === "refused") {
-    if (what !== "card") say(answer.text, true);
+    if (what !== "card" && what !== "person") say(answer.text, true);
     if (answer.reason === "pin_needed" || answer.reason === "wrong_pin") leave();
     return;
   }
@@ -93,6 +95,11 @@ function open(name) {
     document.getElementById(`panel-${button.dataset.tab}`).hidden = !chosen;
   }
   look(name);
+  lookAtPerson();
+}
+
+function lookAtPerson() {
+  if (who !== null && tab === "card" && person.open) look("person");
 }
 
 function leave() {
@@ -104,6 +111,7 @@ function leave() {
   document.getElementById("enter-form").reset();
   card = null;
   document.getElementById("card-acts").hidden = true;
+  person.open = false;
   const place = document.getElementById("card-shown");
   place.textContent = place.dataset.none;
   place.classList.remove("is-there");
@@ -130,6 +138,15 @@ function actOf(form, submitter) {
     case "take_won": act.credential = card.credential; act.amount = Number(field("count")); break;
     case "sell_card": act.credential = card.credential; act.deposit = minor(field("deposit") || "0", digits); break;
     case "replace_card": act.old = field("old"); act.new = card.credential; break;
+    case "consent":
+      act.credential = card.credential; act.of = field("of"); act.text = field("text");
+      act.of_age = form.elements.of_age.checked; act.guardian = field("guardian"); act.relation = field("relation");
+      break;
+    case "enroll":
+      act.credential = card.credential; act.device = field("device");
+      if (field("page") !== "") act.page = Number(field("page"));
+      break;
+    case "forget": act.credential = card.credential; break;
     case "block_card": act.credential = card.credential; break;
     case "count_box":
       act.box = form.dataset.box; act.kind = form.dataset.kind; act.unit = form.dataset.unit;
@@ -155,6 +172,7 @@ async function carryOut(form, submitter) {
   form.reset();
   document.activeElement?.blur();
   look(tab);
+  lookAtPerson();
 }
 
 function showCard(shown) {
@@ -165,6 +183,9 @@ function showCard(shown) {
   place.title = shown.credential;
   place.classList.add("is-there");
   document.getElementById("card-acts").hidden = false;
+  person.hidden = shown.status === "unknown";
+  person.open = false;  // one guest's fingers never stand under another's card
+  person.querySelector(".rows").innerHTML = "";
   for (const form of document.querySelectorAll("#card-acts form")) {
     form.hidden = shown.status === "unknown" ? !("new" in form.dataset) : !("known" in form.dataset);
   }
@@ -223,4 +244,6 @@ setInterval(() => {
   if (who !== null && Date.now() - lastTouch > FORGET_MS) leave();
 }, 1000);
 setInterval(() => { if (who !== null && tab === "open") look("open"); }, REFRESH_MS);
+setInterval(lookAtPerson, PERSON_MS);
+person.addEventListener("toggle", lookAtPerson);
 watchCards();

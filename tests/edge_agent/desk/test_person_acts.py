@@ -4,6 +4,7 @@ import pytest
 
 from edge_agent.desk.modules import AGAIN_MS, ENROLL_MS
 from edge_agent.desk.person_acts import CONSENT_LIFE_MS
+from edge_agent.ledger import cache
 from edge_agent.messages import DeviceIs, DocumentArrived
 from edge_agent.till import Till
 from payment_core.bus import DeviceState
@@ -91,7 +92,11 @@ def test_the_module_is_told_whose_consent_it_is(hall):
 def test_a_face_is_numbered_by_its_module(hall):
     face = hall.enrolled(device=FACE)
     assert (the_only(hall, TemplateEnrolled).page, face) == (1, hall.named(FACE, 1))
-    assert the_view(hall.touch(1, device=FACE)).state == "held"
+    row = cache.card(hall.store, face)
+    assert row is not None
+    assert (row.account_id, row.class_, row.status) == (account_of("card-7"), "B", "active")
+    hall.touch(1, device=FACE)
+    assert hall.balance("card-7") == 900, "a face is a second factor, and asked for"
 
 
 @pytest.mark.parametrize(
@@ -231,4 +236,4 @@ def test_nothing_is_told_of_a_card_that_nobody_knows(hall):
     assert hall.consent() == "card_blocked"
     hall.step(DeviceIs(FINGER, DeviceState("offline", hall.wall_ms)))
     hall.consent("card-8")
-    assert [hall.ask_enroll("card-8"), hall.ask_enroll("card-8", "coin-1")] == ["machine_off", "no_module"]
+    assert [hall.ask_enroll("card-8"), hall.ask_enroll("card-8", "coin-1")] == ["module_off", "no_module"]
