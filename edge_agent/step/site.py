@@ -190,8 +190,12 @@ class Site:
     def quote_to_pay(
         self, lane: Lane, local: LocalTime | None, *, boottime_ms: int, tier: str = "", group: str = ""
     ) -> Quote | None:
-        """Return what a tap pays now: never more than its page showed within the last 30 s."""
-        return self.shown.best(lane.id, self.quote(lane, local, tier=tier, group=group), boottime_ms)
+        """Return what a tap pays now: never more than its page showed within the last 30 s.
+
+        Where the machine names the price, no page had shown it.
+        """
+        quote = self.quote(lane, local, tier=tier, group=group)
+        return quote if quote is not None and quote.price.asks else self.shown.best(lane.id, quote, boottime_ms)
 
     @property
     def staff_cards(self) -> frozenset[bytes]:

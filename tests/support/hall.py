@@ -29,7 +29,15 @@ from edge_agent.till import Till
 from payment_core.bus import Birth, DeviceState, View
 from payment_core.commands import Command, Dispense, Outcome, PulseCredit, Result, command_body
 from payment_core.credential import CredentialClass, ListRow, Status
-from payment_core.events import Body, CoinInserted, CredentialPresented, CreditDelivered, EventsLost, make_event
+from payment_core.events import (
+    Body,
+    CoinInserted,
+    CredentialPresented,
+    CreditDelivered,
+    EventsLost,
+    is_value_event,
+    make_event,
+)
 from payment_core.identifiers import credential_id, uuid_bytes
 from payment_core.journal import TimeQuality
 from payment_core.pricing import LocalTime
@@ -192,10 +200,10 @@ class Hall:
 
     # ------------------------------------------------------------------------------------------------------- facts
     def event(self, device: str, body: Body, *, seq: int | None = None, epoch: int = 1, age_ms: int = 0) -> FromDevice:
-        """Return an event of a device; its seq is the next one unless given."""
+        """Return an event of a device; its seq is the next one of its kind of log unless given."""
         if seq is None:
-            seq = self._seqs.get(device, 0) + 1
-            self._seqs[device] = seq
+            log = device if is_value_event(type(body).__name__) else f"wishes of {device}"
+            seq = self._seqs[log] = self._seqs.get(log, 0) + 1
         return FromDevice(device, make_event(body, seq=seq, epoch=epoch, age_ms=age_ms), self.boottime_ms)
 
     def tap(self, card: str, lane: int = 1, *, seq: int | None = None, age_ms: int = 0) -> FromDevice:

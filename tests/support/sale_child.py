@@ -60,7 +60,7 @@ class Session:
         self.hall = Hall(self.place.ledger, open_store=lambda _path: opened.store, till=till, seed=run)
         self.hall.wall_ms += run * 3_600_000
         self.hall.boottime_ms += run * 3_600_000
-        self.hall._seqs = dict.fromkeys(("reader-1", "coin-1", "acceptor-1"), run * 1_000_000)
+        self.hall._seqs = dict.fromkeys(("wishes of reader-1", "coin-1", "acceptor-1"), run * 1_000_000)
         self.thread = TillThread(
             self.hall.till, self.store, clock=self.hall.moment, deliver=self.take, failed=self.failed, mark=opened.mark
         )

@@ -14,7 +14,7 @@ from tests.support.hall import Hall, commands
 def main(path: Path, run: int) -> None:
     """Play for ever; `run` keeps the numbers of events apart over restarts."""
     hall = Hall(path, seed=run)
-    hall._seqs = {"reader-1": run * 1_000_000, "coin-1": run * 1_000_000}
+    hall._seqs = {"wishes of reader-1": run * 1_000_000, "coin-1": run * 1_000_000}
     hall.step(*(hall.answer(command, "done") for command in commands(hall.effects)))
     hall.step(hall.member("card-7"), hall.lease("card-7", run * 1_000_000))
     coin = 0

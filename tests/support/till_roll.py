@@ -29,6 +29,7 @@ from tests.support.hall import COIN, Hall, account_of, commands, devices_documen
 from tests.support.lan import Lan
 from tests.support.ledger_truth import entries, faults_of, states
 from tests.support.roll_desk import DeskVerbs
+from tests.support.roll_devices import DeviceVerbs
 from tests.support.roll_office import OfficeVerbs
 from tests.support.roll_prices import PriceVerbs
 from tests.support.roll_words import RollError, minor, money, sums_of
@@ -75,7 +76,7 @@ class RollScene(msgspec.Struct):
         return True
 
 
-class TillRoll(DeskVerbs, OfficeVerbs, PriceVerbs):
+class TillRoll(DeskVerbs, OfficeVerbs, PriceVerbs, DeviceVerbs):
     """One story being told."""
 
     def __init__(self, folder: Path, scene: RollScene) -> None:
@@ -87,6 +88,7 @@ class TillRoll(DeskVerbs, OfficeVerbs, PriceVerbs):
         self.folder = folder
         self.names: dict[str, tuple[int, bytes]] = {}
         self.commands: dict[bytes, Command] = {}
+        self.last_sent = {}
         self.effects: list[Effect] = []
         self.said = ""
         self.at = 1
@@ -154,6 +156,7 @@ class TillRoll(DeskVerbs, OfficeVerbs, PriceVerbs):
         effects += self.lan.run()
         self.effects += effects
         self.commands.update({uuid_bytes(command.id): command for command in commands(effects)})
+        self.note_sent(effects)
         return effects
 
     @staticmethod
@@ -228,14 +231,14 @@ class TillRoll(DeskVerbs, OfficeVerbs, PriceVerbs):
         self.step(self.hall.coin(self._lane(machine), position))
 
     def _machine_line(self, what: str, name: str, _after: str = "", pulses: str = "") -> None:
-        """`gives a1`, `gives a1 after 2` credits only, `jams a1`."""
+        """`gives a1`, `gives a1 after 2` credits only, `stops a1 after 3` with a fault, `jams a1`."""
         self.at, key = self.names[name]
         command = self.commands[key]
         lane = self._lane_of(key)
         if what == "gives":
             self.step(self.hall.delivered(command, lane=lane, credits=int(pulses) if pulses else None))
         else:
-            self.step(self.hall.answer(command, "failed", lane=lane))
+            self.step(self.hall.answer(command, "failed", lane=lane, amount=int(pulses) if pulses else None))
 
     def _lane_of(self, key: bytes) -> int:
         row = by_id(self.hall.store, key)
