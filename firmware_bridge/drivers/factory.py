@@ -156,6 +156,16 @@ async def _mdb_cashless(device: Device, profile: Profile, past: Past) -> Driver:
     return MdbCashless(open_serial(device.port, baud=serial.baud), vend, unfinished=past.unfinished)
 
 
+async def _mdb_master(device: Device, profile: Profile, past: Past) -> Driver:
+    from firmware_bridge.drivers.mdb_master import MdbMaster
+    from firmware_bridge.transports.serial_port import open_serial
+
+    serial, acceptor = profile.transport.serial, profile.acceptor
+    assert serial is not None
+    assert acceptor is not None
+    return MdbMaster(open_serial(device.port, baud=serial.baud), acceptor, last_counter=past.last_counter)
+
+
 async def _nfc_reader(device: Device, profile: Profile, _past: Past) -> Driver:
     from firmware_bridge.drivers.nfc_reader import NfcReader
 
@@ -210,6 +220,7 @@ DRIVERS: Final[Mapping[str, Maker]] = MappingProxyType(
         "face": _face,
         "fingerprint": _fingerprint,
         "mdb_cashless": _mdb_cashless,
+        "mdb_master": _mdb_master,
         "nfc_reader": _nfc_reader,
         "pcsc_reader": _pcsc_reader,
         "pulse_acceptor": _pulse_acceptor,

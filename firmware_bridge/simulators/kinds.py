@@ -22,6 +22,7 @@ from firmware_bridge.simulators.hlk_fm22x import HlkFm22xSimulator
 from firmware_bridge.simulators.interface import ScriptError, Simulator
 from firmware_bridge.simulators.io_board import IoBoard
 from firmware_bridge.simulators.line_device import LineDevice, Stand
+from firmware_bridge.simulators.mdb_cash import MdbCashSimulator
 from firmware_bridge.simulators.mdb_machine import MdbMachineSimulator
 from firmware_bridge.simulators.mdb_vmc import Shelf
 from firmware_bridge.simulators.pn532 import Pn532Simulator
@@ -97,6 +98,10 @@ def _ssp_validator(profile: Profile, _options: Options) -> Simulator:
     return SspValidatorSimulator(making=making)
 
 
+def _mdb_cash(profile: Profile, _options: Options) -> Simulator:
+    return MdbCashSimulator(_acceptor(profile).positions)
+
+
 def _mdb_machine(profile: Profile, _options: Options) -> Simulator:
     vend = profile.vend
     assert vend is not None, profile.name
@@ -164,6 +169,7 @@ SIMULATORS: Final[Mapping[str, Serial | OnLines]] = {
     "gm65": Serial(lambda _profile, _options: Gm65Simulator(), Gm65Simulator.verbs),
     "hlk_fm22x": Serial(lambda _profile, _options: HlkFm22xSimulator(), HlkFm22xSimulator.verbs),
     "io_board": _on_lines(_io_board, IoBoard.verbs),
+    "mdb_cash": Serial(_mdb_cash, MdbCashSimulator.verbs),
     "mdb_machine": Serial(_mdb_machine, MdbMachineSimulator.verbs),
     "parallel_hopper": _on_lines(_parallel_hopper, TicketDispenserSimulator.verbs),
     "pn532": Serial(_pn532, Pn532Simulator.verbs),
