@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from firmware_bridge.wire import cctalk, gm65, hid_keys, hlk_fm22x, line_frames, pn532, ssp, zfm
+from firmware_bridge.wire import cctalk, gm65, hid_keys, hlk_fm22x, line_frames, pn532, qibixx, ssp, zfm
 
 
 class Codec(Protocol):
@@ -42,6 +42,8 @@ CODECS: dict[str, Line] = {
         b"\x00\xff",
         115_200,
     ),
+    "qibixx": Line(qibixx.Decoder, (b"c,STATUS,VEND,1.00,5\r\n", b"c,VEND,SUCCESS\r\n", b"p,5105\r\n"), b"\n", 115_200),
+    "qibixx_host": Line(qibixx.Lines, (b"C,VEND,1.00\n", b"R,0B\n"), b"\n", 115_200),
     "ssp": Line(
         ssp.Decoder,
         tuple(
