@@ -221,7 +221,7 @@ class Till:
             case VendRequested():
                 self._decide(draft, vending.requested(draft, fact, body))
             case SessionEnded():
-                vending.ended(draft, fact, body)
+                self._decide(draft, vending.ended(draft, fact, body))
             case ButtonPressed():
                 draft.effect(Log("button.pressed", {"device": fact.device, "button": body.button}))
             case CredentialRemoved():
@@ -270,7 +270,8 @@ class Till:
         for tap in self._challenges.pass_time(draft):
             self._decide(draft, tap)
         self._parking.pass_time(draft)
-        vending.pass_time(draft)
+        for tap in vending.pass_time(draft):
+            self._decide(draft, tap)
         self._neighbours.pass_time(draft, before_seq=self._tail.seq)
         doubts.pass_time(draft)
         counter_acts.pass_time(draft)

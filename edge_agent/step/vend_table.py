@@ -43,12 +43,33 @@ class Ask(msgspec.Struct, frozen=True):
     number: int
 
 
+class Leaving(msgspec.Struct):
+    """A session that the machine was told to end, and has not yet; it is waited for until `until_ms` (boottime)."""
+
+    id: str
+    device: str
+    until_ms: int
+    follows: "Next | None" = None
+
+
+class Next(msgspec.Struct, frozen=True):
+    """Whose session comes then: a tap, without what is looked up when it goes on."""
+
+    reader: str
+    event_epoch: int
+    event_seq: int
+    credential_id: bytes
+    proof: Proof
+    token_counter: int | None
+
+
 class VendTable:
-    """At most one of both for each lane."""
+    """At most one of each for each lane."""
 
     def __init__(self) -> None:
         self.sessions: dict[str, Session] = {}
         self.asks: dict[str, Ask] = {}
+        self.leaving: dict[str, Leaving] = {}
         self.told: deque[str] = deque(maxlen=TOLD_KEPT)
 
     @property

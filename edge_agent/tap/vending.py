@@ -11,7 +11,7 @@ import msgspec
 from edge_agent.ledger import authorizations, cache
 from edge_agent.messages import Answered, FromDevice, Log, Send, Show
 from edge_agent.step.draft import Draft
-from edge_agent.step.vend_table import Ask, Session
+from edge_agent.step.vend_table import Ask, Leaving, Next, Session
 from edge_agent.step.views import idle_view, view_of
 from edge_agent.tap.tap_facts import Case, Tap, Vend, quote_of
 from payment_core.authorization import State
@@ -26,6 +26,8 @@ SESSION_MS: Final = 60_000
 """How long a guest may stand and choose; each choice gives him as long again."""
 ASK_MS: Final = 30_000
 """How long a machine that asked first waits for a card."""
+LEAVE_MS: Final = 2_000
+"""How long a machine is waited for that was told to end a session; then the next one is begun all the same."""
 TTL_MS: Final = 5_000
 """A machine that did not hear it by then has given up by itself."""
 SMALLEST: Final = 1
@@ -48,8 +50,11 @@ def meant(draft: Draft, tap: Tap) -> Tap | None:
     ask, session = table.asks.get(lane.id), table.sessions.get(lane.id)
     if ask is not None:
         return msgspec.structs.replace(tap, vend=Vend(ask.amount, ask.item, number=ask.number))
-    if session is None:
+    if session is None and lane.id not in table.leaving:
         return msgspec.structs.replace(tap, vend=Vend(SMALLEST, begins=True))
+    if session is None:
+        _follow(draft, lane, tap)
+        return None
     if session.credential_id == tap.credential_id or _is_selling(draft, lane):
         authorizations.mark_wish(draft.store, tap.reader, tap.event_epoch, tap.event_seq, NOTHING)
         if session.credential_id == tap.credential_id:
@@ -58,7 +63,30 @@ def meant(draft: Draft, tap: Tap) -> Tap | None:
             draft.effect(Show(lane.id, msgspec.structs.replace(view, until_ms=until_ms)))
         return None
     _end(draft, lane.id, session)
-    return msgspec.structs.replace(tap, vend=Vend(SMALLEST, begins=True))
+    _follow(draft, lane, tap)
+    return None
+
+
+def _follow(draft: Draft, lane: Lane, tap: Tap) -> None:
+    """Let a tap wait until the machine has ended the session before; a machine takes one at a time."""
+    authorizations.mark_wish(draft.store, tap.reader, tap.event_epoch, tap.event_seq, NOTHING)
+    draft.site.vending.leaving[lane.id].follows = Next(
+        tap.reader, tap.event_epoch, tap.event_seq, tap.credential_id, tap.proof, tap.token_counter
+    )
+    draft.effect(Show(lane.id, view_of(draft, lane, "held", None)))
+
+
+def _following(draft: Draft, lane: Lane, leaving: Leaving) -> Tap | None:
+    """Return the tap whose turn it is."""
+    card = leaving.follows
+    if card is None:
+        return None
+    row = cache.card(draft.store, card.credential_id)
+    deadline_ms = draft.now.boottime_ms + draft.site.risk.ask_ms
+    return Tap(
+        card.reader, card.event_epoch, card.event_seq, lane, card.credential_id, row, card.proof, deadline_ms,
+        card.token_counter, vend=Vend(SMALLEST, begins=True),
+    )  # fmt: skip
 
 
 def _is_selling(draft: Draft, lane: Lane) -> bool:
@@ -181,12 +209,21 @@ def decided(draft: Draft, tap: Tap, *, approved: bool) -> None:
         _say(draft, lane.output, DenyVend())
 
 
-def ended(draft: Draft, fact: FromDevice, body: SessionEnded) -> None:
-    """A machine ended a session by itself."""
-    lane = draft.site.lane_of_device.get(fact.device)
-    session = draft.site.vending.sessions.get(lane.id) if lane else None
-    if lane is not None and session is not None and (session.id, session.device) == (body.session, fact.device):
+def ended(draft: Draft, fact: FromDevice, body: SessionEnded) -> Tap | None:
+    """A machine ended a session, or gave up what it had asked before any card; return the tap that waited for that."""
+    lane, table = draft.site.lane_of_device.get(fact.device), draft.site.vending
+    if lane is None:
+        return None
+    if not body.session and lane.id in table.asks:
+        del table.asks[lane.id]
+        _show_price(draft, lane.id)
+    session, leaving = table.sessions.get(lane.id), table.leaving.get(lane.id)
+    if session is not None and (session.id, session.device) == (body.session, fact.device):
         _forget(draft, lane.id, session)
+    if leaving is None or (leaving.id, leaving.device) != (body.session, fact.device):
+        return None
+    del table.leaving[lane.id]
+    return _following(draft, lane, leaving)
 
 
 def has_answered(draft: Draft, fact: Answered) -> bool:
@@ -201,8 +238,8 @@ def has_answered(draft: Draft, fact: Answered) -> bool:
     return result.id in table.told
 
 
-def pass_time(draft: Draft) -> None:
-    """End what has waited for too long, and what was begun at a machine that has gone or started anew."""
+def pass_time(draft: Draft) -> list[Tap]:
+    """End what has waited too long, and what was begun at a machine that has gone; return taps whose turn it is."""
     table, site, now_ms = draft.site.vending, draft.site, draft.now.boottime_ms
     for lane_id, session in list(table.sessions.items()):
         birth = site.births.get(session.device)
@@ -216,10 +253,20 @@ def pass_time(draft: Draft) -> None:
             del table.asks[lane_id]
             _say(draft, ask.device, DenyVend())
             _show_price(draft, lane_id)
+    late = [(lane_id, one) for lane_id, one in table.leaving.items() if one.until_ms <= now_ms]
+    taps = []
+    for lane_id, leaving in late:
+        del table.leaving[lane_id]
+        lane = site.lanes.get(lane_id)
+        tap = _following(draft, lane, leaving) if lane is not None else None
+        taps += [tap] if tap is not None else []
+    return taps
 
 
 def _end(draft: Draft, lane_id: str, session: Session) -> None:
-    draft.site.vending.sessions.pop(lane_id, None)
+    table = draft.site.vending
+    table.sessions.pop(lane_id, None)
+    table.leaving[lane_id] = Leaving(session.id, session.device, draft.now.boottime_ms + LEAVE_MS)
     _say(draft, session.device, EndSession())
 
 

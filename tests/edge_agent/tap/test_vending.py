@@ -58,8 +58,34 @@ def test_a_card_first_lets_its_guest_choose_for_what_he_has(hall):
     view = the_view(effects)
     assert (view.state, view.price, view.balance_after) == ("choose", 800, 800)
     assert "Held" not in kinds(hall.store)
+
+
+def test_another_card_ends_a_session_and_begins_its_own_when_the_machine_has(hall):
+    name = session(hall)
     hall.pass_ms(1_000)
-    assert bodies(hall.step(hall.tap("card-8"))) == [EndSession(), BeginSession(MOST)], "no more than it may ask"
+    tap = hall.tap("card-8")
+    effects = hall.step(tap)
+    assert (bodies(effects), the_view(effects).state) == ([EndSession()], "held")
+    assert commands(hall.step(tap)) == [], "the same event again"
+    assert bodies(ask(hall, 350, name)) == [DenyVend()], "who left pays nothing more"
+    effects = hall.step(hall.event("coin-1", SessionEnded(name)))
+    assert (bodies(effects), the_view(effects).state) == ([BeginSession(MOST)], "choose"), "no more than it may ask"
+    assert bodies(ask(hall, 350, commands(effects)[0].id)) == [ApproveVend(350, 3)]
+    assert (hall.balance("card-7"), hall.balance("card-8")) == (800, 1_650)
+
+
+def test_a_machine_that_does_not_end_a_session_is_begun_anew(hall):
+    session(hall)
+    hall.pass_ms(1_000)
+    hall.step(hall.tap("card-8"))
+    assert bodies(hall.wait(1_999)) == []
+    assert bodies(hall.wait(1)) == [BeginSession(MOST)]
+
+
+def test_a_machine_that_gives_up_its_question_shows_its_page_again(hall):
+    ask(hall, 350)
+    assert the_view(hall.step(hall.event("coin-1", SessionEnded("")))).price == 0
+    assert bodies(hall.step(hall.tap("card-7"))) == [BeginSession(800)]
 
 
 def test_a_choice_is_a_sale_at_the_price_the_machine_asked(hall):
@@ -272,3 +298,12 @@ def test_a_new_list_counts_from_the_next_choice(hall):
     hall.step(DocumentArrived("prices", 2, msgspec.json.encode(lower)))
     assert views(ask(hall, 350, name))[-1].reason == "asks_too_much"
     assert uuid_bytes(name) not in states(hall.store)
+
+
+def test_a_fixed_price_that_the_page_showed_is_none_where_the_machine_asks_now(tmp_path):
+    hall = Hall(tmp_path / "ledger.db")
+    hall.step(hall.born(1, *VENDS))
+    hall.enroll("card-7", 800)
+    asks = {"version": 2, "unit": "CNY", "rules": [RULE]}
+    hall.step(DocumentArrived("prices", 2, msgspec.json.encode(asks)))
+    assert bodies(hall.step(hall.tap("card-7"))) == [BeginSession(800)]
