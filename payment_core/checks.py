@@ -212,7 +212,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Facts], str | None]], ...]] = (
 
 DECLINE_REASONS: Final = (
     "hub_closed", "unknown_lane", "machine_off", "unknown_card", "card_not_proven", "card_blocked", "card_lost",
-    "card_expired", "wrong_place", "time_unknown", "closed_now", "too_young_now", "no_price", "over_tap_limit",
-    "over_day_limit", "pass_in_use", "pass_resting", "not_enough", "offline_limit", "too_fast", "second_factor_needed",
-    "hub_limit", "asks_too_much",
+    "card_expired", "wrong_place", "time_unknown", "closed_now", "too_young_now", "no_price", "asks_too_much",
+    "over_tap_limit", "over_day_limit", "pass_in_use", "pass_resting", "not_enough", "offline_limit", "too_fast",
+    "second_factor_needed", "hub_limit",
 )  # fmt: skip
