@@ -1,9 +1,11 @@
 """A cashless device block by block: what it says waits for its ACK, and a yes is a yes only behind it."""
 
 import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from firmware_bridge.wire.mdb import ACK, ALWAYS_IDLE, NAK, Answer, Command, Reply, Word, encode, parse_answer
-from firmware_bridge.wire.mdb_cashless import State, Step, Vend
+from firmware_bridge.wire.mdb_cashless import APPROVED, State, Step, Vend
 from firmware_bridge.wire.mdb_reader import CashlessReader, Making
 
 SETUP = Command(Word.SETUP, data=bytes.fromhex("02000002"))
@@ -197,3 +199,46 @@ def test_noise_and_words_of_others_are_not_answered():
     assert bus.reader.hear(bytes.fromhex("0B 0B")).reply == b""
     assert bus.reader.hear(encode(Command(Word.NEGATIVE_VEND, 5, 1))).reply == ACK
     assert bus.reader.state is State.ENABLED
+
+
+class Money(RuleBasedStateMachine):
+    """Any words of a machine, heard or not, between any words of a hub: each yes ends once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bus = Bus(level=3, always_idle=True)
+        self.approved = 0
+
+    @rule(word=st.sampled_from([word for word in Word if not word.value[2][0] and word is not Word.POLL]))
+    def machine_says(self, word):
+        self.bus.say(Command(word, 10 if "a" in word.value[1] else 0))
+
+    @rule()
+    def machine_sets_up(self):
+        self.bus.say(Command(Word.RESET), SETUP, Command(Word.READER_ENABLE), REQUEST)
+
+    @rule(ack=st.booleans())
+    def machine_polls(self, ack):
+        self.bus.poll(ack=ack)
+
+    @rule()
+    def machine_falls_silent(self):
+        self.bus.note(self.bus.reader.silence())
+
+    @precondition(lambda self: self.bus.reader.state is State.ASKED)
+    @rule(yes=st.booleans())
+    def hub_decides(self, yes):
+        self.approved += yes
+        self.bus.note(self.bus.reader.approve(10) if yes else self.bus.reader.deny())
+
+    @invariant()
+    def each_yes_ends_once(self):
+        assert self.approved == len(self.bus.ended) + (self.bus.reader.state in APPROVED)
+
+    @invariant()
+    def a_yes_waits_only_while_it_is_open(self):
+        says_yes = any(answer.reply is Reply.APPROVED for answer in self.bus.reader._waiting)
+        assert not says_yes or self.bus.reader.state is State.APPROVING
+
+
+TestMoney = Money.TestCase
