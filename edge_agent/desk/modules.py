@@ -49,6 +49,8 @@ class Modules:
     def has_answered(self, draft: Draft, fact: Answered) -> bool:
         """Take a module's answer; False: it is not about a finger or a face."""
         asked = self._asked.pop(fact.result.id, None)
+        if asked is None and self._due is not None and not self._due:
+            return False  # nobody is being learned: machines' answers look nothing up here
         found = templates.template(draft.store, asked) if asked else _enrolling(draft, fact.result.id)
         if found is None or found.device != fact.device:
             return False

@@ -2,10 +2,12 @@
 
 import pytest
 
+from cloud_sync.protocol.peers import PeerBlocked
 from edge_agent.desk.modules import AGAIN_MS, ENROLL_MS
 from edge_agent.desk.person_acts import CONSENT_LIFE_MS
 from edge_agent.ledger import cache
-from edge_agent.messages import DeviceIs, DocumentArrived
+from edge_agent.messages import DeviceIs, DocumentArrived, Frozen
+from edge_agent.peer_messages import FromPeer
 from edge_agent.till import Till
 from payment_core.bus import DeviceState
 from payment_core.commands import Enroll, Forget
@@ -13,6 +15,7 @@ from payment_core.desk import BlockCard, Look
 from payment_core.journal import ConsentGiven, TemplateDeleted, TemplateEnrolled
 from tests.support.desk import card_text
 from tests.support.hall import account_of, credential_of, devices_document, the_view
+from tests.support.lan import hub_id_of, trust_document
 from tests.support.ledger_truth import entries, faults_of, kinds
 from tests.support.person_desk import FACE, FINGER, CarelessTill, PersonHall, TrustingTill, told
 
@@ -194,6 +197,30 @@ def test_the_offices_block_deletes_as_well_and_so_does_a_lost_finger(hall):
     assert hall.ask_enroll() == "no_consent", "what the office ended is asked for again"
     hall.act(BlockCard(other.hex(), "lost"))
     assert [body for _, _, body in told(hall.effects)] == [Forget(8)]
+
+
+def test_a_neighbours_block_deletes_as_well(hall):
+    finger = hall.enrolled(page=7)
+    hall.step(trust_document(2))
+    hall.step(FromPeer(hub_id_of(2), 0, PeerBlocked(1, finger, account_of("card-7"), "blocked", "ada")))
+    assert [body for _, _, body in told(hall.effects)] == [Forget(7)]
+
+
+def test_what_another_hubs_module_knows_is_blocked_too(hall):
+    elsewhere = bytes([7]) * 16
+    hall.step(hall.listed(elsewhere, "card-7", "active"))
+    assert told(hall.forget()) == [], "its own hub tells that module"
+    row = cache.card(hall.store, elsewhere)
+    assert row is not None
+    assert (row.status, cache.card(hall.store, credential_of("card-7")).status) == ("blocked", "active")
+
+
+def test_a_frozen_hub_forgets_and_learns_nobody(hall):
+    hall.enrolled(page=7)
+    hall.step(Frozen("fork"))
+    assert [hall.consent(), hall.ask_enroll()] == ["frozen", "frozen"]
+    hall.serve(hall.forget())
+    assert hall.states() == ["deleted"]
 
 
 def test_a_swapped_module_knows_nobody_and_is_not_told_to_forget(hall):
