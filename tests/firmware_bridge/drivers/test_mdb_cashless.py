@@ -140,7 +140,7 @@ def test_of_a_cancel_and_a_yes_at_the_same_time_one_wins_and_both_sides_agree():
             await happens(lambda: machine["phase"] == "ready")
             assert {"done": 1, "failed": 0, "refused": 0}[answer.outcome] == machine["delivered"]
 
-    for seed in range(count(600)):
+    for seed in range(count(300)):
         dice = random.Random(seed)
         asyncio.run(story(dice))
 
@@ -375,7 +375,7 @@ def judge(machine: Machine, ledger) -> None:
 
 @pytest.mark.slow
 def test_killed_between_yes_and_result_everything_is_settled_once_or_flagged():
-    for seed in range(count(400)):
+    for seed in range(count(200)):
         machine, ledger = asyncio.run(killed_somewhere(random.Random(seed)))
         judge(machine, ledger)
 

@@ -284,7 +284,7 @@ def test_killed_anywhere_each_note_in_the_box_is_credited_or_written_down():
             hall.say(f"note {dice.randint(0, 2)}", dice.choice(("coin 0", "cut 1", "spoil 1", "silence 20ms")))
             await asyncio.sleep(dice.uniform(0, 0.08))
 
-    for seed in range(count(200)):
+    for seed in range(count(100)):
         dice, hall = random.Random(seed), Hall()
         for _ in range(dice.randint(1, 3)):
             asyncio.run(hall.life(lambda _inbox, hall=hall, dice=dice: story(hall, dice)))
