@@ -298,7 +298,7 @@ def test_a_machine_off_its_bus_or_disabled_is_a_fault_before_anybody_pays():
         machine.say("power 50ms")
         async with machine.served() as bridge:
             machine.say("power 200ms")
-            assert (await bridge.condition("fault")).reason == "machine_off"
+            await bridge.until(lambda item: isinstance(item, Condition) and item.reason == "machine_off")
             assert (await bridge.ask(BeginSession(500), "s")).outcome == "done"  # it waited for the machine
             assert (await bridge.ask(BeginSession(5), "t")).reason == "machine_busy"
             machine.say("power 900ms")
