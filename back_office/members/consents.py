@@ -69,9 +69,13 @@ def withdraw(tx: Transaction, tenant_id: bytes, account_id: bytes, last: Ended) 
         consents.end(tx, tenant_id, consent_id, last)
     for one in consents.templates(tx, tenant_id, account_id):
         if one.consent_id in over and not is_ended(tx, tenant_id, one):
-            version = people.list_version(tx, tenant_id) + 1
-            people.set_status(tx, tenant_id, one.credential_id, status="blocked", version=version)
+            _block(tx, tenant_id, one)
     return len(over)
+
+
+def _block(tx: Transaction, tenant_id: bytes, one: Template | Credential) -> None:
+    version = people.list_version(tx, tenant_id) + 1
+    people.set_status(tx, tenant_id, one.credential_id, status="blocked", version=version)
 
 
 def pending(tx: Transaction, tenant_id: bytes) -> list[Template]:
@@ -111,9 +115,12 @@ def _enrolled(tx: Transaction, tenant_id: bytes, hub_id: bytes, entry: TemplateE
     )  # fmt: skip
     if len(entry.credential_id) != UUID_BYTES or entry.life < 1:
         return "it learned somebody under no id"
-    if any(one.life >= entry.life for one in before):
-        return "" if any(one.life == entry.life for one in before) else "it says an older thing of this page"
-    if known is not None and (known.status == "active" or not before or before[-1].deleted_ms is None):
+    if any((one.life, one.consent_id) == (entry.life, entry.consent_id) for one in before):
+        return ""
+    taken = known is not None and (known.status == "active" or not before or before[-1].deleted_ms is None)
+    if taken or any(one.life >= entry.life for one in before):
+        if known is not None and known.status == "active":  # the module knows somebody else there: nobody is let in
+            _block(tx, tenant_id, known)
         return "it learned somebody in a page that is another person's"
     consents.add_template(tx, tenant_id, Template(
         credential_id=entry.credential_id, life=entry.life, consent_id=entry.consent_id, account_id=entry.account_id,

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from edge_agent.desk.person_acts import ENROLL_TTL_MS
-from edge_agent.ledger import cache, templates
+from edge_agent.ledger import cache, office_facts, templates
 from edge_agent.ledger.templates import Template
 from edge_agent.messages import Answered, Log, Send
 from edge_agent.step.draft import Draft, Spot
@@ -91,7 +91,9 @@ class Modules:
         """Let modules forget whose credential is out of use; a list from before an enrollment says nothing of it."""
         for one in templates.in_state(draft.store, "enrolled"):
             row = known_row(draft, one.credential_id)
-            if row is not None and row.status != "active" and row.life >= one.life:
+            if row is None or row.life < one.life:
+                continue
+            if row.status != "active" or row.account_id != one.account_id:
                 templates.withdraw(draft.store, one.account_id)
                 self._forget(draft, one, "")
 
@@ -178,19 +180,21 @@ def _let_in(draft: Draft, one: Template, card: ListRow) -> None:
     row = msgspec.structs.replace(
         card, credential_id=one.credential_id, class_="B", status="active", version=0, token_key=b"", life=one.life
     )
-    cache.keep(draft.store, row, seq=header.seq)
+    if one.life == 1:  # else the list speaks of this credential, and will say whose it is now
+        cache.keep(draft.store, row, seq=header.seq)
     _move(draft, one, "enrolled", "")
 
 
 def _next_life(draft: Draft, named: bytes) -> int:
-    """Return the life of a credential that is to be somebody's; 0: it is somebody's, or its page was not deleted here.
+    """Return the life of a credential that is to be somebody's; 0: it is somebody's, or nobody can be sure yet.
 
-    A page is a place in a module: it may be another person's once the module has proven that it is empty.
+    A page is a place in a module: it may be another person's once the module has proven that it is empty, and the
+    office's list says that it is out of use. Before that the list would give the newcomer the former one's account.
     """
-    known, last = known_row(draft, named), templates.last_life(draft.store, named)
-    if last is not None:
-        return max(last.life, known.life if known else 0) + 1 if known is None or known.status != "active" else 0
-    return 1 if known is None else 0
+    listed, last = office_facts.list_row(draft.store, named), templates.last_life(draft.store, named)
+    if last is None:
+        return 1 if known_row(draft, named) is None else 0
+    return max(last.life, listed.life) + 1 if listed is not None and listed.status != "active" else 0
 
 
 def _enrolling(draft: Draft, name: str) -> Template | None:

@@ -155,6 +155,7 @@ def test_a_page_is_another_persons_only_behind_its_certificate(office):
     learn(office.hub, early, account=OTHER_GUEST, life=2)
     send(office)
     assert (status(office)[:1], office.alarms()) == ((GUEST,), [("no_consent", HUB)])
+    assert status(office)[3] == "blocked"
     certify(office.hub)
     learn(office.hub, early, account=OTHER_GUEST, life=2)
     send(office)
@@ -162,6 +163,17 @@ def test_a_page_is_another_persons_only_behind_its_certificate(office):
     with office.store.reading() as tx:
         assert [is_ended(tx, TENANT, one) for one in consents.templates(tx, TENANT)] == [True, False]
     assert waiting(office) == []
+
+
+def test_a_hub_that_lost_its_ledger_gives_nobody_another_ones_account(office):
+    agree(office.hub)
+    learn(office.hub)
+    other = bytes([9]) * 16
+    agree(office.hub, other, OTHER_GUEST)
+    learn(office.hub, other, account=OTHER_GUEST)
+    send(office)
+    assert status(office) == (GUEST, "finger", "B", "blocked", 1)
+    assert office.alarms() == [("no_consent", HUB)]
 
 
 def test_an_account_that_the_office_has_not_heard_of_is_opened(office):

@@ -239,13 +239,26 @@ def test_a_swapped_module_knows_nobody_and_is_not_told_to_forget(hall):
 
 def test_a_page_is_somebody_elses_only_when_it_was_proven_empty(hall):
     finger = hall.enrolled(page=7)
+    hall.step(hall.listed(finger, "card-7", "active"))
     hall.serve(hall.forget())
+    hall.enrolled("card-8", page=7)
+    hall.serve(hall.effects)
+    assert hall.states("card-8") == ["failed"], "the office has not heard of it: its list still says card-7"
+    hall.step(hall.listed(finger, "card-7", "blocked"))
     assert hall.enrolled("card-8", page=7) == finger
     assert [entry.life for entry in entries(hall.store) if isinstance(entry, TemplateEnrolled)] == [1, 2]
+    assert the_view(hall.touch(7)).reason == "card_blocked"
+    assert told(hall.effects) == [], "an older list is not about card-8"
+    assert sorted(hall.states("card-8")) == ["enrolled", "failed"]
+    hall.step(hall.listed(finger, "card-8", "active", life=2))
     assert the_view(hall.touch(7)).state == "held"
     assert (hall.balance("card-7"), hall.balance("card-8")) == (900, 700)
-    hall.step(hall.listed(finger, "card-7", "blocked"))
-    assert (told(hall.effects), hall.states("card-8")) == ([], ["enrolled"]), "an older list is not about card-8"
+
+
+def test_nobody_is_let_in_for_somebody_whom_the_list_knows_there(hall):
+    finger = hall.enrolled(page=7)
+    hall.step(hall.listed(finger, "card-8", "active"))
+    assert [body for _, _, body in told(hall.effects)] == [Forget(7)]
 
 
 def test_a_stranger_in_the_page_is_not_let_in(hall):
