@@ -13,8 +13,8 @@ from typing import Final
 
 import msgspec
 
-from edge_agent.desk.person_acts import ENROLL_TTL_MS
-from edge_agent.ledger import cache, office_facts, templates
+from edge_agent.desk.person_acts import ENROLL_TTL_MS, PAGE_BYTES, next_life
+from edge_agent.ledger import cache, templates
 from edge_agent.ledger.templates import Template
 from edge_agent.messages import Answered, Log, Send
 from edge_agent.step.draft import Draft, Spot
@@ -29,7 +29,6 @@ ENROLL_MS: Final = ENROLL_TTL_MS + 35_000
 AGAIN_MS: Final = 30_000
 """How long after an unanswered or refused `Forget` the module is asked again."""
 FORGET_TTL_MS: Final = 10_000
-_PAGE_BYTES: Final = 2
 _LONGEST_SERIAL: Final = 64
 _LONGEST_REASON: Final = 32
 
@@ -157,7 +156,7 @@ class Modules:
         one = msgspec.structs.replace(one, serial=serial, page=page)
         card = known_row(draft, one.card_id)
         named = credential_id(pepper=draft.site.pepper, kind=one.media, raw_id=raw_id)
-        life = _next_life(draft, named)
+        life = next_life(draft, named)
         if taken:
             self._forget(draft, one, "module_exchanged")
         elif templates.is_withdrawn(draft.store, one.consent_id):
@@ -185,18 +184,6 @@ def _let_in(draft: Draft, one: Template, card: ListRow) -> None:
     _move(draft, one, "enrolled", "")
 
 
-def _next_life(draft: Draft, named: bytes) -> int:
-    """Return the life of a credential that is to be somebody's; 0: it is somebody's, or nobody can be sure yet.
-
-    A page is a place in a module: it may be another person's once the module has proven that it is empty, and the
-    office's list says that it is out of use. Before that the list would give the newcomer the former one's account.
-    """
-    listed, last = office_facts.list_row(draft.store, named), templates.last_life(draft.store, named)
-    if last is None:
-        return 1 if known_row(draft, named) is None else 0
-    return max(last.life, listed.life) + 1 if listed is not None and listed.status != "active" else 0
-
-
 def _enrolling(draft: Draft, name: str) -> Template | None:
     try:
         found = templates.template(draft.store, uuid_bytes(name))
@@ -209,10 +196,10 @@ def _place(answers: tuple[str, ...]) -> tuple[str, int, bytes] | None:
     """Return serial number, page and uid out of the answer to `Enroll`, or None where they do not agree."""
     try:
         page, raw_id = int(answers[0]), bytes.fromhex(answers[1])
-        serial = raw_id[:-_PAGE_BYTES].decode("ascii")
+        serial = raw_id[:-PAGE_BYTES].decode("ascii")
     except (ValueError, IndexError):
         return None
-    fits = 0 < len(serial) <= _LONGEST_SERIAL and raw_id[-_PAGE_BYTES:] == page.to_bytes(_PAGE_BYTES, "big")
+    fits = 0 < len(serial) <= _LONGEST_SERIAL and raw_id[-PAGE_BYTES:] == page.to_bytes(PAGE_BYTES, "big")
     return (serial, page, raw_id) if fits else None
 
 

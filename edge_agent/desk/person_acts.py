@@ -14,7 +14,7 @@ from edge_agent.tap.blocks import NOBODY, block, known_row
 from payment_core.commands import Enroll, make_command
 from payment_core.credential import ListRow
 from payment_core.desk import EnrollPerson, ForgetPerson, PersonRow, TakeConsent
-from payment_core.identifiers import uuid_text
+from payment_core.identifiers import credential_id, uuid_text
 from payment_core.journal import Actor, ConsentGiven, ConsentWithdrawn, Tender
 
 CONSENT_LIFE_MS: Final = 3_600_000
@@ -22,7 +22,9 @@ CONSENT_LIFE_MS: Final = 3_600_000
 ENROLL_TTL_MS: Final = 10_000
 LEARNS: Final = "enroll:"
 """What a module's birth says it can learn stands behind this: `enroll:finger`."""
-_LAST_PAGE: Final = 0xFFFF
+PAGE_BYTES: Final = 2
+PAGES_TRIED: Final = 2_000
+"""As many as the largest module has."""
 
 
 def carry_out(draft: Draft, act: TakeConsent | EnrollPerson | ForgetPerson, staff: str) -> Moved | Refused:
@@ -66,7 +68,7 @@ def _consent(draft: Draft, act: TakeConsent, row: ListRow, staff: str) -> Moved 
     return Moved()
 
 
-def _enroll(draft: Draft, act: EnrollPerson, row: ListRow, staff: str) -> Moved | Refused:
+def _enroll(draft: Draft, act: EnrollPerson, row: ListRow, staff: str) -> Moved | Refused:  # noqa: PLR0911 - one each
     """Tell a module to learn the guest; what comes of it is in the list of `look`."""
     media, birth = learns(draft, act.device), draft.site.births.get(act.device)
     if birth is None or not media:
@@ -78,12 +80,11 @@ def _enroll(draft: Draft, act: EnrollPerson, row: ListRow, staff: str) -> Moved 
     consent_id = standing_consent(draft, row.account_id, media)
     if consent_id is None:
         return Refused("no_consent")
-    taken = templates.pages_taken(draft.store, act.device)
-    page = NO_PAGE
-    if media == "finger":
-        page = next(free for free in range(_LAST_PAGE) if free not in taken) if act.page is None else act.page
-    if page in taken:  # a module that numbers people itself has one of them at a time before it, too
-        return Refused("page_taken" if page != NO_PAGE else "module_busy")
+    page = _page(draft, act, birth.serial) if media == "finger" else NO_PAGE
+    if page is None:
+        return Refused("page_taken")
+    if page == NO_PAGE and page in templates.pages_taken(draft.store, act.device):
+        return Refused("module_busy")  # a module that numbers people itself has one of them before it at a time
     template_id = draft.new_id()
     templates.write(draft.store, Template(
         template_id, row.account_id, consent_id, row.credential_id, media, act.device, birth.serial, page, b"", 0,
@@ -95,6 +96,31 @@ def _enroll(draft: Draft, act: EnrollPerson, row: ListRow, staff: str) -> Moved 
     )
     draft.effect(Send(act.device, command))
     return Moved()
+
+
+def _page(draft: Draft, act: EnrollPerson, serial: str) -> int | None:
+    """Return the page that was asked for, or the first, where nobody is and nobody may be by the list; else None."""
+    taken = templates.pages_taken(draft.store, act.device)
+    asked = range(PAGES_TRIED) if act.page is None else (act.page,)
+    free = (page for page in asked if page not in taken and next_life(draft, _named(draft, serial, page)))
+    return next(free, None)
+
+
+def _named(draft: Draft, serial: str, page: int) -> bytes:
+    raw_id = serial.encode() + page.to_bytes(PAGE_BYTES, "big")
+    return credential_id(pepper=draft.site.pepper, kind="finger", raw_id=raw_id)
+
+
+def next_life(draft: Draft, named: bytes) -> int:
+    """Return the life of a credential that is to be somebody's; 0: it is somebody's, or nobody can be sure yet.
+
+    A page is a place in a module: it may be another person's once the module has proven that it is empty, and the
+    office's list says that it is out of use. Before that the list would give the newcomer the former one's account.
+    """
+    listed, last = office_facts.list_row(draft.store, named), templates.last_life(draft.store, named)
+    if last is None:
+        return 1 if known_row(draft, named) is None else 0
+    return max(last.life, listed.life) + 1 if listed is not None and listed.status != "active" else 0
 
 
 def standing_consent(draft: Draft, account_id: bytes, media: str) -> bytes | None:

@@ -241,15 +241,14 @@ def test_a_page_is_somebody_elses_only_when_it_was_proven_empty(hall):
     finger = hall.enrolled(page=7)
     hall.step(hall.listed(finger, "card-7", "active"))
     hall.serve(hall.forget())
-    hall.enrolled("card-8", page=7)
-    hall.serve(hall.effects)
-    assert hall.states("card-8") == ["failed"], "the office has not heard of it: its list still says card-7"
+    hall.consent("card-8")
+    assert hall.ask_enroll("card-8", page=7) == "page_taken", "the office's list still says card-7"
     hall.step(hall.listed(finger, "card-7", "blocked"))
     assert hall.enrolled("card-8", page=7) == finger
     assert [entry.life for entry in entries(hall.store) if isinstance(entry, TemplateEnrolled)] == [1, 2]
     assert the_view(hall.touch(7)).reason == "card_blocked"
     assert told(hall.effects) == [], "an older list is not about card-8"
-    assert sorted(hall.states("card-8")) == ["enrolled", "failed"]
+    assert hall.states("card-8") == ["enrolled"]
     hall.step(hall.listed(finger, "card-8", "active", life=2))
     assert the_view(hall.touch(7)).state == "held"
     assert (hall.balance("card-7"), hall.balance("card-8")) == (900, 700)
@@ -261,11 +260,21 @@ def test_nobody_is_let_in_for_somebody_whom_the_list_knows_there(hall):
     assert [body for _, _, body in told(hall.effects)] == [Forget(7)]
 
 
-def test_a_stranger_in_the_page_is_not_let_in(hall):
-    hall.step(hall.listed(hall.named(FINGER, 4), "card-8", "active", class_="B"))
+def test_a_page_that_the_list_knows_is_somebodys(hall):
     hall.consent()
-    hall.ask_enroll(page=4)
-    assert [body for _, _, body in told(hall.serve(hall.effects))] == [Forget(4)]
+    hall.consent(of="face")
+    hall.step(hall.listed(hall.named(FINGER, 0), "card-8", "active"))
+    assert hall.ask_enroll(page=0) == "page_taken"
+    assert hall.ask_enroll() == ""
+    assert [body.page for _, _, body in told(hall.effects)] == [1], "the next one is free"
+    assert [hall.ask_enroll(device=FACE), hall.ask_enroll(device=FACE)] == ["", "module_busy"]
+
+
+def test_a_face_under_a_number_that_is_somebodys_is_not_let_in(hall):
+    hall.consent(of="face")
+    hall.step(hall.listed(hall.named(FACE, 1), "card-8", "active"))
+    hall.ask_enroll(device=FACE)
+    assert [body for _, _, body in told(hall.serve(hall.effects))] == [Forget(1)]
     assert hall.rows()[1].reason == "page_taken"
 
 
