@@ -36,7 +36,12 @@ def journal_of(hall: Hall) -> list[Entry]:
 
 
 class Lan:
-    """`halls[0]` is hall 1. `wire` holds what is under way: (from, to, message). `lose`: how many of 100 get lost."""
+    """`halls[0]` is hall 1. `wire` holds what is under way: (from, to, message). `lose`: how many of 100 get lost.
+
+    `heed` is told what a hall said in each step, whoever made it step.
+    """
+
+    heed: Callable[[int, list[Effect]], None] = staticmethod(lambda _n, _effects: None)
 
     def __init__(
         self,
@@ -75,6 +80,7 @@ class Lan:
         """Let hall n take facts; what it sends goes on the wire."""
         effects = self.hall(n).step(*facts)
         self.wire.extend((n, self.numbers[sent.hub_id], sent) for sent in effects if isinstance(sent, ToPeer))
+        self.heed(n, effects)
         return effects
 
     def deliver_one(self) -> list[Effect]:

@@ -154,52 +154,50 @@ class CappedMachine(LanMachine):
         super().__init__()
         self.pending: list[tuple[int, str, Command]] = []
         self.shut: set[tuple[int, str]] = set()
+        self.lan.heed = self.heed
         for at in range(1, HALLS + 1):
             hall = self.lan.hall(at)
-            self.at(at, hall.member("stray", class_="B"), *self.slots(at), *hall.arrivals())
+            self.lan.step(at, hall.member("stray", class_="B"), *self.slots(at), *hall.arrivals())
 
     def slots(self, at: int) -> list[Input]:
         boot = self.lan.hall(at).boot_id.decode()
         return [Born(f"acceptor-{lane}", Birth("cctalk-acceptor", 1, boot, "bridge-1")) for lane in (1, 2)]
 
-    def at(self, at: int, *facts: Input) -> None:
-        """Step a hall, and do what it says to its slots and machines."""
-        self.heed(at, self.lan.step(at, *facts))
-
     def heed(self, at: int, effects: Sequence[Effect]) -> None:
+        """Do what a hall says to its slots and machines."""
         for sent in effects:
             if isinstance(sent, Send) and isinstance(body := command_body(sent.command), Accept):
                 (self.shut.discard if body.on else self.shut.add)((at, sent.device))
-                self.at(at, Answered(sent.device, Result(sent.command.id, "done")))
+                self.lan.step(at, Answered(sent.device, Result(sent.command.id, "done")))
             elif isinstance(sent, Send) and sent.command.ttl_ms:
                 self.pending.append((at, sent.device, sent.command))
 
     @rule(at=halls, card=st.sampled_from(["card-1", "card-2", "stray"]), lane=st.integers(1, 2))
     def tap_and_play(self, at: int, card: str, lane: int) -> None:
         self.lan.hall(at).pass_ms(1_000)
-        self.at(at, self.lan.hall(at).tap(card, lane))
+        self.lan.step(at, self.lan.hall(at).tap(card, lane))
         self.heed(at, self.lan.hall(at).wait(400))
 
     @rule(at=halls, lane=st.integers(1, 2), position=st.sampled_from([5, 6]))
     def insert(self, at: int, lane: int, position: int) -> None:
         if (at, f"acceptor-{lane}") not in self.shut:
-            self.at(at, self.lan.hall(at).coin(lane, position))
+            self.lan.step(at, self.lan.hall(at).coin(lane, position))
 
     @rule(at=halls, lane=st.integers(1, 2), on=st.booleans())
     def switch(self, at: int, lane: int, on: bool) -> None:  # noqa: FBT001 - hypothesis draws it
         hall = self.lan.hall(at)
-        self.at(at, DeviceIs(f"coin-{lane}", DeviceState("online" if on else "offline", hall.wall_ms)))
+        self.lan.step(at, DeviceIs(f"coin-{lane}", DeviceState("online" if on else "offline", hall.wall_ms)))
 
     @precondition(lambda self: self.pending)
     @rule(outcome=st.sampled_from(["done", "failed", "unknown"]), data=st.data())
     def answer(self, outcome: str, data: st.DataObject) -> None:
         at, device, command = self.pending.pop(data.draw(st.integers(0, len(self.pending) - 1)))
-        self.at(at, Answered(device, Result(command.id, outcome)))
+        self.lan.step(at, Answered(device, Result(command.id, outcome)))
 
     @rule(at=halls)
     def kill(self, at: int) -> None:
         super().kill(at)
-        self.at(at, *self.slots(at), *self.lan.hall(at).arrivals())
+        self.lan.step(at, *self.slots(at), *self.lan.hall(at).arrivals())
 
     @invariant()
     def no_more_lies_at_a_hub_than_may(self) -> None:
