@@ -4,6 +4,8 @@
     enrolling --failed, refused--> failed
     enrolling --silence, or nobody's page--> forgetting --read back--> failed
 
+Silence of a module that had not said the page: it is asked which ones it holds, and forgets the one that is nobody's.
+
 A template whose credential is out of use, for whatever reason and on whoever's word, is deleted: what cannot be used
 has no ground to be kept. So the office's list and the neighbours' blocks are all that a withdrawal needs, and a hub
 that was away hears of it like of any block.
@@ -13,13 +15,13 @@ from typing import Final
 
 import msgspec
 
-from edge_agent.desk.person_acts import ENROLL_TTL_MS, PAGE_BYTES, next_life
+from edge_agent.desk.person_acts import ENROLL_TTL_MS, PAGE_BYTES, PAGES_TRIED, named, next_life
 from edge_agent.ledger import cache, templates
-from edge_agent.ledger.templates import Template
+from edge_agent.ledger.templates import NO_PAGE, Template
 from edge_agent.messages import Answered, Log, Send
 from edge_agent.step.draft import Draft, Spot
 from edge_agent.tap.blocks import known_row
-from payment_core.commands import Forget, Result, make_command
+from payment_core.commands import Forget, Pages, Result, make_command
 from payment_core.credential import ListRow
 from payment_core.identifiers import credential_id, uuid_bytes, uuid_text
 from payment_core.journal import Actor, CredentialBlocked, TemplateDeleted, TemplateEnrolled, Tender
@@ -29,6 +31,8 @@ ENROLL_MS: Final = ENROLL_TTL_MS + 35_000
 AGAIN_MS: Final = 30_000
 """How long after an unanswered or refused `Forget` the module is asked again."""
 FORGET_TTL_MS: Final = 10_000
+LAST_PAGE: Final = 0xFFFF
+_LONGEST_NUMBER: Final = 5
 _LONGEST_SERIAL: Final = 64
 _LONGEST_REASON: Final = 32
 
@@ -103,15 +107,19 @@ class Modules:
             self._due[one.template_id] = draft.now.boottime_ms
 
     def _ask(self, draft: Draft, one: Template) -> None:
-        """Send `Forget` to the very module that holds the page; another one in its place is not asked."""
+        """Send `Forget` to the very module that holds the page; another one in its place is not asked.
+
+        Where the module has not said the page, it is asked first which ones it holds.
+        """
         birth = draft.site.births.get(one.device)
         if birth is None or birth.serial != one.serial or not draft.site.ready(one.device):
             return
         name = uuid_text(draft.new_id())
         self._asked = {asked: known for asked, known in self._asked.items() if known != one.template_id}
         self._asked[name] = one.template_id
+        body = Pages() if one.page == NO_PAGE else Forget(one.page)
         command = make_command(
-            Forget(one.page), command_id=name, seq=0, boot_id=birth.boot_id, ttl_ms=FORGET_TTL_MS
+            body, command_id=name, seq=0, boot_id=birth.boot_id, ttl_ms=FORGET_TTL_MS
         )
         draft.effect(Send(one.device, command))
 
@@ -122,6 +130,9 @@ class Modules:
             reason = (result.reason or result.outcome)[:_LONGEST_REASON]
             draft.effect(Log("template.not_deleted", {"device": one.device, "why": reason, "alarm": 1}))
             templates.write(draft.store, msgspec.structs.replace(one, reason=reason))
+            return
+        if one.page == NO_PAGE:
+            self._heard_pages(draft, one, result)
             return
         if not one.life:  # nobody was ever let in with it
             _move(draft, one, "failed", one.reason)
@@ -134,11 +145,19 @@ class Modules:
 
     def _no_answer(self, draft: Draft, one: Template) -> None:
         """Nobody says whether the module learned somebody: what it may have learned is deleted."""
-        if one.page >= 0:
-            self._forget(draft, one, "no_answer")
+        self._forget(draft, one, "no_answer")
+
+    def _heard_pages(self, draft: Draft, one: Template, result: Result) -> None:
+        """Forget the one page that is nobody's: the module learned somebody and its answer was lost."""
+        taken = templates.pages_taken(draft.store, one.device)
+        pages = {page for page in map(_page_number, result.answers[:PAGES_TRIED]) if page is not None} - taken
+        nobodys = [page for page in pages if known_row(draft, named(draft, one.media, one.serial, page)) is None]
+        if len(nobodys) == 1:
+            self._forget(draft, msgspec.structs.replace(one, page=nobodys[0]), "no_answer")
             return
-        draft.effect(Log("template.unaccounted", {"device": one.device, "alarm": 1}))
-        _move(draft, one, "failed", "unaccounted")
+        if nobodys:
+            draft.effect(Log("template.unaccounted", {"device": one.device, "alarm": 1}))
+        _move(draft, one, "failed", "unaccounted" if nobodys else "no_answer")
 
     def _heard_enroll(self, draft: Draft, one: Template, result: Result) -> None:
         if result.outcome == "unknown":
@@ -152,11 +171,11 @@ class Modules:
             self._no_answer(draft, one)
             return
         serial, page, raw_id = place
-        taken = one.page not in (-1, page) or one.serial != serial
+        taken = one.page not in (NO_PAGE, page) or one.serial != serial
         one = msgspec.structs.replace(one, serial=serial, page=page)
         card = known_row(draft, one.card_id)
-        named = credential_id(pepper=draft.site.pepper, kind=one.media, raw_id=raw_id)
-        life = next_life(draft, named)
+        credential = credential_id(pepper=draft.site.pepper, kind=one.media, raw_id=raw_id)
+        life = next_life(draft, credential)
         if taken:
             self._forget(draft, one, "module_exchanged")
         elif templates.is_withdrawn(draft.store, one.consent_id):
@@ -166,7 +185,7 @@ class Modules:
         elif not life:
             self._forget(draft, one, "page_taken")
         else:
-            _let_in(draft, msgspec.structs.replace(one, credential_id=named, life=life), card)
+            _let_in(draft, msgspec.structs.replace(one, credential_id=credential, life=life), card)
 
 
 def _let_in(draft: Draft, one: Template, card: ListRow) -> None:
@@ -195,12 +214,20 @@ def _enrolling(draft: Draft, name: str) -> Template | None:
 def _place(answers: tuple[str, ...]) -> tuple[str, int, bytes] | None:
     """Return serial number, page and uid out of the answer to `Enroll`, or None where they do not agree."""
     try:
-        page, raw_id = int(answers[0]), bytes.fromhex(answers[1])
+        page, raw_id = _page_number(answers[0]), bytes.fromhex(answers[1])
         serial = raw_id[:-PAGE_BYTES].decode("ascii")
     except (ValueError, IndexError):
         return None
+    if page is None:
+        return None
     fits = 0 < len(serial) <= _LONGEST_SERIAL and raw_id[-PAGE_BYTES:] == page.to_bytes(PAGE_BYTES, "big")
     return (serial, page, raw_id) if fits else None
+
+
+def _page_number(text: str) -> int | None:
+    """Return the page that a module names, or None where that is none."""
+    page = int(text) if text.isdecimal() and len(text) <= _LONGEST_NUMBER else -1
+    return page if 0 <= page <= LAST_PAGE else None
 
 
 def _move(draft: Draft, one: Template, state: templates.TemplateState, reason: str) -> None:

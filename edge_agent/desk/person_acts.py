@@ -102,24 +102,25 @@ def _page(draft: Draft, act: EnrollPerson, serial: str) -> int | None:
     """Return the page that was asked for, or the first, where nobody is and nobody may be by the list; else None."""
     taken = templates.pages_taken(draft.store, act.device)
     asked = range(PAGES_TRIED) if act.page is None else (act.page,)
-    free = (page for page in asked if page not in taken and next_life(draft, _named(draft, serial, page)))
+    free = (page for page in asked if page not in taken and next_life(draft, named(draft, "finger", serial, page)))
     return next(free, None)
 
 
-def _named(draft: Draft, serial: str, page: int) -> bytes:
+def named(draft: Draft, media: str, serial: str, page: int) -> bytes:
+    """Return the credential id of a page of the module with this serial number."""
     raw_id = serial.encode() + page.to_bytes(PAGE_BYTES, "big")
-    return credential_id(pepper=draft.site.pepper, kind="finger", raw_id=raw_id)
+    return credential_id(pepper=draft.site.pepper, kind=media, raw_id=raw_id)
 
 
-def next_life(draft: Draft, named: bytes) -> int:
+def next_life(draft: Draft, credential: bytes) -> int:
     """Return the life of a credential that is to be somebody's; 0: it is somebody's, or nobody can be sure yet.
 
     A page is a place in a module: it may be another person's once the module has proven that it is empty, and the
     office's list says that it is out of use. Before that the list would give the newcomer the former one's account.
     """
-    listed, last = office_facts.list_row(draft.store, named), templates.last_life(draft.store, named)
+    listed, last = office_facts.list_row(draft.store, credential), templates.last_life(draft.store, credential)
     if last is None:
-        return 1 if known_row(draft, named) is None else 0
+        return 1 if known_row(draft, credential) is None else 0
     return max(last.life, listed.life) + 1 if listed is not None and listed.status != "active" else 0
 
 

@@ -6,15 +6,15 @@ from cloud_sync.protocol.peers import PeerBlocked
 from edge_agent.desk.modules import AGAIN_MS, ENROLL_MS
 from edge_agent.desk.person_acts import CONSENT_LIFE_MS
 from edge_agent.ledger import cache
-from edge_agent.messages import DeviceIs, DocumentArrived, Frozen
+from edge_agent.messages import Answered, DeviceIs, DocumentArrived, Frozen
 from edge_agent.peer_messages import FromPeer
 from edge_agent.till import Till
 from payment_core.bus import DeviceState
-from payment_core.commands import Enroll, Forget
+from payment_core.commands import Enroll, Forget, Pages, Result
 from payment_core.desk import BlockCard, Look
 from payment_core.journal import ConsentGiven, TemplateDeleted, TemplateEnrolled
 from tests.support.desk import card_text
-from tests.support.hall import account_of, credential_of, devices_document, the_view
+from tests.support.hall import account_of, credential_of, devices_document, logged, the_view
 from tests.support.lan import hub_id_of, trust_document
 from tests.support.ledger_truth import entries, faults_of, kinds
 from tests.support.person_desk import FACE, FINGER, CarelessTill, PersonHall, TrustingTill, told
@@ -149,6 +149,38 @@ def test_what_a_silent_module_may_have_learned_is_deleted(hall):
     assert (device, body) == (FINGER, Forget(3))
     hall.serve(hall.effects)
     assert (hall.states(), "TemplateDeleted" in kinds(hall.store)) == (["failed"], False)
+
+
+@pytest.mark.parametrize(("held", "reason"), [({1, 5}, "no_answer"), ({1}, "no_answer"), ({1, 5, 6}, "unaccounted")])
+def test_whom_a_silent_face_module_learned_is_found_and_deleted(hall, held, reason):
+    hall.enrolled("card-8", device=FACE)
+    hall.consent(of="face")
+    hall.ask_enroll(device=FACE)
+    ((_, command, body),) = told(hall.wait(ENROLL_MS))
+    assert body == Pages()
+    hall.held["FM000007"] = set(held)
+    effects = hall.step(Answered(FACE, Result(command.id, "done", answers=tuple(map(str, sorted(held))))))
+    hall.serve(effects)
+    assert [(row.state, row.reason) for row in hall.rows()][1:] == [("failed", reason)]
+    assert hall.held["FM000007"] == ({1, 5, 6} if reason == "unaccounted" else {1})
+    assert ("template.unaccounted" in logged(effects)) == (reason == "unaccounted")
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [(), ("0",), ("-1", "00"), ("99999", "00"), ("9" * 5_000, "00"), ("0", "no hex"), ("0", "FF0000"), ("1", "414200"),
+     ("²", "41420002")],
+)  # fmt: skip
+def test_an_answer_that_makes_no_sense_lets_nobody_in(hall, answers):
+    hall.consent()
+    hall.ask_enroll(page=0)
+    ((_, command, _),) = told(hall.effects)
+    hall.step(Answered(FINGER, Result(command.id, "done", answers=answers)))
+    assert (hall.states(), "TemplateEnrolled" in kinds(hall.store)) == (["forgetting"], False)
+    hall.consent("card-8", of="face")
+    hall.ask_enroll("card-8", device=FACE)
+    (_, (_, command, _)) = told(hall.wait(ENROLL_MS))
+    hall.step(Answered(FACE, Result(command.id, "done", answers=answers)))
 
 
 def test_forgetting_blocks_at_once_and_is_certified_when_it_was_read_back(hall):
