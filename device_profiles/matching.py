@@ -13,7 +13,7 @@ ShortId = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
 HIGHEST_PIN = 53
 COIN = "coin"
 """The line of a coin mechanism; one of several has the position behind it, `coin3`."""
-ON_A_BUS = "cctalk_"
+ON_A_BUS = ("cctalk_", "companion")
 """Drivers whose devices may share a port, each with its own address: their names begin so."""
 
 
@@ -44,9 +44,10 @@ class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
     `port`: path of a UART, best a link below /dev/serial, or `usb:VID:PID[:SERIAL]`. `pins`: BCM number per role of
     the profile's lines. `socket`: where a simulator's lines are, a path or `tcp:HOST:PORT`. `address`: of a ccTalk
-    device, where its profile's is not right; with it in every one of them several share a port. `positions`: minor
-    units of the profile's unit per coin position. `serial`: the device's own number; another device there is
-    quarantined. Without it the first one that is seen is the right one. `power`: a relay that a watchdog may use.
+    device, where its profile's is not right, or a companion board's channel; with it in every one of them several share
+    a port. `positions`: minor units of the profile's unit per coin position. `serial`: the device's own number; another
+    device there is quarantined. Without it the first one that is seen is the right one. `power`: a relay that a
+    watchdog may use.
     """
 
     id: ShortId

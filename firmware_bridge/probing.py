@@ -14,6 +14,7 @@ import msgspec
 
 from device_profiles.schema import Profile
 from firmware_bridge.drivers.cctalk_line import CctalkLine
+from firmware_bridge.drivers.companion_line import CompanionLine
 from firmware_bridge.drivers.hlk_line import HlkLine
 from firmware_bridge.drivers.ssp_line import SspLine
 from firmware_bridge.drivers.zfm_line import ZfmLine
@@ -23,6 +24,7 @@ from firmware_bridge.transports.serial_port import SerialPort, open_serial
 from firmware_bridge.wire import gm65, hlk_fm22x, pn532, qibixx, ssp, zfm
 from firmware_bridge.wire.cctalk import Checksum, Header
 from firmware_bridge.wire.cctalk_coins import parse_number, parse_text
+from firmware_bridge.wire.companion import Channel
 
 ANSWER_S: Final = 0.3
 _CHECKSUMS: Final[tuple[Checksum, ...]] = ("simple", "crc")
@@ -82,6 +84,15 @@ async def probe_cctalk(pipe: BytePipe, profile: Profile) -> Answered | None:
         number = str(parse_number(serial)) if serial else ""
         return Answered(f"cctalk {checksum}", f"address {address}: {words}", number)
     return None
+
+
+async def probe_companion(pipe: BytePipe, profile: Profile) -> Answered | None:
+    """Say hello; a board without a channel for the profile is not its."""
+    kind = Channel.OUTPUT if profile.pulse else Channel.COINS if profile.acceptor else Channel.READER
+    board = await CompanionLine(pipe).meet()
+    if board is None or kind not in board.channels:
+        return None
+    return Answered("companion", f"{board.firmware}, {len(board.channels)} channels", board.serial)
 
 
 async def probe_gm65(pipe: BytePipe, _profile: Profile) -> Answered | None:
@@ -154,6 +165,7 @@ async def probe_zfm(pipe: BytePipe, profile: Profile) -> Answered | None:
 
 PROBES: Final[Mapping[str, Probe]] = {
     "cctalk": probe_cctalk,
+    "companion": probe_companion,
     "gm65": probe_gm65,
     "pn532": probe_pn532,
     "qibixx": probe_qibixx,

@@ -1,6 +1,6 @@
 """Frames of the bridge protocol, as a board hears and says them. The hub's side is firmware_bridge/wire/companion.py.
 
-7E; escaped (7D, byte xor 20): version, kind, channel, tag, payload, CRC-16 (1021, start FFFF, high byte first); 7E.
+7E; escaped (7D, byte xor 20): version, kind, channel, payload, CRC-16 (1021, start FFFF, high byte first); 7E.
 """
 
 FLAG = 0x7E
@@ -8,7 +8,7 @@ ESCAPE = 0x7D
 TURN = 0x20
 LONGEST = 256
 """Bytes between two flags when nothing is escaped; longer is noise."""
-SHORTEST = 6
+SHORTEST = 5
 
 
 def crc16(data: bytes) -> int:
@@ -23,7 +23,7 @@ def crc16(data: bytes) -> int:
 
 
 def encode(body: bytes) -> bytes:
-    """Return version, kind, channel, tag and payload as a frame."""
+    """Return version, kind, channel and payload as a frame."""
     out = bytearray([FLAG])
     for byte in body + crc16(body).to_bytes(2, "big"):
         if byte in (FLAG, ESCAPE):

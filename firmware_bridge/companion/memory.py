@@ -42,8 +42,8 @@ class Record:
 class Log:
     """The ring of one channel. OSError: the file cannot be written, so the board has to stop."""
 
-    def __init__(self, path: str, boot: str) -> None:
-        """Open or make the file, and note this start."""
+    def __init__(self, file, boot: str) -> None:
+        """Read a file of `open_log`, and note this start."""
         self.boot = boot
         self.mark = 0
         self.epoch = 0
@@ -52,7 +52,7 @@ class Log:
         self.running = ""
         self._next = 1
         self._slots: list[Record | None] = [None] * SLOTS
-        self._file = _opened(path)
+        self._file = file
         self._read()
         if not self.epoch:
             self.epoch = 1 + int.from_bytes(os.urandom(4), "big") % (EPOCHS - 1)
@@ -182,8 +182,8 @@ class Log:
             self._next = max(self._next, number + 1)
 
 
-def _opened(path: str):
-    """Open the file in its full size, so that a later write only changes bytes."""
+def open_log(path: str):
+    """Return the file, in its full size, so that a later write only changes bytes."""
     try:
         if os.stat(path)[6] == SLOTS * RECORD:
             return open(path, "r+b")

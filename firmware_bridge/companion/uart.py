@@ -10,13 +10,15 @@ FIRMWARE = "companion 1.0"
 VERSIONS = (1, 1)
 """The lowest and the highest version of the protocol that this board speaks."""
 HELLO, POLL, ACT, GATE, SAY = 0x01, 0x02, 0x03, 0x04, 0x05
-I_AM, EVENT, IDLE, RESULT, HEARD, REFUSED = 0x81, 0x82, 0x83, 0x84, 0x85, 0x8F
+I_AM, EVENT, IDLE, RESULT, HEARD, GATED, REFUSED = 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x8F
 BEFORE = 0
 """The version of HELLO and I_AM: it never changes."""
 COIN, LINE = 1, 2
 OUTCOMES = ("running", "done", "failed", "refused", "unknown")
 BAD_VERSION, BAD_KIND, BAD_CHANNEL, BAD_PAYLOAD = 1, 2, 3, 4
-HEAD = 4
+HEAD = 3
+FIRST = 2
+"""The number of the first channel, as on a ccTalk bus; 0 is the board itself."""
 
 
 class Uart:
@@ -35,22 +37,22 @@ class Uart:
         return b"".join([self._answered(body, now_ms) for body in self._decoder.feed(data)])
 
     def _answered(self, body: bytes, now_ms: int) -> bytes:
-        version, kind, channel, tag = body[:HEAD]
+        version, kind, channel = body[:HEAD]
         payload = body[HEAD:]
         if version == BEFORE and kind == HELLO and len(payload) >= 2:
-            return self._said(I_AM, 0, tag, self._i_am(payload[0], payload[1]), BEFORE)
+            return self._said(I_AM, 0, self._i_am(payload[0], payload[1]), BEFORE)
         if version != self._version or version == BEFORE:
-            return self._said(REFUSED, channel, tag, bytes([BAD_VERSION]), BEFORE)
-        if channel >= len(self._channels):
-            return self._said(REFUSED, channel, tag, bytes([BAD_CHANNEL]))
+            return self._said(REFUSED, channel, bytes([BAD_VERSION]), BEFORE)
+        if not FIRST <= channel < FIRST + len(self._channels):
+            return self._said(REFUSED, channel, bytes([BAD_CHANNEL]))
         try:
-            code, said = self._obey(kind, self._channels[channel], payload, now_ms)
+            code, said = self._obey(kind, self._channels[channel - FIRST], payload, now_ms)
         except (ValueError, IndexError):  # too short, or no text: MicroPython and CPython agree on these two
             code, said = REFUSED, bytes([BAD_PAYLOAD])
-        return self._said(code, channel, tag, said)
+        return self._said(code, channel, said)
 
-    def _said(self, kind: int, channel: int, tag: int, payload: bytes, version: int = -1) -> bytes:
-        return encode(bytes([self._version if version < 0 else version, kind, channel, tag]) + payload)
+    def _said(self, kind: int, channel: int, payload: bytes, version: int = -1) -> bytes:
+        return encode(bytes([self._version if version < 0 else version, kind, channel]) + payload)
 
     def _i_am(self, lowest: int, highest: int) -> bytes:
         """Agree on the highest version that both speak; 0 is none."""
@@ -74,7 +76,7 @@ class Uart:
             return RESULT, _result(OUTCOMES.index(answer.outcome), answer.amount, answer.id, answer.reason)
         if kind == GATE and channel.kind == COINS:
             channel.accept(on=payload[0] != 0)
-            return IDLE, _idle(channel)
+            return GATED, b""
         if kind == SAY and channel.kind == WORDS:
             channel.send([(payload[at], payload[at + 1]) for at in range(0, len(payload), 2)])
             return HEARD, b"".join([bytes(word) for word in channel.take()])

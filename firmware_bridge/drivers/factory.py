@@ -94,6 +94,18 @@ async def _sensors(device: Device, profile: Profile, _past: Past) -> Driver:
     return Sensors(pipe, {name: line for name, line in inputs.items() if name in wired})
 
 
+async def _companion(device: Device, profile: Profile, past: Past) -> Driver:
+    from firmware_bridge.drivers.companion import Companion
+    from firmware_bridge.transports.shared_port import share_serial
+    from firmware_bridge.wire.companion import Channel
+
+    serial = profile.transport.serial
+    assert serial is not None
+    kind = Channel.OUTPUT if profile.pulse else Channel.COINS if profile.acceptor else Channel.READER
+    pipe = share_serial(device.port, baud=serial.baud)
+    return Companion(pipe, kind, number=device.address, last_counter=past.last_counter)
+
+
 async def _cctalk_acceptor(device: Device, profile: Profile, past: Past) -> Driver:
     from firmware_bridge.drivers.cctalk_acceptor import CctalkAcceptor
     from firmware_bridge.transports.shared_port import share_serial
@@ -216,6 +228,7 @@ DRIVERS: Final[Mapping[str, Maker]] = MappingProxyType(
         "coin_line": _coin_line,
         "cctalk_acceptor": _cctalk_acceptor,
         "cctalk_hopper": _cctalk_hopper,
+        "companion": _companion,
         "hid_keys": _hid_keys,
         "face": _face,
         "fingerprint": _fingerprint,

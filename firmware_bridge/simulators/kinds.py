@@ -15,6 +15,7 @@ from device_profiles.schema import Acceptor, Profile
 from firmware_bridge.simulators.cctalk_acceptor import CctalkAcceptorSimulator
 from firmware_bridge.simulators.cctalk_hopper import CctalkHopperSimulator
 from firmware_bridge.simulators.coin_mech import CoinMech
+from firmware_bridge.simulators.companion import CompanionSimulator
 from firmware_bridge.simulators.game_machine import Booth, GameMachine, Served, checked_script, serve_machines
 from firmware_bridge.simulators.gm65 import Gm65Simulator
 from firmware_bridge.simulators.hid_keys import HidKeysSimulator
@@ -108,6 +109,11 @@ def _mdb_machine(profile: Profile, _options: Options) -> Simulator:
     return MdbMachineSimulator(decimals=vend.decimals, shelf=Shelf(says_result=not vend.complete_is_success))
 
 
+def _companion(profile: Profile, _options: Options) -> Simulator:
+    pulse = profile.pulse
+    return CompanionSimulator(width_ms=pulse.width_ms, gap_ms=pulse.gap_ms) if pulse else CompanionSimulator()
+
+
 def _game_machine(profile: Profile, options: Options) -> int:
     assert profile.pulse is not None
     return _serve_lines(Booth(GameMachine(pulses_per_credit=profile.pulse.pulses_per_credit)), options)
@@ -166,6 +172,7 @@ SIMULATORS: Final[Mapping[str, Serial | OnLines]] = {
     "game_machine": OnLines(_game_machine, {**GameMachine.verbs, "pause TIME": "in a script: wait before the next"}),
     "hid_keys": Serial(lambda _profile, _options: HidKeysSimulator(), HidKeysSimulator.verbs),
     "coin_mech": _on_lines(_coin_mech, CoinMech.verbs),
+    "companion": Serial(_companion, CompanionSimulator.verbs),
     "gm65": Serial(lambda _profile, _options: Gm65Simulator(), Gm65Simulator.verbs),
     "hlk_fm22x": Serial(lambda _profile, _options: HlkFm22xSimulator(), HlkFm22xSimulator.verbs),
     "io_board": _on_lines(_io_board, IoBoard.verbs),

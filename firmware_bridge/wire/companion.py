@@ -1,7 +1,8 @@
 """Frames of companion boards (docs/wire/companion.md), as the hub says and hears them.
 
-7E; escaped (7D, byte xor 20): version, kind, channel, tag, payload, CRC-16 (1021, start FFFF, high byte first); 7E.
-The hub asks, the board answers each question once, with its tag. Our own protocol; the board's side of it is written
+7E; escaped (7D, byte xor 20): version, kind, channel, payload, CRC-16 (1021, start FFFF, high byte first); 7E.
+The hub asks, the board answers each question once. Every question may be asked again, and an answer says by itself
+what it is about, so one that comes late does no harm. Our own protocol; the board's side of it is written
 apart, in firmware_bridge/companion.
 """
 
@@ -17,7 +18,7 @@ ESCAPE: Final = 0x7D
 TURN: Final = 0x20
 LONGEST: Final = 256
 """Bytes between two flags when nothing is escaped."""
-SHORTEST: Final = 6
+SHORTEST: Final = 5
 MAX_PAYLOAD: Final = LONGEST - SHORTEST
 BEFORE: Final = 0
 """The version of Hello and IAm: it never changes."""
@@ -26,7 +27,8 @@ VERSIONS: Final = (1, 1)
 BOOT_BYTES: Final = 16
 SERIAL_BYTES: Final = 8
 LONGEST_ID: Final = 36
-TAGS: Final = 256
+FIRST: Final = 2
+"""The number of a board's first channel, as on a ccTalk bus; 0 is the board itself."""
 _I_AM: Final = struct.Struct(f">BBB{BOOT_BYTES}s{SERIAL_BYTES}sB")
 _ACT: Final = struct.Struct(f">{BOOT_BYTES}sQHH")
 _RESULT: Final = struct.Struct(">BHB")
@@ -48,6 +50,7 @@ class Kind(IntEnum):
     IDLE = 0x83
     RESULT = 0x84
     HEARD = 0x85
+    GATED = 0x86
     REFUSED = 0x8F
 
 
@@ -73,7 +76,6 @@ class Frame(msgspec.Struct, frozen=True):
     version: int
     kind: int
     channel: int
-    tag: int
     payload: bytes = b""
 
 
@@ -149,7 +151,7 @@ def encode(frame: Frame) -> bytes:
     if len(frame.payload) > MAX_PAYLOAD:
         message = f"a companion frame carries at most {MAX_PAYLOAD} bytes, got {len(frame.payload)}"
         raise ValueError(message)
-    body = bytes([frame.version, frame.kind, frame.channel, frame.tag]) + frame.payload
+    body = bytes([frame.version, frame.kind, frame.channel]) + frame.payload
     body += crc16(body).to_bytes(2, "big")
     escaped = b"".join(bytes([ESCAPE, byte ^ TURN]) if byte in {FLAG, ESCAPE} else bytes([byte]) for byte in body)
     return bytes([FLAG]) + escaped + bytes([FLAG])
@@ -185,7 +187,7 @@ class Decoder:
     def _known(self, piece: bytes) -> Frame | Noise:
         body = _unescaped(piece)
         if SHORTEST <= len(body) <= LONGEST and crc16(body) == 0:
-            return Frame(body[0], body[1], body[2], body[3], body[4:-2])
+            return Frame(body[0], body[1], body[2], body[3:-2])
         self.noise_bytes += len(piece)
         return Noise(piece)
 

@@ -26,14 +26,23 @@ def interpreter(name: str) -> str:
     return found
 
 
+def environment() -> dict[str, str]:
+    """Return where both interpreters find the board's program."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "MICROPYPATH": f"{ROOT}:.frozen"}
+
+
 def run_child(program: str, *words: str, kill_at: int = -1) -> list[str]:
     """Run the child, let it take `kill_at` steps and kill it before the next; return what it said."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MICROPYPATH": f"{ROOT}:.frozen"}
     lines: list[str] = []
     with subprocess.Popen(
         [program, str(CHILD), *words],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, bufsize=1,
-    ) as child:  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(),
+        bufsize=1,
+    ) as child:
         assert child.stdin is not None
         assert child.stdout is not None
         for line in child.stdout:

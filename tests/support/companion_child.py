@@ -42,7 +42,7 @@ def pin(active):
 
 
 def main(folder, boot, number, ttl_ms, of_boot, *rest):
-    log = StepLog(folder + "/0.log", boot)
+    log = StepLog(memory.open_log(folder + "/0.log"), boot)
     make = ActsFirst if rest else channels.Output
     output = make(log, pin, width_ms=WIDTH_MS, gap_ms=WIDTH_MS)
     command_id = "00000000-0000-7000-8000-%012d" % int(number)  # noqa: UP031

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from firmware_bridge.companion.memory import Log
+from firmware_bridge.companion.memory import Log, open_log
 from tests.support.boards import INTERPRETERS, interpreter, run_child
 from tests.support.sizes import count
 
@@ -64,7 +64,7 @@ def test_a_board_that_acts_before_it_writes_is_caught(tmp_path):
 
 def test_bytes_torn_at_the_end_of_the_newest_record_lose_only_that(tmp_path):
     path = tmp_path / "0.log"
-    log = Log(str(path), FIRST)
+    log = Log(open_log(str(path)), FIRST)
     assert log.admit("a", 3, FIRST, in_time=True, obstacle="")[0] == "act"
     whole = path.read_bytes()
     log.finish(3, 3, 1, "")
@@ -75,7 +75,7 @@ def test_bytes_torn_at_the_end_of_the_newest_record_lose_only_that(tmp_path):
     for _ in range(count(2_000)):
         cut = dice.randrange(at, at + 128)
         path.write_bytes(newer[:cut] + whole[cut:])
-        again = Log(str(path), SECOND)
+        again = Log(open_log(str(path)), SECOND)
         assert again.mark == 3
         assert again.admit("a", 3, FIRST, in_time=True, obstacle="")[0] in {"unknown", "done"}
         again.close()
