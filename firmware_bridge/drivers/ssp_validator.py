@@ -21,6 +21,7 @@ from firmware_bridge.wire.ssp import (
     Reply,
     Say,
     event_name,
+    is_last,
     pack_inhibits,
     parse_events,
     parse_setup,
@@ -42,14 +43,11 @@ AWAY_ASKS: Final = 4
 AWAY_S: Final = 0.5
 
 _POLLS: Final = (bytes([Code.POLL]), bytes([Code.POLL_WITH_ACK]))
-_ACKNOWLEDGED: Final = frozenset(
-    {Say.CREDIT, Say.CLEARED_TO_CASHBOX, Say.CLEARED_TO_FRONT, Say.FRAUD, Say.PAID_IN_AT_POWER_UP}
-)
-"""What a validator repeats until 57, where it was polled with 56."""
+_ACKNOWLEDGED: Final = frozenset({Say.CREDIT, Say.CLEARED_TO_CASHBOX, Say.CLEARED_TO_FRONT, Say.FRAUD})
+"""What a validator repeats until 57, where it was polled with 56; what `is_last` may be repeated as well."""
 _FAULTS: Final = frozenset(
-    {Say.FRAUD, Say.FULL, Say.UNSAFE_JAM, Say.SAFE_JAM, Say.CASHBOX_REMOVED, Say.CLEARED_TO_FRONT,
-     Say.PAID_IN_AT_POWER_UP}
-)  # fmt: skip
+    {Say.FRAUD, Say.FULL, Say.UNSAFE_JAM, Say.SAFE_JAM, Say.CASHBOX_REMOVED, Say.CLEARED_TO_FRONT}
+)
 _PRIMES: Final = (982_451_653, 961_748_927, 941_083_981, 920_419_823, 899_809_343, 879_190_747)
 """Two of them are drawn for each key. Larger ones would add nothing: in the maker's library the secret has 15 bits."""
 
@@ -199,7 +197,7 @@ class SspValidator:
             await self._write(found.tally, outbox)
         for event in events:
             self._note(event)
-        if found.tally.told or (self._acknowledges and any(event.code in _ACKNOWLEDGED for event in events)):
+        if found.tally.told or (self._acknowledges and any(map(_wants_word, events))):
             await self._settle(outbox)
 
     async def _book(self, booking: Booking, outbox: Outbox) -> None:
@@ -244,7 +242,7 @@ class SspValidator:
                 self._present = False
             case _:
                 pass
-        if event.code in _FAULTS:
+        if event.code in _FAULTS or is_last(event.code):
             self._fault, self._fault_at = event_name(event.code), self._clock()
 
     def _may_take(self, outbox: Outbox) -> bool:
@@ -295,6 +293,10 @@ class SspValidator:
         if condition != self._told:
             self._told = condition
             await outbox.put(condition)
+
+
+def _wants_word(event: Event) -> bool:
+    return event.code in _ACKNOWLEDGED or is_last(event.code)
 
 
 def _serial(answer: bytes | None) -> str:

@@ -59,8 +59,12 @@ class Reply(IntEnum):
 class Say(IntEnum):
     """What follows in the answer to a poll."""
 
+    CHANNELS_DISABLED = 0xB5
+    INITIALISING = 0xB6
     PAID_IN_AT_POWER_UP = 0xCA
     STACKING = 0xCC
+    INCOMPLETE_PAYOUT = 0xDC
+    NOTE_PATH_OPEN = 0xE0
     CLEARED_TO_FRONT = 0xE1
     CLEARED_TO_CASHBOX = 0xE2
     CASHBOX_REMOVED = 0xE3
@@ -79,6 +83,7 @@ class Say(IntEnum):
 
 
 _WITH_CHANNEL: Final = frozenset({Say.READ, Say.CREDIT, Say.FRAUD, Say.CLEARED_TO_FRONT, Say.CLEARED_TO_CASHBOX})
+_AMOUNTS_FOLLOW: Final = frozenset({Say.PAID_IN_AT_POWER_UP, Say.INCOMPLETE_PAYOUT})
 
 
 class Packet(msgspec.Struct, frozen=True):
@@ -222,7 +227,7 @@ class Decoder:
 def parse_events(data: bytes) -> list[Event]:
     """Return the events behind the F0 of an answer to a poll, in their order.
 
-    PAID_IN_AT_POWER_UP (CA) carries amounts in a form that depends on the device: it ends the list, unread.
+    An event that `is_last` ends the list: the bytes behind it, however much they look like a credit, are unread.
     """
     events: list[Event] = []
     rest = list(data)
@@ -230,9 +235,14 @@ def parse_events(data: bytes) -> list[Event]:
         code = rest.pop(0)
         channel = rest.pop(0) if code in _WITH_CHANNEL and rest else 0
         events.append(Event(code, channel))
-        if code == Say.PAID_IN_AT_POWER_UP:
+        if is_last(code):
             break
     return events
+
+
+def is_last(code: int) -> bool:
+    """Say whether nobody can tell what follows an event: amounts that depend on the device, or a code not in `Say`."""
+    return code in _AMOUNTS_FOLLOW or code not in set(Say)
 
 
 def pack_events(events: list[Event]) -> bytes:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firmware_bridge.wire import ssp
 from firmware_bridge.wire.ssp import (
     Decoder,
     Event,
@@ -14,12 +15,14 @@ from firmware_bridge.wire.ssp import (
     crc16,
     encode,
     event_name,
+    is_last,
     pack_events,
     pack_inhibits,
     pack_setup,
     parse_events,
     parse_setup,
 )
+from firmware_bridge.wire.ssp_credits import Tally, count_notes
 from tests.support.flood import flood
 
 packets = st.builds(Packet, st.integers(0, 0x7D), st.booleans(), st.binary(min_size=1, max_size=255))
@@ -108,12 +111,39 @@ def test_it_stands_in_a_flood():
 
 
 def test_events_and_their_channels():
-    events = [Event(Say.RESET), Event(Say.READ, 0), Event(Say.CREDIT, 3), Event(Say.STACKED), Event(0xB5)]
-    assert pack_events(events).hex() == "f1ef00ee03ebb5"
-    assert parse_events(bytes.fromhex("f1ef00ee03ebb5")) == events
+    events = [Event(Say.RESET), Event(Say.READ, 0), Event(Say.CREDIT, 3), Event(Say.STACKED), Event(0xDA)]
+    assert pack_events(events).hex() == "f1ef00ee03ebda"
+    assert parse_events(bytes.fromhex("f1ef00ee03ebda")) == events
+    assert parse_events(bytes.fromhex("b5b6e0ee03"))[-1] == Event(Say.CREDIT, 3), "these are one byte long"
     assert parse_events(b"\xee") == [Event(Say.CREDIT, 0)]
     assert parse_events(bytes.fromhex("ca01e8030000434e59ee03")) == [Event(Say.PAID_IN_AT_POWER_UP)]
-    assert [event_name(code) for code in (Say.FRAUD, 0xB5)] == ["fraud", "event_b5"]
+    assert [event_name(code) for code in (Say.FRAUD, 0xDA)] == ["fraud", "event_da"]
+
+
+LAST_CODES = [code for code in range(256) if is_last(code)]
+PAYOUTS = ["dc01ee030000d0070000455552", "daee020000"]
+"""An incomplete payout of 3 EUR 75 of 20 EUR, and an event of which the host knows nothing."""
+
+
+def booked(heard: bytes) -> int:
+    return sum(booking.channel > 0 for booking in count_notes(Tally(), parse_events(heard)).bookings)
+
+
+@pytest.mark.parametrize("raw", PAYOUTS)
+def test_amounts_behind_an_event_are_no_credits(raw):
+    assert booked(bytes.fromhex(raw)) == 0
+    assert booked(bytes.fromhex("ee03" + raw)) == 1, "what stands before it is"
+
+
+@given(st.sampled_from(LAST_CODES), st.binary(max_size=40))
+def test_no_payload_behind_an_event_that_is_last_is_a_credit(code, payload):
+    assert parse_events(bytes([code]) + payload) == [Event(code)]
+    assert booked(bytes([code]) + payload) == 0
+
+
+def test_mutant_every_unknown_event_is_one_byte_long(monkeypatch):
+    monkeypatch.setattr(ssp, "is_last", lambda _code: False)
+    assert [booked(bytes.fromhex(raw)) for raw in PAYOUTS] == [1, 1]
 
 
 @given(st.binary(max_size=80))
