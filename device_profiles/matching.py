@@ -7,10 +7,12 @@ from typing import Annotated
 import msgspec
 
 from device_profiles.loading import SettingsError, did_you_mean
-from device_profiles.schema import MAX_POSITIONS, Acceptor, Level, Milliseconds, Profile, Pulse
+from device_profiles.schema import MAX_POSITIONS, Acceptor, Level, Milliseconds, Profile, Pulse, Role
 
 ShortId = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
 HIGHEST_PIN = 53
+PULLED_UP = frozenset({*range(9), 34, 35, 36, *range(46, 54)})
+"""Pins that a Pi pulls high until a program takes them (BCM2835 peripherals, table 6-31); the others are low."""
 COIN = "coin"
 """The line of a coin mechanism; one of several has the position behind it, `coin3`."""
 ON_A_BUS = ("cctalk_", "companion")
@@ -23,8 +25,6 @@ class PulseOverride(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     width_ms: Milliseconds | None = None
     gap_ms: Milliseconds | None = None
     pulses_per_credit: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None
-    active_level: Level | None = None
-    ready_level: Level | None = None
 
 
 class Power(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -43,11 +43,11 @@ class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     """One device of a venue. Exactly one of `port`, `pins` and `socket` says where it is plugged in.
 
     `port`: path of a UART, best a link below /dev/serial, or `usb:VID:PID[:SERIAL]`. `pins`: BCM number per role of
-    the profile's lines. `socket`: where a simulator's lines are, a path or `tcp:HOST:PORT`. `address`: of a ccTalk
-    device, where its profile's is not right, or a companion board's channel; with it in every one of them several share
-    a port. `positions`: minor units of the profile's unit per coin position. `serial`: the device's own number; another
-    device there is quarantined. Without it the first one that is seen is the right one. `power`: a relay that a
-    watchdog may use.
+    the profile's lines. `inverted`: the roles whose pin is the other way round than `pin_level` says. `socket`: where a
+    simulator's lines are, a path or `tcp:HOST:PORT`. `address`: of a ccTalk device, where its profile's is not right,
+    or a companion board's channel; with it in every one of them several share a port. `positions`: minor units of the
+    profile's unit per coin position. `serial`: the device's own number; another device there is quarantined. Without it
+    the first one that is seen is the right one. `power`: a relay that a watchdog may use.
     """
 
     id: ShortId
@@ -56,6 +56,7 @@ class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     socket: str = ""
     address: Annotated[int, msgspec.Meta(ge=2, le=255)] | None = None
     pins: dict[str, Annotated[int, msgspec.Meta(ge=0, le=HIGHEST_PIN)]] = {}
+    inverted: tuple[Role, ...] = ()
     pulse: PulseOverride | None = None
     positions: dict[int, Annotated[int, msgspec.Meta(ge=1)]] = {}
     serial: Annotated[str, msgspec.Meta(max_length=64)] = ""
@@ -146,13 +147,37 @@ def _wiring_problem(profile: Profile, device: Device) -> str:
         if role not in roles:
             return f"pins.{role} is not a line of {profile.name!r}.{did_you_mean(role, roles, prefix='pins.')}"
     missing = [role for role in roles if role not in device.pins and role not in lines.optional]
-    return f"pins.{missing[0]} is missing. Add its BCM number." if missing else ""
+    return f"pins.{missing[0]} is missing. Add its BCM number." if missing else _active_at_start(profile, device)
+
+
+def _active_at_start(profile: Profile, device: Device) -> str:
+    """Return which output would be active while the Pi starts, or nothing: a hopper must not run before its bridge."""
+    assert profile.transport.lines is not None
+    for role in profile.transport.lines.outputs:
+        pin = device.pins.get(role)
+        if pin is not None and (pin in PULLED_UP) == (pin_level(profile, device, role) == "high"):
+            level, better = ("high", "9 to 27") if pin in PULLED_UP else ("low", "2 to 8")
+            return f"pins.{role} = {pin}: this pin is {level} while the Pi starts, so {role} is active. Take {better}."
+    return ""
+
+
+def pin_level(profile: Profile, device: Device, role: str) -> Level:
+    """Return the level of a device's pin while the line is active; the profile's levels are the machine's.
+
+    An output drives a transistor or an optocoupler: high. An input is a contact or an optocoupler to ground: low.
+    """
+    lines = profile.transport.lines
+    assert lines is not None
+    return "high" if (role in lines.outputs) != (role in device.inverted) else "low"
 
 
 def _override_problem(profile: Profile, device: Device) -> str:
     """Return which override has nothing to override, or nothing."""
     if device.power is not None and (device.power.pin is None) == (device.power.socket == ""):
         return "power needs a pin or a socket, one of them. Correct it."
+    wrong_way = [role for role in device.inverted if role not in device.pins]
+    if wrong_way:
+        return f"inverted = {wrong_way[0]!r} is not one of its pins.{did_you_mean(wrong_way[0], list(device.pins))}"
     if device.pulse is not None and profile.pulse is None:
         return f"[device.pulse] has no use: profile {profile.name!r} gives no pulses. Remove it."
     if device.address is not None and not profile.driver.startswith(ON_A_BUS):

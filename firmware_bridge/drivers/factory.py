@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from device_profiles.matching import Device, Power, coin_inputs, pulse_of
+from device_profiles.matching import Device, Power, coin_inputs, pin_level, pulse_of
 from device_profiles.schema import Level, Profile
 from firmware_bridge.drivers.coin_line import CoinLine
 from firmware_bridge.drivers.errors import DriverError
@@ -34,7 +34,10 @@ Maker = Callable[[Device, Profile, Past], Awaitable[Driver]]
 
 
 async def _open_lines(device: Device, profile: Profile, levels: Mapping[str, Level]) -> tuple[LinePipe, frozenset[str]]:
-    """Open a device's lines, with the active level of each role; return also the roles that are wired."""
+    """Open a device's lines; return also the roles that are wired.
+
+    `levels`: of each role's line at the machine, while it is active. Pins have levels of their own: see `pin_level`.
+    """
     lines = profile.transport.lines
     assert lines is not None
     roles = frozenset({*lines.outputs, *lines.inputs})
@@ -43,7 +46,7 @@ async def _open_lines(device: Device, profile: Profile, levels: Mapping[str, Lev
         return await open_line_socket(device.socket, outputs=outputs, inputs=inputs), roles
     from firmware_bridge.transports.gpio_lines import GpioLines, Pin
 
-    pins = {role: Pin(bcm, levels[role]) for role, bcm in device.pins.items()}
+    pins = {role: Pin(bcm, pin_level(profile, device, role)) for role, bcm in device.pins.items()}
     out, into = ({role: pins[role] for role in some if role in pins} for some in (lines.outputs, lines.inputs))
     return GpioLines(outputs=out, inputs=into), roles & frozenset(pins)
 

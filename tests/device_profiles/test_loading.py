@@ -45,8 +45,8 @@ def complaint(table: dict[str, object]) -> str:
             "hub.toml: device \"washer-2\": pulse.width_ms = '50': write a whole number.",
         ),
         (
-            {"hub": "h", "device": [{**WASHER, "pulse": {"active_level": "lo"}}]},
-            "hub.toml: device \"washer-2\": pulse.active_level = 'lo' is not known. Did you mean low?",
+            {"hub": "h", "device": [{**WASHER, "power": {"active_level": "lo"}}]},
+            "hub.toml: device \"washer-2\": power.active_level = 'lo' is not known. Did you mean low?",
         ),
         ({"hub": "h", "device": [{"id": "washer-2"}]}, 'hub.toml: device "washer-2": profile is missing. Add it.'),
         ({"hub": "h", "device": [{"profile": "x"}]}, "hub.toml: device number 1: id is missing. Add it."),
@@ -61,7 +61,7 @@ def complaint(table: dict[str, object]) -> str:
             {"hub": "h", "device": [{**WASHER, "zzz": 1}]},
             (
                 'hub.toml: device "washer-2": zzz is not a setting. '
-                "Known: address, id, pins, port, positions, power, profile, pulse, serial, socket."
+                "Known: address, id, inverted, pins, port, positions, power, profile, pulse, serial, socket."
             ),
         ),
     ],

@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from device_profiles.loading import SettingsError, load_catalog
@@ -7,6 +8,7 @@ from device_profiles.matching import (
     PulseOverride,
     find_profile,
     fitted_profile,
+    pin_level,
     places_of,
     refuse_shared_places,
 )
@@ -49,6 +51,22 @@ def test_overrides_change_what_they_name_only():
         ),
         (LINE, Device(id="a", profile="p", pins={"ready": 1}), "pins.coin is missing"),
         (LINE, Device(id="a", profile="p", socket="/s", positions={1: 1}), "positions have no use"),
+        (
+            LINE,
+            Device(id="a", profile="p", pins={"coin": 8}),
+            "pins.coin = 8: this pin is high while the Pi starts, so coin is active. Take 9 to 27.",
+        ),
+        (
+            LINE,
+            Device(id="a", profile="p", pins={"coin": 9}, inverted=("coin",)),
+            "pins.coin = 9: this pin is low while the Pi starts, so coin is active. Take 2 to 8.",
+        ),
+        (LINE, Device(id="a", profile="p", pins={"coin": 9}, inverted=("ready",)), "inverted = 'ready' is not one of"),
+        (
+            LINE,
+            Device(id="a", profile="p", socket="/s", inverted=("coin",)),
+            "inverted = 'coin' is not one of its pins",
+        ),
         (COINS, Device(id="a", profile="p", port="/p", pulse=PulseOverride(width_ms=30)), "[device.pulse] has no use"),
         (
             COINS,
@@ -62,6 +80,19 @@ def test_wiring_that_does_not_fit_is_refused(profile, device, text):
     with pytest.raises(SettingsError) as caught:
         fitted_profile(profile, device, file="hub.toml")
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, page in CATALOG.items() if page.transport.lines is not None))
+def test_whatever_the_machine_wants_an_output_pin_is_high_and_an_input_pin_low_while_active(name):
+    page = CATALOG[name]
+    lines = page.transport.lines
+    assert lines is not None
+    straight = Device(id="a", profile=name)
+    assert {pin_level(page, straight, role) for role in lines.outputs} <= {"high"}
+    assert {pin_level(page, straight, role) for role in lines.inputs} <= {"low"}
+    turned = msgspec.structs.replace(straight, inverted=(*lines.outputs, *lines.inputs))
+    assert {pin_level(page, turned, role) for role in lines.outputs} <= {"low"}
+    assert {pin_level(page, turned, role) for role in lines.inputs} <= {"high"}
 
 
 def test_two_devices_on_one_line_are_both_named(tmp_path):

@@ -10,8 +10,9 @@ from device_profiles.matching import Device, fitted_profile
 from firmware_bridge.drivers.errors import DriverError
 from firmware_bridge.drivers.factory import DRIVERS, open_driver
 from firmware_bridge.drivers.interface import Condition, ValueFact
+from payment_core.commands import Dispense
 from payment_core.events import CoinInserted
-from tests.support.driving import driving
+from tests.support.driving import driving, happens
 
 CATALOG = load_catalog()
 
@@ -49,34 +50,65 @@ def test_every_device_on_lines_is_driven_on_pins_also_without_what_may_be_left_o
     page = CATALOG[name]
     lines = page.transport.lines
     roles = [role for role in (*lines.outputs, *lines.inputs) if all_of_them or role not in lines.optional]
-    device = Device(id="a", profile=name, pins={role: number for number, role in enumerate(roles, 4)})
+    device = Device(id="a", profile=name, pins={role: number for number, role in enumerate(roles, 9)})
 
     async def story() -> None:
         driver = await open_driver(device, fitted_profile(page, device, file="f"), last_counter=None)
         async with driving(driver) as running:
             said = await running.until(lambda said: isinstance(said, Condition))
             assert (said.state, said.reason) in {("online", ""), ("fault", "machine_not_ready"), ("fault", "door_open")}
-        assert not lines.outputs or pins.pin(4).state is idle_level(page, roles[0])
+        assert not any(pins.pin(device.pins[role]).state for role in lines.outputs if role in device.pins)
 
     asyncio.run(asyncio.wait_for(story(), 10))
 
 
-def idle_level(page, output: str) -> bool:
-    """Return the level of an output while nobody drives it: high where it is active low."""
-    if page.io is not None:
-        return page.io.outputs[output].active_level == "low"
-    if page.tickets is not None:
-        return page.tickets.run_level == "low"
-    return True
+def machine_level(page, _device, role):
+    """The mutant: the level that the machine wants, on the pin."""
+    assert page.tickets is not None
+    return {"run": page.tickets.run_level, "notch": page.tickets.notch_level}[role]
+
+
+@pytest.mark.parametrize(
+    ("inverted", "pin", "mutant", "levels"),
+    [
+        ((), 9, None, [False, True, False]),
+        (("run",), 8, None, [True, False, True]),
+        ((), 9, machine_level, [True, False, True]),
+    ],
+    ids=["as it is wired", "inverted", "mutant"],
+)
+def test_a_hopper_that_runs_while_low_has_its_transistor_off_until_coins_are_wanted(
+    pins, monkeypatch, inverted, pin, mutant, levels
+):
+    """`levels` of the pin: idle, while it runs, at the end. The mutant's hopper would empty itself while idle."""
+    if mutant is not None:
+        monkeypatch.setattr("firmware_bridge.drivers.factory.pin_level", mutant)
+    page = CATALOG["parallel-hopper"]
+    assert page.tickets is not None
+    page = msgspec.structs.replace(page, tickets=msgspec.structs.replace(page.tickets, jam_ms=100))
+    device = Device(id="a", profile=page.name, pins={"run": pin, "notch": 17}, inverted=inverted)
+
+    async def story() -> None:
+        driver = await open_driver(device, fitted_profile(page, device, file="f"), last_counter=None)
+        async with driving(driver) as running:
+            await running.condition("online")
+            seen = [pins.pin(pin).state]
+            running.send(Dispense(1))
+            await happens(lambda: pins.pin(pin).state is not seen[0])
+            seen.append(pins.pin(pin).state)
+            await running.answer()
+            assert [*seen, pins.pin(pin).state] == levels
+
+    asyncio.run(asyncio.wait_for(story(), 10))
 
 
 def test_a_coin_on_a_pin_is_told(pins):
-    device = Device(id="a", profile="pulse-coin-mech", pins={"coin": 4, "accept": 5})
+    device = Device(id="a", profile="pulse-coin-mech", pins={"coin": 4, "accept": 9})
 
     async def story() -> None:
         async with driving(await open_driver(device, CATALOG[device.profile], last_counter=None)) as running:
             await running.condition("online")
-            assert pins.pin(5).state is False
+            assert pins.pin(9).state is True
             pins.pin(4).drive_low()
             await asyncio.sleep(0.06)
             pins.pin(4).drive_high()
