@@ -94,7 +94,8 @@ def apdu_refusal(command: bytes) -> Refusal:
         case (0x00, 0xA4, 0x04):
             return "" if _named(command) in OWN_APPLICATIONS else "payment_application"
         case (0x00, 0xA4, 0x00 | 0x02):
-            return "" if len(_named(command)) in (0, _FILE_BYTES) else "payment_application"
+            # Without a name it selects whatever the card has first, which on a payment card is an application.
+            return "" if len(_named(command)) == _FILE_BYTES else "payment_application"
         case (_, 0xA4, _):
             return "payment_application"
         case (0x00, 0xB0 | 0xD6, _) | (0x90, _, _):

@@ -16,6 +16,9 @@ _DIRECTORY_FCI: Final = bytes.fromhex(
 )
 _APPLICATION_FCI: Final = bytes.fromhex("6F0E8407A0000000031010A503500156")
 _SELECT: Final = 0xA4
+_BY_NAME: Final = 0x04
+"""P1 from here on names an application or a way to it (ISO/IEC 7816-4); below, a file by its number."""
+_FILE_BYTES: Final = 2
 
 
 class PaymentCard:
@@ -38,6 +41,8 @@ class PaymentCard:
         if command[1] != _SELECT:
             return _UNKNOWN
         name = body_of(command)
+        if command[2] < _BY_NAME and len(name) == _FILE_BYTES:
+            return _NOT_FOUND  # the number of a file, whatever letters it would be
         # A card also takes the beginning of a name, and the empty one for its first application.
         if DIRECTORY.startswith(name):
             self.payment_selects += 1

@@ -108,6 +108,9 @@ def test_a_card_that_leaves_in_between_leaves_a_doubt_and_what_it_said() -> None
         (0x20, "00A404000E325041592E5359532E444446303100", "payment_application"),
         (0x20, "00A4040007A000000003101000", "payment_application"),
         (0x20, "00A40400", "payment_application"),
+        (0x20, "00A40000", "payment_application"),
+        (0x20, "00A4020C00", "payment_application"),
+        (0x20, "00A400000132", "payment_application"),
         (0x20, "80A8000002830000", "not_supported"),
         (0x20, "00B2010C00", "not_supported"),
         (0x20, "00", "not_supported"),
@@ -179,6 +182,7 @@ def payment_selects(commands: list[bytes], relayed: Callable[[bytes], bool]) -> 
 @example([bytes.fromhex("00A404000E325041592E5359532E444446303100")])
 @example([bytes.fromhex("00A4040007A000000003101000")])
 @example([bytes.fromhex("00A4040000"), bytes.fromhex("00A40400"), bytes.fromhex("0CA4040007A0000000031010")])
+@example([bytes.fromhex("00A40000"), bytes.fromhex("00A4020C00"), bytes.fromhex("00A40000023250")])
 def test_tok5_no_payment_application_is_ever_selected(commands: list[bytes]) -> None:
     assert payment_selects(commands, lambda command: not apdu_refusal(command)) == 0
 
@@ -195,9 +199,20 @@ def forbidding(command: bytes) -> bool:
     return name not in DIRECTORIES and not any(name.startswith(bytes.fromhex(rid)) for rid in SCHEMES)
 
 
+def nameless(command: bytes) -> bool:
+    """A build to which a SELECT without a name is one of a file."""
+    return not apdu_refusal(command) or (command[:2] == b"\x00\xa4" and command[2] != 0x04 and not command[5:])
+
+
 @pytest.mark.parametrize(
     ("mutant", "shown_by"),
-    [(trusting, "00A4040007A000000003101000"), (forbidding, "00A404000132"), (forbidding, "00A40400")],
+    [
+        (trusting, "00A4040007A000000003101000"),
+        (forbidding, "00A404000132"),
+        (forbidding, "00A40400"),
+        (nameless, "00A40000"),
+        (nameless, "00A4020C00"),
+    ],
 )
 def test_tok5_catches_a_build_that_selects_one(mutant: Callable[[bytes], bool], shown_by: str) -> None:
     assert payment_selects([bytes.fromhex(shown_by)], mutant) > 0
