@@ -22,6 +22,7 @@ from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Outbox, 
 from firmware_bridge.drivers.nfc_cards import Field, Presence, Target, is_random_uid, read_credential
 from firmware_bridge.drivers.nfc_relay import Order, order_of, relay
 from payment_core.commands import Command, Transceive, command_body
+from payment_core.errors import MalformedMessageError
 from payment_core.events import CredentialPresented, CredentialRemoved
 
 EMPTY_ATTEMPTS: Final = 100
@@ -234,7 +235,10 @@ class FieldWatch:
 
     def _passed_on(self, command: Command) -> str:
         """Give an order to the thread; return why not, "" where it went. A bare reader has neither lamp nor buzzer."""
-        body = command_body(command)
+        try:
+            body = command_body(command)
+        except MalformedMessageError:
+            return "not_understood"
         order = order_of(command.id, body) if isinstance(body, Transceive) else None
         if order is None:
             return "not_supported"
