@@ -55,7 +55,10 @@ class CardField:
             raise
 
     def look(self, *, attempts: int) -> Target | None:
-        """Wait for a card; one that has not moved since the last look is not asked again."""
+        """Wait for a card; one that has not moved since the last look is not asked again.
+
+        One that gives no number is asked once in such a wait: the service tells at once that it still lies there.
+        """
         state, atr = self._state(timeout_ms=0, known=self._scard.SCARD_STATE_UNAWARE)
         if not state & self._scard.SCARD_STATE_PRESENT:
             self._forget()
@@ -67,6 +70,7 @@ class CardField:
             self._forget()
             uid = self._transmit(pcsc.GET_UID)
             if uid is None or uid[-2:] != pcsc.OK:
+                self._state(timeout_ms=attempts * ATTEMPT_MS, known=state)
                 return None
             self._target, self._count = Target(uid=uid[:-2], sak=pcsc.sak_of(atr)), count
         return self._target

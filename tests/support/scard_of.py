@@ -14,15 +14,18 @@ class ScardOf(Codes):
 
     SCARD_E_NO_SERVICE = 0x8010001D
     SCARD_E_NO_READERS_AVAILABLE = 0x8010002E
+    SCARD_W_UNRESPONSIVE_CARD = 0x80100066
 
     def __init__(self, reader: Acr122u, *, names: tuple[str, ...] = (READER,)) -> None:
-        """Serve a reader; `plugged`, `running`, `taken` (by another program) can be changed, under `moved`."""
+        """Serve a reader; `plugged`, `running`, `taken` (by another program), `mute` can be changed, under `moved`."""
         self.reader = reader
         self.names = names
         self.plugged = self.running = True
-        self.taken = False
+        self.taken = self.mute = False
         self.moved = threading.Condition()
         self.sent: list[str] = []
+        self.looks = 0
+        """How often somebody asked for the state."""
         self._changes = 0
         self._there = reader.card is not None
         self._connected = False
@@ -53,6 +56,7 @@ class ScardOf(Codes):
     ) -> tuple[int, list[tuple[str, int, list[int]]]]:
         name, known = states[0]
         with self.moved:
+            self.looks += 1
             if self._state() == known and known:
                 self.moved.wait(timeout_ms / 1_000)
             state = self._state()
@@ -65,6 +69,8 @@ class ScardOf(Codes):
                 return self.SCARD_E_SHARING_VIOLATION, 0, 0
             if self.reader.card is None:
                 return self.SCARD_E_NO_SMARTCARD, 0, 0
+            if self.mute:
+                return self.SCARD_W_UNRESPONSIVE_CARD, 0, 0
             self.reader.power(on=True)
             self._connected = True
             return self.SCARD_S_SUCCESS, 1, self.SCARD_PROTOCOL_T1

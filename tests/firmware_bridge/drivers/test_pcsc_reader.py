@@ -5,6 +5,7 @@ import builtins
 import contextlib
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
 from device_profiles.schema import Reader
@@ -142,6 +143,34 @@ def test_a_random_uid_is_not_spoken_to() -> None:
         await asyncio.sleep(0.1)
         assert set(host.scard.sent) == {"FFCA000000"}
         assert host.outbox.empty()
+
+    play(story)
+
+
+def test_a_card_that_answers_nothing_is_asked_now_and_then_and_told_once_it_answers() -> None:
+    scard = ScardOf(Acr122u(card="classic1k:DEADBEEF"))
+    scard.mute = True
+
+    async def story(host: Host) -> None:
+        assert isinstance(await host.next(), Condition)
+        await asyncio.sleep(0.3)
+        assert 1 <= scard.looks <= 4, "it turns in circles"
+        with scard.moved:
+            scard.mute = False
+        assert await host.body() == CredentialPresented(media="mifare_classic", uid="DEADBEEF", class_="C")
+
+    play(story, scard)
+
+
+def test_a_command_that_cannot_be_read_is_refused_and_the_driver_goes_on() -> None:
+    async def story(host: Host) -> None:
+        assert isinstance(await host.next(), Condition)
+        for kind, body in (("Transceive", b"{}"), ("Transceive", b'{"uid":7}'), ("Dance", b"{}")):
+            asked = transceive("60", uid="DEADBEEF")
+            await host.inbox.put(msgspec.structs.replace(asked, kind=kind, body=msgspec.Raw(body)))
+            assert await host.next() == Answer("c-1", "refused", reason="not_understood")
+        host.scard.script("put classic1k:DEADBEEF")
+        assert isinstance(await host.body(), CredentialPresented)
 
     play(story)
 
