@@ -87,7 +87,8 @@ class Log:
             return OUTCOMES[known.state], known.amount, "interrupted" if known.state == STARTED else known.reason
         own = boot == self.boot
         if not own or seq <= self.mark:
-            if self._find(boot) is None:
+            starts = [record.key for record in self._slots if record is not None and record.state == BOOT]
+            if boot not in starts:
                 return "unknown", 0, "not_remembered"
             return "refused", 0, "overtaken" if own else "bridge_restarted"
         return None
@@ -123,7 +124,9 @@ class Log:
     def _find(self, key: str) -> Record | None:
         found = None
         for record in self._slots:
-            if record is not None and record.key == key and (found is None or record.number > found.number):
+            if record is None or record.key != key or record.state == BOOT:
+                continue
+            if found is None or record.number > found.number:
                 found = record
         return found
 

@@ -102,3 +102,12 @@ def test_both_interpreters_say_the_same_on_a_line_full_of_damage(tmp_path):
         else:
             story.append(dice.choice([f"coin {now_ms}", f"read 30310d {now_ms}", f"tick {now_ms}"]))
     assert talk("cpython", tmp_path / "a", story) == talk("micropython", tmp_path / "b", story)
+
+
+@pytest.mark.slow
+def test_what_is_copied_to_a_board_is_understood_by_its_interpreter():
+    program = interpreter("micropython")
+    for path in sorted((ROOT / "firmware_bridge" / "companion").glob("*.py")):
+        compiled = [program, "-X", "compile-only", str(path)]
+        ended = subprocess.run(compiled, capture_output=True, text=True, check=False, timeout=20)
+        assert ended.returncode == 0, path.name + ended.stdout
