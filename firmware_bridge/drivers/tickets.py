@@ -1,35 +1,48 @@
 """The driver of devices that run while a line says so and tell each piece by a notch: tickets, and parallel hoppers.
 
 A notch is a piece that left, also one that comes while the motor coasts. Nothing in the device remembers them: what was
-interrupted is said to be unknown with the notches that were seen, and is never resumed.
+interrupted is said to be unknown with the notches that were seen, and is never resumed. What left without being wanted
+is told as lost: it is no guest's, and somebody should know.
 """
 
 import asyncio
 import contextlib
+import time
+from collections import deque
 from typing import Final
 
 from device_profiles.schema import Tickets
-from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Outbox
+from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Outbox, ValueFact
 from firmware_bridge.drivers.line_edges import first_levels
 from firmware_bridge.drivers.telling import Teller
 from firmware_bridge.transports.interface import Edge, LinePipe, TransportClosedError
 from firmware_bridge.wire.pulses import PulseFilter
 from payment_core.commands import Accept, Command, Dispense, command_body
 from payment_core.errors import MalformedMessageError
+from payment_core.events import EventsLost
 
 MAX_PIECES: Final = 100
 """More in one command is a mistake: it would hold the device for ten seconds and more."""
 EMPTY_OR_JAM: Final = "empty_or_jam"
+RUNS_ON: Final = "runs_on"
+STRAYS: Final = 3
+STRAYS_NS: Final = 10_000_000_000
+"""So many pieces by themselves within that time: the motor runs although nobody told it to (a relay that sticks)."""
 ERROR_MS: Final = 5
 """The bursts of the error line are pulses of 10 ms (NRI parallel hopper)."""
 
 
 class _Run:
-    """One command being carried out. `begun`: the motor may have been told to run."""
+    """One command being carried out. `begun`: the motor may have been told to run. `pieces`: of those wanted."""
 
     def __init__(self) -> None:
         self.begun = False
+        self.wanted = 0
         self.pieces = 0
+
+
+def _lost_pieces(count: int) -> ValueFact:
+    return ValueFact(EventsLost(count), time.monotonic())
 
 
 class TicketDispenser:
@@ -46,6 +59,9 @@ class TicketDispenser:
         self._run: _Run | None = None
         self._news = asyncio.Event()
         self._lost = False
+        self._strays = 0
+        self._strayed = asyncio.Event()
+        self._strays_at_ns: Final = deque[int](maxlen=STRAYS)
 
     async def run(self, inbox: Inbox, outbox: Outbox) -> None:
         """Serve commands until the lines are gone (TransportClosedError in an ExceptionGroup) or cancelled."""
@@ -57,11 +73,27 @@ class TicketDispenser:
             await teller.tell(self._condition(), outbox)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch(teller, outbox), name="notches")
+                group.create_task(self._tell_strays(teller, outbox), name="strays")
                 while True:
                     await self._serve(await inbox.get(), outbox)
                     await teller.tell(self._condition(), outbox)
         finally:
             self._pipe.close()
+            if self._strays:
+                with contextlib.suppress(asyncio.QueueFull):
+                    outbox.put_nowait(_lost_pieces(self._strays))
+
+    async def _tell_strays(self, teller: Teller, outbox: Outbox) -> None:
+        while True:
+            await self._strayed.wait()
+            self._strayed.clear()
+            count, self._strays = self._strays, 0
+            try:
+                await outbox.put(_lost_pieces(count))
+            except asyncio.CancelledError:
+                self._strays += count
+                raise
+            await teller.tell(self._condition(), outbox)
 
     async def _watch(self, teller: Teller, outbox: Outbox) -> None:
         while True:
@@ -80,7 +112,7 @@ class TicketDispenser:
                 self._news.set()
             return
         if self._notch.level(active=edge.active, at_ns=edge.at_ns):
-            self._piece()
+            self._piece(self._notch.began_ns)
         elif edge.active:
             # The motor must stop while the notch is at the sensor: what stands there long enough is not waited out.
             later_s = self._tickets.shortest_ms / 1_000
@@ -88,15 +120,28 @@ class TicketDispenser:
 
     def _stood(self, since_ns: int) -> None:
         if self._notch.stands(since_ns):
-            self._piece()
+            self._piece(since_ns)
 
-    def _piece(self) -> None:
-        """A piece has left: of the command that runs, or moved by the hand of somebody who mended it."""
-        if self._run is not None:
-            self._run.pieces += 1
+    def _piece(self, at_ns: int) -> None:
+        """A piece has left: of the command that runs, by the hand of somebody who mended it, or by itself."""
+        run = self._run
+        if run is not None and run.pieces < run.wanted:
+            run.pieces += 1
             self._news.set()
-        elif self._fault == EMPTY_OR_JAM:
+        elif run is None and self._fault == EMPTY_OR_JAM:
             self._fault = ""
+        else:
+            self._strays += 1
+            self._strayed.set()
+            if run is None:
+                self._look_for_a_run(at_ns)
+
+    def _look_for_a_run(self, at_ns: int) -> None:
+        """Find a motor that runs on: nothing ends that but a person, so no piece clears the fault."""
+        at = self._strays_at_ns
+        at.append(at_ns)
+        if len(at) == STRAYS and at[-1] - at[0] < STRAYS_NS:
+            self._fault = RUNS_ON
 
     def _condition(self) -> Condition:
         noise = self._notch.glitches + self._error.glitches
@@ -125,7 +170,9 @@ class TicketDispenser:
         except MalformedMessageError:
             return Answer(command.id, "refused", reason="not_understood")
         if isinstance(body, Accept):
-            self._fault, self._bursts = "" if body.on else self._fault, 0
+            if body.on:
+                self._fault, self._bursts = "", 0
+                self._strays_at_ns.clear()
             return Answer(command.id, "done")
         if not isinstance(body, Dispense):
             return Answer(command.id, "refused", reason="not_supported")
@@ -141,7 +188,7 @@ class TicketDispenser:
         A part of them is done with its amount: so much is the guest's, and the rest goes back. None of them failed.
         """
         await self._pipe.set("run", active=False)  # tells a line that is gone before anything can have been given
-        run.begun, self._run = True, run
+        run.begun, run.wanted, self._run = True, count, run
         try:
             await self._pipe.set("run", active=True)
             await self._count(run, count)

@@ -42,7 +42,8 @@ class TicketDispenserSimulator:
         {
             "load N": "N pieces are in it from now on",
             "jam": "nothing moves any more, whatever the motor does",
-            "clear": "the jam is mended",
+            "stick": "the motor's relay sticks: it runs whatever the line says",
+            "clear": "the jam or the relay is mended",
             "feed": "somebody draws one piece through by hand",
             "coast TIME": "from now on the motor runs on for so long after its stop, e.g. `coast 150ms`",
             "glitch TIME": "the notch line shows the other level for so long",
@@ -55,7 +56,7 @@ class TicketDispenserSimulator:
         self._motion = motion
         self._left = loaded
         self._out = 0
-        self._jammed = False
+        self._jammed = self._stuck = self._told = False
         self._running = False
         self._moves_until_ns: int | None = 0
         self._at_ns = 0
@@ -71,7 +72,12 @@ class TicketDispenserSimulator:
 
     def level(self, line: str, level: Volts, *, at_ns: int) -> None:
         """Start or stop the motor."""
-        running = line == "run" and level != self.idle["run"]
+        self._told = line == "run" and level != self.idle["run"]
+        self._turn(at_ns)
+
+    def _turn(self, at_ns: int) -> None:
+        """Run where the line or the relay makes it."""
+        running = self._told or self._stuck
         if running == self._running:
             return
         self._go_on(at_ns)
@@ -102,7 +108,11 @@ class TicketDispenserSimulator:
             case ["load", count]:
                 self._left = whole_number(count, lowest=0, highest=MOST_LOADED)
             case ["jam" | "clear" as verb]:
-                self._jammed = verb == "jam"
+                self._jammed, self._stuck = verb == "jam", False
+                self._turn(now_ns)
+            case ["stick"]:
+                self._stuck = True
+                self._turn(now_ns)
             case ["feed"]:
                 if self._running:
                     message = "feed: the motor runs: nobody draws a piece by hand now"
