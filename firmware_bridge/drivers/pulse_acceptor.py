@@ -22,8 +22,9 @@ from payment_core.events import CoinInserted
 
 SHORTEST_PULSE_MS: Final = 20
 """A host must ignore shorter ones (DG600F manual, p. 8)."""
-STUCK_MS: Final = 500
-"""No mechanism holds its line for longer: a coin that jams there, a wire in the slot, a cable that was cut."""
+STUCK_MS: Final = 1_000
+"""Twice the widest pulse of a profile. No mechanism holds its line for longer: a coin that jams there, a wire in the
+slot, a cable that was cut."""
 TRAIN_PERIODS: Final = 3
 """A pause of more than so many periods ends one coin."""
 LATE_MS: Final = 100
@@ -64,6 +65,8 @@ class PulseAcceptor:
         try:
             for edge in await first_levels(self._pipe, self._filters):
                 await self._take(edge, outbox)
+            while not inbox.empty():  # the gate may have been shut before this driver was made
+                await outbox.put(await self._answer(inbox.get_nowait()))
             await self._move_gate()
             await teller.tell(self._condition(), outbox)
             async with asyncio.TaskGroup() as group:
