@@ -70,9 +70,9 @@ class Pulse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CoinPulses(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a coin mechanism tells coins on its lines. `width_ms`: the pulse that it is set to, with as long a gap;
-    one that is set to 20 ms has some below the 20 ms that count.
+    """How a coin mechanism tells coins on its lines.
 
+    width_ms: the pulse that it is set to, with as long a gap; one set to 20 ms has some below the 20 ms that count.
     counting: `pulses`, where each is worth position 1; `trains`, where so many in a row are that position; `lines`,
     where position 3 has the input `coin3`. active_level: of the inputs; accept_level: of the output `accept` at which
     coins are taken; wire it so that a line nobody drives turns coins away.
