@@ -196,7 +196,8 @@ class OpenRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """An authorization that owes an answer, or (state `captured`, `refunded`, …) one that was asked for by machine.
 
     `amount` of `unit`, minor units; `age_ms`: since it was held; `by`: who decides a doubt (`staff`, `favour_guest`,
-    `favour_venue`, `device`: it can still tell); `guest`: whose it is, a masked name or the card's end.
+    `favour_venue`, `device`: it can still tell); `guest`: whose it is, a masked name or the card's end. `certain` of
+    `credits` left the device though nobody knows of the rest (both 0: of any); they stay paid, whatever is decided.
     """
 
     authorization: str
@@ -209,12 +210,14 @@ class OpenRow(msgspec.Struct, frozen=True, omit_defaults=True):
     by: str = ""
     refunded: int = 0
     guest: str = ""
+    certain: int = 0
+    credits: int = 0
 
 
 class LateRow(msgspec.Struct, frozen=True):
     """An answer that came after the end of an authorization; it changed nothing. `at_ms`: UTC ms.
 
-    `credits`: how many a `done` speaks of; 0: it does not say.
+    `credits`: how many a `done` speaks of, or an `unknown` is certain of; 0: it does not say.
     """
 
     authorization: str

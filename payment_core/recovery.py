@@ -34,6 +34,10 @@ READ_BACKS: Final = frozenset({"read_back:hopper_status", "read_back:vend_result
 """Capabilities of a device that can be asked later what it gave: ccTalk hopper status, MDB result, its own counter."""
 
 
+MAY_TELL_LATER: Final = frozenset({"driver_ended", "interrupted"})
+"""Reasons of an `unknown` that a bridge gives before it has read the device back: the device itself was not asked."""
+
+
 def can_tell(capabilities: Iterable[str]) -> bool:
     """Say whether a device of these capabilities can tell by itself what it gave; a bare pulse cannot."""
     return not READ_BACKS.isdisjoint(capabilities)

@@ -25,7 +25,7 @@ from payment_core.desk import (
     TryMachine,
 )
 from payment_core.identifiers import uuid_bytes
-from payment_core.journal import Actor, Cause, Held, Tender
+from payment_core.journal import Actor, Cause, Held, Part, Tender
 
 
 def carry_out(draft: Draft, act: SettleDoubt | Refund | Cancel | TryMachine, fact: StaffActed) -> Moved | Refused:
@@ -57,7 +57,7 @@ def wanted(draft: Draft, act: Act) -> int:
             return amount
         case Refund() | SettleDoubt(delivered=False):
             row = _find(draft, act.authorization)
-            return sum(_left(draft, row).values()) if row else 0
+            return sum(_goes_back(draft, row).values()) if row else 0
         case _:
             return 0
 
@@ -75,12 +75,22 @@ def _left(draft: Draft, row: Authorization) -> dict[str, int]:
     ended = authorizations.captured(draft.store, row)
     parts = ended.parts if ended else row.parts
     gone = refund_sums.refunded(draft.store, row.id, parts) if ended else ()
-    left: dict[str, int] = {}
-    for part in parts:
-        left[part.unit] = left.get(part.unit, 0) + part.amount
+    left = _sums(parts)
     for part in gone:
         left[part.unit] -= part.amount
     return left
+
+
+def _sums(parts: tuple[Part, ...]) -> dict[str, int]:
+    sums: dict[str, int] = {}
+    for part in parts:
+        sums[part.unit] = sums.get(part.unit, 0) + part.amount
+    return sums
+
+
+def _goes_back(draft: Draft, row: Authorization) -> dict[str, int]:
+    """Return what a refund or the word that it did not play would give back, by unit."""
+    return _sums(plays.uncertain(row)) if row.state is State.IN_DOUBT else _left(draft, row)
 
 
 def settle_doubt(draft: Draft, act: SettleDoubt, staff: str) -> Moved | Refused:
@@ -96,9 +106,8 @@ def settle_doubt(draft: Draft, act: SettleDoubt, staff: str) -> Moved | Refused:
     if act.delivered:
         plays.deliver(draft, row, row.credits, why)
         return Moved()
-    amount = _left(draft, row).get(draft.site.currency, 0)
-    plays.fail(draft, row, why)
-    return Moved(amount, draft.site.currency)
+    back = _sums(plays.deny(draft, row, why))
+    return Moved(back.get(draft.site.currency, 0), draft.site.currency)
 
 
 def refund(draft: Draft, act: Refund, fact: StaffActed) -> Moved | Refused:

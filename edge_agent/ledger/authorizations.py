@@ -91,6 +91,8 @@ class Authorization(msgspec.Struct, frozen=True):
     right: str = ""
     stamp: ListStamp | None = None
     """the price list it began with, and ends with"""
+    certain: int = 0
+    """in doubt: so many of `credits` left the device for certain"""
 
     @property
     def amount(self) -> int:
@@ -179,7 +181,23 @@ def load(store: Store, row: AuthorizationRow) -> Authorization:
     if row.ended_seq > row.held_seq:  # most taps never come here: nothing was put on top of an open hold
         more = [part for entry in _increases(store, row.id) for part in entry.parts]
         found = msgspec.structs.replace(found, parts=merged((*found.parts, *more))) if more else found
+    if row.state is State.IN_DOUBT and (certain := _certain(store, row.id)):
+        found = msgspec.structs.replace(found, certain=certain)
     return found
+
+
+def _certain(store: Store, authorization_id: bytes) -> int:
+    rows = store.rows("SELECT credits FROM certain_units WHERE authorization_id = ?", (authorization_id,))
+    return int(rows[0][0]) if rows else 0
+
+
+def note_certain(store: Store, authorization_id: bytes, credits: int) -> None:
+    """Remember how many credits left a device for certain, though nobody knows of the rest; it only rises."""
+    sql = (
+        "INSERT INTO certain_units(authorization_id, credits) VALUES (?, ?) "
+        "ON CONFLICT DO UPDATE SET credits = max(credits, excluded.credits)"
+    )
+    store.execute(sql, (authorization_id, credits))
 
 
 def _of(

@@ -263,7 +263,16 @@ VERSION_5: Final = (
     """CREATE TRIGGER templates_stay BEFORE DELETE ON templates WHEN OLD.state IN ('enrolled', 'forgetting')
         BEGIN SELECT RAISE(ABORT, 'what a module still holds is never forgotten here first'); END""",
 )
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5)
+VERSION_6: Final = (
+    """CREATE TABLE certain_units(
+        authorization_id BLOB PRIMARY KEY CHECK(length(authorization_id) = 16),
+        credits INTEGER NOT NULL CHECK(credits > 0)) STRICT, WITHOUT ROWID""",
+    """CREATE TRIGGER certain_units_only_rise BEFORE UPDATE ON certain_units WHEN NEW.credits < OLD.credits
+        BEGIN SELECT RAISE(ABORT, 'what certainly left a device does not come back'); END""",
+    """CREATE TRIGGER certain_units_gone AFTER DELETE ON authorizations BEGIN
+        DELETE FROM certain_units WHERE authorization_id = OLD.id; END""",
+)
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6)
 
 
 def migrate(store: Store, where: str) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 from edge_agent.ledger import authorizations, cache, doubts_voided, leases
 from edge_agent.ledger.authorizations import Authorization
 from edge_agent.messages import Log
-from edge_agent.play.plays import Why, deliver, fail
+from edge_agent.play.plays import Why, deliver, deny, uncertain
 from edge_agent.step.draft import Draft
 from payment_core.authorization import OPEN, State
 from payment_core.desk import LateRow, OpenRow
@@ -60,9 +60,9 @@ def _decide(draft: Draft, row: Authorization) -> None:
         case "device":  # it is asked again and again; policy has no say while it can still tell
             draft.site.doubt_due[row.id] = draft.now.boottime_ms + draft.site.risk.doubt_after_ms
         case "favour_guest" if _within_caps(draft, row):
-            doubts_voided.note(draft.store, _who(row), row.amount, day=draft.day)
-            fail(draft, row, Why(Cause.POLICY))
-            draft.effect(Log("doubt.put_back", {"id": uuid_text(row.id), "amount": row.amount}))
+            doubts_voided.note(draft.store, _who(row), _unsure(row), day=draft.day)
+            deny(draft, row, Why(Cause.POLICY))
+            draft.effect(Log("doubt.put_back", {"id": uuid_text(row.id), "amount": _unsure(row)}))
         case "favour_venue":
             deliver(draft, row, row.credits, Why(Cause.POLICY))
         case _:
@@ -74,13 +74,16 @@ def _who(row: Authorization) -> bytes:
     return row.credential_id or b"lane " + (row.lane or "").encode()
 
 
+def _unsure(row: Authorization) -> int:
+    """Return what policy would give back: all units of it are counted as if they were money, the safer side."""
+    return sum(part.amount for part in uncertain(row))
+
+
 def _within_caps(draft: Draft, row: Authorization) -> bool:
-    """Say whether policy may give it back: all units of it are counted as if they were money, the safer side."""
-    risk = draft.site.risk
+    """Say whether policy may give it back."""
+    risk, unsure = draft.site.risk, _unsure(row)
     before = doubts_voided.voided(draft.store, _who(row), day=draft.day)
-    return (
-        before.one + row.amount <= risk.doubt_cap_per_credential and before.all + row.amount <= risk.doubt_cap_per_day
-    )
+    return before.one + unsure <= risk.doubt_cap_per_credential and before.all + unsure <= risk.doubt_cap_per_day
 
 
 def open_rows(draft: Draft) -> tuple[OpenRow, ...]:
@@ -104,6 +107,8 @@ def open_row(draft: Draft, row: Authorization) -> OpenRow:
         age_ms=max(draft.now.wall_ms - row.at_ms, 0),
         by=_by(draft, row),
         guest=_guest(draft, row.credential_id),
+        certain=row.certain,
+        credits=row.credits if row.certain else 0,
     )
 
 

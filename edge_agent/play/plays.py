@@ -32,7 +32,7 @@ from payment_core.lease import LeaseStep
 from payment_core.lots import tax_within
 from payment_core.money import Money
 from payment_core.pricing import PriceList
-from payment_core.recovery import STEP_OF_OUTCOME, can_tell
+from payment_core.recovery import MAY_TELL_LATER, STEP_OF_OUTCOME, can_tell
 
 ASK_AGAIN_MS: Final = 60_000
 """A doubt is asked about again and again: a question or its answer may have been lost."""
@@ -128,7 +128,10 @@ def increase(draft: Draft, row: Authorization, parts: tuple[Part, ...]) -> None:
 
 
 def deliver(draft: Draft, row: Authorization, credits: int, why: Why) -> None:
-    """Capture what was delivered; what was not goes back in the same entry."""
+    """Capture what was delivered; what was not goes back in the same entry. More than was paid for is logged."""
+    if credits > row.credits:
+        told_of: dict[str, str | int] = {"device": row.device, "credits": credits, "wanted": row.credits}
+        draft.effect(Log("authorization.overrun", {"id": uuid_text(row.id), **told_of}))
     earned, released = split_parts(row, credits)
     doubt = row.state is State.IN_DOUBT
     header = draft.header(spot_of(draft, row, why.actor))
@@ -179,6 +182,21 @@ def fail(draft: Draft, row: Authorization, why: Why) -> None:
     draft.journal(Voided(1, header, row.parts, row.account_id, why.cause, doubt, why.staff, why.note))
     give_back(draft, row, row.parts, told=not doubt)
     _show_how(draft, row, why, "voided")
+
+
+def deny(draft: Draft, row: Authorization, why: Why) -> tuple[Part, ...]:
+    """End a doubt as not delivered; return what goes back. What left the device for certain is earned all the same."""
+    back = uncertain(row)
+    if row.certain:
+        deliver(draft, row, row.certain, why)
+    else:
+        fail(draft, row, why)
+    return back
+
+
+def uncertain(row: Authorization) -> tuple[Part, ...]:
+    """Return the parts of a doubt of which nobody knows whether they were delivered."""
+    return split_parts(row, row.certain)[1] if row.certain else row.parts
 
 
 def cancel(draft: Draft, row: Authorization, why: Why) -> None:
@@ -239,7 +257,8 @@ def on_answer(draft: Draft, fact: Answered, row: Authorization | None) -> None:
         draft.site.stop_waiting(row.id)
     else:
         draft.site.ask_again(row.id, draft.now.boottime_ms + ASK_AGAIN_MS)
-        draft.site.cannot_tell.add(row.id)
+        if fact.result.reason not in MAY_TELL_LATER:
+            draft.site.cannot_tell.add(row.id)
     if row.state in FINAL:
         hear_late(draft, row, outcome, credits)
     elif step is Step.DELIVER:
@@ -247,15 +266,17 @@ def on_answer(draft: Draft, fact: Answered, row: Authorization | None) -> None:
     elif step is Step.FAIL:
         fail(draft, row, heard(draft, row))
     else:
+        if credits:
+            authorizations.note_certain(draft.store, row.id, min(credits, row.credits))
         doubt(draft, row, Cause.DEVICE)
 
 
 def told(result: Result, wanted: int) -> tuple[str, int]:
-    """Return a result's outcome and how many credits left: a failure behind some of them is a delivery of those."""
+    """Return a result's outcome and how many credits certainly left: a failure behind some is a delivery of those."""
     if result.outcome == "done":
         return "done", wanted if result.amount is None else result.amount
     given = result.amount or 0
-    return ("done", given) if result.outcome == "failed" and given else (result.outcome, 0)
+    return "done" if result.outcome == "failed" and given else result.outcome, given
 
 
 def heard(draft: Draft, row: Authorization) -> Why:
@@ -266,9 +287,13 @@ def heard(draft: Draft, row: Authorization) -> Why:
 
 
 def hear_late(draft: Draft, row: Authorization, outcome: str, credits: int) -> None:
-    """Take an answer behind the end: what earns another sum than the end did is kept. `credits`: of a `done`."""
+    """Take an answer behind the end: what earns another sum than the end did is kept. `credits` certainly left."""
     done, was_done = outcome == "done", row.state in (State.CAPTURED, State.REFUNDED)
-    if outcome != "unknown" and (done != was_done or (done and _earned(draft, row) != split_parts(row, credits)[0])):
+    earned, told_of = _earned(draft, row), split_parts(row, credits)[0]
+    if outcome == "unknown":
+        if credits and sum(part.amount for part in told_of) > sum(part.amount for part in earned):
+            late_evidence(draft, row, outcome, credits)
+    elif done != was_done or (done and earned != told_of):
         late_evidence(draft, row, outcome, credits if done else 0)
 
 

@@ -170,9 +170,7 @@ class Hall:
     # ------------------------------------------------------------------------------------------------------- steps
     def moment(self) -> Moment:
         """Read the clocks."""
-        return Moment(
-            self.wall_ms, self.boot_id, self.boottime_ms, self.quality, self.business_date, self.local
-        )
+        return Moment(self.wall_ms, self.boot_id, self.boottime_ms, self.quality, self.business_date, self.local)
 
     def step(self, *facts: Input) -> list[Effect]:
         """Take facts in one step and keep what comes out."""
@@ -231,9 +229,11 @@ class Hall:
         done = whole if credits is None else credits
         return self.event(f"coin-{lane}", CreditDelivered(command.id, done))
 
-    def answer(self, command: Command, outcome: Outcome, *, lane: int = 1, amount: int | None = None) -> Answered:
+    def answer(
+        self, command: Command, outcome: Outcome, *, lane: int = 1, amount: int | None = None, reason: str = ""
+    ) -> Answered:
         """Return a bridge's result for a command."""
-        return Answered(f"coin-{lane}", Result(command.id, outcome, amount))
+        return Answered(f"coin-{lane}", Result(command.id, outcome, amount, reason))
 
     def lease(self, card: str, granted: int, *, unit: str = "CNY", epoch: int = 1) -> LeaseArrived:
         """Return a grant for the account of a card."""

@@ -12,6 +12,7 @@ from tests.support.hall import Hall, account_of, devices_document, uid_of
 from tests.support.roll_words import RollError, minor
 
 CAPABILITIES = {
+    "a-ticket-dispenser": ("Dispense",),
     "a-hopper": ("Dispense", "read_back:hopper_status"),
     "a-vending-machine": ("ApproveVend", "read_back:vend_result"),
 }

@@ -231,12 +231,18 @@ class TillRoll(DeskVerbs, OfficeVerbs, PriceVerbs, DeviceVerbs):
         self.step(self.hall.coin(self._lane(machine), position))
 
     def _machine_line(self, what: str, name: str, _after: str = "", pulses: str = "") -> None:
-        """`gives a1`, `gives a1 after 2` credits only, `stops a1 after 3` with a fault, `jams a1`."""
+        """`gives a1`, `gives a1 after 2` credits only, `stops a1 after 3` with a fault, `jams a1`.
+
+        `loses-power a1 after 3`: three were seen, nobody knows more; `loses-power a1`: nobody asked it yet.
+        """
         self.at, key = self.names[name]
         command = self.commands[key]
         lane = self._lane_of(key)
         if what == "gives":
             self.step(self.hall.delivered(command, lane=lane, credits=int(pulses) if pulses else None))
+        elif what == "loses-power":
+            reason = "line_closed" if pulses else "driver_ended"
+            self.step(self.hall.answer(command, "unknown", lane=lane, amount=int(pulses or 0), reason=reason))
         else:
             self.step(self.hall.answer(command, "failed", lane=lane, amount=int(pulses) if pulses else None))
 

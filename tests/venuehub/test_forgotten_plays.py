@@ -35,6 +35,6 @@ def test_a_play_that_a_put_back_log_forgot_is_a_loss_of_that_disk_and_no_free_pl
         left = journals(venue)
         assert sum(bridge.pulsed.values()) == 2
         assert list(machines_agree(venue, left)) == []
-        assert losses_of(venue, left, unreported=0).rollback == PRICE
+        assert losses_of(venue, left, unreported=[0]).rollback == PRICE
         assert overspend(venue, left, 0) == 0
         venue.close()

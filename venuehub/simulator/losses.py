@@ -7,7 +7,7 @@ import msgspec
 
 from payment_core.exposure import Exposure, exposure, hub_terms
 from payment_core.identifiers import uuid_text
-from payment_core.journal import BroughtIn, CardSold, Cause, CoinBooked, Entry, Source, Voided, decode_entry
+from payment_core.journal import BroughtIn, Captured, CardSold, Cause, CoinBooked, Entry, Source, Voided, decode_entry
 from venuehub.simulator.check_limits import floor_windows
 from venuehub.simulator.evidence import Journal, total
 from venuehub.simulator.plan import CREDITS, PRICE, UNIT, VenuePlan
@@ -92,12 +92,14 @@ def _forgotten(venue: Venue, journal: Journal) -> int:
 
 
 def _given_away(venue: Venue, journal: Journal) -> int:
+    """Return the value of what machines gave and policy put back; of what it captured, the part beyond that."""
     pulsed = venue.bridges[journal.hub.number].pulsed
-    return sum(
-        min(total(story.end.parts), pulsed.get(uuid_text(play), 0) * PRICE // CREDITS)
-        for play, story in journal.stories.items()
-        if isinstance(story.end, Voided) and story.end.cause is Cause.POLICY
-    )
+    lost = 0
+    for play, story in journal.stories.items():
+        if isinstance(story.end, Voided | Captured) and story.end.cause is Cause.POLICY:
+            given = min(total(story.parts), pulsed.get(uuid_text(play), 0) * PRICE // CREDITS)
+            lost += max(given - story.captured, 0)
+    return lost
 
 
 def passed(losses: Losses, bound: Exposure) -> list[str]:
