@@ -8,6 +8,7 @@ import msgspec
 
 from device_profiles.schema import Acceptor
 from firmware_bridge.drivers.cctalk_line import LOOK_EVERY_S, CctalkLine
+from firmware_bridge.drivers.errors import DriverError
 from firmware_bridge.drivers.interface import Answer, Condition, Counted, Inbox, Outbox, ValueFact
 from firmware_bridge.transports.interface import BytePipe, TransportError
 from firmware_bridge.wire.cctalk import Header
@@ -65,7 +66,7 @@ class CctalkAcceptor:
         self._told_at = self._clock()
 
     async def run(self, inbox: Inbox, outbox: Outbox) -> None:
-        """Poll until the pipe is gone (TransportClosedError) or the task is cancelled."""
+        """Poll until the pipe is gone (TransportClosedError), another device is there (DriverError) or cancelled."""
         try:
             while True:
                 started = self._clock()
@@ -99,13 +100,16 @@ class CctalkAcceptor:
             await self._line.ask(header)
             for header in (Header.MANUFACTURER, Header.PRODUCT_CODE, Header.SOFTWARE_REVISION)
         ]
+        known, self._serial = self._serial, str(parse_number(serial)) if serial else ""
+        self._firmware = " ".join(parse_text(name) for name in names if name)
+        # The bridge lets no fact of a stranger pass, but only once it knows who is there: so that comes first.
+        await self._tell(Condition("fault", "starting", self._line.noise_bytes, self._serial, self._firmware), outbox)
+        if known not in {"", self._serial}:
+            message = f"serial {self._serial or 'unknown'} is there, and {known} was: its counters say nothing of ours"
+            raise DriverError(message)
         evidence = await self._evidence()
         if evidence is None:
             return  # gone again, or coins fall so fast that no two answers agree: the next poll tries again
-        known, self._serial = self._serial, str(parse_number(serial)) if serial else ""
-        if known not in {"", self._serial}:
-            self._last = self._accepted = None  # another device: its counters say nothing about coins we know
-        self._firmware = " ".join(parse_text(name) for name in names if name)
         await self._reconcile(evidence, outbox)
         await self._open_gate()
         self._present = True
@@ -114,10 +118,7 @@ class CctalkAcceptor:
         """The ordinary case: polls have come in time."""
         found = credit_events(self._last, reply)
         if found.lost or found.reset:
-            evidence = await self._evidence()
-            if evidence is not None:
-                await self._reconcile(evidence, outbox)
-                await self._open_gate()
+            await self._meet(outbox)
             return
         await self._report(found, outbox)
         if self._accepted is not None:
@@ -219,7 +220,10 @@ class CctalkAcceptor:
         only_noise = told is not None and msgspec.structs.replace(told, noise=condition.noise) == condition
         if condition == told or (only_noise and now - self._told_at < UPKEEP_S):
             return
-        self._told, self._told_at = condition, now
+        await self._tell(condition, outbox)
+
+    async def _tell(self, condition: Condition, outbox: Outbox) -> None:
+        self._told, self._told_at = condition, self._clock()
         await outbox.put(condition)
 
     def _condition(self) -> Condition:

@@ -8,13 +8,18 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from device_profiles.schema import Acceptor
+from firmware_bridge.drivers import cctalk_acceptor
 from firmware_bridge.drivers.cctalk_acceptor import CctalkAcceptor
+from firmware_bridge.drivers.errors import DriverError
 from firmware_bridge.drivers.interface import Answer, Condition, Counted, Observation, ValueFact
+from firmware_bridge.gate import Gate
+from firmware_bridge.scripted import until
 from firmware_bridge.simulators.cctalk_acceptor import CctalkAcceptorSimulator
 from firmware_bridge.transports.interface import TransportClosedError
 from firmware_bridge.transports.serial_port import open_serial
 from payment_core.commands import Accept, Identify, make_command
 from payment_core.events import CoinInserted, EventsLost
+from tests.support.in_memory import in_memory
 from tests.support.on_a_pty import RunningSimulator, on_a_pty
 
 DEADLINE_S = 15
@@ -313,3 +318,75 @@ def test_a_shut_gate_gives_coins_back_and_stays_shut_over_a_reset(tmp_path):
     with on_a_pty(simulator, tmp_path / "acceptor") as running:
         asyncio.run(story(running))
     assert simulator.status()["coins_by_position"] == {"3": 1}
+
+
+class Socket:
+    """A place on the line into which one acceptor after the other is plugged; the adapter in between stays."""
+
+    verbs = CctalkAcceptorSimulator.verbs
+
+    def __init__(self, there: CctalkAcceptorSimulator | None) -> None:
+        self.there = there
+
+    def feed(self, data: bytes, *, now_ms: int) -> bytes:
+        return self.there.feed(data, now_ms=now_ms) if self.there else b""
+
+    def tick(self, *, now_ms: int) -> bytes:
+        return self.there.tick(now_ms=now_ms) if self.there else b""
+
+
+def with_coins(count: int, *, serial: int) -> CctalkAcceptorSimulator:
+    simulator = CctalkAcceptorSimulator(serial=serial, needs_polling=False)
+    simulator.command(["lose", str(count)], now_ms=0)
+    return simulator
+
+
+async def changed_for_a_stranger(*, pulled: bool, driver: type[CctalkAcceptor] = CctalkAcceptor) -> list[Observation]:
+    """Serve 111 with counter 10, plug 222 with counter 7 into its place, and 111 again; return what passed to the log.
+
+    pulled: nobody answers in between for long enough to be told.
+    """
+    first, out = with_coins(10, serial=111), asyncio.Queue()
+    socket, counter, passed = Socket(first), 10, []
+    for stranger in (with_coins(7, serial=222), None):
+        gate = Gate("coins", expected="111", inbox=asyncio.Queue(), out=out)
+        async with in_memory(socket) as pipe:
+            task = asyncio.create_task(driver(pipe, ACCEPTOR, last_counter=counter).run(asyncio.Queue(), gate))
+            await until(lambda gate=gate: gate.condition is not None and gate.condition.state == "online")
+            if stranger is not None and pulled:
+                socket.there = None
+                await until(lambda gate=gate: gate.condition.state == "offline")
+            if stranger is not None:
+                socket.there = stranger
+                with contextlib.suppress(TimeoutError, DriverError):
+                    await asyncio.wait_for(task, 3)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            socket.there = first
+        said = [out.get_nowait() for _ in range(out.qsize())]
+        assert stranger is None or driver is not CctalkAcceptor or gate.stranger.done()
+        passed += [fact for fact in said if isinstance(fact, ValueFact | Counted)]
+        counter = passed[-1].counter if passed else counter
+    return passed
+
+
+@pytest.mark.parametrize("pulled", [True, False], ids=["pulled", "at once"])
+def test_a_stranger_in_its_place_moves_no_counter_and_no_booked_coin_is_credited_again(monkeypatch, pulled):
+    monkeypatch.setattr(cctalk_acceptor, "POLL_LIMIT_S", 0.3)
+    assert asyncio.run(changed_for_a_stranger(pulled=pulled)) == []
+
+
+class Forward(CctalkAcceptor):
+    """A broken build: it counts first and says who is there afterwards."""
+
+    async def _meet(self, outbox) -> None:
+        evidence = await self._evidence()
+        if evidence is not None:
+            await self._reconcile(evidence, outbox)
+        await super()._meet(outbox)
+
+
+def test_mutant_counting_before_saying_who_is_there_credits_for_a_stranger(monkeypatch):
+    monkeypatch.setattr(cctalk_acceptor, "POLL_LIMIT_S", 0.3)
+    passed = asyncio.run(changed_for_a_stranger(pulled=False, driver=Forward))
+    assert any(isinstance(fact, ValueFact) for fact in passed)
