@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from firmware_bridge.drivers.interface import OUTBOX_LIMIT, Condition, Inbox, Observation
+from firmware_bridge.drivers.interface import OUTBOX_LIMIT, Answer, Condition, Inbox, Observation
 from firmware_bridge.log_lines import log_line
 from firmware_bridge.ports import NAMED_BY_USB
 
@@ -36,15 +36,17 @@ StationOutbox = asyncio.Queue[Observation | Attached | Detached]
 class Gate(asyncio.Queue[Observation]):
     """The outbox of one driver's run, which puts into the station's what may pass.
 
-    `expected`: the serial number that it must have, "" where any may be there; what it says is then held back until it
-    has said that. A device that never says one is known by `usb`, the USB name of its port. `stranger`: set with a
-    reason, when another device is there; the station ends the driver then.
+    `expected`: the serial number that it must have, "" where any may be there: then the first that is said. What it
+    says is held back until it has said that, at first and whenever it was away: it may have been changed meanwhile. A
+    device that never says one is known by `usb`, the USB name of its port. `stranger`: set with a reason, when another
+    device is there; the station ends the driver then.
     """
 
     def __init__(self, device: str, *, expected: str, inbox: Inbox, out: StationOutbox) -> None:
         super().__init__(OUTBOX_LIMIT)
         self.stranger: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.trusted = False
+        self.attached = False
         self.serial = ""
         self.usb = ""
         self.condition: Condition | None = None
@@ -53,7 +55,7 @@ class Gate(asyncio.Queue[Observation]):
         self.falls = 0
         """How often it fell silent."""
         self._device: Final = device
-        self._expected: Final = expected
+        self._expected = expected
         self._inbox: Final = inbox
         self._unnamed_since: float | None = None
         self._out: Final = out
@@ -70,7 +72,7 @@ class Gate(asyncio.Queue[Observation]):
     async def open(self) -> None:
         """Let everything pass from the start where any device may be there."""
         if not self._expected:
-            self.trusted = True
+            self.trusted = self.attached = True
             await self._out.put(Attached(self._inbox))
 
     async def put(self, item: Observation) -> None:
@@ -111,8 +113,8 @@ class Gate(asyncio.Queue[Observation]):
         if isinstance(said, Condition):
             self._follow(said)
             return [said] if said.state == "offline" else self._identified(said)
-        if self.trusted:
-            return [said]
+        if self.trusted or (self.attached and isinstance(said, Answer)):
+            return [said]  # an answer is the driver's own word on a command that it was given
         self._held.append(said)
         if len(self._held) > OUTBOX_LIMIT:
             self._refuse("it says much, and not who it is")
@@ -125,14 +127,17 @@ class Gate(asyncio.Queue[Observation]):
         if self._expected and self.serial not in {"", self._expected}:
             self._refuse(f"serial {self.serial} is there, and {self._expected} is known")
             return []
+        self._expected = self._expected or self.serial
         if self.trusted:
             return [self._told(said)]
         if not self.serial:
             self._unnamed_since = self._unnamed_since or time.monotonic()
             return []
-        self.trusted = True
+        attached: list[Observation | Attached] = [] if self.attached else [Attached(self._inbox)]
+        self.trusted = self.attached = True
+        self._unnamed_since = None
         held, self._held = self._held, []
-        return [Attached(self._inbox), self._told(said), *held]
+        return [*attached, self._told(said), *held]
 
     def _follow(self, said: Condition) -> None:
         """Keep since when it is away."""
@@ -143,6 +148,7 @@ class Gate(asyncio.Queue[Observation]):
         elif was_there:
             self.offline_since = time.monotonic()
             self.falls += 1
+            self.trusted, self.serial, self._unnamed_since = not self._expected, "", None
 
     def _refuse(self, why: str) -> None:
         if not self.stranger.done():

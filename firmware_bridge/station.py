@@ -128,7 +128,7 @@ class Station:
             self._gate = None
             self._errors += gate.falls
             self._in_vain = self._in_vain + 1 if gate.never_there else 0
-            if gate.trusted:
+            if gate.attached:
                 self._heard_out.clear()
                 await self.outbox.put(Detached())
 

@@ -88,6 +88,7 @@ class MdbMaster:
                 while not inbox.empty():
                     await outbox.put(await self._obey(inbox.get_nowait()))
                 if self._serves() or await self._line.look():
+                    await self._teller.tell(self._condition(), outbox)  # first who is there: then facts are taken
                     for purse in self._purses:
                         await self._serve(purse, outbox)
                 if self._line.version is None:

@@ -287,7 +287,7 @@ class SspValidator:
             self._fault = ""
         noise = self._line.noise_bytes
         condition = Condition("fault" if self._fault else "online", self._fault, noise, self._serial, self._firmware)
-        if not self._serial or self._failed_asks:
+        if not self._serial or (self._failed_asks and not self._present):  # behind it `_set_up` asks who is there
             reason = "no answer at SSP address 0: check its power and cable, and whether it is set to SSP or eSSP"
             condition = Condition("offline", reason, noise, self._serial, self._firmware)
         if condition != self._told:

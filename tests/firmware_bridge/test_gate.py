@@ -13,22 +13,22 @@ COIN = ValueFact(CoinInserted(1, 1), 0.0, 1)
 CODE = Wish(CodeScanned("x"), 0.0)
 
 
-def told(steps, *, expected: str = "17", usb: str = "") -> tuple[list[object], Gate]:
+def told(steps, *, expected: str = "17", usb: str = "", gate: type[Gate] = Gate) -> tuple[list[object], Gate]:
     """Return what passes of `steps`, in which a number is so many seconds of looking."""
 
     async def story() -> tuple[list[object], Gate]:
         out: asyncio.Queue[object] = asyncio.Queue()
-        gate = Gate("coins", expected=expected, inbox=asyncio.Queue(), out=out)
-        gate.usb = usb
-        await gate.open()
+        built = gate("coins", expected=expected, inbox=asyncio.Queue(), out=out)
+        built.usb = usb
+        await built.open()
         for step in steps:
             for _ in range(step if isinstance(step, int) else 0):
-                seen = gate.look()
+                seen = built.look()
                 if seen is not None:
                     out.put_nowait(seen)
             if not isinstance(step, int):
-                await gate.put(step)
-        return [out.get_nowait() for _ in range(out.qsize())], gate
+                await built.put(step)
+        return [out.get_nowait() for _ in range(out.qsize())], built
 
     return asyncio.run(story())
 
@@ -65,6 +65,59 @@ def test_a_device_that_is_swapped_while_it_serves_is_a_stranger():
     passed, gate = told([Condition("online", serial="17"), COIN, Condition("online", serial="18"), COIN])
     assert passed[2:] == [COIN]
     assert gate.stranger.done()
+
+
+def named(serial: str = "17") -> Condition:
+    return Condition("online", serial=serial)
+
+
+def swapped_for_a_nameless_one(gate: type[Gate] = Gate, *, expected: str = "17") -> list[object]:
+    """It serves, is away, and what comes back says no serial number and a coin."""
+    return told([named(), COIN, Condition("offline"), Condition("online"), COIN], expected=expected, gate=gate)[0]
+
+
+@pytest.mark.parametrize("expected", ["17", ""], ids=["known", "first run"])
+def test_a_nameless_device_that_comes_back_for_a_named_one_sells_nothing(monkeypatch, expected):
+    assert swapped_for_a_nameless_one(expected=expected)[1:] == [named(), COIN, Condition("offline")]
+    monkeypatch.setattr(gate_module, "UNNAMED_S", -1)
+    _, gate = told([named(), Condition("offline"), Condition("online"), COIN, 1], expected=expected)
+    assert gate.stranger.result() == "it does not say its serial number, and 17 is known"
+
+
+class TrustingGate(Gate):
+    """A broken build: who was known once is known for good."""
+
+    def _follow(self, said: Condition) -> None:
+        trusted, serial = self.trusted, self.serial
+        super()._follow(said)
+        self.trusted, self.serial = trusted, serial
+
+
+def test_mutant_trust_that_outlives_an_absence_sells_for_a_stranger():
+    assert swapped_for_a_nameless_one(TrustingGate).count(COIN) == 2
+
+
+@pytest.mark.parametrize("expected", ["17", ""], ids=["known", "first run"])
+def test_a_device_that_was_away_is_heard_again_when_it_has_said_its_name(expected):
+    away, answer = Condition("offline"), Answer("a", "failed", reason="no_answer")
+    passed, gate = told([named(), COIN, away, answer, COIN, named(), COIN], expected=expected)
+    assert passed[1:] == [named(), COIN, away, answer, named(), COIN, COIN]
+    assert sum(isinstance(said, Attached) for said in passed) == 1
+    assert gate.trusted
+
+
+def test_in_a_first_run_another_device_in_the_place_is_a_stranger():
+    passed, gate = told([named(), named("18"), COIN], expected="")
+    assert passed[1:] == [named()]
+    assert gate.stranger.result() == "serial 18 is there, and 17 is known"
+
+
+def test_a_device_that_is_known_by_its_port_is_trusted_over_an_absence():
+    a7 = "usb:1a86:7523:A7"
+    passed, _ = told([Condition("online"), Condition("offline"), Condition("online"), COIN], expected=a7, usb=a7)
+    assert passed[-1] == COIN
+    passed, _ = told([Condition("online"), Condition("offline"), Condition("online"), COIN], expected="")
+    assert passed[-1] == COIN, "nobody knows a name of it"
 
 
 def test_any_device_passes_where_none_is_known():
