@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from firmware_bridge.wire import cctalk, gm65, hid_keys, hlk_fm22x, line_frames, pn532, qibixx, ssp, zfm
+from firmware_bridge.wire import cctalk, companion, gm65, hid_keys, hlk_fm22x, line_frames, pn532, qibixx, ssp, zfm
 
 
 class Codec(Protocol):
@@ -31,6 +31,15 @@ _CRC = tuple(cctalk.encode(cctalk.Frame(frame[0], None, frame[3], frame[4:-1]), 
 CODECS: dict[str, Line] = {
     "cctalk": Line(lambda: cctalk.Decoder("simple"), _CCTALK, b"\x01", 9_600),
     "cctalk_crc": Line(lambda: cctalk.Decoder("crc"), _CRC, b"\x01", 9_600),
+    "companion": Line(
+        companion.Decoder,
+        (
+            companion.encode(companion.Frame(1, companion.Kind.IDLE, 3, bytes(8))),
+            companion.encode(companion.Frame(1, companion.Kind.EVENT, 3, bytes(16) + b"\x01\x01")),
+        ),
+        b"\x7e",
+        115_200,
+    ),
     "gm65": Line(gm65.Decoder, (gm65.encode_answer(gm65.Answer(b"\x39")), b"VH1:ABCDEF0123456789\r"), b"\r", 9_600),
     "gm65_host": Line(gm65.CommandDecoder, (gm65.encode(gm65.read(gm65.SETTINGS)),), b"\x7e", 9_600),
     "hid_keys": Line(hid_keys.Decoder, (hid_keys.typed("0004123456"),), b"\x01\x00", 115_200),
