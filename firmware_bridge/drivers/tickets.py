@@ -16,7 +16,7 @@ from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Outbox, 
 from firmware_bridge.drivers.line_edges import first_levels
 from firmware_bridge.drivers.telling import Teller
 from firmware_bridge.transports.interface import Edge, LinePipe, TransportClosedError
-from firmware_bridge.wire.pulses import PulseFilter
+from firmware_bridge.wire.pulses import Bursts, PulseFilter
 from payment_core.commands import Accept, Command, Dispense, command_body
 from payment_core.errors import MalformedMessageError
 from payment_core.events import EventsLost
@@ -28,8 +28,14 @@ RUNS_ON: Final = "runs_on"
 STRAYS: Final = 3
 STRAYS_NS: Final = 10_000_000_000
 """So many pieces by themselves within that time: the motor runs although nobody told it to (a relay that sticks)."""
+ERROR: Final = "error_"
 ERROR_MS: Final = 5
-"""The bursts of the error line are pulses of 10 ms (NRI parallel hopper)."""
+"""A fault is 1 to 8 pulses of 10 ms, 10 ms apart; 100 ms later they come again (NRI Currenza H2 manual, p. 17)."""
+ERROR_GAP_MS: Final = 50
+ERROR_AGAIN_MS: Final = 500
+MOST_ERROR: Final = 8
+ERROR_QUIET_S: Final = 5.0
+"""A fault of the error line that was not told again for so long is over: the motor is off by then."""
 
 
 class _Run:
@@ -54,13 +60,15 @@ class TicketDispenser:
         self._notch: Final = PulseFilter(shortest_ms=tickets.shortest_ms)
         self._inputs: Final = ("notch", "error") if has_error else ("notch",)
         self._error: Final = PulseFilter(shortest_ms=ERROR_MS)
+        self._bursts: Final = Bursts(gap_ms=ERROR_GAP_MS, again_ms=ERROR_AGAIN_MS, most=MOST_ERROR)
+        self._burst_ends: asyncio.TimerHandle | None = None
+        self._error_ends: asyncio.TimerHandle | None = None
         self._fault = ""
-        self._bursts = 0
         self._run: _Run | None = None
         self._news = asyncio.Event()
         self._lost = False
         self._strays = 0
-        self._strayed = asyncio.Event()
+        self._untold = asyncio.Event()
         self._strays_at_ns: Final = deque[int](maxlen=STRAYS)
 
     async def run(self, inbox: Inbox, outbox: Outbox) -> None:
@@ -73,7 +81,7 @@ class TicketDispenser:
             await teller.tell(self._condition(), outbox)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch(teller, outbox), name="notches")
-                group.create_task(self._tell_strays(teller, outbox), name="strays")
+                group.create_task(self._tell(teller, outbox), name="by itself")
                 while True:
                     await self._serve(await inbox.get(), outbox)
                     await teller.tell(self._condition(), outbox)
@@ -83,13 +91,15 @@ class TicketDispenser:
                 with contextlib.suppress(asyncio.QueueFull):
                     outbox.put_nowait(_lost_pieces(self._strays))
 
-    async def _tell_strays(self, teller: Teller, outbox: Outbox) -> None:
+    async def _tell(self, teller: Teller, outbox: Outbox) -> None:
+        """Tell what no command and no edge tells: lost pieces, and a fault that time brings or ends."""
         while True:
-            await self._strayed.wait()
-            self._strayed.clear()
+            await self._untold.wait()
+            self._untold.clear()
             count, self._strays = self._strays, 0
             try:
-                await outbox.put(_lost_pieces(count))
+                if count:
+                    await outbox.put(_lost_pieces(count))
             except asyncio.CancelledError:
                 self._strays += count
                 raise
@@ -107,9 +117,7 @@ class TicketDispenser:
     def _take(self, edge: Edge) -> None:
         if edge.line == "error":
             if self._error.level(active=edge.active, at_ns=edge.at_ns):
-                self._bursts += 1
-                self._fault = f"error_{self._bursts}"
-                self._news.set()
+                self._error_pulse(edge.at_ns)
             return
         if self._notch.level(active=edge.active, at_ns=edge.at_ns):
             self._piece(self._notch.began_ns)
@@ -117,6 +125,30 @@ class TicketDispenser:
             # The motor must stop while the notch is at the sensor: what stands there long enough is not waited out.
             later_s = self._tickets.shortest_ms / 1_000
             asyncio.get_running_loop().call_later(later_s, self._stood, edge.at_ns)
+
+    def _error_pulse(self, ended_ns: int) -> None:
+        self._error_is(self._bursts.pulse(began_ns=self._error.began_ns, ended_ns=ended_ns))
+        if self._burst_ends is not None:
+            self._burst_ends.cancel()
+        later = asyncio.get_running_loop().call_later
+        self._burst_ends = later(ERROR_GAP_MS / 1_000, lambda: self._error_is(self._bursts.close()))
+
+    def _error_is(self, number: int) -> None:
+        """Take a fault that is certain, 0 is none; a motor that runs on is the worse one."""
+        if not number or self._fault == RUNS_ON:
+            return
+        self._fault = f"{ERROR}{number}"
+        self._news.set()
+        self._untold.set()
+        if self._error_ends is not None:
+            self._error_ends.cancel()
+        self._error_ends = asyncio.get_running_loop().call_later(ERROR_QUIET_S, self._error_lapses)
+
+    def _error_lapses(self) -> None:
+        """End a fault that is not told any more; the device tells it anew when its motor finds it again."""
+        if self._fault.startswith(ERROR):
+            self._fault = ""
+            self._untold.set()
 
     def _stood(self, since_ns: int) -> None:
         if self._notch.stands(since_ns):
@@ -132,7 +164,7 @@ class TicketDispenser:
             self._fault = ""
         else:
             self._strays += 1
-            self._strayed.set()
+            self._untold.set()
             if run is None:
                 self._look_for_a_run(at_ns)
 
@@ -171,7 +203,7 @@ class TicketDispenser:
             return Answer(command.id, "refused", reason="not_understood")
         if isinstance(body, Accept):
             if body.on:
-                self._fault, self._bursts = "", 0
+                self._fault = ""
                 self._strays_at_ns.clear()
             return Answer(command.id, "done")
         if not isinstance(body, Dispense):

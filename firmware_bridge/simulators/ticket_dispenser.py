@@ -14,10 +14,12 @@ from firmware_bridge.simulators.script import milliseconds, whole_number
 from firmware_bridge.wire.line_frames import LevelFrame
 
 MOST_LOADED: Final = 100_000
-MOST_ERRORS: Final = 20
+MOST_ERROR: Final = 8
 ERROR_MS: Final = 10
-ERROR_EVERY_MS: Final = 100
-"""Bursts of the error line (NRI parallel hopper)."""
+ERROR_EVERY_MS: Final = 20
+ERROR_REST_MS: Final = 100
+ERROR_TIMES: Final = 5
+"""The error line's pulses, and how often they are told (NRI Currenza H2 manual, p. 17)."""
 
 
 class Motion(msgspec.Struct, frozen=True):
@@ -47,7 +49,8 @@ class TicketDispenserSimulator:
             "feed": "somebody draws one piece through by hand",
             "coast TIME": "from now on the motor runs on for so long after its stop, e.g. `coast 150ms`",
             "glitch TIME": "the notch line shows the other level for so long",
-            "error N": "the error line shows N bursts",
+            "error N": "the error line tells fault N: bursts of N pulses, for a while",
+            "spike TIME": "the error line shows one pulse of so long",
         }
     )
 
@@ -123,9 +126,9 @@ class TicketDispenserSimulator:
             case ["glitch", duration]:
                 self._glitches.pulse("notch", at_ns=now_ns, width_ms=milliseconds(duration))
             case ["error", count]:
-                for number in range(whole_number(count, lowest=1, highest=MOST_ERRORS)):
-                    at_ns = now_ns + number * ERROR_EVERY_MS * NS_PER_MS
-                    self._glitches.pulse("error", at_ns=at_ns, width_ms=ERROR_MS)
+                self._tell_error(whole_number(count, lowest=1, highest=MOST_ERROR), now_ns)
+            case ["spike", duration]:
+                self._glitches.pulse("error", at_ns=now_ns, width_ms=milliseconds(duration))
             case _:
                 raise unknown_line(words, self.verbs, device="a ticket dispenser")
 
@@ -137,6 +140,12 @@ class TicketDispenserSimulator:
             "running": self._running,
             "jammed": self._jammed,
         }
+
+    def _tell_error(self, number: int, now_ns: int) -> None:
+        burst_ms = (number - 1) * ERROR_EVERY_MS + ERROR_MS + ERROR_REST_MS
+        for pulse in range(ERROR_TIMES * number):
+            at_ms = pulse // number * burst_ms + pulse % number * ERROR_EVERY_MS
+            self._glitches.pulse("error", at_ns=now_ns + at_ms * NS_PER_MS, width_ms=ERROR_MS)
 
     def _on_notch(self) -> bool:
         return self._phase_ns >= (self._motion.piece_ms - self._motion.notch_ms) * NS_PER_MS

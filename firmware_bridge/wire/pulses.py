@@ -96,3 +96,36 @@ class Train:
     def open(self) -> bool:
         """Say whether a row has begun."""
         return self._pulses > 0
+
+
+class Bursts:
+    """A fault told by the number of pulses in a row, again and again while it lasts (NRI parallel hopper).
+
+    It counts once the same row came twice, the second ending within `again_ms` of the first: a spike is no fault.
+    `gap_ms`: a longer pause ends a row. `most`: a longer row is no fault's, but a line that hums.
+    """
+
+    def __init__(self, *, gap_ms: int, again_ms: int, most: int) -> None:
+        self._train: Final = Train(gap_ms=gap_ms)
+        self._again_ns: Final = again_ms * NS_PER_MS
+        self._most: Final = most
+        self._pulse_ended_ns = 0
+        self._row = 0
+        self._row_ended_ns = 0
+
+    def pulse(self, *, began_ns: int, ended_ns: int) -> int:
+        """Take a pulse; return the fault that is certain by the row that it ends, else 0."""
+        fault = self._judge(self._train.pulse(began_ns=began_ns, ended_ns=ended_ns))
+        self._pulse_ended_ns = ended_ns
+        return fault
+
+    def close(self) -> int:
+        """End the row; return the fault that is certain by it, else 0."""
+        return self._judge(self._train.close())
+
+    def _judge(self, row: int) -> int:
+        if not row:
+            return 0
+        again = row == self._row and self._pulse_ended_ns - self._row_ended_ns <= self._again_ns
+        self._row, self._row_ended_ns = row, self._pulse_ended_ns
+        return row if again and row <= self._most else 0

@@ -159,6 +159,37 @@ def test_error_bursts_stop_a_hopper_and_are_told_by_their_number():
             answer = life.answer()
             assert (answer.outcome, answer.amount) == ("done", out(lines))
             assert life.states[-1] == ("fault", "error_3")
+            assert await ends(life, Dispense(1), 2) == ("failed", 0, "error_3")
+            await asyncio.sleep(6)  # it is not told any more
+            assert life.states[-1] == ("online", "")
+            assert await ends(life, Dispense(1), 3) == ("done", 1, "")
+
+    in_no_time(story)
+
+
+def test_a_fault_that_goes_on_being_told_does_not_lapse():
+    async def story() -> None:
+        async with dispenser(HOPPER, COINS_OUT) as (lines, life):
+            for _ in range(4):
+                lines.say("error 1")
+                await asyncio.sleep(4)
+            assert life.states == [("online", ""), ("fault", "error_1")]
+
+    in_no_time(story)
+
+
+@pytest.mark.parametrize("width_ms", [4, 8, 12, 300])
+def test_spikes_on_the_error_line_are_no_fault(width_ms):
+    async def story() -> None:
+        async with dispenser(HOPPER, COINS_OUT) as (lines, life):
+            life.tell(Dispense(9))
+            for _ in range(2):
+                lines.say(f"spike {width_ms}ms")
+                await asyncio.sleep(1)
+            await asyncio.sleep(1)
+            answer = life.answer()
+            assert (answer.outcome, answer.amount, answer.reason) == ("done", 9, "")
+            assert life.states == [("online", "")]
 
     in_no_time(story)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.wire import pulses
-from firmware_bridge.wire.pulses import NS_PER_MS, PulseFilter, Train
+from firmware_bridge.wire.pulses import NS_PER_MS, Bursts, PulseFilter, Train
 
 SHORTEST_MS = 20
 STRETCHES = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=60)
@@ -124,3 +124,28 @@ def test_rows_end_with_a_pause():
     assert train.pulse(began_ns=701 * NS_PER_MS, ended_ns=750 * NS_PER_MS) == 2
     assert train.close() == 1
     assert train.close() == 0
+
+
+def faults(*rows: int, rest_ms: int = 100) -> list[int]:
+    """Tell rows of pulses of 10 ms, 10 ms apart, with a rest between rows; return the faults that were certain."""
+    bursts, at_ms, found = Bursts(gap_ms=50, again_ms=500, most=8), 1_000, []
+    for row in rows:
+        for _ in range(row):
+            found.append(bursts.pulse(began_ns=at_ms * NS_PER_MS, ended_ns=(at_ms + 10) * NS_PER_MS))
+            at_ms += 20
+        at_ms += rest_ms - 10
+    return [fault for fault in [*found, bursts.close(), bursts.close()] if fault]
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_a_fault_is_certain_once_its_burst_came_twice(number: int):
+    assert faults(number) == []
+    assert faults(number, number) == [number]
+    assert faults(number, number, number) == [number, number]
+
+
+def test_spikes_torn_bursts_and_a_line_that_hums_are_no_fault():
+    assert faults(1, 1, rest_ms=700) == []
+    assert faults(2, 1, 3) == []  # one of them was torn
+    assert faults(9, 9) == []
+    assert faults(3, 2, 3, 3) == [3]
