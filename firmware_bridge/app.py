@@ -254,6 +254,7 @@ class Bridge:
             case HandOver(device=device, command=command):
                 # Not where the driver ended in this very batch. One command at a time: there is always room.
                 if self._desk.is_at_driver(device, command):
+                    self._stations[device].told(command)
                     self._inboxes[device].put_nowait(command)
             case Reply(device=device, result=result):
                 self._bus.reply(device, result)

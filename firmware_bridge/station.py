@@ -19,7 +19,7 @@ from firmware_bridge.identities import Identities
 from firmware_bridge.log_lines import log_line
 from firmware_bridge.ports import real_port, usb_name
 from firmware_bridge.transports.interface import TransportError
-from payment_core.commands import Command
+from payment_core.commands import Accept, Command
 
 FIRST_RETRY_S: Final = 0.25
 LAST_RETRY_S: Final = 15.0
@@ -57,6 +57,7 @@ class Station:
         self.outbox: StationOutbox = asyncio.Queue(OUTBOX_LIMIT)
         self._counter = counter
         self._unfinished = unfinished
+        self._accept: Command | None = None
         self._intake = asyncio.Event()
         self._intake.set()
         self._stop = asyncio.Event()
@@ -74,6 +75,11 @@ class Station:
     def errors(self) -> int:
         """Return how often a driver ended or the device fell silent."""
         return self._errors + (self._gate.falls if self._gate is not None else 0)
+
+    def told(self, command: Command) -> None:
+        """A command went to the driver: a gate that it shuts or opens stays so when the next driver begins."""
+        if command.kind == Accept.__name__:
+            self._accept = command
 
     def stop_intake(self) -> None:
         """A device that takes money must not run until `open_intake`."""
@@ -119,6 +125,8 @@ class Station:
             replaced = self._identities.replaced(self.device.id)
             counter, unfinished = (None, ()) if replaced else (self._counter(), self._unfinished())
             driver = await open_driver(device, self.profile, last_counter=counter, unfinished=unfinished)
+            if self._accept is not None:
+                inbox.put_nowait(self._accept)  # before its first poll; nobody waits for the answer any more
             await gate.open()
             await self._run_until_stopped(driver, inbox, gate)
         except Exception as error:  # noqa: BLE001 - the supervisor: one device's fault never stops the others

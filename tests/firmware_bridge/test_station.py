@@ -15,7 +15,7 @@ from firmware_bridge.identities import Identities
 from firmware_bridge.simulators.cctalk_acceptor import CctalkAcceptorSimulator
 from firmware_bridge.simulators.game_machine import Booth, GameMachine
 from firmware_bridge.station import Station
-from payment_core.commands import PulseCredit, make_command
+from payment_core.commands import Accept, PulseCredit, make_command
 from tests.support.on_a_pty import on_a_pty
 from tests.support.waiting import eventually
 
@@ -215,6 +215,44 @@ def test_a_build_that_trusts_everybody_fails_the_swap(tmp_path, monkeypatch):
     monkeypatch.setattr(asyncio, "timeout", lambda _seconds, timeout=asyncio.timeout: timeout(1))
     with pytest.raises(TimeoutError):
         test_a_stranger_on_the_port_is_quarantined_and_sells_nothing(tmp_path, monkeypatch)
+
+
+def test_a_gate_that_the_hub_shut_stays_shut_when_the_driver_begins_anew(tmp_path, monkeypatch):
+    """Replugged with a shut gate: the new driver opens it at no time, though the hub says nothing again."""
+    monkeypatch.setattr(station_module, "LAST_RETRY_S", 0.05)
+    accept = make_command(Accept(on=False), command_id="a", seq=0, boot_id="b", ttl_ms=1)
+
+    def is_answer(said) -> bool:
+        return isinstance(said, Answer)
+
+    async def story() -> None:
+        station = coin_station(tmp_path)
+        async with running(station):
+            with on_a_pty(first, tmp_path / "acceptor") as plugged:
+                said = await until(station, state("online"))
+                station.told(accept)
+                attached = next(word for word in said if isinstance(word, Attached))
+                attached.inbox.put_nowait(accept)
+                await until(station, is_answer)
+                plugged.say("coin 3")
+                await asyncio.to_thread(eventually, lambda: plugged.status()["coins_given_back"] == 1)
+            await until(station, state("offline"))
+            with on_a_pty(second, tmp_path / "acceptor") as plugged:
+                await until(station, state("online"))
+                for _ in range(5):
+                    plugged.say("coin 3")
+                await asyncio.to_thread(eventually, lambda: plugged.status()["coins_given_back"] == 5)
+
+    first, second = CctalkAcceptorSimulator(), CctalkAcceptorSimulator()
+    run(story)
+    assert (first.status()["coins_inserted"], second.status()["coins_inserted"]) == (0, 0)
+
+
+def test_mutant_a_station_that_forgets_what_it_was_told_takes_coins(tmp_path, monkeypatch):
+    monkeypatch.setattr(Station, "told", lambda *_: None)
+    monkeypatch.setattr(eventually, "__defaults__", (1.0,))
+    with pytest.raises(AssertionError):
+        test_a_gate_that_the_hub_shut_stays_shut_when_the_driver_begins_anew(tmp_path, monkeypatch)
 
 
 def test_it_comes_back_under_another_path(tmp_path, monkeypatch):
