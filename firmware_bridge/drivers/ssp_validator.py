@@ -12,6 +12,7 @@ import secrets
 from typing import Final
 
 from device_profiles.schema import Acceptor
+from firmware_bridge.drivers.errors import DriverError
 from firmware_bridge.drivers.interface import Answer, Condition, Counted, Inbox, Outbox, ValueFact
 from firmware_bridge.drivers.ssp_line import SspLine
 from firmware_bridge.transports.interface import BytePipe, TransportError
@@ -123,14 +124,25 @@ class SspValidator:
         self._line.use_key(None)
         if not await self._line.sync() or (self._acceptor.encrypted and not await self._agree_on_key()):
             return False
-        if await self._line.ask(bytes([Code.HOST_PROTOCOL, PROTOCOL])) is None:
+        agreed = await self._line.ask(bytes([Code.HOST_PROTOCOL, PROTOCOL]))
+        if agreed is None or agreed[0] == Reply.KEY_NOT_SET:
             return False
+        if agreed[0] != Reply.OK:  # it would go on with events of another length
+            message = f"protocol: the validator refuses SSP protocol {PROTOCOL}: update its firmware"
+            raise DriverError(message)
         setup = parse_setup((await self._line.ask(bytes([Code.SETUP_REQUEST])) or b"")[1:])
         serial = None if setup is None else await self._line.ask(bytes([Code.SERIAL_NUMBER]))
         if setup is None or serial is None:
             return False
         self._serial = _serial(serial)
         self._firmware = f"{setup.country} {setup.firmware}"
+        misfit = setup.misfit(self._acceptor.unit, self._acceptor.positions)
+        if misfit:
+            await self._line.ask(bytes([Code.DISABLE]))
+            values = ", ".join(map(str, setup.values))
+            remedy = "load the right data set, or correct the profile's unit and positions"
+            message = f"{misfit}: its channels are {values} {setup.country}, each {setup.minor} minor units: {remedy}"
+            raise DriverError(message)
         return await self._set_gate() and await self._line.ask(bytes([Code.ENABLE])) == bytes([Reply.OK])
 
     async def _agree_on_key(self) -> bool:

@@ -30,6 +30,8 @@ MOST_DROPS: Final = 100
 _OK: Final = bytes([Reply.OK])
 _UNSEALED: Final = frozenset({Code.SYNC, Code.SET_GENERATOR, Code.SET_MODULUS, Code.KEY_EXCHANGE})
 
+OLDEST_PROTOCOL: Final = 4
+
 
 class Making(msgspec.Struct, frozen=True):
     """What is built into a validator. `acknowledges`: it knows 56 and 57; `must_seal`: it takes nothing without a key.
@@ -39,6 +41,7 @@ class Making(msgspec.Struct, frozen=True):
 
     values: tuple[int, ...] = (1, 5, 10, 20, 50, 100)
     country: str = "CNY"
+    newest_protocol: int = 8
     acknowledges: bool = True
     must_seal: bool = False
     fixed_key: int = DEFAULT_FIXED_KEY
@@ -168,7 +171,7 @@ class SspValidatorSimulator:
         wishes: dict[int, tuple[int, Callable[[bytes], bytes]]] = {
             Code.SYNC: (0, lambda _: _OK),
             Code.RESET: (0, self._restarted),
-            Code.HOST_PROTOCOL: (1, lambda version: _OK if 4 <= version[0] <= 8 else bytes([Reply.FAIL])),  # noqa: PLR2004
+            Code.HOST_PROTOCOL: (1, self._agreed),
             Code.SETUP_REQUEST: (0, lambda _: _OK + pack_setup(self._setup())),
             Code.SERIAL_NUMBER: (0, lambda _: _OK + self._serial.to_bytes(4, "big")),
             Code.UNIT_DATA: (0, lambda _: _OK + pack_setup(self._setup())[:8] + (1).to_bytes(3, "big") + b"\6"),
@@ -188,6 +191,9 @@ class SspValidatorSimulator:
             return bytes([Reply.UNKNOWN])
         length, carry_out = wishes[code]
         return carry_out(rest) if len(rest) == length else bytes([Reply.WRONG_LENGTH])
+
+    def _agreed(self, version: bytes) -> bytes:
+        return _OK if OLDEST_PROTOCOL <= version[0] <= self._making.newest_protocol else bytes([Reply.FAIL])
 
     def _setup(self) -> Setup:
         return Setup("0333", self._making.country, self._making.values, 6)

@@ -4,6 +4,7 @@ Sources: Innovative Technology SSP protocol manual GA138 (packets, commands, eve
 sequence bit). The state machine for money: docs/wire/ssp.md.
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Final
 
@@ -108,12 +109,26 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """What a validator says of itself. `values`: per channel, from 1, in whole units of `country`'s currency."""
+    """What a validator says of itself. `values`: per channel, from 1, in whole units of `country`'s currency.
+
+    minor: so many minor units are one of those (the real value multiplier).
+    """
 
     firmware: str
     country: str
     values: tuple[int, ...]
     protocol: int
+    minor: int = 100
+
+    def misfit(self, unit: str, positions: Mapping[int, int]) -> str:
+        """Return `other_currency` or `other_values` where notes are not worth what `positions` say, else nothing.
+
+        A channel that the validator does not have, or that has no value, gives no note.
+        """
+        if self.country != unit:
+            return "other_currency"
+        told = {channel: value * self.minor for channel, value in enumerate(self.values, 1) if value}
+        return "other_values" if any(told.get(channel, worth) != worth for channel, worth in positions.items()) else ""
 
 
 def crc16(data: bytes) -> int:
@@ -264,7 +279,7 @@ def parse_setup(data: bytes) -> Setup | None:
     if protocol >= 6 and len(more) >= 7 * channels:
         places = range(3 * channels, 7 * channels, 4)
         values = tuple(int.from_bytes(more[place : place + 4], "little") for place in places)
-    return Setup(_text(data[1:5]), _text(data[5:8]), values, protocol)
+    return Setup(_text(data[1:5]), _text(data[5:8]), values, protocol, int.from_bytes(data[end : end + 3], "big"))
 
 
 def pack_setup(setup: Setup) -> bytes:
@@ -274,7 +289,7 @@ def pack_setup(setup: Setup) -> bytes:
     values = bytes(min(value, 255) for value in setup.values)
     head = old + (1).to_bytes(3, "big") + bytes([count]) + values + bytes([2]) * count
     wide = b"".join(value.to_bytes(4, "little") for value in setup.values)
-    return head + (100).to_bytes(3, "big") + bytes([setup.protocol]) + setup.country.encode()[:3] * count + wide
+    return head + setup.minor.to_bytes(3, "big") + bytes([setup.protocol]) + setup.country.encode()[:3] * count + wide
 
 
 def pack_inhibits(channels: frozenset[int]) -> bytes:

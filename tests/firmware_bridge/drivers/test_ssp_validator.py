@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from firmware_bridge.drivers import ssp_line, ssp_validator
+from firmware_bridge.drivers.errors import DriverError
 from firmware_bridge.drivers.interface import Answer, Condition
 from firmware_bridge.drivers.ssp_line import SspLine
 from firmware_bridge.drivers.ssp_validator import SspValidator
-from firmware_bridge.wire.ssp import Code, Packet, encode
+from firmware_bridge.wire.ssp import Code, Packet, Setup, encode
 from firmware_bridge.wire.ssp_credits import unpack
 from firmware_bridge.wire.ssp_crypto import STEX
 from payment_core.commands import Accept, Identify, make_command
@@ -105,6 +106,33 @@ def test_a_note_is_held_while_there_is_no_room_to_tell_of_it_and_given_back_in_t
         assert till.in_box == 0
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"country": "EUR"}, "other_currency: its channels are 1, 5, 10, 20, 50, 100 EUR"),
+        ({"values": (5, 10, 20, 50)}, "other_values: its channels are 5, 10, 20, 50 CNY, each 100 minor units"),
+        ({"newest_protocol": 5}, "protocol: the validator refuses SSP protocol 6"),
+    ],
+)
+def test_a_validator_that_is_not_what_the_profile_says_takes_no_note(changes, why):
+    async def story():
+        till = Till(msgspec.structs.replace(QUICK, **changes))
+        with pytest.raises(DriverError, match=why):
+            await till.life(lambda: False)
+        till.say("note 1")
+        assert (till.in_box, till.given_back) == (0, 1)
+        assert all(said.state != "online" for said in till.conditions)
+
+    asyncio.run(story())
+
+
+def test_mutant_a_driver_that_believes_any_value_is_seen(monkeypatch):
+    monkeypatch.setattr(Setup, "misfit", lambda *_: "")
+    monkeypatch.setattr("tests.support.note_bench.DEADLINE_S", 0.5)
+    with pytest.raises(AssertionError):
+        test_a_validator_that_is_not_what_the_profile_says_takes_no_note({"country": "EUR"}, "other_currency")
 
 
 def test_other_wishes_are_refused():

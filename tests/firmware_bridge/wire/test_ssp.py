@@ -160,5 +160,21 @@ def test_a_setup_comes_back_as_it_was():
     assert parse_setup(b"\x06" + old[1:]) is None, "a payout unit"
 
 
+@pytest.mark.parametrize(
+    ("setup", "misfit"),
+    [
+        (Setup("0333", "CNY", (1, 5), 6), ""),
+        (Setup("0333", "CNY", (1, 0), 6), ""),
+        (Setup("0333", "CNY", (1,), 6), ""),
+        (Setup("0333", "CNY", (100, 500), 6, minor=1), ""),
+        (Setup("0333", "EUR", (1, 5), 6), "other_currency"),
+        (Setup("0333", "CNY", (5, 10), 6), "other_values"),
+        (Setup("0333", "CNY", (1, 5), 6, minor=1), "other_values"),
+    ],
+)
+def test_a_validator_with_other_notes_is_seen(setup, misfit):
+    assert setup.misfit("CNY", {1: 100, 2: 500}) == misfit
+
+
 def test_inhibits_are_two_bytes_lowest_first():
     assert pack_inhibits(frozenset({1, 3, 16})) == b"\x05\x80"
