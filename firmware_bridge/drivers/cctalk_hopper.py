@@ -45,10 +45,11 @@ UNHEARD_S: Final = 0.5
 SILENT_S: Final = 10.0
 """A hopper that says nothing for so long in mid-payout is left to the next driver, which reads back."""
 STUCK_S: Final = 30.0
-"""No coin for so long, and the hopper did not give up by itself: it is stopped (172)."""
+"""No coin for so long, and the hopper did not give up by itself: it is stopped (172). Once more: it is stuck."""
 STEADY_TRIES: Final = 20
 LOW: Final = "low_level"
 TIMEOUT: Final = "payout_timeout"
+STUCK: Final = "stuck"
 
 
 class CctalkHopper:
@@ -67,7 +68,7 @@ class CctalkHopper:
         self._clock: Final = asyncio.get_running_loop().time
         self._last = last_counter
         self._unfinished = unfinished
-        self._present = False
+        self._present = self._stuck = False
         self._serial = self._firmware = self._fault = ""
         self._lock_bytes = bytes(8)
         self._told: Condition | None = None
@@ -105,6 +106,10 @@ class CctalkHopper:
         self._fault = next(iter(faults_in(test)), low)
         if self._fault == TIMEOUT and low:
             self._fault = "empty"
+        if self._stuck:
+            status = await self._payout_status()
+            self._stuck = status is None or status.remaining > 0
+            self._fault = STUCK if self._stuck else self._fault
 
     async def _meet(self) -> None:
         serial = await self._line.ask(Header.SERIAL_NUMBER)
@@ -158,7 +163,8 @@ class CctalkHopper:
         if paid > count:  # a coin that slipped out behind the last: no guest's, and somebody should know
             await outbox.put(ValueFact(EventsLost(paid - count), self._clock()))
         if not certain:
-            return Answer(command_id, "unknown", amount=min(paid, count), reason="counters_disagree")
+            reason = STUCK if self._stuck else "counters_disagree"
+            return Answer(command_id, "unknown", amount=min(paid, count), reason=reason)
         if paid >= count:
             return Answer(command_id, "done", amount=count)
         await self._look_after()
@@ -176,7 +182,7 @@ class CctalkHopper:
         accepted = answer is not None and answer.header == ACK
         if not accepted:
             accepted = await self._has_begun()
-        out = await self._settle(before, accepted=accepted)
+        out = await self._settle(before, outbox, accepted=accepted)
         refused = answer is not None and not accepted
         return CameOut(0, certain=True) if refused and not out.coins else out
 
@@ -190,32 +196,41 @@ class CctalkHopper:
             await asyncio.sleep(self._poll_s)
         return False
 
-    async def _settle(self, before: Before, *, accepted: bool) -> CameOut:
-        """Wait until the hopper rests, and compare. DriverError where it falls silent."""
-        status = await self._until_rest()
+    async def _settle(self, before: Before, outbox: Outbox, *, accepted: bool) -> CameOut:
+        """Wait until the hopper rests, and compare; of one that never does nothing is certain. DriverError: silent."""
+        status = await self._until_rest(outbox)
         after = await self._at_rest()
         if after is None:
             message = f"the hopper at ccTalk address {self._hopper.address} fell silent behind a payout"
             raise DriverError(message)
         rest = PayoutStatus(after.event, 0, after.paid, after.unpaid)
-        return came_out(before, rest, after.counted, accepted=accepted or status.remaining > 0)
+        out = came_out(before, rest, after.counted, accepted=accepted or status.remaining > 0)
+        return CameOut(out.coins, certain=out.certain and not self._stuck)
 
-    async def _until_rest(self) -> PayoutStatus:
-        """Follow a payout to its end; return its numbers when it was first seen. DriverError where it falls silent."""
+    async def _until_rest(self, outbox: Outbox) -> PayoutStatus:
+        """Follow a payout to its end; return its numbers when it was first seen. DriverError where it falls silent.
+
+        The end may be that it heeds no stop: it is `_stuck` then, and more may come out of it.
+        """
         first = last = None
+        least, stopped = MOST_PER_DISPENSE + 1, False
         heard_at = moved_at = self._clock()
         while last is None or last.remaining:
             status = await self._payout_status()
             now = self._clock()
             if status is not None:
-                heard_at, moved_at = now, now if status != last else moved_at
-                first, last = first or status, status
+                heard_at, moved_at = now, now if status.remaining < least else moved_at
+                first, last, least = first or status, status, min(least, status.remaining)
             if now - heard_at > SILENT_S:
                 message = f"the hopper at ccTalk address {self._hopper.address} fell silent in mid-payout"
                 raise DriverError(message)
             if now - moved_at > STUCK_S:
+                if stopped and first is not None:
+                    self._stuck = True
+                    break
                 await self._line.ask(HopperHeader.EMERGENCY_STOP)
-                moved_at = now
+                self._fault, stopped, moved_at = STUCK, True, now
+                await self._tell_condition(outbox)
             await asyncio.sleep(self._poll_s if last is None or last.remaining else 0)
         assert first is not None
         return first
@@ -231,7 +246,7 @@ class CctalkHopper:
         if before.tag != _tag(command.id):
             await outbox.put(Answer(command.id, "failed", reason="not_begun"))
             return
-        out = await self._settle(before, accepted=False)
+        out = await self._settle(before, outbox, accepted=False)
         paid = before.settled + out.coins
         await outbox.put(await self._told_answer(command.id, body.count, paid, outbox, certain=out.certain))
 
@@ -242,7 +257,7 @@ class CctalkHopper:
             counted = await self._line.ask(HopperHeader.DISPENSE_COUNT)
             await asyncio.sleep(self._poll_s)
             after = await self._payout_status()
-            if after is not None and after == before and not after.remaining:
+            if after is not None and after == before and (self._stuck or not after.remaining):
                 count = parse_number(counted) if counted else None
                 return Before(after.event, after.paid, after.unpaid, count, settled, tag)
             before = after

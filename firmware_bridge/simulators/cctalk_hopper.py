@@ -61,6 +61,7 @@ class CctalkHopperSimulator:
     verbs: ClassVar[Mapping[str, str]] = {
         "fill COUNT": "somebody puts so many coins into it",
         "jam COUNT": "it jams when so many more coins have come out",
+        "hang": "it gives up no payout, whatever it is told, until it loses power",
         "clear": "somebody clears the jam or the blocked exit",
         "block": "the exit sensor is blocked",
         "power TIME": "it has no power for so long, e.g. `power 500ms`; the coins stay",
@@ -94,7 +95,7 @@ class CctalkHopperSimulator:
         self._coin_at_ms = self._heard_at_ms = self._deaf_until_ms = 0
         self._jam_in: int | None = None
         self._drops = self._spoils = 0
-        self._refusing = False
+        self._whims: set[str] = set()
         self._later: deque[tuple[int, bytes]] = deque()
         self._dispensed = self._payouts = self._resets = 0
 
@@ -137,8 +138,8 @@ class CctalkHopperSimulator:
                 self._drops = whole_number(count, lowest=0, highest=MOST_DROPS)
             case ["spoil", count]:
                 self._spoils = whole_number(count, lowest=0, highest=MOST_DROPS)
-            case ["refuse"]:
-                self._refusing = True
+            case ["refuse" | "hang" as whim]:
+                self._whims.add(whim)
             case _:
                 usages = ", ".join(f"`{usage}`" for usage in self.verbs)
                 message = f"{' '.join(words)!r} is not a line of a hopper; there are {usages}"
@@ -171,12 +172,15 @@ class CctalkHopperSimulator:
     def _stop(self, fault: str = "") -> int:
         """End the payout here; return what was not paid."""
         status = self._status
+        if "hang" in self._whims and status.remaining:
+            return status.remaining
         self._status = PayoutStatus(status.event, 0, status.paid, status.unpaid + status.remaining)
         if fault:
             self._faults.add(fault)
         return self._status.unpaid
 
     def _reset(self) -> None:
+        self._whims.discard("hang")
         self._stop()
         self._status = PayoutStatus(0, 0, self._status.paid, self._status.unpaid)
         self._enabled = False
@@ -235,7 +239,8 @@ class CctalkHopperSimulator:
         by_serial = self._variant == "serial"
         lock, count = data[:-1], data[-1] if data else 0
         fits = lock == pack_number(self._serial) if by_serial else len(lock) == PLAIN_BYTES
-        refused, self._refusing = self._refusing, False
+        refused = "refuse" in self._whims
+        self._whims.discard("refuse")
         if not (fits and count and self._enabled) or self._status.remaining or self._faults or refused:
             if refused:
                 self._status = PayoutStatus(event_after(self._status.event), 0, self._status.paid, self._status.unpaid)

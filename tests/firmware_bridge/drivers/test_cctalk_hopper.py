@@ -311,6 +311,78 @@ def test_a_hopper_that_gets_stuck_without_saying_so_is_stopped(monkeypatch):
     story(steps)
 
 
+async def stuck_after_two(driver: type[CctalkHopper] = CctalkHopper) -> Venue:
+    """It says for ever that coins are to come, also when it is told to stop; later they do come."""
+    simulator = CctalkHopperSimulator(works=QUICK)
+    for line in (["jam", "2"], ["hang"]):
+        simulator.command(line, now_ms=0)
+    venue = Venue(simulator, driver=driver)
+    await venue.life(dispense(5, 1), dispense(1, 2))
+    simulator.command(["clear"], now_ms=0)
+    return venue
+
+
+@pytest.fixture
+def _soon_stuck(monkeypatch):
+    monkeypatch.setattr(cctalk_hopper, "STUCK_S", 0.2)
+    monkeypatch.setattr(cctalk_hopper, "UPKEEP_S", 0.05)
+
+
+@pytest.mark.usefixtures("_soon_stuck")
+def test_a_hopper_that_heeds_no_stop_is_stuck_and_what_it_gave_is_a_doubt():
+    async def steps():
+        venue = await stuck_after_two()
+        assert venue.answers[dispense(5, 1).id] == Answer(dispense(5, 1).id, "unknown", amount=2, reason="stuck")
+        assert venue.answers[dispense(1, 2).id] == Answer(dispense(1, 2).id, "failed", reason="stuck")
+        told = [(said.state, said.reason) for said in venue.conditions]
+        assert told[:2] == [("online", ""), ("fault", "stuck")], "it is told while the payout is followed"
+        await venue.life(until=lambda: venue.conditions[-1].state == "online")
+        assert venue.dispensed == 5
+
+    story(steps)
+
+
+@pytest.mark.usefixtures("_soon_stuck")
+def test_a_stuck_hopper_that_comes_to_rest_serves_again():
+    async def steps():
+        simulator = CctalkHopperSimulator(works=QUICK)
+        for line in (["jam", "0"], ["hang"]):
+            simulator.command(line, now_ms=0)
+        venue = Venue(simulator)
+
+        def online_again() -> bool:
+            if venue.answers and simulator.status()["coins_dispensed"] == 0:
+                simulator.command(["clear"], now_ms=round(asyncio.get_running_loop().time() * 1_000))
+            return bool(venue.answers) and venue.conditions[-1].state == "online"
+
+        await venue.life(dispense(3), until=online_again)
+        await venue.life(dispense(1, 2))
+        assert venue.answers[dispense(1, 2).id].outcome == "done"
+        assert venue.dispensed == 4
+
+    story(steps)
+
+
+class SureHopper(CctalkHopper):
+    """A broken build: what has come out so far is all that will."""
+
+    async def _settle(self, before, outbox, *, accepted):
+        out = await super()._settle(before, outbox, accepted=accepted)
+        return msgspec.structs.replace(out, certain=True)
+
+
+@pytest.mark.usefixtures("_soon_stuck")
+def test_mutant_a_stuck_hopper_is_believed_and_coins_fall_behind_the_answer():
+    async def steps():
+        venue = await stuck_after_two(SureHopper)
+        assert venue.answers[dispense(5, 1).id].outcome == "failed"
+        await venue.life(until=lambda: venue.dispensed == 5 or bool(venue.conditions))
+        assert not venue.in_doubt
+        assert venue.dispensed > venue.answered
+
+    story(steps)
+
+
 def test_with_a_lost_log_a_begun_command_stays_a_doubt():
     async def steps():
         venue = Venue(CctalkHopperSimulator(works=QUICK))
