@@ -5,6 +5,7 @@ only while this driver listens, and shut while an input is stuck.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -14,11 +15,11 @@ from device_profiles.schema import Acceptor, CoinPulses
 from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Outbox, ValueFact
 from firmware_bridge.drivers.line_edges import first_levels, next_edge
 from firmware_bridge.drivers.telling import Teller
-from firmware_bridge.transports.interface import Edge, LinePipe
+from firmware_bridge.transports.interface import Edge, LinePipe, TransportClosedError
 from firmware_bridge.wire.pulses import PulseFilter, Train
 from payment_core.commands import Accept, Command, command_body
 from payment_core.errors import MalformedMessageError
-from payment_core.events import CoinInserted
+from payment_core.events import CoinInserted, EventsLost
 
 SHORTEST_PULSE_MS: Final = 20
 """A host must ignore shorter ones (DG600F manual, p. 8)."""
@@ -29,6 +30,8 @@ TRAIN_PERIODS: Final = 3
 """A pause of more than so many periods ends one coin."""
 LATE_MS: Final = 100
 """A change may reach us so much later than it was: a row of pulses is closed only then."""
+LAST_COIN_S: Final = 5.0
+"""So long a driver that is to end hears a coin out: the longest pause that ends a row, and pulses before it."""
 NO_COUNTER: Final = 0
 STUCK: Final = "stuck"
 
@@ -73,8 +76,28 @@ class PulseAcceptor:
                 group.create_task(self._listen(teller, outbox), name="coin inputs")
                 while True:
                     await outbox.put(await self._answer(await inbox.get()))
+        except asyncio.CancelledError:
+            with contextlib.suppress(TransportClosedError, TimeoutError):
+                async with asyncio.timeout(LAST_COIN_S):
+                    await self._hear_out(outbox)
+            raise
         finally:
             self._pipe.close()
+            if self._train.open:  # a coin fell, and which one nobody will know
+                with contextlib.suppress(asyncio.QueueFull):
+                    outbox.put_nowait(ValueFact(EventsLost(1), time.monotonic()))
+
+    async def _hear_out(self, outbox: Outbox) -> None:
+        """Let no more coins in and wait for the end of the one that is being told."""
+        self._wanted = False
+        await self._move_gate()
+        while self._train.open or any(
+            line.active for name, line in self._filters.items() if name not in self._stuck | self._blocked
+        ):
+            edge = await next_edge(self._pipe, self._next_due())
+            if edge is not None:
+                await self._take(edge, outbox)
+            await self._look(outbox)
 
     async def _listen(self, teller: Teller, outbox: Outbox) -> None:
         while True:

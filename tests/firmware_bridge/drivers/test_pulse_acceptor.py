@@ -14,7 +14,7 @@ from firmware_bridge.drivers.pulse_acceptor import PulseAcceptor
 from firmware_bridge.simulators.coin_mech import CoinMech
 from firmware_bridge.transports.interface import TransportClosedError
 from payment_core.commands import Accept, Identify, PulseCredit
-from payment_core.events import CoinInserted
+from payment_core.events import CoinInserted, EventsLost
 from tests.support.line_bench import BenchLines, Life, in_no_time, living
 from tests.support.sizes import count
 
@@ -171,15 +171,48 @@ def test_lines_that_are_not_there_are_a_fault(monkeypatch):
     in_no_time(story)
 
 
-def test_a_socket_that_goes_in_the_middle_of_a_row_makes_no_coin_of_it():
+def test_a_socket_that_goes_in_a_row_or_right_behind_it_makes_no_coin_of_it_and_tells_that_one_fell():
+    async def story() -> None:
+        for after_s in (0.22, 0.55):
+            async with mech(TRAINS) as (lines, life):
+                lines.say("coin 4")
+                await asyncio.sleep(after_s)
+                lines.cut()
+                await asyncio.wait([life.task])
+                assert life.bodies == [EventsLost(1)]
+                assert life.task.exception().subgroup(TransportClosedError)
+
+    in_no_time(story)
+
+
+@pytest.mark.parametrize("after_s", [0.02, 0.22, 0.55])
+@pytest.mark.parametrize(("acceptor", "position"), [(TRAINS, 4), (SIX, 4)])
+def test_a_driver_that_is_to_end_hears_the_last_coin_out_with_its_gate_shut(acceptor, position, after_s):
+    async def story() -> None:
+        async with mech(acceptor) as (lines, life):
+            lines.say(f"coin {position}")
+            await asyncio.sleep(after_s)
+            life.task.cancel()
+            await asyncio.sleep(0.001)
+            lines.say(f"coin {position}")  # it comes back
+            await asyncio.wait([life.task])
+            assert positions(life) == [position]
+            assert life.task.cancelled()
+            assert lines.device.status()["coins_returned"] == 1
+
+    in_no_time(story)
+
+
+def test_a_driver_that_is_to_end_does_not_wait_for_a_line_that_hangs():
     async def story() -> None:
         async with mech(TRAINS) as (lines, life):
-            lines.say("coin 4")
-            await asyncio.sleep(0.22)
-            lines.cut()
+            lines.say("stick 60s")
+            await asyncio.sleep(0.2)
+            begun = asyncio.get_running_loop().time()
+            life.task.cancel()
             await asyncio.wait([life.task])
-            assert positions(life) == []
-            assert life.task.exception().subgroup(TransportClosedError)
+            assert asyncio.get_running_loop().time() - begun < 2
+            assert life.bodies == []
 
     in_no_time(story)
 
