@@ -199,10 +199,12 @@ class CommandDecoder:
         return found
 
     def silence(self) -> list[Command]:
-        """Give up half a command, as the module does after a pause."""
-        rest = bytes(self._buffer[1:])
-        self._buffer.clear()
-        return self.feed(rest) if rest else []
+        """Give up half a command, as the module does after a pause, and every half one that is inside of it."""
+        found: list[Command] = []
+        while self._buffer:
+            del self._buffer[:1]
+            found += self.feed(b"")
+        return found
 
 
 def clean_text(raw: bytes) -> str | None:

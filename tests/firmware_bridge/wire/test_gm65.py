@@ -118,6 +118,13 @@ def test_half_a_command_is_given_up_and_one_inside_it_found():
     assert decoder.silence() == [START]
 
 
+def test_after_a_silence_nothing_of_it_waits_for_its_rest():
+    decoder = CommandDecoder()
+    assert decoder.feed(bytes.fromhex("7E 00 08 FF") * 3) == []
+    assert decoder.silence() == []
+    assert decoder.feed(encode(START)) == [START]
+
+
 def test_a_flood():
     flood(Decoder, [DONE, b"VH1:ABCDEF\r", encode_answer(Answer(b"\x39\x01")), b"4710000000000\r\n"])
     flood(CommandDecoder, [encode(read(SETTINGS)), encode(write(SETTINGS, 0xD6)), encode(SAVE)])
