@@ -67,11 +67,10 @@ def played(script: str) -> tuple[list[bytes], str]:
     async def run() -> None:
         server = await asyncio.start_server(card_came, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        lines = script_lines(script, source="a.script")
-        async with asyncio.timeout(DEADLINE_S):
-            link = Path(f"tcp:127.0.0.1:{port}")
-            await run_vpcd(Acr122u(dice=bytes), link, lines, typed=io.StringIO("# typed\nquit\n"), output=output)
-        server.close()
+        link, typed = Path(f"tcp:127.0.0.1:{port}"), io.StringIO("# typed\nquit\n")
+        async with server, asyncio.timeout(DEADLINE_S):
+            lines = script_lines(script, source="a.script")
+            await run_vpcd(Acr122u(dice=bytes), link, lines, typed=typed, output=output)
 
     asyncio.run(run())
     return heard, output.getvalue()
