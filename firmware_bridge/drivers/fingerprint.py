@@ -240,11 +240,11 @@ class Fingerprint:
         while self._clock() < until:
             await _refuse_meanwhile(inbox, outbox)
             if self._library.doubtful and not await self._is_the_same(outbox):
-                return "module_exchanged"
+                return "no_answer" if self._library.module is None else "module_exchanged"
             mark = self._library.mark()
             image = await self._library.image()
             if image is None:
-                return "no_answer"
+                continue  # silence is a doubt: who answers now is asked first
             if image.code == zfm.NO_FINGER:
                 self._empty_looks += 1
                 if self._empty_looks == LIFTED_LOOKS:

@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
-from firmware_bridge.drivers import fingerprint
+from firmware_bridge.drivers import fingerprint, zfm_line
 from firmware_bridge.drivers.finger_library import FingerLibrary
 from firmware_bridge.drivers.fingerprint import Fingerprint
 from firmware_bridge.drivers.interface import Answer
@@ -171,14 +171,29 @@ def test_a_module_that_is_exchanged_between_two_answers_is_asked_who_it_is_befor
     story(tmp_path, told, model="r307", biometric=R307)
 
 
-def test_an_enrollment_ends_when_the_module_is_exchanged(tmp_path):
+@pytest.mark.parametrize("silence", ["100ms", "800ms"], ids=["short", "longer than an image is waited for"])
+def test_an_enrollment_ends_when_the_module_is_exchanged(tmp_path, monkeypatch, silence):
+    monkeypatch.setattr(zfm_line, "ANSWER_TIMEOUT_S", 0.3)
+
     async def told(host, running):
         await online(host, running)
         host.send(Enroll(7, "c"))
         await relay(running, "finger li")
         await looks(running, 2)
-        await relay(running, "swap other", "silence 100ms", "pause 300ms", "finger li")
+        await relay(running, "swap other", f"silence {silence}", "finger li")
         assert await host.answer() == Answer("c1", "failed", reason="module_exchanged")
+
+    story(tmp_path, told, model="r307", biometric=R307)
+
+
+def test_an_enrollment_of_a_module_that_falls_silent_ends_without_an_answer(tmp_path):
+    async def told(host, running):
+        await online(host, running)
+        host.send(Enroll(7, "c"))
+        await relay(running, "finger li")
+        await looks(running, 2)
+        running.say("silence 3600s")
+        assert await host.answer() == Answer("c1", "failed", reason="no_answer")
 
     story(tmp_path, told, model="r307", biometric=R307)
 
