@@ -16,6 +16,7 @@ from firmware_bridge.wire.cctalk_coins import (
     BufferedCredit,
     Credits,
     NumberedEvent,
+    coin_misfit,
     counter_before,
     credit_events,
     error_name,
@@ -107,12 +108,26 @@ class CctalkAcceptor:
         if known not in {"", self._serial}:
             message = f"serial {self._serial or 'unknown'} is there, and {known} was: its counters say nothing of ours"
             raise DriverError(message)
+        await self._refuse_other_coins()
         evidence = await self._evidence()
         if evidence is None:
             return  # gone again, or coins fall so fast that no two answers agree: the next poll tries again
         await self._reconcile(evidence, outbox)
         await self._open_gate()
         self._present = True
+
+    async def _refuse_other_coins(self) -> None:
+        """DriverError where the device says that a position is another coin. Many do not know the question."""
+        for position, worth in sorted(self._acceptor.positions.items()):
+            told = await self._line.ask(Header.COIN_ID, bytes([position]), attempts=1)
+            if told is None:
+                return
+            misfit = coin_misfit(told, self._acceptor.unit, worth)
+            if misfit:
+                coin, unit = parse_text(told), self._acceptor.unit
+                remedy = "correct positions in site.toml"
+                message = f"{misfit}: its coin {position} is {coin}, but {worth} of {unit} are set: {remedy}"
+                raise DriverError(message)
 
     async def _book(self, reply: BufferedCredit, outbox: Outbox) -> None:
         """The ordinary case: polls have come in time."""

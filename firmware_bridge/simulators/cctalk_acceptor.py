@@ -96,12 +96,14 @@ class CctalkAcceptorSimulator:
         address: int = ACCEPTOR,
         serial: int = 12_345_678,
         needs_polling: bool = True,
+        coins: tuple[str, ...] = COIN_IDS,
     ) -> None:
         self._checksum: Final[Checksum] = checksum
         self._echo = echo
         self._address = address
         self._serial = serial
         self._needs_polling = needs_polling
+        self._coins: Final = coins
         self._decoder = Decoder(checksum)
         self._memory = _Memory()
         self._heard_at_ms = 0
@@ -220,7 +222,7 @@ class CctalkAcceptorSimulator:
             case Header.REQUEST_SORTER_PATHS, 1 if 1 <= frame.data[0] <= POSITIONS:
                 return bytes([memory.sorter_paths[frame.data[0]]])
             case Header.COIN_ID, 1 if 1 <= frame.data[0] <= POSITIONS:
-                return COIN_IDS[frame.data[0] - 1].encode() if frame.data[0] <= len(COIN_IDS) else b"......"
+                return self._coins[frame.data[0] - 1].encode() if frame.data[0] <= len(self._coins) else b"......"
             case _:
                 return None
         return b""

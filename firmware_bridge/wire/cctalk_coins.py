@@ -4,6 +4,7 @@ Sources: ccTalk Generic Specification parts 1 and 3; Azkoyen X6 manual p. 40. Th
 docs/wire/cctalk.md.
 """
 
+import re
 from typing import Final
 
 import msgspec
@@ -11,6 +12,9 @@ import msgspec
 BUFFERED_EVENTS: Final = 5
 COUNTER_TOP: Final = 255
 POSITIONS: Final = 16
+TOKEN: Final = b"TK"
+"""Where a coin's country stands; not re-checked against the maker's paper."""
+_COIN_ID: Final = re.compile(rb"([A-Z]{2})([0-9]{3})[A-Z]")
 
 _ERROR_NAMES: Final = {
     1: "rejected", 2: "inhibited", 3: "multiple_window", 4: "wake_up_timeout", 5: "validation_timeout",
@@ -114,6 +118,19 @@ def pack_number(value: int) -> bytes:
 def parse_text(data: bytes) -> str:
     """Return an identity as text: ASCII, anything else as a question mark."""
     return "".join(chr(byte) if 0x20 <= byte < 0x7F else "?" for byte in data).strip()
+
+
+def coin_misfit(coin_id: bytes, unit: str, worth: int) -> str:
+    """Return `other_currency` or `other_values` where a coin (answer to 184) is not worth that much, else nothing.
+
+    `CN050A` is 0.50 of China's currency. A token, an unused position or any other way of writing says nothing.
+    """
+    told = _COIN_ID.fullmatch(coin_id)
+    if told is None or told[1] == TOKEN:
+        return ""
+    if told[1].decode() != unit[:2]:
+        return "other_currency"
+    return "other_values" if int(told[2]) != worth else ""
 
 
 def pack_inhibits(positions: frozenset[int]) -> bytes:

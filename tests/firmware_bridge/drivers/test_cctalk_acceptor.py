@@ -97,6 +97,39 @@ def test_coins_arrive_in_order_with_the_devices_counter(tmp_path, acceptor, echo
     assert simulator.status()["coins_by_position"] == {"5": 2}
 
 
+@pytest.mark.parametrize(
+    ("coins", "why"),
+    [
+        (("CN010A", "CN050A", "CN050A"), "other_values: its coin 3 is CN050A, but 100 of CNY are set"),
+        (("EU010A", "EU020A", "EU050A"), "other_currency: its coin 1 is EU010A"),
+    ],
+)
+def test_an_acceptor_with_other_coins_takes_none_and_books_none_that_lay_there(tmp_path, coins, why):
+    async def story(running):
+        running.say("lose 2")
+        await carried_out(running, lambda status: status["event_counter"] == 2)
+        with pytest.raises(DriverError, match=why):
+            async with host(running, last_counter=0) as driving:
+                await asyncio.wait_for(driving.task, DEADLINE_S)
+        said = [driving.outbox.get_nowait() for _ in range(driving.outbox.qsize())]
+        assert not any(isinstance(item, ValueFact) for item in said)
+        running.say("coin 3")
+        await carried_out(running, lambda status: status["coins_given_back"] == 1)
+
+    with on_a_pty(CctalkAcceptorSimulator(needs_polling=False, coins=coins), tmp_path / "acceptor") as running:
+        asyncio.run(story(running))
+
+
+def test_mutant_a_driver_that_asks_for_no_coin_is_seen(tmp_path, monkeypatch):
+    async def believe(_self):
+        pass
+
+    monkeypatch.setattr(CctalkAcceptor, "_refuse_other_coins", believe)
+    monkeypatch.setitem(globals(), "DEADLINE_S", 0.5)
+    with pytest.raises(TimeoutError):
+        test_an_acceptor_with_other_coins_takes_none_and_books_none_that_lay_there(tmp_path, ("EU010A",), "other")
+
+
 def test_an_inhibited_coin_and_a_coin_nobody_polls_for_are_given_back(tmp_path):
     async def story(running):
         running.say("coin 5")

@@ -11,6 +11,7 @@ from firmware_bridge.wire.cctalk_coins import (
     CoinEvent,
     Credits,
     NumberedEvent,
+    coin_misfit,
     counter_after,
     counter_before,
     credit_events,
@@ -133,6 +134,17 @@ def test_inhibits_name_a_position_that_cannot_be():
     assert pack_inhibits(frozenset({1, 9})) == b"\x01\x01"
     with pytest.raises(ValueError, match="1 to 16, got 17"):
         pack_inhibits(frozenset({17}))
+
+
+@pytest.mark.parametrize(
+    ("coin_id", "misfit"),
+    [
+        (b"CN100A", ""), (b"CN050A", "other_values"), (b"EU100A", "other_currency"), (b"TK001A", ""),
+        (b"......", ""), (b"", ""), (b"CN1K0A", ""), (b"CN100", ""), (b"CN100AA", ""),
+    ],
+)  # fmt: skip
+def test_a_position_that_is_another_coin_is_seen_and_what_nobody_can_tell_is_not(coin_id, misfit):
+    assert coin_misfit(coin_id, "CNY", 100) == misfit
 
 
 def test_small_replies():
