@@ -217,6 +217,26 @@ def test_a_build_that_trusts_everybody_fails_the_swap(tmp_path, monkeypatch):
         test_a_stranger_on_the_port_is_quarantined_and_sells_nothing(tmp_path, monkeypatch)
 
 
+def test_the_end_of_a_driver_whose_device_was_away_is_told_and_it_comes_back(tmp_path, monkeypatch):
+    """Nobody knows who is there while it is away; still the desk has to hear that the driver ended."""
+    monkeypatch.setattr(station_module, "LOOK_S", 0.05)
+    monkeypatch.setattr(station_module, "SILENT_S", 0.2)
+    monkeypatch.setattr(station_module, "LAST_RETRY_S", 0.05)
+
+    async def story() -> None:
+        station = coin_station(tmp_path)
+        async with running(station):
+            await until(station, state("online"))
+            plugged.say("silence 3600s")
+            await until(station, lambda said: isinstance(said, Detached))
+            plugged.say("silence 0ms")
+            said = await until(station, state("online"))
+            assert sum(isinstance(word, Attached) for word in said) == 1 + sum(isinstance(x, Detached) for x in said)
+
+    with on_a_pty(CctalkAcceptorSimulator(), tmp_path / "acceptor") as plugged:
+        run(story)
+
+
 def test_a_gate_that_the_hub_shut_stays_shut_when_the_driver_begins_anew(tmp_path, monkeypatch):
     """Replugged with a shut gate: the new driver opens it at no time, though the hub says nothing again."""
     monkeypatch.setattr(station_module, "LAST_RETRY_S", 0.05)
