@@ -21,11 +21,9 @@ MAX_POSITIONS: Final = 16
 
 
 class SerialLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a UART is opened. The port itself is the site's business."""
+    """How a UART is opened: 8 data bits, no parity. The port itself is the site's business."""
 
     baud: Annotated[int, msgspec.Meta(ge=300, le=4_000_000)]
-    data_bits: Literal[7, 8] = 8
-    parity: Literal["none", "even", "odd"] = "none"
     stop_bits: Literal[1, 2] = 1
 
 

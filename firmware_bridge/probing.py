@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
@@ -217,8 +217,7 @@ async def ask(port: str, profile: Profile) -> Answered | None:
 async def _opened(port: str, profile: Profile) -> AsyncIterator[SerialPort]:
     serial = profile.transport.serial
     assert serial is not None, profile.name
-    parity: Literal["N", "E", "O"] = "N" if serial.parity == "none" else "E" if serial.parity == "even" else "O"
-    pipe = open_serial(real_port(port), baud=serial.baud, parity=parity, stop_bits=serial.stop_bits)
+    pipe = open_serial(real_port(port), baud=serial.baud, stop_bits=serial.stop_bits)
     try:
         yield pipe
     finally:

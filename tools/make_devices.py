@@ -111,8 +111,7 @@ def _pins(page: Profile) -> list[str]:
 def _line(page: Profile) -> str:
     serial, lines = page.transport.serial, page.transport.lines
     if serial is not None:
-        parity = {"none": "N", "even": "E", "odd": "O"}[serial.parity]
-        return f"UART, {serial.baud:,} baud, {serial.data_bits}{parity}{serial.stop_bits}"
+        return f"UART, {serial.baud:,} baud, 8N{serial.stop_bits}"
     return "digital lines" if lines is not None else "USB, as its page says"
 
 

@@ -14,7 +14,7 @@ from device_profiles.schema import Level, Profile
 from firmware_bridge.drivers.coin_line import CoinLine
 from firmware_bridge.drivers.errors import DriverError
 from firmware_bridge.drivers.interface import Driver
-from firmware_bridge.transports.interface import LinePipe
+from firmware_bridge.transports.interface import BytePipe, LinePipe
 from firmware_bridge.transports.line_socket import open_line_socket
 from payment_core.commands import Command
 
@@ -49,6 +49,24 @@ async def _open_lines(device: Device, profile: Profile, levels: Mapping[str, Lev
     pins = {role: Pin(bcm, pin_level(profile, device, role)) for role, bcm in device.pins.items()}
     out, into = ({role: pins[role] for role in some if role in pins} for some in (lines.outputs, lines.inputs))
     return GpioLines(outputs=out, inputs=into), roles & frozenset(pins)
+
+
+def _open_port(device: Device, profile: Profile) -> BytePipe:
+    """Open a UART that the device has for itself, as its profile says."""
+    from firmware_bridge.transports.serial_port import open_serial
+
+    serial = profile.transport.serial
+    assert serial is not None
+    return open_serial(device.port, baud=serial.baud, stop_bits=serial.stop_bits)
+
+
+def _share_port(device: Device, profile: Profile) -> BytePipe:
+    """Open a UART, or join the devices that are on it already."""
+    from firmware_bridge.transports.shared_port import share_serial
+
+    serial = profile.transport.serial
+    assert serial is not None
+    return share_serial(device.port, baud=serial.baud, stop_bits=serial.stop_bits)
 
 
 async def _coin_line(device: Device, profile: Profile, _past: Past) -> Driver:
@@ -99,86 +117,69 @@ async def _sensors(device: Device, profile: Profile, _past: Past) -> Driver:
 
 async def _companion(device: Device, profile: Profile, past: Past) -> Driver:
     from firmware_bridge.drivers.companion import Companion
-    from firmware_bridge.transports.shared_port import share_serial
     from firmware_bridge.wire.companion import Channel
 
-    serial = profile.transport.serial
-    assert serial is not None
     kind = Channel.OUTPUT if profile.pulse else Channel.COINS if profile.acceptor else Channel.READER
-    pipe = share_serial(device.port, baud=serial.baud)
+    pipe = _share_port(device, profile)
     return Companion(pipe, kind, number=device.address, last_counter=past.last_counter)
 
 
 async def _cctalk_acceptor(device: Device, profile: Profile, past: Past) -> Driver:
     from firmware_bridge.drivers.cctalk_acceptor import CctalkAcceptor
-    from firmware_bridge.transports.shared_port import share_serial
 
-    serial, acceptor = profile.transport.serial, profile.acceptor
-    assert serial is not None
+    acceptor = profile.acceptor
     assert acceptor is not None
-    return CctalkAcceptor(share_serial(device.port, baud=serial.baud), acceptor, last_counter=past.last_counter)
+    return CctalkAcceptor(_share_port(device, profile), acceptor, last_counter=past.last_counter)
 
 
 async def _cctalk_hopper(device: Device, profile: Profile, past: Past) -> Driver:
     from firmware_bridge.drivers.cctalk_hopper import CctalkHopper
-    from firmware_bridge.transports.shared_port import share_serial
 
-    serial, hopper = profile.transport.serial, profile.hopper
-    assert serial is not None
+    hopper = profile.hopper
     assert hopper is not None
-    pipe = share_serial(device.port, baud=serial.baud)
+    pipe = _share_port(device, profile)
     return CctalkHopper(pipe, hopper, last_counter=past.last_counter, unfinished=past.unfinished)
 
 
 async def _face(device: Device, profile: Profile, _past: Past) -> Driver:
     from firmware_bridge.drivers.face import Face
-    from firmware_bridge.transports.serial_port import open_serial
 
-    serial, biometric = profile.transport.serial, profile.biometric
-    assert serial is not None
+    biometric = profile.biometric
     assert biometric is not None
-    return Face(open_serial(device.port, baud=serial.baud), biometric)
+    return Face(_open_port(device, profile), biometric)
 
 
 async def _fingerprint(device: Device, profile: Profile, _past: Past) -> Driver:
     from firmware_bridge.drivers.fingerprint import Fingerprint
-    from firmware_bridge.transports.serial_port import open_serial
 
-    serial, biometric = profile.transport.serial, profile.biometric
-    assert serial is not None
+    biometric = profile.biometric
     assert biometric is not None
-    return Fingerprint(open_serial(device.port, baud=serial.baud), biometric)
+    return Fingerprint(_open_port(device, profile), biometric)
 
 
 async def _ssp_validator(device: Device, profile: Profile, past: Past) -> Driver:
     from firmware_bridge.drivers.ssp_validator import SspValidator
-    from firmware_bridge.transports.serial_port import open_serial
 
-    serial, acceptor = profile.transport.serial, profile.acceptor
-    assert serial is not None
+    acceptor = profile.acceptor
     assert acceptor is not None
-    pipe = open_serial(device.port, baud=serial.baud, stop_bits=serial.stop_bits)
+    pipe = _open_port(device, profile)
     return SspValidator(pipe, acceptor, last_counter=past.last_counter)
 
 
 async def _mdb_cashless(device: Device, profile: Profile, past: Past) -> Driver:
     from firmware_bridge.drivers.mdb_cashless import MdbCashless
-    from firmware_bridge.transports.serial_port import open_serial
 
-    serial, vend = profile.transport.serial, profile.vend
-    assert serial is not None
+    vend = profile.vend
     assert vend is not None
-    return MdbCashless(open_serial(device.port, baud=serial.baud), vend, unfinished=past.unfinished)
+    return MdbCashless(_open_port(device, profile), vend, unfinished=past.unfinished)
 
 
 async def _mdb_master(device: Device, profile: Profile, past: Past) -> Driver:
     from firmware_bridge.drivers.mdb_master import MdbMaster
-    from firmware_bridge.transports.serial_port import open_serial
 
-    serial, acceptor = profile.transport.serial, profile.acceptor
-    assert serial is not None
+    acceptor = profile.acceptor
     assert acceptor is not None
-    return MdbMaster(open_serial(device.port, baud=serial.baud), acceptor, last_counter=past.last_counter)
+    return MdbMaster(_open_port(device, profile), acceptor, last_counter=past.last_counter)
 
 
 async def _nfc_reader(device: Device, profile: Profile, _past: Past) -> Driver:
@@ -190,12 +191,10 @@ async def _nfc_reader(device: Device, profile: Profile, _past: Past) -> Driver:
 
 async def _qr_scanner(device: Device, profile: Profile, _past: Past) -> Driver:
     from firmware_bridge.drivers.qr_scanner import QrScanner
-    from firmware_bridge.transports.serial_port import open_serial
 
-    serial, scanner = profile.transport.serial, profile.scanner
-    assert serial is not None
+    scanner = profile.scanner
     assert scanner is not None
-    return QrScanner(open_serial(device.port, baud=serial.baud), scanner)
+    return QrScanner(_open_port(device, profile), scanner)
 
 
 async def _hid_keys(device: Device, profile: Profile, _past: Past) -> Driver:

@@ -5,7 +5,7 @@ import contextlib
 import errno
 import os
 import termios
-from typing import Final, Literal
+from typing import Final
 
 import serial
 
@@ -117,14 +117,14 @@ class SerialPort:
         return TransportClosedError(f"{self.path}: gone ({detail})")
 
 
-def open_serial(path: str, *, baud: int = 9600, parity: Literal["N", "E", "O"] = "N", stop_bits: int = 1) -> SerialPort:
-    """Open `path` for this program alone, 8 data bits; TransportError names the path and the remedy.
+def open_serial(path: str, *, baud: int = 9600, stop_bits: int = 1) -> SerialPort:
+    """Open `path` for this program alone, 8 data bits without parity; TransportError names the path and the remedy.
 
     Call it inside a running event loop. DTR and RTS are left where the driver of the port puts them; a pseudo-terminal
     has neither and is welcome.
     """
     try:
-        port = serial.Serial(path, baud, parity=parity, stopbits=stop_bits, timeout=0, exclusive=True)
+        port = serial.Serial(path, baud, stopbits=stop_bits, timeout=0, exclusive=True)
     except (OSError, ValueError, termios.error) as error:  # SerialException is an OSError
         message = f"{path}: {_remedy(error) or f'cannot be opened at {baud} baud: {error}'}"
         raise TransportError(message) from error

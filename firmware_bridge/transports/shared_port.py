@@ -72,12 +72,12 @@ class SharedPort:
             self._owner.lose()
 
 
-def share_serial(path: str, *, baud: int) -> SharedPort:
+def share_serial(path: str, *, baud: int, stop_bits: int = 1) -> SharedPort:
     """Open a port, or join the devices of this program that use it; TransportError names the path and the remedy."""
     place = str(Path(path).resolve())
     owner = _OWNERS.get(place)
     if owner is None or owner.gone or owner.loop is not asyncio.get_running_loop():
-        owner = _OWNERS[place] = _Owner(open_serial(path, baud=baud), baud=baud)
+        owner = _OWNERS[place] = _Owner(open_serial(path, baud=baud, stop_bits=stop_bits), baud=baud)
     if owner.baud != baud:
         message = f"{path}: open at {owner.baud} baud for another device, this one needs {baud}: give it its own port"
         raise TransportError(message)

@@ -10,6 +10,7 @@ from device_profiles.matching import Device, fitted_profile
 from firmware_bridge.drivers.errors import DriverError
 from firmware_bridge.drivers.factory import DRIVERS, open_driver
 from firmware_bridge.drivers.interface import Condition, ValueFact
+from firmware_bridge.transports.interface import TransportError
 from payment_core.commands import Dispense
 from payment_core.events import CoinInserted
 from tests.support.driving import driving, happens
@@ -31,6 +32,27 @@ def test_a_driver_this_release_does_not_have_is_named():
 def test_a_reader_is_made_without_opening_anything():
     device = Device(id="a", profile="pn532-uart", port="/dev/null")
     assert asyncio.run(open_driver(device, CATALOG["pn532-uart"], last_counter=None))
+
+
+ON_A_UART = sorted(name for name, page in CATALOG.items() if page.transport.serial and page.driver != "nfc_reader")
+"""nfcpy opens its port by itself."""
+
+
+@pytest.mark.parametrize("name", ON_A_UART)
+def test_what_a_page_says_of_its_line_is_how_the_port_is_opened(name, monkeypatch):
+    opened = []
+
+    def serial(_path, baud, *, stopbits, **_others):
+        opened.append((baud, stopbits))
+        raise OSError
+
+    monkeypatch.setattr("firmware_bridge.transports.serial_port.serial.Serial", serial)
+    page = CATALOG[name]
+    line = msgspec.structs.replace(page.transport.serial, baud=4_800, stop_bits=2)
+    page = msgspec.structs.replace(page, transport=msgspec.structs.replace(page.transport, serial=line))
+    with pytest.raises(TransportError):
+        asyncio.run(open_driver(Device(id="a", profile=name, port="/dev/none"), page, last_counter=None))
+    assert opened == [(4_800, 2)]
 
 
 ON_LINES = sorted(name for name, page in CATALOG.items() if page.transport.lines is not None)
