@@ -93,6 +93,24 @@ def accept(*, on: bool):
     return make_command(Accept(on=on), command_id="a", seq=0, boot_id="b", ttl_ms=99)
 
 
+def test_who_is_there_is_told_before_any_fact_is_to_be_written():
+    """The bridge holds facts back until it knows the board: a driver that waited for them first would wait for ever."""
+
+    class Gated(Hall):
+        async def write(self, outbox) -> None:
+            first = await outbox.get()
+            assert isinstance(first, Condition), first
+            assert first.serial
+            self.conditions.append(first)
+            await super().write(outbox)
+
+    async def story(_inbox):
+        await until(lambda: hall.counter is not None)
+
+    hall = Gated()
+    asyncio.run(hall.life(story))
+
+
 def test_coins_and_notes_are_credited_once_with_a_counter_that_rises():
     hall = Hall()
 
