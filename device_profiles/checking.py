@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from device_profiles.golden_cases import problem_of
+from device_profiles.loading import SettingsError, load_catalog, load_profile
 from device_profiles.matching import coin_inputs
 from device_profiles.schema import MAX_POSITIONS, Profile
 
@@ -206,6 +207,34 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 
 
+OF_THE_RELEASE: Final = frozenset({in_the_folder_of_its_kind, a_simulator_stands_in, golden_cases_prove_something})
+"""Rules that a venue's own page need not keep."""
+
+
 def check_profile(profile: Profile, path: Path) -> list[str]:
     """Return everything that is wrong with a profile, each with its file."""
     return [f"{path.name}: {problem}" for rule in RULES if (problem := rule(profile, path))]
+
+
+def load_catalog_with(own: str, *, beside: Path) -> dict[str, Profile]:
+    """Return the profiles of this release and those of a venue's folder `own`, seen from the settings file `beside`.
+
+    Nothing for `own`: only the first. SettingsError where the folder or a page of it cannot be used.
+    """
+    catalog = load_catalog()
+    if not own:
+        return catalog
+    folder = beside.parent / own
+    if not folder.is_dir():
+        message = f"{beside.name}: profiles = {own!r}: {folder} is no folder. Correct it."
+        raise SettingsError(message)
+    for file in sorted(folder.glob("*.toml")):
+        profile = load_profile(file)
+        problems = [rule(profile, file) for rule in RULES if rule not in OF_THE_RELEASE]
+        if profile.name in catalog:
+            problems.append(f"{profile.name!r} is in this release too. Give yours another name.")
+        for problem in filter(None, problems):
+            message = f"{file.name}: {problem}"
+            raise SettingsError(message)
+        catalog[profile.name] = profile
+    return catalog

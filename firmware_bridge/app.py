@@ -93,7 +93,7 @@ class Bridge:
         self._introductions = Introductions(
             self._bus, bridge=file.bridge, boot_id=self._boot_id, profiles=settings.profiles
         )
-        self._dry_runs = DryRuns(self._bus, settings.profiles)
+        self._dry_runs = DryRuns(self._bus, settings.profiles, settings.catalog)
         self._ready = asyncio.Event()
         self._set_back = self._renewed = False
         self._silent = set(self._stations)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-from device_profiles.loading import load_catalog
 from device_profiles.schema import Profile
 from firmware_bridge.bus_client import BusClient
 from firmware_bridge.clocks import utc_ms
@@ -63,9 +62,10 @@ class Introductions:
 class DryRuns:
     """Answers `Prepare`: one at a time, in a thread of its own, so that the bridge's devices do not wait for it."""
 
-    def __init__(self, bus: BusClient, profiles: Mapping[str, Profile]) -> None:
+    def __init__(self, bus: BusClient, profiles: Mapping[str, Profile], catalog: Mapping[str, Profile]) -> None:
         self._bus: Final = bus
         self._profiles: Final = sorted({profile.name for profile in profiles.values()})
+        self._catalog: Final = catalog
         self._wanted: asyncio.Queue[Prepare] = asyncio.Queue(1)
         self._busy = False
 
@@ -81,14 +81,13 @@ class DryRuns:
         """Work until cancelled."""
         while True:
             question = await self._wanted.get()
-            answer = await asyncio.to_thread(prepared, question, self._profiles)
+            answer = await asyncio.to_thread(prepared, question, self._profiles, self._catalog)
             self._bus.tell_prepared(answer)
             self._busy = False
 
 
-def prepared(question: Prepare, own: list[str]) -> Prepared:
-    """Load the profiles and play their golden cases; `own`: those of the bridge's devices."""
-    catalog = load_catalog()
+def prepared(question: Prepare, own: list[str], catalog: Mapping[str, Profile]) -> Prepared:
+    """Play the golden cases of pages of the catalog; `own`: those of the bridge's devices."""
     cases, problems = 0, []
     for name in question.profiles or own:
         if name not in catalog:

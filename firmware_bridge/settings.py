@@ -6,7 +6,8 @@ from typing import Annotated, Final
 import msgspec
 
 from cloud_sync.mqtt_link import MqttSettings
-from device_profiles.loading import SettingsError, load_catalog, read_strictly
+from device_profiles.checking import load_catalog_with
+from device_profiles.loading import SettingsError, read_strictly
 from device_profiles.matching import Device, ShortId, find_profile, fitted_profile, refuse_shared_places
 from device_profiles.schema import Profile
 
@@ -27,20 +28,25 @@ class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BridgeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """bridge.toml. `hub`: the hub's id as it stands in topics; `state_dir`: where the two logs are kept."""
+    """bridge.toml. `hub`: the hub's id as it stands in topics; `state_dir`: where the two logs are kept.
+
+    `profiles`: a folder with pages of one's own, beside the shipped ones.
+    """
 
     bridge: ShortId
     hub: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9-]{1,64}$")]
     state_dir: str
+    profiles: str = ""
     broker: Broker = Broker()
     device: list[Device] = []
 
 
 class BridgeSettings(msgspec.Struct, frozen=True):
-    """Everything a bridge needs to start: the file, and each device's profile with the overrides in it."""
+    """Everything a bridge needs to start: the file, each device's profile with the overrides in it, and the pages."""
 
     file: BridgeFile
     profiles: dict[str, Profile]
+    catalog: dict[str, Profile]
     password: str = ""
 
     def mqtt(self, *, will_topic: str, will_payload: bytes) -> MqttSettings:
@@ -67,7 +73,7 @@ def load_settings(path: Path) -> BridgeSettings:
         message = f"{path.name}: {len(file.device)} devices on one bridge; at most {MAX_DEVICES}. Split them over two."
         raise SettingsError(message)
     refuse_shared_places(file.device, file=path.name)
-    catalog = load_catalog()
+    catalog = load_catalog_with(file.profiles, beside=path)
     profiles = {}
     for device in file.device:
         if device.id == file.bridge:
@@ -75,7 +81,7 @@ def load_settings(path: Path) -> BridgeSettings:
             raise SettingsError(message)
         profile = find_profile(catalog, device, file=path.name)
         profiles[device.id] = fitted_profile(profile, device, file=path.name)
-    return BridgeSettings(file=file, profiles=profiles, password=_password(path, file.broker))
+    return BridgeSettings(file=file, profiles=profiles, catalog=catalog, password=_password(path, file.broker))
 
 
 def _password(path: Path, broker: Broker) -> str:

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from device_profiles.loading import SettingsError, did_you_mean, load_catalog, read_strictly
+from device_profiles.checking import load_catalog_with
+from device_profiles.loading import SettingsError, did_you_mean, read_strictly
 from device_profiles.matching import Device, ShortId, find_profile, fitted_profile, refuse_shared_places
 from device_profiles.schema import Kind, Profile
 from payment_core.policy import CoinValue, DevicesDocument, Lane
@@ -61,11 +62,15 @@ class SiteLane(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SiteFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """site.toml. `hub`: the hub's id as it stands in topics; `unit`: the venue's currency, in which coins are worth."""
+    """site.toml. `hub`: the hub's id as it stands in topics; `unit`: the venue's currency, in which coins are worth.
+
+    `profiles`: a folder with pages of one's own, beside the shipped ones; its path holds on each bridge too.
+    """
 
     venue: ShortId
     hub: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9-]{1,64}$")]
     unit: str
+    profiles: str = ""
     broker: SiteBroker = SiteBroker()
     bridge: list[SiteBridge] = []
     machine: list[SiteMachine] = []
@@ -82,17 +87,17 @@ class SitePlan(msgspec.Struct, frozen=True):
 
 def load_site(path: Path, *, version: int) -> SitePlan:
     """Return the plan of a venue; SettingsError names file, place, value and remedy. `version`: the document's."""
-    return plan_site(read_strictly(path, SiteFile), file=path.name, version=version)
+    site = read_strictly(path, SiteFile)
+    return plan_site(site, load_catalog_with(site.profiles, beside=path), file=path.name, version=version)
 
 
-def plan_site(site: SiteFile, *, file: str, version: int) -> SitePlan:
+def plan_site(site: SiteFile, catalog: Mapping[str, Profile], *, file: str, version: int) -> SitePlan:
     """Check a venue's description as a whole and split it."""
     for kind, things in (("bridge", site.bridge), ("machine", site.machine), ("lane", site.lane)):
         _refuse_twice([thing.id for thing in things], kind=kind, file=file)
     _refuse_twice([device.id for device in site.device], kind="device", file=file)
     bridges = {bridge.id: bridge for bridge in site.bridge}
     plugged: dict[str, list[Device]] = {name: [] for name in bridges}
-    catalog = load_catalog()
     profiles: dict[str, Profile] = {}
     for device in site.device:
         plugged[_bridge_of(device, list(bridges), file=file)].append(device)
@@ -186,6 +191,7 @@ def _bridge_text(site: SiteFile, bridge: SiteBridge, devices: list[Device]) -> s
     lines = [
         f"# Made from the site file of {site.venue}. Change it there.",
         *_assignments({"bridge": bridge.id, "hub": site.hub, "state_dir": bridge.state_dir}),
+        *_assignments({"profiles": site.profiles} if site.profiles else {}),
         "",
         "[broker]",
         *_assignments(msgspec.to_builtins(site.broker)),

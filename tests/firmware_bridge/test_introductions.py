@@ -23,9 +23,9 @@ def test_counted_commands_by_profile():
 
 
 def test_a_dry_run_plays_what_is_asked_for_or_the_bridges_own():
-    own = prepared(Prepare("q"), ["arcade-coin-line"])
+    own = prepared(Prepare("q"), ["arcade-coin-line"], CATALOG)
     assert (own.outcome, own.cases, own.problems) == ("done", len(CATALOG["arcade-coin-line"].golden), ())
-    asked = prepared(Prepare("q", profiles=("teleporter",)), ["arcade-coin-line"])
+    asked = prepared(Prepare("q", profiles=("teleporter",)), ["arcade-coin-line"], CATALOG)
     assert (asked.outcome, asked.cases) == ("failed", 0)
     assert asked.problems == ("teleporter: this release does not have it",)
 
@@ -35,7 +35,7 @@ def test_problems_are_told_in_bounds(monkeypatch):
         return [Verdict(profile.name, f"case {number}", "x" * 999) for number in range(99)]
 
     monkeypatch.setattr(introductions, "check_profile", many)
-    answer = prepared(Prepare("q"), ["arcade-coin-line"])
+    answer = prepared(Prepare("q"), ["arcade-coin-line"], CATALOG)
     assert (answer.outcome, answer.cases) == ("failed", 99)
     assert len(answer.problems) == MAX_PROBLEMS
     assert {len(problem) for problem in answer.problems} == {MAX_PROBLEM}

@@ -32,6 +32,43 @@ def test_settings_bring_each_device_s_profile_with_the_site_s_overrides(tmp_path
     assert (mqtt.will_topic, mqtt.will_payload) == ("t", b"w")
 
 
+PAGE = (ROOT / "device_profiles/catalog/acceptors/pulse-coin-mech.toml").read_text("utf-8")
+OWN = (
+    PAGE.partition("[[golden]]")[0]
+    .replace('"pulse-coin-mech"', '"our-mech"')
+    .replace("width_ms = 100", "width_ms = 50")
+)
+
+
+def test_a_venue_s_own_page_stands_beside_the_shipped_ones(tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "our-mech.toml").write_text(OWN)
+    text = f'profiles = "own"\n{HEAD}' + LINE.format(n=1).replace("arcade-coin-line", "our-mech") + LINE.format(n=2)
+    settings = load(tmp_path, text)
+    assert settings.profiles["racer-1"].acceptor is not None
+    assert settings.profiles["racer-1"].acceptor.pulses.width_ms == 50
+    assert settings.profiles["racer-2"].name == "arcade-coin-line"
+
+
+@pytest.mark.parametrize(
+    ("name", "page", "complaint"),
+    [
+        ("pulse-coin-mech", PAGE, "'pulse-coin-mech' is in this release too. Give yours another name."),
+        ("our-mech", OWN.replace("width_ms = 50", "width_ms = 20"), "acceptor.pulses.width_ms"),
+        ("our-mech", OWN.replace('["coin"]', '["coyn"]'), "transport.lines.inputs has to be ['coin']"),
+        ("ours", OWN, "name is 'our-mech', the file 'ours.toml'"),
+    ],
+)
+def test_a_page_of_one_s_own_is_held_to_the_rules(tmp_path, name, page, complaint):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / f"{name}.toml").write_text(page)
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path, f'profiles = "own"\n{HEAD}')
+    assert complaint in str(caught.value)
+    with pytest.raises(SettingsError, match="is no folder"):
+        load(tmp_path, f'profiles = "none"\n{HEAD}')
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

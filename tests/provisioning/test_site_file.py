@@ -57,6 +57,16 @@ def test_the_bridge_reads_what_was_made(tmp_path):
     assert settings.profiles["racer-2-coin"].pulse.width_ms == 60
 
 
+def test_inverted_pins_and_pages_of_one_s_own_reach_the_bridge(tmp_path):
+    (tmp_path / "own").mkdir()
+    text = f'profiles = "own"\n{EXAMPLE}'.replace(
+        "pins = { coin = 17, ready = 27 }", 'pins = { coin = 7, ready = 27 }\ninverted = ["coin"]'
+    )
+    bridge = tomllib.loads(load(tmp_path, text).bridge_files["hall"])
+    assert bridge["profiles"] == "own"
+    assert [device["inverted"] for device in bridge["device"] if "inverted" in device] == [["coin"]]
+
+
 def test_two_bridges_get_their_own_devices(tmp_path):
     text = EXAMPLE.replace('id = "hall"', 'id = "hall"\n[[bridge]]\nid = "bar"')
     text = text.replace('id = "racer-2-acceptor"\n', 'id = "racer-2-acceptor"\nbridge = "bar"\n')
