@@ -266,8 +266,8 @@ def on_answer(draft: Draft, fact: Answered, row: Authorization | None) -> None:
     elif step is Step.FAIL:
         fail(draft, row, heard(draft, row))
     else:
-        if credits:
-            authorizations.note_certain(draft.store, row.id, min(credits, row.credits))
+        if certain := min(credits, row.credits):
+            authorizations.note_certain(draft.store, row.id, certain)
         doubt(draft, row, Cause.DEVICE)
 
 

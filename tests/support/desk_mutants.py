@@ -46,6 +46,18 @@ class CredulousTill(Till):
         super()._answered(draft, fact)
 
 
+class ObliviousTill(Till):
+    """Forgets with each step what certainly left a device in doubt."""
+
+    def _take(self, draft: Draft, fact: Input) -> None:
+        draft.store.execute("DELETE FROM certain_units")
+        super()._take(draft, fact)
+
+    def _pass_time(self, draft: Draft) -> None:
+        draft.store.execute("DELETE FROM certain_units")
+        super()._pass_time(draft)
+
+
 class LavishTill(Till):
     """Gives back by policy without end."""
 

@@ -10,7 +10,13 @@ from edge_agent.messages import Effect, FromDevice, Input, Moment
 from edge_agent.step.draft import Draft
 from edge_agent.till import Till
 from payment_core.events import CredentialPresented
-from tests.support.desk_mutants import CredulousTill, ForgetfulDeskTill, LavishTill, TwiceSettlingTill
+from tests.support.desk_mutants import (
+    CredulousTill,
+    ForgetfulDeskTill,
+    LavishTill,
+    ObliviousTill,
+    TwiceSettlingTill,
+)
 from tests.support.lan_mutants import GreedyTill, SpendthriftTill
 
 
@@ -127,6 +133,7 @@ MUTANTS: Final = {
     "settle-twice": Mutant("what staff settled can be settled again", _DOUBTS, till=TwiceSettlingTill),
     "late-evidence-applied": Mutant("an answer after the end moves money", _DOUBTS, till=CredulousTill),
     "policy-without-caps": Mutant("policy gives back without end", _DOUBTS, till=LavishTill),
+    "certain-units-forgotten": Mutant("what certainly left goes back with the rest", _DOUBTS, till=ObliviousTill),
     # These are not tills: each proof breaks a hub, a bridge or a file beside the ledger by itself.
     "page-sums-off": Mutant(
         "a page that the disk changed is not noticed",

@@ -38,6 +38,8 @@ RUNS = 5_000
 STEPS = 14
 MONEY = 2_000
 CAP, DAY_CAP = 2 * PRICE, 3 * PRICE
+CREDITS = 2
+RULES = ({"price": [[PRICE, "CNY"]], "credits": CREDITS},)
 POLICIES = ("staff", "favour_guest", "favour_venue")
 cards = st.sampled_from(["card-1", "card-2"])
 outcomes = st.sampled_from(["done", "failed", "refused", "unknown"])
@@ -54,10 +56,11 @@ class DoubtMachine(RuleBasedStateMachine):
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         caps = {"doubt_cap_per_credential": CAP, "doubt_cap_per_day": DAY_CAP}
         risk = {"doubt_after_ms": 5_000, "answer_ms": 1_000, **caps}
-        self.hall = DeskHall(Path(self._folder.name) / "ledger.db", lanes=3, risk=risk, till=self.till)
+        self.hall = DeskHall(Path(self._folder.name) / "ledger.db", lanes=3, risk=risk, till=self.till, rules=RULES)
         self.rises = Rises(self.hall.store)
         self.told: dict[bytes, tuple[Command, int]] = {}
         self.ended: dict[bytes, State] = {}
+        self.certain: dict[bytes, int] = {}
         self.requests = 0
 
     def take(self, *facts, ms: int = 0) -> None:
@@ -139,11 +142,15 @@ class DoubtMachine(RuleBasedStateMachine):
             self.take(first)
             assert len(entries(self.hall.store)) == before, "asked twice is done once"
 
-    @rule(card=cards)
-    def a_doubt_that_nobody_settles(self, card: str) -> None:
+    @rule(card=cards, given=st.integers(0, CREDITS))
+    def a_doubt_that_nobody_settles(self, card: str, given: int) -> None:
         self.hall.pass_ms(900)
+        before = set(self.told)
         self.take(self.hall.tap(card, 2))
         self.take(ms=1_000)
+        for key in set(self.told) - before:
+            self.certain[key] = given
+            self.take(self.hall.answer(self.told[key][0], "unknown", lane=2, amount=given))
         self.take(ms=5_000)
 
     @rule()
@@ -171,6 +178,13 @@ class DoubtMachine(RuleBasedStateMachine):
                 assert sum(part.amount for one in back for part in one.parts) <= PRICE
 
     @invariant()
+    def what_certainly_left_stays_paid(self) -> None:
+        for entry in entries(self.hall.store):
+            if isinstance(entry, Captured | Voided) and entry.cause in (Cause.POLICY, Cause.STAFF):
+                paid = sum(part.amount for part in entry.parts) if isinstance(entry, Captured) else 0
+                assert paid >= PRICE * self.certain.get(entry.header.authorization_id or b"", 0) // CREDITS
+
+    @invariant()
     def what_raises_a_term_of_the_bound_names_it(self) -> None:
         assert self.rises.unnamed(self.hall.store) == set()
 
@@ -179,9 +193,10 @@ class DoubtMachine(RuleBasedStateMachine):
         days: Counter[int] = Counter()
         accounts: Counter[tuple[int, bytes | None]] = Counter()
         for entry in entries(self.hall.store):
-            if isinstance(entry, Voided) and entry.cause is Cause.POLICY:
-                days[entry.header.business_date] += PRICE
-                accounts[entry.header.business_date, entry.account_id] += PRICE
+            if isinstance(entry, Captured | Voided) and entry.cause is Cause.POLICY:
+                back = sum(part.amount for part in (entry.released if isinstance(entry, Captured) else entry.parts))
+                days[entry.header.business_date] += back
+                accounts[entry.header.business_date, entry.account_id] += back
         assert max(days.values(), default=0) <= DAY_CAP
         assert max(accounts.values(), default=0) <= CAP
 
@@ -212,7 +227,10 @@ def test_whatever_happens_each_play_is_told_once_and_ends_once():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("mutant", ["refund-twice", "settle-twice", "late-evidence-applied", "policy-without-caps"])
+@pytest.mark.parametrize(
+    "mutant",
+    ["refund-twice", "settle-twice", "late-evidence-applied", "policy-without-caps", "certain-units-forgotten"],
+)
 def test_the_machine_catches_a_broken_build(mutant):
     class BrokenMachine(DoubtMachine):
         till = MUTANTS[mutant].till
