@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from device_profiles.schema import Profile
-from firmware_bridge.drivers.cctalk_line import CctalkLine
+from firmware_bridge.drivers.cctalk_line import CctalkLine, find_slaves
 from firmware_bridge.drivers.companion_line import CompanionLine
 from firmware_bridge.drivers.hlk_line import HlkLine
 from firmware_bridge.drivers.ssp_line import SspLine
@@ -69,7 +69,7 @@ async def probe_pn532(pipe: BytePipe, _profile: Profile) -> Answered | None:
 
 
 async def probe_cctalk(pipe: BytePipe, profile: Profile) -> Answered | None:
-    """Ask the profile's address with both checksums; what another kind of device says there is not this profile's."""
+    """Ask the profile's address with both checksums, and where it answers for other addresses on its line."""
     slave = profile.acceptor or profile.hopper
     assert slave is not None
     address = slave.address
@@ -82,7 +82,9 @@ async def probe_cctalk(pipe: BytePipe, profile: Profile) -> Answered | None:
         serial = await line.ask(Header.SERIAL_NUMBER)
         words = " ".join(parse_text(name) for name in names if name)
         number = str(parse_number(serial)) if serial else ""
-        return Answered(f"cctalk {checksum}", f"address {address}: {words}", number)
+        others = ", ".join(str(other) for other in await find_slaves(pipe, checksum=checksum) if other != address)
+        more = f"; on this line too: {others}" if others else ""
+        return Answered(f"cctalk {checksum}", f"address {address}: {words}{more}", number)
     return None
 
 

@@ -2,11 +2,13 @@
 
 import asyncio
 
+from device_profiles.loading import load_catalog
 from device_profiles.schema import Acceptor
 from firmware_bridge.drivers.cctalk_acceptor import CctalkAcceptor
 from firmware_bridge.drivers.cctalk_hopper import CctalkHopper
 from firmware_bridge.drivers.cctalk_line import CctalkLine, find_slaves
 from firmware_bridge.drivers.interface import Answer, Condition, Counted, ValueFact
+from firmware_bridge.probing import probe_cctalk
 from firmware_bridge.simulators.cctalk_acceptor import CctalkAcceptorSimulator
 from firmware_bridge.simulators.cctalk_bus import CctalkBusSimulator
 from firmware_bridge.simulators.cctalk_hopper import CctalkHopperSimulator
@@ -37,6 +39,16 @@ def test_all_slaves_answer_an_address_poll_and_are_found():
             return await find_slaves(pipe, checksum="simple")
 
     assert asyncio.run(story(echo=True)) == [2, 3, 7]
+
+
+def test_a_probe_names_the_addresses_that_no_page_asks():
+    async def story():
+        async with in_memory(bus(echo=False)) as pipe:
+            return await probe_cctalk(pipe, load_catalog()["cctalk-coin-acceptor"])
+
+    found = asyncio.run(story())
+    assert found.detail.startswith("address 2: ")
+    assert found.detail.endswith("; on this line too: 3, 7")
 
 
 def test_a_late_answer_of_one_slave_is_not_taken_for_another_s():
