@@ -12,6 +12,7 @@ import msgspec
 HOST: Final = 1
 BROADCAST: Final = 0
 ACCEPTOR: Final = 2
+"""Addresses: not re-checked against the maker's paper."""
 ACK, NAK, BUSY = 0, 5, 6
 MAX_DATA_BYTES: Final = 255
 OVERHEAD_BYTES: Final = 5

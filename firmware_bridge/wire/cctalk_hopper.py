@@ -33,8 +33,6 @@ _LOW, _LOW_FITTED = 0x01, 0x10
 class HopperHeader(IntEnum):
     """The commands of a hopper beside those of `cctalk.Header`, by the manual's numbers."""
 
-    CIPHER_KEY = 160
-    PUMP_RNG = 161
     TEST = 163
     ENABLE = 164
     PAYOUT_STATUS = 166

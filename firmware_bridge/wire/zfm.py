@@ -23,7 +23,6 @@ NO_PASSWORD: Final = bytes(4)
 OK: Final = 0x00
 NO_FINGER: Final = 0x02
 MESSY: Final = 0x06
-TOO_FEW_FEATURES: Final = 0x07
 NOT_FOUND: Final = 0x09
 MERGE_FAILED: Final = 0x0A
 WRONG_PASSWORD: Final = 0x13
