@@ -201,7 +201,9 @@ class Bridge:
         self.count_credits(device, command.id, given)
         if outcome == "stopped":
             return Answer(command.id, "failed", given, reason="jam")
-        return Answer(command.id, "done", given) if outcome == "partly" else Answer(command.id, "unknown")
+        if outcome == "partly":
+            return Answer(command.id, "done", given)
+        return Answer(command.id, "unknown", 0 if all_of_it else given - 1)  # it saw one credit less than left
 
     def count_credits(self, device: str, command_id: str, credits: int) -> int:
         """The machine's own counter, which no crash of ours touches."""
