@@ -131,6 +131,7 @@ async def _watched(profile: Profile, port: str, *, crc: bool) -> Profile:
     speaks_crc = crc or (answered is not None and answered.protocol.endswith("crc"))
     acceptor = msgspec.structs.replace(
         profile.acceptor,
+        unit="",  # nothing is booked here, so every coin will do
         positions=dict.fromkeys(range(1, MAX_POSITIONS + 1), 1),
         checksum="crc" if speaks_crc else profile.acceptor.checksum,
     )

@@ -124,9 +124,10 @@ def coin_misfit(coin_id: bytes, unit: str, worth: int) -> str:
     """Return `other_currency` or `other_values` where a coin (answer to 184) is not worth that much, else nothing.
 
     `CN050A` is 0.50 of China's currency. A token, an unused position or any other way of writing says nothing.
+    No `unit`: any coin will do.
     """
     told = _COIN_ID.fullmatch(coin_id)
-    if told is None or told[1] == TOKEN:
+    if told is None or told[1] == TOKEN or not unit:
         return ""
     if told[1].decode() != unit[:2]:
         return "other_currency"

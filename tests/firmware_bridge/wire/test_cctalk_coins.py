@@ -145,6 +145,7 @@ def test_inhibits_name_a_position_that_cannot_be():
 )  # fmt: skip
 def test_a_position_that_is_another_coin_is_seen_and_what_nobody_can_tell_is_not(coin_id, misfit):
     assert coin_misfit(coin_id, "CNY", 100) == misfit
+    assert coin_misfit(coin_id, "", 100) == ""
 
 
 def test_small_replies():

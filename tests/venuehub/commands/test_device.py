@@ -76,6 +76,7 @@ def test_monitor_sees_the_coins_of_emulate(tmp_path, options):
         emulated(link, "cctalk-coin-acceptor", "--status", str(tmp_path / "status.json"), *options) as simulator,
         running("monitor", "cctalk-coin-acceptor", str(link), "--json") as monitor,
     ):
+        assert monitor.stderr.readline().startswith(f"{link}: fault VHB SIM16 1.0 serial 12345678 starting")
         assert monitor.stderr.readline().startswith(f"{link}: online VHB SIM16 1.0 serial 12345678")
         type_in(simulator, "coin 5")
         assert without_age(monitor.stdout.readline()) == {
