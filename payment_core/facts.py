@@ -40,10 +40,10 @@ class Facts(msgspec.Struct, frozen=True):
     that the business date is. `allowances`: what the leases of its account still allow, by unit. `spent_today`: by this
     credential. `recent`: of its account, for each of `risk.windows`. `floor_*` and `hub_*`: since the last receipt.
     `right_used_ms`, `right_busy`: when its pass was last used, and whether that play is still under way.
-    `floor_spent`: by this card, until the office has settled it. `office_answered`: it was asked for this very tap and
-    has no more. `asked`: what the machine asked for, of the price's unit; None: it names no prices. `stepped_up`: a
-    second factor was shown. No check asks the rest: `calendar` (its version) and `honoured` (the page had shown this
-    price, so it is good still) say how the price was found;
+    `floor_spent`: by this card, until the office has settled it and a receipt covers it. `office_answered`: it was
+    asked for this very tap and has no more. `asked`: what the machine asked for, of the price's unit; None: it names no
+    prices. `stepped_up`: a second factor was shown. No check asks the rest: `calendar` (its version) and `honoured`
+    (the page had shown this price, so it is good still) say how the price was found;
     `token_counter`, what a token of class A counted at this tap, is for whoever looks for clones over all hubs.
     """
 

@@ -1,7 +1,7 @@
 """What each card took on the floor and the office has not paid for it yet: no receipt makes room for more.
 
 A grant of money to its account says that the office has settled it; else it stands until the business day is over and a
-receipt covers it.
+receipt covers it. What no receipt covers counts in any case (since_receipt): such a grant may be older than the sale.
 """
 
 from edge_agent.ledger.store import Store

@@ -166,10 +166,19 @@ def _use_of(draft: Draft, tap: Tap, rows: Sequence[LeaseRow], *, floor: bool) ->
         elsewhere,
         usage.spent_today(places, tap.credential_id, day),
         usage.recent(places, risk.windows, draft.now.wall_ms),
-        floor_debts.owed(store, tap.credential_id) if on_floor else 0,
+        _on_floor(draft, tap.credential_id) if on_floor else 0,
         since_receipt.on_floor(store).amount if on_floor else 0,
         since_receipt.of(store, since_receipt.THE_HUB) if hub_caps else Since(),
     )
+
+
+def _on_floor(draft: Draft, credential_id: bytes) -> int:
+    """Return what a card took on the floor: what it owes, and in any case what no receipt covers.
+
+    A grant may have been on its way before the office heard of the sale: it lets go of the debt, not of that.
+    """
+    owed = floor_debts.owed(draft.store, credential_id)
+    return max(owed, since_receipt.of(draft.store, credential_id).amount)
 
 
 def _list_age(draft: Draft) -> int:

@@ -2,8 +2,10 @@
 
 import pytest
 
+from edge_agent.ledger import floor_debts
 from edge_agent.ledger.entries import read_tail
-from edge_agent.messages import AskLease, BatchSealed, FoundElsewhere, LeaseArrived, OfficeLink, ReceiptTaken
+from edge_agent.messages import AskLease, BatchSealed, FoundElsewhere, LeaseArrived, OfficeLink, Recalled, ReceiptTaken
+from edge_agent.tap import tap_facts
 from payment_core.journal import TimeQuality
 from tests.support.hall import PRICE, Hall, account_of, commands, views
 from tests.support.ledger_truth import faults_of
@@ -13,6 +15,8 @@ class FloorHall(Hall):
     """A hall with a floor, and an office that may answer."""
 
     batches = 0
+    heard = True
+    """Whether the office's receipts arrive."""
 
     def receipt(self):
         last = read_tail(self.store).seq
@@ -28,7 +32,8 @@ class FloorHall(Hall):
         effects = [*self.wait(2_000, self.tap("poor")), *self.step(*answers), *self.wait(400)]
         for command in commands(effects):
             self.step(self.delivered(command))
-        self.receipt()
+        if self.heard:
+            self.receipt()
         return bool(commands(effects)) or views(effects)[-1].reason
 
 
@@ -119,6 +124,25 @@ def test_money_from_the_office_settles_what_a_card_owes(hall):
     assert hall.try_to_play() is True
     hall.step(hall.lease("poor", PRICE, unit="bonus"))
     assert hall.store.rows("SELECT count(*) FROM floor_debts") == [(0,)]
+
+
+def plays_around_a_grant(hall):
+    """Return what became of taps before and behind a grant that was made before the office had heard of any sale."""
+    hall.heard = False
+    played = [hall.try_to_play() for _ in range(3)]
+    hall.step(hall.lease("poor", PRICE), Recalled(account_of("poor")))
+    return played, hall.try_to_play()
+
+
+def test_a_grant_makes_no_room_on_the_floor_before_a_receipt(hall):
+    assert plays_around_a_grant(hall) == ([True, True, "offline_limit"], "offline_limit")
+    hall.receipt()
+    assert hall.try_to_play() is True
+
+
+def test_a_build_that_lets_a_grant_settle_what_the_office_has_not_heard_of_is_caught(hall, monkeypatch):
+    monkeypatch.setattr(tap_facts, "_on_floor", lambda draft, card: floor_debts.owed(draft.store, card))
+    assert plays_around_a_grant(hall)[1] is True
 
 
 def test_a_card_owes_until_the_day_is_over_by_a_clock_that_is_trusted(hall):
