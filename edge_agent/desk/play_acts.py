@@ -10,7 +10,7 @@ from edge_agent.play.plays import Why
 from edge_agent.play.refunds import RefundRefused
 from edge_agent.staff_messages import StaffActed
 from edge_agent.step.draft import Draft, Spot
-from edge_agent.takings import coins
+from edge_agent.takings import coins, lease_keeper
 from payment_core.authorization import State
 from payment_core.desk import (
     Act,
@@ -119,6 +119,7 @@ def refund(draft: Draft, act: Refund, fact: StaffActed) -> Moved | Refused:
     done = refunds.refund(draft, row, act.amount, why, unit=act.unit, refund_id=fact.request_id)
     if isinstance(done, RefundRefused):
         return Refused(done.reason)
+    lease_keeper.make_room(draft)
     unit = act.unit or draft.site.currency
     return Moved(sum(part.amount for part in done.parts if part.unit == unit), unit)
 

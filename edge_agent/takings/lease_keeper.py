@@ -59,6 +59,15 @@ def keep_room(draft: Draft, account_id: bytes, added: int) -> None:
         _give_back_all(draft, stake - beyond)
 
 
+def make_room(draft: Draft) -> None:
+    """Behind a refund, before anybody plays with it: return what it raised above X_h.
+
+    A tap of the same commit would put it aside, and what a play holds cannot be returned.
+    """
+    draft.site.most_outstanding = at_stake(draft)
+    _give_back_all(draft, draft.site.risk.caps.leasable())
+
+
 def _unheard(draft: Draft) -> int:
     site = draft.site
     draft.flush()

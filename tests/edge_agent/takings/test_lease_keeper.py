@@ -3,12 +3,16 @@
 import pytest
 
 from cloud_sync.protocol.peers import PeerAsk, PeerNothing, Voucher
-from edge_agent.ledger import leases
-from edge_agent.messages import CloseOrdered, DocumentArrived, OfficeLink, Recalled
+from edge_agent.ledger import at_stake, leases
+from edge_agent.messages import CloseOrdered, DeviceIs, DocumentArrived, OfficeLink, Recalled
 from edge_agent.office import in_force
 from edge_agent.peer_messages import FromPeer
+from edge_agent.takings import lease_keeper
+from payment_core.bus import DeviceState
+from payment_core.desk import Refund
 from payment_core.journal import EpochClosed, LeaseReturned, Part
 from payment_core.pricing import LocalTime
+from tests.support.desk import DeskHall
 from tests.support.hall import Hall, account_of, commands, logged, the_command, the_view
 from tests.support.lan import Lan, hub_id_of, journal_of
 from tests.support.ledger_truth import faults_of, kinds
@@ -151,6 +155,33 @@ def test_what_is_put_back_may_not_pass_the_cap_either(tmp_path):
     assert hall.balance("card-7") + hall.balance("card-8") == 1_000
     assert returned(hall) == [("over_cap", 200)]
     hall.store.close()
+
+
+def a_refund_and_a_tap_in_one_step(folder):
+    """A hub is full of coins at a machine that is off; a guest's play is refunded as he taps. Return the stake."""
+    hall = DeskHall(folder / "full.sqlite3", risk={"lease_cap": 1_000})
+    hall.enroll("card-7", 200)
+    command = the_command(hall.step(hall.tap("card-7")))
+    hall.step(hall.delivered(command))
+    hall.step(DeviceIs("coin-2", DeviceState("offline", hall.wall_ms)))
+    for _coin in range(10):
+        hall.step(hall.coin(lane=2))
+    hall.pass_ms(5_000)
+    hall.step(hall.acted(Refund(command.id, note="it stuck")), hall.tap("card-7"))
+    assert kinds(hall.store).count("Refunded") == 1
+    stake = at_stake.at_stake(hall.store, "CNY")
+    assert faults_of(hall.store) == []
+    hall.store.close()
+    return stake
+
+
+def test_what_is_refunded_beyond_x_h_goes_home_before_a_tap_of_the_same_commit(tmp_path):
+    assert a_refund_and_a_tap_in_one_step(tmp_path) == 1_000
+
+
+def test_a_build_that_returns_a_refund_behind_the_tap_is_caught(tmp_path, monkeypatch):
+    monkeypatch.setattr(lease_keeper, "make_room", lambda _draft: None)
+    assert a_refund_and_a_tap_in_one_step(tmp_path) == 1_200
 
 
 def test_a_cap_that_is_lowered_is_kept_at_once(hall):
