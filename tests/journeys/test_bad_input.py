@@ -155,7 +155,7 @@ def test_an_office_without_keys_broker_or_books_it_knows(tmp_path):
     assert (code, "database version 9999" in said, "install the release" in said) == (1, True, True)
     books.write_text("no database, only words. " * 100)
     code, said = ends(office_run(folder))
-    assert (code, "office.sqlite cannot be used" in said, "check the address" in said) == (1, True, True)
+    assert (code, "office.sqlite is damaged" in said, "restore the backup" in said) == (1, True, True)
 
 
 @contextlib.contextmanager

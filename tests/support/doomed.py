@@ -41,6 +41,11 @@ class Doom:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _gives(effect: Effect) -> bool:
+    """Say whether a machine is to give something: no question, and no word to a slot."""
+    return isinstance(effect, Send) and effect.command.ttl_ms > 0 and effect.command.seq > 0
+
+
 def die_after_first_pulse(doom: Doom) -> None:
     """The machine has its credit; nobody has been told."""
     pulse = CoinLine._one_pulse
@@ -57,9 +62,9 @@ def die_before_first_coin_is_written(doom: Doom) -> None:
     """The acceptor has the coin; the value log does not."""
     write = Desk.fact
 
-    def last_fact(self: Desk, fact: object) -> object:
+    def last_fact(self: Desk, fact: object, **more: object) -> object:
         doom.strike()
-        return write(self, fact)
+        return write(self, fact, **more)
 
     Desk.fact = last_fact
 
@@ -80,7 +85,7 @@ def die_at_commit(doom: Doom) -> None:
         flush(self)
 
     def last_commit(self: SqliteStore) -> None:
-        if steps and any(isinstance(effect, Send) and effect.command.ttl_ms for effect in steps[0].effects):
+        if steps and any(_gives(effect) for effect in steps[0].effects):
             doom.strike(last=lambda: delivered.wait(TRAVEL_S))
         commit(self)
 
@@ -120,7 +125,7 @@ def command_before_commit() -> None:
 
     def at_once(self: Draft, wanted: Effect) -> None:
         effect(self, wanted)
-        if isinstance(wanted, Send) and wanted.command.ttl_ms:
+        if _gives(wanted):
             deliver[0]([wanted])
 
     TillThread.start, Draft.effect = started, at_once
