@@ -33,7 +33,7 @@ from firmware_bridge.wire.cctalk_hopper import (
     parse_status,
     unpack_before,
 )
-from payment_core.commands import Command, Dispense, command_body
+from payment_core.commands import Accept, Command, Dispense, command_body
 from payment_core.errors import MalformedMessageError
 from payment_core.events import EventsLost
 
@@ -47,8 +47,11 @@ SILENT_S: Final = 10.0
 STUCK_S: Final = 30.0
 """No coin for so long, and the hopper did not give up by itself: it is stopped (172). Once more: it is stuck."""
 STEADY_TRIES: Final = 20
+RESET_S: Final = 2.0
+"""Longest wait for a hopper that was reset; a Flow is deaf for 0.63 s after power-up."""
 LOW: Final = "low_level"
 TIMEOUT: Final = "payout_timeout"
+EMPTY: Final = "empty"
 STUCK: Final = "stuck"
 
 
@@ -68,23 +71,30 @@ class CctalkHopper:
         self._clock: Final = asyncio.get_running_loop().time
         self._last = last_counter
         self._unfinished = unfinished
-        self._present = self._stuck = False
+        self._present = self._stuck = self._low = False
+        self._may_reset = True
         self._serial = self._firmware = self._fault = ""
         self._lock_bytes = bytes(8)
         self._told: Condition | None = None
 
     async def run(self, inbox: Inbox, outbox: Outbox) -> None:
         """Serve until the pipe is gone (TransportClosedError), it falls silent in mid-payout, or cancelled."""
+        idle = True
         try:
             while True:
                 await self._look_after()
                 await self._tell_condition(outbox)
                 while self._present and self._unfinished:
                     await self._read_back(self._unfinished[0], outbox)
-                    self._unfinished = self._unfinished[1:]
+                    self._unfinished, idle = self._unfinished[1:], False
+                if idle and self._may_reset and self._present and self._fault in {TIMEOUT, EMPTY}:
+                    await self._reset()
+                    await self._tell_condition(outbox)
+                idle = True
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(UPKEEP_S if self._present else LOOK_EVERY_S):
                         command = await inbox.get()
+                    idle = False  # a reset waits a second, until the answer is written
                     await outbox.put(await self._answer(command, outbox))
         finally:
             self._pipe.close()
@@ -102,16 +112,31 @@ class CctalkHopper:
         if is_disabled(test):
             await self._line.ask(HopperHeader.ENABLE, ENABLE_CODE)
         levels = await self._line.ask(HopperHeader.LEVELS)
-        low = LOW if levels and is_low(levels) else ""
-        self._fault = next(iter(faults_in(test)), low)
-        if self._fault == TIMEOUT and low:
-            self._fault = "empty"
+        was_low, self._low = self._low, bool(levels and is_low(levels))
+        self._may_reset = self._may_reset or (was_low and not self._low)
+        self._fault = next(iter(faults_in(test)), LOW if self._low else "")
+        if self._fault == TIMEOUT and self._low:
+            self._fault = EMPTY
         if self._stuck:
             status = await self._payout_status()
             self._stuck = status is None or status.remaining > 0
             self._fault = STUCK if self._stuck else self._fault
 
+    async def _reset(self) -> None:
+        """End a payout timeout that the hopper would keep until its power is off; where it rests, and once.
+
+        The next reset wants a reason to hope: a coin that fell since, one filled up, switched on anew, or `Accept`.
+        """
+        self._may_reset = False
+        if await self._at_rest() is None or await self._line.ask(Header.RESET) is None:
+            return
+        until = self._clock() + RESET_S
+        while await self._line.look(Header.SIMPLE_POLL) is None and self._clock() < until:
+            pass
+        await self._look_after()
+
     async def _meet(self) -> None:
+        self._may_reset = True
         serial = await self._line.ask(Header.SERIAL_NUMBER)
         names = [
             await self._line.ask(header)
@@ -138,14 +163,16 @@ class CctalkHopper:
             body = command_body(command)
         except MalformedMessageError:
             return Answer(command.id, "refused", reason="not_understood")
+        if isinstance(body, Accept):
+            self._may_reset = self._may_reset or body.on
+            return Answer(command.id, "done")
         if not isinstance(body, Dispense):
             return Answer(command.id, "refused", reason="not_supported")
         if not 1 <= body.count <= MOST_COINS:
             return Answer(command.id, "refused", reason="bad_amount")
-        if not self._present or self._unfinished:
-            return Answer(command.id, "failed", reason="no_answer")
-        if self._fault not in {"", LOW}:  # low: it may just do
-            return Answer(command.id, "failed", reason=self._fault)
+        reason = self._fault if self._present and not self._unfinished else "no_answer"
+        if reason not in {"", LOW}:  # low: it may just do
+            return Answer(command.id, "failed", reason=reason)
         return await self._pay(command.id, body.count, outbox)
 
     async def _pay(self, command_id: str, count: int, outbox: Outbox) -> Answer:
@@ -155,6 +182,7 @@ class CctalkHopper:
             portion = min(MOST_PER_DISPENSE, count - settled)
             out = await self._portion(command_id, portion, settled, outbox)
             settled += out.coins
+            self._may_reset = self._may_reset or out.coins > 0
             if not out.certain or out.coins < portion:
                 break
         return await self._told_answer(command_id, count, settled, outbox, certain=out.certain)

@@ -10,7 +10,7 @@ import msgspec
 from device_profiles.schema import Hopper
 from firmware_bridge.drivers.cctalk_hopper import CctalkHopper
 from firmware_bridge.drivers.errors import DriverError
-from firmware_bridge.drivers.interface import Answer, Condition, Counted, Observation, ValueFact
+from firmware_bridge.drivers.interface import Answer, Condition, Counted, Inbox, Observation, ValueFact
 from firmware_bridge.simulators.cctalk_hopper import CctalkHopperSimulator, Works
 from payment_core.commands import Command, Dispense, make_command
 from payment_core.events import EventsLost
@@ -39,6 +39,7 @@ class Venue:
         self.answers: dict[str, Answer] = {}
         self.lost = 0
         self.conditions: list[Condition] = []
+        self.inbox: Inbox = asyncio.Queue()
         self._hopper = hopper
         self._driver = driver
         self._changed = asyncio.Event()
@@ -54,13 +55,16 @@ class Venue:
         """Live until all `commands` are answered, `until` says so, or the kill; an unwritten word dies with it."""
         open_ = [command for command in commands if command.id not in self.answers]
         unfinished = tuple(command for command in open_ if command.boot_id == "former")
-        inbox, outbox = asyncio.Queue(64), asyncio.Queue(256)
+        self.inbox, outbox = asyncio.Queue(64), asyncio.Queue(256)
         async with in_memory(self.simulator, mangle=mangle) as pipe:
             driver = self._driver(pipe, self._hopper, last_counter=self.counter, unfinished=unfinished)
-            tasks = [asyncio.create_task(driver.run(inbox, outbox)), asyncio.create_task(self._write(outbox, write_s))]
+            tasks = [
+                asyncio.create_task(driver.run(self.inbox, outbox)),
+                asyncio.create_task(self._write(outbox, write_s)),
+            ]
             for command in open_:
                 if command not in unfinished:
-                    inbox.put_nowait(command)
+                    self.inbox.put_nowait(command)
             done = until or (lambda: all(command.id in self.answers for command in open_))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(DEADLINE_S if kill_after_s is None else kill_after_s):

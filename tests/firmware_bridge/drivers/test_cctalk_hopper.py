@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+from collections.abc import Callable
+from functools import partial
 
 import msgspec
 import pytest
@@ -11,7 +13,7 @@ from firmware_bridge.drivers.cctalk_hopper import CctalkHopper
 from firmware_bridge.drivers.interface import Answer
 from firmware_bridge.simulators.cctalk_hopper import CctalkHopperSimulator, Works
 from firmware_bridge.wire.cctalk_hopper import HopperHeader
-from payment_core.commands import Command, Identify, make_command
+from payment_core.commands import Accept, Command, Identify, make_command
 from tests.support.hopper_bench import PLAIN, QUICK, SERIAL, Venue, dispense, former
 from tests.support.sizes import count
 
@@ -379,6 +381,85 @@ def test_mutant_a_stuck_hopper_is_believed_and_coins_fall_behind_the_answer():
         await venue.life(until=lambda: venue.dispensed == 5 or bool(venue.conditions))
         assert not venue.in_doubt
         assert venue.dispensed > venue.answered
+
+    story(steps)
+
+
+async def cleared_after_a_jam(driver: type[CctalkHopper]) -> Venue:
+    """A payout that timed out behind two coins; somebody clears the jam, and switches nothing off."""
+    simulator = CctalkHopperSimulator(works=QUICK)
+    simulator.command(["jam", "2"], now_ms=0)
+    venue = Venue(simulator, driver=driver)
+    await venue.life(dispense(5, 1))
+    simulator.command(["clear"], now_ms=0)
+    await venue.life(until=lambda: venue.conditions[-1].state == "online" or len(venue.conditions) > 3)
+    await venue.life(dispense(1, 2))
+    return venue
+
+
+@pytest.mark.usefixtures("_soon_stuck")
+def test_a_payout_timeout_is_reset_at_rest_and_the_next_guest_is_paid():
+    async def steps():
+        venue = await cleared_after_a_jam(CctalkHopper)
+        assert venue.answers[dispense(5, 1).id] == Answer(
+            dispense(5, 1).id, "failed", amount=2, reason="payout_timeout"
+        )
+        assert venue.answers[dispense(1, 2).id].outcome == "done"
+        assert venue.simulator.status()["resets"] == 1
+        assert venue.simulator.status()["payouts"] == 2, "what was not paid is not paid again by itself"
+        assert venue.dispensed == venue.answered == 3
+
+    story(steps)
+
+
+class PatientHopper(CctalkHopper):
+    """A broken build: it waits for somebody who switches the hopper off."""
+
+    async def _reset(self) -> None:
+        self._told = None  # so that the story goes on
+
+
+@pytest.mark.usefixtures("_soon_stuck")
+def test_mutant_without_the_reset_the_hopper_is_locked_out():
+    async def steps():
+        venue = await cleared_after_a_jam(PatientHopper)
+        assert venue.answers[dispense(1, 2).id] == Answer(dispense(1, 2).id, "failed", reason="payout_timeout")
+
+    story(steps)
+
+
+def later(seconds: float, work: Callable[[], None]) -> None:
+    """Do it in a while."""
+    asyncio.get_running_loop().call_later(seconds, work)
+
+
+ACCEPT = make_command(Accept(on=True), command_id="a", seq=0, boot_id="b", ttl_ms=9_000)
+
+
+@pytest.mark.usefixtures("_soon_stuck")
+def test_a_hopper_that_gives_nothing_is_reset_once_and_again_when_somebody_asks_for_it():
+    async def steps():
+        simulator = CctalkHopperSimulator(works=NO_COUNT)
+        simulator.command(["jam", "0"], now_ms=0)
+        venue = Venue(simulator)
+        resets: list[object] = []
+
+        def look_at_it() -> None:
+            resets.append(simulator.status()["resets"])
+            venue.inbox.put_nowait(ACCEPT)
+
+        def second_guest() -> None:
+            venue.inbox.put_nowait(dispense(1, 2))
+
+        still_to_do = {3: second_guest, 4: partial(later, 4 * cctalk_hopper.UPKEEP_S, look_at_it)}
+
+        def online_fault_online_fault_online() -> bool:
+            still_to_do.pop(len(venue.conditions), int)()
+            return len(venue.conditions) == 5
+
+        await venue.life(dispense(1, 1), until=online_fault_online_fault_online)
+        assert [said.state for said in venue.conditions] == ["online", "fault"] * 2 + ["online"]
+        assert (resets, simulator.status()["resets"], venue.dispensed) == ([1], 2, 0)
 
     story(steps)
 
