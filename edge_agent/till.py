@@ -8,7 +8,7 @@ from typing import Final, assert_never
 
 import msgspec
 
-from edge_agent.desk import counter_acts, desk_reader
+from edge_agent.desk import counter_acts, desk_reader, machine_acts
 from edge_agent.desk.modules import Modules
 from edge_agent.lan.neighbours import Neighbours
 from edge_agent.lan.parking import Parking
@@ -252,6 +252,8 @@ class Till:
         if self._acceptors.has_answered(fact) or self._modules.has_answered(draft, fact):
             return
         if vending.has_answered(draft, fact) or verifying.has_answered(draft, fact):
+            return
+        if machine_acts.has_answered(draft, fact):
             return
         if self._challenges.has_answered(fact):
             self._decide(draft, self._challenges.hear(draft, fact))

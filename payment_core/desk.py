@@ -131,6 +131,13 @@ class TryMachine(_Act, frozen=True, tag="test_play"):
     note: Note = ""
 
 
+class BackInService(_Act, frozen=True, tag="back_in_service"):
+    """Somebody looked after the machine of a lane: what gives credit there may give again. `note`: what was wrong."""
+
+    lane: Name
+    note: Note = ""
+
+
 class TakeConsent(_Act, frozen=True, tag="consent"):
     """A guest agrees, before anything of him is learned. `text`: the version of the text he was shown.
 
@@ -170,11 +177,11 @@ class Look(_Act, frozen=True, tag="look"):
 
 Act = (
     SettleDoubt | Refund | Cancel | TopUp | TakeWon | ClaimCredit | PayOut | SellCard | ReplaceCard | BlockCard
-    | CountBox | TryMachine | TakeConsent | EnrollPerson | ForgetPerson | Look
+    | CountBox | TryMachine | BackInService | TakeConsent | EnrollPerson | ForgetPerson | Look
 )  # fmt: skip
 ActName = Literal[
     "settle_doubt", "refund", "cancel", "top_up", "take_won", "claim_credit", "pay_out", "sell_card", "replace_card",
-    "block_card", "count_box", "test_play", "consent", "enroll", "forget", "look",
+    "block_card", "count_box", "test_play", "back_in_service", "consent", "enroll", "forget", "look",
 ]  # fmt: skip
 ACT_NAMES: Final[dict[type[Act], ActName]] = dict(zip(get_args(Act), get_args(ActName), strict=True))
 assert all(kind.__struct_config__.tag == name for kind, name in ACT_NAMES.items())

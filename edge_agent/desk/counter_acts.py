@@ -4,7 +4,7 @@ from typing import Final, assert_never
 
 import msgspec
 
-from edge_agent.desk import card_acts, looks, money_acts, person_acts, play_acts
+from edge_agent.desk import card_acts, looks, machine_acts, money_acts, person_acts, play_acts
 from edge_agent.desk.acts import Moved, Refused
 from edge_agent.ledger import requests, staff_use
 from edge_agent.ledger.requests import Request
@@ -13,6 +13,7 @@ from edge_agent.staff_messages import PinRefused, Reply, StaffActed, StaffFact, 
 from edge_agent.step.draft import Draft
 from payment_core.desk import (
     ACT_NAMES,
+    BackInService,
     BlockCard,
     Cancel,
     ClaimCredit,
@@ -120,7 +121,7 @@ def _may_not(draft: Draft, fact: StaffActed, wanted: int) -> Refused | None:
     return None
 
 
-def _carry_out(draft: Draft, fact: StaffActed) -> Moved | Refused:
+def _carry_out(draft: Draft, fact: StaffActed) -> Moved | Refused:  # noqa: PLR0911 - one kind of act each
     try:
         match fact.act:
             case SettleDoubt() | Refund() | Cancel() | TryMachine():
@@ -131,6 +132,8 @@ def _carry_out(draft: Draft, fact: StaffActed) -> Moved | Refused:
                 return card_acts.carry_out(draft, fact.act, fact.staff)
             case TakeConsent() | EnrollPerson() | ForgetPerson():
                 return person_acts.carry_out(draft, fact.act, fact.staff)
+            case BackInService():
+                return machine_acts.put_back(draft, fact.act, fact.staff)
             case Look():
                 return looks.look(draft, fact.act)
             case _:

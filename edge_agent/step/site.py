@@ -114,6 +114,8 @@ class Site:
         self.last_player: dict[str, Player] = {}
         self.depositors: dict[str, Player] = {}
         """Whose card was shown last where coins and notes go to an account."""
+        self.told_back: dict[str, str] = {}
+        """Commands that put a device back in service and were not answered yet, and the device of each."""
         self.doubt_due: dict[bytes, int] = {}
         """Doubts, and when (boottime) policy looks at each; staff's own are not in it any more."""
         self.cannot_tell: set[bytes] = set()
@@ -222,8 +224,13 @@ class Site:
 
         A connection has one will, and it is the bridge's: after a kill its devices' own states stay as they were.
         """
+        state = self.states.get(device)
+        return state is not None and state.state == "online" and self.is_reachable(device)
+
+    def is_reachable(self, device: str) -> bool:
+        """Say whether a device can be told anything, also while a fault keeps it from serving."""
         birth, state = self.births.get(device), self.states.get(device)
-        if birth is None or state is None or state.state != "online":
+        if birth is None or state is None or state.state not in ("online", "fault"):
             return False
         bridge = self.states.get(birth.bridge)
         return bridge is None or bridge.state == "online"

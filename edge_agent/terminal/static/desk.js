@@ -147,6 +147,7 @@ function actOf(form, submitter) {
       if (field("page") !== "") act.page = Number(field("page"));
       break;
     case "forget": act.credential = card.credential; break;
+    case "back_in_service": act.lane = laneOf(field("lane")); break;
     case "block_card": act.credential = card.credential; break;
     case "count_box":
       act.box = form.dataset.box; act.kind = form.dataset.kind; act.unit = form.dataset.unit;

@@ -86,6 +86,10 @@ def test_an_attendant_settles_a_doubt_and_takes_cash(tmp_path, size, language):
             assert NAMES["racer-1"] in found
             assert guest_of(room) in found
             assert [await axe_findings(page), await overflow_px(page)] == [[], 0]
+            await page.fill("form[data-act=back_in_service] input[name=lane]", NAMES["racer-2"])
+            await page.click("form[data-act=back_in_service] button")
+            await page.wait_for_selector("#told:not(.is-refused):not([hidden])")
+            assert list(room.hall.till._site.told_back.values()) == ["coin-2"]
             room.hall.pass_ms(1_000)
             room.step(room.hall.event("reader-desk", CredentialPresented("ntag21x", uid_of("card-7"), "C")))
             await page.wait_for_selector("#card-acts form:not([hidden])")
