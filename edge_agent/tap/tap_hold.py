@@ -162,21 +162,22 @@ def decline(draft: Draft, case: Case, decision: Declined) -> None:
     authorizations.mark_wish(draft.store, tap.reader, tap.event_epoch, tap.event_seq, row.id)
     if tap.lane is None:
         return
+    shown: str = decision.reason
     if decision.reason == "second_factor_needed" and tap.row is not None:
-        _want_second_factor(draft, tap.lane, case)
+        shown = _want_second_factor(draft, tap.lane, case) or decision.reason
     named = facts.price.shown if facts.price and not (tap.vend and tap.vend.begins) else None
-    view = view_of(draft, tap.lane, "declined", named, reason=decision.reason)
+    view = view_of(draft, tap.lane, "declined", named, reason=shown)
     if tap.row is not None:
         balance = facts.allowances.get(draft.site.currency, 0)
         view = _personal(draft, view, tap.row, balance, balance)
     draft.effect(Show(tap.lane.id, view))
 
 
-def _want_second_factor(draft: Draft, lane: Lane, case: Case) -> None:
-    """Take the refused tap for the first of two factors, and wait for the second."""
+def _want_second_factor(draft: Draft, lane: Lane, case: Case) -> verifying.Shown | None:
+    """Take the refused tap for the first of two factors, and wait for the second; return what a module waits for."""
     assert case.tap.row is not None
     now_ms = draft.now.boottime_ms
     draft.site.step_ups.want(lane.id, now_ms)
     factor = Factor(case.tap.credential_id, case.tap.row.class_, now_ms)
     draft.site.step_ups.note(lane.id, case.tap.row.account_id, factor)
-    verifying.ask(draft, lane, case.tap)
+    return verifying.ask(draft, lane, case.tap)

@@ -4,12 +4,17 @@ A face counts only so: one person was asked for, and it is he. A match of the ta
 and the tap is decided again by itself; its event is then the match.
 """
 
-from typing import Final
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, Literal
+
+import msgspec
 
 from edge_agent.ledger import authorizations, cache
-from edge_agent.messages import Answered, FromDevice, Log, Send
+from edge_agent.messages import Answered, FromDevice, Log, Send, Show
 from edge_agent.step.draft import Draft
 from edge_agent.step.step_up import Factor, Intent
+from edge_agent.step.views import view_of
 from edge_agent.tap.tap_facts import Tap
 from edge_agent.tap.tap_proof import known_id
 from payment_core.commands import Verify, make_command
@@ -21,6 +26,9 @@ VERIFY_S: Final = 10
 """How long a module looks for the guest; he stands in front of it."""
 ON_THE_WAY_MS: Final = WISH_LIFE_MS
 """What a match may take from the module to here."""
+Shown = Literal["show_finger", "show_face", "not_confirmed"]
+"""What a lane's page says of its module instead of a refusal's reason: what it waits for, or that it waited in vain."""
+_ASKS: Final[Mapping[str, Shown]] = MappingProxyType({"enroll:finger": "show_finger", "enroll:face": "show_face"})
 NOTHING: Final = b""
 """The mark of an event that got no answer of its own."""
 
@@ -31,19 +39,23 @@ def verifies(draft: Draft, device: str) -> bool:
     return birth is not None and Verify.__name__ in birth.capabilities
 
 
-def ask(draft: Draft, lane: Lane, tap: Tap) -> None:
-    """Ask the lane's module for the person behind a tap that was refused for want of a second factor."""
+def ask(draft: Draft, lane: Lane, tap: Tap) -> Shown | None:
+    """Ask the lane's module for the person behind a tap that was refused for want of a second factor.
+
+    Return what the guest is to do, where that is known; None: nobody was asked, or of a module that says no media.
+    """
     device = lane.step_up_reader
     if tap.row is None or not verifies(draft, device) or not draft.site.ready(device):
-        return
+        return None
     name, now_ms = uuid_text(draft.new_id()), draft.now.boottime_ms
     until_ms = now_ms + VERIFY_S * 1_000 + ON_THE_WAY_MS
     intent = Intent(device, lane.id, tap.row.account_id, tap.credential_id, tap.proof, tap.token_counter, until_ms)
     draft.site.step_ups.ask(name, intent)
-    boot_id = draft.site.births[device].boot_id
+    birth = draft.site.births[device]
     ttl_ms = VERIFY_S * 1_000
-    command = make_command(Verify(VERIFY_S), command_id=name, seq=0, boot_id=boot_id, ttl_ms=ttl_ms)
+    command = make_command(Verify(VERIFY_S), command_id=name, seq=0, boot_id=birth.boot_id, ttl_ms=ttl_ms)
     draft.effect(Send(device, command))
+    return next((_ASKS[one] for one in birth.capabilities if one in _ASKS), None)
 
 
 def concerns(draft: Draft, fact: FromDevice, body: CredentialPresented) -> bool:
@@ -75,6 +87,7 @@ def presented(draft: Draft, fact: FromDevice, body: CredentialPresented) -> Tap 
     row = cache.card(draft.store, credential)
     if row is None or row.status != "active" or row.class_ != "B" or row.account_id != intent.account_id:
         draft.effect(Log("step_up.refused", {"reader": fact.device}))
+        _not_confirmed(draft, lane, intent)
         return None
     site.step_ups.note(lane.id, intent.account_id, Factor(credential, row.class_, now_ms))
     return Tap(
@@ -87,4 +100,16 @@ def has_answered(draft: Draft, fact: Answered) -> bool:
     """Take what a module says of a question: with a match the question is over already, without one it is now."""
     if fact.result.outcome == "done":
         return draft.site.step_ups.is_known(fact.result.id, fact.device)
+    intent = draft.site.step_ups.take(fact.result.id, fact.device, now_ms=draft.now.boottime_ms)
+    lane = draft.site.lanes.get(intent.lane) if intent else None
+    if intent is not None and lane is not None:
+        _not_confirmed(draft, lane, intent)
     return draft.site.step_ups.close(fact.result.id, fact.device)
+
+
+def _not_confirmed(draft: Draft, lane: Lane, intent: Intent) -> None:
+    """Tell the guest that the question is over: nobody looks for him any more until he taps again."""
+    reason: Shown = "not_confirmed"
+    row = cache.card(draft.store, intent.credential_id)
+    view = view_of(draft, lane, "declined", None, reason=reason)
+    draft.effect(Show(lane.id, msgspec.structs.replace(view, language=row.language if row else "")))

@@ -51,7 +51,7 @@ def asked(hall):
     """Tap, and return the id of what the module was asked."""
     hall.pass_ms(1_000)
     effects = hall.step(hall.tap("card-7"))
-    assert the_view(effects).reason == "second_factor_needed"
+    assert the_view(effects).reason == "show_face"
     (command,) = commands(effects)
     assert command_body(command) == Verify(10)
     return command.id
@@ -95,6 +95,7 @@ def test_somebody_elses_face_is_none(hall, person):
     name = asked(hall)
     effects = face(hall, name, person)
     assert (commands(effects), logged(effects)) == ([], ["step_up.refused"])
+    assert the_view(effects).reason == "not_confirmed"
     assert commands(face(hall, name)) == [], "and the question is used up"
 
 
@@ -122,7 +123,9 @@ def test_a_question_lasts_its_time(hall):
 
 def test_a_module_that_found_nobody_ends_the_question(hall):
     name = asked(hall)
-    assert logged(hall.step(Answered("face-1", Result(name, "failed", reason="nobody")))) == []
+    effects = hall.step(Answered("face-1", Result(name, "failed", reason="nobody")))
+    assert (logged(effects), the_view(effects).reason) == ([], "not_confirmed")
+    assert views(hall.step(Answered("face-1", Result(name, "failed", reason="nobody")))) == [], "told once"
     assert commands(face(hall, name)) == []
     again = asked(hall)
     assert logged(hall.step(Answered("face-1", Result(again, "done")))) == [], "its match may come behind its answer"

@@ -8,6 +8,7 @@ import pytest
 from cloud_sync.protocol.slips import SlipRefusal
 from edge_agent.takings.codes import Foreign
 from edge_agent.takings.slips import UNREADABLE
+from edge_agent.tap.verifying import Shown
 from edge_agent.terminal.wording import LANGUAGES, UnknownLanguageError, Words, load, next_language, spoken_first
 from payment_core.bus import DeviceState, View
 from payment_core.decision import DECLINE_REASONS
@@ -17,8 +18,8 @@ def placeholders(text):
     return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
 
 
-REASONS = (*DECLINE_REASONS, *get_args(SlipRefusal), UNREADABLE, *get_args(Foreign), "other")
-"""What a view may name: a tap's refusals, a slip's and those of other codes."""
+REASONS = (*DECLINE_REASONS, *get_args(SlipRefusal), UNREADABLE, *get_args(Foreign), *get_args(Shown), "other")
+"""What a view may name: a tap's refusals, a slip's and those of other codes, and what a module waits for."""
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
