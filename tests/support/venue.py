@@ -12,7 +12,8 @@ import msgspec
 from edge_agent.ledger.reader import LedgerReader
 from tests.support.venue_audit import Ledger, broken_promises, read_ledger
 from venuehub.demo.audit import OutsideFigures, read_devices
-from venuehub.demo.plan import ArcadePlan, Folder, Member, Place, make_hall, make_plan
+from venuehub.demo.places import Member, Place
+from venuehub.demo.plan import ArcadePlan, Folder, make_hall, make_plan
 from venuehub.demo.processes import Child
 from venuehub.demo.stage import Stage
 

@@ -21,6 +21,7 @@ FIELDS = {
     "taps", "approved", "declined", "repeated", "captured", "voided", "expired", "refunded", "in_doubt",
     "credits_seen_by_machines", "credits_of_captured", "credits_of_coins", "credits_in_doubt", "coins_inserted",
     "coins_booked", "hubs", "addresses", "tap_to_command_ms", "tap_to_credit_ms", "ledger", "outage",
+    "devices", "dispensed_beyond_debited",
 }  # fmt: skip
 WITHOUT_MOSQUITTO = (
     "import sys, venuehub.demo.brokers as brokers\n"
@@ -84,6 +85,7 @@ def check_equations(report: dict[str, object]) -> None:
     assert ledger["entries"] > 0
     for name in ("tap_to_command_ms", "tap_to_credit_ms"):
         assert 0 < report[name]["p50"] <= report[name]["p99"]
+    assert report["dispensed_beyond_debited"] == 0
     assert report["outage"]["lost"] == 0
     assert report["hubs"] == 2
     assert set(report["addresses"]) == {
@@ -170,7 +172,7 @@ def test_killed_with_its_brokers_and_devices_in_one_moment_nobody_stays(tmp_path
         eventually(lambda: "The arcade is open" in log.read_text(), DEADLINE_S)
         eventually(lambda: len(living(folder)) >= 13, DEADLINE_S)
         children = {pid: words for pid, words in living(folder).items() if pid != running.pid}
-        surroundings = ("mosquitto", "wheel_broker", "device_wall", "game_machine")
+        surroundings = ("mosquitto", "wheel_broker", "device_wall", "firmware_bridge.simulators")
         programs = [pid for pid, words in children.items() if not any(name in words for name in surroundings)]
         for pid in programs:
             os.kill(pid, signal.SIGSTOP)

@@ -12,8 +12,8 @@ from back_office.console.interface import DEMO_ACTIONS, DemoAction
 from edge_agent.ledger.reader import LedgerReader
 from payment_core.money import Money, money_text
 from venuehub.demo.attendant import leave_doubt
-from venuehub.demo.audit import read_hubs
-from venuehub.demo.plan import UNIT, Place
+from venuehub.demo.hub_audit import read_hubs
+from venuehub.demo.places import UNIT, Place
 from venuehub.demo.stage import Stage
 from venuehub.demo.waiting import eventually
 

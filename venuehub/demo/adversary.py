@@ -14,7 +14,8 @@ from payment_core.exposure import exposure, hub_terms
 from payment_core.journal import Held, decode_entry
 from payment_core.money import Money, money_text
 from venuehub.demo.actions import Said
-from venuehub.demo.plan import UNIT, ArcadePlan
+from venuehub.demo.places import UNIT
+from venuehub.demo.plan import ArcadePlan
 from venuehub.demo.stage import Stage
 
 PAUSE_S: Final = 0.2

@@ -17,9 +17,10 @@ from edge_agent.ledger.reader import LedgerReader
 from payment_core.bus import decode, encode, terminal_topic
 from payment_core.desk import Act, DeskReply, DeskRequest, Look, SettleDoubt
 from payment_core.identifiers import uuid7, uuid_text
-from payment_core.journal import Captured, Commanded, decode_entry
-from venuehub.demo.audit import delivered_credits, read_machine
-from venuehub.demo.plan import DESK, HallPlan, Place
+from venuehub.demo.audit import read_machine
+from venuehub.demo.hub_audit import read_hubs
+from venuehub.demo.places import Place
+from venuehub.demo.plan import DESK, HallPlan
 from venuehub.demo.stage import Stage
 from venuehub.demo.venue import LOOPBACK, STAFF
 from venuehub.demo.waiting import eventually
@@ -70,7 +71,8 @@ async def make_doubt(stage: Stage, hall: HallPlan, *, seconds: float = 60.0) -> 
 @contextlib.asynccontextmanager
 async def _to_themselves(stage: Stage, hall: HallPlan) -> AsyncIterator[None]:
     """Keep guests out of a hall, from when nothing moves there any more."""
-    places = {place.number for place in hall.places} - stage.guests.closed
+    own = (*hall.places, *(booth.place for booth in hall.booths))
+    places = {place.number for place in own} - stage.guests.closed
     stage.guests.closed |= places
     await asyncio.sleep(1.6)
     try:
@@ -115,31 +117,14 @@ async def _settle(stage: Stage, hall: HallPlan, place: Place, figures: DoubtFigu
             if row.state != "in_doubt":
                 continue
             counted = await read_machine(stage.folder, place)
-            delivered = counted > _captured_at(stage, hall, place)
+            paid = read_hubs([stage.ledger_at(place)]).output(place.lane.output).debited
+            delivered = counted > paid
             note = "the machine's own counter went up" if delivered else "the machine's own counter did not move"
             act = SettleDoubt(row.authorization, delivered=delivered, note=note)
             reply = await _ask(link, own.hub, stage.arcade.pin, act)
             if reply.outcome == "done":
                 figures.settled += 1
                 figures.amount += row.amount
-
-
-def _captured_at(stage: Stage, hall: HallPlan, place: Place) -> int:
-    """Return the credits that the journal says a machine was paid for."""
-    reader = LedgerReader(stage.folder.hall(hall.name).ledger)
-    told: dict[bytes | None, int] = {}
-    credits = after = 0
-    try:
-        while records := reader.records(after, 1_000):
-            for entry in map(decode_entry, records):
-                if isinstance(entry, Commanded) and entry.device == place.lane.output:
-                    told[entry.header.authorization_id] = entry.credits
-                elif isinstance(entry, Captured) and entry.header.authorization_id in told:
-                    credits += delivered_credits(entry, told[entry.header.authorization_id])
-            after += len(records)
-    finally:
-        reader.close()
-    return credits
 
 
 async def _ask(link: MqttLink, hub: str, pin: str, act: Act) -> DeskReply:

@@ -12,7 +12,8 @@ from back_office.settings import database_file
 from back_office.store.engine import open_store, sqlite_url
 from back_office.store.places import hub, venues
 from edge_agent.ledger.reader import LedgerReader
-from venuehub.demo.plan import UNIT, Folder
+from venuehub.demo.places import UNIT
+from venuehub.demo.plan import Folder
 from venuehub.demo.venue import Arcade
 
 EVERY_S: Final = 3.0

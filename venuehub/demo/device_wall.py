@@ -1,4 +1,4 @@
-"""Many simulated serial devices in one process, each on its own pty: `… -m venuehub.demo.device_wall PROFILE DIR IDS…`.
+"""Many simulated serial devices in one process, each on its own pty: `… -m venuehub.demo.device_wall DIR PROFILE=ID…`.
 
 Standard input takes `ID line`, e.g. `reader-03 tap ntag213:04A1B2C3D4E580 for 300ms`; each device's counters are kept
 in `DIR/ID.json`. They live as long as the process: killing hub or bridge does not touch them.
@@ -16,15 +16,16 @@ from firmware_bridge.simulators.process import run_simulator
 
 def main() -> int:
     """Serve until standard input ends."""
-    name_of_page, folder, *names = sys.argv[1:]
-    profile = load_catalog()[name_of_page]
+    folder, *devices = sys.argv[1:]
+    catalog = load_catalog()
     pipes: dict[str, int] = {}
-    for name in names:
+    for device in devices:
+        page, _, name = device.partition("=")
         read_fd, pipes[name] = os.pipe()
         link = Path(folder) / f"{name}.tty"
         threading.Thread(
             target=run_simulator,
-            args=(make_simulator(profile, Options(link=link)),),
+            args=(make_simulator(catalog[page], Options(link=link)),),
             kwargs={
                 "link": link,
                 "status": link.with_suffix(".json"),

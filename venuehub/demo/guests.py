@@ -4,7 +4,8 @@ import asyncio
 import random
 from typing import Final
 
-from venuehub.demo.plan import COIN_POSITION, UNKNOWN_CARDS, ArcadePlan, Member, Place
+from venuehub.demo.places import Member, Place
+from venuehub.demo.plan import COIN_POSITION, UNKNOWN_CARDS, ArcadePlan
 from venuehub.demo.processes import Child
 
 TAP_MS: Final = 220

@@ -4,31 +4,41 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Final
 
 from cloud_sync.ending import pause
 from cloud_sync.mqtt_link import BrokerUnavailableError, MqttLink, MqttSettings
 from payment_core.bus import DeviceState, View, decode, parse_topic
 from payment_core.commands import Command
-from payment_core.events import CredentialPresented, CreditDelivered, Event, event_body
+from payment_core.events import CodeScanned, CredentialPresented, CreditDelivered, Event, event_body
 
 ANSWERS: Final = frozenset({"held", "declined", "repeated"})
+ENDINGS: Final = frozenset({"approved", "declined", "voided", "in_doubt"})
 
 
 class Observer:
     """Watches the bus of all halls; lanes and devices have names of their own in the whole arcade."""
 
-    def __init__(self, settings: MqttSettings, *, lane_of_reader: dict[str, str]) -> None:
+    def __init__(
+        self, settings: MqttSettings, *, lane_of_reader: dict[str, str], modules: frozenset[str] = frozenset()
+    ) -> None:
+        """`modules`: of fingers and faces; what they match is a tap only where a hub had asked for it."""
         self.taps = 0
         self.answers: Counter[str] = Counter()
         self.declined: Counter[str] = Counter()
         self.online: set[str] = set()
         self.commands: Counter[str] = Counter()
         """By device: how many plays it was told of."""
+        self.shown: dict[str, View] = {}
+        """By lane: what its page was told last."""
+        self.endings: Counter[str] = Counter()
+        """By lane: how many plays ended or were refused."""
         self.command_ms: list[float] = []
         self.credit_ms: list[float] = []
         self._settings = settings
         self._lane_of_reader = lane_of_reader
+        self._modules = modules
         self._tapped: dict[str, float] = {}
         self._commanded: dict[str, float] = {}
         self._changed = asyncio.Event()
@@ -46,21 +56,21 @@ class Observer:
 
     async def wait_until_online(self, devices: set[str], timeout_s: float) -> set[str]:
         """Wait for devices to be online; return those that are not when the time is up."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                while not devices <= self.online:
-                    self._changed.clear()
-                    await self._changed.wait()
+        await self.wait_until(lambda: devices <= self.online, timeout_s)
         return devices - self.online
 
     async def wait_for_command(self, device: str, number: int, timeout_s: float) -> bool:
         """Wait until a device is told of its `number`th play, without the pauses of polling; say whether it was."""
+        return await self.wait_until(lambda: self.commands[device] >= number, timeout_s)
+
+    async def wait_until(self, holds: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until something that is seen here holds, without the pauses of polling; say whether it does."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while self.commands[device] < number:
+                while not holds():
                     self._changed.clear()
                     await self._changed.wait()
-        return self.commands[device] >= number
+        return holds()
 
     def _see(self, topic: str, payload: bytes, *, retained: bool) -> None:
         address = parse_topic(topic)
@@ -81,7 +91,9 @@ class Observer:
 
     def _event(self, device: str, event: Event) -> None:
         match event_body(event):
-            case CredentialPresented():
+            case CredentialPresented(intent="") if device in self._modules:
+                pass
+            case CredentialPresented() | CodeScanned():
                 key = (device, event.epoch, event.seq)
                 if key not in self._seen:
                     self._seen.add(key)
@@ -102,6 +114,9 @@ class Observer:
             self.declined[view.reason] += 1
         if view.state in {"declined", "repeated"}:
             self._tapped.pop(lane, None)
+        self.shown[lane] = view
+        self.endings[lane] += view.state in ENDINGS
+        self._changed.set()
 
     def _command(self, device: str, command: Command) -> None:
         self.commands[device] += 1

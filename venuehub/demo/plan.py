@@ -10,16 +10,19 @@ import msgspec
 from payment_core.money import Money
 from payment_core.policy import ClassLimit, CoinValue, DevicesDocument, Lane, RiskDocument
 from payment_core.pricing import Band, PriceList, PriceRule
+from venuehub.demo.booths import device_booths
+from venuehub.demo.persons import person_booths
+from venuehub.demo.places import POOR_BALANCE, UNIT, Booth, Member, Place
 
 MACHINES: Final = 12
 MEMBERS: Final = 40
 ZONES: Final = ("hall", "stage")
 """Each is a hall with a hub of its own; the two hubs are neighbours on one LAN."""
-UNIT: Final = "CNY"
 COIN_POSITION: Final = 3
 COIN_VALUE: Final = 100
 PLAY_PRICE: Final = 200
-POOR_BALANCE: Final = 300
+STEP_UP_OVER: Final = 400
+"""Above every price of a machine: only a booth asks for a finger or a face."""
 GHOSTS: Final = 6
 DESK: Final = "desk-1"
 """Where the attendant stands, in each hall."""
@@ -33,37 +36,16 @@ MACHINE_NAMES: Final = {
 }  # fmt: skip
 
 
-class Member(msgspec.Struct, frozen=True):
-    """A guest with a card. `card` as devices and office write it; `balance` minor units; poor ones run out."""
-
-    name: str
-    card: str
-    balance: int
-
-    @property
-    def runs_out(self) -> bool:
-        """Say whether nobody tops this one up: somebody has to be short of money."""
-        return self.balance <= POOR_BALANCE
-
-
-class Place(msgspec.Struct, frozen=True):
-    """Everything at one machine: its number, lane and device ids."""
-
-    number: int
-    lane: Lane
-
-    @property
-    def machine_sim(self) -> str:
-        """The simulated machine's name in its process."""
-        return f"machine-{self.number:02d}"
-
-
 class HallPlan(msgspec.Struct, frozen=True):
-    """One hall: what its hub serves. `name` is the hub's name at the office and in file names."""
+    """One hall: what its hub serves. `name` is the hub's name at the office and in file names.
+
+    booths: besides its machines, `places`.
+    """
 
     name: str
     places: tuple[Place, ...]
     devices: DevicesDocument
+    booths: tuple[Booth, ...] = ()
 
 
 class ArcadePlan(msgspec.Struct, frozen=True):
@@ -82,6 +64,16 @@ class ArcadePlan(msgspec.Struct, frozen=True):
         """All machines of all halls."""
         return tuple(place for hall in self.halls for place in hall.places)
 
+    @property
+    def booths(self) -> tuple[Booth, ...]:
+        """All booths of all halls."""
+        return tuple(booth for hall in self.halls for booth in hall.booths)
+
+    @property
+    def machine_count(self) -> int:
+        """How many game machines there are: those of the places, and of booths whose number follows theirs."""
+        return max(place.number for place in (*self.places, *_with_machine(self.booths)))
+
     def hall_of(self, place: Place) -> HallPlan:
         """Return the hall a machine stands in."""
         return next(hall for hall in self.halls if place in hall.places)
@@ -91,7 +83,15 @@ def make_plan(seed: int) -> ArcadePlan:
     """Return the arcade of a seed."""
     dice = random.Random(seed)  # noqa: S311 - a demo's guests, not a secret
     places = [_place(number) for number in range(1, MACHINES + 1)]
-    halls = tuple(make_hall(zone, [place for place in places if place.lane.zone == zone]) for zone in ZONES)
+    booths = (*device_booths(), *person_booths())
+    halls = tuple(
+        make_hall(
+            zone,
+            [place for place in places if place.lane.zone == zone],
+            [booth for booth in booths if booth.place.lane.zone == zone],
+        )
+        for zone in ZONES
+    )
     prices = PriceList(
         version=0,
         unit=UNIT,
@@ -99,6 +99,7 @@ def make_plan(seed: int) -> ArcadePlan:
             PriceRule(price=(Money(PLAY_PRICE, UNIT),)),
             PriceRule(price=(Money(300, UNIT),), zone="stage"),
             PriceRule(price=(Money(100, UNIT),), band="early"),
+            *(booth.rule for booth in booths),
         ),
         bands=(Band("early", 8 * 60, 10 * 60),),
     )
@@ -107,6 +108,7 @@ def make_plan(seed: int) -> ArcadePlan:
         classes=(ClassLimit("C", per_tap=1_000, per_day=20_000), ClassLimit("A", per_tap=5_000)),
         floor_per_credential=FLOOR,
         floor_per_hub=2 * FLOOR,
+        step_up_over=STEP_UP_OVER,
         lease_cap=400_000,
         top_up_cap=50_000,
     )
@@ -115,15 +117,20 @@ def make_plan(seed: int) -> ArcadePlan:
     return ArcadePlan(seed, halls, members, ghosts, prices, risk)
 
 
-def make_hall(name: str, places: Sequence[Place]) -> HallPlan:
-    """Return a hall with these machines, each with its own reader, coin line and acceptor."""
+def make_hall(name: str, places: Sequence[Place], booths: Sequence[Booth] = ()) -> HallPlan:
+    """Return a hall with these machines, each with its own reader, coin line and acceptor, and with these booths."""
     coins = (CoinValue(COIN_POSITION, COIN_VALUE), CoinValue(2, 50))
     devices = DevicesDocument(
         version=0,
-        lanes=tuple(place.lane for place in places),
-        coins={place.lane.acceptor: coins for place in places},
+        lanes=tuple(place.lane for place in (*places, *(booth.place for booth in booths))),
+        coins={place.lane.acceptor: coins for place in places}
+        | {booth.place.lane.acceptor: booth.coins for booth in booths if booth.coins},
     )
-    return HallPlan(name, tuple(places), devices)
+    return HallPlan(name, tuple(places), devices, tuple(booths))
+
+
+def _with_machine(booths: Sequence[Booth]) -> list[Place]:
+    return [booth.place for booth in booths if booth.has_machine]
 
 
 def _place(number: int) -> Place:

@@ -8,20 +8,23 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from edge_agent.ledger.reader import LedgerReader
 from payment_core.money import Money, money_text
 from venuehub.demo.actions import Actions, unsynced
-from venuehub.demo.adversary import LossFigures, attack, bound_of, note_taken, standing
-from venuehub.demo.attendant import DoubtFigures, doubt_and_settle
-from venuehub.demo.audit import BooksFigures, HubFigures, OutsideFigures, read_books, read_devices, read_hubs
+from venuehub.demo.adversary import attack, bound_of, note_taken, standing
+from venuehub.demo.attendant import doubt_and_settle
+from venuehub.demo.audit import read_devices
+from venuehub.demo.booth_audit import booths_at_rest, read_booths
 from venuehub.demo.control import Control
 from venuehub.demo.counter import keep_topping_up
-from venuehub.demo.observer import Observer, percentiles
-from venuehub.demo.plan import UNIT, Folder, make_plan
+from venuehub.demo.hub_audit import read_hubs
+from venuehub.demo.places import UNIT
+from venuehub.demo.plan import Folder, make_plan
+from venuehub.demo.report import OutageFigures, coins_booked, make_report, stale_taps
 from venuehub.demo.stage import Stage
 from venuehub.demo.waiting import eventually
 
@@ -42,19 +45,6 @@ class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
     tour: bool
     seed: int
     keep: Path | None
-
-
-class OutageFigures(msgspec.Struct):
-    """What happened while the uplink was cut; `lost`: journal entries that never reached the books."""
-
-    seconds: float = 0.0
-    taps: int = 0
-    approved: int = 0
-    lost: int = 0
-    passed: int = 0
-    """Times a guest's money went to the hall he stood in."""
-    doubts: DoubtFigures = msgspec.field(default_factory=DoubtFigures)
-    adversary: LossFigures = msgspec.field(default_factory=LossFigures)
 
 
 async def run_demo(options: DemoOptions, *, say: Callable[[str], None]) -> dict[str, object]:
@@ -79,7 +69,7 @@ async def run_demo(options: DemoOptions, *, say: Callable[[str], None]) -> dict[
         stop = asyncio.Event()
         await _perform(stage, actions, options, say, stop, outage)
         await eventually(lambda: _is_quiet(stage), seconds=HURRY_S if stop.is_set() else DRAIN_S)
-        return await _report(stage, outage)
+        return await make_report(stage, outage)
     finally:
         await control.stop()
         await stage.stop()
@@ -100,7 +90,7 @@ async def _perform(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     seconds = options.seconds if options.seconds is not None else 24 * 3_600.0
-    jobs = [asyncio.create_task(stage.guests.play(seconds))]
+    jobs = [asyncio.create_task(stage.guests.play(seconds)), asyncio.create_task(stage.visits.play(seconds))]
     if options.outage:
         jobs.append(asyncio.create_task(_outage(stage, actions, options.seconds or OUTAGE_S, outage, say)))
     if options.seconds is None:
@@ -182,11 +172,14 @@ async def _tour(actions: Actions, say: Callable[[str], None]) -> None:
 async def _is_quiet(stage: Stage) -> bool:
     """Say whether no device owes an answer, every coin is booked and the office has everything."""
     observer, guests = stage.observer, stage.guests
-    unanswered = observer.taps > observer.answers.total() + _stale_taps(stage) and not stage.restarts
+    unanswered = observer.taps > observer.answers.total() + stale_taps(stage) and not stage.restarts
     if observer.taps < guests.taps or unanswered:
         return False
-    outside = await read_devices(stage.plan, stage.folder)
-    if outside.coins_fallen < guests.coins or outside.coins_inserted != read_hubs(stage.ledgers).coins_booked:
+    outside, booths = await read_devices(stage.plan, stage.folder), await read_booths(stage.plan, stage.folder)
+    hub = read_hubs(stage.ledgers)
+    if outside.coins_fallen < guests.coins or outside.coins_inserted != coins_booked(stage, hub):
+        return False
+    if not booths_at_rest(stage.plan, stage.visits.inserted, booths, hub):
         return False
     return not any(_open_ones(ledger) or unsynced(ledger) for ledger in stage.ledgers)
 
@@ -198,84 +191,3 @@ def _open_ones(ledger: Path) -> int:
         return int(reader.rows("SELECT count(*) FROM authorizations WHERE state IN (2, 3)")[0][0])
     finally:
         reader.close()
-
-
-async def _report(stage: Stage, outage: OutageFigures) -> dict[str, object]:
-    hub = read_hubs(stage.ledgers)
-    outside = await read_devices(stage.plan, stage.folder)
-    books = read_books(stage.arcade, stage.folder)
-    outage.lost = hub.entries - books.booked
-    observer = stage.observer
-    report = _document(stage, observer, hub, outside, books, outage)
-    unanswered = observer.taps - hub.approved - hub.declined.total() - observer.answers["repeated"]
-    told = unanswered if stage.restarts else min(unanswered, _stale_taps(stage))
-    if told:  # a wish made while the hub was dead, or that came too late, is worth nothing, and told
-        report["unanswered"] = told
-    wrong = equations_that_fail(report)
-    return report | {"wrong": wrong} if wrong else report
-
-
-def _document(
-    stage: Stage,
-    observer: Observer,
-    hub: HubFigures,
-    outside: OutsideFigures,
-    books: BooksFigures,
-    outage: OutageFigures,
-) -> dict[str, object]:
-    """Return the one JSON document of a demo; the left sides come from outside the hub."""
-    return {
-        "taps": observer.taps,
-        "approved": hub.approved,
-        "declined": dict(sorted(hub.declined.items())),
-        "repeated": observer.answers["repeated"],
-        "captured": hub.captured,
-        "voided": hub.voided,
-        "expired": hub.expired,
-        "refunded": hub.refunded,
-        "in_doubt": hub.in_doubt,
-        "credits_seen_by_machines": outside.credits_seen,
-        "credits_of_captured": hub.credits_of_captured,
-        "credits_of_coins": hub.credits_of_coins,
-        "credits_in_doubt": hub.credits_in_doubt,
-        "coins_inserted": outside.coins_inserted,
-        "coins_booked": hub.coins_booked,
-        "hubs": len(stage.hubs),
-        "addresses": stage.addresses,
-        "tap_to_command_ms": percentiles(observer.command_ms),
-        "tap_to_credit_ms": percentiles(observer.credit_ms),
-        "ledger": {
-            "balanced": books.balanced,
-            "entries": books.entries,
-            "gaps": books.gaps,
-            "duplicates": books.duplicates,
-            "office_equals_hubs": books.office_equals_hubs and books.booked == hub.entries,
-        },
-        "outage": msgspec.to_builtins(outage),
-    }
-
-
-def _stale_taps(stage: Stage) -> int:
-    """Return how many taps the hub dropped as too old: on a machine that is too busy for its guests."""
-    logs = [stage.folder.logs / f"{hub.name}.log" for hub in stage.hubs.values()]
-    return sum(log.read_text(errors="replace").count('"event":"tap.stale"') for log in logs)
-
-
-def equations_that_fail(report: dict[str, Any]) -> list[str]:
-    """Return in words what a report says that must not be: the same sums anybody can do from it."""
-    ledger = report["ledger"]
-    answered = report.get("unanswered", 0) + report["approved"] + sum(report["declined"].values()) + report["repeated"]
-    delivered = report["credits_of_captured"] + report["credits_of_coins"]
-    adversary = report["outage"]["adversary"]
-    seen, doubtful = report["credits_seen_by_machines"], report["credits_in_doubt"]
-    holds = {
-        "taps = approved + declined + repeated": report["taps"] == answered,
-        "credits_seen_by_machines = captured + coins, but for doubts": delivered <= seen <= delivered + doubtful,
-        "coins_booked = coins_inserted": report["coins_booked"] == report["coins_inserted"],
-        "the ledger balances, without gap or duplicate": ledger["balanced"]
-        and not ledger["gaps"]
-        and not ledger["duplicates"],
-        "office equals hubs, nothing lost": ledger["office_equals_hubs"] and not report["outage"]["lost"],
-        "nobody plays more on the floor than the bound": adversary["taken"] <= adversary["bound"],
-    }
-    return [name for name, good in holds.items() if not good]

@@ -11,10 +11,12 @@ from payment_core.identifiers import uuid_text
 from venuehub.demo.brokers import User, find_mosquitto, free_port, make_broker
 from venuehub.demo.guests import Guests
 from venuehub.demo.observer import Observer
-from venuehub.demo.plan import DESK, ArcadePlan, Folder, HallPlan, Place
+from venuehub.demo.places import READER, Place
+from venuehub.demo.plan import DESK, ArcadePlan, Folder, HallPlan
 from venuehub.demo.processes import Child, python_module
 from venuehub.demo.relay import Relay
 from venuehub.demo.venue import LOOPBACK, STAFF, Arcade, found_arcade, write_settings
+from venuehub.demo.visits import Visits
 from venuehub.demo.waiting import eventually
 from venuehub.errors import CliError, ExitCode
 
@@ -38,6 +40,9 @@ class Stage:
         """By hall."""
         self.bridges: dict[str, Child] = {}
         self.machines: Child
+        self.visits: Visits
+        self._simulators: dict[str, Child] = {}
+        """By booth device: the process that its lines go to."""
         self._children: list[Child] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -50,6 +55,10 @@ class Stage:
     def restarts(self) -> int:
         """How often hubs were started again."""
         return sum(hub.restarts for hub in self.hubs.values())
+
+    def say(self, device: str, line: str) -> None:
+        """Let somebody do something at a booth's device: a line of its simulator's script."""
+        self._simulators[device].say(f"{device} {line}")
 
     def hub_at(self, place: Place) -> Child:
         """Return the hub that serves a machine."""
@@ -73,6 +82,7 @@ class Stage:
         await self._start_programs(bus_port, office_port, demo_control)
         self._observe(bus_port)
         self.guests = Guests(self.plan, readers=readers, acceptors=acceptors)
+        self.visits = Visits(self)
         await self._wait_until_ready()
 
     async def _start_brokers(self, bus_port: int, office_port: int) -> None:
@@ -90,19 +100,36 @@ class Stage:
 
     async def _start_devices(self) -> tuple[Child, Child]:
         lanes = [place.lane for place in self.plan.places]
-        wall = "venuehub.demo.device_wall"
         dev = str(self.folder.dev)
-        readers = self._child("readers", python_module(wall, "pn532-uart", dev, *(lane.reader for lane in lanes)))
-        coins = python_module(wall, "cctalk-coin-acceptor", dev, *(lane.acceptor for lane in lanes))
-        acceptors = self._child("acceptors", coins)
-        count = str(len(lanes))
+        cards = [lane.reader for lane in (*lanes, *(booth.place.lane for booth in self.plan.booths))]
+        readers = self._wall("readers", [(READER, reader) for reader in cards])
+        acceptors = self._wall("acceptors", [("cctalk-coin-acceptor", lane.acceptor) for lane in lanes])
+        count = str(self.plan.machine_count)
         machine_command = python_module(
             "firmware_bridge.simulators.game_machine", "--machines", count, "--dir", dev, "--play-ms", "800"
         )
         self.machines = self._child("machines", machine_command)
-        for child in (readers, acceptors, self.machines):
+        for child in (readers, acceptors, self.machines, *self._booth_devices()):
             await self._add(child)
         return readers, acceptors
+
+    def _booth_devices(self) -> list[Child]:
+        """Return the processes of the booths' own devices: all serial ones in one, and each that is on lines."""
+        devices = [device for booth in self.plan.booths for device in booth.devices]
+        serial = [device for device in devices if not device.on_lines]
+        wall = self._wall("booths", [(device.profile, device.id) for device in serial])
+        self._simulators = {device.id: wall for device in serial}
+        for device in devices:
+            if device.on_lines:
+                link = str(self.folder.dev / f"{device.id}.sock")
+                command = python_module("firmware_bridge.simulators", device.profile, "--link", link)
+                self._simulators[device.id] = self._child(device.id, command)
+        return list(dict.fromkeys(self._simulators.values()))
+
+    def _wall(self, name: str, devices: list[tuple[str, str]]) -> Child:
+        """Return a process with so many serial devices: profile and id of each."""
+        named = [f"{profile}={device}" for profile, device in devices]
+        return self._child(name, python_module("venuehub.demo.device_wall", str(self.folder.dev), *named))
 
     async def _start_programs(self, bus_port: int, office_port: int, demo_control: str) -> None:
         scheme = "mqtts" if find_mosquitto() else "mqtt"
@@ -145,9 +172,10 @@ class Stage:
     def _observe(self, bus_port: int) -> None:
         user = self.arcade.observer
         settings = MqttSettings(host=LOOPBACK, port=bus_port, username=user.name, password=user.password)
-        lanes = {place.lane.reader: place.lane.id for place in self.plan.places}
-        lanes |= {place.lane.output: place.lane.id for place in self.plan.places}
-        self.observer = Observer(settings, lane_of_reader=lanes)
+        own = [place.lane for place in (*self.plan.places, *(booth.place for booth in self.plan.booths))]
+        lanes = {lane.reader: lane.id for lane in own} | {lane.output: lane.id for lane in own}
+        modules = frozenset(lane.step_up_reader for lane in own)
+        self.observer = Observer(settings, lane_of_reader=lanes, modules=modules)
         self._tasks.append(asyncio.create_task(self.observer.run(), name="observer"))
 
     async def _wait_until_ready(self) -> None:
@@ -155,7 +183,7 @@ class Stage:
             device
             for place in self.plan.places
             for device in (place.lane.reader, place.lane.acceptor, place.lane.output)
-        }
+        }.union(*(booth.device_ids for booth in self.plan.booths))
         missing = await self.observer.wait_until_online(wanted, READY_S)
         self._refuse_dead(missing)
         for hub in self.hubs.values():

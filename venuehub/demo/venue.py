@@ -27,7 +27,9 @@ from payment_core.staff_policy import Desk, Person, Quota, Role, StaffDocument
 from provisioning.certificates import issue_hub, issue_server, make_authority, write_credentials
 from provisioning.identity import enroll_hub, make_office, pinned
 from venuehub.demo.brokers import User, find_mosquitto
-from venuehub.demo.plan import COIN_POSITION, COIN_VALUE, DESK, UNIT, ArcadePlan, Folder, HallPlan, Member
+from venuehub.demo.persons import add_factors
+from venuehub.demo.places import COIN_LINE, READER, UNIT, Booth, Member
+from venuehub.demo.plan import COIN_POSITION, COIN_VALUE, DESK, ArcadePlan, Folder, HallPlan
 
 TIMEZONE: Final = "Asia/Shanghai"
 LOOPBACK: Final = "127.0.0.1"
@@ -151,6 +153,15 @@ def _fill_books(
             desk.lease(hubs[number % len(hubs)], account.account_id)
             if not member.runs_out:
                 regulars.add(account.account_id)
+        for hub, hall in zip(hubs, plan.halls, strict=True):
+            for booth in hall.booths:
+                account = GuestAccount(account_id=new_id(), masked_name=booth.guest.name, created_ms=now_ms)
+                add_card(tx, keys.tenant_id, parse_card(booth.guest.card), pepper=keys.pepper, account=account)
+                add_factors(tx, keys, booth, account)
+                credited = desk.top_up(_top_up(account, booth.guest, booth.place.number + len(plan.members)))
+                assert not isinstance(credited, TopUpRefused), credited
+                desk.lease(hub, account.account_id)
+                regulars.add(account.account_id)
         for ghost in plan.ghosts:
             nobody = GuestAccount(account_id=new_id(), masked_name=ghost.name, created_ms=now_ms)
             add_card(tx, keys.tenant_id, parse_card(ghost.card), pepper=keys.pepper, account=nobody)
@@ -244,15 +255,31 @@ def _bridge_toml(own: Hall, hall: HallPlan, folder: Folder, bus_port: int) -> st
     ]
     for place in hall.places:
         lane = place.lane
-        lines += _device(lane.reader, "pn532-uart", f'port = "{_tty(folder, lane.reader)}"')
+        lines += _device(lane.reader, READER, f'port = "{_tty(folder, lane.reader)}"')
         lines += _device(
             lane.acceptor,
             "cctalk-coin-acceptor",
             f'port = "{_tty(folder, lane.acceptor)}"',
             f"positions = {{ 2 = 50, {COIN_POSITION} = {COIN_VALUE} }}",
         )
-        lines += _device(lane.output, "arcade-coin-line", f'socket = "{folder.dev / place.machine_sim}.sock"')
+        lines += _device(lane.output, COIN_LINE, f'socket = "{folder.dev / place.machine_sim}.sock"')
+    for booth in hall.booths:
+        lines += _booth(booth, folder)
     return "\n".join(lines) + "\n"
+
+
+def _booth(booth: Booth, folder: Folder) -> list[str]:
+    """Return the tables of a booth's devices."""
+    lane = booth.place.lane
+    lines = _device(lane.reader, READER, f'port = "{_tty(folder, lane.reader)}"')
+    if booth.has_machine:
+        lines += _device(lane.output, COIN_LINE, f'socket = "{folder.dev / booth.place.machine_sim}.sock"')
+    for device in booth.devices:
+        place = (
+            f'socket = "{folder.dev / device.id}.sock"' if device.on_lines else f'port = "{_tty(folder, device.id)}"'
+        )
+        lines += _device(device.id, device.profile, place)
+    return lines
 
 
 def _tty(folder: Folder, device: str) -> Path:
