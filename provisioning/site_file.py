@@ -13,10 +13,12 @@ from device_profiles.matching import Device, ShortId, find_profile, fitted_profi
 from device_profiles.schema import Kind, Profile
 from payment_core.policy import CoinValue, DevicesDocument, Lane
 
-_ROLES: Final[Mapping[str, Kind]] = {
-    "reader": "reader", "output": "output", "acceptor": "acceptor", "scanner": "scanner",
+_ROLES: Final[Mapping[str, tuple[Kind, ...]]] = {
+    "reader": ("reader",), "output": ("output", "dispenser"), "acceptor": ("acceptor",), "scanner": ("scanner",),
 }  # fmt: skip
-_OPTIONAL: Final = frozenset({"acceptor", "scanner"})
+_SENSORS: Final[tuple[Kind, ...]] = ("module",)
+_STEP_UPS: Final[tuple[Kind, ...]] = ("module", "reader")
+_REQUIRED: Final = frozenset({"reader", "output"})
 
 
 class SiteBroker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -51,7 +53,11 @@ class SiteDevice(Device, frozen=True, forbid_unknown_fields=True, omit_defaults=
 
 
 class SiteLane(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A reader that pays an output, on a machine; `acceptor` empty: no coins here, `scanner`: no codes."""
+    """A reader that pays an output, on a machine; `acceptor` empty: no coins here, `scanner`: no codes.
+
+    `sensors`: what else tells of this machine (prizes, tickets, buttons). `step_up_reader`: where a finger or face is
+    asked for; several lanes may share one.
+    """
 
     id: ShortId
     machine: str
@@ -59,6 +65,8 @@ class SiteLane(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     output: str
     acceptor: str = ""
     scanner: str = ""
+    step_up_reader: str = ""
+    sensors: tuple[str, ...] = ()
 
 
 class SiteFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,32 +132,44 @@ def _lanes(site: SiteFile, profiles: Mapping[str, Profile], *, file: str) -> tup
                 f"{place}machine = {lane.machine!r} is not in this file.{did_you_mean(lane.machine, list(machines))}"
             )
             raise SettingsError(message)
-        for role, kind in _ROLES.items():
-            device = getattr(lane, role)
-            if not device and role in _OPTIONAL:
-                continue
-            problem = _role_problem(device, kind, profiles) or (
-                f'already serves lane "{taken[device]}". Take another device.' if device in taken else ""
-            )
+        for role, device, kinds in _devices_of(lane):
+            problem = _role_problem(role, device, kinds, profiles)
+            if not problem and device in taken:
+                problem = f'already serves lane "{taken[device]}". Take another device.'
             if problem:
                 message = f"{place}{role} = {device!r} {problem}"
                 raise SettingsError(message)
-            taken[device] = lane.id
+            if role != "step_up_reader":
+                taken[device] = lane.id
         machine = machines[lane.machine]
         lanes.append(
             Lane(
                 id=lane.id, machine=machine.id, zone=machine.zone, reader=lane.reader, output=lane.output,
-                acceptor=lane.acceptor, scanner=lane.scanner, name=machine.name,
+                acceptor=lane.acceptor, scanner=lane.scanner, name=machine.name, step_up_reader=lane.step_up_reader,
+                sensors=lane.sensors,
             )
         )  # fmt: skip
     return tuple(lanes)
 
 
-def _role_problem(device: str, kind: Kind, profiles: Mapping[str, Profile]) -> str:
+def _devices_of(lane: SiteLane) -> list[tuple[str, str, tuple[Kind, ...]]]:
+    """Return what a lane names: role, device and the kinds that can be that."""
+    named = [(role, getattr(lane, role), kinds) for role, kinds in _ROLES.items()]
+    named += [("sensors", device, _SENSORS) for device in lane.sensors]
+    named += [("step_up_reader", lane.step_up_reader, _STEP_UPS)]
+    return [(role, device, kinds) for role, device, kinds in named if device or role in _REQUIRED]
+
+
+def _role_problem(role: str, device: str, kinds: tuple[Kind, ...], profiles: Mapping[str, Profile]) -> str:
+    """Return why a device cannot have a role, or nothing."""
     profile = profiles.get(device)
     if profile is None:
         return f"is not in this file.{did_you_mean(device, list(profiles))}"
-    return "" if profile.kind == kind else f"is of kind {profile.kind}. Name one of kind {kind}."
+    if profile.kind not in kinds:
+        return f"is of kind {profile.kind}. Name one of kind {' or '.join(kinds)}."
+    if role == "output" and profile.io is not None:
+        return "is switched on and off, and gives no credit. Name one that gives pulses."
+    return ""
 
 
 def _coins(site: SiteFile, profiles: Mapping[str, Profile], *, file: str) -> dict[str, tuple[CoinValue, ...]]:

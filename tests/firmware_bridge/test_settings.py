@@ -1,9 +1,8 @@
-import re
 from pathlib import Path
 
 import pytest
 
-from device_profiles.loading import SettingsError, load_catalog
+from device_profiles.loading import SettingsError
 from firmware_bridge.settings import load_settings
 from tests.support.tree import ROOT
 
@@ -98,16 +97,3 @@ def test_a_mistake_is_named_with_place_and_remedy(tmp_path, text, complaint):
 def test_the_example_is_right():
     settings = load_settings(Path(__file__).parents[2] / "examples/bridge.toml")
     assert {profile.kind for profile in settings.profiles.values()} == {"reader", "output", "acceptor"}
-
-
-def test_the_bridge_files_and_profiles_of_the_kits_are_right(tmp_path):
-    """docs/kits.md: what an installer types from there is taken, and every profile that it names is in the catalog."""
-    text = (ROOT / "docs" / "kits.md").read_text(encoding="utf-8")
-    files = re.findall(r"^```toml\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-    assert files
-    for number, file in enumerate(files):
-        (tmp_path / f"bridge-{number}.toml").write_text(file)
-        assert load_settings(tmp_path / f"bridge-{number}.toml").profiles
-    catalog = load_catalog()
-    named = set(re.findall(r"`([a-z0-9]+(?:-[a-z0-9]+)+|r\d+|acr122u)`", text))
-    assert named - set(catalog) - {"fake-hwclock"} == set()

@@ -91,7 +91,11 @@ def test_two_bridges_get_their_own_devices(tmp_path):
             'output = "racer-2-con"',
             "output = 'racer-2-con' is not in this file. Did you mean",
         ),
-        ('output = "racer-2-coin"', 'output = "racer-2-reader"', "is of kind reader. Name one of kind output."),
+        (
+            'output = "racer-2-coin"',
+            'output = "racer-2-reader"',
+            "is of kind reader. Name one of kind output or disp",
+        ),
         (
             'machine = "racer-2"',
             'machine = "racer-3"',
@@ -127,3 +131,24 @@ def test_a_scanner_at_a_lane_reads_its_codes(tmp_path):
     assert [lane.scanner for lane in load(tmp_path, text).devices.lanes] == ["codes"]
     with pytest.raises(SettingsError, match=r"is of kind reader\. Name one of kind scanner"):
         load(tmp_path, text.replace('scanner = "codes"', 'scanner = "racer-2-reader"'))
+
+
+def test_a_lane_names_its_sensors_its_step_up_and_a_hopper_as_its_output(tmp_path):
+    more = "".join(
+        f'[[device]]\nid = "{name}"\nprofile = "{profile}"\n{place}\n'
+        for name, profile, place in (
+            ("prize", "prize-sensor", "pins = { prize = 4 }"),
+            ("finger", "r503", 'port = "/dev/ttyUSB7"'),
+            ("hopper", "cctalk-hopper-serial", 'port = "/dev/ttyUSB8"'),
+            ("relay", "room-power", "pins = { power = 20 }"),
+        )
+    )
+    words = 'sensors = ["prize"]\nstep_up_reader = "finger"\n'
+    text = f"{EXAMPLE}\n{more}".replace("[[lane]]\n", f"[[lane]]\n{words}")
+    text = text.replace('output = "racer-2-coin"', 'output = "hopper"')
+    (lane,) = load(tmp_path, text).devices.lanes
+    assert (lane.sensors, lane.step_up_reader, lane.output) == (("prize",), "finger", "hopper")
+    with pytest.raises(SettingsError, match=r"output = 'relay' is switched on and off, and gives no credit"):
+        load(tmp_path, text.replace('output = "hopper"', 'output = "relay"'))
+    with pytest.raises(SettingsError, match=r"sensors = 'prise' is not in this file\. Did you mean prize"):
+        load(tmp_path, text.replace('["prize"]', '["prise"]'))
