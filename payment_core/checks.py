@@ -141,11 +141,12 @@ def _class_cap(facts: Facts) -> str | None:
 def floor_covers(facts: Facts) -> bool:
     """Say whether the hub may approve without a lease: classes A and B, within f and C_h since the last receipt.
 
-    The floor is for when nobody can be asked: never where the office has just said that there is no more.
+    The floor is for when nobody can be asked: never where the office has just said that there is no more. Who may play
+    without money is for the office to say, so a finger that a hub learned has none before the office has listed it.
     """
     assert facts.row is not None
     stale = is_stale(facts)
-    if facts.allowances or facts.office_answered or facts.row.class_ == "C":
+    if facts.allowances or facts.office_answered or facts.unlisted or facts.row.class_ == "C":
         return False
     if stale and facts.risk.stale_list == "stop":
         return False

@@ -41,9 +41,10 @@ class Facts(msgspec.Struct, frozen=True):
     credential. `recent`: of its account, for each of `risk.windows`. `floor_*` and `hub_*`: since the last receipt.
     `right_used_ms`, `right_busy`: when its pass was last used, and whether that play is still under way.
     `floor_spent`: by this card, until the office has settled it and a receipt covers it. `office_answered`: it was
-    asked for this very tap and has no more. `asked`: what the machine asked for, of the price's unit; None: it names no
-    prices. `stepped_up`: a second factor was shown. No check asks the rest: `calendar` (its version) and `honoured`
-    (the page had shown this price, so it is good still) say how the price was found;
+    asked for this very tap and has no more. `unlisted`: its list does not have the credential yet. `asked`: what the
+    machine asked for, of the price's unit; None: it names no prices. `stepped_up`: a second factor was shown. No check
+    asks the rest: `calendar` (its version) and `honoured` (the page had shown this price, so it is good still) say how
+    the price was found;
     `token_counter`, what a token of class A counted at this tap, is for whoever looks for clones over all hubs.
     """
 
@@ -76,14 +77,15 @@ class Facts(msgspec.Struct, frozen=True):
     token_counter: int | None = None
     office_answered: bool = False
     asked: int | None = None
+    unlisted: bool = False
 
 
 class Packed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The packed form. What header, entry and documents say already is not in it.
 
     flags: from the lowest bit: trading, output ready, row there, proof (2), status (2), age band (2), class (2), row
-    wants a step-up, stepped up, pass busy, office answered. local: (date * 1440 + minute) * 8 + weekday, None: not
-    known.
+    wants a step-up, stepped up, pass busy, office answered, row not listed. local: (date * 1440 + minute) * 8 +
+    weekday, None: not known.
     honoured: number of the rule whose price the page had shown, in the list that the header names; 0: no such.
     """
 
@@ -143,7 +145,7 @@ def pack_facts(facts: Facts) -> bytes:
     """Return the packed form of a decision's facts."""
     row = facts.row
     flags = facts.trading | facts.output_ready << 1 | (row is not None) << 2 | _PROOFS.index(facts.proof) << 3
-    flags |= facts.stepped_up << 12 | facts.right_busy << 13 | facts.office_answered << 14
+    flags |= facts.stepped_up << 12 | facts.right_busy << 13 | facts.office_answered << 14 | facts.unlisted << 15
     places: list[object] = [
         PACKED_VERSION, flags, facts.risk.version, _moment(facts.local), dict(facts.allowances), facts.spent_today,
         facts.recent, facts.list_age_minutes, facts.token_counter,
@@ -214,7 +216,7 @@ def unpack_facts(packed: Packed, around: Around) -> Facts:
         hub_count=packed.hub_count, hub_amount=packed.hub_amount, list_age_minutes=packed.list_age_minutes,
         right_used_ms=packed.right_used_ms, right_busy=bool(flags >> 13 & 1), stepped_up=bool(flags >> 12 & 1),
         calendar=packed.calendar, honoured=packed.honoured > 0, token_counter=packed.token_counter,
-        office_answered=bool(flags >> 14 & 1), asked=packed.asked,
+        office_answered=bool(flags >> 14 & 1), asked=packed.asked, unlisted=bool(flags >> 15 & 1),
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from edge_agent.ledger import authorizations, floor_debts, leases, since_receipt, uses
+from edge_agent.ledger import authorizations, floor_debts, leases, office_facts, since_receipt, uses
 from edge_agent.ledger.leases import LeaseRow
 from edge_agent.ledger.since_receipt import Since
 from edge_agent.ledger.uses import RightUse
@@ -79,6 +79,8 @@ class _Use(msgspec.Struct, frozen=True):
     floor_spent: int = 0
     hub_floor_spent: int = 0
     hub: Since = Since()
+    unlisted: bool = False
+    """the office's list does not have the credential; looked at only where the floor is asked for it"""
 
 
 _NOBODY_ASKS: Final = _Use()
@@ -126,6 +128,7 @@ def look_up(draft: Draft, tap: Tap) -> Case:
         token_counter=tap.token_counter,
         office_answered=tap.office_answered,
         asked=tap.vend.amount if tap.vend else None,
+        unlisted=use.unlisted,
     )
     return Case(tap, facts, quote, rows, use.elsewhere)
 
@@ -169,6 +172,7 @@ def _use_of(draft: Draft, tap: Tap, rows: Sequence[LeaseRow], *, floor: bool) ->
         _on_floor(draft, tap.credential_id) if on_floor else 0,
         since_receipt.on_floor(store).amount if on_floor else 0,
         since_receipt.of(store, since_receipt.THE_HUB) if hub_caps else Since(),
+        on_floor and office_facts.list_row(store, tap.credential_id) is None,
     )
 
 

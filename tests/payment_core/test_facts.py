@@ -47,7 +47,8 @@ facts_of_all_kinds = st.builds(
     recent=st.just(()) | st.tuples(recents, recents), floor_spent=sums, hub_floor_spent=sums,
     hub_count=sums, hub_amount=sums, list_age_minutes=st.sampled_from([0, 5_000, 20_000]),
     right_used_ms=maybe | st.integers(0, 2_000), right_busy=st.booleans(), stepped_up=st.booleans(),
-    calendar=st.integers(0, 3), token_counter=maybe | sums, asked=maybe | sums,
+    calendar=st.integers(0, 3), token_counter=maybe | sums, asked=maybe | sums, office_answered=st.booleans(),
+    unlisted=st.booleans(),
 )  # fmt: skip
 
 

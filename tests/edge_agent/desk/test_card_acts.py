@@ -77,7 +77,15 @@ def test_a_floor_that_was_used_stays_used_under_a_new_card(hall):
     command = commands(hall.wait(1_000))[0]
     hall.step(hall.delivered(command))
     assert replace(hall, "poor", "poor-2", class_="B").outcome == "done"
-    assert plays(hall, "poor-2") == "offline_limit"
+    hall.step(hall.member("poor-2", class_="B"), hall.member("poor-3", class_="B"))  # by now the office lists it
+    assert [plays(hall, card) for card in ("poor-2", "poor-3")] == ["offline_limit", True]
+
+
+def test_a_replacement_made_here_has_no_floor_before_the_office_lists_it(hall):
+    hall.step(hall.member("poor", class_="B"))
+    assert replace(hall, "poor", "poor-2", class_="B").outcome == "done"
+    hall.wait(2_000, hall.tap("poor-2"))
+    assert the_view(hall.wait(1_000)).reason == "offline_limit"
 
 
 @pytest.mark.parametrize("class_", ["A", "B"])

@@ -9,6 +9,7 @@ from edge_agent.tap import tap_facts
 from payment_core.journal import TimeQuality
 from tests.support.hall import PRICE, Hall, account_of, commands, views
 from tests.support.ledger_truth import faults_of
+from tests.support.person_desk import PersonHall
 
 
 class FloorHall(Hall):
@@ -153,3 +154,36 @@ def test_a_card_owes_until_the_day_is_over_by_a_clock_that_is_trusted(hall):
     hall.quality = TimeQuality.SYNCED
     assert hall.try_to_play() == "offline_limit", "the receipt of the new day settles it"
     assert hall.try_to_play() is True
+
+
+@pytest.fixture
+def guest_with_a_finger(tmp_path):
+    """A hub that learned a guest's finger beside his bare number, and nobody who can be asked."""
+    hall = PersonHall(tmp_path / "ledger.db", risk={"floor_per_credential": PRICE, "floor_per_hub": 5 * PRICE})
+    hall.enroll("card-7")
+    hall.finger = hall.enrolled(page=3)
+    yield hall
+    assert faults_of(hall.store) == []
+    hall.store.close()
+
+
+def plays_by_finger(hall):
+    effects = [*hall.touch(3), *hall.wait(1_000)]
+    return bool(commands(effects)) or views(effects)[-1].reason
+
+
+def test_a_finger_learned_here_plays_on_no_floor_before_the_office_lists_it(guest_with_a_finger):
+    hall = guest_with_a_finger
+    assert plays_by_finger(hall) == "offline_limit", "who may play without money is for the office to say"
+    hall.step(hall.listed(hall.finger, "card-7", "active"))
+    assert plays_by_finger(hall) is True
+
+
+def test_a_finger_learned_here_spends_its_owners_money_at_once(guest_with_a_finger):
+    guest_with_a_finger.step(guest_with_a_finger.lease("card-7", PRICE))
+    assert plays_by_finger(guest_with_a_finger) is True
+
+
+def test_a_build_that_lets_an_unlisted_finger_on_the_floor_is_caught(guest_with_a_finger, monkeypatch):
+    monkeypatch.setattr(tap_facts.office_facts, "list_row", lambda _store, _card: "listed")
+    assert plays_by_finger(guest_with_a_finger) is True
