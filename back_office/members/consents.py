@@ -20,7 +20,8 @@ from payment_core.credential import Status
 from payment_core.identifiers import UUID_BYTES
 from payment_core.journal import ConsentGiven, ConsentWithdrawn, Entry, TemplateDeleted, TemplateEnrolled, TimeQuality
 
-_MEDIA: Final = ("finger", "face")
+MEDIA: Final = ("finger", "face")
+"""What a consent is to, and the media of what is learned under it."""
 SKEW_MS: Final = 60_000
 """How far clocks of hub and office may be apart: what is so close to a withdrawal is older than it."""
 
@@ -91,7 +92,7 @@ def is_ended(tx: Transaction, tenant_id: bytes, one: Template) -> bool:
 
 
 def _given(tx: Transaction, tenant_id: bytes, hub_id: bytes, entry: ConsentGiven) -> str:
-    if entry.of not in _MEDIA or len(entry.consent_id) != UUID_BYTES:
+    if entry.of not in MEDIA or len(entry.consent_id) != UUID_BYTES:
         return f"a consent to {entry.of!r}"
     if consents.consent(tx, tenant_id, entry.consent_id) is not None:
         return ""

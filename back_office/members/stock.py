@@ -16,7 +16,9 @@ from typing import Final
 import msgspec
 
 from back_office.members.cards import Card, set_status
+from back_office.members.consents import MEDIA, withdraw
 from back_office.store import people, stock
+from back_office.store.consents import Ended
 from back_office.store.engine import Transaction
 from back_office.store.people import Credential
 from back_office.store.stock import StepRow, StockRow
@@ -59,6 +61,8 @@ STEPS: Final[dict[CardState | None, dict[CardStep, CardState]]] = {
     _S.SCRAPPED: {},
 }
 _OUT_OF_USE: Final = frozenset({_S.RETURNED, _S.SCRAPPED})
+_ENDS: Final = frozenset({_T.GIVE_BACK, _T.SCRAP})
+"""A lost card ends nothing: its guest may come for another one."""
 
 
 class StockError(Exception):
@@ -97,7 +101,10 @@ def take_step(
     tx: Transaction, tenant_id: bytes, credential_id: bytes, step: CardStep, doer: Doer, *,
     media: str = "", token_key: bytes | None = None,
 ) -> CardState:  # fmt: skip
-    """Take a step and write it down; a card with an account that comes back, is lost or scrapped plays no more."""
+    """Take a step and write it down; a card with an account that comes back, is lost or scrapped plays no more.
+
+    With an account's last card or phone that is given back or scrapped its fingers and faces end too.
+    """
     known = stock.row(tx, tenant_id, credential_id)
     listed = people.credential(tx, tenant_id, credential_id)
     after = advance(state_of(tx, tenant_id, known) if known else None, step)
@@ -109,6 +116,8 @@ def take_step(
         raise StockError(message)
     if listed is not None:
         _tell_list(tx, tenant_id, listed, step)
+        if step in _ENDS and is_ended(tx, tenant_id, listed.account_id):
+            withdraw(tx, tenant_id, listed.account_id, Ended(doer.at_ms, doer.who))
     card = known or StockRow(credential_id=credential_id, media=media, state=after.value)
     key = card.token_key if token_key is None else token_key
     card = msgspec.structs.replace(card, state=after.value, token_key=key)
@@ -124,6 +133,13 @@ def _tell_list(tx: Transaction, tenant_id: bytes, listed: Credential, step: Card
         set_status(tx, tenant_id, listed, "active")
     elif step in (CardStep.GIVE_BACK, CardStep.SCRAP) and listed.status == "active":
         set_status(tx, tenant_id, listed, "blocked")
+
+
+def is_ended(tx: Transaction, tenant_id: bytes, account_id: bytes) -> bool:
+    """Say whether nothing opens an account but a finger or a face: those never stand alone."""
+    return all(
+        one.status != "active" for one in people.of_account(tx, tenant_id, account_id) if one.media not in MEDIA
+    )
 
 
 def take_from_stock(tx: Transaction, tenant_id: bytes, card: Card, doer: Doer, *, pepper: bytes) -> Card:

@@ -7,10 +7,12 @@ import pytest
 
 from back_office.members import stock as way
 from back_office.members.cards import add_card, parse_card, set_status
+from back_office.members.consents import pending
 from back_office.members.stock import STEPS, CardState, CardStep, Doer, StockError, advance, take_from_stock, take_step
-from back_office.store import people, stock
-from back_office.store.people import GuestAccount
-from tests.back_office.world import KEYS, TENANT, WALL_MS
+from back_office.store import consents, people, stock
+from back_office.store.consents import Consent, Template
+from back_office.store.people import Credential, GuestAccount
+from tests.back_office.world import HUB, KEYS, TENANT, WALL_MS
 
 ANNA = GuestAccount(account_id=bytes([7]) * 16, created_ms=WALL_MS)
 CARD = parse_card("ntag424:04A1B2C3D4E581")
@@ -130,3 +132,60 @@ def test_no_step_is_ever_changed(office, change):
         live(tx)
     with closing(sqlite3.connect(office.file)) as raw, pytest.raises(sqlite3.IntegrityError, match="append-only"):
         raw.execute(change)
+
+
+FINGER, CONSENT = bytes([2]) * 16, bytes([1]) * 16
+
+
+def learn_a_finger(tx):
+    agreed = Consent(consent_id=CONSENT, account_id=ANNA.account_id, hub_id=HUB, of="finger", text_version="v1",
+                     given_ms=WALL_MS, staff="lin")  # fmt: skip
+    consents.add_consent(tx, TENANT, agreed)
+    consents.add_template(tx, TENANT, Template(
+        credential_id=FINGER, life=1, consent_id=CONSENT, account_id=ANNA.account_id, hub_id=HUB, media="finger",
+        device="finger-1", page=7, enrolled_ms=WALL_MS,
+    ))  # fmt: skip
+    add_another(tx, FINGER, "finger")
+
+
+def add_another(tx, credential_id, media):
+    people.add_credential(tx, TENANT, Credential(
+        credential_id=credential_id, account_id=ANNA.account_id, media=media, class_="B",
+        version=people.list_version(tx, TENANT) + 1,
+    ))  # fmt: skip
+
+
+def finger_behind(office, *names, phone=False):
+    """Return what became of a finger behind steps with the card of its account, and of the consent to it."""
+    with office.store.writing() as tx:
+        live(tx)
+        learn_a_finger(tx)
+        if phone:
+            add_another(tx, bytes([4]) * 16, "member")
+        steps(tx, *names)
+        (given,) = consents.consents(tx, TENANT, ANNA.account_id)
+        waits = [one.page for one in pending(tx, TENANT)]
+        return people.credential(tx, TENANT, FINGER).status, given.withdrawn_by, waits
+
+
+ENDED, STANDS = ("blocked", "ada", [7]), ("active", "", [])
+
+
+@pytest.mark.parametrize("names", [
+    (CardStep.SCRAP,), (CardStep.GIVE_BACK,), (CardStep.LOSE, CardStep.SCRAP), (CardStep.LOSE, CardStep.GIVE_BACK),
+])  # fmt: skip
+def test_a_finger_ends_with_the_last_card_of_its_account_and_is_to_be_deleted(office, names):
+    assert finger_behind(office, *names) == ENDED
+
+
+def test_a_lost_card_ends_no_consent(office):
+    assert finger_behind(office, CardStep.LOSE) == STANDS
+
+
+def test_an_account_with_a_phone_goes_on_with_its_finger(office):
+    assert finger_behind(office, CardStep.SCRAP, phone=True) == STANDS
+
+
+def test_a_build_that_leaves_fingers_behind_an_ended_account_is_caught(office, monkeypatch):
+    monkeypatch.setattr(way, "is_ended", lambda *_: False)
+    assert finger_behind(office, CardStep.SCRAP) != ENDED
