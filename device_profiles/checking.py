@@ -221,14 +221,19 @@ def load_catalog_with(own: str, *, beside: Path) -> dict[str, Profile]:
 
     Nothing for `own`: only the first. SettingsError where the folder or a page of it cannot be used.
     """
-    catalog = load_catalog()
     if not own:
-        return catalog
+        return load_catalog()
     folder = beside.parent / own
     if not folder.is_dir():
         message = f"{beside.name}: profiles = {own!r}: {folder} is no folder. Correct it."
         raise SettingsError(message)
-    for file in sorted(folder.glob("*.toml")):
+    return load_catalog_and(folder)
+
+
+def load_catalog_and(folder: Path | None) -> dict[str, Profile]:
+    """Return the profiles of this release and those of a venue's folder; SettingsError where one cannot be used."""
+    catalog = load_catalog()
+    for file in sorted(folder.glob("*.toml")) if folder is not None else ():
         profile = load_profile(file)
         problems = [rule(profile, file) for rule in RULES if rule not in OF_THE_RELEASE]
         if profile.name in catalog:

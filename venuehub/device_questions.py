@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from cloud_sync.mqtt_link import MqttSettings
     from device_profiles.schema import Profile
 
+OwnPages = Annotated[
+    Path | None,
+    typer.Option(
+        "--profiles", exists=True, file_okay=False, help="A folder with pages of your own, as bridge.toml names it."
+    ),
+]
 Broker = Annotated[str, typer.Option(help="The device bus, as mqtt://HOST:PORT.")]
 Username = Annotated[str, typer.Option(help="Our user name at the broker.")]
 PasswordFile = Annotated[Path | None, typer.Option(help="A file that holds our password at the broker.")]
@@ -22,18 +28,28 @@ HERE = "mqtt://127.0.0.1:1883"
 T = TypeVar("T")
 
 
-def page_of(name: str) -> "Profile":
+def pages_with(own: Path | None) -> "list[Profile]":
+    """Return the catalog with a venue's own pages; a wrong one of those ends the program."""
+    from device_profiles.loading import SettingsError
+    from venuehub.device_tools import catalog_pages
+
+    with told_as("settings", SettingsError, exit_code=ExitCode.USAGE):
+        return catalog_pages(own)
+
+
+def page_of(name: str, pages: "list[Profile]") -> "Profile":
     """Return a page of the catalog; an unknown name ends the program with the nearest one."""
     from device_profiles.loading import SettingsError
     from venuehub.device_tools import page_called
 
     with told_as("settings", SettingsError, exit_code=ExitCode.USAGE):
-        return page_called(name)
+        return page_called(name, pages)
 
 
 def check(
     profile: Annotated[str, typer.Argument(metavar="[PROFILE]", help="A page of the catalog.")] = "",
     *,
+    profiles: OwnPages = None,
     bridge: Annotated[str, typer.Option(help="Let this bridge do it, for its own devices where none is named.")] = "",
     broker: Broker = HERE,
     username: Username = "",
@@ -53,7 +69,7 @@ def check(
         raise CliError(
             "settings", "no profile is named", hint="venuehub device list names them", exit_code=ExitCode.USAGE
         )
-    verdicts = asyncio.run(check_profile(page_of(profile)))
+    verdicts = asyncio.run(check_profile(page_of(profile, pages_with(profiles))))
     if as_json:
         print_json({"profile": profile, "cases": verdicts})
     for verdict in () if as_json else verdicts:

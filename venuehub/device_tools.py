@@ -2,11 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import msgspec
 
-from device_profiles.loading import SettingsError, did_you_mean, load_catalog
+from device_profiles.checking import load_catalog_and
+from device_profiles.loading import SettingsError, did_you_mean
 from device_profiles.matching import Device
 from device_profiles.schema import MAX_POSITIONS, Profile
 from firmware_bridge.drivers.errors import DriverError
@@ -22,7 +24,7 @@ from firmware_bridge.drivers.interface import (
     Wish,
 )
 from firmware_bridge.ports import UsbPort, real_port, usb_ports
-from firmware_bridge.probing import Found, ask, probe_port
+from firmware_bridge.probing import ask, probe_port
 from firmware_bridge.transports.interface import TransportError
 from payment_core.events import CodeScanned, Event, event_body, make_event
 from payment_core.payer_codes import sayable
@@ -39,15 +41,9 @@ class Plugged(msgspec.Struct, frozen=True):
     profiles: tuple[str, ...]
 
 
-def plugged_in() -> list[Plugged]:
-    """Return the USB serial ports of this machine."""
-    pages = catalog_pages()
+def plugged_in(pages: Sequence[Profile]) -> list[Plugged]:
+    """Return the USB serial ports of this machine, and which of the pages are seen with their ids."""
     return [Plugged(port, tuple(page.name for page in pages if port.usb in page.usb)) for port in usb_ports()]
-
-
-async def probe(port: str) -> list[Found]:
-    """Try the protocols we know on a port; TransportError where it cannot be opened."""
-    return await probe_port(port, catalog_pages())
 
 
 async def monitor(
@@ -55,10 +51,13 @@ async def monitor(
     place: str,
     *,
     crc: bool,
+    pages: Sequence[Profile],
     on_event: Callable[[Event], None],
     on_condition: Callable[[Condition], None],
 ) -> None:
     """Run the driver of one device, from the real factory, and hand on its events. `place`: a port or a line socket.
+
+    `pages`: who else may be there, where the device does not answer.
 
     SilentError where it does not answer at all, or something else does; TransportError where it cannot be opened.
     """
@@ -73,31 +72,31 @@ async def monitor(
             group.create_task(driver.run(inbox, outbox))
             await _hand_on(outbox, place, on_event=on_event, on_condition=on_condition)
     except* SilentError as faults:
-        await _refuse_other(profile, place)
+        await _refuse_other(profile, place, pages)
         raise _first(faults) from None
     except* (TransportError, DriverError) as faults:
         raise _first(faults) from None
 
 
-def catalog_pages() -> list[Profile]:
-    """Return the catalog, sorted by kind and name."""
-    return sorted(load_catalog().values(), key=lambda page: (page.kind, page.name))
+def catalog_pages(own: Path | None = None) -> list[Profile]:
+    """Return the catalog and a venue's own pages, sorted by kind and name; SettingsError where one is wrong."""
+    return sorted(load_catalog_and(own).values(), key=lambda page: (page.kind, page.name))
 
 
-def page_called(name: str) -> Profile:
+def page_called(name: str, pages: Sequence[Profile]) -> Profile:
     """Return a page of the catalog; SettingsError suggests the nearest name."""
-    catalog = load_catalog()
-    if name not in catalog:
-        message = f"{name!r} is not in the catalog.{did_you_mean(name, list(catalog))}"
+    named = {page.name: page for page in pages}
+    if name not in named:
+        message = f"{name!r} is not in the catalog.{did_you_mean(name, list(named))}"
         raise SettingsError(message)
-    return catalog[name]
+    return named[name]
 
 
-async def _refuse_other(profile: Profile, port: str) -> None:
+async def _refuse_other(profile: Profile, port: str, pages: Sequence[Profile]) -> None:
     """Say who answers on a port where the device that was asked for does not."""
     if profile.transport.serial is None:
         return
-    for found in await probe_port(port, [page for page in catalog_pages() if page.name != profile.name]):
+    for found in await probe_port(port, [page for page in pages if page.name != profile.name]):
         who = f"{found.protocol} {found.detail}"
         message = f"{port}: something else answers here, {who}; give {found.profile} as its profile"
         raise SilentError(message)

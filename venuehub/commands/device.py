@@ -8,7 +8,7 @@ import msgspec
 import typer
 from typer.core import TyperCommand
 
-from venuehub.device_questions import check, identify, page_of
+from venuehub.device_questions import OwnPages, check, identify, page_of, pages_with
 from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.output import AsJson, note, print_json, print_line
 
@@ -38,21 +38,20 @@ def device() -> None:
     """Look at devices: the catalog, a port, one device, a simulated one."""
 
 
-@app.command("list", epilog="Example: venuehub device list --json")
+@app.command("list", epilog="Example: venuehub device list --profiles ./our-pages --json")
 def list_(
     *,
+    profiles: OwnPages = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of a profile instead.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the kinds of devices in the catalog."""
-    from device_profiles.loading import SettingsError, profile_schema
-    from venuehub.device_tools import catalog_pages
+    from device_profiles.loading import profile_schema
 
     if schema:
         print_line(profile_schema().decode())
         return
-    with told_as("settings", SettingsError, exit_code=ExitCode.USAGE):
-        pages = catalog_pages()
+    pages = pages_with(profiles)
     if as_json:
         print_json({"profiles": pages})
         return
@@ -60,12 +59,13 @@ def list_(
         print_line(f"{page.kind:9} {page.name:24} {page.driver:16} {page.title}")
 
 
-@app.command("probe", epilog="Example: venuehub device probe /dev/ttyUSB0")
+@app.command("probe", epilog="Example: venuehub device probe /dev/ttyUSB0 --profiles ./our-pages")
 def probe(
     port: Annotated[
         str, typer.Argument(metavar="[PORT]", help="A serial port, or usb:VID:PID[:SERIAL]. None: what is plugged in.")
     ] = "",
     *,
+    profiles: OwnPages = None,
     as_json: AsJson = False,
 ) -> None:
     """Find out which device answers on a port; without a port, which USB ports there are and whose ids they have.
@@ -73,11 +73,13 @@ def probe(
     Asks in the way of each profile that can be asked. Exit code 5 if nothing answers; two profiles that fit are both
     printed, and exit code 1 says that a person has to choose.
     """
+    from firmware_bridge.probing import probe_port
     from firmware_bridge.transports.interface import TransportError
-    from venuehub.device_tools import plugged_in, probe
+    from venuehub.device_tools import plugged_in
 
+    pages = pages_with(profiles)
     if not port:
-        ports = plugged_in()
+        ports = plugged_in(pages)
         if as_json:
             print_json({"ports": ports})
         for plug in () if as_json else ports:
@@ -85,7 +87,7 @@ def probe(
             print_line("\n  ".join([" ".join(words), *plug.port.links]))
         return
     with told_as("port", TransportError, otherwise=OPEN_REMEDY, exit_code=ExitCode.DEVICE_SILENT):
-        found = asyncio.run(probe(port))
+        found = asyncio.run(probe_port(port, pages))
     if not found:
         hint = "check power, the cable (RX and TX crossed?) and the device's mode switches"
         message = "nothing answers as any profile of the catalog that can be asked"
@@ -99,11 +101,12 @@ def probe(
         raise typer.Exit(ExitCode.FAILED)
 
 
-@app.command("monitor", epilog="Example: venuehub device monitor cctalk-coin-acceptor /dev/ttyUSB0 --json")
+@app.command("monitor", epilog="Example: venuehub device monitor our-hopper /dev/ttyUSB0 --profiles ./our-pages --json")
 def monitor(
     profile: ProfileName,
     path: Annotated[str, typer.Argument(help="A serial port, e.g. /dev/ttyUSB0, or a socket NAME.sock of lines.")],
     *,
+    profiles: OwnPages = None,
     crc: Annotated[bool, typer.Option("--crc", help="ccTalk with CRC-16; without it both kinds are tried.")] = False,
     echo: Annotated[bool, typer.Option("--echo", help="As of emulate; a host finds out by itself.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print each event as the device bus carries it.")] = False,
@@ -137,12 +140,13 @@ def monitor(
         )
         note(f"{path}: {' '.join(word for word in words if word)}, {condition.noise} bytes of noise")
 
-    page = page_of(profile)
+    pages = pages_with(profiles)
+    page = page_of(profile, pages)
     with (
         told_as("port", TransportError, DriverError, otherwise=OPEN_REMEDY, exit_code=ExitCode.DEVICE_SILENT),
         told_as("silent", SilentError, otherwise=PORT_REMEDY, exit_code=ExitCode.DEVICE_SILENT),
     ):
-        asyncio.run(monitor(page, path, crc=crc, on_event=on_event, on_condition=on_condition))
+        asyncio.run(monitor(page, path, crc=crc, pages=pages, on_event=on_event, on_condition=on_condition))
 
 
 @app.command("emulate", cls=_EmulateCommand)
@@ -174,9 +178,9 @@ def emulate(
         raise CliError(code="settings", message=message, where="--card", hint=hint, exit_code=ExitCode.USAGE)
     options = Options(link=link, script=script, status=status, card=cards[0], echo=echo, crc=crc)
     with told_as("settings", ScriptError, exit_code=ExitCode.USAGE):
-        code = run_profile(page_of(profile), options)
+        code = run_profile(page_of(profile, pages_with(None)), options)
     raise typer.Exit(code)
 
 
-app.command("check", epilog="Example: venuehub device check cctalk-coin-acceptor")(check)
+app.command("check", epilog="Example: venuehub device check our-hopper --profiles ./our-pages")(check)
 app.command("identify", epilog="Example: venuehub device identify reader-3")(identify)
