@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Final
 
@@ -34,6 +34,8 @@ class Observer:
         """By lane: what its page was told last."""
         self.endings: Counter[str] = Counter()
         """By lane: how many plays ended or were refused."""
+        self.ends: defaultdict[str, set[str]] = defaultdict(set)
+        """By lane: in which ways."""
         self.command_ms: list[float] = []
         self.credit_ms: list[float] = []
         self._settings = settings
@@ -115,7 +117,9 @@ class Observer:
         if view.state in {"declined", "repeated"}:
             self._tapped.pop(lane, None)
         self.shown[lane] = view
-        self.endings[lane] += view.state in ENDINGS
+        if view.state in ENDINGS:
+            self.endings[lane] += 1
+            self.ends[lane].add(view.state)
         self._changed.set()
 
     def _command(self, device: str, command: Command) -> None:

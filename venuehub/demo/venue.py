@@ -122,6 +122,7 @@ def found_arcade(plan: ArcadePlan, folder: Folder, *, uplink_port: int) -> Arcad
 def _staff(pin: str) -> StaffDocument:
     """Return who may act at the desks: one attendant, with a PIN that lives as long as the demo."""
     may: dict[ActName, Quota] = {"look": Quota(), "settle_doubt": Quota(), "refund": Quota(amount=10_000)}
+    may |= {"consent": Quota(), "enroll": Quota(), "forget": Quota()}
     person = Person(STAFF, "attendant", "林 Lin", make_verifier(pin, salt=os.urandom(SALT_BYTES)))
     return StaffDocument(0, roles=(Role("attendant", may),), people=(person,), desks=(Desk(DESK),))
 

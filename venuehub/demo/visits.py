@@ -1,12 +1,13 @@
 """Visits to the demo's booths: what a guest does there, from outside only, once soon and then again and again."""
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from venuehub.demo.booths import NOTE_CHANNEL, VEND_ITEM, VEND_PRICE
-from venuehub.demo.persons import PERSON_VISITS
+from venuehub.demo.person_visits import PERSON_VISITS
 from venuehub.demo.places import Booth, BoothKind
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ REST_S: Final = 1.2
 ASK_S: Final = 0.5
 ASKS: Final = 10
 """A machine that is not ready for a choice is asked again so often."""
-AGAIN_S: Final = 8.0
+AGAIN_S: Final = 15.0
+"""Results stand on a page for some seconds; then it shows its price for a while."""
+MOST_TRIES: Final = 3
+"""So often a guest who got nothing comes again although the demo is over."""
 STAGGER_S: Final = 0.3
 PRIZE_MS: Final = 80
 
@@ -41,12 +45,17 @@ class Visits:
         clock = asyncio.get_running_loop().time
         end = clock() + seconds
         await asyncio.sleep(late_s)
-        while True:
+        for number in itertools.count(1):
             if booth.place.number not in self._stage.guests.closed:
                 await visit(self._stage, booth)
-            await asyncio.sleep(min(AGAIN_S, max(end - clock(), 0)))
-            if clock() >= end:
+            await asyncio.sleep(max(min(AGAIN_S, end - clock()), REST_S))
+            if clock() >= end and (number >= MOST_TRIES or self._was_served(booth)):
                 return
+
+    def _was_served(self, booth: Booth) -> bool:
+        """Say whether a booth has shown what it is there for."""
+        wanted = {"approved", "voided"} if booth.kind == "vending" else {"approved"}
+        return wanted <= self._stage.observer.ends[booth.place.lane.id]
 
 
 async def visit(stage: "Stage", booth: Booth) -> None:
