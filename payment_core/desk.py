@@ -15,7 +15,8 @@ CredentialText = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 Name = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
 Unit = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9:_-]{0,40}$")]
 Note = Annotated[str, msgspec.Meta(max_length=NOTE_CHARACTERS)]
-PersonName = Annotated[str, msgspec.Meta(max_length=64)]
+FormNumber = Annotated[str, msgspec.Meta(max_length=32, pattern="^([A-Za-z0-9-]*[0-9][A-Za-z0-9-]*)?$")]
+"""Where a signed form lies in the office. It has a digit and no space: what goes into a journal is nobody's name."""
 Media = Annotated[str, msgspec.Meta(max_length=32)]
 LARGEST_ACT: Final = 10**9
 """The most one act may move, in minor units: sums of acts stay far below what a ledger or a JSON reader holds."""
@@ -141,15 +142,16 @@ class BackInService(_Act, frozen=True, tag="back_in_service"):
 class TakeConsent(_Act, frozen=True, tag="consent"):
     """A guest agrees, before anything of him is learned. `text`: the version of the text he was shown.
 
-    `of_age`: he is 14 or older; else `guardian` agrees for him, and `relation` says who that is to him.
+    `of_age`: he is 14 or older; else somebody agrees for him on paper: `guardian` is the number of that form, which
+    alone has the name, and `relation` says who signed.
     """
 
     credential: CredentialText
     of: Literal["finger", "face"]
     text: Name
     of_age: bool = False
-    guardian: PersonName = ""
-    relation: PersonName = ""
+    guardian: FormNumber = ""
+    relation: Literal["", "mother", "father", "guardian"] = ""
 
 
 class EnrollPerson(_Act, frozen=True, tag="enroll"):

@@ -10,7 +10,8 @@ from payment_core.records import Record
 class ConsentGiven(Record, tag=31, frozen=True, array_like=True):
     """A guest agreed that a module learns his finger or face. `of`: `finger` or `face`; header: when.
 
-    `text_version`: which text he was shown. `guardian`, `relation`: who agreed for a guest under 14, else empty.
+    `text_version`: which text he was shown. `guardian`, `relation`: who agreed for a guest under 14, else empty; by the
+    number of the form he signed, never by name, for nothing is ever taken out of a journal.
     """
 
     consent_id: bytes

@@ -54,16 +54,14 @@ def learns(draft: Draft, device: str) -> str:
 
 def _consent(draft: Draft, act: TakeConsent, row: ListRow, staff: str) -> Moved | Refused:
     """Write down that the guest agreed, or who agreed for him."""
-    guardian, relation = act.guardian.strip(), act.relation.strip()
     is_child = row.age_band == "minor" or (row.age_band == "unknown" and not act.of_age)
-    if bool(guardian) != bool(relation) or (is_child and not guardian):
+    if bool(act.guardian) != bool(act.relation) or (is_child and not act.guardian):
         return Refused("guardian_needed")
     consent_id = draft.new_id()
-    header = draft.header(Spot(Actor.STAFF, Tender.NONE))
-    card_id = row.credential_id
-    draft.journal(
-        ConsentGiven(1, header, consent_id, row.account_id, card_id, act.of, act.text, staff, guardian, relation)
-    )
+    header, card_id = draft.header(Spot(Actor.STAFF, Tender.NONE)), row.credential_id
+    draft.journal(ConsentGiven(
+        1, header, consent_id, row.account_id, card_id, act.of, act.text, staff, act.guardian, act.relation
+    ))  # fmt: skip
     templates.give_consent(draft.store, consent_id, row.account_id, act.of, given_ms=draft.now.wall_ms)
     return Moved()
 

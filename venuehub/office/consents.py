@@ -119,7 +119,7 @@ def _tell(said: dict[str, Any], *, as_json: bool) -> None:
         print_json(said)
         return
     for one in said["consents"]:
-        child = f" by {one['guardian']} ({one['relation']})" if one["guardian"] else ""
+        child = f", form {one['guardian']} signed by the {one['relation']}" if one["guardian"] else ""
         back = f", taken back {moment(one['withdrawn_ms'])} before {one['withdrawn_by']}" if one["withdrawn_ms"] else ""
         what = f"{one['of']} agreed to {moment(one['given_ms'])} at {one['hub']}, text {one['text_version']}"
         print_line(f"{one['account_id'][-6:]}  {what}, before {one['staff']}{child}{back}")

@@ -22,7 +22,7 @@ NEWCOMER = bytes.fromhex("019399a0000070008000000000000011")
 
 def agree(pen, consent=CONSENT, account=GUEST, of="finger", **header):
     pen.write(lambda at: ConsentGiven(1, msgspec.structs.replace(at, **header), consent, account, CARD, of, "v1", "lin",
-                                      "Li Na", "mother"))  # fmt: skip
+                                      "F-17", "mother"))  # fmt: skip
 
 
 def learn(pen, consent=CONSENT, finger=FINGER, account=GUEST, life=1, media="finger"):
@@ -68,7 +68,7 @@ def test_a_consent_is_kept_whole_and_the_finger_is_listed(office):
         (given,) = consents.consents(tx, TENANT, GUEST)
         (template,) = consents.templates(tx, TENANT)
     assert (given.of, given.text_version, given.staff, given.given_ms) == ("finger", "v1", "lin", WALL_MS + 1)
-    assert (given.guardian, given.relation, given.hub_id, given.withdrawn_ms) == ("Li Na", "mother", HUB, None)
+    assert (given.guardian, given.relation, given.hub_id, given.withdrawn_ms) == ("F-17", "mother", HUB, None)
     assert (template.device, template.page, template.deleted_ms) == ("finger-1", 7, None)
     assert status(office) == (GUEST, "finger", "B", "active", 1)
     assert (office.alarms(), office.prove().faults, waiting(office)) == ([], [], [])

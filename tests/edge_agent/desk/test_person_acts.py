@@ -1,5 +1,6 @@
 """Fingers and faces: nobody is learned without a consent (BIO-2), and a deletion is only what was read back (BIO-3)."""
 
+import msgspec
 import pytest
 
 from cloud_sync.protocol.peers import PeerBlocked
@@ -11,7 +12,7 @@ from edge_agent.peer_messages import FromPeer
 from edge_agent.till import Till
 from payment_core.bus import DeviceState
 from payment_core.commands import Enroll, Forget, Pages, Result
-from payment_core.desk import BlockCard, Look
+from payment_core.desk import BlockCard, Look, TakeConsent
 from payment_core.journal import ConsentGiven, TemplateDeleted, TemplateEnrolled
 from tests.support.desk import card_text
 from tests.support.hall import account_of, credential_of, devices_document, logged, the_view
@@ -106,8 +107,8 @@ def test_a_face_is_numbered_by_its_module(hall):
     ("row", "more", "refused"),
     [
         ({"age_band": "minor"}, {"of_age": True}, "guardian_needed"),
-        ({"age_band": "minor"}, {"guardian": "Li Na"}, "guardian_needed"),
-        ({"age_band": "minor"}, {"guardian": "Li Na", "relation": "mother"}, ""),
+        ({"age_band": "minor"}, {"guardian": "F-17"}, "guardian_needed"),
+        ({"age_band": "minor"}, {"guardian": "F-17", "relation": "mother"}, ""),
         ({}, {"of_age": False}, "guardian_needed"),
         ({}, {"of_age": True}, ""),
         ({"age_band": "adult"}, {"of_age": False}, ""),
@@ -119,6 +120,34 @@ def test_somebody_agrees_for_a_child(hall, row, more, refused):
     if not refused:
         given = the_only(hall, ConsentGiven)
         assert (given.guardian, given.relation) == (more.get("guardian", ""), more.get("relation", ""))
+
+
+def agrees_over_the_bus(hall, guardian, read=TakeConsent):
+    """Ask for a consent as the page does; say whether the bus takes it, and whether that text is on the disk then."""
+    act = {"act": "consent", "credential": card_text("card-7"), "of": "finger", "text": "v1", "guardian": guardian}
+    try:
+        wanted = msgspec.structs.asdict(msgspec.convert(act | {"relation": "mother"}, read))
+    except msgspec.ValidationError:
+        return "refused", False
+    hall.step(hall.acted(TakeConsent(**wanted)))
+    disk = b"".join(file.read_bytes() for file in hall.path.parent.glob(f"{hall.path.name}*"))
+    return "taken", guardian.encode() in disk
+
+
+def test_no_journal_gets_the_name_of_who_agrees_for_a_child(hall):
+    """BIO-4: the ledger has the number of a form; who signed it stands on the form alone."""
+    for name in ("Li Na", "李娜", "LiNa", "Li Na 13800138000", "mother"):
+        assert agrees_over_the_bus(hall, name) == ("refused", False)
+    assert "ConsentGiven" not in kinds(hall.store)
+    assert agrees_over_the_bus(hall, "F-2026-17") == ("taken", True)
+    assert the_only(hall, ConsentGiven).guardian == "F-2026-17"
+
+
+def test_a_build_that_takes_any_text_for_a_form_is_caught(hall):
+    class Chatty(TakeConsent, frozen=True, tag="consent"):
+        guardian: str = ""
+
+    assert agrees_over_the_bus(hall, "Li Na", Chatty) == ("taken", True)
 
 
 def test_where_nothing_but_a_module_could_be_shown_nobody_is_learned(hall):

@@ -45,7 +45,7 @@ def hear(folder, account, *make):
 
 
 def agreed(card_id, account):
-    return ConsentGiven(1, HEADER, CONSENT, account, card_id, "finger", "v1", "lin", "Li Na", "mother")
+    return ConsentGiven(1, HEADER, CONSENT, account, card_id, "finger", "v1", "lin", "F-17", "mother")
 
 
 def learned(card_id, account):
@@ -61,7 +61,7 @@ def test_a_consent_from_the_desk_to_the_certificate(folder, run, capsys):
     hear(folder, account, agreed, learned)
     code, said = run("show", "--dir", folder, "--card", CARD)
     assert (code, said["pending"]) == (0, 0)
-    assert [(one["of"], one["guardian"], one["hub"]) for one in said["consents"]] == [("finger", "Li Na", "hall")]
+    assert [(one["of"], one["guardian"], one["hub"]) for one in said["consents"]] == [("finger", "F-17", "hall")]
     assert run("withdraw", "--dir", folder, "--card", CARD, "--by", "ann") == (0, {"withdrawn": 1, "pending": 1})
     assert run("list", "--dir", folder)[1]["templates"][0]["state"] == "pending"
     assert main(["office", "consent", "list", "--dir", str(folder)]) == 0
