@@ -1,28 +1,21 @@
-"""The demo's attendant: makes a machine's bridge die in the middle of a play, looks at the machine, settles the doubt.
-
-What the attendant does goes over the device bus with a PIN, as it does from the attendant's page.
-"""
+"""The demo's attendant: makes a bridge die in the middle of a play, looks at the machine, and settles the doubt."""
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import AsyncIterator
 from typing import Final
 
 import msgspec
 
-from cloud_sync.mqtt_link import MqttLink, MqttSettings
 from edge_agent.ledger.reader import LedgerReader
-from payment_core.bus import decode, encode, terminal_topic
-from payment_core.desk import Act, DeskReply, DeskRequest, Look, SettleDoubt
-from payment_core.identifiers import uuid7, uuid_text
+from payment_core.desk import Look, SettleDoubt
 from venuehub.demo.audit import read_machine
+from venuehub.demo.desk_talk import at_desk
 from venuehub.demo.hub_audit import read_hubs
 from venuehub.demo.places import Place
-from venuehub.demo.plan import DESK, HallPlan
+from venuehub.demo.plan import HallPlan
 from venuehub.demo.stage import Stage
-from venuehub.demo.venue import LOOPBACK, STAFF
 from venuehub.demo.waiting import eventually
 
 TRIES: Final = 8
@@ -30,7 +23,6 @@ TRIES: Final = 8
 BUTTON_S: Final = 10.0
 """After so long a button of the page tries no more: its page waits 20 s for an answer."""
 MID_PLAY_S: Final = 0.02
-REPLY_S: Final = 5.0
 
 
 class DoubtFigures(msgspec.Struct):
@@ -107,12 +99,8 @@ def _in_doubt(stage: Stage, hall: HallPlan) -> int:
 
 
 async def _settle(stage: Stage, hall: HallPlan, place: Place, figures: DoubtFigures) -> None:
-    own = stage.arcade.hall(hall.name)
-    user = own.users.terminal
-    settings = MqttSettings(host=LOOPBACK, port=stage.bus_port, username=user.name, password=user.password)
-    async with MqttLink(settings) as link:
-        await link.subscribe(terminal_topic(own.hub, DESK, "reply"))
-        seen = await _ask(link, own.hub, stage.arcade.pin, Look("open"))
+    async with at_desk(stage, hall) as ask:
+        seen = await ask(Look("open"))
         for row in seen.open:
             if row.state != "in_doubt":
                 continue
@@ -121,20 +109,7 @@ async def _settle(stage: Stage, hall: HallPlan, place: Place, figures: DoubtFigu
             delivered = counted > paid
             note = "the machine's own counter went up" if delivered else "the machine's own counter did not move"
             act = SettleDoubt(row.authorization, delivered=delivered, note=note)
-            reply = await _ask(link, own.hub, stage.arcade.pin, act)
+            reply = await ask(act)
             if reply.outcome == "done":
                 figures.settled += 1
                 figures.amount += row.amount
-
-
-async def _ask(link: MqttLink, hub: str, pin: str, act: Act) -> DeskReply:
-    """Send one request as the attendant's page does, and wait for its answer."""
-    request_id = uuid_text(uuid7(unix_ms=time.time_ns() // 1_000_000, dice=os.urandom(10)))
-    request = DeskRequest(request_id, STAFF, act, pin)
-    await link.publish(terminal_topic(hub, DESK, "request"), encode(request))
-    async with asyncio.timeout(REPLY_S):
-        async for message in link.messages():
-            reply = decode("reply", message.payload)
-            if isinstance(reply, DeskReply) and reply.id == request_id:
-                return reply
-    raise TimeoutError
