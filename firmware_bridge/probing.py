@@ -34,11 +34,15 @@ _PN532_WAKE_UP: Final = bytes.fromhex("5555") + bytes(14)
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """Who answered a probe. `protocol` with its variant (`cctalk crc`); `serial`: its own number, where it has one."""
+    """Who answered a probe. `protocol` with its variant (`cctalk crc`); `serial`: its own number, where it has one.
+
+    `misfit`: how far it is from the profile in size; of several profiles that fit the nearest is the one.
+    """
 
     protocol: str
     detail: str
     serial: str = ""
+    misfit: int = 0
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -148,7 +152,10 @@ async def probe_ssp(pipe: BytePipe, profile: Profile) -> Answered | None:
 
 
 async def probe_zfm(pipe: BytePipe, profile: Profile) -> Answered | None:
-    """Ask for the size of the library, and whether it tells its own number; nothing is written into it."""
+    """Ask for its system parameters, and whether it tells its own number; nothing is written into it.
+
+    Modules of one name hold 80 to 1,500 fingers; whatever they hold, the nearest page is theirs.
+    """
     assert profile.biometric is not None
     line = ZfmLine(pipe)
     password = None
@@ -158,11 +165,13 @@ async def probe_zfm(pipe: BytePipe, profile: Profile) -> Answered | None:
     parameters = await line.ask(zfm.Ask.PARAMETERS, attempts=1) if password else None
     if parameters is None or parameters.code != zfm.OK:
         return None
+    found = zfm.read_parameters(parameters.data)
     product = await line.ask(zfm.Ask.PRODUCT, attempts=1)
     serial = zfm.product_serial(product.data) if product is not None and product.code == zfm.OK else ""
-    pages, capacity = profile.biometric.pages, zfm.read_parameters(parameters.data).capacity
-    fits = pages < 2 * capacity <= 2 * pages and bool(serial) == (profile.biometric.serial == "told")
-    return Answered("zfm", f"{capacity} pages", serial) if fits else None
+    if not found.can_be or bool(serial) != (profile.biometric.serial == "told"):
+        return None
+    misfit = abs(found.capacity - profile.biometric.pages)
+    return Answered("zfm", f"{found.capacity} pages", serial, misfit)
 
 
 PROBES: Final[Mapping[str, Probe]] = {
@@ -182,7 +191,7 @@ async def probe_port(port: str, profiles: Iterable[Profile]) -> list[Found]:
 
     Once a protocol has been answered only its own profiles are asked further: two answers are two matches.
     """
-    found: list[Found] = []
+    found: list[tuple[int, Found]] = []
     answered = ""
     for profile in pages_for(_usb_of(port), list(profiles)):
         if not profile.probe or (answered and profile.probe != answered):
@@ -190,8 +199,9 @@ async def probe_port(port: str, profiles: Iterable[Profile]) -> list[Found]:
         who = await ask(port, profile)
         if who is not None:
             answered = profile.probe
-            found.append(Found(who.protocol, who.detail, profile.name, who.serial))
-    return found
+            found.append((who.misfit, Found(who.protocol, who.detail, profile.name, who.serial)))
+    nearest = min((misfit for misfit, _ in found), default=0)
+    return [who for misfit, who in found if misfit == nearest]
 
 
 def pages_for(usb: str, profiles: list[Profile]) -> list[Profile]:

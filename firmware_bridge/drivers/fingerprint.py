@@ -215,6 +215,8 @@ class Fingerprint:
         if page in pages or page >= module.capacity:
             return Answer(command_id, "refused", reason="occupied" if page in pages else "no_such_page")
         problem = await self._learn(page, inbox, outbox)
+        # Whoever lies there now, or lay there just before, was learnt or failed to be: only who comes next may pay.
+        self._lying, self._empty_looks = self._lying or "", 0
         if problem:
             await self._library.shine(LightMode.FLASHING, LightColour.RED)
             return _ended(command_id, problem)

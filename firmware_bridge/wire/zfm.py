@@ -105,10 +105,17 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Parameters(msgspec.Struct, frozen=True):
-    """What a module says of itself: capacity in pages, security level 1..5."""
+    """What a module says of itself: pages, security level 1..5, size code of a packet 0..3, speed 1..12 times 9,600."""
 
     capacity: int
     security: int
+    size: int
+    speed: int
+
+    @property
+    def can_be(self) -> bool:
+        """Say whether a module of this family can have them; R503 and AS608 manuals, register table."""
+        return self.capacity > 0 and 1 <= self.security <= 5 and 0 <= self.size <= 3 and 1 <= self.speed <= 12
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -147,7 +154,8 @@ def read_reply(ask: Ask, packet: Packet) -> Reply | None:
 
 def read_parameters(data: bytes) -> Parameters:
     """Return what the answer to PARAMETERS says."""
-    return Parameters(capacity=int.from_bytes(data[4:6], "big"), security=int.from_bytes(data[6:8], "big"))
+    numbers = (int.from_bytes(data[at : at + 2], "big") for at in (4, 6, 12, 14))
+    return Parameters(*numbers)
 
 
 def read_match(data: bytes) -> Match:

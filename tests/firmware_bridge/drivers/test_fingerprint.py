@@ -258,6 +258,47 @@ def test_a_finger_is_enrolled_with_consent_and_does_not_pay_before_it_was_lifted
     assert story(tmp_path, told).status()["pages"] == [7]
 
 
+def test_a_finger_that_is_lifted_at_the_very_end_of_its_enrollment_pays_at_its_next_touch(tmp_path, monkeypatch):
+    store = FingerLibrary.store
+
+    async def told(host, running):
+        async def stores_and_the_finger_goes(library, page: int) -> str:
+            problem = await store(library, page)
+            running.say("lift")
+            await happens(lambda: running.simulator._module.finger is None)
+            return problem
+
+        monkeypatch.setattr(FingerLibrary, "store", stores_and_the_finger_goes)
+        await online(host, running)
+        host.send(Enroll(page=7, consent="c"))
+        await two_touches(running, "li", "li")
+        assert (await host.answer()).outcome == "done"
+        await relay(running, "finger li")
+        assert await host.wish() == CredentialPresented("finger", LI, "B")
+
+    story(tmp_path, told)
+
+
+def test_a_friend_s_finger_that_could_not_be_read_to_the_end_does_not_pay_before_it_was_lifted(tmp_path, monkeypatch):
+    monkeypatch.setattr(fingerprint, "ENROLL_S", 0.5)
+
+    async def told(host, running):
+        await online(host, running)
+        running.say("stored an 8")
+        host.send(Enroll(page=7, consent="c"))
+        await relay(running, "finger li")
+        await looks(running, 2)
+        await relay(running, "messy 100", "finger an")
+        assert await host.answer() == Answer("c1", "failed", reason="timeout")
+        running.say("messy 0")
+        await looks(running, 4)
+        assert host.wishes() == []
+        await relay(running, "finger an")
+        assert await host.wish() == CredentialPresented("finger", AN, "B")
+
+    story(tmp_path, told)
+
+
 def test_without_a_consent_reference_nothing_is_enrolled(tmp_path):
     async def told(host, running):
         await online(host, running)
@@ -355,6 +396,21 @@ def asks_for_consent_itself(_command) -> Enroll:
 
 def forgets_that_it_said_it(driver: Fingerprint) -> None:
     driver._lying = None
+
+
+def test_an_enrollment_that_leaves_a_finger_free_to_pay_would_be_noticed(tmp_path, monkeypatch):
+    enroll = Fingerprint._enroll
+
+    async def enrolls(driver, *args) -> Answer:
+        answer = await enroll(driver, *args)
+        forgets_that_it_said_it(driver)
+        return answer
+
+    monkeypatch.setattr(Fingerprint, "_enroll", enrolls)
+    with pytest.raises(AssertionError):
+        test_a_friend_s_finger_that_could_not_be_read_to_the_end_does_not_pay_before_it_was_lifted(
+            tmp_path, monkeypatch
+        )
 
 
 def test_a_deletion_that_is_only_believed_would_be_noticed(tmp_path, monkeypatch):

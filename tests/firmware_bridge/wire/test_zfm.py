@@ -135,7 +135,7 @@ def test_an_answer_has_the_size_of_its_question():
 def test_what_answers_mean():
     assert zfm.read_match(bytes.fromhex("00070078")) == Match(page=7, score=120)
     parameters = bytes.fromhex("0000 0000 00C8 0003 FFFFFFFF 0002 0006")
-    assert zfm.read_parameters(parameters) == zfm.Parameters(capacity=200, security=3)
+    assert zfm.read_parameters(parameters) == zfm.Parameters(capacity=200, security=3, size=2, speed=6)
     product = b"R503".ljust(16, b"\0") + b"2021" + b"AB123456" + b"\x01\x02" + bytes(16)
     assert zfm.product_serial(product) == "AB123456"
     assert zfm.product_model(product) == "R503 1.2"
