@@ -38,14 +38,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out tests marked `full` in smaller sizes; they are not selected, hence not skipped."""
-    if size() == "full":
-        return
-    left_out = [item for item in items if item.get_closest_marker("full")]
+    """Leave out tests marked `full` in smaller sizes (not selected, hence not skipped); what takes long begins first.
+
+    Workers take each other's tests at the end: a long one that began last would leave the others without work.
+    """
+    left_out = [item for item in items if size() != "full" and item.get_closest_marker("full")]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("full")]
+    items[:] = sorted((item for item in items if item not in left_out), key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    """Return 0 for what computes long, 1 for properties (Hypothesis marks them), 2 for the others."""
+    return next((rank for rank, mark in enumerate(("long", "hypothesis")) if item.get_closest_marker(mark)), 2)
 
 
 def refuse_skip(report: pytest.TestReport | pytest.CollectReport, config: pytest.Config) -> None:

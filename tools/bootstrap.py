@@ -21,7 +21,10 @@ EXIT_UNAVAILABLE: Final = 69
 EXIT_INTERRUPTED: Final = 130
 PYTEST_NOTHING_COLLECTED: Final = 5
 INSTALL_VENV_HINT: Final = "install it first: apt-get install python3-venv   (or: pip install uv)"
-ALONE_PART: Final = "slow or browser or root"
+ALONE_PART: Final = "alone or browser or root"
+COMPUTING: Final = ("-n", "2", "--dist", "worksteal")
+WAITING: Final = ("-n", "3", "--dist", "worksteal")
+"""Workers for two cores: tests of programs wait for them most of the time."""
 
 Mode = Literal["demo", "test"]
 
@@ -206,11 +209,15 @@ def set_up(root: Path, plan: Plan) -> None:
 
 
 def pytest_runs(plan: Plan) -> list[list[str]]:
-    """Return the arguments of each pytest run: what only computes on two cores, then what wants the machine alone."""
+    """Return the arguments of each pytest run: what only computes, what waits for programs, what wants to be alone."""
     if plan.size == "quick":
-        return [["-n", "2", "-m", f"not (long or {ALONE_PART})", *plan.rest]]
+        return [[*COMPUTING, "-m", f"not (long or slow or {ALONE_PART})", *plan.rest]]
     alone = ALONE_PART if plan.browser else f"({ALONE_PART}) and not browser"
-    return [["-n", "2", "-m", f"not ({ALONE_PART})", *plan.rest], ["-m", alone, *plan.rest]]
+    return [
+        [*COMPUTING, "-m", f"not (slow or {ALONE_PART})", *plan.rest],
+        [*WAITING, "-m", f"slow and not ({ALONE_PART})", *plan.rest],
+        ["-m", alone, *plan.rest],
+    ]
 
 
 def check_statically(tools: Path) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from tests.support.sizes import count
 from tests.support.straced import require_strace, run_straced
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.alone
 SALES = 10_000
 SYNC_MS = 30
 GOAL_MS = 150 + SYNC_MS

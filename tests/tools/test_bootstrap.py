@@ -45,17 +45,19 @@ def test_quick_and_full_at_once_is_wrong_usage(capsys):
     assert "not allowed with" in capsys.readouterr().err
 
 
-def test_quick_runs_one_part_and_the_others_run_two():
+def test_quick_runs_one_part_and_the_others_run_three():
+    two, three = (["-n", workers, "--dist", "worksteal", "-m"] for workers in ("2", "3"))
     assert bootstrap.pytest_runs(bootstrap.parse(["test", "--quick"])) == [
-        ["-n", "2", "-m", "not (long or slow or browser or root)"],
+        [*two, "not (long or slow or alone or browser or root)"],
     ]
     assert bootstrap.pytest_runs(bootstrap.parse(["test", "-x"])) == [
-        ["-n", "2", "-m", "not (slow or browser or root)", "-x"],
-        ["-m", "slow or browser or root", "-x"],
+        [*two, "not (slow or alone or browser or root)", "-x"],
+        [*three, "slow and not (alone or browser or root)", "-x"],
+        ["-m", "alone or browser or root", "-x"],
     ]
-    assert bootstrap.pytest_runs(bootstrap.parse(["test", "--no-browser"]))[1] == [
+    assert bootstrap.pytest_runs(bootstrap.parse(["test", "--no-browser"]))[2] == [
         "-m",
-        "(slow or browser or root) and not browser",
+        "(alone or browser or root) and not browser",
     ]
 
 

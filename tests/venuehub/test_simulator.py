@@ -104,7 +104,7 @@ def test_money_and_goods_nobody_paid_for_are_overspend(mutant):
     assert any(run_seed(seed, broken).overspend > 0 for seed in range(2, 30))
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_seeds_of_the_product_keep_every_promise():
     report = simulate_seeds(1, seeds=max(20, count(200)), orders=Orders(steps=600, faults=ALL), jobs=2)
     assert report.failed == []
@@ -115,7 +115,7 @@ def test_seeds_of_the_product_keep_every_promise():
 
 
 @pytest.mark.full
-@pytest.mark.slow
+@pytest.mark.alone
 def test_the_command_takes_every_row_and_meets_every_fault_and_loses_nothing():
     words = ["simulate", "--seeds", str(count(60)), "--hubs", "6", "--accounts", "12", "--steps", "4000"]
     done = subprocess.run(
