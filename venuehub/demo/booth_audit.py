@@ -77,8 +77,12 @@ def _shows(booth: Booth, counters: Counters, hub: HubFigures) -> dict[str, objec
         case "claw":
             return {"prizes": prizes_of(counters), "seen": hub.prizes[device]}
         case "finger" | "face":
-            return {"matches": counters["matches"], "step_ups": output.captured}
-        case "member_code" | "hopper" | "tickets":
+            alone = hub.declined_at[booth.place.lane.reader]
+            return {"matches": counters["matches"], "step_ups": hub.approved_at[device], "refused": alone}
+        case "member_code":
+            refused = hub.declined_at[device]
+            return {"codes": counters["read"], "answered": hub.approved_at[device] + refused, "refused": refused}
+        case "hopper" | "tickets":
             return {}
 
 

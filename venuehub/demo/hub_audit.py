@@ -40,7 +40,10 @@ class OutputFigures(msgspec.Struct):
 
 
 class HubFigures(msgspec.Struct):
-    """What journals say. `outputs`: by device. `coins`: coins and notes booked, by acceptor. `prizes`: by sensor."""
+    """What journals say. `outputs`: by device. `coins`: coins and notes booked, by acceptor. `prizes`: by sensor.
+
+    approved_at, declined_at: by the reader, module or scanner whose event was answered.
+    """
 
     approved: int = 0
     declined: Counter[str] = msgspec.field(default_factory=Counter)
@@ -52,6 +55,8 @@ class HubFigures(msgspec.Struct):
     outputs: dict[str, OutputFigures] = msgspec.field(default_factory=dict)
     coins: Counter[str] = msgspec.field(default_factory=Counter)
     prizes: Counter[str] = msgspec.field(default_factory=Counter)
+    approved_at: Counter[str] = msgspec.field(default_factory=Counter)
+    declined_at: Counter[str] = msgspec.field(default_factory=Counter)
     passed: int = 0
     entries: int = 0
 
@@ -81,7 +86,9 @@ class _Fold:
         match entry:
             case Held():
                 figures.approved += entry.header.tender is Tender.PURSE
+                figures.approved_at[entry.reader] += 1
             case Declined():
+                figures.declined_at[entry.reader] += 1
                 figures.declined[entry.reason] += 1
             case Commanded():
                 self.told[authorization_id] = _Told(entry.device, entry.credits)

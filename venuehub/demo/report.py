@@ -14,6 +14,8 @@ from venuehub.demo.stage import Stage
 
 PAIRS: Final = (("notes", "booked"), ("prizes", "seen"))
 """What a booth's device counts by itself, and what the journal says of the same."""
+_TOO_LATE: Final = ("tap.stale", "verify.stale", "verify.not_asked")
+"""What a hub logs of a card or a match that comes when nobody waits for it any more."""
 
 
 class OutageFigures(msgspec.Struct):
@@ -97,7 +99,8 @@ def coins_booked(stage: Stage, hub: HubFigures) -> int:
 def stale_taps(stage: Stage) -> int:
     """Return how many taps the hub dropped as too old: on a machine that is too busy for its guests."""
     logs = [stage.folder.logs / f"{hub.name}.log" for hub in stage.hubs.values()]
-    return sum(log.read_text(errors="replace").count('"event":"tap.stale"') for log in logs)
+    told = "".join(log.read_text(errors="replace") for log in logs)
+    return sum(told.count(f'"event":"{event}"') for event in _TOO_LATE)
 
 
 def equations_that_fail(report: dict[str, Any]) -> list[str]:
@@ -119,6 +122,7 @@ def equations_that_fail(report: dict[str, Any]) -> list[str]:
         "every note and prize is in the journal, every failed vend refunded": all(
             map(_agrees, report["devices"].values())
         ),
+        "nobody was believed whom no device saw": all(map(_was_seen, report["devices"].values())),
         "nobody plays more on the floor than the bound": adversary["taken"] <= adversary["bound"],
     }
     return [name for name, good in holds.items() if not good]
@@ -128,3 +132,8 @@ def _agrees(line: dict[str, Any]) -> bool:
     """Say whether what a booth's device counted is what the journal says of it."""
     refunded = line.get("failed", 0) <= line.get("refunded", 0) + line["in_doubt"]
     return refunded and all(line.get(own) == line.get(told) for own, told in PAIRS)
+
+
+def _was_seen(line: dict[str, Any]) -> bool:
+    """Say whether a module matched everybody who was let in with it, and a scanner read every answered code."""
+    return bool(line.get("step_ups", 0) <= line.get("matches", 0) and line.get("answered", 0) <= line.get("codes", 0))

@@ -57,7 +57,7 @@ def counters(**more):
     at_rest = {
         "hopper": {"coins_dispensed": 0}, "tickets": {"tickets_out": 0}, "vending": {"delivered": 0, "failed": 0},
         "note": {"notes_in_box": 0, "notes_given_back": 0}, "claw": {"inputs": {"prize": 0}},
-        "finger": {"matches": 0}, "face": {"matches": 0}, "member_code": {},
+        "finger": {"matches": 0}, "face": {"matches": 0}, "member_code": {"read": 0},
     }  # fmt: skip
     return {booth.device.id: at_rest[booth.kind] | more.get(booth.kind, {}) for booth in PLAN.booths}
 
