@@ -22,7 +22,7 @@ from device_profiles.loading import SettingsError
 from firmware_bridge.actuation_log import ActuationLog
 from firmware_bridge.bus_client import BusClient
 from firmware_bridge.clocks import now_ms, utc_ms
-from firmware_bridge.desk import Desk, Effect, HandOver, Publish, Reply, StopIntake, Wrote
+from firmware_bridge.desk import Desk, Effect, HandOver, Held, Publish, Reply, StopIntake, Wrote
 from firmware_bridge.drivers.interface import Answer, Condition, Counted, Inbox, ValueFact, Wish
 from firmware_bridge.gate import Attached, Detached
 from firmware_bridge.identities import Identities
@@ -39,6 +39,7 @@ WORK_LIMIT: Final = 2_048
 """Commands, facts and answers on their way to the desk. Drivers wait at the bound; a command from the bus is dropped:
 the hub asks again and is told that it was not acted on."""
 BATCH_LIMIT: Final = 256
+LOOK_S: Final = 0.25
 ENDING_S: Final = 3.0
 """How long a stopping bridge lets a pulse train and the last messages end."""
 EXIT_DONE, EXIT_FAILED, EXIT_SETTINGS, EXIT_UNAVAILABLE = 0, 1, 2, 69
@@ -68,10 +69,10 @@ class Bridge:
         self._boot_id = str(uuid.uuid4())
         self._values = ValueLog(state_dir / "values.log", fresh_epoch=secrets.randbits(32))
         actuations = ActuationLog(state_dir / "actuation.log", boot_id=self._boot_id)
-        self._desk = Desk(values=self._values, actuations=actuations, devices=list(settings.profiles))
+        slots = [device for device, profile in settings.profiles.items() if profile.kind == "acceptor"]
+        self._desk = Desk(values=self._values, actuations=actuations, devices=list(settings.profiles), acceptors=slots)
         self._desk.sync()
-        serials = {device.id: device.serial for device in file.device}
-        identities = Identities(state_dir / "identities.json", named=serials)
+        identities = Identities(state_dir / "identities.json", named={one.id: one.serial for one in file.device})
         self._stations = {
             device.id: Station(
                 device,
@@ -123,6 +124,7 @@ class Bridge:
                 group.create_task(self._dry_runs.run(), name="dry runs"),
                 group.create_task(self._keep_desk(), name="desk"),
                 group.create_task(self._settle(), name="settle"),
+                group.create_task(self._keep_slots(), name="slots"),
                 *(group.create_task(self._pump(device), name=f"pump {device}") for device in self._stations),
             ]
             drivers = [
@@ -202,7 +204,7 @@ class Bridge:
             async with self._at_desk:
                 effects = [effect for work in batch for effect in self._stage(work)]
                 await loop.run_in_executor(self._disk, self._desk.sync)
-                for effect in effects:
+                for effect in (*effects, *self._desk.keep_slots(now_ms=now_ms())):
                     self._act(effect)
             if self._renewed:  # this batch may have published a number of the former epoch
                 self._renewed = False
@@ -211,6 +213,14 @@ class Bridge:
                 self._quiet.set()
             for _ in batch:
                 self._work.task_done()
+
+    async def _keep_slots(self) -> None:
+        """Look also where nobody says anything: a hub that books nothing is silent."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            async with self._at_desk:
+                for effect in self._desk.keep_slots(now_ms=now_ms()):
+                    self._act(effect)
 
     def _stage(self, work: _Work) -> list[Effect]:
         device, item = work.device, work.item
@@ -262,6 +272,8 @@ class Bridge:
                 self._bus.publish(kept)
             case StopIntake():
                 self._stop_intake()
+            case Held(on=on):
+                log_line("intake.held" if on else "intake.open", why="nothing is booked" if on else "")
             case Wrote(event=event):
                 event.set()
 

@@ -6,12 +6,14 @@ before the log that remembers it is on the disk.
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
 from firmware_bridge.actuation_log import DRIVER_ENDED, Act, ActuationLog, Answered
 from firmware_bridge.drivers.interface import Answer
+from firmware_bridge.slots import Slots
 from firmware_bridge.value_log import Fact, Kept, ValueLog
 from payment_core.bus import Booked
 from payment_core.commands import UNCOUNTED, Command, Outcome, Result
@@ -51,13 +53,19 @@ class StopIntake(msgspec.Struct, frozen=True):
     """The value log is full: acceptors must take no more until the hub has booked."""
 
 
+class Held(msgspec.Struct, frozen=True):
+    """Acceptors take no more until the hub has booked what fell, or take money again: say so in the log."""
+
+    on: bool
+
+
 class Wrote(msgspec.Struct, frozen=True):
     """Tell the driver that waits for it that what it said is on the disk."""
 
     event: asyncio.Event
 
 
-Effect = HandOver | Reply | Publish | StopIntake | Wrote
+Effect = HandOver | Reply | Publish | StopIntake | Held | Wrote
 
 
 class _Line(msgspec.Struct):
@@ -72,8 +80,11 @@ class _Line(msgspec.Struct):
 class Desk:
     """Both logs and who is doing what. Times ending in `_ms` are of one monotonic clock, `utc_ms` of the wall clock."""
 
-    def __init__(self, *, values: ValueLog, actuations: ActuationLog, devices: list[str]) -> None:
+    def __init__(
+        self, *, values: ValueLog, actuations: ActuationLog, devices: list[str], acceptors: Iterable[str] = ()
+    ) -> None:
         self.values = values
+        self._slots = Slots(values, acceptors)
         self._actuations = actuations
         self._lines = {device: _Line() for device in devices}
         self._accepting = True
@@ -116,8 +127,10 @@ class Desk:
             effects.append(self._end(device, command, "unknown", reason=DRIVER_ENDED))
         while line.waiting:
             effects.append(self._end(device, line.waiting.popleft()[0], "failed", reason="device_offline"))
-        effects += [_reply(device, command, "failed", "device_offline") for command in line.uncounted]
+        asked = (command for command in line.uncounted if not self._slots.is_ours(device, command))
+        effects += [_reply(device, command, "failed", "device_offline") for command in asked]
         line.uncounted.clear()
+        self._slots.forget(device)
         return effects
 
     def is_at_driver(self, device: str, command: Command) -> bool:
@@ -151,14 +164,30 @@ class Desk:
             obstacle = "busy"
         if obstacle:
             return [_reply(device, command, "failed", obstacle)]
+        if not self._slots.hub_says(device, command):
+            return [_reply(device, command, "done", "")]
         line.uncounted.append(command)
         return [HandOver(device, command)]
 
-    def _uncounted_ended(self, device: str, answer: Answer) -> list[Effect]:
+    def keep_slots(self, *, now_ms: int) -> list[Effect]:
+        """Shut acceptors while too much waits to be booked, and open them again. Behind every batch, and in between."""
+        effects: list[Effect] = [Held(self._slots.held)] if self._slots.look(now_ms) else []
+        for device, command in self._slots.due(now_ms):
+            line = self._lines[device]
+            if line.attached:
+                self._slots.tell(device, command)
+                line.uncounted.append(command)
+                effects.append(HandOver(device, command))
+        return effects
+
+    def _uncounted_ended(self, device: str, answer: Answer, now_ms: int) -> list[Effect]:
         line = self._lines[device]
         for command in line.uncounted:
             if command.id == answer.command_id:
                 line.uncounted.remove(command)
+                if self._slots.is_ours(device, command):
+                    self._slots.ended(device, answer.outcome, now_ms)
+                    return []
                 said = Result(command.id, answer.outcome, answer.amount, answer.reason, answer.counters, answer.answers)
                 return [Reply(device, said)]
         return []
@@ -168,7 +197,7 @@ class Desk:
         line = self._lines[device]
         command = line.at_driver
         if command is None or command.id != answer.command_id:
-            return self._uncounted_ended(device, answer) or self._amended(device, answer, utc_ms=utc_ms)
+            return self._uncounted_ended(device, answer, now_ms) or self._amended(device, answer, utc_ms=utc_ms)
         line.at_driver = None
         effects: list[Effect] = []
         if answer.outcome == "done" and command.kind not in UNCOUNTED:

@@ -16,6 +16,7 @@ import pytest
 
 from cloud_sync.mqtt_link import BrokerUnavailableError, MqttLink, MqttSettings
 from firmware_bridge.app import main
+from firmware_bridge.slots import UNBOOKED_COINS
 from payment_core.bus import Birth, Booked, DeviceState, decode, device_topic, encode, parse_topic
 from payment_core.commands import Command, PulseCredit, Result, make_command
 from payment_core.events import CoinInserted, CreditDelivered, Event, event_body
@@ -311,6 +312,30 @@ def test_killed_among_coins_none_is_lost_or_doubled(venue):
             assert len(hub.coins) == venue.coins()["coins_inserted"]
             counters = [coin.counter for coin in hub.coins.values()]
             assert len(set(counters)) == len(counters)
+
+    run(story)
+
+
+def test_a_coin_that_nobody_books_shuts_the_slot_until_it_is_booked(venue):
+    venue.start("acceptor")
+
+    async def given_back(number: int) -> None:
+        async with asyncio.timeout(20):
+            while venue.coins()["coins_given_back"] < number:
+                venue.tell("acceptor", "coin 2")
+                await asyncio.sleep(0.3)
+
+    async def story() -> None:
+        async with open_hub(venue) as hub:
+            await hub.online()
+            await hub.until(lambda: hub.states.get(COINS) == "online")
+            await given_back(1)
+            assert len(hub.coins) <= UNBOOKED_COINS + 1, "one may fall while the slot shuts"
+            seen, hub.books_coins = len(hub.coins), True
+            async with asyncio.timeout(20):
+                while len(hub.coins) == seen:
+                    venue.tell("acceptor", "coin 2")
+                    await asyncio.sleep(0.3)
 
     run(story)
 

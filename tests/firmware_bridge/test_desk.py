@@ -24,7 +24,7 @@ class Bench:
     def __init__(self, folder: Path, *, boot_id: str = "boot") -> None:
         self.values = ValueLog(folder / "values.log", fresh_epoch=7)
         self.actuations = ActuationLog(folder / "actuation.log", boot_id=boot_id)
-        self.desk = Desk(values=self.values, actuations=self.actuations, devices=[LINE, COINS])
+        self.desk = Desk(values=self.values, actuations=self.actuations, devices=[LINE, COINS], acceptors=[COINS])
 
     def close(self) -> None:
         self.desk.sync()

@@ -1,7 +1,7 @@
 """The simulated bridge: the real desk and its two logs, with machines, acceptors and readers that keep their counts."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,7 @@ from firmware_bridge.actuation_log import ActuationLog
 from firmware_bridge.desk import Desk
 from firmware_bridge.drivers.interface import Answer
 from firmware_bridge.simulators.pn532_ntag424 import SUN_BASE
-from firmware_bridge.value_log import Fact, ValueLog
+from firmware_bridge.value_log import Fact, Kept, ValueLog
 from firmware_bridge.wire.ntag424 import sun_url
 from payment_core.bus import Birth, Booked, DeviceState
 from payment_core.commands import Accept, Command, PulseCredit, command_body
@@ -24,6 +24,8 @@ from venuehub.simulator.plan import COINS, NOTES, lanes
 RESEND_MS: Final = 1_000
 PULSE_MS: Final = 45
 GATE_MS: Final = 5
+FALLING_MS: Final = 60
+"""A coin that is inserted so long before a slot is shut falls all the same: as long as a hub takes to hear of it."""
 START_AGAIN_MS: Final = (100, 2_500)
 BUFFERED_COINS: Final = 5
 """What a ccTalk acceptor remembers of coins that nobody asked about."""
@@ -46,6 +48,10 @@ class Bridge:
         self.fallen: dict[str, list[int]] = {lane.acceptor: [] for lane in lanes()}
         self.fell: list[tuple[int, int]] = []
         """When each coin fell, and what it is worth."""
+        self.late: set[tuple[str, int]] = set()
+        """Which coins the hub booked late or not yet, by acceptor and counter: a bad line, or a hub that was down."""
+        self.watch_slot: Callable[[Bridge], None] = lambda _bridge: None
+        """Sees a coin before it falls."""
         self.started_ms = 0
         self.machine_words: Counter[str] = Counter()
         """How much each output told of prizes and sales for its own cash."""
@@ -75,7 +81,8 @@ class Bridge:
         self._wish_seq.clear()
         values = ValueLog(self._folder / "values.log", fresh_epoch=dice.getrandbits(32))
         self._actuations = ActuationLog(self._folder / "actuations.log", boot_id=self._boot_id)
-        self.desk = Desk(values=values, actuations=self._actuations, devices=[*self.outputs, *self.fallen])
+        devices = [*self.outputs, *self.fallen]
+        self.desk = Desk(values=values, actuations=self._actuations, devices=devices, acceptors=self.fallen)
         self.shut.clear()
         self.started_ms = self.world.now_ms
         for device in (*self.outputs, *self.fallen):
@@ -150,7 +157,7 @@ class Bridge:
         if self._dies_here():
             return
         self.desk.sync()
-        for effect in effects:
+        for effect in (*effects, *self.desk.keep_slots(now_ms=self.world.now_ms)):
             if self._dies_here():
                 return
             self._act(effect)
@@ -167,6 +174,8 @@ class Bridge:
             case desk_effects.Publish(kept=kept):
                 event = kept.event(now_ms=self.world.wall_ms)
                 self._tell(kept.device, event)
+            case desk_effects.Held(on=on):
+                self.world.note(f"{self.name}: takes {'nothing until the hub has booked' if on else 'money again'}")
             case desk_effects.StopIntake() | desk_effects.Wrote():
                 pass
 
@@ -216,20 +225,39 @@ class Bridge:
     def take_booked(self, device: str, booked: Booked) -> None:
         """The hub has booked."""
         if self.alive:
+            self.note_late()
             self.desk.booked(device, booked)
-            self.desk.sync()
+            self._synced([])
 
     def _resend(self, life: int) -> None:
         if not self.alive or life != self._life:
             return
+        self.note_late()
         for kept in self.desk.values.pending():
             self._act(desk_effects.Publish(kept))
+        self._synced([])
         self.world.after(RESEND_MS, lambda: self._resend(life))
+
+    def waiting(self) -> list[Kept]:
+        """Return the coins that the hub has not said it booked, oldest first."""
+        coins = (kept for kept in self.desk.values.pending() if kept.kind == CoinInserted.__name__)
+        return sorted(coins, key=lambda kept: kept.at_ms)
+
+    def unheard_since_ms(self) -> int:
+        """Return when the oldest coin fell that the hub has not said it booked (`world.now_ms`); now where none is."""
+        return self.world.now_ms - max((self.world.wall_ms - kept.at_ms for kept in self.waiting()), default=0)
+
+    def note_late(self) -> None:
+        """Remember which coins no hub could hear of in time, whatever it says to its slots."""
+        long_ago_ms = self.world.wall_ms - FALLING_MS
+        self.late |= {(kept.device, kept.counter) for kept in self.waiting() if kept.at_ms < long_ago_ms}
 
     def insert_coin(self, acceptor: str, position: int) -> None:
         """A coin falls; the acceptor counts it whether anybody listens or not. One that is shut gives it back."""
         if acceptor in self.shut:
             return
+        if self.alive:
+            self.watch_slot(self)
         self.fallen[acceptor].append(position)
         self.fell.append((self.world.now_ms, (COINS | NOTES).get(position, 0)))
         self.world.note(f"coin {position} into {acceptor} of {self.name}, its counter {len(self.fallen[acceptor])}")
