@@ -16,6 +16,7 @@ from edge_agent.play import plays
 from edge_agent.step.draft import Draft
 from edge_agent.takings import acceptors, lease_keeper, slips
 from edge_agent.tap import taps
+from firmware_bridge.slots import Slots
 from payment_core.journal import Cause, Header, LeaseClosed
 
 
@@ -156,4 +157,11 @@ def plays_leave_room_for_coins() -> Iterator[None]:
         return draft.site.risk.caps.leasable(lane_credit.coins_lying(draft.store, draft.site.currency))
 
     with _replaced(acceptors, "beside_x_h", beside):
+        yield
+
+
+@contextmanager
+def slots_wait_for_nobody() -> Iterator[None]:
+    """A bridge lets coins fall on while its hub books nothing."""
+    with _replaced(Slots, "_must_wait", lambda _slots, _now_ms: False):
         yield

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge_agent.ledger import at_stake, epoch_state, outbox
 from payment_core.hub_epoch import EpochState
+from venuehub.simulator.bridge import FALLING_MS
 from venuehub.simulator.plan import UNIT
 
 if TYPE_CHECKING:
@@ -11,8 +12,6 @@ if TYPE_CHECKING:
     from venuehub.simulator.hub import Hub
 
 
-FALLING_MS: Final = 60
-"""A coin that is inserted so long before a slot is shut falls all the same."""
 STARTING_MS: Final = 10_000
 """Whoever has begun so lately had heard of nothing, and slots took what came."""
 
@@ -42,8 +41,9 @@ class Stakes:
 
 
 def _falling(hub: "Hub") -> int:
-    """Return the worth of the coins that no slot could have given back."""
+    """Return the worth of the coins that no slot could have given back: of what a line keeps from it no hub knows."""
     now_ms = hub.world.now_ms
     began_ms = max(hub.started_ms, hub.bridge.started_ms)
     since_ms = began_ms - STARTING_MS if now_ms - began_ms < STARTING_MS else now_ms - FALLING_MS
+    since_ms = min(since_ms, hub.bridge.unheard_since_ms())
     return sum(amount for fell_ms, amount in hub.bridge.fell if fell_ms >= since_ms)

@@ -50,4 +50,5 @@ def _seen(venue: Venue) -> list[str]:
     """Return what was seen in the moment it happened, until now."""
     wrong = [f"no floor while the office answers: {text}" for text in venue.floor_sales.found]
     wrong += [f"no more lies at a hub than may: {text}" for text in venue.stakes.found]
+    wrong += [f"no slot takes what is not booked: {text}" for text in venue.waits.found]
     return wrong + [f"nobody is refused while his money is in the venue: {text}" for text in venue.refusals.found]

@@ -53,13 +53,21 @@ def losses_of(venue: Venue, journals: list[Journal], *, unreported: list[int]) -
 
 
 def unreported(venue: Venue) -> list[int]:
-    """Return what guests brought in at each hub that no receipt covers, now."""
+    """Return what guests brought in at each hub that no receipt covers, now.
+
+    Coins that a hub could not hear of in time may lie above T_h (docs/guarantees.md): how many, `check_slots` looks at.
+    """
     sums = []
+    cap = venue.stage.plan.risk().top_up_cap
     for hub in venue.hubs:
+        hub.bridge.note_late()
         acked = hub.disk.connection.execute("SELECT value FROM meta WHERE key = 'acked_seq'").fetchone()[0]
         rows = hub.disk.connection.execute("SELECT record FROM entries WHERE seq > ?", (acked,))
-        entries = (decode_entry(record) for (record,) in rows)
-        sums.append(sum(_came_in(entry) for entry in entries))
+        entries = [decode_entry(record) for (record,) in rows]
+        coins = (entry for entry in entries if isinstance(entry, CoinBooked))
+        late = sum(coin.amount for coin in coins if (coin.device, coin.counter) in hub.bridge.late)
+        brought = sum(_came_in(entry) for entry in entries)
+        sums.append(max(brought - late, min(brought, cap)))
     return sums
 
 

@@ -45,6 +45,7 @@ MUTANTS: Final[dict[str, Build]] = {
     "voucher-forgotten-once-confirmed": Build(broken=broken_parts.vouchers_forgotten_once_confirmed),
     "closing-gives-all-back": Build(broken=broken_parts.closing_gives_all_back),
     "slot-open-for-the-smallest-coin": Build(broken=broken_parts.slots_open_for_the_smallest_coin),
+    "slots-wait-for-nobody": Build(broken=broken_parts.slots_wait_for_nobody),
     "plays-leave-room-for-coins": Build(broken=broken_parts.plays_leave_room_for_coins),
     "booked-before-commit": Build(hub=broken_hubs.BooksFirst),
     "prune-early": Build(hub=broken_hubs.PrunesEarly),

@@ -6,6 +6,7 @@ from pathlib import Path
 from payment_core.identifiers import uuid_text
 from payment_core.journal import BroughtIn, Held, decode_entry
 from venuehub.simulator.bridge import Bridge
+from venuehub.simulator.check_slots import Waits
 from venuehub.simulator.check_stake import Stakes
 from venuehub.simulator.floor_sales import FloorSales
 from venuehub.simulator.hub import Hub
@@ -67,8 +68,10 @@ class Venue:
         self.refusals = Refusals(self)
         self.floor_sales = FloorSales()
         self.stakes = Stakes(stage.plan.risk().caps)
+        self.waits = Waits()
         for hub in self.hubs:
             hub.watch, hub.watch_play, hub.watch_commit = self.refusals.see, self.floor_sales.see, self.stakes.see
+            hub.bridge.watch_slot = self.waits.see
 
     def open(self) -> None:
         """Start everything."""
