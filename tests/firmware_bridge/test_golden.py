@@ -8,9 +8,13 @@ import pytest
 from device_profiles.golden_cases import Golden, GoldenAnswer, GoldenCommand, GoldenEvent
 from device_profiles.loading import load_catalog
 from firmware_bridge import golden
+from firmware_bridge.drivers import ssp_line, ssp_validator
 from firmware_bridge.drivers.factory import open_driver
 from firmware_bridge.drivers.interface import Answer, ValueFact
 from firmware_bridge.golden import check_profile, play
+from firmware_bridge.wire.ssp import Event
+from firmware_bridge.wire.ssp_credits import Counted, Tally, count_notes
+from firmware_bridge.wire.ssp_crypto import unseal
 
 CATALOG = load_catalog()
 COINS = CATALOG["cctalk-coin-acceptor"]
@@ -113,6 +117,31 @@ WRONG = [
 
 
 @pytest.mark.long
+def any_count(data: bytes, *, key: bytes, count: int) -> bytes | None:
+    """Open a sealed answer whatever its count is: a broken build."""
+    return next((said for told in (count, count - 2) if (said := unseal(data, key=key, count=told))), None)
+
+
+def forgets_the_tally(tally: Tally, events: list[Event]) -> Counted:
+    """Take every credit for a new one: a broken build."""
+    return count_notes(msgspec.structs.replace(tally, told=0, moving=False), events)
+
+
+@pytest.mark.parametrize(
+    ("room", "name", "broken", "case"),
+    [
+        (ssp_line, "unseal", any_count, "an old answer with the credit"),
+        (ssp_validator, "count_notes", forgets_the_tally, "it loses power behind the credit"),
+    ],
+)
+def test_an_encrypted_note_that_is_credited_twice_is_noticed(monkeypatch, room, name, broken, case):
+    essp = CATALOG["itl-nv9-essp"]
+    (played,) = (each for each in essp.golden if each.name.startswith(case))
+    monkeypatch.setattr(room, name, broken)
+    at_once = msgspec.structs.replace(played, sends=())  # a second credit comes soon, and what is sent goes astray
+    assert "events are" in asyncio.run(play(essp, at_once if room is ssp_line else played))
+
+
 def test_a_case_that_says_otherwise_is_not_passed(monkeypatch):
     monkeypatch.setattr(golden, "DEADLINE_S", 1.0)
 
