@@ -11,7 +11,7 @@ from firmware_bridge.drivers.interface import Condition
 from firmware_bridge.golden import check_profile
 from firmware_bridge.log_lines import log_line
 from payment_core.bus import Birth, DeviceState
-from payment_core.commands import Transceive, Verify
+from payment_core.commands import PRICED_IN, Transceive, Verify
 from payment_core.preparing import MAX_PROBLEM, MAX_PROBLEMS, Prepare, Prepared
 
 BRIDGE_PROFILE: Final = "bridge"
@@ -106,6 +106,7 @@ def capabilities_of(profile: Profile) -> tuple[str, ...]:
 
     The latter where a reader says to a card what the hub wants said: the hub then asks cards for more than a message.
     `Verify`: it looks for a person when it is asked; `enroll:finger`, `enroll:face`: it can learn people.
+    `unit:CNY`: in what a machine names its prices.
     """
     by_table = {"pulse": "PulseCredit", "hopper": "Dispense", "tickets": "Dispense", "vend": "ApproveVend"}
     counted = [command for table, command in by_table.items() if getattr(profile, table, None) is not None]
@@ -115,4 +116,6 @@ def capabilities_of(profile: Profile) -> tuple[str, ...]:
         counted.append(Transceive.__name__)
     if profile.biometric is not None:
         counted += [Verify.__name__, f"enroll:{profile.biometric.media}"]
+    if profile.vend is not None:
+        counted.append(PRICED_IN + profile.vend.unit)
     return tuple(counted)

@@ -163,6 +163,16 @@ def counted_body(capabilities: Iterable[str], *, credits: int) -> CountedBody:
     return Dispense(count=credits) if Dispense.__name__ in known else PulseCredit(credits=credits)
 
 
+PRICED_IN: Final = "unit:"
+"""What a birth's capabilities say behind this is the unit in which a machine names its prices: `unit:CNY`."""
+
+
+def is_priced_in(capabilities: Iterable[str], unit: str) -> bool:
+    """Say whether a device's amounts may be of a unit; one that names none leaves that to who set the price."""
+    named = {said.removeprefix(PRICED_IN) for said in capabilities if said.startswith(PRICED_IN)}
+    return not named or unit in named
+
+
 def make_command(body: CommandBody, *, command_id: str, seq: int, boot_id: str, ttl_ms: int) -> Command:
     """Wrap a body for the bus."""
     raw = msgspec.Raw(msgspec.json.encode(body))

@@ -15,7 +15,8 @@ TOLD_KEPT: Final = 64
 class Session(msgspec.Struct):
     """A card that chooses at a lane's machine; `id`: of the command that began it. `until_ms`: boottime.
 
-    boot_id: of the bridge's start that was told. `choosing`: the lane shows so, and no sale since.
+    boot_id: of the bridge's start that was told. `choosing`: the lane shows so, and no sale since. `number`: of the
+    machine's newest question in it, as its bridge counts.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Session(msgspec.Struct):
     token_counter: int | None
     until_ms: int
     choosing: bool = True
+    number: int = 0
 
 
 class Ask(msgspec.Struct, frozen=True):

@@ -15,7 +15,15 @@ from edge_agent.step.vend_table import Ask, Leaving, Next, Session
 from edge_agent.step.views import idle_view, view_of
 from edge_agent.tap.tap_facts import Case, Tap, Vend, quote_of
 from payment_core.authorization import State
-from payment_core.commands import ApproveVend, BeginSession, CommandBody, DenyVend, EndSession, make_command
+from payment_core.commands import (
+    ApproveVend,
+    BeginSession,
+    CommandBody,
+    DenyVend,
+    EndSession,
+    is_priced_in,
+    make_command,
+)
 from payment_core.decision import Approved
 from payment_core.events import WISH_LIFE_MS, SessionEnded, VendRequested
 from payment_core.identifiers import uuid_text
@@ -31,15 +39,18 @@ LEAVE_MS: Final = 2_000
 TTL_MS: Final = 5_000
 """A machine that did not hear it by then has given up by itself."""
 SMALLEST: Final = 1
-"""What a card is asked for before the machine has: who cannot pay that need not choose."""
+"""What a card is asked for before the machine has: who cannot pay that need not choose. No machine asks for less."""
 NOTHING: Final = b""
 """The mark of an event that got no answer of its own."""
 
 
 def vends(draft: Draft, lane: Lane | None) -> bool:
-    """Say whether a lane's machine names its prices."""
+    """Say whether a lane's machine names its prices, and in the unit that a sale there is paid in."""
     birth = draft.site.births.get(lane.output) if lane else None
-    return birth is not None and ApproveVend.__name__ in birth.capabilities
+    if lane is None or birth is None or ApproveVend.__name__ not in birth.capabilities:
+        return False
+    quote = draft.site.quote(lane, draft.now.local)
+    return quote is None or is_priced_in(birth.capabilities, quote.price.shown.unit)
 
 
 def meant(draft: Draft, tap: Tap) -> Tap | None:
@@ -48,7 +59,7 @@ def meant(draft: Draft, tap: Tap) -> Tap | None:
     if lane is None or tap.vend is not None or not vends(draft, lane):
         return tap
     ask, session = table.asks.get(lane.id), table.sessions.get(lane.id)
-    if ask is not None:
+    if ask is not None and ask.until_ms > draft.now.boottime_ms:
         return msgspec.structs.replace(tap, vend=Vend(ask.amount, ask.item, number=ask.number))
     if session is None and lane.id not in table.leaving:
         return msgspec.structs.replace(tap, vend=Vend(SMALLEST, begins=True))
@@ -132,22 +143,26 @@ def requested(draft: Draft, fact: FromDevice, body: VendRequested) -> Tap | None
         return None
     if lane is None or lane.output != fact.device or not vends(draft, lane):
         draft.effect(Log("vend.no_lane", {"device": fact.device}))
+        _say(draft, fact.device, DenyVend())
+        return None
+    if body.amount < SMALLEST:  # it does not know its price, or would give for nothing
+        _say(draft, fact.device, DenyVend())
         return None
     session = draft.site.vending.sessions.get(lane.id)
     if not body.session:
         _wait_for_card(draft, lane, session, body, number=fact.event.seq)
         return None
-    if session is None or session.id != body.session:
+    now_ms, event = draft.now.boottime_ms, fact.event
+    if session is None or session.id != body.session or session.until_ms <= now_ms:
         draft.effect(Log("vend.unknown_session", {"device": fact.device}))
         _say(draft, fact.device, DenyVend())
         return None
-    now_ms, event = draft.now.boottime_ms, fact.event
-    session.until_ms, session.choosing = now_ms + SESSION_MS, False
+    session.until_ms, session.choosing, session.number = now_ms + SESSION_MS, False, event.seq
     row = cache.card(draft.store, session.credential_id)
     deadline_ms = now_ms + draft.site.risk.ask_ms
     return Tap(
         fact.device, event.epoch, event.seq, lane, session.credential_id, row, session.proof, deadline_ms,
-        session.token_counter, vend=Vend(body.amount, body.item, body.session),
+        session.token_counter, vend=Vend(body.amount, body.item, body.session, number=event.seq),
     )  # fmt: skip
 
 
@@ -175,13 +190,16 @@ def _wait_for_card(draft: Draft, lane: Lane, session: Session | None, body: Vend
 
 
 def is_asked(draft: Draft, tap: Tap) -> bool:
-    """Say whether what a tap pays is asked for still: its money may have come too late, another card have paid it."""
+    """Say whether what a tap pays is asked for still.
+
+    Its money may have come too late, another card have paid it, or the machine have asked something else since.
+    """
     vend, table = tap.vend, draft.site.vending
     if vend is None or vend.begins or tap.lane is None:
         return True
     if vend.session:
         session = table.sessions.get(tap.lane.id)
-        return session is not None and session.id == vend.session
+        return session is not None and (session.id, session.number) == (vend.session, vend.number)
     ask = table.asks.get(tap.lane.id)
     return ask is not None and ask.number == vend.number
 

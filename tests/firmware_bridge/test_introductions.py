@@ -14,6 +14,7 @@ def test_counted_commands_by_profile():
     assert capabilities_of(CATALOG["pn532-uart"]) == ("Transceive",)
     assert capabilities_of(CATALOG["r503"]) == ("Verify", "enroll:finger")
     assert capabilities_of(CATALOG["hlk-fm225"]) == ("Verify", "enroll:face")
+    assert capabilities_of(CATALOG["qibixx-vending"]) == ("ApproveVend", "unit:CNY")
     assert capabilities_of(CATALOG["hid-card-reader"]) == ()
     assert capabilities_of(CATALOG["cctalk-coin-acceptor"]) == ()
     for profile in CATALOG.values():
