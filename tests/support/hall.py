@@ -1,7 +1,9 @@
 """A hall with a real till on a real ledger file: lanes, cards, machines that count, a clock that moves when told."""
 
+import functools
 import hashlib
 import random
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -104,6 +106,17 @@ def prices_document(rules: Sequence[dict[str, Any]], version: int = 1) -> bytes:
     return msgspec.json.encode({"version": version, "unit": "CNY", "rules": list(rules)})
 
 
+@functools.cache
+def _empty_ledger() -> dict[str, bytes]:
+    """Return the files of a ledger without entries, by the end of their name: migrating costs more than most tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ledger"
+        store = SqliteStore(path)
+        migrate(store, str(path))
+        store.close()
+        return {file.name.removeprefix("ledger"): file.read_bytes() for file in path.parent.iterdir()}
+
+
 class Hall:
     """Everything around one till. `pulses` is what the machines themselves counted, by authorization id."""
 
@@ -130,6 +143,9 @@ class Hall:
         self.list_version = 0
         self.effects: list[Effect] = []
         self.pulses: dict[bytes, int] = {}
+        if open_store is SqliteStore and not path.exists():
+            for end, content in _empty_ledger().items():
+                path.with_name(path.name + end).write_bytes(content)
         self.store = self._start_store()
         self.till = self._start_till()
         documents: list[Input] = [
