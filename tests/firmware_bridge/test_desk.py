@@ -130,7 +130,12 @@ def test_an_installer_s_wish_to_blink_goes_past_the_log(bench):
     assert bench.desk.detach(LINE) == [reply(1, "unknown", "driver_ended"), reply(7, "failed", "device_offline")]
     assert bench.command(blink) == [reply(7, "failed", "device_offline")]
     bench.desk.attach(LINE)
-    assert [bench.command(blink)[0] for _ in range(9)] == [*[HandOver(LINE, blink)] * 8, reply(7, "failed", "busy")]
+    blinks = [msgspec.structs.replace(wish(n, body=Identify(3)), seq=0) for n in range(11, 20)]
+    told = [bench.command(each) for each in blinks]
+    assert told == [*[[HandOver(LINE, each)] for each in blinks[:8]], [reply(19, "failed", "busy")]]
+    assert bench.command(blinks[0]) == [], "the broker said it again: the driver has it"
+    assert bench.answer(11, "done", amount=0)[0].result.outcome == "done"
+    assert bench.command(blinks[0]) == [HandOver(LINE, blinks[0])], "it is over: once more does no harm"
     assert bench.command(wish(2)) == [HandOver(LINE, wish(2))]
 
 
