@@ -157,7 +157,7 @@ class Desk:
         return self._next(device, now_ms=now_ms)
 
     def _uncounted(self, device: str, command: Command) -> list[Effect]:
-        """Hand a wish on that gives no money: no log needs to know it. Said again while it waits, it is the same one."""
+        """Hand a wish on that gives no money: no log needs to know it. Said again while it waits, it is the same."""
         line = self._lines[device]
         if any(known.id == command.id for known in line.uncounted):
             return []
