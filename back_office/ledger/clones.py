@@ -1,8 +1,10 @@
 """Clones of tokens that prove themselves: their counters must rise over all hubs together (TOK-4).
 
 A token counts each tap. Each hub keeps it from going back there; a copy, or a message taken down at one hub and said
-again at another, shows only where all hubs' entries meet: the same count twice, or a lower one later. A phone's code
-can be shown at two hubs within its half minute by the guest himself: that is said, and blocks nobody.
+again at another, shows only where all hubs' entries meet: the same count twice, or a lower one later. One tap may be
+decided several times at its hub (before and after a second factor, at each choice of a vending session), and that hub
+takes no count twice: the same count there is the same tap. A phone's code can be shown at two hubs within its half
+minute by the guest himself: that is said, and blocks nobody.
 """
 
 from collections.abc import Iterable
@@ -34,7 +36,7 @@ def find_clones(
         if reading is None:
             continue
         same, below, above = readings.around(tx, tenant_id, reading.credential_id, reading.counter)
-        if same is not None and _place(same) == _place(reading):
+        if same is not None and (same.hub_id, same.epoch) == (reading.hub_id, reading.epoch):
             continue
         if same is None:
             readings.add_reading(tx, tenant_id, reading)
@@ -63,13 +65,9 @@ def _reading_of(entry: Entry, hub_id: bytes, epoch: int) -> Reading | None:
     return Reading(entry.credential_id, counter, hub_id, epoch, header.seq, header.wall_ms, known)
 
 
-def _place(reading: Reading) -> tuple[bytes, int, int]:
-    return reading.hub_id, reading.epoch, reading.seq
-
-
 def _wrong(reading: Reading, same: Reading | None, below: Reading | None, above: Reading | None) -> str:
     if same is not None:
-        return f"counted {reading.counter} twice, at two places"
+        return f"counted {reading.counter} twice, at two hubs"
     if below is not None and _later(below, reading):
         return f"counted {reading.counter} after it had counted {below.counter} later than that by the clock"
     if above is not None and _later(reading, above):

@@ -110,6 +110,31 @@ def test_clocks_that_differ_or_are_not_known_accuse_nobody(office, halls, apart,
     assert clones(office) == []
 
 
+def test_one_tap_that_its_hub_decides_again_is_no_clone(office, halls):
+    check_a_tap_decided_again(office, halls)
+
+
+def test_a_build_that_takes_each_decision_for_a_tap_is_caught(office, halls, monkeypatch):
+    everywhere = readings.around
+
+    def elsewhere(*asked):
+        same, below, above = everywhere(*asked)
+        return same and msgspec.structs.replace(same, epoch=same.epoch + 1), below, above
+
+    monkeypatch.setattr(readings, "around", elsewhere)
+    with pytest.raises(AssertionError):
+        check_a_tap_decided_again(office, halls)
+
+
+def check_a_tap_decided_again(office, halls):
+    """Refused for want of a second factor and then approved with it; or two choices in one vending session."""
+    tap(office, halls["hall"], 7)
+    tap(office, halls["hall"], 7, at_ms=3_000)
+    assert (clones(office), status(office)) == ([], "active")
+    tap(office, halls["foyer"], 7, at_ms=4_000)
+    assert (clones(office), status(office)) == ([("clone", OTHER_HUB)], "blocked")
+
+
 def test_a_batch_that_comes_again_is_no_clone(office, halls):
     hub = halls["hall"]
     header = hub.header(authorization=1)
