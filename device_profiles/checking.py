@@ -8,10 +8,8 @@ from typing import Final
 from device_profiles.golden_cases import problem_of
 from device_profiles.loading import SettingsError, load_catalog, load_profile
 from device_profiles.matching import coin_inputs
-from device_profiles.schema import MAX_POSITIONS, Profile
+from device_profiles.schema import MAX_POSITIONS, SHORTEST_PULSE_MS, Profile
 
-SHORTEST_PULSE_MS: Final = 20
-"""Hosts ignore shorter pulses (DG600F manual, p. 8), and a game samples its switch once per 16.7 ms."""
 SHORTEST_SOURCE: Final = 20
 FEWEST_CASES: Final = 3
 

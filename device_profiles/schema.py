@@ -16,6 +16,8 @@ UsbId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{4}:[0-9a-f]{4}$")]
 Word = Annotated[str, msgspec.Meta(pattern="^([a-z][a-z0-9_]{0,31})?$")]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=400)]
 
+SHORTEST_PULSE_MS: Final = 20
+"""Hosts ignore shorter pulses (DG600F manual, p. 8), and a game samples its switch once per 16.7 ms."""
 MAX_POSITIONS: Final = 16
 """ccTalk knows coin positions 1..16; pulse acceptors have fewer channels."""
 

@@ -30,7 +30,6 @@ ANSWER_S: Final = 0.3
 _CHECKSUMS: Final[tuple[Checksum, ...]] = ("simple", "crc")
 _PN532_VERSION_BYTES: Final = 5
 """Code 03, chip, version, revision, what it supports."""
-_PN532_WAKE_UP: Final = bytes.fromhex("5555") + bytes(14)
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -60,7 +59,7 @@ Probe = Callable[[BytePipe, Profile], Awaitable[Answered | None]]
 async def probe_pn532(pipe: BytePipe, _profile: Profile) -> Answered | None:
     """Ask for the firmware version."""
     question = pn532.DataFrame(tfi=pn532.TO_CHIP, body=bytes([pn532.GET_FIRMWARE_VERSION]))
-    await pipe.write(_PN532_WAKE_UP + pn532.encode(question))
+    await pipe.write(pn532.WAKE_UP + pn532.encode(question))
     decoder = pn532.Decoder()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(ANSWER_S):

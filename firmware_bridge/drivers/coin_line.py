@@ -5,13 +5,13 @@ The one thing a machine can say is its coin lockout, here the optional input `re
 """
 
 import asyncio
-import contextlib
 import time
 from typing import Final
 
 from device_profiles.schema import Pulse
 from firmware_bridge.drivers.errors import DriverError
 from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Outbox
+from firmware_bridge.drivers.telling import offer
 from firmware_bridge.transports.interface import LinePipe, TransportClosedError
 from payment_core.commands import Command, PulseCredit, command_body
 from payment_core.errors import MalformedMessageError
@@ -94,8 +94,7 @@ class CoinLine:
         except (TransportClosedError, asyncio.CancelledError) as error:
             # The outbox may be full while the bridge is ending; it then says `unknown` for every open command itself.
             lost = isinstance(error, TransportClosedError)
-            with contextlib.suppress(asyncio.QueueFull):
-                outbox.put_nowait(self._interrupted(command, train, reason="line_closed" if lost else "stopped"))
+            offer(outbox, self._interrupted(command, train, reason="line_closed" if lost else "stopped"))
             raise
         await outbox.put(answer)
 

@@ -11,7 +11,7 @@ from device_profiles.schema import Biometric
 from firmware_bridge.drivers.face_module import FaceModule
 from firmware_bridge.drivers.hlk_line import HlkLine
 from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Outbox, Wish
-from firmware_bridge.drivers.telling import Teller, uid_of
+from firmware_bridge.drivers.telling import Teller, offer, uid_of
 from firmware_bridge.transports.interface import BytePipe
 from payment_core.commands import Command, CommandBody, Enroll, Forget, Pages, Verify, command_body
 from payment_core.errors import MalformedMessageError
@@ -117,11 +117,8 @@ class Face:
         if isinstance(user, str):
             return _failed(command_id, user)
         said = uid_of(module.serial, user)
-        try:
-            outbox.put_nowait(Wish(CredentialPresented("face", said, "B", intent=command_id), self._clock()))
-        except asyncio.QueueFull:
-            return _failed(command_id, "busy")
-        return Answer(command_id, "done")
+        wish = Wish(CredentialPresented("face", said, "B", intent=command_id), self._clock())
+        return Answer(command_id, "done") if offer(outbox, wish) else _failed(command_id, "busy")
 
     async def _enroll(self, command_id: str, inbox: Inbox, outbox: Outbox) -> Answer:
         """Learn the face that stands there; the answer tells its number and its uid."""

@@ -5,7 +5,6 @@ carries its id as intent, and a finger that lay there before does not count.
 """
 
 import asyncio
-import contextlib
 from typing import Final
 
 import msgspec
@@ -13,7 +12,7 @@ import msgspec
 from device_profiles.schema import Biometric
 from firmware_bridge.drivers.finger_library import FingerLibrary
 from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Outbox, Wish
-from firmware_bridge.drivers.telling import Teller, uid_of
+from firmware_bridge.drivers.telling import Teller, offer, uid_of
 from firmware_bridge.drivers.zfm_line import ZfmLine
 from firmware_bridge.transports.interface import BytePipe
 from firmware_bridge.wire import zfm
@@ -133,7 +132,7 @@ class Fingerprint:
         now, self._lying = self._clock(), uid
         intent = self._intent if self._intent is not None and now < self._intent.until else None
         said = CredentialPresented("finger", uid, "B", intent=intent.command_id if intent else "")
-        told = _offer(outbox, Wish(said, now))
+        told = offer(outbox, Wish(said, now))
         if intent is not None:
             self._intent = None
             self._answered = _ended(intent.command_id, "" if told else "busy")
@@ -144,7 +143,7 @@ class Fingerprint:
         """The glass is empty: whoever comes next is judged anew."""
         lying, self._lying, self._tries = self._lying, None, 0
         if lying:
-            _offer(outbox, Wish(CredentialRemoved(lying), self._clock()))
+            offer(outbox, Wish(CredentialRemoved(lying), self._clock()))
         if lying is not None:
             await self._library.shine(LightMode.BREATHING, colour)
 
@@ -267,11 +266,3 @@ async def _refuse_meanwhile(inbox: Inbox, outbox: Outbox) -> None:
     """While somebody is being enrolled nothing else is done."""
     while not inbox.empty():
         await outbox.put(Answer(inbox.get_nowait().id, "refused", reason="busy"))
-
-
-def _offer(outbox: Outbox, wish: Wish) -> bool:
-    """Put a wish out, or drop it where the outbox is full; return whether it went."""
-    with contextlib.suppress(asyncio.QueueFull):
-        outbox.put_nowait(wish)
-        return True
-    return False

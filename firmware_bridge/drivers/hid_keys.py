@@ -8,8 +8,9 @@ import asyncio
 import time
 from typing import Final
 
-from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Outbox
-from firmware_bridge.drivers.last_code import LastCode, offer
+from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Outbox, Wish
+from firmware_bridge.drivers.last_code import LastCode
+from firmware_bridge.drivers.telling import offer
 from firmware_bridge.transports.interface import BytePipe
 from firmware_bridge.wire.hid_keys import SILENCE_MS, Decoder, card_uid
 from payment_core.events import CodeScanned, CredentialPresented
@@ -62,7 +63,7 @@ class HidKeys:
         now_s = time.monotonic()
         if self._last.is_new(text, at_s=now_s):
             body = CodeScanned(text) if uid is None else CredentialPresented(MEDIA, uid.hex().upper(), "C")
-            offer(outbox, body, at_s=now_s)
+            offer(outbox, Wish(body, at=now_s))
 
     async def _tell_condition(self, outbox: Outbox) -> None:
         """Say that it is there, once; more noise alone is told once per second."""

@@ -1,8 +1,5 @@
 """What lay in front of a scanner a moment ago, so that a code that stays in view is told once."""
 
-from firmware_bridge.drivers.interface import Outbox, Wish
-from payment_core.events import CodeScanned, CredentialPresented
-
 
 class LastCode:
     """Tells a code that is seen again. Each look at it begins the window anew: one that stays is never new."""
@@ -18,9 +15,3 @@ class LastCode:
         new = text != self._text or at_s - self._seen_s >= self._window_s
         self._text, self._seen_s = text, at_s
         return new
-
-
-def offer(outbox: Outbox, body: CodeScanned | CredentialPresented, *, at_s: float) -> None:
-    """Put a wish out, or drop it where the outbox is full: by the time there is room nobody waits for it."""
-    if not outbox.full():
-        outbox.put_nowait(Wish(body, at=at_s))

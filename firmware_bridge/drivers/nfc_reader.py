@@ -27,8 +27,6 @@ EXCHANGE_TIMEOUT_S: Final = 1.0
 WRITE_TIMEOUT_S: Final = 1.0
 FELICA_ID_BYTES: Final = 8
 
-_WAKE_UP: Final = bytes.fromhex("5555") + bytes(14)
-
 
 class ChipField:
     """The field of a PN532 at `path` (nfc_cards.Field). OSError or termios.error where the chip cannot be reached."""
@@ -41,7 +39,7 @@ class ChipField:
         try:
             self._transport = nfc.clf.transport.TTY(path)
             self._transport.tty.write_timeout = WRITE_TIMEOUT_S
-            self._transport.write(_WAKE_UP)
+            self._transport.write(pn532.WAKE_UP)
             self._chip: Any = nfc.clf.pn532.Chipset(self._transport, logger=logging.getLogger("nfc.clf.pn532"))
             self._command(pn532.SAM_CONFIGURATION, b"\x01\x00\x00")
             self._device: Any = self._set_up()

@@ -21,6 +21,7 @@ from device_profiles.schema import Reader
 from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Outbox, Wish
 from firmware_bridge.drivers.nfc_cards import Field, Presence, Target, is_random_uid, read_credential
 from firmware_bridge.drivers.nfc_relay import Order, order_of, relay
+from firmware_bridge.drivers.telling import offer
 from payment_core.commands import Command, Transceive, command_body
 from payment_core.errors import MalformedMessageError
 from payment_core.events import CredentialPresented, CredentialRemoved
@@ -201,12 +202,6 @@ class _Session:
     def _tell(self, call: Any, *arguments: Any) -> None:  # noqa: ANN401 - as call_soon_threadsafe takes them
         with contextlib.suppress(RuntimeError):  # the loop has closed: nobody listens any more
             self._loop.call_soon_threadsafe(call, *arguments)
-
-
-def offer(outbox: Outbox, wish: Wish) -> None:
-    """Put a wish out, or drop it where the outbox is full: by the time there is room nobody waits for it."""
-    with contextlib.suppress(asyncio.QueueFull):
-        outbox.put_nowait(wish)
 
 
 class FieldWatch:

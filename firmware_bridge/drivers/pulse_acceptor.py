@@ -11,18 +11,16 @@ from collections.abc import Mapping
 from typing import Final
 
 from device_profiles.matching import COIN, coin_inputs
-from device_profiles.schema import Acceptor, CoinPulses
+from device_profiles.schema import SHORTEST_PULSE_MS, Acceptor, CoinPulses
 from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Outbox, ValueFact
 from firmware_bridge.drivers.line_edges import first_levels, next_edge
-from firmware_bridge.drivers.telling import Teller
+from firmware_bridge.drivers.telling import Teller, offer
 from firmware_bridge.transports.interface import Edge, LinePipe, TransportClosedError
 from firmware_bridge.wire.pulses import PulseFilter, Train
 from payment_core.commands import Accept, Command, command_body
 from payment_core.errors import MalformedMessageError
 from payment_core.events import CoinInserted, EventsLost
 
-SHORTEST_PULSE_MS: Final = 20
-"""A host must ignore shorter ones (DG600F manual, p. 8)."""
 STUCK_MS: Final = 1_000
 """Twice the widest pulse of a profile. No mechanism holds its line for longer: a coin that jams there, a wire in the
 slot, a cable that was cut."""
@@ -84,8 +82,7 @@ class PulseAcceptor:
         finally:
             self._pipe.close()
             if self._train.open:  # a coin fell, and which one nobody will know
-                with contextlib.suppress(asyncio.QueueFull):
-                    outbox.put_nowait(ValueFact(EventsLost(1), time.monotonic()))
+                offer(outbox, ValueFact(EventsLost(1), time.monotonic()))
 
     async def _hear_out(self, outbox: Outbox) -> None:
         """Let no more coins in and wait for the end of the one that is being told."""

@@ -7,8 +7,9 @@ from typing import Final, Literal
 import msgspec
 
 from device_profiles.schema import Scanner
-from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Outbox
-from firmware_bridge.drivers.last_code import LastCode, offer
+from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Outbox, Wish
+from firmware_bridge.drivers.last_code import LastCode
+from firmware_bridge.drivers.telling import offer
 from firmware_bridge.transports.interface import BytePipe
 from firmware_bridge.wire import gm65
 from payment_core.commands import Command, Identify, command_body
@@ -135,7 +136,7 @@ class QrScanner:
             found = self._decoder.feed(data)
         for text in found:
             if isinstance(text, gm65.Text) and self._last.is_new(text.text, at_s=time.monotonic()):
-                offer(outbox, CodeScanned(text.text), at_s=time.monotonic())
+                offer(outbox, Wish(CodeScanned(text.text), at=time.monotonic()))
         return found
 
     async def _take_commands(self, inbox: Inbox, outbox: Outbox) -> None:

@@ -5,7 +5,6 @@ listens; what a sensor saw meanwhile is gone.
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -13,7 +12,7 @@ from typing import Final
 from device_profiles.schema import Sensed
 from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Outbox, ValueFact, Wish
 from firmware_bridge.drivers.line_edges import first_levels, next_edge
-from firmware_bridge.drivers.telling import Teller
+from firmware_bridge.drivers.telling import Teller, offer
 from firmware_bridge.transports.interface import Edge, LinePipe
 from firmware_bridge.wire.pulses import PulseFilter
 from payment_core.events import ButtonPressed, CashSale, PrizeOut, TicketsWon
@@ -70,8 +69,7 @@ class Sensors:
                     await outbox.put(Answer(command.id, "refused", reason="not_supported"))
         finally:
             if self._tickets:
-                with contextlib.suppress(asyncio.QueueFull):
-                    outbox.put_nowait(self._won())
+                offer(outbox, self._won())
             self._pipe.close()
 
     async def _listen(self, teller: Teller, outbox: Outbox) -> None:

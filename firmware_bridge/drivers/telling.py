@@ -1,11 +1,11 @@
-"""What drivers tell alike: how a device is, and what a page of a biometric module is called."""
+"""What drivers tell alike: how a device is, what nobody waits for, what a page of a biometric module is called."""
 
 import asyncio
 from typing import Final
 
 import msgspec
 
-from firmware_bridge.drivers.interface import Condition, Outbox
+from firmware_bridge.drivers.interface import Condition, Observation, Outbox
 
 NOISE_EVERY_S: Final = 1.0
 
@@ -27,6 +27,15 @@ class Teller:
             return
         self._told, self._told_at = condition, now
         await outbox.put(condition)
+
+
+def offer(outbox: Outbox, said: Observation) -> bool:
+    """Put it out, or drop it where the outbox is full: by the time there is room nobody waits for it. Says whether."""
+    try:
+        outbox.put_nowait(said)
+    except asyncio.QueueFull:
+        return False
+    return True
 
 
 def uid_of(serial: str, page: int) -> str:

@@ -14,7 +14,7 @@ from typing import Final
 from device_profiles.schema import Tickets
 from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Outbox, ValueFact
 from firmware_bridge.drivers.line_edges import first_levels
-from firmware_bridge.drivers.telling import Teller
+from firmware_bridge.drivers.telling import Teller, offer
 from firmware_bridge.transports.interface import Edge, LinePipe, TransportClosedError
 from firmware_bridge.wire.pulses import Bursts, PulseFilter
 from payment_core.commands import Accept, Command, Dispense, command_body
@@ -88,8 +88,7 @@ class TicketDispenser:
         finally:
             self._pipe.close()
             if self._strays:
-                with contextlib.suppress(asyncio.QueueFull):
-                    outbox.put_nowait(_lost_pieces(self._strays))
+                offer(outbox, _lost_pieces(self._strays))
 
     async def _tell(self, teller: Teller, outbox: Outbox) -> None:
         """Tell what no command and no edge tells: lost pieces, and a fault that time brings or ends."""
@@ -186,8 +185,7 @@ class TicketDispenser:
         except (TransportClosedError, asyncio.CancelledError) as error:
             # The outbox may be full while the bridge is ending; it then says `unknown` for every open command itself.
             self._lost = self._lost or isinstance(error, TransportClosedError)
-            with contextlib.suppress(asyncio.QueueFull):
-                outbox.put_nowait(self._interrupted(command, run))
+            offer(outbox, self._interrupted(command, run))
             raise
         await outbox.put(answer)
 

@@ -1,12 +1,11 @@
 """A simulated ccTalk coin acceptor: it counts, forgets and refuses as a real one, so any ccTalk host can use it."""
 
-import string
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
 
-from firmware_bridge.simulators.interface import ScriptError
-from firmware_bridge.simulators.script import milliseconds, whole_number
+from firmware_bridge.simulators.line_faults import FAULT_VERBS, LineFaults, unknown_line
+from firmware_bridge.simulators.script import whole_number
 from firmware_bridge.wire.cctalk import (
     ACCEPTOR,
     ACK,
@@ -39,7 +38,6 @@ INHIBITED: Final = 2
 COIN_INHIBITED: Final = 127
 SORTER_PATH: Final = 1
 MOST_EVENTS: Final = 1_000
-MOST_NOISE_DIGITS: Final = 2_048
 
 _IDENTITY: Final = {
     Header.MANUFACTURER: b"VHB",
@@ -84,8 +82,7 @@ class CctalkAcceptorSimulator:
         "error CODE": "the device notes an error event, e.g. 20 for a coin on a string",
         "lose COUNT": "so many coins of position 1 are accepted before the host can poll again",
         "reset": "power is lost and comes back: counter 0, inhibits gone",
-        "silence TIME": "no answer for so long, e.g. `silence 800ms`",
-        "noise HEX": "these bytes appear on the line, e.g. `noise 00ff13`",
+        **FAULT_VERBS,
     }
 
     def __init__(
@@ -99,7 +96,7 @@ class CctalkAcceptorSimulator:
         coins: tuple[str, ...] = COIN_IDS,
     ) -> None:
         self._checksum: Final[Checksum] = checksum
-        self._echo = echo
+        self._line: Final = LineFaults(echo=echo)
         self._address = address
         self._serial = serial
         self._needs_polling = needs_polling
@@ -107,8 +104,6 @@ class CctalkAcceptorSimulator:
         self._decoder = Decoder(checksum)
         self._memory = _Memory()
         self._heard_at_ms = 0
-        self._silent_until_ms = 0
-        self._later: deque[tuple[int, bytes]] = deque()
         self._inserted: dict[int, int] = {}
         self._given_back = 0
         self._resets = 0
@@ -118,21 +113,19 @@ class CctalkAcceptorSimulator:
         if self._decoder.pending and now_ms - self._heard_at_ms > BYTE_GAP_MS:
             self._decoder = Decoder(self._checksum)  # a real device waits for a new frame after a pause
         self._heard_at_ms = now_ms
-        answers = b"".join(
-            self._answer(found, now_ms) for found in self._decoder.feed(data) if isinstance(found, Frame)
-        )
-        return (data if self._echo else b"") + answers
+        self._line.heard(data, now_ms=now_ms)
+        for found in self._decoder.feed(data):
+            if isinstance(found, Frame) and not self._line.is_silent(now_ms=now_ms):
+                self._answer(found, now_ms)
+        return self._line.due(now_ms=now_ms)
 
     def tick(self, *, now_ms: int) -> bytes:
         """Send what is due: answers to an address poll, and noise."""
-        sent = b""
-        while self._later and self._later[0][0] <= now_ms:
-            sent += self._later.popleft()[1]
-        return sent
+        return self._line.due(now_ms=now_ms)
 
     def due_ms(self) -> int | None:
         """Return when something is due by itself."""
-        return self._later[0][0] if self._later else None
+        return self._line.next_ms()
 
     def command(self, words: list[str], *, now_ms: int) -> int:
         """Carry out one script line; it never waits."""
@@ -146,14 +139,10 @@ class CctalkAcceptorSimulator:
                     self._accept(1)
             case ["reset"]:
                 self._reset()
-            case ["silence", time]:
-                self._silent_until_ms = now_ms + milliseconds(time)
-            case ["noise", digits]:
-                self._later.append((now_ms, _noise(digits)))
+            case _ if self._line.command(words, now_ms=now_ms):
+                pass
             case _:
-                usages = ", ".join(f"`{usage}`" for usage in self.verbs)
-                message = f"{' '.join(words)!r} is not a line of a coin acceptor; there are {usages}"
-                raise ScriptError(message)
+                raise unknown_line(words, self.verbs, device="a coin acceptor")
         return 0
 
     def status(self) -> dict[str, object]:
@@ -191,16 +180,16 @@ class CctalkAcceptorSimulator:
         self._memory = _Memory()
         self._resets += 1
 
-    def _answer(self, frame: Frame, now_ms: int) -> bytes:
-        if frame.destination not in {self._address, BROADCAST} or now_ms < self._silent_until_ms:
-            return b""
+    def _answer(self, frame: Frame, now_ms: int) -> None:
+        if frame.destination not in {self._address, BROADCAST}:
+            return
         if frame.header == Header.ADDRESS_POLL and not frame.data:
-            self._later.append((now_ms + ADDRESS_ANSWER_MS * self._address, bytes([self._address])))
-            return b""
+            self._line.say(bytes([self._address]), now_ms=now_ms, takes_ms=ADDRESS_ANSWER_MS * self._address)
+            return
         data = self._reply_data(frame, now_ms)
         source = None if self._checksum == "crc" else self._address
         reply = Frame(HOST, source, NAK if data is None else ACK, data or b"")
-        return encode(reply, checksum=self._checksum)
+        self._line.say(encode(reply, checksum=self._checksum), now_ms=now_ms)
 
     def _reply_data(self, frame: Frame, now_ms: int) -> bytes | None:
         """Return the data of an ACK, or None for a NAK: an unknown header or a wrong number of bytes."""
@@ -243,10 +232,3 @@ class CctalkAcceptorSimulator:
 
 def _constant(data: bytes) -> Callable[[], bytes]:
     return lambda: data
-
-
-def _noise(digits: str) -> bytes:
-    if len(digits) > MOST_NOISE_DIGITS or len(digits) % 2 or not set(digits) <= set(string.hexdigits):
-        message = f"{digits[:20]!r} is not a row of hexadecimal bytes: write e.g. `noise 00ff13`"
-        raise ScriptError(message)
-    return bytes.fromhex(digits)

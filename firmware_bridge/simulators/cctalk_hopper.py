@@ -1,13 +1,12 @@
 """A simulated ccTalk hopper: it pays, counts, jams and loses power as a real one, so any ccTalk host can use it."""
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import ClassVar, Final, Literal
 
 import msgspec
 
-from firmware_bridge.simulators.interface import ScriptError
+from firmware_bridge.simulators.line_faults import FAULT_VERBS, LineFaults, unknown_line
 from firmware_bridge.simulators.script import milliseconds, whole_number
 from firmware_bridge.wire.cctalk import ACK, BROADCAST, BYTE_GAP_MS, HOST, NAK, Checksum, Decoder, Frame, Header, encode
 from firmware_bridge.wire.cctalk_coins import pack_number
@@ -26,7 +25,6 @@ ADDRESS_ANSWER_MS: Final = 4
 POWER_UP_MS: Final = 630
 """Suzo-Happ Flow manual: how long it is deaf after power-up."""
 MOST_COINS: Final = 10_000
-MOST_DROPS: Final = 100
 PLAIN_BYTES: Final = 8
 SERIAL_BYTES: Final = 3
 
@@ -65,9 +63,7 @@ class CctalkHopperSimulator:
         "clear": "somebody clears the jam or the blocked exit",
         "block": "the exit sensor is blocked",
         "power TIME": "it has no power for so long, e.g. `power 500ms`; the coins stay",
-        "silence TIME": "no answer for so long",
-        "drop COUNT": "its next answers are lost on the line",
-        "spoil COUNT": "its next answers have a wrong checksum",
+        **FAULT_VERBS,
         "refuse": "it refuses the next command to pay, and counts that as an event",
     }
 
@@ -83,7 +79,7 @@ class CctalkHopperSimulator:
     ) -> None:
         self._variant = variant
         self._checksum: Final[Checksum] = checksum
-        self._echo = echo
+        self._line: Final = LineFaults(echo=echo)
         self._address = address
         self._serial = serial
         self._works: Final = works
@@ -92,11 +88,9 @@ class CctalkHopperSimulator:
         self._enabled = False
         self._status = PayoutStatus(0, 0, 0, 0)
         self._faults: set[str] = set()
-        self._coin_at_ms = self._heard_at_ms = self._deaf_until_ms = 0
+        self._coin_at_ms = self._heard_at_ms = 0
         self._jam_in: int | None = None
-        self._drops = self._spoils = 0
         self._whims: set[str] = set()
-        self._later: deque[tuple[int, bytes]] = deque()
         self._dispensed = self._payouts = self._resets = 0
 
     def feed(self, data: bytes, *, now_ms: int) -> bytes:
@@ -105,16 +99,16 @@ class CctalkHopperSimulator:
         if self._decoder.pending and now_ms - self._heard_at_ms > BYTE_GAP_MS:
             self._decoder = Decoder(self._checksum)
         self._heard_at_ms = now_ms
-        found = [frame for frame in self._decoder.feed(data) if isinstance(frame, Frame)]
-        return (data if self._echo else b"") + b"".join(self._answer(frame, now_ms) for frame in found)
+        self._line.heard(data, now_ms=now_ms)
+        for found in self._decoder.feed(data):
+            if isinstance(found, Frame) and not self._line.is_silent(now_ms=now_ms):
+                self._answer(found, now_ms)
+        return self._line.due(now_ms=now_ms)
 
     def tick(self, *, now_ms: int) -> bytes:
         """Let coins fall, and answer an address poll when it is this device's turn."""
         self._pay(now_ms)
-        sent = b""
-        while self._later and self._later[0][0] <= now_ms:
-            sent += self._later.popleft()[1]
-        return sent
+        return self._line.due(now_ms=now_ms)
 
     def command(self, words: list[str], *, now_ms: int) -> int:
         """Carry out one script line; it never waits."""
@@ -131,19 +125,13 @@ class CctalkHopperSimulator:
                 self._faults.add("exit_blocked")
             case ["power", time]:
                 self._reset()
-                self._deaf_until_ms = now_ms + milliseconds(time) + POWER_UP_MS
-            case ["silence", time]:
-                self._deaf_until_ms = now_ms + milliseconds(time)
-            case ["drop", count]:
-                self._drops = whole_number(count, lowest=0, highest=MOST_DROPS)
-            case ["spoil", count]:
-                self._spoils = whole_number(count, lowest=0, highest=MOST_DROPS)
+                self._line.silence(until_ms=now_ms + milliseconds(time) + POWER_UP_MS)
             case ["refuse" | "hang" as whim]:
                 self._whims.add(whim)
+            case _ if self._line.command(words, now_ms=now_ms):
+                pass
             case _:
-                usages = ", ".join(f"`{usage}`" for usage in self.verbs)
-                message = f"{' '.join(words)!r} is not a line of a hopper; there are {usages}"
-                raise ScriptError(message)
+                raise unknown_line(words, self.verbs, device="a hopper")
         return 0
 
     def status(self) -> dict[str, object]:
@@ -187,22 +175,16 @@ class CctalkHopperSimulator:
         self._faults -= {"payout_timeout", "over_current"}
         self._resets += 1
 
-    def _answer(self, frame: Frame, now_ms: int) -> bytes:
-        if frame.destination not in {self._address, BROADCAST} or now_ms < self._deaf_until_ms:
-            return b""
+    def _answer(self, frame: Frame, now_ms: int) -> None:
+        if frame.destination not in {self._address, BROADCAST}:
+            return
         if frame.header == Header.ADDRESS_POLL and not frame.data:
-            self._later.append((now_ms + ADDRESS_ANSWER_MS * self._address, bytes([self._address])))
-            return b""
+            self._line.say(bytes([self._address]), now_ms=now_ms, takes_ms=ADDRESS_ANSWER_MS * self._address)
+            return
         data = self._reply_data(frame, now_ms)
         source = None if self._checksum == "crc" else self._address
-        raw = encode(Frame(HOST, source, NAK if data is None else ACK, data or b""), checksum=self._checksum)
-        if self._drops:
-            self._drops -= 1
-            return b""
-        if self._spoils:
-            self._spoils -= 1
-            return raw[:-1] + bytes([raw[-1] ^ 0x40])
-        return raw
+        reply = Frame(HOST, source, NAK if data is None else ACK, data or b"")
+        self._line.say(encode(reply, checksum=self._checksum), now_ms=now_ms)
 
     def _reply_data(self, frame: Frame, now_ms: int) -> bytes | None:
         """Return the data of an ACK, or None for a NAK."""

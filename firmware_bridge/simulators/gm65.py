@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import ClassVar, Final
 
-from firmware_bridge.simulators.interface import ScriptError
+from firmware_bridge.simulators.line_faults import FAULT_VERBS, noise_bytes, unknown_line
 from firmware_bridge.simulators.script import milliseconds
 from firmware_bridge.wire.gm65 import (
     BAUD,
@@ -33,7 +33,6 @@ SINGLE_READ_MS: Final = 5_000
 """How long a trigger lets it look."""
 AGAIN_MS: Final = 1_000
 """A code that stays in view is read again after this, in continuous mode."""
-MOST_NOISE_DIGITS: Final = 16_384
 _TAILS: Final = {0x00: b"", 0x01: b"\r", 0x20: b"", 0x21: b"\r\n", 0x40: b"", 0x41: b"\t", 0x60: b"", 0x61: b""}
 
 
@@ -46,8 +45,7 @@ class Gm65Simulator:
         "between TEXT": "this code is read while the next answer is sent: the answer stands in the middle of it",
         "wrong": "the next answer has a wrong checksum",
         "reset": "power is lost and comes back: settings as they were saved",
-        "silence TIME": "no answer for so long, e.g. `silence 800ms`",
-        "noise HEX": "these bytes appear on the line, e.g. `noise 00ff13`",
+        **{usage: FAULT_VERBS[usage] for usage in ("silence TIME", "noise HEX")},
     }
 
     def __init__(self) -> None:
@@ -107,10 +105,9 @@ class Gm65Simulator:
             case ["silence", time]:
                 self._silent_until_ms = now_ms + milliseconds(time)
             case ["noise", digits]:
-                self._later.append(_noise(digits))
+                self._later.append(noise_bytes(digits))
             case _:
-                message = f"{' '.join(words)!r} is no line of a scanner; it understands: {', '.join(self.verbs)}"
-                raise ScriptError(message)
+                raise unknown_line(words, self.verbs, device="a scanner")
         return 0
 
     def status(self) -> dict[str, object]:
@@ -164,14 +161,3 @@ class Gm65Simulator:
             self._counts["writes"] += 1
             self._zone[address : address + len(command.data)] = command.data
         return b"\0"
-
-
-def _noise(digits: str) -> bytes:
-    try:
-        data = bytes.fromhex(digits[:MOST_NOISE_DIGITS])
-    except ValueError:
-        data = b""
-    if not data:
-        message = f"{digits[:20]!r} is no noise: write bytes in hexadecimal, e.g. 00ff13"
-        raise ScriptError(message)
-    return data

@@ -11,9 +11,10 @@ from firmware_bridge.simulators.script import milliseconds, whole_number
 MOST_FRAMES: Final = 100
 SECOND_COPY_MS: Final = 20
 """Late enough to come behind the next question."""
-MOST_NOISE_DIGITS: Final = 8_192
+MOST_NOISE_DIGITS: Final = 16_384
 FAULT_VERBS: Final[Mapping[str, str]] = {
     "silence TIME": "no answer for so long, e.g. `silence 800ms`",
+    "drop COUNT": "the next COUNT answers are lost on the line",
     "spoil COUNT": "the next COUNT answers have one wrong byte, their last",
     "double COUNT": "the next COUNT answers come twice",
     "cut COUNT": "of the next COUNT answers only the first half comes",
@@ -27,12 +28,12 @@ FAULT_VERBS: Final[Mapping[str, str]] = {
 class LineFaults:
     """The way out of a device: what it says is kept until it is due, changed as the script asked."""
 
-    def __init__(self) -> None:
-        """Start with a good line."""
+    def __init__(self, *, echo: bool = False) -> None:
+        """Start with a good line; `echo`: with an adapter that sends back what the host says."""
         self._later: deque[tuple[int, bytes]] = deque()
         self._silent_until_ms = 0
-        self._echo = False
-        self._spoiled = self._doubled = self._cut = 0
+        self._echo = echo
+        self._dropped = self._spoiled = self._doubled = self._cut = 0
         self._late_ms = self._drip_ms = 0
 
     def heard(self, data: bytes, *, now_ms: int) -> None:
@@ -42,7 +43,10 @@ class LineFaults:
 
     def say(self, frame: bytes, *, now_ms: int, takes_ms: int = 0) -> None:
         """Answer with a frame; it is on the line `takes_ms` after the one before."""
-        if now_ms < self._silent_until_ms:
+        if self.is_silent(now_ms=now_ms):
+            return
+        if self._dropped:
+            self._dropped -= 1
             return
         if self._spoiled:
             self._spoiled -= 1
@@ -61,6 +65,14 @@ class LineFaults:
             return
         for number, byte in enumerate(frame, 1):
             self._later.append((at_ms + number * self._drip_ms, bytes([byte])))
+
+    def is_silent(self, *, now_ms: int) -> bool:
+        """Say whether nothing is answered now; a device that is off hears nothing either."""
+        return now_ms < self._silent_until_ms
+
+    def silence(self, *, until_ms: int) -> None:
+        """Answer nothing until then."""
+        self._silent_until_ms = until_ms
 
     def due(self, *, now_ms: int) -> bytes:
         """Take what is due by now."""
@@ -81,7 +93,9 @@ class LineFaults:
         """Carry out a script line that is in `FAULT_VERBS`; return whether it was one."""
         match words:
             case ["silence", time]:
-                self._silent_until_ms = now_ms + milliseconds(time)
+                self.silence(until_ms=now_ms + milliseconds(time))
+            case ["drop", count]:
+                self._dropped = whole_number(count, lowest=0, highest=MOST_FRAMES)
             case ["spoil", count]:
                 self._spoiled = whole_number(count, lowest=0, highest=MOST_FRAMES)
             case ["double", count]:

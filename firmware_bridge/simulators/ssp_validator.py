@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from firmware_bridge.simulators.interface import ScriptError
+from firmware_bridge.simulators.line_faults import FAULT_VERBS, LineFaults, unknown_line
 from firmware_bridge.simulators.script import milliseconds, whole_number
 from firmware_bridge.simulators.ssp_notes import NotePath
 from firmware_bridge.wire.aes import BLOCK_BYTES
@@ -26,7 +26,7 @@ from firmware_bridge.wire.ssp_crypto import (
 )
 
 PACKET_GAP_MS: Final = 500
-MOST_DROPS: Final = 100
+MOST_SKEW: Final = 100
 _OK: Final = bytes([Reply.OK])
 _UNSEALED: Final = frozenset({Code.SYNC, Code.SET_GENERATOR, Code.SET_MODULUS, Code.KEY_EXCHANGE})
 
@@ -60,9 +60,7 @@ class SspValidatorSimulator:
         "jam": "a note is stuck where nobody can reach it",
         "box out": "the cash box is taken out; `box in` puts it back",
         "clear": "the cash box is emptied, the jam cleared",
-        "silence TIME": "no answer for so long",
-        "drop COUNT": "its next answers are lost on the line",
-        "spoil COUNT": "its next answers have a wrong checksum",
+        **FAULT_VERBS,
         "skew COUNT": "its packet count is off by so much, so that it understands nothing sealed",
     }
 
@@ -77,8 +75,8 @@ class SspValidatorSimulator:
         self._key: bytes | None = None
         self._count = 0
         self._dice = random.Random(serial)
-        self._heard_at_ms = self._deaf_until_ms = 0
-        self._drops = self._spoils = 0
+        self._line: Final = LineFaults()
+        self._heard_at_ms = 0
 
     def feed(self, data: bytes, *, now_ms: int) -> bytes:
         """Take bytes from the host; return the answers."""
@@ -86,13 +84,16 @@ class SspValidatorSimulator:
         if self._decoder.pending and now_ms - self._heard_at_ms > PACKET_GAP_MS:
             self._decoder = Decoder()
         self._heard_at_ms = now_ms
-        found = [packet for packet in self._decoder.feed(data) if isinstance(packet, Packet)]
-        return b"".join(self._answer(packet, now_ms) for packet in found)
+        self._line.heard(data, now_ms=now_ms)
+        for found in self._decoder.feed(data):
+            if isinstance(found, Packet) and not self._line.is_silent(now_ms=now_ms):
+                self._answer(found, now_ms)
+        return self._line.due(now_ms=now_ms)
 
     def tick(self, *, now_ms: int) -> bytes:
         """Move the note; a validator never speaks by itself."""
         self._notes.move(now_ms)
-        return b""
+        return self._line.due(now_ms=now_ms)
 
     def command(self, words: list[str], *, now_ms: int) -> int:
         """Carry out one script line; it never waits."""
@@ -102,49 +103,34 @@ class SspValidatorSimulator:
             case ["power", time]:
                 self._notes.lose_power()
                 self._last, self._key, self._count = None, None, 0
-                self._deaf_until_ms = now_ms + milliseconds(time)
+                self._line.silence(until_ms=now_ms + milliseconds(time))
             case ["fraud", channel]:
                 self._notes.pulled(whole_number(channel, lowest=1, highest=CHANNELS))
             case ["full"] | ["jam"] | ["clear"] | ["box", "out" | "in"]:
                 self._notes.happens(" ".join(words))
-            case ["silence", time]:
-                self._deaf_until_ms = now_ms + milliseconds(time)
-            case ["drop", count]:
-                self._drops = whole_number(count, lowest=0, highest=MOST_DROPS)
-            case ["spoil", count]:
-                self._spoils = whole_number(count, lowest=0, highest=MOST_DROPS)
             case ["skew", count]:
-                self._count += whole_number(count, lowest=1, highest=MOST_DROPS)
+                self._count += whole_number(count, lowest=1, highest=MOST_SKEW)
+            case _ if self._line.command(words, now_ms=now_ms):
+                pass
             case _:
-                usages = ", ".join(f"`{usage}`" for usage in self.verbs)
-                message = f"{' '.join(words)!r} is not a line of a note validator; there are {usages}"
-                raise ScriptError(message)
+                raise unknown_line(words, self.verbs, device="a note validator")
         return 0
 
     def status(self) -> dict[str, object]:
         """Return what really happened: notes in the box by channel, notes given back, losses of power."""
         return self._notes.status()
 
-    def _answer(self, packet: Packet, now_ms: int) -> bytes:
-        if packet.address != self._address or now_ms < self._deaf_until_ms:
-            return b""
+    def _answer(self, packet: Packet, now_ms: int) -> None:
+        if packet.address != self._address:
+            return
         is_new = self._last is None or self._last[0] != packet.sequence or packet.data == bytes([Code.SYNC])
         if is_new:
             data = self._reply(packet.data, now_ms)
             if data is None:
-                return b""
+                return
             self._last = packet.sequence, encode(Packet(self._address, packet.sequence, data))
         assert self._last is not None
-        return self._on_the_line(self._last[1])
-
-    def _on_the_line(self, raw: bytes) -> bytes:
-        if self._drops:
-            self._drops -= 1
-            return b""
-        if self._spoils:
-            self._spoils -= 1
-            return raw[:-1] + bytes([raw[-1] ^ 0x40])
-        return raw
+        self._line.say(self._last[1], now_ms=now_ms)
 
     def _reply(self, data: bytes, now_ms: int) -> bytes | None:
         """Return the data of an answer, sealed where the question was; None for silence."""

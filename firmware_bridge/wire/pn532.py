@@ -53,6 +53,9 @@ RF_ITEM_FIELD: Final = 0x01
 RF_ITEM_RETRIES: Final = 0x05
 RETRY_FOR_EVER: Final = 0xFF
 
+WAKE_UP: Final = b"\x55\x55" + bytes(14)
+"""Goes before the first command on a UART: a chip that sleeps wakes by it, and loses it."""
+
 _START: Final = b"\x00\xff"
 _HEADER_BYTES: Final = 4
 _EXTENDED_HEADER_BYTES: Final = 7

@@ -15,7 +15,7 @@ from edge_agent.tap.token_proof import SunProof, prove_sun
 from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Observation, Outbox, Wish
 from firmware_bridge.drivers.nfc_cards import Field, Target, read_credential
 from firmware_bridge.drivers.nfc_reader import NfcReader
-from firmware_bridge.drivers.nfc_watch import offer
+from firmware_bridge.drivers.telling import offer
 from firmware_bridge.simulators.pn532 import Pn532Simulator
 from firmware_bridge.wire.ntag424_session import host_reply, host_session
 from payment_core.commands import Command, Identify, Transceive, make_command
