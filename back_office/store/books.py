@@ -186,9 +186,12 @@ _BALANCE_ROWS = sa.select(
 )  # fmt: skip
 
 
+_OF_TENANT = _BALANCE_ROWS.where(ACCOUNTS.c.tenant_id == sa.bindparam("tenant"))
+
+
 def balances(tx: Transaction, tenant_id: bytes) -> list[Balance]:
     """Return every balance of a tenant."""
-    return [_named(*row) for row in tx.execute(_BALANCE_ROWS.where(ACCOUNTS.c.tenant_id == tenant_id))]
+    return [_named(*row) for row in tx.execute(_OF_TENANT, {"tenant": tenant_id})]
 
 
 def balances_by_kind(tx: Transaction, tenant_id: bytes) -> list[tuple[Kind, str, int]]:
@@ -242,33 +245,47 @@ class DayRow(msgspec.Struct, frozen=True):
     postings: int
 
 
-def days(tx: Transaction, tenant_id: bytes, business_date: int | None = None) -> list[DayRow]:
-    """Return what moved on one business date, or on all."""
-    same = (ACCOUNTS.c.tenant_id == DAYS.c.tenant_id) & (ACCOUNTS.c.account_no == DAYS.c.account_no)
-    query = sa.select(
+_DAY_ROWS = (
+    sa.select(
         DAYS.c.business_date, DAYS.c.type, DAYS.c.tender, DAYS.c.postings,
         ACCOUNTS.c.kind, ACCOUNTS.c.key, ACCOUNTS.c.scope_id, DAYS.c.unit, DAYS.c.amount,
-    ).join(ACCOUNTS, same)  # fmt: skip
-    query = query.where(DAYS.c.tenant_id == tenant_id)
-    if business_date is not None:
-        query = query.where(DAYS.c.business_date == business_date)
-    rows = tx.execute(query)
+    )
+    .join(ACCOUNTS, (ACCOUNTS.c.tenant_id == DAYS.c.tenant_id) & (ACCOUNTS.c.account_no == DAYS.c.account_no))
+    .where(DAYS.c.tenant_id == sa.bindparam("tenant"))
+)  # fmt: skip
+_ROWS_OF_DAY = _DAY_ROWS.where(DAYS.c.business_date == sa.bindparam("date"))
+
+
+def days(tx: Transaction, tenant_id: bytes, business_date: int | None = None) -> list[DayRow]:
+    """Return what moved on one business date, or on all."""
+    asked: dict[str, object] = {"tenant": tenant_id}
+    if business_date is None:
+        rows = tx.execute(_DAY_ROWS, asked)
+    else:
+        rows = tx.execute(_ROWS_OF_DAY, {**asked, "date": business_date})
     return [DayRow(date, kind, tender, _named(*moved), postings) for date, kind, tender, postings, *moved in rows]
+
+
+_POSTINGS = (
+    sa.select(POSTINGS.c.seq, ACCOUNTS.c.kind, ACCOUNTS.c.key, ACCOUNTS.c.scope_id, POSTINGS.c.unit, POSTINGS.c.amount)
+    .join(ACCOUNTS, (ACCOUNTS.c.tenant_id == POSTINGS.c.tenant_id) & (ACCOUNTS.c.account_no == POSTINGS.c.account_no))
+    .where(
+        POSTINGS.c.tenant_id == sa.bindparam("tenant"),
+        POSTINGS.c.hub_id == sa.bindparam("hub"),
+        POSTINGS.c.stream == sa.bindparam("stream"),
+        POSTINGS.c.epoch == sa.bindparam("epoch"),
+        POSTINGS.c.seq.between(sa.bindparam("first"), sa.bindparam("last")),
+    )
+    .order_by(POSTINGS.c.seq, POSTINGS.c.line)
+)
 
 
 def postings_of(tx: Transaction, tenant_id: bytes, of: Chain, *, first: int, last: int) -> dict[int, list[Balance]]:
     """Return the stored postings of the entries `first` to `last` of a chain, by seq."""
-    query = sa.select(
-        POSTINGS.c.seq, ACCOUNTS.c.kind, ACCOUNTS.c.key, ACCOUNTS.c.scope_id, POSTINGS.c.unit, POSTINGS.c.amount
-    ).join(ACCOUNTS, (ACCOUNTS.c.tenant_id == POSTINGS.c.tenant_id) & (ACCOUNTS.c.account_no == POSTINGS.c.account_no))
-    query = query.where(
-        POSTINGS.c.tenant_id == tenant_id,
-        POSTINGS.c.hub_id == of.hub_id,
-        POSTINGS.c.stream == of.stream,
-        POSTINGS.c.epoch == of.epoch,
-        POSTINGS.c.seq.between(first, last),
-    )
+    asked = {
+        "tenant": tenant_id, "hub": of.hub_id, "stream": of.stream, "epoch": of.epoch, "first": first, "last": last
+    }  # fmt: skip
     found: dict[int, list[Balance]] = {}
-    for seq, *row in tx.execute(query.order_by(POSTINGS.c.seq, POSTINGS.c.line)):
+    for seq, *row in tx.execute(_POSTINGS, asked):
         found.setdefault(seq, []).append(_named(*row))
     return found

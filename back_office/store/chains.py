@@ -112,11 +112,16 @@ def chain(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, stream: int, epoc
     return None if row is None else Chain(*row)
 
 
+_OF_TENANT = (
+    sa.select(*(CHAINS.c[name] for name in Chain.__struct_fields__))
+    .where(CHAINS.c.tenant_id == sa.bindparam("tenant"))
+    .order_by(CHAINS.c.hub_id, CHAINS.c.stream, CHAINS.c.epoch)
+)
+
+
 def chains(tx: Transaction, tenant_id: bytes) -> list[Chain]:
     """Return every chain of a tenant, the office's own too."""
-    columns = [CHAINS.c[name] for name in Chain.__struct_fields__]
-    query = sa.select(*columns).where(CHAINS.c.tenant_id == tenant_id)
-    return [Chain(*row) for row in tx.execute(query.order_by(CHAINS.c.hub_id, CHAINS.c.stream, CHAINS.c.epoch))]
+    return [Chain(*row) for row in tx.execute(_OF_TENANT, {"tenant": tenant_id})]
 
 
 def add_chain(tx: Transaction, tenant_id: bytes, start: Chain) -> None:

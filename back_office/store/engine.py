@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -159,28 +160,37 @@ def _damaged(error: object, where: str = "the database") -> StoreDamagedError:
     return StoreDamagedError(f"{where} is damaged: {error}; stop the office, keep the file, {RESTORE}")
 
 
-def _migrate(engine: sa.Engine, where: str, *, create: bool) -> None:
+def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    known = ScriptDirectory.from_config(config)
+    return config
+
+
+@cache
+def _versions() -> tuple[str, ...]:
+    """Return the versions of the database that this release knows, the newest first; reading them takes its time."""
+    return tuple(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
+def _migrate(engine: sa.Engine, where: str, *, create: bool) -> None:
     with engine.connect() as looking:
         current = MigrationContext.configure(looking).get_current_revision()
-        tables = sa.inspect(looking).get_table_names()
-    if current is None and tables:
+        tables = sa.inspect(looking).get_table_names() if current is None else []
+    if tables:
         message = f"{where} holds another program's tables ({', '.join(tables[:3])}): name an empty database"
         raise StoreVersionError(message)
     if current is None and not create:
         raise _no_books(where)
-    if current is not None and current not in {script.revision for script in known.walk_revisions()}:
-        newest = known.get_current_head()
+    if current is not None and current not in _versions():
         message = (
-            f"{where} is of database version {current}, this release knows up to {newest}: "
+            f"{where} is of database version {current}, this release knows up to {_versions()[0]}: "
             "install the release that wrote it, or restore the copy made before the upgrade"
         )
         raise StoreVersionError(message)
-    if current == known.get_current_head():
+    if current == _versions()[0]:
         return
+    config = _config()
     with engine.begin() as tx:
         config.attributes["connection"] = tx
         command.upgrade(config, "head")
