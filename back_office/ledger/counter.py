@@ -210,7 +210,7 @@ def move_cash(
 ) -> Done | Refused:
     """Move cash between a drawer and the safe: `booked` leaves, `counted` arrives, the difference is named.
 
-    No more leaves than is there by the books.
+    No more leaves than is there by the books. The audit keeps who moved it, and what was missing or over.
     """
     content = (from_drawer, to_drawer, unit, booked, counted, by)
     known = _known(desk, "cash", act_id, content)
@@ -222,11 +222,15 @@ def move_cash(
     there = books.balance(desk.tx, desk.tenant_id, kind, key, unit, scope_id=desk.venue.venue_id)
     if booked > there:
         return Refused(f"{booked} {unit} cannot leave {from_drawer}: {there} are there by the books")
-    return _do(
+    done = _do(
         desk, "cash", act_id, content,
         [lambda header: CashMoved(1, header, from_drawer, to_drawer, unit, counted, booked, by)], amount=counted,
         tender=Tender.CASH,
     )  # fmt: skip
+    what = f"cash of {money_text(shown(booked, unit))} moved from {from_drawer} to {to_drawer}"
+    note = "" if counted == booked else f"{money_text(shown(counted, unit))} arrived"
+    acts.audit(desk.tx, desk.tenant_id, AuditLine(desk.now_ms, by, what, desk.tenant_id, note))
+    return done
 
 
 # ---- inside ----

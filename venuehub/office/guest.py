@@ -91,7 +91,7 @@ def audit(
     limit: Annotated[int, typer.Option(min=1, max=_MOST_LINES, help="How many, the newest first.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """List who decided what about whom, and why: hubs closed or reopened, losses given up, signers; newest first."""
+    """List who decided what about whom, and why: hubs closed, losses given up, cash moved, signers; newest first."""
     from back_office.store import acts
     from venuehub.office.tools import open_office
 

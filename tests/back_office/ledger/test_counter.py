@@ -16,7 +16,7 @@ from back_office.ledger.counter import (
     write_off,
 )
 from back_office.ledger.terms import DAY_MS, GiftStep, TopUpTerms, gifts_for, keep_terms
-from back_office.store import set_back
+from back_office.store import acts, set_back
 from payment_core.accounts import Kind
 from payment_core.journal import CardSold
 from tests.back_office.world import GUEST, HUB, TENANT, WALL_MS
@@ -242,6 +242,9 @@ def test_cash_that_moves_names_what_is_missing(office):
     assert do(office, move_cash, **wish, booked=500, counted=490).again
     assert isinstance(do(office, move_cash, **wish, booked=500, counted=500), Refused)
     assert (office.balance(Kind.SAFE), office.balance(Kind.DRAWER), office.balance(Kind.OVER_SHORT)) == (490, 100, 10)
+    with office.store.reading() as tx:
+        (line,) = acts.audit_lines(tx, TENANT)
+    assert (line.who, line.what, line.note) == ("ann", "cash of ¥5.00 moved from front to safe", "¥4.90 arrived")
 
 
 def test_no_more_cash_moves_than_there_is(office):
