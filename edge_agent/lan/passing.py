@@ -64,7 +64,7 @@ def give(draft: Draft, fact: FromPeer, ask: PeerAsk, *, wanted_here: bool) -> No
 def _to_pass(draft: Draft, ask: PeerAsk) -> tuple[Part, ...]:
     room = MAX_MINOR if ask.room is None else ask.room
     parts = []
-    for row in leases.of_account(draft.store, ask.account_id):
+    for row in leases.live(draft.store, ask.account_id):
         amount = 0 if is_expired(row.expires_ms, now_ms=draft.known_ms) else row.lease.allowance
         if row.lease.unit == ask.unit:
             amount = min(amount, room)
@@ -187,7 +187,7 @@ def _is_same(draft: Draft, at_seq: int, voucher: Voucher) -> bool:
 
 
 def _is_covered(draft: Draft, hub: bytes, amount: int) -> bool:
-    """Say whether a neighbour's word is good for so much more: at most X_h of each that no receipt covers yet."""
+    """Say whether a neighbour's word is good for so much more; log it where it is not (`trust_room`)."""
     room = trust_room(draft, hub)
     if amount > room:
         draft.effect(Log("voucher.over_cap", {"from": uuid_text(hub), "amount": amount, "room": room}))
@@ -196,5 +196,9 @@ def _is_covered(draft: Draft, hub: bytes, amount: int) -> bool:
 
 
 def trust_room(draft: Draft, hub: bytes) -> int:
-    """Return how much more of the currency may come from a neighbour on its word alone."""
+    """Return how much more of the currency may come from a neighbour on its word alone.
+
+    That is X_h, less what came from it and the office has not heard of from that neighbour itself: a receipt for our
+    half proves nothing of the giver.
+    """
     return max(draft.site.risk.lease_cap - vouchers.on_trust_alone(draft.store, hub), 0)

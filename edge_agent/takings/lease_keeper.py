@@ -106,7 +106,7 @@ def keep_caps(draft: Draft) -> None:
 
 def _give_back_beyond(draft: Draft, account: bytes, most: int) -> int:
     """Return what one account alone has here beyond what may lie here of all guests together."""
-    rows = leases.of_account(draft.store, account)
+    rows = leases.live(draft.store, account)
     excess = sum(row.lease.allowance for row in rows if row.lease.unit == draft.site.currency) - most
     return give_back(draft, account, "over_cap", most=excess) if excess > 0 else 0
 
@@ -172,7 +172,7 @@ def give_back(draft: Draft, account_id: bytes, why: str, *, most: int | None = N
     """
     unit, left = draft.site.currency, most
     parts: list[Part] = []
-    for row in reversed(leases.of_account(draft.store, account_id)):
+    for row in reversed(leases.live(draft.store, account_id)):
         amount = row.lease.allowance
         if left is not None:
             amount = min(amount, left) if row.lease.unit == unit else 0
