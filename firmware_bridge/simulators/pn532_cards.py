@@ -33,9 +33,6 @@ class Card(Protocol):
     def exchange(self, frame: bytes) -> RadioAnswer | None:
         """Answer a frame on air (CRC taken off); None where the card stays silent."""
 
-    def apdu(self, command: bytes) -> bytes:
-        """Answer an ISO 7816-4 command; only where `ats` is not empty."""
-
 
 class Writing(msgspec.Struct, frozen=True):
     """How a kind of card is written in a script: bytes of its UID, and whether a key (16 bytes) belongs to it."""

@@ -8,6 +8,7 @@ import msgspec
 from firmware_bridge.simulators.pn532_cards import Card
 from firmware_bridge.simulators.pn532_classic import AUTHENTICATE_A, AUTHENTICATE_B, ClassicCard
 from firmware_bridge.simulators.pn532_felica import FelicaCard
+from firmware_bridge.simulators.pn532_iso_dep import IsoDepCard
 from firmware_bridge.wire import iso14443, pn532
 
 ATTEMPT_MS: Final = 5
@@ -236,7 +237,7 @@ class Pn532Chip:
         card, data = self._reachable(), arguments[1:]
         if card is None:
             return bytes([pn532.STATUS_TIMEOUT])
-        if not self._chip_speaks_iso_dep:
+        if not (self._chip_speaks_iso_dep and isinstance(card, IsoDepCard)):
             return _type2_exchange(card, data)
         if arguments[0] & pn532.STATUS_MORE:
             self._chained_in += data

@@ -41,10 +41,6 @@ class ClassicCard:
         """Start anew."""
         self._open = -1
 
-    def apdu(self, command: bytes) -> bytes:
-        """Never called: the card has no ATS."""
-        raise NotImplementedError(command.hex())
-
     def authenticate(self, frame: bytes) -> bool:
         """Take what a host says for it: 60 or 61, block, key (6), the last four bytes of the UID."""
         if len(frame) != 12 or frame[1] >= len(self._memory):  # noqa: PLR2004 - as above

@@ -33,10 +33,6 @@ class FelicaCard:
     def activate(self) -> None:
         """Nothing to begin."""
 
-    def apdu(self, command: bytes) -> bytes:
-        """Never called: the card has no ATS."""
-        raise NotImplementedError(command.hex())
-
     def polled(self, frame: bytes) -> bytes | None:
         """Answer a polling (code 00, system code, request, slots); None where it asks for another system."""
         if len(frame) != _POLLING_BYTES or frame[0] != POLLING:

@@ -64,10 +64,6 @@ class Type2Card:
             self._first_protected = self.memory[self.kind.mirror_page * PAGE_BYTES + 3]
             self._reading_protected = bool(self.memory[self.kind.access_page * PAGE_BYTES] & 0x80)
 
-    def apdu(self, command: bytes) -> bytes:
-        """Never called: the card has no ATS."""
-        raise NotImplementedError(command.hex())
-
     def exchange(self, frame: bytes) -> RadioAnswer | None:
         """Answer one Type 2 command."""
         if not self._awake or not frame:
