@@ -25,6 +25,15 @@ from venuehub.simulator.world import StormError, World
 
 ALL = tuple(FAULTS)
 SMALL = Orders(plan=VenuePlan(hubs=3, accounts=6), steps=150, faults=ALL)
+FOUND_AT = {
+    "booked-before-commit": 12,
+    "coins-forgotten": 12,
+    "lost-commit-after-normal": 21,
+    "plays-leave-room-for-coins": 9,
+    "spent-vouchers-not-counted": 5,
+    "voucher-forgotten-once-confirmed": 5,
+}
+"""The seed that found a mutant when this was written: the hunt begins there. Another seed does as well, only later."""
 
 
 def test_a_seed_of_the_product_keeps_every_promise():
@@ -92,7 +101,7 @@ def test_a_failure_is_made_short_and_says_how_to_replay_it():
 @pytest.mark.long
 @pytest.mark.parametrize("mutant", sorted(MUTANTS))
 def test_every_mutant_is_seen(mutant):
-    hit = hunt_mutant(1, seeds=200, orders=Orders(steps=400, faults=ALL, mutant=mutant))
+    hit = hunt_mutant(FOUND_AT.get(mutant, 1), seeds=200, orders=Orders(steps=400, faults=ALL, mutant=mutant))
     assert hit.caught
     assert hit.invariant
 
