@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.waiting import eventually
+from venuehub.demo.places import BOOTH_KINDS
 
 pytestmark = pytest.mark.slow
 DEADLINE_S = 120
@@ -85,7 +86,7 @@ def check_equations(report: dict[str, object]) -> None:
     assert ledger["entries"] > 0
     for name in ("tap_to_command_ms", "tap_to_credit_ms"):
         assert 0 < report[name]["p50"] <= report[name]["p99"]
-    assert report["dispensed_beyond_debited"] == 0
+    check_devices(report)
     assert report["outage"]["lost"] == 0
     assert report["hubs"] == 2
     assert set(report["addresses"]) == {
@@ -94,6 +95,21 @@ def check_equations(report: dict[str, object]) -> None:
     assert report["addresses"]["desk"].endswith("/desk/desk-1")
     assert re.fullmatch(r"lin, PIN \d{6}", report["addresses"]["desk_person"])
     assert report["outage"]["adversary"]["taken"] <= report["outage"]["adversary"]["bound"]
+
+
+def check_devices(report: dict[str, object]) -> None:
+    """Every kind of device was used, gave exactly what was paid for, and showed what it is there for."""
+    devices = report["devices"]
+    assert tuple(devices) == BOOTH_KINDS
+    assert report["dispensed_beyond_debited"] == 0
+    for kind, line in devices.items():
+        assert line["served"] > 0, kind
+        assert (line["given"], line["in_doubt"]) == (line["debited"], 0), kind
+    assert devices["finger"]["step_ups"] > 0
+    assert devices["face"]["step_ups"] > 0
+    assert devices["vending"]["refunded"] == devices["vending"]["failed"] > 0
+    assert devices["note"]["booked"] == devices["note"]["notes"] > 0
+    assert devices["claw"]["seen"] == devices["claw"]["prizes"] > 0
 
 
 def test_the_report_adds_up_and_what_is_kept_can_be_verified_by_itself(tmp_path):

@@ -12,7 +12,7 @@ from edge_agent.ledger.reader import LedgerReader
 from payment_core.desk import Look, SettleDoubt
 from venuehub.demo.audit import read_machine
 from venuehub.demo.desk_talk import at_desk
-from venuehub.demo.hub_audit import read_hubs
+from venuehub.demo.hub_audit import open_ones, read_hubs
 from venuehub.demo.places import Place
 from venuehub.demo.plan import HallPlan
 from venuehub.demo.stage import Stage
@@ -86,7 +86,7 @@ async def _dies_in_the_middle(stage: Stage, hall: HallPlan, place: Place, card: 
     stage.observer.online.discard(output)
     bridge.kill()
     await eventually(lambda: bridge.restarts > restarts and output in stage.observer.online)
-    await asyncio.sleep(0.3)
+    await eventually(lambda: not open_ones(stage.ledger_at(place)))  # now it is known what became of it, or a doubt
     return _in_doubt(stage, hall) > before
 
 

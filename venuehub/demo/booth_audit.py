@@ -5,7 +5,7 @@ from typing import Final
 
 from venuehub.demo.audit import OutsideFigures, ask_lines, read_counters
 from venuehub.demo.hub_audit import HubFigures
-from venuehub.demo.places import Booth, BoothKind
+from venuehub.demo.places import BOOTH_KINDS, Booth, BoothKind
 from venuehub.demo.plan import ArcadePlan, Folder
 
 Counters = Mapping[str, object]
@@ -51,7 +51,8 @@ def device_lines(
 
     The rest is as `_shows` says.
     """
-    return {booth.kind: _line(booth, given, counters[booth.device.id], hub) for booth in plan.booths}
+    booths = sorted(plan.booths, key=lambda booth: BOOTH_KINDS.index(booth.kind))
+    return {booth.kind: _line(booth, given, counters[booth.device.id], hub) for booth in booths}
 
 
 def _line(booth: Booth, given: Mapping[str, int], counters: Counters, hub: HubFigures) -> dict[str, object]:

@@ -157,3 +157,12 @@ def delivered_credits(entry: Captured, credits: int) -> int:
     kept = sum(part.amount for part in entry.parts)
     back = sum(part.amount for part in entry.released)
     return credits * kept // (kept + back)
+
+
+def open_ones(ledger: Path) -> int:
+    """Return how many answers devices still owe a hub."""
+    reader = LedgerReader(ledger)
+    try:
+        return int(reader.rows("SELECT count(*) FROM authorizations WHERE state IN (2, 3)")[0][0])
+    finally:
+        reader.close()

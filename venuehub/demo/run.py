@@ -12,7 +12,6 @@ from typing import Final
 
 import msgspec
 
-from edge_agent.ledger.reader import LedgerReader
 from payment_core.money import Money, money_text
 from venuehub.demo.actions import Actions, unsynced
 from venuehub.demo.adversary import attack, bound_of, note_taken, standing
@@ -21,7 +20,7 @@ from venuehub.demo.audit import read_devices
 from venuehub.demo.booth_audit import booths_at_rest, read_booths
 from venuehub.demo.control import Control
 from venuehub.demo.counter import keep_topping_up
-from venuehub.demo.hub_audit import read_hubs
+from venuehub.demo.hub_audit import open_ones, read_hubs
 from venuehub.demo.places import UNIT
 from venuehub.demo.plan import Folder, make_plan
 from venuehub.demo.report import OutageFigures, coins_booked, make_report, stale_taps
@@ -181,13 +180,4 @@ async def _is_quiet(stage: Stage) -> bool:
         return False
     if not booths_at_rest(stage.plan, stage.visits.inserted, booths, hub):
         return False
-    return not any(_open_ones(ledger) or unsynced(ledger) for ledger in stage.ledgers)
-
-
-def _open_ones(ledger: Path) -> int:
-    """Return how many answers devices still owe a hub."""
-    reader = LedgerReader(ledger)
-    try:
-        return int(reader.rows("SELECT count(*) FROM authorizations WHERE state IN (2, 3)")[0][0])
-    finally:
-        reader.close()
+    return not any(open_ones(ledger) or unsynced(ledger) for ledger in stage.ledgers)
