@@ -13,7 +13,7 @@ import msgspec
 from firmware_bridge.drivers.companion_line import CompanionLine
 from firmware_bridge.drivers.errors import DriverError
 from firmware_bridge.drivers.interface import Answer, Condition, Counted, Inbox, Outbox, ValueFact, Wish
-from firmware_bridge.drivers.telling import Teller
+from firmware_bridge.drivers.telling import Teller, offer
 from firmware_bridge.transports.interface import BytePipe
 from firmware_bridge.wire import companion as wire
 from firmware_bridge.wire.companion import Act, Channel, Frame, IAm, Idle, Kind, Result, Told, What
@@ -134,8 +134,8 @@ class Companion:
         if self._kind is Channel.READER and told.what == What.LINE and (told.epoch != epoch or told.number > booked):
             self._last = counter
             uid = card_uid(told.body.decode("ascii", errors="replace"))
-            if uid is not None and not outbox.full():
-                outbox.put_nowait(Wish(CredentialPresented("hid", uid.hex().upper(), "C"), self._clock() - age_s))
+            if uid is not None:
+                offer(outbox, Wish(CredentialPresented("hid", uid.hex().upper(), "C"), self._clock() - age_s))
         if self._kind is not Channel.COINS or told.what != What.COIN or not told.body:
             return
         if self._last is None:  # nobody here knows what of it was booked: it is told, and no money

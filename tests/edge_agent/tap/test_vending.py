@@ -88,6 +88,14 @@ def test_a_machine_that_gives_up_its_question_shows_its_page_again(hall):
     assert bodies(hall.step(hall.tap("card-7"))) == [BeginSession(800)]
 
 
+def test_the_end_of_a_session_that_nobody_began_is_nothing(hall):
+    nothing = hall.step(hall.event("coin-1", SessionEnded("")))
+    name = session(hall)
+    nothing += hall.step(hall.event("coin-1", SessionEnded("")), hall.event("coin-1", SessionEnded("of another time")))
+    assert (bodies(nothing), views(nothing)) == ([], [])
+    assert bodies(ask(hall, 350, name)) == [ApproveVend(350, 3)], "the session goes on"
+
+
 def test_a_choice_is_a_sale_at_the_price_the_machine_asked(hall):
     name = session(hall)
     effects = ask(hall, 350, name)
