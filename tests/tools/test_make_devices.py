@@ -1,9 +1,12 @@
 """docs/devices.md is what the catalog and the pages of docs/wire are."""
 
+import re
+
 import msgspec
 import pytest
 
 from device_profiles.loading import load_catalog
+from tests.support.tree import ROOT
 from tools import make_devices
 
 CATALOG = load_catalog()
@@ -23,6 +26,19 @@ def test_every_device_has_a_page_of_its_bytes_and_a_chapter_with_what_it_was_tri
     assert f"venuehub device emulate {name} " in chapter
     assert "| tried with | own simulator; software: " in chapter
     assert CATALOG[name].source.replace("|", "\\|") in chapter
+
+
+def test_software_that_a_device_was_tried_with_is_in_the_test_set_or_says_how():
+    """`NAME VERSION` alone is what the tests run, in the very version; anything else says behind it what it is."""
+    text = (ROOT / "requirements" / "test.txt").read_text("utf-8")
+    pinned = set(re.findall(r"^([a-z0-9-]+==[0-9.]+)", text, re.MULTILINE))
+    running = {}
+    for name, page in CATALOG.items():
+        plain = [text for text in page.tried.software if not re.search(r"\(|: ", text)]
+        assert {text.replace(" ", "==").lower() for text in plain} <= pinned, name
+        running[name] = len(plain)
+    assert running["pn532-uart"] >= 2
+    assert all(running[name] >= 1 for name in ("r503", "r307", "as608"))
 
 
 def test_a_driver_without_a_page_has_none():

@@ -41,11 +41,12 @@ def no_error(call) -> bool:
     return True
 
 
-def test_pyfingerprint_enrolls_identifies_and_moves_a_template_on_a_zfm20(tmp_path):
-    with on_a_pty(ZfmSimulator("zfm20"), tmp_path / "finger") as running:
+@pytest.mark.parametrize(("model", "capacity"), [("zfm20", 150), ("r307", 1_000)])
+def test_pyfingerprint_enrolls_identifies_and_moves_a_template(tmp_path, model, capacity):
+    with on_a_pty(ZfmSimulator(model), tmp_path / "finger") as running:
         sensor = PyFingerprint(str(running.link), 57600, 0xFFFFFFFF, 0)
         assert sensor.verifyPassword()
-        assert (sensor.getStorageCapacity(), sensor.getSecurityLevel(), sensor.getTemplateCount()) == (150, 3, 0)
+        assert (sensor.getStorageCapacity(), sensor.getSecurityLevel(), sensor.getTemplateCount()) == (capacity, 3, 0)
         assert sensor.readImage() is False
         running.say("finger li")
         eventually(sensor.readImage)
