@@ -30,6 +30,7 @@ FOUND_AT = {
     "coins-forgotten": 12,
     "lost-commit-after-normal": 21,
     "plays-leave-room-for-coins": 9,
+    "slots-wait-for-nobody": 6,
     "spent-vouchers-not-counted": 5,
     "voucher-forgotten-once-confirmed": 5,
 }
