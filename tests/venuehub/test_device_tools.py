@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 
+import msgspec
 import pytest
 import typer
 
@@ -11,7 +12,7 @@ from device_profiles.loading import CATALOG as CATALOG_FOLDER
 from device_profiles.loading import load_catalog
 from firmware_bridge.probing import probe_port
 from firmware_bridge.simulators.kinds import Options, make_simulator
-from tests.support.on_a_pty import on_a_pty
+from tests.support.on_a_pty import RunningSimulator, on_a_pty
 from venuehub import device_questions
 from venuehub.commands import device as app
 from venuehub.device_tools import catalog_pages, monitor
@@ -23,36 +24,86 @@ SERIAL = sorted(name for name, page in CATALOG.items() if page.transport.serial 
 ASKED = [name for name in SERIAL if CATALOG[name].probe]
 
 
-async def met(name: str, place: str) -> bool:
-    """Say whether `monitor` sees the device online."""
-    online = asyncio.Event()
+AT_ONCE = 5
+TOUCHES = ("stored li 7", *("pause 500ms", "finger li", "pause 500ms", "lift") * 2)
+"""A finger counts when the glass was seen empty before."""
+PERSON: dict[str, tuple[tuple[str, ...], str]] = {
+    "cctalk-coin-acceptor": (("coin 3",), "CoinInserted"),
+    "companion-coin-mech": (("coin", "pause 500ms", "coin"), "CoinInserted"),
+    "companion-reader": (("card 0012345678",), "CredentialPresented"),
+    "itl-nv9-essp": (("note 3",), "CoinInserted"),
+    "itl-nv9-ssp": (("note 3",), "CoinInserted"),
+    "qibixx-coin-changer": (("coin 2",), "CoinInserted"),
+    "qibixx-coins-and-notes": (("note 2",), "CoinInserted"),
+    "qibixx-vending": (("choose 5",), "VendRequested"),
+    "as608": (TOUCHES, "CredentialPresented"),
+    "r307": (TOUCHES, "CredentialPresented"),
+    "r503": (TOUCHES, "CredentialPresented"),
+    "pn532-uart": (("put ntag213:04A1B2C3D4E580",), "CredentialPresented"),
+    "pn532-usb-serial": (("put ntag213:04A1B2C3D4E580",), "CredentialPresented"),
+    "gm65-serial": (("show VM1:HELLO",), "CodeScanned"),
+}
+"""What a person does at a device, and the event that the watcher then sees. The others only answer to commands."""
+
+
+async def met(name: str, running: RunningSimulator) -> bool:
+    """Say whether `monitor` sees the device online, and the event behind what a person does there."""
+    lines, wanted = PERSON.get(name, ((), "online"))
+    seen = asyncio.Event()
 
     def on_condition(condition) -> None:
         if condition.state == "online":
-            online.set()
+            running.say(*lines)
+            told(condition.state)
 
+    def told(kind: str) -> None:
+        if kind == wanted:
+            seen.set()
+
+    def on_event(event) -> None:
+        told(json.loads(msgspec.json.encode(event))["kind"])  # as --json prints it
+
+    place = str(running.link)
     watching = asyncio.create_task(
-        monitor(CATALOG[name], place, crc=False, pages=PAGES, on_event=print, on_condition=on_condition)
+        monitor(CATALOG[name], place, crc=False, pages=PAGES, on_event=on_event, on_condition=on_condition)
     )
-    seen = asyncio.create_task(online.wait())
-    await asyncio.wait((watching, seen), timeout=20, return_when=asyncio.FIRST_COMPLETED)
-    seen.cancel()
+    waiting = asyncio.create_task(seen.wait())
+    await asyncio.wait((watching, waiting), timeout=20, return_when=asyncio.FIRST_COMPLETED)
     if watching.done():
         watching.result()
-    watching.cancel()
-    await asyncio.gather(watching, return_exceptions=True)
-    return online.is_set()
+    for task in (watching, waiting):
+        task.cancel()
+    await asyncio.gather(watching, waiting, return_exceptions=True)
+    return seen.is_set()
 
 
 @pytest.mark.long
-def test_every_serial_device_that_answers_is_monitored_by_its_profiles_name(tmp_path):
-    async def all_of_them() -> list[bool]:
-        return await asyncio.gather(*(met(name, str(tmp_path / name)) for name in ASKED))
+def test_every_serial_device_is_watched_by_its_profiles_name_and_tells_what_a_person_does_there(tmp_path):
+    async def all_of_them() -> dict[str, bool]:
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def in_turn(name: str) -> bool:
+            async with room:
+                return await met(name, there[name])
+
+        return dict(zip(SERIAL, await asyncio.gather(*map(in_turn, SERIAL)), strict=True))
 
     with contextlib.ExitStack() as stack:
-        for name in ASKED:
-            stack.enter_context(on_a_pty(make_simulator(CATALOG[name], Options(link=tmp_path)), tmp_path / name))
-        assert dict(zip(ASKED, asyncio.run(all_of_them()), strict=True)) == dict.fromkeys(ASKED, True)
+        there = {
+            name: stack.enter_context(on_a_pty(make_simulator(CATALOG[name], Options(link=tmp_path)), tmp_path / name))
+            for name in SERIAL
+        }
+        assert asyncio.run(all_of_them()) == dict.fromkeys(SERIAL, True)
+
+
+@pytest.mark.parametrize("name", SERIAL)
+def test_every_serial_device_is_emulated_by_its_profiles_name_with_a_script(tmp_path, name):
+    script = tmp_path / "script"
+    script.write_text("unplug 1ms\npause 1ms\nquit\n", "utf-8")
+    with pytest.raises(typer.Exit) as ended:
+        app.emulate(name, link=tmp_path / "port", script=script, status=tmp_path / "status.json")
+    assert ended.value.exit_code == 0
+    assert json.loads((tmp_path / "status.json").read_text("utf-8"))
 
 
 @pytest.mark.slow
