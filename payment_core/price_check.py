@@ -3,20 +3,21 @@
 A hub takes a list with such rules, for it can decide by them; who writes one is told.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, Literal
 
 import msgspec
 
+from payment_core.policy import Lane
 from payment_core.price_calendar import DAY_MINUTES, Band, minutes_of
 from payment_core.price_index import Ranked
 from payment_core.price_rule import PriceRule, words_of
-from payment_core.pricing import PriceList
+from payment_core.pricing import PriceList, find_price
 
 PROBLEMS_TOLD: Final = 100
 """A list with more is told so; nobody reads further."""
 
-ProblemKind = Literal["unknown_name", "unreachable", "ambiguous", "split_band", "free_in_cash", "truncated"]
+ProblemKind = Literal["unknown_name", "unreachable", "ambiguous", "split_band", "free_in_cash", "no_price", "truncated"]
 Overlap = Literal["no", "meets", "covers"]
 
 
@@ -42,6 +43,36 @@ def check_prices(prices: PriceList, *, cutoff_minute: int) -> tuple[Problem, ...
         )
         problems = [*problems[:PROBLEMS_TOLD], more]
     return tuple(problems)
+
+
+def check_lanes(prices: PriceList, lanes: Collection[Lane], asking: Collection[str]) -> tuple[Problem, ...]:
+    """Return the lanes that sell nothing by a list, as far as place alone tells; `asking`: ids of those that vend.
+
+    A machine that names its prices sells by a rule with `asks` only, and every other by one without.
+    """
+    problems = []
+    for lane in lanes:
+        asks = lane.id in asking
+        found = find_price(prices, machine=lane.machine, zone=lane.zone, machine_group=lane.group, local=None)
+        may_count = [found] if found else [rule for rule in prices.rules if _is_for(prices, rule, lane)]
+        if any(one.asks == asks for one in may_count):
+            continue
+        text = f"rule {found.rule} ({found.why}) counts there" if found else "no rule counts there"
+        mine = "its machine names its prices" if asks else "its machine names no prices"
+        remedy = f'add a rule with machine = "{lane.machine}" and {"" if asks else "without "}asks = true'
+        problems.append(Problem("no_price", f'lane "{lane.id}"', f"{mine}, and {text}: it sells nothing", remedy))
+    return tuple(problems[:PROBLEMS_TOLD])
+
+
+def _is_for(prices: PriceList, rule: PriceRule, lane: Lane) -> bool:
+    """Say whether a rule may count at a lane at some time, for somebody."""
+    in_group = lane.group == rule.machine_group or lane.machine in prices.machine_groups.get(rule.machine_group, ())
+    return (
+        rule.machine in ("", lane.machine)
+        and rule.zone in ("", lane.zone)
+        and (not rule.machine_group or in_group)
+        and not rule.item
+    )
 
 
 def _key(ranked: Ranked) -> str:

@@ -3,22 +3,16 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
 
 from device_profiles.checking import load_catalog_with
 from device_profiles.loading import SettingsError, did_you_mean, read_strictly
 from device_profiles.matching import Device, ShortId, find_profile, fitted_profile, refuse_shared_places
-from device_profiles.schema import Kind, Profile
+from device_profiles.schema import Profile
 from payment_core.policy import CoinValue, DevicesDocument, Lane
-
-_ROLES: Final[Mapping[str, tuple[Kind, ...]]] = {
-    "reader": ("reader",), "output": ("output", "dispenser"), "acceptor": ("acceptor",), "scanner": ("scanner",),
-}  # fmt: skip
-_SENSORS: Final[tuple[Kind, ...]] = ("module",)
-_STEP_UPS: Final[tuple[Kind, ...]] = ("module", "reader")
-_REQUIRED: Final = frozenset({"reader", "output"})
+from provisioning.site_lanes import SiteLane, SiteMachine, wire_lanes
 
 
 class SiteBroker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -38,35 +32,10 @@ class SiteBridge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state_dir: str = "/var/lib/venuehub/bridge"
 
 
-class SiteMachine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What earns. `name`: what the guest's page calls it."""
-
-    id: ShortId
-    zone: ShortId
-    name: str = ""
-
-
 class SiteDevice(Device, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """A device and the bridge it is plugged into; with one bridge its name may be left out."""
 
     bridge: str = ""
-
-
-class SiteLane(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A reader that pays an output, on a machine; `acceptor` empty: no coins here, `scanner`: no codes.
-
-    `sensors`: what else tells of this machine (prizes, tickets, buttons). `step_up_reader`: where a finger or face is
-    asked for; several lanes may share one.
-    """
-
-    id: ShortId
-    machine: str
-    reader: str
-    output: str
-    acceptor: str = ""
-    scanner: str = ""
-    step_up_reader: str = ""
-    sensors: tuple[str, ...] = ()
 
 
 class SiteFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,10 +56,15 @@ class SiteFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SitePlan(msgspec.Struct, frozen=True):
-    """What a site file becomes. `bridge_files`: text of bridge.toml by bridge id."""
+    """What a site file becomes. `bridge_files`: text of bridge.toml by bridge id.
+
+    `asking`: the lanes whose machine names its prices; `notes`: what is allowed, and seldom meant.
+    """
 
     bridge_files: dict[str, str]
     devices: DevicesDocument
+    asking: tuple[Lane, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def load_site(path: Path, *, version: int) -> SitePlan:
@@ -112,64 +86,13 @@ def plan_site(site: SiteFile, catalog: Mapping[str, Profile], *, file: str, vers
         profiles[device.id] = fitted_profile(find_profile(catalog, device, file=file), device, file=file)
     for name, devices in plugged.items():
         refuse_shared_places(devices, file=f"{file}: bridge {name}")
+    wired = wire_lanes(site.lane, site.machine, profiles, file=file)
     return SitePlan(
         bridge_files={name: _bridge_text(site, bridges[name], devices) for name, devices in plugged.items()},
-        devices=DevicesDocument(
-            version=version, lanes=_lanes(site, profiles, file=file), coins=_coins(site, profiles, file=file)
-        ),
+        devices=DevicesDocument(version=version, lanes=wired.lanes, coins=_coins(site, profiles, file=file)),
+        asking=wired.asking,
+        notes=wired.notes,
     )
-
-
-def _lanes(site: SiteFile, profiles: Mapping[str, Profile], *, file: str) -> tuple[Lane, ...]:
-    """Return the lanes; a lane names devices and a machine that exist, and no device serves two lanes."""
-    machines = {machine.id: machine for machine in site.machine}
-    taken: dict[str, str] = {}
-    lanes = []
-    for lane in site.lane:
-        place = f'{file}: lane "{lane.id}": '
-        if lane.machine not in machines:
-            message = (
-                f"{place}machine = {lane.machine!r} is not in this file.{did_you_mean(lane.machine, list(machines))}"
-            )
-            raise SettingsError(message)
-        for role, device, kinds in _devices_of(lane):
-            problem = _role_problem(role, device, kinds, profiles)
-            if not problem and device in taken:
-                problem = f'already serves lane "{taken[device]}". Take another device.'
-            if problem:
-                message = f"{place}{role} = {device!r} {problem}"
-                raise SettingsError(message)
-            if role != "step_up_reader":
-                taken[device] = lane.id
-        machine = machines[lane.machine]
-        lanes.append(
-            Lane(
-                id=lane.id, machine=machine.id, zone=machine.zone, reader=lane.reader, output=lane.output,
-                acceptor=lane.acceptor, scanner=lane.scanner, name=machine.name, step_up_reader=lane.step_up_reader,
-                sensors=lane.sensors,
-            )
-        )  # fmt: skip
-    return tuple(lanes)
-
-
-def _devices_of(lane: SiteLane) -> list[tuple[str, str, tuple[Kind, ...]]]:
-    """Return what a lane names: role, device and the kinds that can be that."""
-    named = [(role, getattr(lane, role), kinds) for role, kinds in _ROLES.items()]
-    named += [("sensors", device, _SENSORS) for device in lane.sensors]
-    named += [("step_up_reader", lane.step_up_reader, _STEP_UPS)]
-    return [(role, device, kinds) for role, device, kinds in named if device or role in _REQUIRED]
-
-
-def _role_problem(role: str, device: str, kinds: tuple[Kind, ...], profiles: Mapping[str, Profile]) -> str:
-    """Return why a device cannot have a role, or nothing."""
-    profile = profiles.get(device)
-    if profile is None:
-        return f"is not in this file.{did_you_mean(device, list(profiles))}"
-    if profile.kind not in kinds:
-        return f"is of kind {profile.kind}. Name one of kind {' or '.join(kinds)}."
-    if role == "output" and profile.io is not None:
-        return "is switched on and off, and gives no credit. Name one that gives pulses."
-    return ""
 
 
 def _coins(site: SiteFile, profiles: Mapping[str, Profile], *, file: str) -> dict[str, tuple[CoinValue, ...]]:

@@ -152,3 +152,60 @@ def test_a_lane_names_its_sensors_its_step_up_and_a_hopper_as_its_output(tmp_pat
         load(tmp_path, text.replace('output = "hopper"', 'output = "relay"'))
     with pytest.raises(SettingsError, match=r"sensors = 'prise' is not in this file\. Did you mean prize"):
         load(tmp_path, text.replace('["prize"]', '["prise"]'))
+
+
+def test_a_lane_s_own_rules_and_its_machine_s_group_reach_the_document(tmp_path):
+    rules = 'takes = "account"\non_doubt = "favour_guest"\nrepeat_after_ms = 0\n'
+    text = EXAMPLE.replace("[[lane]]\n", f"[[lane]]\n{rules}").replace('name = "Racer 2"', 'group = "racers"')
+    (lane,) = load(tmp_path, text).devices.lanes
+    assert (lane.takes, lane.on_doubt, lane.repeat_after_ms, lane.group) == ("account", "favour_guest", 0, "racers")
+    with pytest.raises(SettingsError, match='takes = "account", but nothing takes money here'):
+        load(tmp_path, text.replace('acceptor = "racer-2-acceptor"\n', ""))
+
+
+FINGER = EXAMPLE.replace("pn532-uart", "r503")
+FACE = '[[device]]\nid = "face"\nprofile = "hlk-fm225"\nport = "/dev/ttyUSB7"\n'
+PRIZE = '[[device]]\nid = "prize"\nprofile = "prize-sensor"\npins = { prize = 4 }\n'
+
+
+def test_a_finger_may_pay_and_each_device_is_where_it_can_be_of_use(tmp_path):
+    plan = load(tmp_path, FINGER)
+    assert [lane.reader for lane in plan.devices.lanes] == ["racer-2-reader"]
+    assert "nobody can be learned for it: name a scanner too" in plan.notes[0]
+    for setting, role, complaint in (
+        ("", 'reader = "face"', "looks for faces, and a face never pays by itself"),
+        ("", 'reader = "prize"', "reads nothing"),
+        ('sensors = ["face"]', "", "looks for people"),
+        ('step_up_reader = "prize"', "", "cannot tell who somebody is"),
+        ('step_up_reader = "racer-2-reader"', "", 'already serves lane "racer-2"'),
+    ):
+        text = f"{EXAMPLE}\n{FACE}{PRIZE}".replace("[[lane]]\n", f"[[lane]]\n{setting}\n")
+        with pytest.raises(SettingsError, match=complaint):
+            load(tmp_path, text.replace('reader = "racer-2-reader"', role or 'reader = "racer-2-reader"'))
+
+
+def test_second_factors_of_one_lane_are_never_shown_where_another_is_paid(tmp_path):
+    other = (
+        SECOND_READER.format(n=2) + '[[device]]\nid = "coin-2"\nprofile = "arcade-coin-line"\npins = { coin = 16 }\n'
+    )
+    lane = SECOND_LANE.format(id="other").replace("racer-2-coin", "coin-2")
+    text = EXAMPLE.replace("[[lane]]\n", '[[lane]]\nstep_up_reader = "second"\n') + other + lane
+    with pytest.raises(SettingsError, match="step_up_reader = 'second' already serves lane \"other\""):
+        load(tmp_path, text)
+
+
+def test_what_is_allowed_and_seldom_meant_is_told(tmp_path):
+    assert load(tmp_path, EXAMPLE).notes == ()
+    left = EXAMPLE.replace('acceptor = "racer-2-acceptor"\n', "") + FACE
+    relay = '[[device]]\nid = "relay"\nprofile = "room-power"\npins = { power = 20 }\n'
+    coins, face = load(tmp_path, left + relay).notes
+    assert coins.startswith(
+        'device "racer-2-acceptor" (cctalk-coin-acceptor): in no lane. Its coins and notes buy nothing'
+    )
+    assert face.startswith('device "face" (hlk-fm225): in no lane.')
+    vending = EXAMPLE.replace(
+        '"arcade-coin-line"\npins = { coin = 17, ready = 27 }', '"qibixx-vending"\nport = "/dev/ttyS0"'
+    )
+    plan = load(tmp_path, vending.replace("[device.pulse]\nwidth_ms = 60\n", ""))
+    assert [lane.id for lane in plan.asking] == ["racer-2"]
+    assert "by a rule of the price list with asks = true only" in plan.notes[0]

@@ -191,3 +191,33 @@ def test_a_calendar_that_cannot_be_read_names_the_day(capsys, tmp_path):
     told = capsys.readouterr().err
     assert str(file) in told
     assert "days" in told
+
+
+SITE = ROOT / "examples/site.toml"
+ASKS = '[[rules]]\nmachine = "racer-2"\nasks = true\nprice = [[1000, "CNY"]]\n'
+
+
+@pytest.mark.parametrize(
+    ("rules", "vends", "said"),
+    [
+        ("", True, 'lane "racer-2": its machine names its prices, and rule 1 (venue) counts there: it sells nothing'),
+        (ASKS, True, ""),
+        (ASKS, False, "its machine names no prices, and rule 2 (machine racer-2) counts there: it sells nothing"),
+        ("", False, ""),
+    ],
+)
+def test_a_list_that_sells_nothing_at_a_lane_of_the_site_is_told(capsys, tmp_path, rules, vends, said):
+    prices, site = tmp_path / "prices.toml", tmp_path / "site.toml"
+    prices.write_text(f'unit = "CNY"\n[[rules]]\nprice = [[200, "CNY"]]\n{rules}', "utf-8")
+    text = SITE.read_text("utf-8")
+    if vends:
+        text = text.replace('"arcade-coin-line"\npins = { coin = 17, ready = 27 }', '"qibixx-vending"\nport = "/dev/x"')
+        text = text.replace("[device.pulse]\nwidth_ms = 60\n", "")
+    site.write_text(text, "utf-8")
+    assert cli.main(["config", "check", str(prices), "--site", str(site)]) == (3 if said else 0)
+    assert said in capsys.readouterr().out
+
+
+def test_a_site_goes_with_a_price_list_only(capsys):
+    assert cli.main(["config", "check", CALENDAR, "--site", str(SITE)]) == 2
+    assert "--site" in capsys.readouterr().err

@@ -2,12 +2,15 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from venuehub.errors import ExitCode, told_as, writing_to
 from venuehub.output import AsJson, note, print_json, print_line
+
+if TYPE_CHECKING:
+    from payment_core.price_check import Problem
 
 app = typer.Typer(name="config", no_args_is_help=True)
 
@@ -32,45 +35,65 @@ def check(
     file: Annotated[Path, typer.Argument(help="The settings file.")],
     *,
     kind: Annotated[Kind | None, typer.Option(help="What it is for; else its name says it: hub.toml, …")] = None,
+    site: Annotated[
+        Path | None, typer.Option(help="With a price list: does it sell at each lane of this file?")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read a settings file as the program would. Exit code 2 where it is wrong, with place and remedy.
 
     A price list is also looked through for rules that never count or meet another: exit code 3 where there are any.
+    Of a site file what is allowed and seldom meant stands on stderr: a device that no lane uses.
     """
     from device_profiles.loading import SettingsError
-    from payment_core.price_check import Problem
-    from payment_core.pricing import Calendar, PriceList
-    from venuehub.price_tools import problem_line, problems_of, read_document
+    from venuehub.price_tools import problem_line
 
-    problems: tuple[Problem, ...] = ()
     found = kind or _kind_of(file)
+    if site is not None and found is not Kind.PRICES:
+        message = "it goes with a price list"
+        raise typer.BadParameter(message, param_hint="--site")
     with told_as("settings", SettingsError, where=str(file), exit_code=ExitCode.USAGE):
-        match found:
-            case Kind.HUB:
-                from edge_agent.settings import read_settings
-
-                read_settings(file)
-            case Kind.BRIDGE:
-                from firmware_bridge.settings import load_settings
-
-                load_settings(file)
-            case Kind.SITE:
-                from provisioning.site_file import load_site
-
-                load_site(file, version=1)
-            case Kind.PRICES:
-                problems = problems_of(read_document(file, PriceList))
-            case Kind.CALENDAR:
-                read_document(file, Calendar)
+        problems, notes = _read(found, file, site)
     if as_json:
-        print_json({"ok": not problems, "file": str(file), "kind": found.value, "problems": problems})
+        print_json({"ok": not problems, "file": str(file), "kind": found.value, "problems": problems, "notes": notes})
     elif not problems:
         print_line(f"{file}: ok as {found.value} settings")
     for problem in () if as_json else problems:
         print_line(problem_line(file, problem))
+    for said in () if as_json else notes:
+        note(f"{file}: {said}")
     if problems:
         raise typer.Exit(ExitCode.PROBLEMS_FOUND)
+
+
+def _read(kind: Kind, file: Path, site: Path | None) -> "tuple[tuple[Problem, ...], tuple[str, ...]]":
+    """Return what is wrong with a file that can be read, and what is seldom meant; SettingsError: it cannot be."""
+    from payment_core.price_check import check_lanes
+    from payment_core.pricing import Calendar, PriceList
+    from provisioning.site_file import load_site
+    from venuehub.price_tools import problems_of, read_document
+
+    match kind:
+        case Kind.HUB:
+            from edge_agent.settings import read_settings
+
+            read_settings(file)
+        case Kind.BRIDGE:
+            from firmware_bridge.settings import load_settings
+
+            load_settings(file)
+        case Kind.SITE:
+            return (), load_site(file, version=1).notes
+        case Kind.PRICES:
+            prices = read_document(file, PriceList)
+            problems = problems_of(prices)
+            if site is not None:
+                plan = load_site(site, version=1)
+                problems += check_lanes(prices, plan.devices.lanes, [lane.id for lane in plan.asking])
+            return problems, ()
+        case Kind.CALENDAR:
+            read_document(file, Calendar)
+    return (), ()
 
 
 def _kind_of(file: Path) -> Kind:
