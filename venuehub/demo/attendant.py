@@ -23,6 +23,8 @@ TRIES: Final = 8
 BUTTON_S: Final = 10.0
 """After so long a button of the page tries no more: its page waits 20 s for an answer."""
 MID_PLAY_S: Final = 0.02
+LOOK_S: Final = 0.5
+LOOKS: Final = 12
 
 
 class DoubtFigures(msgspec.Struct):
@@ -98,14 +100,28 @@ def _in_doubt(stage: Stage, hall: HallPlan) -> int:
         reader.close()
 
 
+async def _look(stage: Stage, place: Place) -> tuple[int, int]:
+    """Return what a machine has counted and what the ledger was paid for it, once neither moves any more.
+
+    A busy computer tells late of a pulse, or of a coin that plays.
+    """
+    ledger, seen = stage.ledger_at(place), (-1, -1)
+    for _ in range(LOOKS):
+        now = await read_machine(stage.folder, place), read_hubs([ledger]).output(place.lane.output).debited
+        if now == seen and not open_ones(ledger):
+            break
+        seen = now
+        await asyncio.sleep(LOOK_S)
+    return seen
+
+
 async def _settle(stage: Stage, hall: HallPlan, place: Place, figures: DoubtFigures) -> None:
     async with at_desk(stage, hall) as ask:
         seen = await ask(Look("open"))
         for row in seen.open:
             if row.state != "in_doubt":
                 continue
-            counted = await read_machine(stage.folder, place)
-            paid = read_hubs([stage.ledger_at(place)]).output(place.lane.output).debited
+            counted, paid = await _look(stage, place)
             delivered = counted > paid
             note = "the machine's own counter went up" if delivered else "the machine's own counter did not move"
             act = SettleDoubt(row.authorization, delivered=delivered, note=note)

@@ -11,6 +11,7 @@ from payment_core.identifiers import uuid_text
 from venuehub.demo.brokers import User, find_mosquitto, free_port, make_broker
 from venuehub.demo.guests import Guests
 from venuehub.demo.observer import Observer
+from venuehub.demo.persons import phone_page
 from venuehub.demo.places import READER, Place
 from venuehub.demo.plan import DESK, ArcadePlan, Folder, HallPlan
 from venuehub.demo.processes import Child, python_module
@@ -20,7 +21,7 @@ from venuehub.demo.visits import Visits
 from venuehub.demo.waiting import eventually
 from venuehub.errors import CliError, ExitCode
 
-READY_S: Final = 40.0
+READY_S: Final = 60.0
 """How long everything together may take to be there."""
 
 
@@ -144,6 +145,7 @@ class Stage:
             await self._start_hall(hall, bus_port)
         self.addresses["desk_person"] = f"{STAFF}, PIN {self.arcade.pin}"
         self.addresses["machine"] = f"{self.addresses['machines']}lane/{self.plan.places[0].lane.id}"
+        self.addresses["phone"] = phone_page(self.addresses["office"])
         self.addresses["device_bus"] = f"mqtt://{LOOPBACK}:{bus_port}"
 
     async def _start_hall(self, hall: HallPlan, bus_port: int) -> None:
