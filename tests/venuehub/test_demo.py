@@ -90,7 +90,7 @@ def check_equations(report: dict[str, object]) -> None:
     assert report["outage"]["lost"] == 0
     assert report["hubs"] == 2
     assert set(report["addresses"]) == {
-        "office", "machines", "machines_stage", "machine", "desk", "desk_stage", "desk_person", "device_bus",
+        "office", "machines", "machines_stage", "machine", "desk", "desk_stage", "desk_person", "device_bus", "phone",
     }  # fmt: skip
     assert report["addresses"]["desk"].endswith("/desk/desk-1")
     assert re.fullmatch(r"lin, PIN \d{6}", report["addresses"]["desk_person"])
@@ -105,8 +105,11 @@ def check_devices(report: dict[str, object]) -> None:
     for kind, line in devices.items():
         assert line["served"] > 0, kind
         assert (line["given"], line["in_doubt"]) == (line["debited"], 0), kind
-    assert devices["finger"]["step_ups"] > 0
-    assert devices["face"]["step_ups"] > 0
+    assert devices["finger"]["matches"] >= devices["finger"]["step_ups"] > 0
+    assert devices["face"]["matches"] >= devices["face"]["step_ups"] > 0
+    assert devices["finger"]["refused"] > 0, "the card alone"
+    assert devices["face"]["refused"] > 1, "the card alone, and with a picture"
+    assert devices["member_code"]["refused"] > 0, "nobody's code, and a photograph of a good one"
     assert devices["vending"]["refunded"] == devices["vending"]["failed"] > 0
     assert devices["note"]["booked"] == devices["note"]["notes"] > 0
     assert devices["claw"]["seen"] == devices["claw"]["prizes"] > 0

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from typing import Final
 
+from back_office.console.phone_page import phone_link
 from back_office.members.phones import add_phone
 from back_office.store.engine import Transaction
 from back_office.store.people import GuestAccount, of_account
@@ -43,6 +44,13 @@ def phone_of(booth: Booth) -> tuple[bytes, bytes]:
     """Return what the guest's phone has: handle and seed, and nothing else; it needs no network."""
     dice = _dice(booth)
     return dice(HANDLE_BYTES), dice(SEED_BYTES)
+
+
+def phone_page(office: str) -> str:
+    """Return where the guest's phone shows its codes, for whoever wants to see them; `office`: the office's address."""
+    (booth,) = [booth for booth in person_booths() if booth.kind == "member_code"]
+    handle, seed = phone_of(booth)
+    return phone_link(office, handle=handle, seed=seed)
 
 
 def _dice(booth: Booth) -> Callable[[int], bytes]:
