@@ -65,9 +65,8 @@ def _plays_at(draft: Draft, machine: str) -> tuple[OpenRow, ...]:
     """Return the newest plays of a machine or lane, to find the one a guest speaks of."""
     draft.flush()
     found: list[OpenRow] = []
-    for (key,) in draft.store.rows("SELECT id FROM authorizations ORDER BY id DESC LIMIT ?", (SEARCHED,)):
-        row = authorizations.by_id(draft.store, key)
-        if row is None or row.state is State.DECLINED:
+    for row in authorizations.newest(draft.store, limit=SEARCHED):
+        if row.state is State.DECLINED:
             continue
         whole = authorizations.load(draft.store, row)
         shown = doubts.open_row(draft, whole)

@@ -3,7 +3,7 @@
 from typing import Final, assert_never
 
 from edge_agent.desk.acts import Moved, Refused
-from edge_agent.ledger import boxes, leases
+from edge_agent.ledger import boxes, leases, lots_made
 from edge_agent.ledger.boxes import Box
 from edge_agent.staff_messages import StaffActed
 from edge_agent.step.draft import Draft, Spot
@@ -116,7 +116,7 @@ def pay_out(draft: Draft, act: PayOut, fact: StaffActed) -> Moved | Refused:
     draft.journal(PaidOutHere(1, header, card.account_id, parts, act.place, fact.request_id, fact.staff, act.note))
     leases.move_parts(draft.store, card.account_id, parts, LeaseStep.PAY_OUT)
     for part in parts:
-        draft.store.execute("UPDATE lots_made SET amount = amount - ? WHERE lot = ?", (part.amount, part.lot))
+        lots_made.pay_out(draft.store, part)
     boxes.add(draft.store, Box(act.place, "drawer", currency, -act.amount))
     return Moved(act.amount, currency)
 
@@ -128,11 +128,7 @@ def _collected(draft: Draft, account_id: bytes, amount: int) -> tuple[Part, ...]
 
     A lot that came with a gift is not paid out here: what of the gift is to go is for the office to work out.
     """
-    sql = (
-        "SELECT lot, amount FROM lots_made WHERE account_id = ? AND unit = ? AND gift_of = x'' AND lot NOT IN "
-        "(SELECT gift_of FROM lots_made WHERE account_id = ?)"
-    )
-    made: dict[bytes, int] = dict(draft.store.rows(sql, (account_id, draft.site.currency, account_id)))
+    made = lots_made.payable(draft.store, account_id, draft.site.currency)
     parts: list[Part] = []
     for row in sorted(leases.of_account(draft.store, account_id), key=lambda row: row.lease.lot, reverse=True):
         take = min(amount, row.lease.allowance, made.get(row.lease.lot, 0))

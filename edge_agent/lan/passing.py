@@ -8,6 +8,7 @@ from typing import Final
 
 from cloud_sync.protocol.peers import PeerAsk, PeerNothing, PeerTaken, Voucher
 from edge_agent.ledger import cache, leases, vouchers
+from edge_agent.ledger.entries import record_at
 from edge_agent.ledger.leases import LeasePlace
 from edge_agent.ledger.outbox import read_cursor
 from edge_agent.messages import Log
@@ -178,10 +179,10 @@ def is_sound(voucher: Voucher, signed: bytes) -> bool:
 def _is_same(draft: Draft, at_seq: int, voucher: Voucher) -> bool:
     """Say whether a voucher taken before said the same: a giver whose disk went back may sign another of its name."""
     draft.flush()
-    rows = draft.store.rows("SELECT record FROM entries WHERE seq = ?", (at_seq,))
-    if not rows:
+    record = record_at(draft.store, at_seq)
+    if record is None:
         return True  # acknowledged and pruned long ago
-    entry = decode_own(rows[0][0])
+    entry = decode_own(record)
     assert isinstance(entry, VoucherTaken)
     return (entry.account_id, _merged(entry.parts)) == (voucher.account_id, _merged(voucher.parts))
 

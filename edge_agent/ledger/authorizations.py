@@ -255,3 +255,15 @@ def note_evidence(store: Store, authorization_id: bytes, outcome: str, credits: 
     outcome = f"{outcome} {credits}" if credits else outcome
     sql = "INSERT INTO late_evidence(authorization_id, outcome, seq) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
     return store.execute(sql, (authorization_id, outcome, seq)) > 0
+
+
+def late_evidence(store: Store, *, limit: int) -> list[tuple[bytes, bytes]]:
+    """Return what came after an end, the newest first: (authorization id, record of its entry)."""
+    sql = "SELECT authorization_id, record FROM late_evidence JOIN entries USING (seq) ORDER BY seq DESC LIMIT ?"
+    return [(name, record) for name, record in store.rows(sql, (limit,))]
+
+
+def newest(store: Store, *, limit: int) -> list[AuthorizationRow]:
+    """Return the newest ones, newest first."""
+    names = store.rows("SELECT id FROM authorizations ORDER BY id DESC LIMIT ?", (limit,))
+    return [row for (name,) in names if (row := by_id(store, name)) is not None]

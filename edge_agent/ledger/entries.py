@@ -38,6 +38,12 @@ def append_entries(store: Store, tail: Tail, entries: Sequence[Entry]) -> Tail:
     return Tail(seq, link)
 
 
+def record_at(store: Reads, seq: int) -> bytes | None:
+    """Return the record of one entry, None where it was pruned or is not there."""
+    rows = store.rows("SELECT record FROM entries WHERE seq = ?", (seq,))
+    return bytes(rows[0][0]) if rows else None
+
+
 def read_records(store: Reads, *, after_seq: int, limit: int) -> list[tuple[int, bytes, bytes]]:
     """Return up to `limit` (seq, record, hash) behind `after_seq`, in order."""
     sql = "SELECT seq, record, hash FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"

@@ -43,6 +43,12 @@ _IS_SUMMED: Final = "SELECT 1 FROM temp.sqlite_schema WHERE name = 'outstanding'
 _AT: Final = "WHERE account_id = ? AND unit = ? AND epoch = ? AND lot = ?"
 _COMMIT: Final = f"UPDATE leases SET committed = committed + ?, touched_ms = ? {_AT}"
 _COMMIT_USED: Final = f"UPDATE leases SET committed = committed + ?, touched_ms = ?, used = ? {_AT}"
+_OLDEST: Final = f"SELECT account_id FROM leases WHERE unit = ? AND {_LEFT} > 0 ORDER BY touched_ms LIMIT ?"
+_OWNERS: Final = f"SELECT DISTINCT account_id FROM leases WHERE {_LEFT} > 0 LIMIT ?"
+_BEHIND: Final = (
+    f"SELECT account_id, unit, epoch, lot, {_LEFT}, touched_ms FROM leases "
+    "WHERE (account_id, unit, epoch, lot) > (?, ?, ?, ?) ORDER BY account_id, unit, epoch, lot LIMIT ?"
+)
 _KINDS: Final = {kind.value: kind for kind in LotKind}
 _GONE: Final = "committed = committed + ?, gone = gone + ?"
 _RISES: Final = {
@@ -51,6 +57,10 @@ _RISES: Final = {
     LeaseStep.RELEASE: "released = released + ?", LeaseStep.REFUND: "refunded = refunded + ?",
 }  # fmt: skip
 """What rises with each step of a part."""
+
+
+Place = tuple[bytes, str, int, bytes]
+"""The key of a lease: account, unit, epoch, lot."""
 
 
 class LeaseRow(msgspec.Struct, frozen=True):
@@ -188,6 +198,21 @@ def _state(store: Store, place: tuple[bytes, str, int, bytes]) -> LeaseState:
     if not rows:
         return LeaseState.NONE
     return LeaseState.CLOSED if rows[0][0] else LeaseState.OPEN
+
+
+def longest_here(store: Store, unit: str, *, limit: int) -> list[bytes]:
+    """Return whose leases of a unit with something left were not touched longest; one account may come again."""
+    return [account_id for (account_id,) in store.rows(_OLDEST, (unit, limit))]
+
+
+def owners(store: Store, *, limit: int) -> list[bytes]:
+    """Return accounts of which something is left here."""
+    return [account_id for (account_id,) in store.rows(_OWNERS, (limit,))]
+
+
+def behind(store: Store, place: Place, *, limit: int) -> list[tuple[Place, int, int]]:
+    """Return the leases behind a place in the order of their keys: (place, what is left, touched: UTC ms)."""
+    return [((*row[:4],), row[4], row[5]) for row in store.rows(_BEHIND, (*place, limit))]
 
 
 def close_all(store: Store) -> None:

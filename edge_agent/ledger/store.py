@@ -98,6 +98,11 @@ PRAGMAS: Final[tuple[tuple[str, str, object], ...]] = (
 """(name, what we set, what must be read back): an EIO during a PRAGMA raises nothing, so only reading back counts."""
 
 
+def place_of(store: Reads) -> str:
+    """Return the path of a ledger's file, as SQLite has it open."""
+    return str(store.rows("PRAGMA database_list")[0][2])
+
+
 def apply_pragmas(store: Store, where: str) -> None:
     """Set every pragma and read it back; LedgerError names the first that differs."""
     for name, value, expected in PRAGMAS:

@@ -46,6 +46,7 @@ from cloud_sync.upload_effects import (
 )
 from cloud_sync.uploader import Uploader
 from edge_agent.ledger import outbox
+from edge_agent.ledger.office_facts import document
 from edge_agent.ledger.reader import LedgerReader
 from edge_agent.ledger.store import LedgerDamagedError
 from edge_agent.links.pumps import pump_together
@@ -315,8 +316,8 @@ def kept_trust(reader: LedgerReader) -> Trust | None:
     None before the first, and where a damaged ledger cannot be read: then the keys of the enrolment count.
     """
     try:
-        rows = reader.rows("SELECT content FROM documents WHERE name = ?", (TRUST,))
-        return msgspec.json.decode(rows[0][0], type=Trust) if rows else None
+        kept = document(reader, TRUST)
+        return msgspec.json.decode(kept[1], type=Trust) if kept else None
     except (LedgerDamagedError, TypeError, *DECODE_FAULTS):
         return None
 

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from edge_agent.lan.parking import Parking
-from edge_agent.ledger import epoch_state, lane_credit, leases, vouchers
+from edge_agent.ledger import epoch_state, lane_credit, leases, marks, vouchers
 from edge_agent.messages import CloseOrdered, FromDevice, Input, Log, Show
 from edge_agent.staff_messages import Reply, StaffActed
 from edge_agent.step.draft import Draft, Spot
@@ -27,12 +27,10 @@ SLICE: Final = 500
 """Rows of one look: a hub with 100,000 leases has gone through them in a few minutes, a millisecond at a time."""
 CLOSING_MS: Final = 4 * 3_600_000
 """How long what a closing began waits for the office; after that the guests of the next day are here."""
-_START: Final = (b"", "", 0, b"")
-"""Before every lease: account, unit, epoch, lot."""
-_LOOK: Final = (
-    "SELECT account_id, unit, epoch, lot, granted - committed + released + refunded, touched_ms FROM leases "
-    "WHERE (account_id, unit, epoch, lot) > (?, ?, ?, ?) ORDER BY account_id, unit, epoch, lot LIMIT ?"
-)
+_START: Final[leases.Place] = (b"", "", 0, b"")
+"""Before every lease."""
+_ORDERED: Final = "close_order"
+"""Under this the ledger keeps why and by whom an epoch ends."""
 NAMED: Final = 256
 """Sums of the last record at most: units come from neighbours too, and it must fit a batch."""
 AT_ONCE: Final = 64
@@ -46,7 +44,7 @@ class Homecoming:
         """`risk_version`: of the document whose caps the last run kept: that need not be looked at before a tap."""
         self._parking = parking
         self._next_ms = 0
-        self._after: tuple[bytes, str, int, bytes] = _START
+        self._after = _START
         self._minute: int | None = None
         self._closes_until_ms: int | None = None
         """While all goes back (boottime): until one walk that began at the closing minute has come to its end."""
@@ -84,12 +82,12 @@ class Homecoming:
             self._closes_until_ms, self._after = draft.now.boottime_ms + CLOSING_MS, _START
 
     def _walk(self, draft: Draft) -> None:
-        rows = draft.store.rows(_LOOK, (*self._after, SLICE))
+        rows = leases.behind(draft.store, self._after, limit=SLICE)
         closing = self._closes_until_ms is not None
         limit_ms = None if draft.known_ms is None else draft.known_ms - draft.site.risk.idle_return_ms
         due = dict.fromkeys(
-            account for account, _unit, _epoch, _lot, allowance, touched_ms in rows
-            if allowance and (closing or (limit_ms is not None and touched_ms <= limit_ms))
+            place[0] for place, left, touched_ms in rows
+            if left and (closing or (limit_ms is not None and touched_ms <= limit_ms))
         )  # fmt: skip
         done = 0
         for account in due:
@@ -99,7 +97,7 @@ class Homecoming:
                 done += 1
                 give_back(draft, account, "closing" if closing else "idle")
         else:
-            self._after = rows[-1][:4] if len(rows) == SLICE else _START
+            self._after = rows[-1][0] if len(rows) == SLICE else _START
             if self._after == _START:
                 self._closes_until_ms = None
 
@@ -142,7 +140,7 @@ def order_close(draft: Draft, fact: CloseOrdered) -> None:
         draft.effect(Log("close.ignored", {"epoch": fact.epoch}))
         return
     order = msgspec.msgpack.encode(_Order(fact.why, fact.staff))
-    draft.store.execute("INSERT OR REPLACE INTO meta(key, value) VALUES ('close_order', ?)", (order,))
+    marks.write(draft.store, _ORDERED, order)
     _take_step(draft, EpochStep.ORDER)
 
 
@@ -155,14 +153,14 @@ def _close(draft: Draft) -> None:
     """Go on with an end that was begun: once nothing is open, everything goes back, and then the last record."""
     if draft.open_ones():
         return
-    sql = "SELECT DISTINCT account_id FROM leases WHERE granted - committed + released + refunded > 0 LIMIT ?"
-    accounts = draft.store.rows(sql, (AT_ONCE,))
-    for (account_id,) in accounts:
+    accounts = leases.owners(draft.store, limit=AT_ONCE)
+    for account_id in accounts:
         give_back(draft, account_id, "hub_closed")
     if len(accounts) == AT_ONCE:
         return
-    rows = draft.store.rows("SELECT value FROM meta WHERE key = 'close_order'")
-    order = msgspec.msgpack.decode(rows[0][0], type=_Order)
+    ordered = marks.read_bytes(draft.store, _ORDERED)
+    assert ordered is not None
+    order = msgspec.msgpack.decode(ordered, type=_Order)
     header = draft.header(Spot(Actor.HUB, Tender.NONE))
     store = draft.store
     at_lanes, won = (_named(sums) for sums in lane_credit.sums(store))

@@ -5,7 +5,7 @@ from typing import Final
 from cloud_sync.protocol.receipts import OWN_JOURNAL
 from edge_agent.lan import passing
 from edge_agent.ledger import epoch_state, floor_debts, leases, office_facts, outbox
-from edge_agent.ledger.store import LedgerError, Store
+from edge_agent.ledger.store import LedgerError, Store, place_of
 from edge_agent.messages import (
     AskFullList,
     BatchSealed,
@@ -42,8 +42,8 @@ def load_documents(store: Store, site: Site) -> None:
         assert held is not None
         refused = site.apply(name, held[1])
         if refused is not None:
-            place = store.rows("PRAGMA database_list")[0][2]
-            message = f"{place}: {refused.reason} (version {held[0]}). Start the release that wrote it, or a newer one."
+            place, version = place_of(store), held[0]
+            message = f"{place}: {refused.reason} (version {version}). Start the release that wrote it, or a newer one."
             raise LedgerError(message)
     in_force.load(store, site)
 

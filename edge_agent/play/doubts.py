@@ -131,9 +131,8 @@ def _by(draft: Draft, row: Authorization) -> str:
 def late_rows(draft: Draft) -> tuple[LateRow, ...]:
     """Return what came after the end of an authorization, the newest first; it changed nothing."""
     draft.flush()
-    sql = "SELECT authorization_id, record FROM late_evidence JOIN entries USING (seq) ORDER BY seq DESC LIMIT ?"
     found = []
-    for authorization_id, record in draft.store.rows(sql, (LATE_SHOWN,)):
+    for authorization_id, record in authorizations.late_evidence(draft.store, limit=LATE_SHOWN):
         row, entry = authorizations.by_id(draft.store, authorization_id), decode_own(record)
         if row is None or not isinstance(entry, LateEvidence):
             continue

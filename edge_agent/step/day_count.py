@@ -10,14 +10,14 @@ from typing import Final
 
 import msgspec
 
+from edge_agent.ledger import marks
 from edge_agent.ledger.store import Reads, Store
 from edge_agent.messages import Moment
 from payment_core.journal import TimeQuality
 
 DAY_MS: Final = 24 * 3_600_000
 _HELD: Final = TimeQuality.HELD
-_READ: Final = "SELECT value FROM meta WHERE key = 'day_count'"
-_WRITE: Final = "INSERT INTO meta(key, value) VALUES ('day_count', ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+_KEY: Final = "day_count"
 _FIRST_DATE: Final = 10_000_000
 """Days before anybody knew the date are counted from 0; dates (yyyymmdd) lie above them."""
 
@@ -43,9 +43,9 @@ class DayCount:
 
     def load(self, store: Reads) -> None:
         """Take up what the ledger holds."""
-        rows = store.rows(_READ)
-        if rows:
-            self._mark = msgspec.msgpack.decode(rows[0][0], type=_Mark)
+        kept = marks.read_bytes(store, _KEY)
+        if kept is not None:
+            self._mark = msgspec.msgpack.decode(kept, type=_Mark)
 
     def follow(self, store: Store, now: Moment) -> None:
         """Begin a new day where a trusted clock says one, or where 24 hours have really passed without such a clock."""
@@ -58,7 +58,7 @@ class DayCount:
             self._keep(store, _Mark(_next_day(mark.day), now.boot_id, now.boottime_ms))
 
     def _keep(self, store: Store, mark: _Mark) -> None:
-        store.execute(_WRITE, (msgspec.msgpack.encode(mark),))
+        marks.write(store, _KEY, msgspec.msgpack.encode(mark))
         self._mark = mark
 
 

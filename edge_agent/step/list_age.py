@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from edge_agent.ledger import marks
 from edge_agent.ledger.store import Reads, Store
 from edge_agent.messages import Moment
 from payment_core.facts import MINUTE_MS
@@ -15,8 +16,7 @@ from payment_core.journal import TimeQuality
 
 KEEP_MS: Final = 5 * MINUTE_MS
 _HELD: Final = TimeQuality.HELD
-_READ: Final = "SELECT value FROM meta WHERE key = 'list_age'"
-_WRITE: Final = "INSERT INTO meta(key, value) VALUES ('list_age', ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+_KEY: Final = "list_age"
 
 
 class _Mark(msgspec.Struct, frozen=True, array_like=True):
@@ -37,8 +37,8 @@ class ListAge:
 
     def load(self, store: Reads) -> None:
         """Take up what the ledger holds."""
-        rows = store.rows(_READ)
-        self._mark = msgspec.msgpack.decode(rows[0][0], type=_Mark) if rows else None
+        kept = marks.read_bytes(store, _KEY)
+        self._mark = msgspec.msgpack.decode(kept, type=_Mark) if kept is not None else None
 
     def minutes(self, now: Moment) -> int:
         """Return its age in whole minutes; 0 before the office was ever heard."""
@@ -56,7 +56,7 @@ class ListAge:
                 self._keep(store, _mark_at(now, age_ms))
 
     def _keep(self, store: Store, mark: _Mark) -> None:
-        store.execute(_WRITE, (msgspec.msgpack.encode(mark),))
+        marks.write(store, _KEY, msgspec.msgpack.encode(mark))
         self._mark = mark
 
 

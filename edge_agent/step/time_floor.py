@@ -2,19 +2,18 @@
 
 from typing import Final
 
+from edge_agent.ledger import marks
 from edge_agent.ledger.store import Reads
 from edge_agent.step.draft import Draft
 from payment_core.facts import MINUTE_MS
 
-_WRITE: Final = (
-    "INSERT INTO meta(key, value) VALUES ('time_floor', ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)"
-)
+_KEY: Final = "time_floor"
 
 
 def newest_seen_ms(store: Reads) -> int:
     """Return the newest time (UTC ms) this hub has certainly seen, 0 where it has seen none."""
-    rows = store.rows("SELECT value FROM meta WHERE key = 'time_floor'")
-    return int(rows[0][0]) if rows else 0
+    seen = marks.read(store, _KEY)
+    return seen if isinstance(seen, int) else 0
 
 
 class TimeFloor:
@@ -27,5 +26,5 @@ class TimeFloor:
         """Write the time down where it is known and a minute newer."""
         known_ms = draft.known_ms
         if known_ms is not None and known_ms - self._written_ms >= MINUTE_MS:
-            draft.store.execute(_WRITE, (known_ms,))
+            marks.raise_to(draft.store, _KEY, known_ms)
             self._written_ms = known_ms

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from edge_agent.ledger import lane_credit
+from edge_agent.ledger import claims, lane_credit
 from edge_agent.messages import FromDevice, Show
 from edge_agent.play.plays import hold_and_command
 from edge_agent.step.draft import Draft, Spot
@@ -78,13 +78,7 @@ def claim(
 
 def note_claim(draft: Draft, account_id: bytes, unit: str, amount: int) -> None:
     """Count what came from machines to an account today."""
-    day = _this_day(draft)
-    draft.store.execute("DELETE FROM claimed WHERE day < ?", (day,))
-    draft.store.execute(
-        "INSERT INTO claimed(day, account_id, unit, amount) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
-        (day, account_id, unit, amount),
-    )
+    claims.note(draft.store, account_id, unit, amount, day=_this_day(draft))
 
 
 def won(draft: Draft, lane: Lane, fact: FromDevice, count: int) -> None:
@@ -102,15 +96,12 @@ def won(draft: Draft, lane: Lane, fact: FromDevice, count: int) -> None:
 
 
 def _claimed(draft: Draft, account_id: bytes, unit: str) -> int:
-    sql = "SELECT amount FROM claimed WHERE day = ? AND account_id = ? AND unit = ?"
-    rows = draft.store.rows(sql, (_this_day(draft), account_id, unit))
-    return int(rows[0][0]) if rows else 0
+    return claims.claimed(draft.store, account_id, unit, day=_this_day(draft))
 
 
 def _this_day(draft: Draft) -> int:
     """Return the business date that counts: a clock that goes back opens no day anew."""
-    latest = draft.store.rows("SELECT coalesce(max(day), 0) FROM claimed")[0][0]
-    return max(draft.day, int(latest))
+    return max(draft.day, claims.latest_day(draft.store))
 
 
 def on_device(draft: Draft, device: str) -> None:

@@ -4,10 +4,9 @@ from typing import Final
 
 import msgspec
 
-from edge_agent.ledger import boxes, leases, since_receipt
+from edge_agent.ledger import boxes, leases, lots_made, since_receipt
 from edge_agent.ledger.boxes import Box
 from edge_agent.ledger.leases import LeasePlace
-from edge_agent.ledger.store import Store
 from edge_agent.step.draft import Draft, Spot
 from payment_core.identifiers import uuid_text
 from payment_core.journal import Actor, BroughtIn, Lot, LotKind, Part, Source, Tender
@@ -58,7 +57,7 @@ def bring_in(draft: Draft, intake: Intake, *, lane: Lane | None = None) -> Broug
     for part, its_lot in zip((*parts, *gifts), lots, strict=True):
         place = LeasePlace(intake.account_id, part.unit, epoch, its_lot)
         leases.add_to(draft.store, place, part.amount, LeaseStep.BRING_IN, now_ms=draft.now.wall_ms)
-        _note_lot(draft.store, intake.account_id, part, gift_of=b"" if its_lot is lot else lot.lot)
+        lots_made.note(draft.store, intake.account_id, part, gift_of=b"" if its_lot is lot else lot.lot)
     _count(draft, intake, header.seq)
     return entry
 
@@ -66,13 +65,6 @@ def bring_in(draft: Draft, intake: Intake, *, lane: Lane | None = None) -> Broug
 def _gift_lot(draft: Draft, paid: Lot, gift: TopUpGift) -> Lot:
     expires_ms = None if gift.life_ms is None else draft.now.wall_ms + gift.life_ms
     return Lot(draft.new_id(), LotKind.GIFT, draft.now.wall_ms, expires_ms, paid.channel, paid.payment_id)
-
-
-def _note_lot(store: Store, account_id: bytes, part: Part, *, gift_of: bytes) -> None:
-    store.execute(
-        "INSERT INTO lots_made(lot, account_id, unit, amount, gift_of) VALUES (?, ?, ?, ?, ?)",
-        (part.lot, account_id, part.unit, part.amount, gift_of),
-    )
 
 
 def _count(draft: Draft, intake: Intake, seq: int) -> None:

@@ -21,10 +21,6 @@ from payment_core.lease import LeaseStep
 
 AT_ONCE: Final = 64
 """Leases returned in one commit."""
-_OLDEST: Final = (
-    "SELECT account_id FROM leases WHERE unit = ? AND granted - committed + released + refunded > 0 "
-    "ORDER BY touched_ms LIMIT ?"
-)
 
 
 def room(draft: Draft) -> int:
@@ -137,12 +133,12 @@ def _give_back_the_oldest(draft: Draft, most: int) -> bool:
     site = draft.site
     if site.most_outstanding is None or site.most_outstanding <= most:
         return False
-    rows = draft.store.rows(_OLDEST, (site.currency, AT_ONCE))
-    for account_id in dict.fromkeys(account_id for (account_id,) in rows):
+    found = leases.longest_here(draft.store, site.currency, limit=AT_ONCE)
+    for account_id in dict.fromkeys(found):
         excess = site.most_outstanding - most
         if excess > 0:
             site.most_outstanding -= give_back(draft, account_id, "over_cap", most=excess)
-    return len(rows) == AT_ONCE and site.most_outstanding > most
+    return len(found) == AT_ONCE and site.most_outstanding > most
 
 
 def _raised(entry: Entry, unit: str) -> tuple[bytes | None, int] | None:

@@ -11,9 +11,8 @@ import msgspec
 
 from cloud_sync.protocol.slips import NoSlip, Slip, judge_slip, read_slip, signed_bytes
 from cloud_sync.signing import verify
-from edge_agent.ledger import leases, since_receipt
+from edge_agent.ledger import leases, since_receipt, slips_taken
 from edge_agent.ledger.leases import LeasePlace
-from edge_agent.ledger.store import Store
 from edge_agent.messages import FromDevice, Log, Show
 from edge_agent.play.plays import hold_and_command
 from edge_agent.slip_messages import SlipShown
@@ -91,25 +90,15 @@ def give_back_unplayed(draft: Draft) -> None:
     for entry in list(draft.watched):
         if not isinstance(entry, _ENDS) or (isinstance(entry, Captured) and not entry.released):
             continue
-        if entry.account_id is not None and is_taken(draft.store, entry.account_id):
+        if entry.account_id is not None and slips_taken.is_taken(draft.store, entry.account_id):
             lease_keeper.give_back(draft, entry.account_id, UNDELIVERED)
-
-
-def is_taken(store: Store, slip_id: bytes) -> bool:
-    """Say whether this hub has taken a slip."""
-    return bool(store.rows("SELECT 1 FROM slips_taken WHERE slip_id = ?", (slip_id,)))
-
-
-def remember(store: Store, slip_id: bytes, seq: int) -> None:
-    """Remember for ever that a slip was taken; the table refuses it twice."""
-    store.execute("INSERT INTO slips_taken(slip_id, at_seq) VALUES (?, ?)", (slip_id, seq))
 
 
 def _may_not(draft: Draft, slip: Slip, lane: str | None) -> Refused | None:
     site, now = draft.site, draft.now
     if site.frozen:
         return Refused("hub_closed")
-    used = {slip.slip_id} if is_taken(draft.store, slip.slip_id) else frozenset[bytes]()
+    used = {slip.slip_id} if slips_taken.is_taken(draft.store, slip.slip_id) else frozenset[bytes]()
     why = judge_slip(
         slip, venue_id=site.venue_id, hub_id=site.hub_id, lane=lane, now_ms=now.wall_ms, quality=now.quality,
         used=used,
@@ -156,7 +145,7 @@ def _book(draft: Draft, slip: Slip, lane: Lane | None) -> None:
     header = draft.header(Spot(Actor.GUEST, Tender.PAYMENT_ORDER, lane))
     parts = (Part(slip.unit, slip.amount, epoch, lot.lot),)
     draft.journal(SlipTaken(1, header, slip.account, parts, slip.slip_id, (lot,)))
-    remember(draft.store, slip.slip_id, header.seq)
+    slips_taken.remember(draft.store, slip.slip_id, header.seq)
     if _may_be_taken_twice(draft, slip):
         since_receipt.note(draft.store, slip.slip_id, slip.amount, seq=header.seq)
     place = LeasePlace(slip.account, slip.unit, epoch, lot)

@@ -6,10 +6,9 @@ kinds follow one rule of turns.
 
 from typing import Final, assert_never
 
-import msgspec
-
-from edge_agent.ledger import authorizations, boxes
+from edge_agent.ledger import authorizations, boxes, value_marks
 from edge_agent.ledger.boxes import Box
+from edge_agent.ledger.value_marks import Mark
 from edge_agent.messages import FromDevice, Log, SayBooked
 from edge_agent.play.plays import deliver, hear_late, heard
 from edge_agent.step.draft import Draft, Spot
@@ -146,17 +145,8 @@ def _tamper(draft: Draft, fact: FromDevice, lane: Lane | None, *, count: int) ->
     draft.journal(Tampered(1, draft.header(spot), fact.device, fact.event.epoch, fact.event.seq, count))
 
 
-class Mark(msgspec.Struct, frozen=True):
-    """The last value event booked of a device in one epoch of its log."""
-
-    seq: int
-    counter: int
-
-
 def _marked(draft: Draft, fact: FromDevice) -> Mark | None:
-    sql = "SELECT seq, told FROM device_marks WHERE device = ? AND epoch = ? AND kind = 2"
-    rows = draft.store.rows(sql, (fact.device, fact.event.epoch))
-    return Mark(*rows[0]) if rows else None
+    return value_marks.mark(draft.store, fact.device, fact.event.epoch)
 
 
 def _in_turn(draft: Draft, fact: FromDevice) -> bool:
@@ -198,9 +188,5 @@ def _book(draft: Draft, fact: FromDevice, counter: int | None = None) -> None:
         mark = _marked(draft, fact)
         counter = mark.counter if mark else NO_COUNTER
     event = fact.event
-    draft.store.execute(
-        "INSERT INTO device_marks(device, epoch, kind, seq, told) VALUES (?, ?, 2, ?, ?) ON CONFLICT DO UPDATE SET "
-        "seq = excluded.seq, told = excluded.told",
-        (fact.device, event.epoch, event.seq, counter),
-    )
+    value_marks.book(draft.store, fact.device, event.epoch, Mark(event.seq, counter))
     draft.effect(SayBooked(fact.device, Booked(epoch=event.epoch, seq=event.seq, counter=counter)))

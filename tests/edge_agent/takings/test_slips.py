@@ -101,10 +101,10 @@ def once(hall):
 
 
 def test_a_build_that_takes_a_slip_twice_is_noticed(hall, monkeypatch):
-    monkeypatch.setattr(slips, "is_taken", lambda _store, _slip_id: False)
+    monkeypatch.setattr(slips.slips_taken, "is_taken", lambda _store, _slip_id: False)
     with pytest.raises(LedgerError, match="UNIQUE"):  # the table itself refuses it
         once(hall)
-    monkeypatch.setattr(slips, "remember", lambda _store, _slip_id, _seq: None)
+    monkeypatch.setattr(slips.slips_taken, "remember", lambda _store, _slip_id, _seq: None)
     hall.restart()
     with pytest.raises(AssertionError, match="4000"):
         once(hall)
