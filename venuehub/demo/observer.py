@@ -32,6 +32,8 @@ class Observer:
         """By device: how many plays it was told of."""
         self.shown: dict[str, View] = {}
         """By lane: what its page was told last."""
+        self.ended: dict[str, View] = {}
+        """By lane: how its last play ended or was refused; a price may be shown right behind it."""
         self.endings: Counter[str] = Counter()
         """By lane: how many plays ended or were refused."""
         self.ends: defaultdict[str, set[str]] = defaultdict(set)
@@ -118,6 +120,7 @@ class Observer:
             self._tapped.pop(lane, None)
         self.shown[lane] = view
         if view.state in ENDINGS:
+            self.ended[lane] = view
             self.endings[lane] += 1
             self.ends[lane].add(view.state)
         self._changed.set()

@@ -66,7 +66,6 @@ async def face_visit(stage: "Stage", booth: Booth) -> None:
         stage.say(booth.device.id, f"photo {_name(booth)}")
         await shown("declined", "not_confirmed")
         stage.say(booth.device.id, "leave")
-        await asyncio.sleep(REST_S)
         if not await _asked(stage, booth, "show_face"):
             continue
         approved = await _approved(stage, booth, lambda: stage.say(booth.device.id, f"face {_name(booth)}"))
@@ -110,6 +109,7 @@ PERSON_VISITS: Final[Mapping[BoothKind, Callable[["Stage", Booth], Awaitable[Non
 
 async def _asked(stage: "Stage", booth: Booth, reason: str) -> bool:
     """Let the guest tap for the dear play; say whether the page then asks for the second factor."""
+    await asyncio.sleep(REST_S)
     shown = _shown(stage, booth)
     stage.guests.tap(booth.place, booth.guest)
     return await shown("declined", reason)
@@ -128,9 +128,10 @@ def _shown(stage: "Stage", booth: Booth) -> Callable[[str, str], Awaitable[bool]
     before = observer.endings[lane]
 
     async def wait(state: str, reason: str) -> bool:
-        await observer.wait_until(lambda: observer.endings[lane] > before, END_S)
-        view = observer.shown.get(lane)
-        return observer.endings[lane] > before and view is not None and (view.state, view.reason) == (state, reason)
+        if not await observer.wait_until(lambda: observer.endings[lane] > before, END_S):
+            return False
+        view = observer.ended[lane]
+        return (view.state, view.reason) == (state, reason)
 
     return wait
 
@@ -175,8 +176,7 @@ async def _lay_finger_twice(stage: "Stage", booth: Booth) -> None:
 
 async def _stand_there(stage: "Stage", booth: Booth) -> None:
     stage.say(booth.device.id, f"face {_name(booth)}")
-    await _counts(stage, booth, "scans", 1)
-    await asyncio.sleep(REST_S)
+    await eventually(lambda: bool(read_counters(stage.folder, booth.device.id)["users"]), seconds=END_S)
     stage.say(booth.device.id, "leave")
 
 
@@ -215,8 +215,8 @@ async def _counts(stage: "Stage", booth: Booth, name: str, more: int) -> None:
 
 async def _new_code(stage: "Stage", booth: Booth) -> str:
     """Return what the phone shows, from its seed alone; another code than last time, which comes every ten seconds."""
-    last = stage.observer.shown.get(booth.place.lane.id)
-    if last is not None and last.state != "idle" and step_of(_now_ms()) <= step_of(last.at_ms):
+    last = stage.observer.ended.get(booth.place.lane.id)
+    if last is not None and step_of(_now_ms()) <= step_of(last.at_ms):
         await asyncio.sleep((STEP_MS - _now_ms() % STEP_MS) / 1_000)
     handle, seed = phone_of(booth)
     return write_code(handle=handle, seed=seed, count=step_of(_now_ms()))

@@ -74,7 +74,7 @@ async def ending_of(stage: "Stage", booth: Booth, do: Callable[[], None]) -> str
     number = observer.endings[lane] + 1
     do()
     ended = await observer.wait_until(lambda: observer.endings[lane] >= number, END_S)
-    return observer.shown[lane].state if ended else ""
+    return observer.ended[lane].state if ended else ""
 
 
 async def _dispense(stage: "Stage", booth: Booth) -> None:
