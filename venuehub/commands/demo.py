@@ -26,7 +26,7 @@ def demo(
     keep: Annotated[Path | None, typer.Option(help="Keep ledgers, books and logs in this folder.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run an arcade of 12 machines with 40 members over real wire bytes, a real broker and a real ledger."""
+    """Run an arcade of 12 machines and 8 booths over real wire bytes, a real broker and a real ledger."""
     from venuehub.demo.run import DemoOptions, run_demo
 
     if keep is not None:

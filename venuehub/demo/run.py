@@ -62,7 +62,7 @@ async def run_demo(options: DemoOptions, *, say: Callable[[str], None]) -> dict[
         started = time.monotonic()
         await stage.start(demo_control=control.url)
         say(f"The arcade is open ({time.monotonic() - started:.1f} s): {len(stage.plan.places)} machines, "
-            f"{len(stage.plan.members)} members.")  # fmt: skip
+            f"{len(stage.plan.booths)} booths, {len(stage.plan.members)} members.")  # fmt: skip
         for name, address in stage.addresses.items():
             say(f"  {name:<14} {address}")
         stop = asyncio.Event()
