@@ -96,6 +96,7 @@ def test_where_no_way_leads_to_a_venv_the_remedy_is_said(tmp_path, monkeypatch):
         bootstrap.make_venv(tmp_path / ".venv")
 
 
+@pytest.mark.slow
 def test_where_venv_fails_uv_makes_it(tmp_path, monkeypatch):
     programs = tmp_path / "bin"
     programs.mkdir()

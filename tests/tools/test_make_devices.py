@@ -1,5 +1,6 @@
 """docs/devices.md is what the catalog and the pages of docs/wire are."""
 
+import functools
 import re
 
 import msgspec
@@ -10,15 +11,16 @@ from tests.support.tree import ROOT
 from tools import make_devices
 
 CATALOG = load_catalog()
+made_page = functools.cache(make_devices.make_page)
 
 
 def test_the_page_is_as_the_catalog_is():
-    assert make_devices.FILE.read_text(encoding="utf-8") == make_devices.make_page(), "run python tools/make_devices.py"
+    assert make_devices.FILE.read_text(encoding="utf-8") == made_page(), "run python tools/make_devices.py"
 
 
 @pytest.mark.parametrize("name", sorted(CATALOG))
 def test_every_device_has_a_page_of_its_bytes_and_a_chapter_with_what_it_was_tried_with(name):
-    page = make_devices.make_page()
+    page = made_page()
     found = make_devices.page_of(CATALOG[name])
     assert found is not None, f"write a page in docs/wire that names {CATALOG[name].driver}.py"
     _, _, chapter = page.partition(f"### {name}\n")
@@ -46,6 +48,6 @@ def test_a_driver_without_a_page_has_none():
 
 
 def test_the_lines_of_a_device_are_a_table_of_pins():
-    page = make_devices.make_page()
+    page = made_page()
     assert "| `pins.coin` | out of the Pi |  |" in page
     assert "| `pins.ready` | into the Pi | may be left out |" in page
