@@ -15,6 +15,7 @@ BALANCE = 10_000
 NOTE_CHANNEL = 2
 NOTE_VALUE = 500
 VEND_ITEM = 1
+VEND_MOST = 400
 VEND_PRICE = 100
 """What the simulated machine asks for that item."""
 
@@ -60,6 +61,6 @@ def device_booths() -> tuple[Booth, ...]:
         booth_of("claw", 13, "抓娃娃机 Claw", claw, {"sensors": (claw.id,)}, price=200),
         booth_of("note", 14, "纸币机 Notes", note, {"acceptor": note.id}, price=NOTE_VALUE, coins=values),
         booth_of("hopper", 18, "出币机 Tokens", hopper, {"output": hopper.id}, price=300, credits=3),
-        booth_of("vending", 19, "售货机 Vending", vending, {"output": vending.id}, price=1_000, asks=True),
+        booth_of("vending", 19, "售货机 Vending", vending, {"output": vending.id}, price=VEND_MOST, asks=True),
         booth_of("tickets", 20, "出票机 Tickets", tickets, {"output": tickets.id}, price=200, credits=4),
     )
