@@ -43,6 +43,11 @@ _NEWEST_TERMS = (
     .order_by(TERMS.c.version.desc())
     .limit(1)
 )
+_ANY_ACT = (
+    sa.select(ACTS.c.act_id)
+    .where(ACTS.c.tenant_id == sa.bindparam("tenant"), ACTS.c.kind == sa.bindparam("kind"))
+    .limit(1)
+)
 _TOP_AUDIT = sa.select(sa.func.max(AUDIT.c.audit_no)).where(AUDIT.c.tenant_id == sa.bindparam("tenant"))
 
 def act(tx: Transaction, tenant_id: bytes, kind: str, act_id: bytes) -> Act | None:
@@ -54,8 +59,7 @@ def act(tx: Transaction, tenant_id: bytes, kind: str, act_id: bytes) -> Act | No
 
 def any_act(tx: Transaction, tenant_id: bytes, kind: str) -> bool:
     """Say whether there is any act of a kind."""
-    query = sa.select(ACTS.c.act_id).where(ACTS.c.tenant_id == tenant_id, ACTS.c.kind == kind).limit(1)
-    return tx.execute(query).first() is not None
+    return tx.execute(_ANY_ACT, {"tenant": tenant_id, "kind": kind}).first() is not None
 
 
 def acts(tx: Transaction, tenant_id: bytes, kind: str) -> list[Act]:

@@ -184,11 +184,14 @@ def payment(tx: Transaction, tenant_id: bytes, *, channel: str, payment_id: str)
     return None if row is None else Payment(**dict(zip(Payment.__struct_fields__, row, strict=True)))
 
 
+_PAYMENTS = sa.select(PAYMENTS).where(PAYMENTS.c.tenant_id == sa.bindparam("tenant"))
+
+
 def payments(tx: Transaction, tenant_id: bytes) -> list[Payment]:
     """Return every payment of a tenant."""
-    query = sa.select(PAYMENTS).where(PAYMENTS.c.tenant_id == tenant_id)
     names = Payment.__struct_fields__
-    return [Payment(**{name: row[name] for name in names}) for row in tx.execute(query).mappings()]
+    rows = tx.execute(_PAYMENTS, {"tenant": tenant_id}).mappings()
+    return [Payment(**{name: row[name] for name in names}) for row in rows]
 
 
 def add_payment(tx: Transaction, tenant_id: bytes, booked: Payment) -> None:

@@ -171,10 +171,15 @@ def live_lots(
     return found
 
 
+_OF_PAYMENT: Final = _LOTS.where(
+    LOTS.c.channel == sa.bindparam("channel"), LOTS.c.payment_id == sa.bindparam("payment")
+)
+
+
 def lots_of_payment(tx: Transaction, tenant_id: bytes, *, channel: str, payment_id: str) -> dict[LotKey, LotRow]:
     """Return the lots that one payment opened, its gifts with it."""
-    query = _LOTS.where(LOTS.c.channel == sa.bindparam("channel"), LOTS.c.payment_id == sa.bindparam("payment"))
-    return dict(map(_lot, tx.execute(query, {"tenant": tenant_id, "channel": channel, "payment": payment_id})))
+    asked = {"tenant": tenant_id, "channel": channel, "payment": payment_id}
+    return dict(map(_lot, tx.execute(_OF_PAYMENT, asked)))
 
 
 def expired_lots(tx: Transaction, tenant_id: bytes, *, now_ms: int) -> dict[LotKey, LotRow]:

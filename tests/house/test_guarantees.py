@@ -19,14 +19,14 @@ PROMISES = {
 
 
 @functools.cache
-def tests_in(file):
+def written_in(file):
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
 @pytest.mark.parametrize(("file", "name"), NAMED, ids=[name for _file, name in NAMED])
 def test_a_test_that_is_named_is_there(file, name):
-    assert name in tests_in(file)
+    assert name in written_in(file)
 
 
 def test_every_promise_is_named():
