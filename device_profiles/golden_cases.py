@@ -52,7 +52,7 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     edges: `notch low` stands, at the front as the level at the start; `notch low 30ms` goes back after it; `gap 20ms`
     waits; `when motor high` waits until the driver has set it. levels: exactly these changes of outputs, in order.
     first: commands given before `command`, each of which ends with done. after: events that come before `command`.
-    events: exactly these. state, reason: how the device was at some time (a part of the reason is enough).
+    events: exactly these, of each what is written. state, reason: how the device was at some time (a part is enough).
     fault: something goes wrong in this case. last_counter: what the bridge had booked; nothing is a first contact.
     unfinished: the counted command that was begun before a power loss; `answer` is then what the driver says of it.
 

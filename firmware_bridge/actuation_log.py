@@ -20,7 +20,16 @@ from typing import Final, Literal
 import msgspec
 
 from firmware_bridge.preallocated import LogFileError, open_preallocated, read_at, write_at
-from payment_core.commands import Command, Dispense, Outcome, Result, command_body, make_command
+from payment_core.commands import (
+    ApproveVend,
+    Command,
+    CountedBody,
+    Dispense,
+    Outcome,
+    Result,
+    command_body,
+    make_command,
+)
 from payment_core.errors import MalformedMessageError
 
 COMMANDS_KEPT: Final = 4_096
@@ -38,6 +47,8 @@ OPEN_LIMIT: Final = 8
 DRIVER_ENDED: Final = "driver_ended"
 """The reason of an `unknown` that nobody asked the device about."""
 
+_VEND: Final = "v"
+"""In the note of a start: an approved vend. Its driver needs no more than to know that it owes the end of one."""
 _CRC: Final = struct.Struct("<I")
 _RECORD: Final = struct.Struct("<QB16s32sQi55s")
 _TABLE: Final = struct.Struct("<IQ")
@@ -138,9 +149,14 @@ class ActuationLog:
         return tuple(command for key, command in self._open.get(device, {}).items() if key not in self._running)
 
     def amend(self, command_id: str, *, device: str, outcome: Outcome, amount: int = 0, reason: str = "") -> bool:
-        """Write how an interrupted command ended after all; False, and nothing changes, where its end is known."""
+        """Write how an unknown command ended after all; False, and nothing changes, where its end is known.
+
+        That nobody will ever know is written once.
+        """
         known = self._records.get(_key(device, command_id))
-        if known is None or known.key in self._running or not _is_open(known):
+        if known is None or known.key in self._running or known.state not in ("started", "unknown"):
+            return False
+        if outcome == "unknown" and not _is_open(known):
             return False
         changes = {"number": self._next, "state": outcome, "amount": amount, "reason": _short(reason)}
         self._write(msgspec.structs.replace(known, **changes))
@@ -255,21 +271,28 @@ def _is_open(record: _Record) -> bool:
 
 
 def _note(command: Command) -> str:
-    """Return what a start keeps of a command that a device may be asked about later: how many, and its id."""
+    """Return what a start keeps of a command that a device may be asked about later: how many, or `v`; and its id."""
     try:
         body = command_body(command)
     except MalformedMessageError:
         return ""
-    text = f"{body.count} {command.id}" if isinstance(body, Dispense) else ""
+    match body:
+        case Dispense(count):
+            text = f"{count} {command.id}"
+        case ApproveVend():
+            text = f"{_VEND} {command.id}"
+        case _:
+            text = ""
     return text if len(text.encode()) <= MAX_REASON_BYTES else ""
 
 
 def _noted(record: _Record) -> Command | None:
     """Return the command of a start that keeps it."""
-    count, _, command_id = record.reason.partition(" ")
+    what, _, command_id = record.reason.partition(" ")
     if record.state != "started" or not command_id or _key(record.device, command_id) != record.key:
         return None
-    return make_command(Dispense(int(count)), command_id=command_id, seq=record.seq, boot_id="", ttl_ms=0)
+    body: CountedBody = ApproveVend(0) if what == _VEND else Dispense(int(what))
+    return make_command(body, command_id=command_id, seq=record.seq, boot_id="", ttl_ms=0)
 
 
 def _unpack(data: bytes, *, slot: int) -> _Record | None:

@@ -18,6 +18,7 @@ from firmware_bridge.value_log import Fact, Kept, ValueLog
 from payment_core.bus import Booked
 from payment_core.commands import UNCOUNTED, Command, Outcome, Result
 from payment_core.events import CreditDelivered, EventsLost
+from payment_core.recovery import RUNNING
 
 WAITING_LIMIT: Final = 64
 """Commands that wait for the one before them on their device; the next is answered `failed`, reason `busy`."""
@@ -139,7 +140,10 @@ class Desk:
         return line.at_driver is command or any(identify is command for identify in line.uncounted)
 
     def command(self, device: str, command: Command, *, arrived_ms: int, now_ms: int) -> list[Effect]:
-        """Admit a command or answer it; a command that is being carried out is answered when it ends."""
+        """Admit a command or answer it. One that is being carried out is answered when it ends.
+
+        Who only asks is told that it runs: he waits on.
+        """
         if command.kind in UNCOUNTED and command.seq == 0:
             return self._uncounted(device, command)
         if not (0 < command.seq <= MAX_SEQ and 0 < len(command.id) <= MAX_COMMAND_ID):
@@ -148,7 +152,7 @@ class Desk:
         if isinstance(admission, Answered):
             return [Reply(device, admission.result)]
         if not isinstance(admission, Act):
-            return []
+            return [] if command.ttl_ms else [_reply(device, command, "unknown", RUNNING)]
         line = self._lines[device]
         obstacle = self._obstacle(line, command)
         if obstacle:

@@ -15,6 +15,8 @@ from payment_core.commands import PRICED_IN, Transceive, Verify
 from payment_core.preparing import MAX_PROBLEM, MAX_PROBLEMS, Prepare, Prepared
 
 BRIDGE_PROFILE: Final = "bridge"
+ANSWER_SLACK_MS: Final = 5_000
+"""What the way of a command and of its answer, and a start of the driver in between, add to what a device may take."""
 RELAYING_DRIVERS: Final = frozenset({"nfc_reader", "pcsc_reader"})
 """Drivers over nfc_watch.py: they say to a card what the hub wants said."""
 
@@ -44,6 +46,7 @@ class Introductions:
             serial=serial,
             firmware=firmware,
             capabilities=capabilities_of(profile) if profile else (),
+            answer_ms=answer_ms_of(profile) if profile else 0,
         )
         self._bus.introduce(device, birth)
         state = DeviceState(
@@ -112,6 +115,8 @@ def capabilities_of(profile: Profile) -> tuple[str, ...]:
     counted = [command for table, command in by_table.items() if getattr(profile, table, None) is not None]
     if profile.kind == "dispenser" and profile.read_back == "counter":
         counted.append("read_back:hopper_status")
+    if profile.vend is not None:
+        counted.append("read_back:vend_result")
     if profile.driver in RELAYING_DRIVERS:
         counted.append(Transceive.__name__)
     if profile.biometric is not None:
@@ -119,3 +124,8 @@ def capabilities_of(profile: Profile) -> tuple[str, ...]:
     if profile.vend is not None:
         counted.append(PRICED_IN + profile.vend.unit)
     return tuple(counted)
+
+
+def answer_ms_of(profile: Profile) -> int:
+    """Return how long a hub has to wait for the end of a counted command; 0 where it knows that as well."""
+    return profile.vend.result_s * 1_000 + ANSWER_SLACK_MS if profile.vend is not None else 0

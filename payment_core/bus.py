@@ -28,7 +28,10 @@ BRIDGE_LEAVES: Final = ("bridge_command", "bridge_result")
 
 
 class Birth(msgspec.Struct, frozen=True):
-    """A device introduces itself, retained. `boot_id` is the bridge's: it changes whenever the bridge starts."""
+    """A device introduces itself, retained. `boot_id` is the bridge's: it changes whenever the bridge starts.
+
+    answer_ms: how long a counted command may take here until its end is known, 0: as long as the hub waits for all.
+    """
 
     profile: str
     version: int
@@ -37,6 +40,7 @@ class Birth(msgspec.Struct, frozen=True):
     serial: str = ""
     firmware: str = ""
     capabilities: tuple[str, ...] = ()
+    answer_ms: Count = 0
 
 
 class DeviceState(msgspec.Struct, frozen=True):

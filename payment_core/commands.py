@@ -41,14 +41,20 @@ class Dispense(msgspec.Struct, frozen=True):
 
 
 class ApproveVend(msgspec.Struct, frozen=True):
-    """Let the machine give the item it asked for; `amount` in minor units of its profile's unit, as it asked."""
+    """Let the machine give the item it asked for; `amount` in minor units of its profile's unit, as it asked.
+
+    number: of its question; 0, as item 0, names none.
+    """
 
     amount: int
     item: int = 0
+    number: int = 0
 
 
 class DenyVend(msgspec.Struct, frozen=True):
-    """The machine gives nothing for what it asked."""
+    """The machine gives nothing for what it asked; number: of its question, 0: whatever it asks."""
+
+    number: int = 0
 
 
 class BeginSession(msgspec.Struct, frozen=True):

@@ -79,15 +79,17 @@ class VendRequested(msgspec.Struct, frozen=True):
     """A machine asks for the price of a choice: minor units of its profile's unit, item 0 where it names none.
 
     session: the id of the `BeginSession` it belongs to; empty where the machine asks before anybody has shown a card.
+    number: of the question; `ApproveVend` and `DenyVend` name it, so that none of them answers another one.
     """
 
     amount: Number
     item: Number = 0
     session: ShortText = ""
+    number: Number = 0
 
 
 class SessionEnded(msgspec.Struct, frozen=True):
-    """A machine ended the session that `BeginSession` with this id had begun."""
+    """A machine ended the session that `BeginSession` with this id had begun; "": it gave up what it asked in none."""
 
     session: ShortText
 

@@ -30,9 +30,11 @@ STEP_OF_OUTCOME: Final[dict[str, Step]] = {
 }
 """A bridge's outcome as a step; silence is NO_ANSWER too."""
 
-READ_BACKS: Final = frozenset({"read_back:hopper_status", "read_back:vend_result", "read_back:counter"})
-"""Capabilities of a device that can be asked later what it gave: ccTalk hopper status, MDB result, its own counter."""
+READ_BACKS: Final = frozenset({"read_back:hopper_status", "read_back:vend_result"})
+"""Capabilities of a device that can tell later what it gave: a ccTalk hopper's status, an MDB board's result."""
 
+RUNNING: Final = "running"
+"""The reason of an `unknown` that a bridge gives while its device is still at it: the end will come."""
 
 MAY_TELL_LATER: Final = frozenset({"driver_ended", "interrupted"})
 """Reasons of an `unknown` that a bridge gives before it has read the device back: the device itself was not asked."""

@@ -32,7 +32,7 @@ from payment_core.lease import LeaseStep
 from payment_core.lots import tax_within
 from payment_core.money import Money
 from payment_core.pricing import PriceList
-from payment_core.recovery import MAY_TELL_LATER, STEP_OF_OUTCOME, can_tell
+from payment_core.recovery import MAY_TELL_LATER, RUNNING, STEP_OF_OUTCOME, can_tell
 
 ASK_AGAIN_MS: Final = 60_000
 """A doubt is asked about again and again: a question or its answer may have been lost."""
@@ -65,7 +65,7 @@ def hold_and_command(draft: Draft, held: Held, spot: Spot, *, credits: int, vend
     ttl_ms = draft.site.risk.hold_ms
     command = make_command(body, command_id=uuid_text(row.id), seq=command_seq, boot_id=boot_id, ttl_ms=ttl_ms)
     draft.effect(Send(device, command))
-    draft.site.wait_for(row.id, now.boottime_ms + draft.site.risk.answer_ms)
+    draft.site.wait_for(row.id, now.boottime_ms + draft.site.answer_ms(device))
 
 
 def _body(draft: Draft, device: str, credits: int) -> CountedBody:
@@ -251,6 +251,9 @@ def on_answer(draft: Draft, fact: Answered, row: Authorization | None) -> None:
     outcome, credits = told(fact.result, row.credits if row else 0)
     if row is None or row.device != fact.device:
         draft.effect(Log("result.unknown_command", {"device": fact.device}))
+        return
+    if (fact.result.outcome, fact.result.reason) == ("unknown", RUNNING):
+        draft.site.wait_on(row.id, row.device, draft.now.boottime_ms, asked_again_ms=ASK_AGAIN_MS)
         return
     step = STEP_OF_OUTCOME[outcome]
     if step is not Step.NO_ANSWER:

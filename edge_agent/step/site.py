@@ -122,9 +122,21 @@ class Site:
         """Open authorizations whose device was asked and said it does not know."""
 
     def wait_for(self, authorization_id: bytes, until_ms: int) -> None:
-        """Remember by when (boottime) a device owes an answer; the newest wait stands last."""
+        """Remember by when (boottime) a device owes an answer."""
         self.stop_waiting(authorization_id)
         self._waiting[authorization_id] = until_ms
+
+    def answer_ms(self, device: str) -> int:
+        """Return how long a device's answer is waited for: a machine may make coffee for two minutes."""
+        birth = self.births.get(device)
+        return max(self.risk.answer_ms, birth.answer_ms if birth else 0)
+
+    def wait_on(self, authorization_id: bytes, device: str, now_ms: int, *, asked_again_ms: int) -> None:
+        """A device is still at it: nobody decides before it was asked again."""
+        if authorization_id in self._waiting:
+            self.wait_for(authorization_id, now_ms + self.answer_ms(device))
+        if authorization_id in self.doubt_due:
+            self.doubt_due[authorization_id] = now_ms + asked_again_ms + max(self.risk.doubt_after_ms, asked_again_ms)
 
     def ask_again(self, authorization_id: bytes, at_ms: int) -> None:
         """Remember when (boottime) to ask about a doubt again; nobody is waited for meanwhile."""
@@ -138,12 +150,11 @@ class Site:
 
     def overdue(self, boottime_ms: int) -> list[bytes]:
         """Take out whose answer is overdue, and what is to be asked about again."""
-        late = []
-        for waits in (self._waiting, self._doubts):
-            for authorization_id, until_ms in waits.items():
-                if until_ms > boottime_ms:
-                    break
-                late.append(authorization_id)
+        late = [one for one, until_ms in self._waiting.items() if until_ms <= boottime_ms]
+        for authorization_id, until_ms in self._doubts.items():
+            if until_ms > boottime_ms:
+                break
+            late.append(authorization_id)
         for authorization_id in late:
             self.stop_waiting(authorization_id)
         return late

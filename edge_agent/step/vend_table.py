@@ -16,7 +16,7 @@ class Session(msgspec.Struct):
     """A card that chooses at a lane's machine; `id`: of the command that began it. `until_ms`: boottime.
 
     boot_id: of the bridge's start that was told. `choosing`: the lane shows so, and no sale since. `number`: of the
-    machine's newest question in it, as its bridge counts.
+    machine's newest question in it.
     """
 
     id: str
@@ -34,7 +34,7 @@ class Session(msgspec.Struct):
 class Ask(msgspec.Struct, frozen=True):
     """A machine that asked before any card was shown, and waits for one until `until_ms` (boottime).
 
-    number: of its question, as the machine's bridge counts.
+    number: of its question; yes and no name it.
     """
 
     device: str

@@ -50,7 +50,7 @@ def hold(draft: Draft, case: Case, decision: Approved) -> None:
         tap.reader, tap.event_epoch, tap.event_seq, now.wall_ms + draft.site.risk.hold_ms, pack_facts(facts),
         decision.right,
     )  # fmt: skip
-    vend = ApproveVend(tap.vend.amount, tap.vend.item) if tap.vend else None
+    vend = ApproveVend(tap.vend.amount, tap.vend.item, tap.vend.number) if tap.vend else None
     hold_and_command(draft, held, spot, credits=price.credits, vend=vend)
     authorizations.mark_wish(draft.store, tap.reader, tap.event_epoch, tap.event_seq, spot.authorization_id)
     draft.site.note_sale(spot.authorization_id, Sold(tap.credential_id, now.boottime_ms))

@@ -143,26 +143,26 @@ def requested(draft: Draft, fact: FromDevice, body: VendRequested) -> Tap | None
         return None
     if lane is None or lane.output != fact.device or not vends(draft, lane):
         draft.effect(Log("vend.no_lane", {"device": fact.device}))
-        _say(draft, fact.device, DenyVend())
+        _say(draft, fact.device, DenyVend(body.number))
         return None
     if body.amount < SMALLEST:  # it does not know its price, or would give for nothing
-        _say(draft, fact.device, DenyVend())
+        _say(draft, fact.device, DenyVend(body.number))
         return None
     session = draft.site.vending.sessions.get(lane.id)
     if not body.session:
-        _wait_for_card(draft, lane, session, body, number=fact.event.seq)
+        _wait_for_card(draft, lane, session, body)
         return None
     now_ms, event = draft.now.boottime_ms, fact.event
     if session is None or session.id != body.session or session.until_ms <= now_ms:
         draft.effect(Log("vend.unknown_session", {"device": fact.device}))
-        _say(draft, fact.device, DenyVend())
+        _say(draft, fact.device, DenyVend(body.number))
         return None
-    session.until_ms, session.choosing, session.number = now_ms + SESSION_MS, False, event.seq
+    session.until_ms, session.choosing, session.number = now_ms + SESSION_MS, False, body.number
     row = cache.card(draft.store, session.credential_id)
     deadline_ms = now_ms + draft.site.risk.ask_ms
     return Tap(
         fact.device, event.epoch, event.seq, lane, session.credential_id, row, session.proof, deadline_ms,
-        session.token_counter, vend=Vend(body.amount, body.item, body.session, number=event.seq),
+        session.token_counter, vend=Vend(body.amount, body.item, body.session, number=body.number),
     )  # fmt: skip
 
 
@@ -178,14 +178,14 @@ def _is_new(draft: Draft, fact: FromDevice) -> bool:
     return True
 
 
-def _wait_for_card(draft: Draft, lane: Lane, session: Session | None, body: VendRequested, *, number: int) -> None:
+def _wait_for_card(draft: Draft, lane: Lane, session: Session | None, body: VendRequested) -> None:
     """Show what a machine asks for where nobody stands; a new question takes the place of the last."""
     if session is not None:
         _end(draft, lane.id, session)
     quote = draft.site.quote(lane, draft.now.local)
     shown = Money(body.amount, quote.price.shown.unit if quote else draft.site.currency)
     until_ms = draft.now.boottime_ms + ASK_MS
-    draft.site.vending.asks[lane.id] = Ask(lane.output, body.amount, body.item, until_ms, shown, number)
+    draft.site.vending.asks[lane.id] = Ask(lane.output, body.amount, body.item, until_ms, shown, body.number)
     draft.effect(Show(lane.id, view_of(draft, lane, "idle", shown)))
 
 
@@ -224,7 +224,7 @@ def decided(draft: Draft, tap: Tap, *, approved: bool) -> None:
         if draft.site.vending.asks.pop(lane.id, None) is not None:
             _show_price(draft, lane.id)
     elif vend.session:
-        _say(draft, lane.output, DenyVend())
+        _say(draft, lane.output, DenyVend(vend.number))
 
 
 def ended(draft: Draft, fact: FromDevice, body: SessionEnded) -> Tap | None:
@@ -269,7 +269,7 @@ def pass_time(draft: Draft) -> list[Tap]:
     for lane_id, ask in list(table.asks.items()):
         if ask.until_ms <= now_ms or not site.ready(ask.device):
             del table.asks[lane_id]
-            _say(draft, ask.device, DenyVend())
+            _say(draft, ask.device, DenyVend(ask.number))
             _show_price(draft, lane_id)
     late = [(lane_id, one) for lane_id, one in table.leaving.items() if one.until_ms <= now_ms]
     taps = []

@@ -57,6 +57,8 @@ class Step(StrEnum):
     """the machine is not on the bus any more, or gave no result in its time"""
     REFUSED = "refused"
     """the board says that it did not take what was handed to it"""
+    LOST = "lost"
+    """the board stands where only a result leads to, and nobody heard the result"""
     BEGIN = "begin"
     APPROVE = "approve"
     HAND_OVER = "hand_over"
@@ -158,6 +160,7 @@ _MOVES: Final[dict[tuple[State, Step], Row]] = {
     **_result_rows(State.HANDED),
     (State.HANDED, Step.CANCEL): Row(State.IDLE, Vend.FAILED),
     (State.HANDED, Step.REFUSED): Row(State.IDLE, Vend.FAILED),
+    (State.HANDED, Step.LOST): Row(State.IDLE, Vend.UNKNOWN),
     **_result_rows(State.VENDING),
     (State.DENYING, Step.RESET): _RESET,
     (State.DENYING, Step.ENABLE): Row(State.DENYING),
@@ -179,7 +182,7 @@ _MOVES: Final[dict[tuple[State, Step], Row]] = {
 
 def _row(state: State, step: Step) -> Row:
     """Return a move, or what a word out of its turn does: nothing; the machine is told so, and then resets."""
-    silent = step in {Step.ACKED, Step.REFUSED}
+    silent = step in {Step.ACKED, Step.REFUSED, Step.LOST}
     return _MOVES.get((state, step), Row(state, say=None if silent else Reply.OUT_OF_SEQUENCE))
 
 

@@ -30,10 +30,13 @@ MAX_ITEM: Final = UNKNOWN
 MAX_DECIMALS: Final = 4
 
 _END: Final = re.compile(rb"[\r\n]")
+_BEHIND_END: Final = re.compile(rb"(?<=[\r\n])")
 _NOISE: Final = re.compile(rb"[^\x20-\x7e]")
 _AMOUNT: Final = re.compile(r"([0-9]{1,7})(?:\.([0-9]{1,4}))?")
 _ITEM: Final = re.compile(r"[0-9]{1,5}")
 _HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2}){1,36}")
+_ECHO: Final = re.compile(r"V|C,[01]|C,STOP|C,(?:VEND|START),[0-9.]+|C,SETCONF,.+")
+"""What a board that echoes says of the host's own words: noise, but nothing is missing."""
 
 
 class Status(StrEnum):
@@ -100,6 +103,10 @@ class FromBus(msgspec.Struct, frozen=True):
 
     acked: bool
     data: bytes = b""
+
+
+class Noise(msgspec.Struct, frozen=True):
+    """Here something was said that nobody can read: a line may be missing."""
 
 
 class Other(msgspec.Struct, frozen=True):
@@ -232,13 +239,25 @@ class Decoder:
 
     def feed(self, data: bytes) -> list[Line]:
         """Take bytes as they came; return what became whole."""
-        found: list[Line] = []
-        for text in self._lines.feed(data):
-            line = parse_line(text, decimals=self._decimals)
-            if line is None:
-                self._unknown_bytes += len(text)
-            else:
-                found.append(line)
+        return [line for line in self.heard(data) if not isinstance(line, Noise)]
+
+    def heard(self, data: bytes) -> list[Line | Noise]:
+        """Take bytes as they came; return what became whole, and between the lines where something was lost."""
+        found: list[Line | Noise] = []
+        for piece in _BEHIND_END.split(data):
+            before = self._lines.noise_bytes
+            texts = self._lines.feed(piece)
+            lost = self._lines.noise_bytes > before
+            for text in texts:
+                line = parse_line(text, decimals=self._decimals)
+                lost = lost or (line is None and not _ECHO.fullmatch(text))
+                found += [Noise()] if lost else []
+                lost = False
+                if line is None:
+                    self._unknown_bytes += len(text)
+                else:
+                    found.append(line)
+            found += [Noise()] if lost else []
         return found
 
     def silence(self) -> list[Line]:

@@ -16,6 +16,7 @@ _ROUTES: Final[dict[tuple[Status, State], tuple[Step, ...]]] = {
     (Status.IDLE, State.DISABLED): (Step.ENABLE, Step.BEGIN),
     (Status.IDLE, State.ENABLED): (Step.BEGIN,),
     (Status.IDLE, State.ASKED): (Step.CANCEL, Step.ACKED),
+    (Status.IDLE, State.HANDED): (Step.LOST,),
     (Status.IDLE, State.DENYING): (Step.ACKED,),
     (Status.VEND, State.INACTIVE): (Step.SETUP, Step.ENABLE, Step.REQUEST),
     (Status.VEND, State.DISABLED): (Step.ENABLE, Step.REQUEST),
@@ -23,14 +24,15 @@ _ROUTES: Final[dict[tuple[Status, State], tuple[Step, ...]]] = {
     (Status.VEND, State.IDLE): (Step.REQUEST,),
     (Status.VEND, State.ASKED): (Step.CANCEL, Step.ACKED, Step.REQUEST),
     (Status.VEND, State.DENYING): (Step.ACKED, Step.REQUEST),
-    (Status.VEND, State.HANDED): (Step.COMPLETE, Step.ACKED, Step.REQUEST),
+    (Status.VEND, State.ENDING): (Step.ACKED, Step.REQUEST),
+    (Status.VEND, State.HANDED): (Step.LOST, Step.REQUEST),
 }
 
 
 def route(status: Status, state: State, *, complete_is_success: bool) -> tuple[Step, ...]:
     """Return the steps to where the board stands; several where lines in between were not heard.
 
-    IDLE with an approval open leads nowhere: its result comes first.
+    A result comes before the state behind it: who hears of that with an approval open has missed the result.
     """
     if (status, state) in _ROUTES:
         return _ROUTES[status, state]

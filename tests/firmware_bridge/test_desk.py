@@ -11,7 +11,7 @@ from firmware_bridge.desk import Desk, HandOver, Publish, Reply, StopIntake, Wro
 from firmware_bridge.drivers.interface import Answer
 from firmware_bridge.value_log import Fact, ValueLog
 from payment_core.bus import Booked
-from payment_core.commands import Command, Dispense, Identify, PulseCredit, Result, make_command
+from payment_core.commands import ApproveVend, Command, Dispense, Identify, PulseCredit, Result, make_command
 from payment_core.events import CoinInserted, event_body
 
 LINE = "racer-2"
@@ -218,11 +218,42 @@ def test_what_was_begun_before_a_restart_is_amended_and_stays_so(tmp_path):
     bench.close()
 
 
-def test_a_doubt_that_the_driver_itself_had_is_not_asked_about_again(bench):
+def test_a_doubt_that_the_driver_itself_had_is_not_asked_about_again_and_what_it_says_of_it_later_counts_once(bench):
+    """VND-3: a late result reaches the hub."""
     bench.command(dispense(1))
     bench.answer(1, "unknown", 1, "no_answer")
     assert bench.desk.unfinished(LINE) == ()
+    assert bench.answer(1, "unknown", 1, "no_answer") == []
+    assert bench.answer(1, "failed", 0, "told_late") == [reply(1, "failed", "told_late")]
     assert bench.answer(1, "done", 3) == []
+
+
+def test_a_build_that_drops_what_is_told_late_is_caught(bench, monkeypatch):
+    monkeypatch.setattr(ActuationLog, "amend", lambda *_, **__: False)
+    with pytest.raises(AssertionError):
+        test_a_doubt_that_the_driver_itself_had_is_not_asked_about_again_and_what_it_says_of_it_later_counts_once(bench)
+
+
+def test_who_asks_about_what_runs_is_told_that_it_runs(bench):
+    """A hub must not let policy decide what a machine is still about."""
+    bench.command(wish(1))
+    bench.command(wish(2))
+    assert bench.command(wish(1)) == [], "the command again: its end will come"
+    for number in (1, 2):
+        assert bench.command(wish(number, ttl_ms=0)) == [reply(number, "unknown", "running")]
+
+
+def test_a_vend_is_kept_for_its_driver_to_read_back(tmp_path):
+    bench = Bench(tmp_path)
+    bench.desk.attach(LINE)
+    bench.command(wish(1, body=ApproveVend(350, 3, 7)))
+    bench.close()
+    bench = Bench(tmp_path, boot_id="next")
+    bench.desk.attach(LINE)
+    assert [(command.id, command.kind) for command in bench.desk.unfinished(LINE)] == [(wish(1).id, "ApproveVend")]
+    assert isinstance(bench.answer(1, "done", 1, "told_late")[0], Publish)
+    assert bench.desk.unfinished(LINE) == ()
+    bench.close()
 
 
 def test_an_amended_end_in_the_value_log_is_not_told_twice(tmp_path):

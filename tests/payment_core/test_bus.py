@@ -77,7 +77,7 @@ BODIES = [
     ),
     (CredentialRemoved("04A1"), b'{"uid":"04A1"}'),
     (ButtonPressed("start"), b'{"button":"start"}'),
-    (VendRequested(1_200, 6, "s1"), b'{"amount":1200,"item":6,"session":"s1"}'),
+    (VendRequested(1_200, 6, "s1", 9), b'{"amount":1200,"item":6,"session":"s1","number":9}'),
     (SessionEnded("s1"), b'{"session":"s1"}'),
     (PrizeOut(1), b'{"count":1}'),
     (CashSale(300, 6), b'{"amount":300,"item":6}'),
@@ -88,7 +88,7 @@ BODIES = [
     (CreditDelivered(ID, 1), b'{"id":"%s","credits":1}' % ID.encode()),
 ]
 MESSAGES = [
-    ("birth", Birth("pn532-uart", 1, "b1", "bridge-1", capabilities=("sun",))),
+    ("birth", Birth("pn532-uart", 1, "b1", "bridge-1", capabilities=("sun",), answer_ms=9)),
     ("state", DeviceState("fault", 5, noise=3, reason="jam")),
     ("event", make_event(CoinInserted(5, 7), seq=1, epoch=2, age_ms=3)),
     ("booked", Booked(2, 1, 7)),
@@ -124,8 +124,8 @@ def test_every_event_and_command_kind_has_a_row():
 COMMANDS = [
     PulseCredit(3),
     Dispense(20),
-    ApproveVend(1_200, 6),
-    DenyVend(),
+    ApproveVend(1_200, 6, 9),
+    DenyVend(9),
     BeginSession(5_000),
     EndSession(),
     Verify(),

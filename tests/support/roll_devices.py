@@ -5,17 +5,22 @@ from typing import Any
 
 import msgspec
 
+from device_profiles.loading import load_catalog
 from edge_agent.messages import Born, DeviceIs, DocumentArrived, Effect, Send
+from firmware_bridge.introductions import capabilities_of
 from payment_core.bus import Birth, DeviceState
 from payment_core.events import CashSale, CredentialPresented, PrizeOut, SessionEnded, VendRequested
 from tests.support.hall import Hall, account_of, devices_document, uid_of
 from tests.support.roll_words import RollError, minor
 
-CAPABILITIES = {
-    "a-ticket-dispenser": ("Dispense",),
-    "a-hopper": ("Dispense", "read_back:hopper_status"),
-    "a-vending-machine": ("ApproveVend", "read_back:vend_result"),
+PROFILES = {
+    "a-ticket-dispenser": "ticket-dl1275",
+    "a-hopper": "cctalk-hopper-serial",
+    "a-vending-machine": "qibixx-vending",
 }
+CATALOG = load_catalog()
+CAPABILITIES = {what: capabilities_of(CATALOG[name]) for what, name in PROFILES.items()}
+"""What a bridge really says of them."""
 
 
 class DeviceVerbs:

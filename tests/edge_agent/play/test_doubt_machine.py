@@ -117,7 +117,7 @@ class DoubtMachine(RuleBasedStateMachine):
 
     @rule(lane=st.integers(1, 3), can_tell=st.booleans())
     def introduce(self, lane: int, can_tell: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
-        more = ("read_back:counter",) if can_tell else ()
+        more = ("read_back:hopper_status",) if can_tell else ()
         birth = Birth("hopper", 1, self.hall.boot_id.decode(), "bridge-1", capabilities=("PulseCredit", *more))
         self.take(Born(f"coin-{lane}", birth))
 

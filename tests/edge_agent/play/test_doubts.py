@@ -122,7 +122,7 @@ def test_a_device_that_can_tell_is_waited_for(tmp_path):
 
 def test_a_device_that_says_it_cannot_tell_leaves_it_to_policy(tmp_path):
     hall = make_hall(tmp_path, "favour_guest")
-    birth = Birth("hopper", 1, "boot-1", "bridge-1", capabilities=("PulseCredit", "read_back:counter"))
+    birth = Birth("hopper", 1, "boot-1", "bridge-1", capabilities=("PulseCredit", "read_back:hopper_status"))
     hall.step(Born("coin-1", birth))
     doubted(hall)
     hall.wait(60_000)

@@ -11,7 +11,7 @@ from payment_core.commands import ApproveVend, BeginSession, DenyVend, EndSessio
 from payment_core.events import LARGEST_EVENT, CashSale, Event, SessionEnded, VendRequested
 from payment_core.journal import Held
 from payment_core.policy import DAY_MS
-from tests.edge_agent.tap.test_vending import MOST, VENDS, ask, bodies, session, vend_hall
+from tests.edge_agent.tap.test_vending import MOST, VENDS, ask, bodies, machine, session, vend_hall
 from tests.support.hall import commands, logged, the_command, the_view, views
 from tests.support.ledger_truth import balance_of, entries, faults_of, kinds
 
@@ -52,17 +52,17 @@ def test_an_amount_that_is_none_is_no_question(hall, amount):
 
 
 def test_a_machine_that_names_prices_in_another_unit_sells_nothing(hall):
-    hall.step(hall.born(1, *VENDS, "unit:JPY"))
+    hall.step(hall.born(1, "ApproveVend", "unit:JPY"))
     assert bodies(ask(hall, 350)) == [DenyVend()]
     effects = hall.step(hall.tap("card-7"))
     assert (commands(effects), the_view(effects).reason) == ([], "no_price")
-    hall.step(hall.born(1, *VENDS, "unit:CNY"))
+    hall.step(hall.born(1, "ApproveVend", "unit:CNY"))
     assert bodies(hall.wait(1_000, hall.tap("card-7"))) == [BeginSession(800)]
 
 
 def test_a_build_that_takes_any_unit_for_the_prices_is_caught(hall, monkeypatch):
     monkeypatch.setattr(vending, "is_priced_in", lambda _capabilities, _unit: True)
-    hall.step(hall.born(1, *VENDS, "unit:JPY"))
+    hall.step(hall.born(1, "ApproveVend", "unit:JPY"))
     assert bodies(hall.step(hall.tap("card-7"))) == [BeginSession(800)]
 
 
@@ -105,7 +105,7 @@ def killed_before_the_machine_heard(hall):
     told = the_command(ask(hall, 350, session(hall)))  # committed; nobody publishes it
     hall.restart()
     hall.step()
-    asked = the_command(hall.step(hall.born(1, *VENDS), DeviceIs("coin-1", DeviceState("online", 0))))
+    asked = the_command(hall.step(machine(hall), DeviceIs("coin-1", DeviceState("online", 0))))
     return told, asked
 
 
@@ -121,7 +121,7 @@ def test_a_hub_killed_between_its_commit_and_its_message_gives_the_money_back(ha
 
 def test_no_result_is_a_doubt_and_what_comes_of_it_counts_once(hall):
     told = the_command(ask(hall, 350, session(hall)))
-    asked = the_command(hall.wait(5_000))
+    (asked,) = [one for one in commands(hall.wait(125_000)) if one.id == told.id]
     assert (asked.id, asked.ttl_ms, balance_of(hall.store, Kind.SUSPENSE)) == (told.id, 0, 350)
     hall.step(hall.delivered(told), hall.answer(asked, "done"))
     hall.step(hall.delivered(told))

@@ -1,11 +1,17 @@
 """Vending machines: the machine names the price, card and choice wait for each other, each choice is one sale."""
 
+import itertools
+
 import msgspec
 import pytest
 
+from device_profiles.loading import load_catalog
 from edge_agent.messages import DeviceIs, DocumentArrived
+from edge_agent.play import doubts
+from edge_agent.step.site import Site
 from edge_agent.tap import vending
 from edge_agent.tap.replay import replay
+from firmware_bridge.introductions import answer_ms_of, capabilities_of
 from payment_core.accounts import Kind
 from payment_core.bus import DeviceState
 from payment_core.commands import ApproveVend, BeginSession, DenyVend, EndSession, command_body
@@ -13,17 +19,26 @@ from payment_core.events import CashSale, SessionEnded, VendRequested
 from payment_core.facts import read_packed
 from payment_core.identifiers import uuid_bytes
 from payment_core.journal import Held
-from tests.support.hall import Hall, commands, logged, the_command, the_view, views
+from payment_core.recovery import RUNNING
+from tests.support.hall import Hall, commands, devices_document, logged, the_command, the_view, views
 from tests.support.ledger_truth import balance_of, entries, faults_of, kinds, states
 
 MOST = 1_000
 RULE = {"price": [[MOST, "CNY"]], "asks": True, "tax_code": "vat6"}
-VENDS = ("ApproveVend", "read_back:vend_result")
+PROFILE = load_catalog()["qibixx-vending"]
+VENDS = capabilities_of(PROFILE)
+numbers = itertools.count(1)
+
+
+def machine(hall):
+    """Return the birth that a bridge really says of such a machine."""
+    born = hall.born(1, *VENDS)
+    return msgspec.structs.replace(born, birth=msgspec.structs.replace(born.birth, answer_ms=answer_ms_of(PROFILE)))
 
 
 def vend_hall(tmp_path, **risk):
     hall = Hall(tmp_path / "ledger.db", rules=(RULE,), risk={"answer_ms": 5_000, **risk})
-    hall.step(hall.born(1, *VENDS))
+    hall.step(machine(hall))
     hall.enroll("card-7", 800)
     hall.enroll("card-8", 2_000)
     return hall
@@ -39,7 +54,11 @@ def hall(tmp_path):
 
 
 def bodies(effects):
-    return [command_body(command) for command in commands(effects)]
+    """Return what devices are told; the number of the question is left out."""
+    return [
+        msgspec.structs.replace(body, number=0) if isinstance(body, ApproveVend | DenyVend) else body
+        for body in map(command_body, commands(effects))
+    ]
 
 
 def session(hall, card="card-7"):
@@ -49,7 +68,7 @@ def session(hall, card="card-7"):
 
 
 def ask(hall, amount, name="", item=3):
-    return hall.step(hall.event("coin-1", VendRequested(amount, item, name)))
+    return hall.step(hall.event("coin-1", VendRequested(amount, item, name, next(numbers))))
 
 
 def test_a_card_first_lets_its_guest_choose_for_what_he_has(hall):
@@ -100,7 +119,7 @@ def test_a_choice_is_a_sale_at_the_price_the_machine_asked(hall):
     name = session(hall)
     effects = ask(hall, 350, name)
     command = the_command(effects)
-    assert command_body(command) == ApproveVend(350, 3)
+    assert bodies(effects) == [ApproveVend(350, 3)]
     assert (views(effects)[-1].state, views(effects)[-1].price) == ("held", 350)
     (held,) = [entry for entry in entries(hall.store) if isinstance(entry, Held)]
     assert (read_packed(held.facts).asked, held.header.tax_code) == (350, "vat6")
@@ -145,7 +164,7 @@ def test_a_restart_asks_about_the_vend_and_never_vends_again(hall):
     command = the_command(ask(hall, 350, session(hall)))
     hall.restart()
     hall.step()
-    again = the_command(hall.step(hall.born(1, *VENDS), DeviceIs("coin-1", DeviceState("online", 0))))
+    again = the_command(hall.step(machine(hall), DeviceIs("coin-1", DeviceState("online", 0))))
     assert (again.id, again.seq, again.ttl_ms) == (command.id, command.seq, 0)
     hall.step(hall.delivered(command))
     assert hall.balance("card-7") == 450
@@ -224,7 +243,7 @@ def test_a_machine_that_starts_anew_or_goes_has_no_session(hall, gone):
         hall.step(DeviceIs("coin-1", DeviceState("fault", 0, reason="machine_off")))
     else:
         hall.boot_id = b"boot-9"
-        hall.step(hall.born(1, *VENDS))
+        hall.step(machine(hall))
     assert bodies(ask(hall, 350, name)) == [DenyVend()]
     assert "Held" not in kinds(hall.store)
 
@@ -266,7 +285,7 @@ def test_a_rule_that_asks_sells_nothing_where_no_machine_asks(tmp_path):
 
 def test_a_fixed_price_sells_nothing_where_the_machine_asks(tmp_path):
     hall = Hall(tmp_path / "ledger.db")
-    hall.step(hall.born(1, *VENDS))
+    hall.step(machine(hall))
     hall.enroll("card-7", 5_000)
     ask(hall, 100)
     assert the_view(hall.step(hall.tap("card-7"))).reason == "no_price"
@@ -310,8 +329,83 @@ def test_a_new_list_counts_from_the_next_choice(hall):
 
 def test_a_fixed_price_that_the_page_showed_is_none_where_the_machine_asks_now(tmp_path):
     hall = Hall(tmp_path / "ledger.db")
-    hall.step(hall.born(1, *VENDS))
+    hall.step(machine(hall))
     hall.enroll("card-7", 800)
     asks = {"version": 2, "unit": "CNY", "rules": [RULE]}
     hall.step(DocumentArrived("prices", 2, msgspec.json.encode(asks)))
     assert bodies(hall.step(hall.tap("card-7"))) == [BeginSession(800)]
+
+
+def favours_the_guest(hall):
+    document = msgspec.json.decode(devices_document(2, version=2))
+    for lane in document["lanes"]:
+        lane["on_doubt"] = "favour_guest"
+    hall.step(DocumentArrived("devices", 2, msgspec.json.encode(document)), machine(hall))
+
+
+def brews_for_two_minutes(tmp_path, *, restarts=False):
+    """Let a vend last as long as its profile allows, where doubts go to the guest and times are the defaults."""
+    hall = vend_hall(tmp_path, answer_ms=10_000, doubt_cap_per_credential=5_000, doubt_cap_per_day=50_000)
+    favours_the_guest(hall)
+    command = the_command(ask(hall, 350, session(hall)))
+    if restarts:
+        hall.restart()
+        hall.step()
+    for second in range(119):
+        effects = hall.wait(1_000, *([machine(hall)] if restarts and second == 1 else []))
+        for question in commands(effects):
+            if question.id == command.id:  # the bridge says that its driver is still at it
+                hall.step(hall.answer(question, "unknown", amount=0, reason=RUNNING))
+    hall.step(hall.delivered(command))
+    assert (hall.balance("card-7"), balance_of(hall.store, Kind.REVENUE, "racer-1")) == (450, 350)
+    assert not {"Voided", "LateEvidence"} & set(kinds(hall.store))
+    return hall
+
+
+def test_a_slow_machine_is_not_paid_back_while_it_gives(tmp_path):
+    """VND-2: nobody doubts a vend before the time that its page allows is over."""
+    assert "InDoubt" not in kinds(brews_for_two_minutes(tmp_path).store)
+
+
+def test_a_hub_that_starts_in_mid_vend_hears_that_it_runs_and_waits_on(tmp_path):
+    brews_for_two_minutes(tmp_path, restarts=True)
+
+
+@pytest.mark.parametrize(("name", "restarts"), [("answer_ms", False), ("wait_on", True)])
+def test_a_build_that_does_not_wait_for_a_slow_machine_is_caught(tmp_path, monkeypatch, name, restarts):
+    broken = {"answer_ms": lambda self, _device: self.risk.answer_ms, "wait_on": lambda *_, **__: None}
+    monkeypatch.setattr(Site, name, broken[name])
+    monkeypatch.setattr(doubts, "can_tell", lambda _capabilities: False)
+    with pytest.raises(AssertionError):
+        test_a_slow_machine_is_not_paid_back_while_it_gives(tmp_path) if not restarts else brews_for_two_minutes(
+            tmp_path, restarts=True
+        )
+
+
+def test_what_runs_is_not_decided_by_policy_also_where_no_device_can_tell(tmp_path, monkeypatch):
+    monkeypatch.setattr(doubts, "can_tell", lambda _capabilities: False)
+    brews_for_two_minutes(tmp_path, restarts=True)
+
+
+def test_a_board_that_can_still_tell_is_waited_for_and_one_that_cannot_is_not(tmp_path):
+    """VND-3: a bridge that died in mid-vend reads the board; policy has no say before it says that it cannot."""
+    hall = vend_hall(tmp_path, answer_ms=10_000, doubt_cap_per_credential=5_000, doubt_cap_per_day=50_000)
+    favours_the_guest(hall)
+    command = the_command(ask(hall, 350, session(hall)))
+    hall.step(hall.answer(command, "unknown", amount=0, reason="driver_ended"))
+    hall.wait(61_000)
+    hall.wait(61_000)
+    assert kinds(hall.store)[-1] == "InDoubt"
+    hall.step(hall.answer(command, "unknown", amount=0, reason="no_result"))
+    hall.wait(61_000)
+    assert (kinds(hall.store)[-1], hall.balance("card-7")) == ("Voided", 800)
+
+
+def test_yes_and_no_name_the_question_that_they_answer(hall):
+    """A yes that comes late must not be one to the next guest's choice."""
+    name = session(hall)
+    for number, (amount, body) in enumerate([(350, ApproveVend(350, 3, 901)), (MOST + 1, DenyVend(902))], 901):
+        effects = hall.step(hall.event("coin-1", VendRequested(amount, 3, name, number)))
+        assert [command_body(command) for command in commands(effects)] == [body]
+    hall.step(hall.event("coin-1", SessionEnded(name)), hall.event("coin-1", VendRequested(100, 3, "", 903)))
+    assert [command_body(command) for command in commands(hall.wait(30_000))] == [DenyVend(903)]

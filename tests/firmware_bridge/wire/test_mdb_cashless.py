@@ -34,6 +34,7 @@ ENDS = {
     (State.APPROVING, Step.CANCEL): Vend.FAILED,
     (State.HANDED, Step.CANCEL): Vend.FAILED,
     (State.HANDED, Step.REFUSED): Vend.FAILED,
+    (State.HANDED, Step.LOST): Vend.UNKNOWN,
 }
 
 
