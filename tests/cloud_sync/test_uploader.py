@@ -357,6 +357,7 @@ def test_receive_keys_rotated_twice_in_a_partition_leave_every_batch_readable():
     assert office.booked[HUB] == hub.journal
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("first_seed", range(4))
 def test_any_network_and_any_kills_end_with_every_row_booked_once(first_seed):
     for seed in range(first_seed, count(2_000), 4):

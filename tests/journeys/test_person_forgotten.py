@@ -1,5 +1,7 @@
 """BIO-3: a guest takes his consent back while three of six hubs are away; all six delete him, and prove it."""
 
+import pytest
+
 from back_office.ledger.list_changes import change_list
 from back_office.members.consents import keep_consents, pending, withdraw
 from back_office.store import consents, people, places
@@ -13,6 +15,7 @@ from tests.support.hall import account_of, credential_of, the_view
 from tests.support.ledger_truth import entries
 from tests.support.person_desk import FINGER, PersonHall, told
 
+pytestmark = pytest.mark.long
 HUBS = 6
 AWAY = (1, 3, 5)
 

@@ -20,6 +20,8 @@ from tests.back_office.world import HUB, TENANT, WALL_MS, Office
 from tests.support.hall import Hall, commands, logged, views
 from tests.support.ledger_truth import faults_of
 
+pytestmark = pytest.mark.long
+
 
 class Venue:
     """One hub and its office, with a link that loses nothing between them."""

@@ -9,6 +9,7 @@ from device_profiles.loading import load_catalog
 from firmware_bridge.settings import BridgeSettings, load_settings
 from provisioning.site_file import SitePlan, load_site
 
+pytestmark = pytest.mark.long
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "kits.md").read_text("utf-8")
 MOST_BRIDGES = 5

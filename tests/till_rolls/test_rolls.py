@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.till_roll import RollError, run_roll
 
+pytestmark = pytest.mark.long
 ROLLS = sorted(Path(__file__).parent.glob("*.roll"))
 
 

@@ -15,6 +15,7 @@ from payment_core.accounts import Kind
 from payment_core.journal import Cause, Part, SlipTaken, Voided
 from tests.back_office.world import GUEST, HUB, KEYS, OTHER_HUB, TENANT, WALL_MS
 
+pytestmark = pytest.mark.long
 BAR = bytes.fromhex("019399a0000070008000000000000009")
 SLIP = bytes([7]) * 16
 OVER_MS = WALL_MS + VALID_MS + CLOCK_MARGIN_MS

@@ -27,6 +27,8 @@ from tests.back_office.fleet.dead_hub import (
 )
 from tests.back_office.world import GUEST, HUB, OTHER_HUB, TENANT
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def halls(office):

@@ -20,6 +20,8 @@ from payment_core.journal import LeaseTaken
 from payment_core.policy import RiskDocument
 from tests.back_office.world import GUEST, HUB, KEYS, OTHER_GUEST, OTHER_HUB, TENANT, leaves
 
+pytestmark = pytest.mark.long
+
 
 class Disaster:
     """An office with a backup of a moment, and batches that its hub had receipts for since."""

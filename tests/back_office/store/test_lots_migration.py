@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 
+import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -13,6 +14,7 @@ from back_office.store import grants, lots
 from back_office.store.engine import _MIGRATIONS, open_store, sqlite_url
 from tests.back_office.world import GUEST, HUB, OTHER_GUEST, TENANT, VENUE
 
+pytestmark = pytest.mark.long
 ROWS = (
     ("tenants", (TENANT, "Star Arcade", 1)),
     ("venues", (TENANT, VENUE, "Hall", "Asia/Shanghai", 360, 2_000_000)),

@@ -14,6 +14,7 @@ from tests.support.hall import PRICE, commands
 from tests.support.lan import Lan, journal_of
 from tests.support.lan_truth import lan_faults
 
+pytestmark = pytest.mark.long
 CAP = 1_000
 GUESTS = CAP // PRICE
 

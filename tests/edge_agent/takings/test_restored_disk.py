@@ -14,6 +14,7 @@ from payment_core.policy import Caps
 from tests.support.hall import PRICE, Hall, commands, devices_document, logged
 from tests.support.ledger_truth import faults_of
 
+pytestmark = pytest.mark.long
 CAP, FLOOR, DOUBTS = 4_000, 1_000, 600
 RISK = {
     "lease_cap": CAP, "floor_per_credential": 400, "floor_per_hub": FLOOR, "ask_ms": 0, "doubt_after_ms": 2_000,

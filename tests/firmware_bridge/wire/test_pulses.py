@@ -83,6 +83,7 @@ def test_times_that_make_no_sense_do_no_harm(levels):
     assert found <= len(levels) // 2
 
 
+@pytest.mark.long
 def test_a_broken_filter_counts_glitches(monkeypatch):
     monkeypatch.setattr(pulses, "NS_PER_MS", 0)
     with pytest.raises(AssertionError):

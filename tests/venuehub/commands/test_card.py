@@ -13,6 +13,7 @@ from venuehub.cli import main
 from venuehub.commands import card as card_command
 from venuehub.office import encoding_desk
 
+pytestmark = pytest.mark.long
 UID = "04DE5F1EACC040"
 OTHER = "04DE5F1EACC041"
 URL = "https://venue.example/t"

@@ -11,6 +11,7 @@ import pytest
 from tests.support.tree import ROOT
 from venuehub.cli import main
 
+pytestmark = pytest.mark.long
 CARD = "ntag213:04A1B2C3D4E580"
 
 

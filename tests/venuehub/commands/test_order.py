@@ -7,6 +7,7 @@ import pytest
 from back_office.ledger import counter
 from venuehub.cli import main
 
+pytestmark = pytest.mark.long
 CARD = "ntag213:04A1B2C3D4E580"
 
 

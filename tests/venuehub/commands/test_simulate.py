@@ -12,6 +12,7 @@ from venuehub.simulator.shrink import replay_command
 SMALL = ("simulate", "--seed", "1", "--steps", "10", "--hubs", "2", "--accounts", "3")
 
 
+@pytest.mark.long
 def test_losses_stand_beside_their_bounds(capsys):
     assert main(["simulate", "--seeds", "1", "--steps", "20"]) == 0
     said = capsys.readouterr().out

@@ -8,6 +8,7 @@ from back_office.fleet.closing import HubCost
 from tests.support.tree import ROOT
 from venuehub.cli import main
 
+pytestmark = pytest.mark.long
 CARD = "ntag213:04A1B2C3D4E580"
 STEP = '[[steps]]\nunit = "CNY"\nat_least = 1000\ngives = "bonus"\namount = 200\n'
 

@@ -11,6 +11,7 @@ from payment_core.journal import Actor, ConsentGiven, Header, TemplateDeleted, T
 from venuehub.cli import main
 from venuehub.office.tools import open_office
 
+pytestmark = pytest.mark.long
 CARD = "ntag213:04A1B2C3D4E580"
 HEADER = Header(1, 1_795_320_000_000, bytes(16), 1, TimeQuality.SYNCED, 20261122, Actor.STAFF, Tender.NONE)
 CONSENT, FINGER = bytes([1]) * 16, bytes([2]) * 16

@@ -10,6 +10,7 @@ import pytest
 from back_office.settings import database_file
 from venuehub.cli import main
 
+pytestmark = pytest.mark.long
 LOOKING = (("open",), ("alarms",), ("audit",), ("leases",), ("verify",))
 
 

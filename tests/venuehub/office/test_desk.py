@@ -9,6 +9,7 @@ from venuehub.cli import main
 from venuehub.office.desk import desk_of
 from venuehub.office.tools import open_office
 
+pytestmark = pytest.mark.long
 CARD, NEW = "ntag213:04A1B2C3D4E580", "ntag213:04FFEEDDCCBB80"
 STRANGER = "ntag213:04010203040580"
 PRICES = 'unit = "CNY"\n[[rules]]\nprice = [[200, "CNY"]]\n'

@@ -7,6 +7,8 @@ import pytest
 from tests.support.tree import ROOT
 from venuehub.cli import main
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def run(capsys):
