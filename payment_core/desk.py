@@ -18,6 +18,9 @@ Note = Annotated[str, msgspec.Meta(max_length=NOTE_CHARACTERS)]
 FormNumber = Annotated[str, msgspec.Meta(max_length=32, pattern="^([A-Za-z0-9-]*[0-9][A-Za-z0-9-]*)?$")]
 """Where a signed form lies in the office. It has a digit and no space: what goes into a journal is nobody's name."""
 Media = Annotated[str, msgspec.Meta(max_length=32)]
+ConsentWords = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
+OWN_TEXT: Final = "v1"
+"""The version of the text that the desk's page has of its own, for a venue whose document names none."""
 LARGEST_ACT: Final = 10**9
 """The most one act may move, in minor units: sums of acts stay far below what a ledger or a JSON reader holds."""
 Amount = Annotated[int, msgspec.Meta(ge=1, le=LARGEST_ACT)]
@@ -163,7 +166,10 @@ class EnrollPerson(_Act, frozen=True, tag="enroll"):
 
 
 class ForgetPerson(_Act, frozen=True, tag="forget"):
-    """Take back every consent of a guest: his fingers and faces are out of use, and deleted from their modules."""
+    """Take back every consent of a guest: his fingers and faces are out of use, and deleted from their modules.
+
+    `note`: why, needed.
+    """
 
     credential: CredentialText
     note: Note = ""
@@ -262,10 +268,21 @@ class PersonRow(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
 
 
+class ConsentText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is read to a guest before he agrees that a finger or face is learned.
+
+    `texts`: by language as pages name it (`zh-Hans`, `zh-Hant`, `en`). Another wording is another `version`.
+    """
+
+    version: Name
+    texts: Annotated[dict[str, ConsentWords], msgspec.Meta(min_length=1, max_length=16)]
+
+
 class DeskReply(msgspec.Struct, frozen=True, omit_defaults=True):
     """The answer to a request. again: the same request was answered before, with the same result.
 
-    `reason`: one word where it is refused. `amount` of `unit`: what moved.
+    `reason`: one word where it is refused. `amount` of `unit`: what moved. `drawer`: where this desk's cash lies.
+    `consent_text`: with a `person`, what is read to him; None: the page's own text counts.
     """
 
     id: str
@@ -278,6 +295,8 @@ class DeskReply(msgspec.Struct, frozen=True, omit_defaults=True):
     sums: tuple[SumRow, ...] = ()
     people: tuple[PersonRow, ...] = ()
     note: str = ""
+    drawer: str = ""
+    consent_text: ConsentText | None = None
 
 
 class CardShown(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from payment_core.desk import ActName
+from payment_core.desk import ActName, ConsentText
 
 
 class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,7 +58,7 @@ class StaffDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `gifts`: given with cash at a counter. `credit_to_account`: how much a lane's coins or won tickets may become an
     account's in a day, per account and unit; 0: never, the default (BUS-4). `won_units`: what may be written
-    to a card by hand.
+    to a card by hand. `consent_text`: what is read before a finger or face is learned; None: the page's own.
     """
 
     version: int
@@ -68,6 +68,7 @@ class StaffDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gifts: tuple[TopUpGift, ...] = ()
     credit_to_account: int = 0
     won_units: tuple[str, ...] = ("ticket", "point")
+    consent_text: ConsentText | None = None
 
     def person(self, staff: str) -> Person | None:
         """Return one of the staff, or None."""

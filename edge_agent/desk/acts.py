@@ -2,7 +2,7 @@
 
 import msgspec
 
-from payment_core.desk import LateRow, OpenRow, PersonRow, SumRow
+from payment_core.desk import ConsentText, LateRow, OpenRow, PersonRow, SumRow
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -14,6 +14,7 @@ class Moved(msgspec.Struct, frozen=True):
     late: tuple[LateRow, ...] = ()
     sums: tuple[SumRow, ...] = ()
     people: tuple[PersonRow, ...] = ()
+    consent_text: ConsentText | None = None
 
 
 class Refused(msgspec.Struct, frozen=True):

@@ -72,7 +72,7 @@ def _acted(draft: Draft, fact: StaffActed) -> None:
     wanted = play_acts.wanted(draft, fact.act)
     refused = _may_not(draft, fact, wanted)
     done = refused if refused is not None else _carry_out(draft, fact)
-    reply = _reply(fact, done)
+    reply = _reply(draft, fact, done)
     if isinstance(done, Moved) and not isinstance(fact.act, Look):
         requests.keep(draft.store, fact.request_id, Request(content, msgspec.msgpack.encode(reply)), seq=draft.seq)
         act = ACT_NAMES[type(fact.act)]
@@ -83,13 +83,14 @@ def _acted(draft: Draft, fact: StaffActed) -> None:
     draft.effect(Reply(fact.terminal, reply))
 
 
-def _reply(fact: StaffActed, done: Moved | Refused) -> DeskReply:
+def _reply(draft: Draft, fact: StaffActed, done: Moved | Refused) -> DeskReply:
     request_id = uuid_text(fact.request_id)
     if isinstance(done, Refused):
         return DeskReply(request_id, "refused", done.reason)
+    drawer = next((desk.drawer for desk in draft.site.staff.desks if desk.terminal == fact.terminal), "")
     return DeskReply(
         request_id, "done", "", done.amount, done.unit, open=done.open, late=done.late, sums=done.sums,
-        people=done.people,
+        people=done.people, drawer=drawer, consent_text=done.consent_text,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from edge_agent.step.draft import Draft, Spot
 from edge_agent.tap.blocks import NOBODY, block, known_row
 from payment_core.commands import Enroll, make_command
 from payment_core.credential import ListRow
-from payment_core.desk import EnrollPerson, ForgetPerson, PersonRow, TakeConsent
+from payment_core.desk import OWN_TEXT, EnrollPerson, ForgetPerson, PersonRow, TakeConsent
 from payment_core.identifiers import credential_id, uuid_text
 from payment_core.journal import Actor, ConsentGiven, ConsentWithdrawn, Tender
 
@@ -53,7 +53,10 @@ def learns(draft: Draft, device: str) -> str:
 
 
 def _consent(draft: Draft, act: TakeConsent, row: ListRow, staff: str) -> Moved | Refused:
-    """Write down that the guest agreed, or who agreed for him."""
+    """Write down that the guest agreed, or who agreed for him: to the text that counts now."""
+    text = draft.site.staff.consent_text
+    if act.text != (text.version if text else OWN_TEXT):
+        return Refused("text_changed")
     is_child = row.age_band == "minor" or (row.age_band == "unknown" and not act.of_age)
     if bool(act.guardian) != bool(act.relation) or (is_child and not act.guardian):
         return Refused("guardian_needed")
@@ -133,11 +136,13 @@ def is_only_way(draft: Draft, device: str) -> bool:
     return any(lane.reader == device and lane.scanner in ("", device) for lane in lanes)
 
 
-def _forget(draft: Draft, act: ForgetPerson, row: ListRow, staff: str) -> Moved:
+def _forget(draft: Draft, act: ForgetPerson, row: ListRow, staff: str) -> Moved | Refused:
     """Take every finger and face of the guest out of use here and at the neighbours; modules are told behind the step.
 
     The office hears of it too, and finds what this hub does not know.
     """
+    if not act.note.strip():
+        return Refused("note_needed")
     header = draft.header(Spot(Actor.STAFF, Tender.NONE))
     draft.journal(ConsentWithdrawn(1, header, row.account_id, staff, act.note))
     templates.withdraw(draft.store, row.account_id)
@@ -166,4 +171,4 @@ def look(draft: Draft, credential: str) -> Moved | Refused:
     ]
     modules = ((device, learns(draft, device)) for device in sorted(draft.site.births))
     rows += [PersonRow(media, "module", device) for device, media in modules if media and draft.site.ready(device)]
-    return Moved(people=tuple(rows))
+    return Moved(people=tuple(rows), consent_text=draft.site.staff.consent_text)

@@ -15,7 +15,7 @@ from edge_agent.terminal.desk_line import DeskLine
 from edge_agent.terminal.hall import Hall
 from edge_agent.terminal.static_files import StaticTree
 from edge_agent.terminal.wording import Words, next_language
-from payment_core.desk import DeskReply, DeskRequest, Look
+from payment_core.desk import OWN_TEXT, ConsentText, DeskReply, DeskRequest, Look
 from payment_core.errors import DECODE_FAULTS
 from payment_core.identifiers import is_short_id, uuid_text
 from payment_core.money import minor_digits
@@ -24,6 +24,13 @@ BODY_BYTES: Final = 4_096
 CARD_WAIT_S: Final = 20.0
 KNOWN_WAIT_S: Final = 1.0
 """How long a page waits for the hub to say whether there is such a desk."""
+
+
+def _text_to_read(text: ConsentText | None, words: Words) -> tuple[str, str]:
+    """Return the version of what is read before a guest agrees, and its words: the venue's, or the page's own."""
+    if text is None:
+        return OWN_TEXT, words("desk.person.own_text")
+    return text.version, text.texts.get(words.language) or next(iter(text.texts.values()))
 
 
 class DeskPages:
@@ -116,7 +123,11 @@ class DeskPages:
         if isinstance(wanted.act, Look):
             page = self._templates.get_template("desk_list.html")
             names = {screen.lane: screen.machine for screen in self._hall.lanes()}
-            said["html"] = page.render(words=words, what=wanted.act.what, reply=reply, digits=minor_digits, names=names)
+            said["html"] = page.render(
+                words=words, what=wanted.act.what, reply=reply, digits=minor_digits, names=names,
+                text=_text_to_read(reply.consent_text, words),
+            )  # fmt: skip
+            said["drawer"] = reply.drawer
             said["count"] = len(reply.open) + len(reply.late) + len(reply.sums)
         return said
 

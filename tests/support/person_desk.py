@@ -57,7 +57,7 @@ class PersonHall(DeskHall):
 
     def forget(self, card: str = "card-7") -> list[Effect]:
         """Let a guest take his consent back."""
-        return self.step(self.acted(ForgetPerson(card_text(card))))
+        return self.step(self.acted(ForgetPerson(card_text(card), "asked for it")))
 
     def rows(self, card: str = "card-7") -> list[PersonRow]:
         """Return what the desk shows of a guest, without the modules."""

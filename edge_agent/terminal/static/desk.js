@@ -5,11 +5,13 @@ const FORGET_MS = 120000;
 const REFRESH_MS = 10000;
 const PERSON_MS = 2000;  // a module that learns somebody is looked after closely
 const TOLD_MS = 6000;
+const SURE_MS = 10000;  // what cannot be undone is asked back; so long is the second press the answer
 const page = document.documentElement;
 const base = `/desk/${page.dataset.terminal}`;
 const language = `lang=${page.dataset.lang}`;
 const told = document.getElementById("told");
 const person = document.getElementById("person");
+const readText = document.getElementById("consent-text");
 let who = null;
 let tab = "open";
 let card = null;
@@ -80,11 +82,31 @@ async function look(what) {
     rows.innerHTML = answer.html;
     for (const time of rows.querySelectorAll("[data-age-ms]")) time.textContent = clock(Number(time.dataset.ageMs));
   }
+  if (what === "person") showTextToRead(rows.querySelector("[data-consent-text]"));
   if (what === "open") {
     const count = document.querySelector(".count");
     count.textContent = answer.count;
     count.hidden = answer.count === 0;
   }
+}
+
+function showTextToRead(given) {  // what is agreed to is what stands here
+  if (given === null || readText.innerHTML === given.innerHTML) return;
+  readText.innerHTML = given.innerHTML;
+  readText.dataset.version = given.dataset.version;
+}
+
+function keepDrawer(drawer) {  // as the venue's document names it; a desk without one is asked each time
+  for (const input of document.querySelectorAll("input[data-drawer]")) input.defaultValue = drawer;
+}
+
+function isSure(button) {
+  if (!("sure" in button.dataset) || Date.now() < Number(button.dataset.until ?? 0)) return true;
+  const words = button.textContent;
+  button.dataset.until = Date.now() + SURE_MS;
+  button.textContent = button.dataset.sure;
+  setTimeout(() => { button.textContent = words; delete button.dataset.until; }, SURE_MS);
+  return false;
 }
 
 function open(name) {
@@ -139,7 +161,7 @@ function actOf(form, submitter) {
     case "sell_card": act.credential = card.credential; act.deposit = minor(field("deposit") || "0", digits); break;
     case "replace_card": act.old = field("old"); act.new = card.credential; break;
     case "consent":
-      act.credential = card.credential; act.of = field("of"); act.text = field("text");
+      act.credential = card.credential; act.of = field("of"); act.text = readText.dataset.version;
       act.of_age = form.elements.of_age.checked; act.guardian = field("guardian"); act.relation = field("relation");
       break;
     case "enroll":
@@ -216,6 +238,7 @@ async function enter(staff, pin) {
     return;
   }
   say("", false);
+  keepDrawer(answer.drawer);
   document.getElementById("enter").hidden = true;
   document.getElementById("work").hidden = false;
   document.getElementById("leave").hidden = false;
@@ -227,7 +250,7 @@ document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.id === "enter-form") enter(form.elements.staff.value, form.elements.pin.value);
   else if ("machine" in form.dataset) look("machine");
-  else carryOut(form, event.submitter);
+  else if (isSure(event.submitter)) carryOut(form, event.submitter);
 });
 
 document.addEventListener("click", (event) => {

@@ -12,7 +12,7 @@ from edge_agent.peer_messages import FromPeer
 from edge_agent.till import Till
 from payment_core.bus import DeviceState
 from payment_core.commands import Enroll, Forget, Pages, Result
-from payment_core.desk import BlockCard, Look, TakeConsent
+from payment_core.desk import BlockCard, ForgetPerson, Look, TakeConsent
 from payment_core.journal import ConsentGiven, TemplateDeleted, TemplateEnrolled
 from tests.support.desk import card_text
 from tests.support.hall import account_of, credential_of, devices_document, logged, the_view
@@ -347,3 +347,15 @@ def test_nothing_is_told_of_a_card_that_nobody_knows(hall):
     hall.step(DeviceIs(FINGER, DeviceState("offline", hall.wall_ms)))
     hall.consent("card-8")
     assert [hall.ask_enroll("card-8"), hall.ask_enroll("card-8", "coin-1")] == ["module_off", "no_module"]
+
+
+def test_a_consent_is_to_the_text_in_force_and_a_deletion_has_a_reason(hall):
+    card = card_text("card-7")
+    assert hall.act(TakeConsent(card, "finger", "v2", of_age=True)).reason == "text_changed"
+    assert "ConsentGiven" not in kinds(hall.store)
+    hall.enrolled()
+    for note in ("", "  "):
+        assert hall.act(ForgetPerson(card, note)).reason == "note_needed"
+    assert hall.states() == ["enrolled"]
+    hall.forget()
+    assert hall.states() == ["forgetting"]

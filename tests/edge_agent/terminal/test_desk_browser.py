@@ -11,7 +11,7 @@ import uvicorn
 from edge_agent.messages import DocumentArrived
 from payment_core.events import CredentialPresented
 from tests.support.browser import TARGETS, axe_findings, overflow_px, visit
-from tests.support.desk import card_text
+from tests.support.desk import DRAWER, card_text
 from tests.support.desk_room import NAMES, PIN, DeskRoom
 from tests.support.hall import devices_document, the_command, uid_of
 
@@ -94,6 +94,7 @@ def test_an_attendant_settles_a_doubt_and_takes_cash(tmp_path, size, language):
             room.step(room.hall.event("reader-desk", CredentialPresented("ntag21x", uid_of("card-7"), "C")))
             await page.wait_for_selector("#card-acts form:not([hidden])")
             assert [await axe_findings(page), await overflow_px(page)] == [[], 0]
+            assert await page.input_value("form[data-act=top_up] input[name=place]") == DRAWER
             await page.fill("form[data-act=top_up] input[name=amount]", "12.50")
             await page.click("form[data-act=top_up] button")
             await page.wait_for_selector("#panel-card .sum:has-text('¥22.50')")

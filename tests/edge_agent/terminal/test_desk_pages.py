@@ -4,18 +4,21 @@ import asyncio
 import json
 from typing import get_args
 
+import msgspec
 import pytest
 
 from edge_agent.desk.acts import Refused
+from edge_agent.messages import DocumentArrived
 from edge_agent.play.refunds import RefundRefused
 from edge_agent.terminal.desk_line import DeskLine
 from edge_agent.terminal.hall import Hall
 from edge_agent.terminal.pages import Pages
 from edge_agent.terminal.wording import LANGUAGES, load
+from payment_core.desk import ConsentText
 from payment_core.events import CredentialPresented
 from payment_core.identifiers import uuid_text
 from tests.support.asgi import ask
-from tests.support.desk import card_text
+from tests.support.desk import DRAWER, card_text
 from tests.support.desk_room import PIN, DeskRoom
 from tests.support.hall import the_command, uid_of
 from tests.support.tree import ROOT
@@ -204,3 +207,29 @@ def test_a_desk_speaks_the_venues_language_or_the_browsers(venue, asked, header,
     app = Pages(hall, default_language=venue, desk=DeskLine("hub")).app()
     page = asyncio.run(ask(app, f"/desk/desk-1{asked}", headers={"accept-language": header}))
     assert f'lang="{shown}"' in page.text
+
+
+def look_at(room, what, language="en"):
+    wanted = {"act": "look", "what": what, "credential": card_text("card-7")}
+    return act(room, request_of(1, wanted), language=language)[0]
+
+
+def test_a_desk_says_where_its_cash_lies(room):
+    assert look_at(room, "open")["drawer"] == DRAWER
+
+
+@pytest.mark.parametrize(
+    ("texts", "version", "words"),
+    [
+        (None, "v1", load("zh-Hant")["desk.person.own_text"]),
+        ({"en": "Read", "zh-Hant": "<請讀>"}, "v2", "&lt;請讀&gt;"),
+        ({"zh-Hans": "请读", "en": "Read"}, "v2", "请读"),
+    ],
+)
+def test_what_is_read_to_a_guest_is_the_venues_text_with_its_version(room, texts, version, words):
+    if texts is not None:
+        staff = msgspec.structs.replace(room.hall.till._site.staff, version=3, consent_text=ConsentText("v2", texts))
+        room.step(DocumentArrived("staff", 3, msgspec.json.encode(staff)))
+    shown = look_at(room, "person", "zh-Hant")["html"]
+    assert f'data-version="{version}"' in shown
+    assert words in shown

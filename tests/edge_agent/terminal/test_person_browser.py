@@ -6,6 +6,7 @@ import pytest
 
 from edge_agent.ledger import templates
 from edge_agent.messages import Answered, Born, DeviceIs
+from edge_agent.terminal.wording import load
 from payment_core.bus import Birth, DeviceState
 from payment_core.commands import Result
 from payment_core.events import CredentialPresented
@@ -49,6 +50,7 @@ def test_a_guest_agrees_is_learned_and_is_deleted(tmp_path, size, language, word
             await page.fill("form[data-act=enroll] input[name=device]", FINGER)
             await page.click("form[data-act=enroll] button")
             await page.wait_for_selector("#told.is-refused")
+            assert (await page.text_content("#consent-text")).startswith(load(language)["desk.person.own_text"])
             await page.fill("form[data-act=consent] input[name=guardian]", "F-17")
             await page.select_option("form[data-act=consent] select[name=relation]", "mother")
             await page.click("form[data-act=consent] button")
@@ -61,7 +63,12 @@ def test_a_guest_agrees_is_learned_and_is_deleted(tmp_path, size, language, word
             await page.wait_for_selector(f".is-enrolled:has-text('{words[0]}')")
             assert [await axe_findings(page), await overflow_px(page)] == [[], 0]
             assert [each for each in await page.evaluate(TARGETS) if each[2] < SMALLEST_TARGET_PX] == []
-            await page.click("form[data-act=forget] button")
+            forget = "form[data-act=forget] button.is-grave"
+            await page.click("form[data-act=forget] .chip")
+            await page.click(forget)
+            assert await page.text_content(forget) == load(language)["desk.sure"]
+            assert (len(templates.in_state(room.hall.store, "enrolled")), await overflow_px(page)) == (1, 0)
+            await page.click(forget)
             await page.wait_for_selector(f".is-forgetting:has-text('{words[1]}')")
             assert (seen.complaints, seen.foreign(address.partition("/desk")[0])) == ([], [])
 
