@@ -163,7 +163,8 @@ def test_no_process_is_left_behind_whenever_and_however_a_demo_is_ended(tmp_path
     folder, log = tmp_path / "kept", tmp_path / "said"
     words = demo("--headless", "--seconds", "6", "--outage", "--json", "--keep", str(folder))
     with log.open("w") as said, subprocess.Popen(words, stdout=said, stderr=said, env=marked(folder)) as running:
-        eventually(lambda: moment in log.read_text(), DEADLINE_S)
+        eventually(lambda: moment in log.read_text() or running.poll() is not None, DEADLINE_S)
+        assert moment in log.read_text(), log.read_text()
         eventually(lambda: len(living(folder)) >= processes, DEADLINE_S)
         running.send_signal(number)
         code = running.wait(END_S)

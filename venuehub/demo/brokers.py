@@ -1,6 +1,7 @@
 """The demo's two brokers: the venue's and the office's. mosquitto by its own configuration, or the iotcore wheel."""
 
 import base64
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -15,6 +16,9 @@ import msgspec
 from venuehub.demo.processes import Child, python_module
 from venuehub.errors import CliError, ExitCode
 
+PORTS: Final = range(20_000, 32_000)
+"""Below 32768, where Linux begins with the ports of outgoing connections; others begin higher."""
+PORT_TRIES: Final = 100
 _ITERATIONS: Final = 101
 """mosquitto 2's own default for PBKDF2; these users live as long as a demo."""
 
@@ -33,10 +37,17 @@ def find_mosquitto() -> str | None:
 
 
 def free_port() -> int:
-    """Return a port of the loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of the loopback address that nobody listens on; CliError where none was found.
+
+    It is none of those that a system takes by itself for its own connections: until a program listens on it, nobody
+    comes between.
+    """
+    for _ in range(PORT_TRIES):
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise CliError("no_port", f"no free port in {PORT_TRIES} tries", exit_code=ExitCode.UNAVAILABLE)
 
 
 def make_broker(name: str, folder: Path, log: Path, *, port: int, users: tuple[User, ...], tls: bool = False) -> Child:
