@@ -15,7 +15,7 @@ ANYBODY: Final = b""
 
 
 class Factor(msgspec.Struct, frozen=True):
-    """What was shown at a lane. `class_` of one of the staff does not matter."""
+    """What was shown for one lane, or for all that share a reader. `class_` of one of the staff does not matter."""
 
     credential_id: bytes
     class_: CredentialClass
@@ -105,7 +105,7 @@ class StepUps:
         )
 
     def used(self, lane: str, account_id: bytes) -> None:
-        """One second factor serves one tap."""
-        self._factors.pop((lane, ANYBODY), None)
-        self._factors.pop((lane, account_id), None)
+        """One second factor serves one tap, also where it was shown for several lanes that share a reader."""
+        gone = [self._factors.pop((lane, owner), None) for owner in (ANYBODY, account_id)]
+        self._factors = {place: factor for place, factor in self._factors.items() if factor not in gone}
         self._wanted.pop(lane, None)

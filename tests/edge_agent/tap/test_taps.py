@@ -7,6 +7,7 @@ import pytest
 
 from edge_agent.messages import DocumentArrived, Recalled, ReceiptTaken
 from edge_agent.step import list_age
+from edge_agent.step.step_up import ANYBODY, StepUps
 from payment_core.credential import Right
 from payment_core.identifiers import uuid_bytes
 from payment_core.journal import Held, TimeQuality
@@ -258,6 +259,39 @@ def test_one_of_the_staff_vouches_where_a_tap_waits_and_plays_where_none_does(tm
     assert tap(hall, "staff", 3) == "idle"
     assert tap(hall, "anna", 3) == "sold"
     hall.store.close()
+
+
+def shared_step_up_hall(tmp_path):
+    """Two lanes with one reader for second factors; anna and the finger are of one account, wang is of the staff."""
+    hall = step_up_hall(tmp_path)
+    document = msgspec.json.decode(hall.store.rows("SELECT content FROM documents WHERE name = 'devices'")[0][0])
+    document["lanes"][0]["step_up_reader"] = "finger-2"
+    person = {"id": "wang", "role": "floor", "credentials": [credential_of("staff").hex()]}
+    staff = msgspec.json.encode({"version": 1, "people": [person]})
+    devices = msgspec.json.encode({**document, "version": 3})
+    hall.step(DocumentArrived("devices", 3, devices), DocumentArrived("staff", 1, staff))
+    hall.step(hall.member("staff", class_="B"))
+    return hall
+
+
+@pytest.mark.parametrize("shown", ["finger", "staff"])
+def test_one_factor_at_a_shared_reader_serves_one_tap_at_one_lane(tmp_path, shown):
+    hall = shared_step_up_hall(tmp_path)
+    shown_at(hall, "finger-2", shown)
+    assert [tap(hall, "anna", lane) for lane in (1, 2)] == ["sold", "second_factor_needed"]
+    shown_at(hall, "finger-2", shown)
+    assert [tap(hall, "anna", lane) for lane in (2, 1)] == ["sold", "second_factor_needed"]
+    hall.store.close()
+
+
+def test_a_build_that_uses_a_factor_up_at_one_lane_only_is_caught(tmp_path, monkeypatch):
+    def of_one_lane(self, lane, account_id):
+        self._factors.pop((lane, ANYBODY), None)
+        self._factors.pop((lane, account_id), None)
+
+    monkeypatch.setattr(StepUps, "used", of_one_lane)
+    with pytest.raises(AssertionError):
+        test_one_factor_at_a_shared_reader_serves_one_tap_at_one_lane(tmp_path, "staff")
 
 
 def test_floors_are_halved_when_the_office_was_not_heard_for_days(tmp_path):

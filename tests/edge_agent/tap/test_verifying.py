@@ -133,9 +133,10 @@ def test_a_module_that_found_nobody_ends_the_question(hall):
     assert logged(hall.step(Answered("face-1", Result(again, "done")))) == []
 
 
-def test_a_blocked_face_is_no_factor(hall):
+@pytest.mark.parametrize("row", [{"class_": "B", "status": "blocked"}, {"class_": "C"}])
+def test_a_blocked_face_and_a_bare_number_are_no_factor(hall, row):
     name = asked(hall)
-    row = hall.member("face-7", class_="B", media=MEDIA, status="blocked", version=2)
+    row = hall.member("face-7", media=MEDIA, version=2, **row)
     hall.step(msgspec.structs.replace(row, rows=(of(row.rows[0], "card-7"),)))
     assert logged(face(hall, name)) == ["step_up.refused"]
 
