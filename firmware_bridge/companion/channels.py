@@ -99,22 +99,42 @@ class Coins:
         self.wanted = True
         self._gate = gate
         self._is_open: bool | None = None
-        self._since_ms = -1
+        self._active: bool | None = None
+        self._since_ms = 0
+        self._settled = False  # whether this pulse was counted, or must not be
+        self._fresh = False  # whether the line was found idle and has not moved yet
         self._move()
 
     def level(self, now_ms: int, *, active: bool) -> None:
-        """Take what the input is now; a pulse counts when it ends."""
-        if active:
-            if self._since_ms < 0:
-                self._since_ms = now_ms
-            if now_ms - self._since_ms > LONGEST_MS:
-                self.fault = "stuck_coin"
-        elif self._since_ms >= 0:
-            lasted_ms, self._since_ms = now_ms - self._since_ms, -1
-            self.fault = ""
-            if SHORTEST_MS <= lasted_ms <= LONGEST_MS and not self.log.coin(1):
-                self.fault = "coins_lost"
+        """Take what the input is now. A pulse counts when it ends, after SHORTEST_MS or more and as long a rest before.
+
+        What the line is at the start is how it was found: a mechanism that comes up with the board sends no coin.
+        """
+        if self._active is None:
+            self._active, self._since_ms, self._settled, self._fresh = active, now_ms, active, not active
+        lasted_ms = now_ms - self._since_ms
+        if active and self._active and lasted_ms > LONGEST_MS:
+            self.fault = "stuck_coin"
+        if active != self._active:
+            self._active, self._since_ms = active, now_ms
+            if active:
+                self._begin(lasted_ms)
+            else:
+                self._end(lasted_ms)
         self._move()
+
+    def _begin(self, idle_ms: int) -> None:
+        """A rest that was too short was a bounce: what began before it goes on, counted or not."""
+        if self._fresh or idle_ms >= SHORTEST_MS:
+            self._settled = self._fresh = False
+
+    def _end(self, active_ms: int) -> None:
+        self.fault = ""
+        if self._settled or active_ms < SHORTEST_MS:
+            return
+        self._settled = True
+        if active_ms <= LONGEST_MS and not self.log.coin(1):
+            self.fault = "coins_lost"
 
     def accept(self, *, on: bool) -> None:
         """Take coins, or give them back."""

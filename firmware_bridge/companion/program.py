@@ -13,6 +13,7 @@ from firmware_bridge.companion.channels import Coins, Output, Reader
 from firmware_bridge.companion.memory import Log, open_log
 from firmware_bridge.companion.uart import FIRMWARE, Uart
 
+KINDS = ("output", "coins", "reader")
 KEEP_S = 15
 REDIAL_MS = 2_000
 READ_BYTES = 512
@@ -23,9 +24,15 @@ NOT_YET = (11, 107, 115, 119, 128)
 
 
 class Program:
-    """Everything of one board. OSError: a log cannot be written; the board has to stop."""
+    """Everything of one board. OSError: a log cannot be written; the board has to stop.
+
+    ValueError: the config asks for what no board does.
+    """
 
     def __init__(self, config: dict, board) -> None:
+        if "uart" in config and "mqtt" in config:
+            message = "config.json: uart or mqtt, not both: two hubs would each book the same coin"
+            raise ValueError(message)
         self.boot = binascii.hexlify(os.urandom(16)).decode()
         self._board = board
         self._outputs: list = []
@@ -53,6 +60,9 @@ class Program:
 
     def _channel(self, entry: dict, board):
         kind = entry["kind"]
+        if kind not in KINDS:
+            message = "config.json: kind " + kind + " of " + entry["id"] + ": one of " + ", ".join(KINDS)
+            raise ValueError(message)
         if kind == "reader":
             reader = Reader(1 + int.from_bytes(os.urandom(3), "big"))
             self._readers.append((reader, board.uart(entry["uart"], entry.get("baud", 9_600))))

@@ -48,6 +48,7 @@ class CompanionSimulator:
         logs = [_RamLog(disk, boot) for disk in self._disks]
         self._output = Output(logs[0], self._pin, width_ms=self._shape[0], gap_ms=self._shape[1])
         self._coins = Coins(logs[1], self._gate)
+        self._coins.level(0, active=False)
         self._reader = Reader(EPOCH + self._boots)
         channels = [self._output, self._coins, self._reader]
         self._uart = Uart(channels, boot=boot, serial=SERIAL, versions=self._versions)

@@ -19,6 +19,7 @@ def main(folder):
         log.epoch = 5
     output, coins = Output(logs[0], pins.append), Coins(logs[1], pins.append)
     reader, words = Reader(9), Words(said.extend)
+    coins.level(0, active=False)
     uart = Uart([output, coins, reader, words], boot=BOOT, serial=SERIAL)
     for line in sys.stdin:
         what, *rest = line.split()
