@@ -65,11 +65,15 @@ def run_simulator(
         lines = _checked_script(simulator, script) if script else []
         loop = _Loop(simulator, Pty(link), status=status, commands_fd=commands_fd, output=output, errors=errors)
         loop.queue.extend(lines)
-        loop.pty.plug()
     except (OSError, ScriptError) as error:
         print(error, file=errors, flush=True)
         return EXIT_USAGE
-    with _signals(loop):
+    with _signals(loop):  # before there is a link: who sees it may signal
+        try:
+            loop.pty.plug()
+        except OSError as error:
+            print(error, file=errors, flush=True)
+            return EXIT_USAGE
         try:
             return loop.run()
         finally:
