@@ -77,6 +77,7 @@ class View(msgspec.Struct, frozen=True, omit_defaults=True):
     since the guest's last tap. `price` alone, with state idle, is what the next tap costs. `fetching`: the guest's
     money is asked for elsewhere (`where`: the hall that is asked, if one is); it goes on by itself, and is decided by
     `until_ms` (UTC). `choose`: the guest may choose at a vending machine for up to `price`, until `until_ms`.
+    `vends`: the machine gives goods and names its prices, `item` is the one that it speaks of (0: none, or not known).
     """
 
     state: ViewState
@@ -93,6 +94,8 @@ class View(msgspec.Struct, frozen=True, omit_defaults=True):
     put_back: int = 0
     where: str = ""
     until_ms: int = 0
+    vends: bool = False
+    item: int = 0
 
 
 DeviceMessage = (

@@ -3,12 +3,15 @@
 from edge_agent.messages import Show
 from edge_agent.step.draft import Draft
 from payment_core.bus import View, ViewState
+from payment_core.commands import ApproveVend
 from payment_core.money import Money
 from payment_core.policy import Lane
 
 
-def view_of(draft: Draft, lane: Lane, state: ViewState, cost: Money | None, *, reason: str = "") -> View:
-    """Return what a lane shows; `cost` None: no price is known."""
+def view_of(
+    draft: Draft, lane: Lane, state: ViewState, cost: Money | None, *, reason: str = "", item: int = 0
+) -> View:
+    """Return what a lane shows; `cost` None: no price is known. `item`: what a vending machine was asked for."""
     return View(
         state,
         draft.now.wall_ms,
@@ -17,7 +20,15 @@ def view_of(draft: Draft, lane: Lane, state: ViewState, cost: Money | None, *, r
         lane.name or lane.machine,
         reason,
         offline=not draft.site.office_up,
+        vends=names_prices(draft, lane),
+        item=item,
     )
+
+
+def names_prices(draft: Draft, lane: Lane) -> bool:
+    """Say whether a lane's machine gives goods and names their prices."""
+    birth = draft.site.births.get(lane.output)
+    return birth is not None and ApproveVend.__name__ in birth.capabilities
 
 
 def show_idle(draft: Draft, *, only_new_prices: bool = False) -> None:
@@ -42,10 +53,10 @@ def follow_the_clock(draft: Draft) -> None:
 def idle_view(draft: Draft, lane: Lane) -> View:
     """Return what a lane shows while nobody plays: the price of the next tap, which is honoured from now on.
 
-    Where the machine names the price there is none before it has.
+    Where the machine names the price there is none before it has, whatever the list says.
     """
     quote = draft.site.quote(lane, draft.now.local)
-    if quote is not None and quote.price.asks:
+    if quote is not None and (quote.price.asks or names_prices(draft, lane)):
         quote = None
     draft.site.shown.note(lane.id, quote, draft.now.boottime_ms)
     return view_of(draft, lane, "idle", quote.price.shown if quote else None)

@@ -15,7 +15,7 @@ from edge_agent.step.site import Sold
 from edge_agent.step.step_up import Factor
 from edge_agent.step.views import view_of
 from edge_agent.tap import blocks, verifying
-from edge_agent.tap.tap_facts import Case, counts_cards, has_hub_caps
+from edge_agent.tap.tap_facts import Case, Tap, counts_cards, has_hub_caps
 from payment_core.authorization import State
 from payment_core.bus import View
 from payment_core.checks import cost_of
@@ -58,8 +58,14 @@ def hold(draft: Draft, case: Case, decision: Approved) -> None:
     draft.site.step_ups.used(tap.lane.id, tap.row.account_id)
     before = facts.allowances.get(draft.site.currency, 0)
     spent = sum(part.amount for part in parts if part.unit == draft.site.currency and part.lease_epoch)
-    view = view_of(draft, tap.lane, "held", price.shown if not decision.right else Money(0, price.shown.unit))
+    cost = price.shown if not decision.right else Money(0, price.shown.unit)
+    view = view_of(draft, tap.lane, "held", cost, item=_item(tap))
     draft.effect(Show(tap.lane.id, _personal(draft, view, tap.row, before, before - spent)))
+
+
+def _item(tap: Tap) -> int:
+    """Return what a tap pays at a vending machine, 0 where it is none."""
+    return tap.vend.item if tap.vend else 0
 
 
 def _note_approval(draft: Draft, case: Case, decision: Approved, held: Held) -> None:
@@ -166,7 +172,7 @@ def decline(draft: Draft, case: Case, decision: Declined) -> None:
     if decision.reason == "second_factor_needed" and tap.row is not None:
         shown = _want_second_factor(draft, tap.lane, case) or decision.reason
     named = facts.price.shown if facts.price and not (tap.vend and tap.vend.begins) else None
-    view = view_of(draft, tap.lane, "declined", named, reason=shown)
+    view = view_of(draft, tap.lane, "declined", named, reason=shown, item=_item(tap))
     if tap.row is not None:
         balance = facts.allowances.get(draft.site.currency, 0)
         view = _personal(draft, view, tap.row, balance, balance)

@@ -186,7 +186,7 @@ def _wait_for_card(draft: Draft, lane: Lane, session: Session | None, body: Vend
     shown = Money(body.amount, quote.price.shown.unit if quote else draft.site.currency)
     until_ms = draft.now.boottime_ms + ASK_MS
     draft.site.vending.asks[lane.id] = Ask(lane.output, body.amount, body.item, until_ms, shown, body.number)
-    draft.effect(Show(lane.id, view_of(draft, lane, "idle", shown)))
+    draft.effect(Show(lane.id, view_of(draft, lane, "idle", shown, item=body.item)))
 
 
 def is_asked(draft: Draft, tap: Tap) -> bool:

@@ -36,6 +36,7 @@ class Screen(msgspec.Struct, frozen=True, kw_only=True):
 
     `language` is empty where nobody has chosen one. `price` is what was charged or, while idle, what the next play
     costs. Balances are None where they may not be shown. `where`: the hall the guest's money is coming from, if known.
+    `vends`: the machine gives goods, not plays; `item`: which, where it has said so.
     """
 
     state: ScreenState
@@ -52,6 +53,8 @@ class Screen(msgspec.Struct, frozen=True, kw_only=True):
     offline: bool = False
     put_back: int = 0
     where: str = ""
+    vends: bool = False
+    item: int = 0
 
 
 class Board:
@@ -123,6 +126,8 @@ class Board:
             price=self._idle.price,
             offline=self._offline,
             put_back=self._idle.put_back,
+            vends=self._idle.vends,
+            item=self._idle.item,
         )
 
     def next_change_ms(self, now_ms: int) -> int | None:
@@ -134,7 +139,7 @@ class Board:
 
     def _learn_price(self, view: View) -> None:
         """Take the price somebody paid for the price of the next play, until the hub names it."""
-        if self._idle is None and view.price and view.state != "choose":
+        if self._idle is None and view.price and not view.vends:
             self._idle = View(state="idle", at_ms=view.at_ms, unit=view.unit, price=view.price)
 
     def _standing_result(self, now_ms: int) -> View | None:
@@ -165,6 +170,8 @@ class Board:
             offline=result.offline,
             put_back=result.put_back,
             where=result.where,
+            vends=result.vends,
+            item=result.item,
         )
 
 
@@ -181,4 +188,5 @@ def _continued(hold: View, end: View) -> View:
         balance_before=None if end.state == "voided" else hold.balance_before,
         masked_name=end.masked_name or hold.masked_name,
         language=end.language or hold.language,
+        item=end.item or hold.item,
     )

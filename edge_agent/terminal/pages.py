@@ -180,15 +180,18 @@ class Pages:
             case "reconnecting":
                 return words("reconnecting.advice")
             case "declined":
-                return f"{words.reason(screen.reason, 'word')}. {words.reason(screen.reason, 'advice')}"
+                word, advice = (words.reason(screen.reason, part, vends=screen.vends) for part in ("word", "advice"))
+                return f"{word}. {advice}"
             case "approved":
-                said = words("spoken.approved", amount=words.amount(screen.price or 0, screen.unit))
+                amount = words.amount(screen.price or 0, screen.unit)
+                said = words.sale("spoken.approved", vends=screen.vends, amount=amount)
                 return said + self._spoken_balance(screen, words)
             case "fetching":
-                place = words("state.fetching_from", where=screen.where) if screen.where else ""
-                return f"{words('state.fetching')}. {place or words('state.fetching_advice')}"
+                key = "state.fetching_from" if screen.where else "state.fetching_advice"
+                return f"{words('state.fetching')}. {words.sale(key, vends=screen.vends, where=screen.where)}"
             case "choose" | "in_doubt" | "voided" | "repeated":
-                return f"{words(f'state.{screen.state}')}. {words(f'state.{screen.state}_advice')}"
+                advice = words.sale(f"state.{screen.state}_advice", vends=screen.vends)
+                return f"{words(f'state.{screen.state}')}. {advice}"
 
     def _spoken_balance(self, screen: Screen, words: Words) -> str:
         if screen.balance_before is None or screen.balance_after is None:

@@ -56,9 +56,15 @@ class Words:
         """Return the text of a key with its placeholders filled."""
         return self._texts[key].format(**values)
 
-    def reason(self, reason: str, part: str) -> str:
+    def sale(self, key: str, *, vends: bool, **values: str) -> str:
+        """Return the text of a key where something is sold: a machine with goods has words of its own for some."""
+        special = f"vend.{key}"
+        return self(special if vends and special in self._texts else key, **values)
+
+    def reason(self, reason: str, part: str, *, vends: bool = False) -> str:
         """Return `word` or `advice` of a decline reason; a reason newer than this page gets the general one."""
-        return self._texts.get(f"reason.{reason}.{part}") or self._texts[f"reason.other.{part}"]
+        key = f"reason.{reason}.{part}"
+        return self.sale(key if key in self._texts else f"reason.other.{part}", vends=vends)
 
     def desk_reason(self, reason: str) -> str:
         """Return why an act of staff was refused; a reason newer than this page gets the general one."""

@@ -121,6 +121,7 @@ def test_a_choice_is_a_sale_at_the_price_the_machine_asked(hall):
     command = the_command(effects)
     assert bodies(effects) == [ApproveVend(350, 3)]
     assert (views(effects)[-1].state, views(effects)[-1].price) == ("held", 350)
+    assert (views(effects)[-1].vends, views(effects)[-1].item) == (True, 3)
     (held,) = [entry for entry in entries(hall.store) if isinstance(entry, Held)]
     assert (read_packed(held.facts).asked, held.header.tax_code) == (350, "vat6")
     hall.step(hall.delivered(command))
@@ -173,6 +174,7 @@ def test_a_restart_asks_about_the_vend_and_never_vends_again(hall):
 def test_a_choice_first_waits_for_a_card(hall):
     effects = ask(hall, 350)
     assert (commands(effects), the_view(effects).state, the_view(effects).price) == ([], "idle", 350)
+    assert (the_view(effects).vends, the_view(effects).item) == (True, 3)
     hall.pass_ms(29_000)
     effects = hall.step(hall.tap("card-7"))
     assert bodies(effects) == [ApproveVend(350, 3)]
@@ -286,6 +288,8 @@ def test_a_rule_that_asks_sells_nothing_where_no_machine_asks(tmp_path):
 def test_a_fixed_price_sells_nothing_where_the_machine_asks(tmp_path):
     hall = Hall(tmp_path / "ledger.db")
     hall.step(machine(hall))
+    document = devices_document(1, version=2)
+    assert the_view(hall.step(DocumentArrived("devices", 2, document))).price == 0, "and the page promises none"
     hall.enroll("card-7", 5_000)
     ask(hall, 100)
     assert the_view(hall.step(hall.tap("card-7"))).reason == "no_price"

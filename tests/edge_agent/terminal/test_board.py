@@ -160,3 +160,19 @@ def test_the_next_change_is_the_earliest_of_all(board):
     board.pick_language("en", START_MS + 20_000)
     assert board.next_change_ms(START_MS + 20_000) == START_MS + 50_000
     assert board.next_change_ms(START_MS + 60_000) is None
+
+
+def test_an_item_that_a_hold_named_is_that_of_its_end(board):
+    board.on_view(view("held", vends=True, item=9, balance_after=600), START_MS)
+    board.on_view(view("approved", vends=True, balance_after=600), START_MS + 50)
+    screen = shown(board, START_MS + 60)
+    assert (screen.state, screen.vends, screen.item) == ("approved", True, 9)
+
+
+def test_what_somebody_paid_a_vending_machine_is_no_price_of_the_next(board):
+    board.on_view(view("held", vends=True, item=9), START_MS)
+    board.on_view(view("idle", vends=True, price=0), START_MS + 50)
+    assert not shown(board, START_MS + 60).price
+    fresh = Board("racer-2", default_language="en", languages=("en",))
+    fresh.on_kept_view(view("approved", vends=True))
+    assert shown(fresh, START_MS).state == "waiting"

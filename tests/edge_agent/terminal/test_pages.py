@@ -45,6 +45,22 @@ def test_the_page_shows_the_price(app, hall):
     assert "Hold your card on the reader" in answer.text
 
 
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("idle", ("Item 9", "¥2.00", "Hold your card on the reader")),
+        ("approved", ("Item 9", "Please take your item", "Paid ¥2.00")),
+        ("voided", ("Item 9", "Money put back", "Nothing came out, so nothing was charged")),
+        ("in_doubt", ("Item 9", "whether your item came out")),
+    ],
+)
+def test_a_vending_machine_speaks_of_goods(app, hall, state, words):
+    say(hall, state, vends=True, item=9)
+    text = get(app, "/lane/racer-2").text
+    assert [each for each in words if each not in text] == []
+    assert [each for each in ("One play", "Have fun", "machine did not start", "every play") if each in text] == []
+
+
 def test_every_answer_carries_the_policy_and_pages_are_not_kept(app):
     headers = get(app, "/").headers
     assert headers["content-security-policy"] == (

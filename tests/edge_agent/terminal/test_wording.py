@@ -29,6 +29,16 @@ def test_the_languages_have_the_same_keys_and_placeholders(language):
     assert [key for key in english if placeholders(other[key]) != placeholders(english[key])] == []
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_a_vending_machine_says_otherwise_stands_in_the_place_of_something(language):
+    texts = load(language)
+    own = {key.removeprefix("vend."): key for key in texts if key.startswith("vend.")}
+    del own["item"]
+    assert {key for key in own if key not in texts} == set()
+    assert [key for key in own if placeholders(texts[own[key]]) != placeholders(texts[key])] == []
+    assert [key for key in own if texts[own[key]] == texts[key]] == []
+
+
 def test_the_switch_goes_through_all_languages_and_names_the_next():
     names = {language: load(language)["name.own"] for language in LANGUAGES}
     assert [load(language)["name.other"] for language in LANGUAGES] == [
