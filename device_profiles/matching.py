@@ -1,6 +1,6 @@
 """Joins a device of a venue to its profile: finds it, checks the wiring, applies what the site file overrides."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -119,6 +119,32 @@ def refuse_shared_places(devices: list[Device], *, file: str) -> None:
                 message = f'{file}: devices "{other}" and "{device.id}" are both on {place}. Move one of them.'
                 raise SettingsError(message)
             owners[place] = device.id
+
+
+def refuse_mixed_ports(devices: Sequence[Device], profiles: Mapping[str, Profile], *, file: str) -> None:
+    """SettingsError where devices that share a port do not speak alike on it: protocol, baud and stop bits.
+
+    `profiles`: each device's, by its id.
+    """
+    first: dict[str, Device] = {}
+    for device in devices:
+        if not device.port:
+            continue
+        other = first.setdefault(places_of(Device(id="", profile="", port=device.port))[0], device)
+        speech, others = (_speech(profiles[each.id]) for each in (device, other))
+        if speech != others:
+            message = (
+                f'{file}: devices "{other.id}" ({others}) and "{device.id}" ({speech}) cannot share port '
+                f"{device.port}. Give one another port."
+            )
+            raise SettingsError(message)
+
+
+def _speech(profile: Profile) -> str:
+    """Return how a device's bytes go over its port, in words that differ where two cannot share it."""
+    family = next((family for family in ON_A_BUS if profile.driver.startswith(family)), profile.driver).rstrip("_")
+    line = profile.transport.serial
+    return family if line is None else f"{family}, {line.baud} baud, {line.stop_bits} stop bits"
 
 
 def _collide(place: str, other: str) -> bool:

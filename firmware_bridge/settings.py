@@ -8,7 +8,14 @@ import msgspec
 from cloud_sync.mqtt_link import MqttSettings
 from device_profiles.checking import load_catalog_with
 from device_profiles.loading import SettingsError, read_strictly
-from device_profiles.matching import Device, ShortId, find_profile, fitted_profile, refuse_shared_places
+from device_profiles.matching import (
+    Device,
+    ShortId,
+    find_profile,
+    fitted_profile,
+    refuse_mixed_ports,
+    refuse_shared_places,
+)
 from device_profiles.schema import Profile
 
 MAX_DEVICES: Final = 200
@@ -81,6 +88,7 @@ def load_settings(path: Path) -> BridgeSettings:
             raise SettingsError(message)
         profile = find_profile(catalog, device, file=path.name)
         profiles[device.id] = fitted_profile(profile, device, file=path.name)
+    refuse_mixed_ports(file.device, profiles, file=path.name)
     return BridgeSettings(file=file, profiles=profiles, catalog=catalog, password=_password(path, file.broker))
 
 

@@ -9,7 +9,14 @@ import msgspec
 
 from device_profiles.checking import load_catalog_with
 from device_profiles.loading import SettingsError, did_you_mean, read_strictly
-from device_profiles.matching import Device, ShortId, find_profile, fitted_profile, refuse_shared_places
+from device_profiles.matching import (
+    Device,
+    ShortId,
+    find_profile,
+    fitted_profile,
+    refuse_mixed_ports,
+    refuse_shared_places,
+)
 from device_profiles.schema import Profile
 from payment_core.policy import CoinValue, DevicesDocument, Lane
 from provisioning.site_lanes import SiteLane, SiteMachine, wire_lanes
@@ -86,6 +93,7 @@ def plan_site(site: SiteFile, catalog: Mapping[str, Profile], *, file: str, vers
         profiles[device.id] = fitted_profile(find_profile(catalog, device, file=file), device, file=file)
     for name, devices in plugged.items():
         refuse_shared_places(devices, file=f"{file}: bridge {name}")
+        refuse_mixed_ports(devices, profiles, file=f"{file}: bridge {name}")
     wired = wire_lanes(site.lane, site.machine, profiles, file=file)
     return SitePlan(
         bridge_files={name: _bridge_text(site, bridges[name], devices) for name, devices in plugged.items()},

@@ -10,6 +10,7 @@ from device_profiles.matching import (
     fitted_profile,
     pin_level,
     places_of,
+    refuse_mixed_ports,
     refuse_shared_places,
 )
 
@@ -126,6 +127,19 @@ def test_devices_with_addresses_share_a_port_and_no_address_is_all_of_them():
     assert fitted_profile(COINS, at("a", 4), file="f").acceptor.address == 4
     with pytest.raises(SettingsError, match="address has no use: profile 'pn532-uart' has its port for itself"):
         fitted_profile(CATALOG["pn532-uart"], Device(id="a", profile="p", port="/p", address=4), file="f")
+
+
+def test_devices_that_share_a_port_speak_alike_on_it():
+    def on_the_port(*names: str) -> list[Device]:
+        return [Device(id=f"d-{n}", profile=name, port="/dev/bus", address=n + 2) for n, name in enumerate(names)]
+
+    def refuse(devices: list[Device]) -> None:
+        refuse_mixed_ports(devices, {device.id: CATALOG[device.profile] for device in devices}, file="f")
+
+    refuse(on_the_port("cctalk-coin-acceptor", "cctalk-hopper-plain"))
+    refuse(on_the_port("companion-coin-mech", "companion-reader"))
+    with pytest.raises(SettingsError, match=r'"d-0" \(cctalk, 9600 .*"d-1" \(companion, 115200 .*cannot share port'):
+        refuse(on_the_port("cctalk-coin-acceptor", "companion-coin-mech"))
 
 
 def test_a_relay_and_a_usb_place_are_places_too():
