@@ -29,6 +29,7 @@ from cloud_sync.protocol.messages import (
     Trust,
 )
 from cloud_sync.sealing import HpkeSealer
+from payment_core.credential import ListRow
 
 GRANTS_AT_ONCE: Final = 4_000
 ROWS_AT_ONCE: Final = 3_000
@@ -69,11 +70,14 @@ class Mail:
             yield self._to(hub, Lease((Grant(account_id, unit, epoch, 0),)), "lease", 0)
 
     def list(self, tx: Transaction, hub: Hub, *, have_version: int) -> Iterator[Publish]:
-        """Yield what changed in the list after `have_version`; from 0 on it is the whole list."""
+        """Yield what changed in the list after `have_version`; from 0 on it is the whole list.
+
+        A row goes without its key to a hub where it plays nothing: who steals that hub gets no key by it.
+        """
         rows = people.list_rows(tx, self._tenant_id, after_version=have_version)
         base = have_version
         for start in range(0, len(rows), ROWS_AT_ONCE):
-            part = tuple(rows[start : start + ROWS_AT_ONCE])
+            part = tuple(_told(hub, row) for row in rows[start : start + ROWS_AT_ONCE])
             update = CredentialList(part[-1].version, base == 0, base, part)
             yield self._to(hub, update, "list", update.version)
             base = update.version
@@ -160,6 +164,15 @@ def news(tx: Transaction, mail: Mail, hub: Hub, told: Position) -> tuple[list[Pu
 
 def _seqs(rows: Iterable[LeaseRow]) -> Iterator[int]:
     return (row.granted_seq for row in rows)
+
+
+def _plays(hub: Hub, row: ListRow) -> bool:
+    """Say whether a row may play at a hub at all; whatever changes that for a row changes its version too."""
+    return row.status == "active" and hub.closed_ms is None and (not row.venues or hub.venue_id in row.venues)
+
+
+def _told(hub: Hub, row: ListRow) -> ListRow:
+    return row if _plays(hub, row) else msgspec.structs.replace(row, token_key=b"")
 
 
 def _grant(place: LeaseKey, row: LeaseRow, known: Mapping[LotKey, LotRow]) -> Grant:
