@@ -190,8 +190,8 @@ class Pages:
                 key = "state.fetching_from" if screen.where else "state.fetching_advice"
                 return f"{words('state.fetching')}. {words.sale(key, vends=screen.vends, where=screen.where)}"
             case "choose" | "in_doubt" | "voided" | "repeated":
-                advice = words.sale(f"state.{screen.state}_advice", vends=screen.vends)
-                return f"{words(f'state.{screen.state}')}. {advice}"
+                key = f"state.{screen.state}"
+                return ". ".join(words.sale(each, vends=screen.vends) for each in (key, f"{key}_advice"))
 
     def _spoken_balance(self, screen: Screen, words: Words) -> str:
         if screen.balance_before is None or screen.balance_after is None:

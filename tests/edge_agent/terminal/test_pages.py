@@ -51,7 +51,7 @@ def test_the_page_shows_the_price(app, hall):
         ("idle", ("Item 9", "¥2.00", "Hold your card on the reader")),
         ("approved", ("Item 9", "Please take your item", "Paid ¥2.00")),
         ("voided", ("Item 9", "Money put back", "Nothing came out, so nothing was charged")),
-        ("in_doubt", ("Item 9", "whether your item came out")),
+        ("in_doubt", ("Item 9", "We are checking this sale", "whether your item came out")),
     ],
 )
 def test_a_vending_machine_speaks_of_goods(app, hall, state, words):
