@@ -6,11 +6,11 @@ An account is opened by a card or a code always; what is learned here comes besi
 from typing import Final, assert_never
 
 from edge_agent.desk.acts import Moved, Refused
-from edge_agent.ledger import cache, office_facts, templates
+from edge_agent.ledger import office_facts, templates
 from edge_agent.ledger.templates import NO_PAGE, Template
 from edge_agent.messages import Send
 from edge_agent.step.draft import Draft, Spot
-from edge_agent.tap.blocks import NOBODY, block, known_row
+from edge_agent.tap.blocks import NOBODY, block, known_row, matched_ones
 from payment_core.commands import Enroll, make_command
 from payment_core.credential import ListRow
 from payment_core.desk import OWN_TEXT, EnrollPerson, ForgetPerson, PersonRow, TakeConsent
@@ -146,17 +146,9 @@ def _forget(draft: Draft, act: ForgetPerson, row: ListRow, staff: str) -> Moved 
     header = draft.header(Spot(Actor.STAFF, Tender.NONE))
     draft.journal(ConsentWithdrawn(1, header, row.account_id, staff, act.note))
     templates.withdraw(draft.store, row.account_id)
-    for known in _matched_ones(draft, row.account_id):
+    for known in matched_ones(draft, row.account_id):
         block(draft, credential_id=known.credential_id, status="blocked", staff=staff, note=act.note)
     return Moved()
-
-
-def _matched_ones(draft: Draft, account_id: bytes) -> list[ListRow]:
-    """Return what modules match for an account and is in use: class B is nothing else."""
-    rows = (*office_facts.of_account(draft.store, account_id), *cache.of_account(draft.store, account_id))
-    ids = dict.fromkeys(row.credential_id for row in rows if row.class_ == "B")
-    known = (known_row(draft, credential_id) for credential_id in ids)
-    return [row for row in known if row is not None and row.status == "active" and row.account_id == account_id]
 
 
 def look(draft: Draft, credential: str) -> Moved | Refused:

@@ -5,7 +5,7 @@ from typing import Final, Literal, cast
 import msgspec
 
 from cloud_sync.protocol.peers import PeerBlocked, PeerCard, PeerHeard, PeerRightUsed
-from edge_agent.ledger import cache, leases, outbox, uses, vouchers
+from edge_agent.ledger import cache, leases, office_facts, outbox, uses, vouchers
 from edge_agent.ledger.uses import RightUse
 from edge_agent.messages import ListArrived, Log
 from edge_agent.peer_messages import FromPeer, ToPeer
@@ -35,6 +35,14 @@ BlockStatus = Literal["blocked", "lost"]
 def known_row(draft: Draft, credential_id: bytes) -> ListRow | None:
     """Return what is known of a card: the list's row, blocked where this hub or a neighbour blocked it since."""
     return cache.card(draft.store, credential_id)
+
+
+def matched_ones(draft: Draft, account_id: bytes) -> list[ListRow]:
+    """Return what modules match for an account and is in use: class B is nothing else."""
+    rows = (*office_facts.of_account(draft.store, account_id), *cache.of_account(draft.store, account_id))
+    ids = dict.fromkeys(row.credential_id for row in rows if row.class_ == "B")
+    known = (known_row(draft, credential_id) for credential_id in ids)
+    return [row for row in known if row is not None and row.status == "active" and row.account_id == account_id]
 
 
 def block(draft: Draft, *, credential_id: bytes, status: BlockStatus, staff: str, note: str = "") -> int:

@@ -15,6 +15,7 @@ from edge_agent.messages import Answered, FromDevice, Log, Send, Show
 from edge_agent.step.draft import Draft
 from edge_agent.step.step_up import Factor, Intent
 from edge_agent.step.views import view_of
+from edge_agent.tap.blocks import matched_ones
 from edge_agent.tap.tap_facts import Tap
 from edge_agent.tap.tap_proof import known_id
 from payment_core.commands import Verify, make_command
@@ -43,9 +44,12 @@ def ask(draft: Draft, lane: Lane, tap: Tap) -> Shown | None:
     """Ask the lane's module for the person behind a tap that was refused for want of a second factor.
 
     Return what the guest is to do, where that is known; None: nobody was asked, or of a module that says no media.
+    Whom no module ever learned is not sent to one: he could wait there for ever.
     """
     device = lane.step_up_reader
     if tap.row is None or not verifies(draft, device) or not draft.site.ready(device):
+        return None
+    if not matched_ones(draft, tap.row.account_id):
         return None
     name, now_ms = uuid_text(draft.new_id()), draft.now.boottime_ms
     until_ms = now_ms + VERIFY_S * 1_000 + ON_THE_WAY_MS

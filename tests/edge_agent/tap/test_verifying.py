@@ -153,6 +153,14 @@ def test_a_module_that_is_off_is_not_asked(hall):
     assert commands(hall.step(hall.tap("card-7"))) == []
 
 
+def test_whom_no_module_ever_learned_is_sent_to_the_staff_at_once(hall):
+    blocked = hall.member("face-7", class_="B", status="blocked", version=2, media=MEDIA)
+    hall.step(msgspec.structs.replace(blocked, rows=(of(blocked.rows[0], "card-7"),)))
+    hall.pass_ms(1_000)
+    effects = hall.step(hall.tap("card-7"))
+    assert (the_view(effects).reason, commands(effects)) == ("second_factor_needed", [])
+
+
 def test_a_finger_without_an_intent_at_a_lanes_own_reader_is_a_tap(hall):
     hall.step(hall.member("thumb", class_="B", media="finger"), hall.lease("thumb", 500))
     effects = face(hall, "", "thumb", device="reader-2", media="finger")
