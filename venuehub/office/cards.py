@@ -9,9 +9,10 @@ import typer
 
 from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.office import desk as office_desk
-from venuehub.output import AsJson, print_json, print_line
+from venuehub.output import AsJson, note, print_json, print_line
 
 if TYPE_CHECKING:
+    from back_office.store.engine import Transaction
     from back_office.store.people import Credential
 
 card_app = typer.Typer(name="card", no_args_is_help=True, help="Members' cards.")
@@ -65,8 +66,9 @@ def card_status(
     status: Annotated[Literal["active", "blocked", "lost"], typer.Argument(help="What the card is from now on.")],
     as_json: AsJson = False,
 ) -> None:
-    """Block a card, call it lost, or make it active again."""
+    """Block this one card, call it lost, or make it active again; a phone and fingers of its account stay in use."""
     from back_office.members.cards import find_card, parse_card, set_status
+    from back_office.members.privileges import beside
     from back_office.members.stock import StockError, refuse_out_of_use
     from venuehub.office.tools import open_office
 
@@ -76,6 +78,10 @@ def card_status(
             with told_as("refused", StockError, where="--card"):
                 refuse_out_of_use(tx, keys.tenant_id, found.credential_id)
         version = set_status(tx, keys.tenant_id, found, status)
+        others = [] if status == "active" else beside(tx, keys.tenant_id, found)
+    if others:
+        ends = "`card phone --end` and `consent withdraw` end them"
+        note(f"still in use, by the same account: {_media(others)}; {ends}")
     if as_json:
         print_json({"credential_id": found.credential_id.hex(), "status": status, "list_version": version})
     else:
@@ -176,7 +182,7 @@ def card_rights(
     end: Annotated[bool, typer.Option("--end", help="Take the pass of this group away.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Give a card a pass: plays on the machines of a group without money; or end it."""
+    """Give a card a pass: plays on the machines of a group without money; or end it. Its phone and fingers follow."""
     from zoneinfo import ZoneInfo
 
     from back_office.members.cards import find_card, parse_card
@@ -203,6 +209,7 @@ def card_rights(
                     message, hint = f"{until} is over: such a pass plays nothing", "name a day to come, or write --end"
                     raise CliError("settings", message, where="--until", hint=hint, exit_code=ExitCode.USAGE)
                 found = with_right(found, Right(group, last_ms, cool_down * 1_000))
+            _tell_who_follows(tx, keys.tenant_id, found)
             version = change_card(tx, keys.tenant_id, found)
     rights = [{"group": r.group, "until_ms": r.until_ms, "cool_down_ms": r.cool_down_ms} for r in found.rights]
     if as_json:
@@ -231,7 +238,10 @@ def card_limits(  # noqa: PLR0913 - one option for each limit
     no_limits: Annotated[bool, typer.Option("--no-limits", help="First: its class's limits, everywhere.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Give one card limits of its own: per tap and day, where it counts, a second factor. What is not named stays."""
+    """Give one card limits of its own: per tap and day, where it counts, a second factor. What is not named stays.
+
+    The phone and the fingers beside an account's only card get the same.
+    """
     import msgspec
 
     from back_office.fleet.founding import only_venue
@@ -252,6 +262,7 @@ def card_limits(  # noqa: PLR0913 - one option for each limit
                 refuse_unknown_zone(tx, keys.tenant_id, name)
             found = msgspec.structs.replace(found, **changes)
             currency = currency_here(tx, keys.tenant_id)
+            _tell_who_follows(tx, keys.tenant_id, found)
             version = change_card(tx, keys.tenant_id, found)
     if as_json:
         print_json(
@@ -273,3 +284,19 @@ def _limits(card: "Credential", currency: str) -> str:
     venues = f"{len(card.venues)} venues" if card.venues else "every venue"
     second = "at every tap" if card.step_up else "as its class has it"
     return f"per tap {tap}, per day {day}, in {places}, at {venues}, second factor {second}, group {card.group or '-'}"
+
+
+def _tell_who_follows(tx: "Transaction", tenant_id: bytes, card: "Credential") -> None:
+    """Tell which rows beside a card change with it, and which do not."""
+    from back_office.members.privileges import beside, follow
+
+    others = beside(tx, tenant_id, card)
+    if others and follow(tx, tenant_id, card):
+        note(f"the same from now on: {_media(others)}")
+    elif others:
+        note(f"the account has other cards too: unchanged are {_media(others)}; renew them")
+
+
+def _media(rows: "list[Credential]") -> str:
+    words = {"member_code": "phone"}
+    return ", ".join(words.get(one.media, one.media) for one in rows)

@@ -5,8 +5,11 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from back_office.members.cards import add_card, parse_card
-from back_office.members.privileges import MomentTextError, change_card, until_ms, with_right, without_right
+from back_office.ledger.list_changes import successor
+from back_office.members import privileges
+from back_office.members.cards import add_card, parse_card, set_status
+from back_office.members.phones import add_phone
+from back_office.members.privileges import MomentTextError, change_card, follow, until_ms, with_right, without_right
 from back_office.members.replacing import replace_card
 from back_office.store import people, places
 from payment_core.credential import Right
@@ -52,6 +55,50 @@ def test_a_replaced_card_keeps_its_passes(office):
         replace_card(office.desk(tx), old, NEXT, pepper=KEYS.pepper, by="ann")
         fresh = people.credential(tx, TENANT, NEXT.credential_id(KEYS.pepper))
         assert (fresh.rights, fresh.life, fresh.status) == ((RACING,), 2, "active")
+
+
+def beside(tx, card):
+    """Give a card's account a phone and a finger, as they are made; return a function that reads them."""
+    phone = add_phone(tx, TENANT, card, pepper=KEYS.pepper, dice=bytes).credential
+    finger = successor(card, bytes([7]) * 16, "finger", "B", life=1, version=people.list_version(tx, TENANT) + 1)
+    people.add_credential(tx, TENANT, finger)
+    return lambda: [people.credential(tx, TENANT, one.credential_id) for one in (phone, finger)]
+
+
+def test_a_pass_that_ends_and_limits_reach_phone_and_finger(office):
+    with office.store.writing() as tx:
+        change_card(tx, TENANT, with_right(added(tx), RACING))
+        card = people.credential(tx, TENANT, CARD.credential_id(KEYS.pepper))
+        read = beside(tx, card)
+        assert [one.rights for one in read()] == [(RACING,)] * 2
+        before = people.list_version(tx, TENANT)
+        limited = msgspec.structs.replace(without_right(card, "racing"), tap_limit=100, step_up=True, venues=(VENUE,))
+        assert change_card(tx, TENANT, limited) == before + 3
+        assert [(one.rights, one.tap_limit, one.step_up, one.venues) for one in read()] == [
+            ((), 100, True, (VENUE,))
+        ] * 2
+        assert [(one.media, one.class_, len(one.token_key)) for one in read()] == [
+            ("member_code", "A", 16), ("finger", "B", 0)
+        ]  # fmt: skip
+        assert len(people.list_rows(tx, TENANT, after_version=before)) == 3, "hubs are told"
+
+
+def test_a_familys_phone_follows_none_of_its_cards_and_is_found(office):
+    with office.store.writing() as tx:
+        card = added(tx)
+        read = beside(tx, card)
+        sister = add_card(tx, TENANT, NEXT, pepper=KEYS.pepper, account=people.account(tx, TENANT, GUEST))
+        change_card(tx, TENANT, msgspec.structs.replace(card, tap_limit=100))
+        assert [one.tap_limit for one in read()] == [None, None]
+        assert (privileges.beside(tx, TENANT, card), follow(tx, TENANT, card)) == (read(), [])
+        set_status(tx, TENANT, sister, "lost")
+        assert follow(tx, TENANT, card) == read(), "a lost card is nobody's"
+
+
+def test_a_build_that_changes_one_row_alone_is_caught(office, monkeypatch):
+    monkeypatch.setattr(privileges, "follow", lambda _tx, _tenant_id, _card: [])
+    with pytest.raises(AssertionError):
+        test_a_pass_that_ends_and_limits_reach_phone_and_finger(office)
 
 
 @pytest.mark.parametrize(

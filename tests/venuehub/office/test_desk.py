@@ -153,6 +153,17 @@ def test_a_card_has_passes_and_limits_of_its_own(folder, run):
     assert run(*limits, "--venue", "Moon")[1]["error"]["code"] == "office"
 
 
+def test_what_a_phone_has_of_a_changed_or_blocked_card_is_told(folder, capsys):
+    def told(*words):
+        assert main(["office", *words, "--dir", str(folder), "--card", CARD]) == 0
+        return capsys.readouterr().err
+
+    told("card", "phone", "--url", "https://venue.example")
+    assert told("card", "limits", "--tap", "100") == "the same from now on: phone\n"
+    assert told("card", "status", "blocked").startswith("still in use, by the same account: phone; `card phone --end`")
+    assert told("card", "status", "active") == ""
+
+
 def opening(folder, tmp_path, run, rows, *signers):
     (tmp_path / "old.csv").write_text("card,unit,amount,source\n" + rows)
     words = [word for name in signers for word in ("--signer", f"{name}={tmp_path / name}.key")]
