@@ -152,6 +152,10 @@ class Booth:
             message = f"{' '.join(words)!r} is not a verb of a game machine: write {', '.join(self.machine.verbs)}"
             raise ScriptError(message)
 
+    def status(self) -> dict[str, object]:
+        """Return the machine's counters."""
+        return self.machine.status(now_ns=time.monotonic_ns())
+
     async def run(self) -> None:
         """Do what it does by itself: nothing."""
 
@@ -178,7 +182,7 @@ class Booth:
             case LevelFrame(line="coin"):
                 self.machine.level(frame.level, at_ns=frame.at_ns)
             case AskFrame():
-                writer.write(encode_frame(StatusFrame(self.machine.status(now_ns=time.monotonic_ns()))))
+                writer.write(encode_frame(StatusFrame(self.status())))
             case _:
                 pass
 
@@ -195,6 +199,9 @@ class Served(Protocol):
 
     def check(self, words: list[str]) -> None:
         """Rehearse a script line; ScriptError where it is none."""
+
+    def status(self) -> dict[str, object]:
+        """Return the counters for whoever audits from outside."""
 
     async def run(self) -> None:
         """Do what it does by itself until cancelled."""

@@ -3,8 +3,6 @@
 A new simulator is one line of `SIMULATORS`; a profile of the catalog names it.
 """
 
-import asyncio
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -16,19 +14,19 @@ from firmware_bridge.simulators.cctalk_acceptor import CctalkAcceptorSimulator
 from firmware_bridge.simulators.cctalk_hopper import CctalkHopperSimulator
 from firmware_bridge.simulators.coin_mech import CoinMech
 from firmware_bridge.simulators.companion import CompanionSimulator
-from firmware_bridge.simulators.game_machine import Booth, GameMachine, Served, checked_script, serve_machines
+from firmware_bridge.simulators.game_machine import Booth, GameMachine, Served
 from firmware_bridge.simulators.gm65 import Gm65Simulator
 from firmware_bridge.simulators.hid_keys import HidKeysSimulator
 from firmware_bridge.simulators.hlk_fm22x import HlkFm22xSimulator
 from firmware_bridge.simulators.interface import ScriptError, Simulator
 from firmware_bridge.simulators.io_board import IoBoard
 from firmware_bridge.simulators.line_device import LineDevice, Stand
+from firmware_bridge.simulators.line_process import COMMON_LINES, run_on_lines
 from firmware_bridge.simulators.mdb_cash import MdbCashSimulator
 from firmware_bridge.simulators.mdb_machine import MdbMachineSimulator
 from firmware_bridge.simulators.mdb_vmc import Shelf
 from firmware_bridge.simulators.pn532 import Pn532Simulator
-from firmware_bridge.simulators.process import COMMON_VERBS, EXIT_DONE, EXIT_USAGE, run_simulator
-from firmware_bridge.simulators.script import read_script
+from firmware_bridge.simulators.process import COMMON_VERBS, run_simulator
 from firmware_bridge.simulators.ssp_validator import Making, SspValidatorSimulator
 from firmware_bridge.simulators.ticket_dispenser import COINS_OUT, TicketDispenserSimulator
 from firmware_bridge.simulators.vpcd_card import TCP, Acr122uSimulator, run_behind_pcsc
@@ -121,24 +119,11 @@ def _game_machine(profile: Profile, options: Options) -> int:
 
 def _on_lines(make: Callable[[Profile], LineDevice], verbs: Mapping[str, str]) -> OnLines:
     """Return the stand of a device that is made from its profile alone."""
-    every = {**verbs, "pause TIME": "in a script: wait before the next"}
-    return OnLines(lambda profile, options: _serve_lines(Stand(make(profile)), options), every)
+    return OnLines(lambda profile, options: _serve_lines(Stand(make(profile)), options), verbs)
 
 
 def _serve_lines(stand: Served, options: Options) -> int:
-    """Serve one device on a socket, where it tells its counters to whoever asks."""
-    if options.link.suffix != ".sock" or options.status is not None:
-        sys.stderr.write(f"{options.link}: a device on lines listens on a socket NAME.sock and counts there\n")
-        return EXIT_USAGE
-    stands = {options.link.stem: stand}
-    try:
-        text = read_script(options.script) if options.script else ""
-        script = checked_script(stands, text, source=str(options.script))
-        asyncio.run(serve_machines(stands, options.link.parent, script))
-    except (OSError, ScriptError) as error:
-        sys.stderr.write(f"{error}\n")
-        return EXIT_USAGE
-    return EXIT_DONE
+    return run_on_lines(stand, link=options.link, script=options.script, status=options.status)
 
 
 def _coin_mech(profile: Profile) -> LineDevice:
@@ -169,7 +154,7 @@ SIMULATORS: Final[Mapping[str, Serial | OnLines]] = {
     "acr122u": Serial(_acr122u, Acr122uSimulator.verbs),
     "cctalk_acceptor": Serial(_cctalk_acceptor, CctalkAcceptorSimulator.verbs),
     "cctalk_hopper": Serial(_cctalk_hopper, CctalkHopperSimulator.verbs),
-    "game_machine": OnLines(_game_machine, {**GameMachine.verbs, "pause TIME": "in a script: wait before the next"}),
+    "game_machine": OnLines(_game_machine, GameMachine.verbs),
     "hid_keys": Serial(lambda _profile, _options: HidKeysSimulator(), HidKeysSimulator.verbs),
     "coin_mech": _on_lines(_coin_mech, CoinMech.verbs),
     "companion": Serial(_companion, CompanionSimulator.verbs),
@@ -188,11 +173,15 @@ SIMULATORS: Final[Mapping[str, Serial | OnLines]] = {
 }
 
 
-def verbs_help() -> list[str]:
-    """Return the script lines of every simulator, one per element, for a help page."""
+def verbs_help(simulator: str = "") -> list[str]:
+    """Return the script lines of one simulator, or of every one, an element for each line of a help page."""
+    named = [(name, stand.verbs) for name, stand in SIMULATORS.items() if simulator in {"", name}]
+    if not simulator or isinstance(SIMULATORS[simulator], Serial):
+        named.append(("every serial device", COMMON_VERBS))
+    if not simulator or isinstance(SIMULATORS[simulator], OnLines):
+        named.append(("every device on lines", COMMON_LINES))
     lines: list[str] = []
-    named = [(name, stand.verbs) for name, stand in SIMULATORS.items()]
-    for title, verbs in (*named, ("every serial device", COMMON_VERBS)):
+    for title, verbs in named:
         lines.append(f"Lines of {title}:")
         lines += [f"  {usage:<20} {meaning}" for usage, meaning in verbs.items()]
     return lines
@@ -200,20 +189,26 @@ def verbs_help() -> list[str]:
 
 def make_simulator(profile: Profile, options: Options) -> Simulator:
     """Return the serial device of a profile; ScriptError where an option does not fit it, KeyError for one on lines."""
-    refused = "--card" if options.card and profile.reader is None else _line_option(profile, options)
-    if refused:
-        message = f"{refused}: a {profile.name} has no use for it: leave it out"
-        raise ScriptError(message)
+    _refuse_unfit(profile, options)
     stand = SIMULATORS[profile.simulator]
     if not isinstance(stand, Serial):
         raise KeyError(profile.simulator)
     return stand.make(profile, options)
 
 
+def _refuse_unfit(profile: Profile, options: Options) -> None:
+    """ScriptError where an option was chosen for a device without use for it."""
+    refused = "--card" if options.card and profile.reader is None else _line_option(profile, options)
+    if refused:
+        message = f"{refused}: a {profile.name} has no use for it: leave it out"
+        raise ScriptError(message)
+
+
 def run_profile(profile: Profile, options: Options) -> int:
     """Run the device of a profile until it is told to end; return the exit code. ScriptError: as `make_simulator`."""
     stand = SIMULATORS[profile.simulator]
     if isinstance(stand, OnLines):
+        _refuse_unfit(profile, options)
         return stand.run(profile, options)
     simulator = make_simulator(profile, options)
     if profile.transport.pcsc is not None and str(options.link).startswith(TCP):

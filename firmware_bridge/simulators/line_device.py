@@ -114,6 +114,11 @@ class Stand:
         """Rehearse a script line; ScriptError where it is none."""
         copy.deepcopy(self._device).command(words, now_ns=time.monotonic_ns())
 
+    def status(self) -> dict[str, object]:
+        """Return the device's counters as of now."""
+        self._tell()
+        return self._device.status()
+
     async def run(self) -> None:
         """Send what changes, until cancelled."""
         while True:
@@ -151,8 +156,7 @@ class Stand:
                 self._device.level(line, frame.level, at_ns=frame.at_ns)
                 self._news.set()
             case AskFrame():
-                self._tell()
-                writer.write(encode_frame(StatusFrame(self._device.status())))
+                writer.write(encode_frame(StatusFrame(self.status())))
             case _:
                 pass
 

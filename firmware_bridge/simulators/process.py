@@ -82,6 +82,13 @@ def run_simulator(
             loop.print_status()
 
 
+def replace_counters(file: Path, text: bytes) -> None:
+    """Replace a status file as a whole, so that a reader never sees half of one; OSError where it cannot be."""
+    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    fresh.write_bytes(text + b"\n")
+    fresh.replace(file)
+
+
 def _checked_script(simulator: Simulator, path: Path) -> list[ScriptLine]:
     """Return the lines after a rehearsal on a copy of the device; ScriptError names the first bad line."""
     lines = script_lines(read_script(path), source=str(path))
@@ -176,9 +183,7 @@ class _Loop:
         if self._status_path is None or text == self._status_text:
             return
         self._status_text = text
-        fresh = self._status_path.with_name(f".{self._status_path.name}.{os.getpid()}")
-        fresh.write_bytes(text + b"\n")
-        fresh.replace(self._status_path)
+        replace_counters(self._status_path, text)
 
     def print_status(self) -> None:
         """Print the counters as one line."""

@@ -143,6 +143,12 @@ def test_a_venue_s_own_page_is_listed_probed_watched_and_checked(tmp_path, capsy
         app.monitor("our-reader", str(tmp_path / "away"), profiles=folder)
     device_questions.check("our-reader", profiles=folder, as_json=True)
     assert {case["problem"] for case in json.loads(capsys.readouterr().out)["cases"]} == {""}
+    script = tmp_path / "script"
+    script.write_text("quit\n", "utf-8")
+    with pytest.raises(typer.Exit) as ended:
+        app.emulate("our-reader", link=tmp_path / "port", script=script, profiles=folder)
+    assert ended.value.exit_code == 0
+    capsys.readouterr()
     with pytest.raises(CliError, match="'our-reader' is not in the catalog"):
         device_questions.check("our-reader")
     (folder / "our-reader.toml").write_text(shipped, "utf-8")

@@ -16,21 +16,30 @@ app = typer.Typer(name="device", no_args_is_help=True)
 ProfileName = Annotated[str, typer.Argument(metavar="PROFILE", help="A page of the catalog: venuehub device list.")]
 PORT_REMEDY = "venuehub device probe PORT says who answers on a port"
 OPEN_REMEDY = "check the path, the cable, and who else has the port open"
+_ASKED = "venuehub.device.asked"
 
 
 class _EmulateCommand(TyperCommand):
-    """`emulate`, whose help page ends with the script lines of every device."""
+    """`emulate`, whose help page ends with script lines: of the profile that is named, or of every device."""
 
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, ARG002 - typer keeps these types to itself
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer keeps its types to itself
+        """Keep what is asked for: `--help` is carried out before anything else is read."""
+        ctx.meta[_ASKED] = self.make_parser(ctx).parse_args(list(args))[0]
+        return super().parse_args(ctx, args)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - typer keeps these types to itself
         """Write the lines as they are; the simulators are only imported for this page."""
         from firmware_bridge.simulators.kinds import verbs_help
 
+        asked = ctx.meta[_ASKED]
+        name, own = asked.get("profile"), asked.get("profiles")
+        simulator = page_of(name, pages_with(Path(own) if own else None)).simulator if name else ""
         formatter.write_paragraph()
         formatter.write(
             "  Example: venuehub device emulate pn532-uart --link /tmp/reader --card ntag213:04A1B2C3D4E580\n"
         )
         formatter.write_paragraph()
-        formatter.write("".join(f"{line}\n" for line in verbs_help()))
+        formatter.write("".join(f"{line}\n" for line in verbs_help(simulator)))
 
 
 @app.callback()
@@ -154,6 +163,7 @@ def emulate(
     profile: ProfileName,
     *,
     link: Annotated[Path, typer.Option(help="Where the port appears; NAME.sock for a device on lines.")],
+    profiles: OwnPages = None,
     card: Annotated[
         list[str] | None, typer.Option(help="A card on the reader: ntag213:UID or ntag424:UID:KEY, in hex.")
     ] = None,
@@ -165,6 +175,7 @@ def emulate(
     """Put a simulated device at a path, for our programs and for other people's.
 
     Prints its counters as one JSON line at the end, on SIGUSR1 and on the line `status`. Ends with Ctrl-C or `quit`.
+    The lines of one device: `emulate PROFILE --help`.
 
     A wrong line of a script ends it before it starts, with exit code 2; a wrong line on stdin is told and skipped.
     """
@@ -178,7 +189,7 @@ def emulate(
         raise CliError(code="settings", message=message, where="--card", hint=hint, exit_code=ExitCode.USAGE)
     options = Options(link=link, script=script, status=status, card=cards[0], echo=echo, crc=crc)
     with told_as("settings", ScriptError, exit_code=ExitCode.USAGE):
-        code = run_profile(page_of(profile, pages_with(None)), options)
+        code = run_profile(page_of(profile, pages_with(profiles)), options)
     raise typer.Exit(code)
 
 

@@ -188,6 +188,7 @@ def test_emulate_refuses_what_it_cannot_do_with_a_remedy(tmp_path):
     for words, said in (
         (("pn532-uart", "--link", link, "--crc"), "--crc: a pn532-uart has no use for it"),
         (("pn532-uart", "--link", link, "--echo"), "--echo: a pn532-uart has no use for it"),
+        (("prize-sensor", "--link", f"{link}.sock", "--crc"), "--crc: a prize-sensor has no use for it"),
         (("pn532-uart", "--link", link, "--card", "foo"), "--card: card 'foo' is not known"),
         (("pn532-uart", "--link", link, "--script", "none.txt"), "none.txt: cannot be read"),
         (("pn532-uart", "--link", "/nonexist/dir/x"), "/nonexist/dir/x: cannot be made"),
@@ -245,6 +246,31 @@ def test_the_help_of_emulate_lists_the_lines_of_every_device():
         "--script",
     ):
         assert line in text
+
+
+def test_the_help_of_emulate_with_a_profile_lists_its_lines_only():
+    text = device("emulate", "prize-sensor", "--help").stdout
+    assert "Lines of io_board:" in text
+    assert "Lines of every device on lines:" in text
+    assert text.count("Lines of ") == 2
+
+
+def test_a_device_on_lines_tells_its_counters_as_every_other(tmp_path):
+    script, counters, link = tmp_path / "script", tmp_path / "counters.json", tmp_path / "prizes.sock"
+    script.write_text("status\npress prize\n", encoding="utf-8")
+    words = ("prize-sensor", "--link", str(link), "--script", str(script), "--status", str(counters))
+    with subprocess.Popen(
+        [*VENUEHUB, "emulate", *words], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        told = process.stdout
+        assert json.loads(told.readline()) == {"listening": [str(link)]}
+        first = json.loads(told.readline())
+        eventually(lambda: json.loads(counters.read_text("utf-8")) != first)
+        process.send_signal(signal.SIGUSR1)
+        assert json.loads(told.readline()) != first
+        type_in(process, "quit")
+        assert process.wait(DEADLINE_S) == 0
+        assert json.loads(told.readline()) == json.loads(counters.read_text("utf-8"))
 
 
 def test_wrong_options_are_exit_code_2_with_a_remedy(tmp_path):
