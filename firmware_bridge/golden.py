@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -28,7 +28,8 @@ from firmware_bridge.drivers.interface import (
 )
 from firmware_bridge.scripted import LOOK_S, ScriptedLines, ScriptedSerial, first_unseen, times_seen, until
 from firmware_bridge.transports.interface import TransportError
-from payment_core.commands import Command
+from payment_core.commands import ApproveVend, Command
+from payment_core.events import VendRequested
 
 DEADLINE_S: Final = 8.0
 TAIL_S: Final = 0.3
@@ -147,7 +148,7 @@ async def _command(case: Golden, inbox: Inbox, seen: _Seen) -> None:
         await until(partial(_is_done, seen, number))
     await until(lambda: len(seen.events) >= case.after)
     if case.command is not None:
-        inbox.put_nowait(_made(case.command, len(case.first) + 1))
+        inbox.put_nowait(_made(case.command, len(case.first) + 1, events=seen.events))
 
 
 async def _until_enough(case: Golden, seen: _Seen, scripted: Scripted, tasks: list[asyncio.Task[None]]) -> None:
@@ -226,8 +227,11 @@ def _fits(wanted: GoldenAnswer, given: Answer) -> bool:
     return all(getattr(given, name) == value for name, value in named.items())
 
 
-def _made(command: GoldenCommand, number: int) -> Command:
-    body = msgspec.Raw(msgspec.json.encode(command.body))
+def _made(command: GoldenCommand, number: int, *, events: Sequence[dict[str, Any]] = ()) -> Command:
+    """Return a command as a hub says it: a yes names the number of the newest question, which is another each time."""
+    numbers = [event["body"]["number"] for event in events if event["kind"] == VendRequested.__name__]
+    named = {"number": numbers[-1]} if numbers and command.kind == ApproveVend.__name__ else {}
+    body = msgspec.Raw(msgspec.json.encode({**command.body, **named}))
     command_id = COMMAND_ID.format(number)
     return Command(id=command_id, seq=number, boot_id="golden", ttl_ms=TTL_MS, kind=command.kind, body=body)
 

@@ -43,7 +43,7 @@ class Dispense(msgspec.Struct, frozen=True):
 class ApproveVend(msgspec.Struct, frozen=True):
     """Let the machine give the item it asked for; `amount` in minor units of its profile's unit, as it asked.
 
-    number: of its question; 0, as item 0, names none.
+    number: of its question, which it has to name. item 0 names none.
     """
 
     amount: int

@@ -113,7 +113,6 @@ class MdbCashless:
     async def _restart(self, outbox: Outbox) -> None:
         """Put the board off and on with its settings: it then tells where it stands."""
         await self._step(Step.RESET, outbox)
-        await self._give_up("board_off", outbox)
         self._status, self._probing = None, False
         always = ("mdb-always-idle=1",) if self._vend.always_idle else ()
         settings = b"".join(qibixx.configure(setting) for setting in (*self._vend.settings, *always))
@@ -223,7 +222,6 @@ class MdbCashless:
                 await self._step(Step.ACKED, outbox)
             case Problem.RESET:
                 await self._step(Step.RESET, outbox)
-                await self._give_up(Step.RESET, outbox)
             case Problem.WRONG_STATE | Problem.BAD_AMOUNT if self._state is State.HANDED:
                 await self._step(Step.REFUSED if sure else Step.LOST, outbox)
             case Problem.NO_START if self._starting:

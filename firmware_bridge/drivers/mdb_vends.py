@@ -25,10 +25,12 @@ class Asked(msgspec.Struct, frozen=True):
     told: bool
 
     def fits(self, body: ApproveVend | DenyVend) -> bool:
-        """Say whether a yes or no is to this question. Number and item 0 name none."""
-        if isinstance(body, ApproveVend) and (body.amount != self.line.amount or body.item not in {0, self.line.item}):
-            return False
-        return body.number in {0, self.number}
+        """Say whether a yes or no is to this question. A yes names its number; a no may name none, and is to any."""
+        match body:
+            case ApproveVend(amount, item, number):
+                return (amount, number) == (self.line.amount, self.number) and item in {0, self.line.item}
+            case DenyVend(number):
+                return number in {0, self.number}
 
     def is_again(self, line: Stands, now: float) -> bool:
         """Say whether a line is the same request again, and not an equal one of later."""

@@ -35,6 +35,12 @@ def asked(bridge):
     return bridge.until(lambda item: isinstance(item, Wish) and isinstance(item.body, VendRequested))
 
 
+def yes(bridge, body=YES):
+    """Return a yes to the newest question."""
+    requests = [wish for wish in bridge.wishes() if isinstance(wish, VendRequested)]
+    return msgspec.structs.replace(body, number=requests[-1].number)
+
+
 def facts(bridge) -> list[object]:
     while not bridge.outbox.empty():
         bridge.seen.append(bridge.outbox.get_nowait())
@@ -48,7 +54,7 @@ def test_people_choose_first_and_the_item_falls_once():
             machine.say("choose 1")
             request = (await asked(bridge)).body
             assert request == VendRequested(100, 1, number=request.number)
-            assert await bridge.ask(YES) == Answer("c1", "done", amount=1)
+            assert await bridge.ask(yes(bridge)) == Answer("c1", "done", amount=1)
             await happens(lambda: machine["phase"] == "ready")
         assert (machine["delivered"], machine["approvals"], machine["amount"]) == (1, 1, 100)
 
@@ -64,7 +70,7 @@ def test_a_session_with_several_vends():
                 machine.say(f"choose {number}")
                 request = (await asked(bridge)).body
                 assert (request.amount, request.item, request.session) == (50 * (number + 1), number, "s1")
-                answer = await bridge.ask(ApproveVend(request.amount, number), command_id)
+                answer = await bridge.ask(ApproveVend(request.amount, number, request.number), command_id)
                 assert answer.outcome == "done"
                 await happens(lambda: machine["phase"] == "session")
             assert (await bridge.ask(EndSession(), "e")).outcome == "done"
@@ -93,7 +99,7 @@ def test_what_does_not_fall_is_failed_and_refunds_itself():
         async with machine.served() as bridge:
             machine.say("choose 1")
             await asked(bridge)
-            assert await bridge.ask(YES) == Answer("c1", "failed", reason="failure")
+            assert await bridge.ask(yes(bridge)) == Answer("c1", "failed", reason="failure")
         assert (machine["delivered"], machine["failed"]) == (0, 1)
 
     played(story)
@@ -122,7 +128,7 @@ def test_a_request_taken_back_can_not_be_approved_any_more():
             await asked(bridge)
             machine.say("cancel")
             await happens(lambda: machine["phase"] == "ready")
-            answer = await bridge.ask(YES)
+            answer = await bridge.ask(yes(bridge))
             assert (answer.outcome, answer.amount) in {("refused", 0), ("failed", 0)}
         assert (machine["delivered"], machine["cancelled"]) == (0, 1)
 
@@ -135,7 +141,7 @@ def test_of_a_cancel_and_a_yes_at_the_same_time_one_wins_and_both_sides_agree():
         async with machine.served() as bridge:
             machine.say("choose 1")
             await asked(bridge)
-            bridge.send(YES)
+            bridge.send(yes(bridge))
             await asyncio.sleep(dice.uniform(0, 0.006))
             machine.say("cancel")
             answer = await bridge.answer()
@@ -155,7 +161,7 @@ def test_a_yes_to_something_else_is_refused(body):
             assert (await bridge.ask(body, "early")).outcome == "refused"
             machine.say("choose 1")
             await asked(bridge)
-            assert (await bridge.ask(body)).outcome == "refused"
+            assert (await bridge.ask(yes(bridge, body))).outcome == "refused"
         assert machine["approvals"] == 0
 
     played(story)
@@ -179,7 +185,7 @@ def test_a_machine_that_loses_its_power_or_resets_in_mid_vend_is_a_doubt(trouble
         async with machine.served() as bridge:
             machine.say("choose 1")
             await asked(bridge)
-            bridge.send(YES)
+            bridge.send(yes(bridge))
             await happens(lambda: machine["phase"] == "dispensing")
             machine.say(trouble)
             assert (await bridge.answer()).outcome == "unknown"
@@ -196,7 +202,7 @@ def test_a_session_that_ends_without_a_result_is_what_the_profile_says(vend, out
             await bridge.ask(BeginSession(500), "s1")
             machine.say("choose 1")
             await asked(bridge)
-            assert (await bridge.ask(YES)).outcome == outcome
+            assert (await bridge.ask(yes(bridge))).outcome == outcome
 
     played(story)
 
@@ -207,7 +213,7 @@ def test_a_result_that_comes_late_ends_the_doubt():
         async with machine.served() as bridge:
             machine.say("choose 1")
             await asked(bridge)
-            bridge.send(YES)
+            bridge.send(yes(bridge))
             await happens(lambda: machine["phase"] == "dispensing")
         unfinished = (make_command(YES, command_id="c1", seq=1, boot_id="b", ttl_ms=9),)
         async with (
@@ -227,7 +233,7 @@ def test_a_board_that_falls_silent_is_offline_and_its_vend_waits_for_what_it_say
         async with machine.served() as bridge:
             machine.say("choose 1")
             await asked(bridge)
-            bridge.send(YES)
+            bridge.send(yes(bridge))
             await happens(lambda: machine["phase"] == "dispensing")
             machine.say("silence 300ms")
             assert (await bridge.condition("offline")).reason.startswith("no answer from the MDB board")
@@ -248,7 +254,7 @@ def test_no_result_in_time_is_a_doubt_and_nothing_is_said_twice():
         async with machine.served() as bridge:
             machine.say("choose 1")
             await asked(bridge)
-            assert (await bridge.ask(YES)).outcome == "unknown"
+            assert (await bridge.ask(yes(bridge))).outcome == "unknown"
             await bridge.condition("online")
         assert machine["approvals"] <= 1
 
@@ -263,7 +269,7 @@ def test_a_bad_line_costs_no_money(fault):
             machine.say(fault)
             machine.say("choose 1")
             await asked(bridge)
-            assert await bridge.ask(YES) == Answer("c1", "done", amount=1)
+            assert await bridge.ask(yes(bridge)) == Answer("c1", "done", amount=1)
             await happens(lambda: machine["phase"] == "ready")
             await asyncio.sleep(0.04)
             assert facts(bridge) == []
@@ -392,7 +398,7 @@ async def asked_again(driver: type[MdbCashless]) -> Machine:
     async with machine.served() as bridge:
         machine.say("choose 1")
         await asked(bridge)
-        bridge.send(YES)
+        bridge.send(yes(bridge))
         await happens(lambda: machine["phase"] == "dispensing")
     unfinished = (make_command(YES, command_id="c1", seq=1, boot_id="b", ttl_ms=9),)
     machine.say("board 10ms")
