@@ -79,6 +79,8 @@ class _Fold:
         self.figures = HubFigures()
         self.doubts: set[bytes] = set()
         self.told: dict[bytes, _Told] = {}
+        self.open: set[bytes] = set()
+        """Commands whose end nobody knows: those in doubt, and those that were under way when the journal was read."""
 
     def take(self, entry: Entry) -> None:
         """Take one entry."""
@@ -92,6 +94,7 @@ class _Fold:
                 figures.declined[entry.reason] += 1
             case Commanded():
                 self.told[authorization_id] = _Told(entry.device, entry.credits)
+                self.open.add(authorization_id)
             case CoinBooked():
                 figures.coins[entry.device] += 1
             case PrizeSeen():
@@ -105,6 +108,8 @@ class _Fold:
         figures, guest = self.figures, entry.header.tender is Tender.PURSE
         told = self.told.get(authorization_id, _Told())
         output = figures.outputs.setdefault(told.device, OutputFigures())
+        if isinstance(entry, Captured | Voided | Expired):
+            self.open.discard(authorization_id)
         match entry:
             case Captured():
                 self.doubts.discard(authorization_id)
@@ -127,9 +132,9 @@ class _Fold:
                 pass
 
     def end(self) -> HubFigures:
-        """Return what came of it: what is in doubt still was not decided."""
+        """Return what came of it: what is in doubt or under way was not decided."""
         self.figures.in_doubt = len(self.doubts)
-        for authorization_id in self.doubts:
+        for authorization_id in self.open:
             told = self.told[authorization_id]
             self.figures.outputs.setdefault(told.device, OutputFigures()).in_doubt += told.credits
         return self.figures

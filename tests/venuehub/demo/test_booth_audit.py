@@ -52,6 +52,17 @@ def test_what_an_output_gave_beyond_its_debits_is_counted(tmp_path, given, beyon
     assert given_beyond_debited({"coin-1": given, "coin-2": 1, "coin-3": 0}, hub) == beyond + 1
 
 
+def test_what_is_under_way_when_a_demo_is_ended_is_no_gift(tmp_path):
+    hall = Hall(tmp_path / "ledger.db", rules=THREE)
+    hall.step(hall.born(1, "Dispense"))
+    hall.enroll("card-7", 2_000)
+    hall.step(hall.tap("card-7"))
+    hall.store.close()
+    hub = read_hubs([tmp_path / "ledger.db"])
+    assert (hub.output("coin-1").in_doubt, hub.in_doubt) == (3, 0)
+    assert [given_beyond_debited({"coin-1": given}, hub) for given in (3, 4)] == [0, 1]
+
+
 def counters(**more):
     """What the simulators say of themselves that nobody has come to, but for `more`."""
     at_rest = {
