@@ -40,6 +40,15 @@ def test_a_device_behind_a_lost_bridge_is_not_ready_although_its_own_state_says_
     assert site.ready("coin-1")
 
 
+def test_a_slow_machine_keeps_no_other_from_being_overdue():
+    site = make_site()
+    site.births["coin-2"] = Birth("qibixx-vending", 1, "boot", "hall", answer_ms=125_000)
+    for device in ("coin-2", "coin-1"):
+        site.wait_for(device.encode(), site.answer_ms(device))
+    assert site.overdue(10_000) == [b"coin-1"]
+    assert site.overdue(125_000) == [b"coin-2"]
+
+
 def test_answers_are_overdue_in_the_order_they_were_asked_for():
     site = make_site()
     site.wait_for(b"a", 100)
