@@ -233,17 +233,23 @@ class Till:
         if verifying.concerns(draft, fact, body):
             self._decide(draft, verifying.presented(draft, fact, body))
             return
-        if desk_reader.presented(draft, fact, body) or kiosk.presented(draft, fact, body):
+        if kiosk.presented(draft, fact, body) or self._parking.has_event(fact) or self._challenges.has_event(fact):
             return
-        if self._parking.has_event(fact) or self._challenges.has_event(fact):
-            return
-        tap = taps.read_tap(draft, fact, body)
+        read = desk_reader.read_card if desk_reader.serves(draft, fact.device) else taps.read_tap
+        tap = read(draft, fact, body)
         if tap is None or self._parking.take_bounce(draft, tap) or self._challenges.take_bounce(draft, tap):
             return
-        self._decide(draft, self._challenges.begin(draft, tap, body))
+        self._is_there(draft, self._challenges.begin(draft, tap, body))
+
+    def _is_there(self, draft: Draft, tap: Tap | None) -> None:
+        """Take a card that has proven itself as far as it must; None: it still owes an answer."""
+        if tap is not None and desk_reader.serves(draft, tap.reader):
+            desk_reader.tell(draft, tap)
+        elif tap is not None and not taps.take_factor(draft, tap):
+            self._decide(draft, tap)
 
     def _decide(self, draft: Draft, tap: Tap | None) -> None:
-        """Decide a tap, or let it wait for its money; None: its card still owes an answer."""
+        """Decide a tap, or let it wait for its money; None: there is none."""
         tap = vending.meant(draft, tap) if tap is not None else None
         if tap is not None:
             self._parking.answer(draft, tap)
@@ -256,7 +262,7 @@ class Till:
         if machine_acts.has_answered(draft, fact):
             return
         if self._challenges.has_answered(fact):
-            self._decide(draft, self._challenges.hear(draft, fact))
+            self._is_there(draft, self._challenges.hear(draft, fact))
             return
         try:
             row = authorizations.by_id(self._store, uuid_bytes(fact.result.id))
@@ -270,7 +276,7 @@ class Till:
         self._site.list_age.keep(self._store, draft.now)
         views.follow_the_clock(draft)
         for tap in self._challenges.pass_time(draft):
-            self._decide(draft, tap)
+            self._is_there(draft, tap)
         self._parking.pass_time(draft)
         for tap in vending.pass_time(draft):
             self._decide(draft, tap)

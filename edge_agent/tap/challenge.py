@@ -1,5 +1,7 @@
 """Cards that are asked to prove themselves now: a fresh nonce each, two halves through the reader, then the decision.
 
+Asked is a card that is to pay more than `challenge_over`, one of the staff at a desk, and a second factor.
+
 A recorded SUN message that no hub has seen passes once; an answer to a challenge passes never again. The tap waits here
 for `CHALLENGE_MS` at most, and whatever is no good answer by then is a refused proof.
 """
@@ -58,7 +60,10 @@ class Challenges:
         return True
 
     def begin(self, draft: Draft, tap: Tap, body: CredentialPresented) -> Tap | None:
-        """Ask a card where the risk document wants it; return the tap where it can be decided as it is."""
+        """Ask a card that stands for staff or a second factor, or where the risk document wants it.
+
+        Return the tap where it can be decided as it is.
+        """
         if tap.proof != "proven" or tap.row is None or body.media != CHALLENGED or not _is_wanted(draft, tap):
             return tap
         if len(self._open) >= CHALLENGES_LIMIT:
@@ -108,12 +113,24 @@ class Challenges:
 
 
 def _is_wanted(draft: Draft, tap: Tap) -> bool:
-    """Say whether a tap costs more than a message alone may pay, at a reader that can say the challenge."""
-    limit, birth = draft.site.risk.challenge_over, draft.site.births.get(tap.reader)
-    if limit is None or birth is None or Transceive.__name__ not in birth.capabilities:
+    """Say whether a message alone is too little for what a tap opens, at a reader that can say the challenge."""
+    site = draft.site
+    limit, birth = site.risk.challenge_over, site.births.get(tap.reader)
+    if birth is None or Transceive.__name__ not in birth.capabilities:
+        return False
+    if _vouches(draft, tap):
+        return True
+    if limit is None:
         return False
     quote = quote_of(draft, tap)
     return quote is not None and any(money.minor > limit for money in quote.price.price)
+
+
+def _vouches(draft: Draft, tap: Tap) -> bool:
+    """Say whether a card opens more than its own money: a member of staff's at a desk, or a second factor."""
+    if tap.reader in draft.site.desk_of_reader:
+        return tap.credential_id in draft.site.staff_cards
+    return bool(taps.lanes_of_factor(draft, tap))
 
 
 def _fresh(draft: Draft, tap: Tap) -> Tap:

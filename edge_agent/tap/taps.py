@@ -51,8 +51,7 @@ def read_tap(draft: Draft, fact: FromDevice, body: CredentialPresented) -> Tap |
     proof = prove(draft, row, credential_id, body)
     deadline_ms = now.boottime_ms + draft.site.risk.ask_ms
     counter = office_facts.token_counter(draft.store, credential_id) if proof == "proven" else None
-    tap = Tap(fact.device, event.epoch, event.seq, lane, credential_id, row, proof, deadline_ms, counter)
-    return None if _is_second_factor(draft, tap) else tap
+    return Tap(fact.device, event.epoch, event.seq, lane, credential_id, row, proof, deadline_ms, counter)
 
 
 def take_once(draft: Draft, fact: FromDevice) -> bool:
@@ -95,24 +94,32 @@ def _bounced_from(
     return latest if draft.load(latest).credential_id == credential_id else None
 
 
-def _is_second_factor(draft: Draft, tap: Tap) -> bool:
-    """Take what is shown at a reader for second factors, or by one of the staff where a tap waits for one."""
-    site, row, now_ms = draft.site, tap.row, draft.now.boottime_ms
+def is_good(tap: Tap) -> bool:
+    """Say whether more than a bare number was shown, and it may be used: then it can stand for somebody."""
+    row = tap.row
+    return row is not None and row.status == "active" and tap.proof != "refused" and row.class_ != "C"
+
+
+def lanes_of_factor(draft: Draft, tap: Tap) -> tuple[Lane, ...]:
+    """Return the lanes where a tap is no sale but a second factor: by its reader, or by staff where a tap waits."""
+    site = draft.site
     lanes = site.lanes_of_step_up.get(tap.reader, ())
-    if not lanes and (tap.lane is None or not site.staff_cards):
-        return False
-    good = row is not None and row.status == "active" and tap.proof != "refused" and row.class_ != "C"
-    staff = good and tap.credential_id in site.staff_cards
+    if lanes or tap.lane is None or tap.credential_id not in site.staff_cards or not is_good(tap):
+        return lanes
+    wanted = site.step_ups.is_wanted(tap.lane.id, now_ms=draft.now.boottime_ms, life_ms=site.risk.step_up_life_ms)
+    return (tap.lane,) if wanted else ()
+
+
+def take_factor(draft: Draft, tap: Tap) -> bool:
+    """Take a second factor; False: it is a tap of its own."""
+    site, row, now_ms = draft.site, tap.row, draft.now.boottime_ms
+    lanes, good = lanes_of_factor(draft, tap), is_good(tap)
     if not lanes:
-        assert tap.lane is not None
-        wanted = site.step_ups.is_wanted(tap.lane.id, now_ms=now_ms, life_ms=site.risk.step_up_life_ms)
-        if not (staff and wanted):
-            return False
-        lanes = (tap.lane,)
+        return False
     authorizations.mark_wish(draft.store, tap.reader, tap.event_epoch, tap.event_seq, NO_ANSWER)
     for lane in lanes if good else ():
         assert row is not None
-        account_id = ANYBODY if staff else row.account_id
+        account_id = ANYBODY if tap.credential_id in site.staff_cards else row.account_id
         site.step_ups.note(lane.id, account_id, Factor(tap.credential_id, row.class_, now_ms))
         draft.effect(Show(lane.id, idle_view(draft, lane)))
     if not good:

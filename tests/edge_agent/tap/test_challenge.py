@@ -6,45 +6,21 @@ import random
 import msgspec
 import pytest
 
-from edge_agent.messages import Answered, Born
+from edge_agent.messages import Answered, Born, DocumentArrived
 from edge_agent.step.draft import Draft
 from edge_agent.tap import challenge, token_proof
 from edge_agent.tap.challenge import CHALLENGE_MS, Challenges
-from firmware_bridge.drivers.nfc_cards import Target
-from firmware_bridge.drivers.nfc_relay import order_of, relay
 from payment_core.bus import Birth
-from payment_core.commands import Result, Transceive, command_body
+from payment_core.commands import Result
 from payment_core.events import event_body
 from payment_core.facts import read_packed
 from payment_core.journal import Declined, Held
-from tests.support.hall import PRICE, Hall, commands, logged, the_command, the_view, uid_of
+from tests.support.hall import PRICE, Hall, commands, credential_of, logged, the_command, the_view, uid_of
 from tests.support.ledger_truth import entries
-from tests.support.nfc_fields import ChipField
 from tests.support.sizes import count
-from tests.support.tokens import CARD_KEY, sun_tap
+from tests.support.tokens import CARD_KEY, RelayingReader, sun_tap
 
 ALWAYS = {"challenge_over": 0}
-CARD = f"ntag424:{uid_of('card')}:{CARD_KEY.hex()}"
-
-
-class Reader:
-    """What a bridge does at reader-1, on a simulated chip with a card; it notes what was said both ways."""
-
-    def __init__(self, card: str = CARD) -> None:
-        self.field = ChipField(card)
-        self.held: Target | None = None
-        self.said: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
-
-    def answer(self, effects) -> Answered:
-        command = the_command(effects)
-        body = command_body(command)
-        assert isinstance(body, Transceive)
-        order = order_of(command.id, body)
-        assert order is not None
-        answer, self.held = relay(self.field, order, held=self.held)
-        self.said.append((body.commands, answer.answers))
-        result = Result(command.id, answer.outcome, reason=answer.reason, answers=answer.answers)
-        return Answered("reader-1", result)
 
 
 def hall_of(tmp_path, *, risk=ALWAYS, relays=True) -> Hall:
@@ -61,7 +37,7 @@ def outcome(effects) -> str:
 
 
 def test_a_card_that_answers_plays_and_nothing_else_is_written(tmp_path):
-    hall, reader = hall_of(tmp_path), Reader()
+    hall, reader = hall_of(tmp_path), RelayingReader()
     before = len(entries(hall.store))
     first = hall.step(sun_tap(hall, "card", counter=5))
     assert [command.kind for command in commands(first)] == ["Transceive"]
@@ -101,7 +77,7 @@ def test_a_message_that_proves_nothing_is_not_even_asked(tmp_path):
 
 @pytest.mark.parametrize("card", ["", f"ntag424:{uid_of('card')}:{bytes(16).hex()}", f"ntag213:{uid_of('card')}"])
 def test_a_recorded_message_without_the_card_is_refused(tmp_path, card):
-    hall, reader = hall_of(tmp_path), Reader(card)
+    hall, reader = hall_of(tmp_path), RelayingReader(card)
     effects = hall.step(sun_tap(hall, "card", counter=5))
     for _half in range(2):
         if commands(effects):
@@ -116,7 +92,7 @@ def test_a_recorded_message_without_the_card_is_refused(tmp_path, card):
 @pytest.mark.parametrize("half", [1, 2])
 @pytest.mark.parametrize("answers", [(), ("9000",), ("9000", "91CA"), ("9000", "zz"), ("00" * 34,), ("6A82", "91AF")])
 def test_an_answer_that_is_none_is_refused(tmp_path, half, answers):
-    hall, reader = hall_of(tmp_path), Reader()
+    hall, reader = hall_of(tmp_path), RelayingReader()
     effects = hall.step(sun_tap(hall, "card", counter=5))
     if half == 2:
         effects = hall.wait(20, reader.answer(effects))
@@ -135,8 +111,41 @@ def test_a_card_that_left_is_refused(tmp_path, result):
     hall.store.close()
 
 
+STAFF = {
+    "version": 1,
+    "people": [{"id": "wang", "role": "floor", "credentials": [credential_of("wang", "ntag424").hex()]}],
+}
+
+
+def check_a_second_factor(tmp_path, *, there):
+    """Let anna's tap want a second factor; a message of wang's card comes, and his card lies there or does not."""
+    hall = hall_of(tmp_path, risk={"step_up_over": 100})
+    hall.step(hall.member("wang", class_="A", media="ntag424", token_key=CARD_KEY))
+    hall.step(DocumentArrived("staff", 1, msgspec.json.encode(STAFF)))
+    assert outcome(hall.step(sun_tap(hall, "card", counter=1))) == "second_factor_needed"
+    effects = hall.step(sun_tap(hall, "wang", counter=1))
+    reader = RelayingReader(f"ntag424:{uid_of('wang')}:{CARD_KEY.hex()}" if there else "")
+    while commands(effects):
+        assert the_command(effects).kind == "Transceive"
+        effects = hall.wait(20, reader.answer(effects))
+    hall.pass_ms(1_000)
+    assert outcome(hall.step(sun_tap(hall, "card", counter=2))) == ("sold" if there else "second_factor_needed")
+    hall.store.close()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_one_of_the_staff_is_a_second_factor_only_where_his_card_lies(tmp_path, there):
+    check_a_second_factor(tmp_path, there=there)
+
+
+def test_a_build_that_takes_a_recorded_second_factor_is_caught(tmp_path, monkeypatch):
+    monkeypatch.setattr(challenge, "_vouches", lambda _draft, _tap: False)
+    with pytest.raises(AssertionError):
+        check_a_second_factor(tmp_path, there=False)
+
+
 def test_silence_is_refused_in_time_and_what_comes_later_changes_nothing(tmp_path):
-    hall, reader = hall_of(tmp_path), Reader()
+    hall, reader = hall_of(tmp_path), RelayingReader()
     first = hall.step(sun_tap(hall, "card", counter=5))
     late = reader.answer(first)
     assert hall.wait(CHALLENGE_MS - 1) == []
@@ -147,7 +156,7 @@ def test_silence_is_refused_in_time_and_what_comes_later_changes_nothing(tmp_pat
 
 
 def test_an_answer_from_another_reader_is_none(tmp_path):
-    hall, reader = hall_of(tmp_path), Reader()
+    hall, reader = hall_of(tmp_path), RelayingReader()
     answered = reader.answer(hall.step(sun_tap(hall, "card", counter=5)))
     effects = hall.step(msgspec.structs.replace(answered, device="reader-2"))
     assert (commands(effects), hall.till.outstanding) == ([], 1)
@@ -155,7 +164,7 @@ def test_an_answer_from_another_reader_is_none(tmp_path):
 
 
 def test_a_bounce_while_a_card_is_asked_asks_nobody_again(tmp_path):
-    hall, reader = hall_of(tmp_path), Reader()
+    hall, reader = hall_of(tmp_path), RelayingReader()
     tap = sun_tap(hall, "card", counter=5)
     first = hall.step(tap)
     assert hall.step(tap) == []
@@ -166,7 +175,7 @@ def test_a_bounce_while_a_card_is_asked_asks_nobody_again(tmp_path):
 
 
 def test_a_card_that_is_blocked_meanwhile_does_not_play(tmp_path):
-    hall, reader = hall_of(tmp_path), Reader()
+    hall, reader = hall_of(tmp_path), RelayingReader()
     second = hall.step(reader.answer(hall.step(sun_tap(hall, "card", counter=5))))
     hall.step(hall.member("card", class_="A", media="ntag424", token_key=CARD_KEY, status="lost", version=2))
     assert outcome(hall.step(reader.answer(second))) == "card_lost"
@@ -183,7 +192,7 @@ def test_too_many_at_once_are_refused_and_not_believed(tmp_path, monkeypatch):
 def one_round(hall: Hall, dice: random.Random, old: list[Answered], counter: int) -> tuple[str, str]:
     """Tap, and let each half go some way or other; return what must come of it, and what came."""
     hall.pass_ms(1_000)
-    reader, good = Reader(), True
+    reader, good = RelayingReader(), True
     effects = hall.step(sun_tap(hall, "card", counter=counter))
     while commands(effects) and the_command(effects).kind == "Transceive":
         how = dice.choice(["good"] * 4 + ["gone", "silent", "elsewhere", "late"] + ["old"] * bool(old))
@@ -218,7 +227,7 @@ def test_whatever_happens_only_two_good_halves_sell(tmp_path):
 # ------------------------------------------------------------------------------------------------ replay and nonces
 def check_a_replayed_transcript(tmp_path):
     """Record one whole tap; then, with fresh SUN messages, say the card's very answers again."""
-    hall, reader = hall_of(tmp_path), Reader()
+    hall, reader = hall_of(tmp_path), RelayingReader()
     effects = hall.step(sun_tap(hall, "card", counter=5))
     for _half in range(2):
         effects = hall.wait(20, reader.answer(effects))
