@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 
 from firmware_bridge.drivers.interface import Answer
-from firmware_bridge.drivers.nfc_cards import CONFIRM_ATTEMPTS, Field, Target, is_iso_dep, is_type2
+from firmware_bridge.drivers.nfc_cards import CONFIRM_ATTEMPTS, Field, Target, is_iso_dep, is_random_uid, is_type2
 from firmware_bridge.wire import ntag424, type2_tag
 from payment_core.commands import Transceive
 
@@ -52,8 +52,11 @@ def order_of(command_id: str, asked: Transceive) -> Order | None:
 def relay(field: Field, order: Order, *, held: Target | None) -> tuple[Answer, Target | None]:
     """Say the commands; return how it ended, and the card where its session goes on. OSError where the chip is gone.
 
-    `held`: the card whose session is still open from the order before. Nothing is said unless everything may be.
+    `held`: the card whose session is still open from the order before. Nothing is said unless everything may be, and
+    nothing at all to a UID that is made up each time: a payment phone, told to nobody, so none that a hub could mean.
     """
+    if is_random_uid(order.uid):
+        return Answer(order.id, "refused", reason="card_gone"), None
     target = held
     if target is None or target.uid != order.uid:
         field.off()

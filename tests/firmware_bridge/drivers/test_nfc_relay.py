@@ -232,6 +232,21 @@ def test_tok5_an_order_for_a_payment_card_reaches_it_with_nothing_of_the_kind() 
     assert application.payment_selects == 0
 
 
+@pytest.mark.parametrize("command", [SELECT_NDEF, "00B0820000", "9060000000", "00A4000C023F00"])
+def test_tok5_nothing_is_said_to_a_uid_that_is_made_up_each_time(command: str) -> None:
+    field = ChipField("payment:08112233")
+    for held in (None, Target(bytes.fromhex("08112233"), sak=0x20)):
+        answer = relay(field, order(command, uid="08112233"), held=held)
+        assert answer == (Answer("c-1", "refused", reason="card_gone"), None)
+    assert field.sent == []
+
+
+def test_tok5_a_build_that_speaks_to_made_up_uids_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nfc_relay, "is_random_uid", lambda _uid: False)
+    with pytest.raises(AssertionError):
+        test_tok5_nothing_is_said_to_a_uid_that_is_made_up_each_time(SELECT_NDEF)
+
+
 def test_tok5_the_only_names_in_the_drivers_source_are_ours() -> None:
     for module in (nfc_cards, nfc_relay):
         source = Path(module.__file__ or "").read_text(encoding="utf-8")
