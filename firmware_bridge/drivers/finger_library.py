@@ -16,6 +16,7 @@ from firmware_bridge.wire.zfm import Ask, LightColour, LightMode, Reply
 IDENTITY_PAGE: Final = 15
 """The last page of the notepad; other hosts begin with the first."""
 IDENTITY_MARK: Final = b"VENUEHUB"
+MAYBE_STORED: Final = "maybe_stored"
 BREATHING_SPEED, FLASH_SPEED, FLASHES = 100, 25, 2
 
 
@@ -81,7 +82,7 @@ class FingerLibrary:
             self.module = Module(serial, capacity, firmware)
             await self.shine(LightMode.BREATHING, LightColour.BLUE)
         else:
-            self.problem = "the module tells no serial number: choose a profile with another biometric.serial"
+            self.problem = "the module tells no serial number; give r307 or as608 as its profile"
 
     async def _notepad_identity(self) -> str:
         """Return the random identity in the module's notepad; write one at the first meeting."""
@@ -129,9 +130,9 @@ class FingerLibrary:
         return pages if capacity and await self.proves(mark) else None
 
     async def store(self, page: int) -> str:
-        """Store what both buffers have in common under an empty page; return what went wrong, and leave nothing then.
+        """Store what both buffers have in common under an empty page; return what went wrong.
 
-        Neither question is repeated.
+        Neither question is repeated. `MAYBE_STORED`: nothing proves that nothing was left.
         """
         mark = self.mark()
         merged = await self._line.ask(Ask.MERGE, attempts=1)
@@ -140,14 +141,17 @@ class FingerLibrary:
         stored = await self._line.ask(Ask.STORE, b"\x01" + page.to_bytes(2, "big"), attempts=1)
         if stored is not None and stored.code == zfm.OK and page in (await self.pages() or ()) and self.mark() == mark:
             return ""
-        await self.forget(page)
-        return "not_stored"
+        return MAYBE_STORED if await self.forget(page) else "not_stored"
 
     async def forget(self, page: int) -> str:
-        """Delete a page; return what went wrong, nothing only where the module, asked again, does not have it."""
-        await self._line.ask(Ask.DELETE, page.to_bytes(2, "big") + b"\0\x01")
-        pages = await self.pages()
-        if pages is None:
+        """Delete a page; return what went wrong, nothing only where the module, asked again, does not have it.
+
+        Where another module may have come in its place nothing is deleted, and nothing proven.
+        """
+        if not self.doubtful and await self.proves(self.mark()):
+            await self._line.ask(Ask.DELETE, page.to_bytes(2, "big") + b"\0\x01", attempts=1)
+        pages = None if self.doubtful else await self.pages()
+        if pages is None or self.doubtful:
             return "no_answer"
         return "still_there" if page in pages else ""
 

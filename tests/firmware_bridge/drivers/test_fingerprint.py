@@ -227,7 +227,7 @@ def test_a_module_swapped_in_its_place_has_another_uid(tmp_path):
 
 def test_a_module_that_tells_no_number_is_a_fault_with_a_remedy(tmp_path):
     async def told(host, running):
-        assert "choose a profile with another biometric.serial" in (await host.condition("fault")).reason
+        assert "give r307 or as608 as its profile" in (await host.condition("fault")).reason
         assert await host.ask(Verify()) == Answer("c1", "failed", reason="offline")
 
     story(tmp_path, told, model="as608")
