@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from venuehub.addresses import host_and_port
-from venuehub.errors import CliError, ExitCode, told_as
+from venuehub.errors import ExitCode, told_as
 from venuehub.output import AsJson, note, print_json, print_line
 
 if TYPE_CHECKING:
     from cloud_sync.mqtt_link import MqttSettings
     from device_profiles.schema import Profile
+    from firmware_bridge.golden import Verdict
 
 OwnPages = Annotated[
     Path | None,
@@ -47,7 +48,7 @@ def page_of(name: str, pages: "list[Profile]") -> "Profile":
 
 
 def check(
-    profile: Annotated[str, typer.Argument(metavar="[PROFILE]", help="A page of the catalog.")] = "",
+    profile: Annotated[str, typer.Argument(metavar="[PROFILE]", help="A page of the catalog; none: all of them.")] = "",
     *,
     profiles: OwnPages = None,
     bridge: Annotated[str, typer.Option(help="Let this bridge do it, for its own devices where none is named.")] = "",
@@ -65,17 +66,40 @@ def check(
     if bridge:
         _check_there(bridge, profile, _at_broker(broker, username, password_file), as_json=as_json)
         return
+    pages = pages_with(profiles)
     if not profile:
-        raise CliError(
-            "settings", "no profile is named", hint="venuehub device list names them", exit_code=ExitCode.USAGE
-        )
-    verdicts = asyncio.run(check_profile(page_of(profile, pages_with(profiles))))
+        _check_all(pages, as_json=as_json)
+        return
+    verdicts = asyncio.run(check_profile(page_of(profile, pages)))
     if as_json:
         print_json({"profile": profile, "cases": verdicts})
     for verdict in () if as_json else verdicts:
         print_line(f"wrong  {verdict.case}: {verdict.problem}" if verdict.problem else f"ok     {verdict.case}")
     if any(verdict.problem for verdict in verdicts) or not verdicts:
         note(f"{profile}: {sum(not verdict.problem for verdict in verdicts)} of {len(verdicts)} golden cases hold")
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _check_all(pages: "list[Profile]", *, as_json: bool) -> None:
+    """Play the golden cases of every page, all at a time: they wait more than they work."""
+    from firmware_bridge.golden import check_profile
+
+    async def played() -> "list[list[Verdict]]":
+        return await asyncio.gather(*map(check_profile, pages))
+
+    checked = list(zip(pages, asyncio.run(played()), strict=True))
+    if as_json:
+        print_json({"profiles": [{"profile": page.name, "cases": verdicts} for page, verdicts in checked]})
+    right = 0
+    for page, verdicts in checked:
+        wrong = [verdict for verdict in verdicts if verdict.problem]
+        right += bool(verdicts) and not wrong
+        for verdict in () if as_json else wrong:
+            print_line(f"wrong  {page.name}: {verdict.case}: {verdict.problem}")
+        if not as_json and not wrong:
+            print_line(f"ok     {page.name}: {len(verdicts)} golden cases")
+    if right < len(checked):
+        note(f"the golden cases of {right} of {len(checked)} profiles hold")
         raise typer.Exit(ExitCode.FAILED)
 
 

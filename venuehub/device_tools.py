@@ -9,7 +9,7 @@ import msgspec
 
 from device_profiles.checking import load_catalog_and
 from device_profiles.loading import SettingsError, did_you_mean
-from device_profiles.matching import Device
+from device_profiles.matching import Device, fitted_profile
 from device_profiles.schema import MAX_POSITIONS, Profile
 from firmware_bridge.drivers.errors import DriverError
 from firmware_bridge.drivers.factory import open_driver
@@ -28,6 +28,9 @@ from firmware_bridge.probing import ask, probe_port
 from firmware_bridge.transports.interface import TransportError
 from payment_core.events import CodeScanned, Event, event_body, make_event
 from payment_core.payer_codes import sayable
+
+PINS = "pins:"
+SOCKET = ".sock"
 
 
 class SilentError(Exception):
@@ -55,18 +58,19 @@ async def monitor(
     on_event: Callable[[Event], None],
     on_condition: Callable[[Condition], None],
 ) -> None:
-    """Run the driver of one device, from the real factory, and hand on its events. `place`: a port or a line socket.
+    """Run the driver of one device, from the real factory, and hand on its events. `place`: see `device_at`.
 
     `pages`: who else may be there, where the device does not answer.
 
-    SilentError where it does not answer at all, or something else does; TransportError where it cannot be opened.
+    SilentError where it does not answer at all, or something else does; TransportError where it cannot be opened;
+    SettingsError where such a device is never at such a place.
     """
+    device = device_at(profile, place)
     inbox: Inbox = asyncio.Queue(INBOX_LIMIT)
     outbox: Outbox = asyncio.Queue(OUTBOX_LIMIT)
-    on_lines = profile.transport.lines is not None
     try:
-        port = "" if on_lines else real_port(place)
-        device = Device(id="monitor", profile=profile.name, port=port, socket=place if on_lines else "")
+        if device.port:
+            device = msgspec.structs.replace(device, port=real_port(place))
         driver = await open_driver(device, await _watched(profile, place, crc=crc), last_counter=None)
         async with asyncio.TaskGroup() as group:
             group.create_task(driver.run(inbox, outbox))
@@ -76,6 +80,32 @@ async def monitor(
         raise _first(faults) from None
     except* (TransportError, DriverError) as faults:
         raise _first(faults) from None
+
+
+def device_at(profile: Profile, place: str) -> Device:
+    """Return a device as a site file would wire it. `place`: a port, a line socket, or `pins:ROLE=BCM,ROLE=BCM`.
+
+    SettingsError where a device of this profile is never there, or its pins are wrong.
+    """
+    if profile.transport.lines is None:
+        if place.endswith(SOCKET) or place.startswith(PINS):
+            message = f"{place}: a {profile.name} is on a port, not on lines; give its port, e.g. /dev/ttyUSB0"
+            raise SettingsError(message)
+        return Device(id="monitor", profile=profile.name, port=place)
+    if not place.startswith(PINS):
+        if place.startswith("/dev/"):
+            message = f"{place}: a {profile.name} is on lines, not on a port; give its pins, e.g. pins:coin=17"
+            raise SettingsError(message)
+        return Device(id="monitor", profile=profile.name, socket=place)
+    wired = [word.partition("=") for word in place.removeprefix(PINS).split(",")]
+    try:
+        given = {"id": "monitor", "profile": profile.name, "pins": {role: int(bcm) for role, _, bcm in wired}}
+        device = msgspec.convert(given, Device)
+    except ValueError as error:
+        message = f"{place}: is not a list of pins; write pins:ROLE=BCM,ROLE=BCM, e.g. pins:coin=17"
+        raise SettingsError(message) from error
+    fitted_profile(profile, device, file=place)
+    return device
 
 
 def catalog_pages(own: Path | None = None) -> list[Profile]:
@@ -115,11 +145,11 @@ async def _hand_on(
         if isinstance(seen, ValueFact | Counted) and seen.written is not None:
             seen.written.set()  # a line on the screen is all the book there is
         if isinstance(seen, Condition):
-            on_condition(seen)
             ever_online = ever_online or seen.state != "offline"
             if not ever_online:
                 message = seen.reason if seen.reason.startswith(port) else f"{port}: {seen.reason}"
                 raise SilentError(message)
+            on_condition(seen)
 
 
 async def _watched(profile: Profile, port: str, *, crc: bool) -> Profile:

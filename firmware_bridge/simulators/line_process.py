@@ -53,7 +53,8 @@ class WithCounters:
     def print_status(self) -> None:
         """Print the counters as one line."""
         with contextlib.suppress(BrokenPipeError):
-            print(msgspec.json.encode(self.status()).decode(), file=sys.stdout, flush=True)
+            sys.stdout.write(msgspec.json.encode(self.status()).decode() + "\n")
+            sys.stdout.flush()
 
     def write_status(self) -> None:
         """Replace the status file where the counters have changed."""
@@ -76,7 +77,7 @@ class WithCounters:
 
 
 def run_on_lines(stand: Served, *, link: Path, script: Path | None = None, status: Path | None = None) -> int:
-    """Serve until Ctrl-C, SIGTERM or `quit`; return the exit code, 2 where script, link or status file cannot be used."""
+    """Serve until Ctrl-C, SIGTERM or `quit` (0); 2 where script, link or status file cannot be used."""
     if link.suffix != ".sock":
         sys.stderr.write(f"{link}: a device on lines listens on a socket; name it NAME.sock\n")
         return EXIT_USAGE

@@ -88,7 +88,7 @@ def open_hid(path: str) -> InputEvents:
     try:
         import evdev  # noqa: PLC0415 - an extra: only a bridge with such a device has it
     except ImportError as error:
-        message = f"{path}: this release was installed without the extra for USB keys: pip install 'venuehub[hid]'"
+        message = f"{path}: this release was installed without the extra for USB keys; pip install 'venuehub[hid]'"
         raise TransportError(message) from error
     try:
         device = evdev.InputDevice(path)

@@ -8,14 +8,16 @@ import msgspec
 import pytest
 import typer
 
+from device_profiles.golden_cases import GoldenEvent
 from device_profiles.loading import CATALOG as CATALOG_FOLDER
-from device_profiles.loading import load_catalog
+from device_profiles.loading import SettingsError, load_catalog
+from firmware_bridge.ports import UsbPort
 from firmware_bridge.probing import probe_port
 from firmware_bridge.simulators.kinds import Options, make_simulator
 from tests.support.on_a_pty import RunningSimulator, on_a_pty
-from venuehub import device_questions
+from venuehub import device_questions, device_tools
 from venuehub.commands import device as app
-from venuehub.device_tools import catalog_pages, monitor
+from venuehub.device_tools import catalog_pages, device_at, monitor
 from venuehub.errors import CliError
 
 CATALOG = load_catalog()
@@ -123,6 +125,49 @@ def test_every_serial_device_that_answers_is_found_by_probing(tmp_path):
     assert {name: name in profiles for name, profiles in found.items()} == dict.fromkeys(wanted, True)
 
 
+@pytest.mark.parametrize(
+    ("name", "place", "said"),
+    [
+        ("r503", "module.sock", "is on a port, not on lines; give its port"),
+        ("prize-sensor", "/dev/ttyUSB0", "is on lines, not on a port; give its pins"),
+        ("prize-sensor", "pins:prize", "write pins:ROLE=BCM"),
+        ("prize-sensor", "pins:coin=4", "pins.coin is not a line of 'prize-sensor'"),
+    ],
+)
+def test_a_place_where_such_a_device_never_is_gets_a_remedy(name, place, said):
+    with pytest.raises(SettingsError, match=said):
+        device_at(CATALOG[name], place)
+
+
+def test_a_device_on_lines_is_watched_on_its_pins():
+    assert device_at(CATALOG["parallel-hopper"], "pins:run=17,notch=4").pins == {"run": 17, "notch": 4}
+
+
+def test_check_without_a_profile_checks_all(capsys, monkeypatch):
+    pages = [CATALOG["prize-sensor"], CATALOG["door-switch"]]
+    monkeypatch.setattr(device_questions, "pages_with", lambda _own: pages)
+    device_questions.check()
+    told = capsys.readouterr().out
+    assert [f"ok     {page.name}: {len(page.golden)} golden cases" for page in pages] == told.splitlines()
+    wrong = msgspec.structs.replace(pages[0].golden[0], events=(GoldenEvent("ButtonPressed"),))
+    pages[0] = msgspec.structs.replace(pages[0], golden=(wrong,))
+    with pytest.raises(typer.Exit) as ended:
+        device_questions.check(as_json=True)
+    assert ended.value.exit_code == 1
+    first, second = json.loads(capsys.readouterr().out)["profiles"]
+    assert first["cases"][0]["problem"]
+    assert not any(case["problem"] for case in second["cases"])
+
+
+def test_probe_names_the_ports_and_says_what_is_never_listed(capsys, monkeypatch):
+    port = UsbPort("/dev/ttyUSB7", "10c4:ea60", "0001", "bridge", ())
+    monkeypatch.setattr(device_tools, "plugged_in", lambda _pages: [device_tools.Plugged(port, ("pn532-usb-serial",))])
+    app.probe()
+    told = capsys.readouterr()
+    assert told.out == "/dev/ttyUSB7 10c4:ea60 0001 pn532-usb-serial\n"
+    assert "/dev/serial0" in told.err
+
+
 @pytest.mark.slow
 def test_a_venue_s_own_page_is_listed_probed_watched_and_checked(tmp_path, capsys):
     folder = tmp_path / "our-pages"
@@ -137,7 +182,9 @@ def test_a_venue_s_own_page_is_listed_probed_watched_and_checked(tmp_path, capsy
         pytest.raises(typer.Exit),  # two pages fit: a person has to choose
     ):
         app.probe(str(tmp_path / "reader"), profiles=folder, as_json=True)
-    found = {answer["profile"] for answer in json.loads(capsys.readouterr().out)["found"]}
+    told = capsys.readouterr()
+    assert f"our-reader: {CATALOG['pn532-uart'].title}" in told.err
+    found = {answer["profile"] for answer in json.loads(told.out)["found"]}
     assert found == {"pn532-uart", "our-reader"}
     with pytest.raises(CliError, match="no such device"):
         app.monitor("our-reader", str(tmp_path / "away"), profiles=folder)

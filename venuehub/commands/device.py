@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -12,10 +12,14 @@ from venuehub.device_questions import OwnPages, check, identify, page_of, pages_
 from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.output import AsJson, note, print_json, print_line
 
+if TYPE_CHECKING:
+    from device_profiles.schema import Profile
+
 app = typer.Typer(name="device", no_args_is_help=True)
 ProfileName = Annotated[str, typer.Argument(metavar="PROFILE", help="A page of the catalog: venuehub device list.")]
 PORT_REMEDY = "venuehub device probe PORT says who answers on a port"
 OPEN_REMEDY = "check the path, the cable, and who else has the port open"
+OWN_UART = "a Raspberry Pi's own UART is never listed: venuehub device probe /dev/serial0"
 _ASKED = "venuehub.device.asked"
 
 
@@ -79,21 +83,15 @@ def probe(
 ) -> None:
     """Find out which device answers on a port; without a port, which USB ports there are and whose ids they have.
 
-    Asks in the way of each profile that can be asked. Exit code 5 if nothing answers; two profiles that fit are both
-    printed, and exit code 1 says that a person has to choose.
+    Asks in the way of each profile that can be asked. Exit code 5 if nothing answers or is plugged in; two profiles
+    that fit are both printed, and exit code 1 says that a person has to choose.
     """
     from firmware_bridge.probing import probe_port
     from firmware_bridge.transports.interface import TransportError
-    from venuehub.device_tools import plugged_in
 
     pages = pages_with(profiles)
     if not port:
-        ports = plugged_in(pages)
-        if as_json:
-            print_json({"ports": ports})
-        for plug in () if as_json else ports:
-            words = (plug.port.path, plug.port.usb, plug.port.serial or "-", " ".join(plug.profiles) or "-")
-            print_line("\n  ".join([" ".join(words), *plug.port.links]))
+        _tell_plugged_in(pages, as_json=as_json)
         return
     with told_as("port", TransportError, otherwise=OPEN_REMEDY, exit_code=ExitCode.DEVICE_SILENT):
         found = asyncio.run(probe_port(port, pages))
@@ -106,14 +104,37 @@ def probe(
     for answer in () if as_json else found:
         print_line(f"{answer.protocol}: {answer.detail} (profile {answer.profile})")
     if len(found) > 1:
-        note(f"{port}: {len(found)} profiles fit. Write the one you mean into bridge.toml.")
+        note(f"{port}: {len(found)} profiles fit, and only a person can see which. Write it into bridge.toml.")
+        titles = {page.name: page.title for page in pages}
+        for answer in found:
+            note(f"  {answer.profile}: {titles[answer.profile]}")
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _tell_plugged_in(pages: "list[Profile]", *, as_json: bool) -> None:
+    """Print the USB serial ports; CliError where there is none."""
+    from venuehub.device_tools import plugged_in
+
+    ports = plugged_in(pages)
+    if not ports:
+        message = "no USB serial port is plugged in"
+        raise CliError(code="silent", message=message, hint=OWN_UART, exit_code=ExitCode.DEVICE_SILENT)
+    if as_json:
+        print_json({"ports": ports})
+        return
+    for plug in ports:
+        words = (plug.port.path, plug.port.usb, plug.port.serial or "-", " ".join(plug.profiles) or "-")
+        print_line("\n  ".join([" ".join(words), *plug.port.links]))
+    note(OWN_UART)
 
 
 @app.command("monitor", epilog="Example: venuehub device monitor our-hopper /dev/ttyUSB0 --profiles ./our-pages --json")
 def monitor(
     profile: ProfileName,
-    path: Annotated[str, typer.Argument(help="A serial port, e.g. /dev/ttyUSB0, or a socket NAME.sock of lines.")],
+    path: Annotated[
+        str,
+        typer.Argument(help="A serial port, e.g. /dev/ttyUSB0; of lines a socket NAME.sock, or pins:prize=4,ROLE=BCM."),
+    ],
     *,
     profiles: OwnPages = None,
     crc: Annotated[bool, typer.Option("--crc", help="ccTalk with CRC-16; without it both kinds are tried.")] = False,
@@ -122,8 +143,11 @@ def monitor(
 ) -> None:
     """Watch one device: a line per event, until Ctrl-C. How the device is goes to stderr.
 
+    With --json how it is stands on stdout, too, in lines with a `state`.
+
     A coin acceptor takes coins of all positions meanwhile, and gives them back afterwards. Exit code 5 if it is silent.
     """
+    from device_profiles.loading import SettingsError
     from firmware_bridge.drivers.errors import DriverError
     from firmware_bridge.drivers.interface import Condition
     from firmware_bridge.transports.interface import TransportError
@@ -147,6 +171,8 @@ def monitor(
             condition.serial and f"serial {condition.serial}",
             condition.reason,
         )
+        if as_json:
+            print_json(condition)
         note(f"{path}: {' '.join(word for word in words if word)}, {condition.noise} bytes of noise")
 
     pages = pages_with(profiles)
@@ -154,6 +180,7 @@ def monitor(
     with (
         told_as("port", TransportError, DriverError, otherwise=OPEN_REMEDY, exit_code=ExitCode.DEVICE_SILENT),
         told_as("silent", SilentError, otherwise=PORT_REMEDY, exit_code=ExitCode.DEVICE_SILENT),
+        told_as("settings", SettingsError, exit_code=ExitCode.USAGE),
     ):
         asyncio.run(monitor(page, path, crc=crc, pages=pages, on_event=on_event, on_condition=on_condition))
 
