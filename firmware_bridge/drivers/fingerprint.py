@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from device_profiles.schema import Biometric
-from firmware_bridge.drivers.finger_library import FingerLibrary
+from firmware_bridge.drivers.finger_library import MAYBE_STORED, FingerLibrary
 from firmware_bridge.drivers.interface import Answer, Condition, Inbox, Outbox, Wish
 from firmware_bridge.drivers.telling import Teller, offer, uid_of
 from firmware_bridge.drivers.zfm_line import ZfmLine
@@ -218,6 +218,8 @@ class Fingerprint:
         self._lying, self._empty_looks = self._lying or "", 0
         if problem:
             await self._library.shine(LightMode.FLASHING, LightColour.RED)
+            if problem == MAYBE_STORED:
+                return Answer(command_id, "unknown", reason=problem)
             return _ended(command_id, problem)
         await self._library.shine(LightMode.FLASHING, LightColour.GREEN)
         return Answer(command_id, "done", answers=(str(page), uid_of(module.serial, page)))

@@ -43,14 +43,18 @@ class ZfmLine:
         return self._decoder.noise_bytes
 
     async def ask(self, ask: Ask, data: bytes = b"", *, attempts: int = ATTEMPTS, matters: bool = True) -> Reply | None:
-        """Return the answer, None where none came. `attempts` 1: for questions that must not be repeated.
+        """Return the answer, None where none came.
 
+        `attempts` 1: for questions that must not be repeated, nor asked of who may have come a moment before.
         Where it `matters`, silence is a doubt.
         """
         for attempt in range(attempts):
             if attempt:
                 await self._settle()
+            doubts = self.doubts
             await self._hear(DRAIN_S)
+            if attempts == 1 and self.doubts != doubts:
+                return None
             await self._pipe.write(question(ask, data))
             reply = await self._reply(ask)
             if reply is not None:

@@ -1,14 +1,16 @@
 """The fingerprint driver on a bad line: whose answer is it, and where do templates go?"""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import pytest
 
 from firmware_bridge.drivers import zfm_line
-from firmware_bridge.drivers.finger_library import FingerLibrary
+from firmware_bridge.drivers.finger_library import MAYBE_STORED, FingerLibrary
 from firmware_bridge.drivers.fingerprint import Fingerprint
 from firmware_bridge.drivers.interface import Answer, Wish
+from firmware_bridge.drivers.zfm_line import ZfmLine
 from firmware_bridge.simulators.zfm import ZfmSimulator
 from firmware_bridge.simulators.zfm_module import MODELS, Features, ZfmModule
 from firmware_bridge.transports.interface import TransportClosedError
@@ -194,3 +196,78 @@ def test_a_log_of_packets_would_be_noticed(tmp_path, capsys, caplog, monkeypatch
     monkeypatch.setattr(zfm_line, "Decoder", Chatty)
     with pytest.raises(AssertionError):
         test_a_template_that_a_module_sends_goes_nowhere(tmp_path, capsys, caplog)
+
+
+# ------------------------------------------------------------------- another module in the middle of what is changed
+async def swapped_while(
+    at: zfm.Ask, *, pages: set[int], does: Callable[[FingerLibrary], Awaitable[str]]
+) -> tuple[str, set[int]]:
+    """Let another module come, and say so, in place of the answer to `at`; return what was said, and its pages."""
+    first, second = (ZfmModule(MODELS["r503"], serial=serial) for serial in ("VH000001", "VH000002"))
+    first.library[7] = first.template_of("li")
+    first.finger = Features(first.template_of("an"), 120)
+    second.library.update({page: second.template_of("an") for page in pages})
+    host_end, module_end = memory_pipes()
+    module, changing = first, asyncio.Event()
+
+    async def answer() -> None:
+        nonlocal module
+        decoder = zfm.Decoder()
+        while True:
+            for packet in decoder.feed(await module_end.read()):
+                if changing.is_set() and module is first and packet.data[0] == at:
+                    module = second
+                    await module_end.write(bytes([zfm.READY_BYTE]))
+                else:
+                    await module_end.write(b"".join(module.hear(packet)))
+
+    library, answering = FingerLibrary(ZfmLine(host_end), R503), asyncio.get_running_loop().create_task(answer())
+    await library.meet()
+    for buffer in (1, 2):
+        assert await library.image()
+        assert await library.features(buffer)
+    changing.set()
+    problem = await does(library)
+    answering.cancel()
+    return problem, set(second.library)
+
+
+def forgets(library: FingerLibrary) -> Awaitable[str]:
+    return library.forget(7)
+
+
+def stores(library: FingerLibrary) -> Awaitable[str]:
+    return library.store(8)
+
+
+@pytest.mark.parametrize("pages", [set(), {8}])
+def test_whoever_may_have_been_stored_is_not_called_failed(pages):
+    assert asyncio.run(swapped_while(zfm.Ask.STORE, pages=pages, does=stores)) == (MAYBE_STORED, pages)
+    assert asyncio.run(swapped_while(zfm.Ask.IMAGE, pages=pages, does=stores)) == ("", pages)
+
+
+@pytest.mark.parametrize("pages", [set(), {7}])
+@pytest.mark.parametrize("at", [zfm.Ask.PARAMETERS, zfm.Ask.DELETE, zfm.Ask.INDEX])
+def test_bio3_no_deletion_is_proven_by_another_module_nor_done_there(at, pages):
+    assert asyncio.run(swapped_while(at, pages=pages, does=forgets)) == ("no_answer", pages)
+
+
+def test_bio3_one_that_is_where_it_was_met_forgets():
+    assert asyncio.run(swapped_while(zfm.Ask.IMAGE, pages=set(), does=forgets)) == ("", set())
+
+
+def test_bio3_a_build_that_asks_whoever_is_there_is_caught(monkeypatch):
+    monkeypatch.setattr(FingerLibrary, "doubtful", False)
+    with pytest.raises(AssertionError):
+        test_bio3_no_deletion_is_proven_by_another_module_nor_done_there(zfm.Ask.DELETE, set())
+
+
+def test_bio3_a_build_that_deletes_once_more_is_caught(monkeypatch):
+    ask = ZfmLine.ask
+
+    async def insists(line, question, words=b"", **_attempts):
+        return await ask(line, question, words, attempts=2)
+
+    monkeypatch.setattr(ZfmLine, "ask", insists)
+    with pytest.raises(AssertionError):
+        test_bio3_no_deletion_is_proven_by_another_module_nor_done_there(zfm.Ask.DELETE, {7})
