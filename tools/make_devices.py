@@ -4,6 +4,7 @@
 """
 
 import argparse
+import posixpath
 import re
 import sys
 from collections.abc import Iterable
@@ -17,6 +18,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 FILE: Final = ROOT / "docs" / "devices.md"
 PAGES: Final = ROOT / "docs" / "wire"
 WIRING: Final = re.compile(r"^## Wiring\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+LINK: Final = re.compile(r"\]\(([a-z_./]+\.md)")
+"""The beginning of a link in a page of docs/wire; it is another one from here."""
 KINDS: Final = ("reader", "module", "scanner", "acceptor", "dispenser", "output")
 NONE: Final = "–"
 HEAD: Final = """# Devices
@@ -76,9 +79,14 @@ def _chapter(page: Path, profiles: Iterable[Profile]) -> str:
     text = page.read_text(encoding="utf-8")
     title = text.partition("\n")[0].removeprefix("# ")
     found = WIRING.search(text)
-    wiring = f"{found[1].strip()}\n" if found else "Its page says how it is plugged in.\n"
+    wiring = f"{_moved(found[1].strip())}\n" if found else "Its page says how it is plugged in.\n"
     parts = [f"## {title}\n", f"Everything about its bytes: [{page.name}](wire/{page.name}).\n", wiring]
     return "\n".join([*parts, *(_profile(profile) for profile in profiles)])
+
+
+def _moved(text: str) -> str:
+    """Return text of a page of docs/wire with its links as they are from docs."""
+    return LINK.sub(lambda link: f"]({posixpath.normpath(f'{PAGES.name}/{link[1]}')}", text)
 
 
 def _profile(page: Profile) -> str:

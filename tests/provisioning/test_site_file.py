@@ -9,6 +9,7 @@ from payment_core.policy import CoinValue, Lane
 from provisioning.site_file import load_site
 
 EXAMPLE = (Path(__file__).parents[2] / "examples/site.toml").read_text("utf-8")
+SOCKET = "/dev/serial/by-path/platform-fe980000.usb-usb-0:1."
 SECOND_READER = '[[device]]\nid = "second"\nprofile = "pn532-uart"\nport = "/dev/ttyUSB{n}"\n'
 SECOND_LANE = '[[lane]]\nid = "{id}"\nmachine = "racer-2"\nreader = "second"\noutput = "racer-2-coin"\n'
 
@@ -36,13 +37,13 @@ def test_the_example_becomes_a_bridge_file_and_a_document(tmp_path):
         "state_dir": "/var/lib/venuehub/bridge",
         "broker": {},
         "device": [
-            {"id": "racer-2-reader", "profile": "pn532-uart", "port": "/dev/ttyUSB0"},
+            {"id": "racer-2-reader", "profile": "pn532-uart", "port": f"{SOCKET}1:1.0-port0"},
             {
                 "id": "racer-2-coin", "profile": "arcade-coin-line", "pins": {"coin": 17, "ready": 27},
                 "pulse": {"width_ms": 60},
             },
             {
-                "id": "racer-2-acceptor", "profile": "cctalk-coin-acceptor", "port": "/dev/ttyUSB1",
+                "id": "racer-2-acceptor", "profile": "cctalk-coin-acceptor", "port": f"{SOCKET}2:1.0-port0",
                 "positions": {"4": 500},
             },
         ],
@@ -85,7 +86,7 @@ def test_two_bridges_get_their_own_devices(tmp_path):
             "pn532-uar",
             "device \"racer-2-reader\": profile = 'pn532-uar' is not in the catalog. Did you mean",
         ),
-        ("ttyUSB1", "ttyUSB0", 'devices "racer-2-reader" and "racer-2-acceptor" are both on port /dev/ttyUSB0'),
+        (f"{SOCKET}2", f"{SOCKET}1", f'devices "racer-2-reader" and "racer-2-acceptor" are both on port {SOCKET}1'),
         (
             'output = "racer-2-coin"',
             'output = "racer-2-con"',

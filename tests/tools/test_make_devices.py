@@ -18,6 +18,13 @@ def test_the_page_is_as_the_catalog_is():
     assert make_devices.FILE.read_text(encoding="utf-8") == made_page(), "run python tools/make_devices.py"
 
 
+def test_every_link_between_pages_leads_to_a_file():
+    pages = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), ROOT / "systemd" / "README.md"]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#:\s]+)[#)]", page.read_text("utf-8"))]
+    assert len(links) > len(pages)
+    assert [f"{page.name}: {link}" for page, link in links if not (page.parent / link).exists()] == []
+
+
 @pytest.mark.parametrize("name", sorted(CATALOG))
 def test_every_device_has_a_page_of_its_bytes_and_a_chapter_with_what_it_was_tried_with(name):
     page = made_page()
