@@ -8,7 +8,6 @@ import msgspec
 import pytest
 import typer
 
-from device_profiles.golden_cases import GoldenEvent
 from device_profiles.loading import CATALOG as CATALOG_FOLDER
 from device_profiles.loading import SettingsError, load_catalog
 from firmware_bridge.ports import UsbPort
@@ -149,7 +148,7 @@ def test_check_without_a_profile_checks_all(capsys, monkeypatch):
     device_questions.check()
     told = capsys.readouterr().out
     assert [f"ok     {page.name}: {len(page.golden)} golden cases" for page in pages] == told.splitlines()
-    wrong = msgspec.structs.replace(pages[0].golden[0], events=(GoldenEvent("ButtonPressed"),))
+    wrong = msgspec.structs.replace(pages[0].golden[0], events=())
     pages[0] = msgspec.structs.replace(pages[0], golden=(wrong,))
     with pytest.raises(typer.Exit) as ended:
         device_questions.check(as_json=True)
