@@ -78,7 +78,7 @@ async def probe_cctalk(pipe: BytePipe, profile: Profile) -> Answered | None:
     address = slave.address
     for checksum in _CHECKSUMS:
         line = CctalkLine(pipe, checksum=checksum, address=address)
-        if await line.ask(Header.SIMPLE_POLL, attempts=1) is None:
+        if await line.ask(Header.SIMPLE_POLL, attempts=2) is None:
             continue
         headers = (Header.EQUIPMENT_CATEGORY, Header.MANUFACTURER, Header.PRODUCT_CODE)
         names = [await line.ask(header) for header in headers]
