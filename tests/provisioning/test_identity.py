@@ -9,9 +9,7 @@ TENANT, HUB, VENUE = bytes([1]) * 16, bytes([2]) * 16, bytes([3]) * 16
 
 
 def enroll(office, *, epoch=1):
-    return enroll_hub(
-        office, hub_id=HUB, venue_id=VENUE, epoch=epoch, broker_host="office.example", broker_port=8883
-    )
+    return enroll_hub(office, hub_id=HUB, venue_id=VENUE, epoch=epoch, broker_host="office.example", broker_port=8883)
 
 
 def test_two_offices_and_two_hubs_share_no_key():
