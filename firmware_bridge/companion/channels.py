@@ -10,6 +10,8 @@ MOST_CREDITS = 100
 SHORTEST_MS = 20
 LONGEST_MS = 2_000
 """A coin switch that is closed for longer is stuck, or somebody holds it."""
+GATE_LIMIT = 5
+"""While so many coins are not booked no more may come in, as at a bridge: the hub alone knows how many it may take."""
 LINES_KEPT = 4
 LINE_LIFE_MS = 2_000
 LONGEST_LINE = 64
@@ -142,7 +144,7 @@ class Coins:
         self._move()
 
     def _move(self) -> None:
-        is_open = self.wanted and not self.log.full and not self.fault
+        is_open = self.wanted and self.log.unbooked < GATE_LIMIT and not self.fault
         if self._gate is not None and is_open != self._is_open:
             self._gate(is_open)
         self._is_open = is_open

@@ -11,7 +11,7 @@ import struct
 
 SLOTS = 128
 UNTOLD_LIMIT = 64
-"""So many events that nobody has booked: nothing more is done or taken in."""
+"""So many events that nobody has booked: nothing more is done."""
 RECORD = 128
 EVENTS_LIMIT = SLOTS - 16
 """A mechanism without a gate goes on: from here on its coins are lost, and that is told as a fault."""
@@ -101,15 +101,20 @@ class Log:
 
     def coin(self, position: int) -> bool:
         """Note a coin; False where there is no room for one more: it came in although the gate was shut."""
-        if self.last_event - self.booked >= EVENTS_LIMIT:
+        if self.unbooked >= EVENTS_LIMIT:
             return False
         self._write(COIN, "", 0, position, "", is_event=True)
         return True
 
     @property
+    def unbooked(self) -> int:
+        """Return how many events nobody has booked."""
+        return self.last_event - self.booked
+
+    @property
     def full(self) -> bool:
         """Say whether nobody booked for so long that nothing more may happen."""
-        return self.last_event - self.booked >= UNTOLD_LIMIT
+        return self.unbooked >= UNTOLD_LIMIT
 
     def note_booked(self, epoch: int, event: int) -> None:
         """Forget the events up to this one; it is kept with the next record, so some may be told again."""

@@ -27,6 +27,8 @@ LOOK_S: Final = 0.5
 """How often a board that is away is looked for."""
 AWAY_S: Final = 1.0
 """A board that answers nothing for so long is away."""
+SHUT_EVERY_S: Final = 1.0
+"""A shut gate is shut again so often: a board that another channel's driver greeted behind a restart says nothing."""
 SILENT_S: Final = 10.0
 """So long a board that went away with a command is waited for; then it is unknown."""
 MOST_CREDITS: Final = 100
@@ -59,6 +61,8 @@ class Companion:
         self._last = last_counter
         self._doing: _Doing | None = None
         self._heard_at = -AWAY_S
+        self._open = True  # what was wished last: a board forgets it with its power
+        self._gated_at = 0.0
         self._fault = ""
 
     async def run(self, inbox: Inbox, outbox: Outbox) -> None:
@@ -67,6 +71,8 @@ class Companion:
             while True:
                 if self._line.version == wire.BEFORE:
                     await self._meet()
+                elif not self._open and self._clock() - self._gated_at >= SHUT_EVERY_S:
+                    await self._move_gate()
                 else:
                     await self._poll(outbox)
                 await self._teller.tell(self._condition(), outbox)
@@ -99,7 +105,11 @@ class Companion:
             place = "no channel" if self._wanted is None else f"channel {self._wanted} of the board"
             message = f"{place} is a {self._kind.name.lower()}; it has {kinds}: correct its config.json or the address"
             raise DriverError(message)
-        self._number, self._board, self._heard_at = fitting[0], board, self._clock()
+        self._number, self._heard_at = fitting[0], self._clock()
+        if self._open or await self._move_gate():
+            self._board = board
+        else:
+            self._line.version = wire.BEFORE
 
     async def _ask(self, kind: Kind, payload: bytes) -> Frame | None:
         answer = await self._line.ask(kind, self._number, payload)
@@ -165,7 +175,9 @@ class Companion:
         except MalformedMessageError:
             return Answer(command.id, "refused", reason="not_understood")
         if isinstance(body, Accept) and self._kind is Channel.COINS:
-            return await self._move_gate(command.id, on=body.on)
+            self._open = body.on
+            moved = await self._move_gate()
+            return Answer(command.id, "done") if moved else Answer(command.id, "failed", reason="no_answer")
         if not isinstance(body, PulseCredit) or self._kind is not Channel.OUTPUT:
             return Answer(command.id, "refused", reason="not_supported")
         if not 1 <= body.credits <= MOST_CREDITS:
@@ -177,10 +189,11 @@ class Companion:
         self._heard_at = self._clock()
         return None
 
-    async def _move_gate(self, command_id: str, *, on: bool) -> Answer:
-        answer = await self._ask(Kind.GATE, bytes([on]))
-        fits = answer is not None and answer.kind == Kind.GATED
-        return Answer(command_id, "done") if fits else Answer(command_id, "failed", reason="no_answer")
+    async def _move_gate(self) -> bool:
+        """Say what is wished; False where the board did not hear it."""
+        self._gated_at = self._clock()
+        answer = await self._ask(Kind.GATE, bytes([self._open]))
+        return answer is not None and answer.kind == Kind.GATED
 
     async def _follow(self, doing: _Doing, outbox: Outbox) -> None:
         """Say the command, or say it again, or ask for it: to the board these are one. A board that is away may come.

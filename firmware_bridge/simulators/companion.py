@@ -73,7 +73,7 @@ class CompanionSimulator:
         self._output.tick(now_ms)
         if self._coin_ends_ms >= 0 and now_ms >= self._coin_ends_ms:
             self._coin_ends_ms = -1
-            self._coins.level(now_ms, active=False)
+        self._coins.level(now_ms, active=self._coin_ends_ms >= 0)
         return self._faults.due(now_ms=now_ms)
 
     def command(self, words: list[str], *, now_ms: int) -> int:

@@ -13,7 +13,7 @@ from firmware_bridge.wire.pulses import NS_PER_MS, PulseFilter
 class Counted:
     """A log that counts coins: what is tried here is the filter in front of it."""
 
-    full = False
+    unbooked = 0
 
     def __init__(self):
         self.coins = 0

@@ -12,7 +12,7 @@ from firmware_bridge.drivers.errors import DriverError
 from firmware_bridge.drivers.interface import Answer, Condition, Counted, ValueFact, Wish
 from firmware_bridge.scripted import until
 from firmware_bridge.simulators.companion import CompanionSimulator
-from firmware_bridge.wire.companion import Channel
+from firmware_bridge.wire.companion import BEFORE, Channel, Frame, Kind, encode, pack_hello
 from payment_core.commands import Accept, Dispense, PulseCredit, make_command
 from payment_core.events import CoinInserted, EventsLost
 from tests.support.in_memory import in_memory, now_ms, unharmed
@@ -232,6 +232,78 @@ def test_the_gate_is_shut_when_it_is_told_to():
         await bench.life(lambda: len(bench.answers) == 2, commands=[accept, pay])
         assert [said.outcome for said in bench.answers.values()] == ["done", "refused"]
         assert bench.simulator.status()["open"] is False
+
+    asyncio.run(story())
+
+
+async def shut_and_cut(driver, *, greeted_by_another):
+    """Shut the gate, cut the board's power; the gate has to be shut again, and its coins are taken by nobody."""
+    bench = Bench(board(), Channel.COINS, driver=driver)
+    off = make_command(Accept(on=False), command_id="a", seq=0, boot_id="b", ttl_ms=99)
+    task = asyncio.create_task(bench.life(lambda: bool(bench.events), commands=[off]))
+    await until(lambda: "a" in bench.answers)
+    bench.simulator.command(["power"], now_ms=now_ms())
+    assert bench.simulator.status()["open"] is True
+    if greeted_by_another:
+        bench.simulator.feed(encode(Frame(BEFORE, Kind.HELLO, 0, pack_hello())), now_ms=now_ms())
+    try:
+        async with asyncio.timeout(0.5):
+            await until(lambda: not bench.simulator.status()["open"])
+        bench.simulator.command(["coin"], now_ms=now_ms())
+        await asyncio.sleep(0.05)
+        assert not bench.simulator.status()["coins"]
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+class ForgetsTheGate(Companion):
+    """A broken build: it says once what is wished."""
+
+    async def _obey(self, command):
+        answer = await super()._obey(command)
+        self._open = True
+        return answer
+
+
+@pytest.mark.parametrize("greeted_by_another", [False, True])
+def test_a_board_that_restarts_keeps_its_gate_shut(monkeypatch, greeted_by_another):
+    monkeypatch.setattr(companion, "SHUT_EVERY_S", 0.02 if greeted_by_another else 60)
+    asyncio.run(shut_and_cut(Companion, greeted_by_another=greeted_by_another))
+
+
+def test_a_driver_that_forgets_what_it_was_told_is_caught():
+    with pytest.raises(TimeoutError):
+        asyncio.run(shut_and_cut(ForgetsTheGate, greeted_by_another=False))
+
+
+def test_a_driver_that_shuts_only_whom_it_greets_is_caught(monkeypatch):
+    monkeypatch.setattr(companion, "SHUT_EVERY_S", 60)
+    with pytest.raises(TimeoutError):
+        asyncio.run(shut_and_cut(Companion, greeted_by_another=True))
+
+
+def test_a_board_whose_gate_cannot_be_shut_is_not_online():
+    """It answers to its greeting, and to nothing that is said to its gate."""
+
+    async def story():
+        deaf = True
+
+        def mangle(question, answer):
+            return b"" if deaf and question[2] == Kind.GATE else answer
+
+        bench = Bench(board(), Channel.COINS, mangle=mangle)
+        off = make_command(Accept(on=False), command_id="a", seq=0, boot_id="b", ttl_ms=99)
+        task = asyncio.create_task(bench.life(lambda: False, commands=[off]))
+        await until(lambda: "a" in bench.answers)
+        assert bench.answers["a"].outcome == "failed"
+        bench.simulator.command(["power"], now_ms=now_ms())
+        await until(lambda: bench.conditions[-1].state == "offline")
+        deaf, before = False, len(bench.conditions)
+        await until(lambda: len(bench.conditions) > before)
+        assert (bench.conditions[-1].state, bench.simulator.status()["open"]) == ("online", False)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(story())
 

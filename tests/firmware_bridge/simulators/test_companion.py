@@ -57,12 +57,30 @@ def test_coins_are_told_until_they_are_booked():
     assert parse_idle(ask(board, Frame(1, Kind.POLL, 3, pack_poll(told.epoch, 1)), 70)).newest == 1
 
 
-def test_a_log_that_nobody_books_shuts_the_gate():
+def test_five_coins_that_nobody_books_shut_the_gate_until_they_are_booked():
     board = CompanionSimulator()
-    for number in range(100):
+    ask(board, HELLO)
+    for number in range(10):
         board.command(["coin"], now_ms=100 * number)
         board.tick(now_ms=100 * number + 50)
-    assert (board.status()["coins"], board.status()["open"]) == (64, False)
+    assert (board.status()["coins"], board.status()["open"]) == (5, False)
+    told = parse_told(ask(board, Frame(1, Kind.POLL, 3, pack_poll(0, 0)), 1_000))
+    assert (told.number, told.newest) == (1, 5)
+    ask(board, Frame(1, Kind.POLL, 3, pack_poll(told.epoch, 1)), 1_010)
+    assert board.status()["open"] is True
+
+
+def test_an_output_whose_log_nobody_books_gives_no_more():
+    board = CompanionSimulator()
+    boot = parse_i_am(ask(board, HELLO)).boot
+    said = []
+    for number in range(1, 66):
+        act(board, number, boot, 200 * number)
+        for after_ms in range(0, 200, 50):
+            board.tick(now_ms=200 * number + after_ms)
+        said.append(act(board, number, boot, 200 * number + 199))
+    assert [answer.outcome for answer in said] == ["done"] * 64 + ["failed"]
+    assert (said[-1].reason, board.status()["pulses"]) == ("value_log_full", 64)
 
 
 def test_unknown_lines_are_named():
