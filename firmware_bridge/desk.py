@@ -165,12 +165,14 @@ class Desk:
         line = self._lines[device]
         if any(known.id == command.id for known in line.uncounted):
             return []
+        may_hear = self._slots.hub_says(device, command)
         obstacle = "" if line.attached else "device_offline"
         if len(line.uncounted) >= UNCOUNTED_LIMIT:
             obstacle = "busy"
         if obstacle:
+            self._slots.unheard(device, command)
             return [_reply(device, command, "failed", obstacle)]
-        if not self._slots.hub_says(device, command):
+        if not may_hear:
             return [_reply(device, command, "done", "")]
         line.uncounted.append(command)
         return [HandOver(device, command)]

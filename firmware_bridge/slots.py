@@ -4,7 +4,7 @@ A slot that the hub has shut is never opened here.
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import count, islice
 from typing import Final
 
 import msgspec
@@ -19,7 +19,8 @@ UNBOOKED_COINS: Final = 5
 UNBOOKED_MS: Final = 2_000
 """Nor while one waits for so long: the bridge says it every second, so a line that lost it once is no reason."""
 ID: Final = "slots"
-"""Of every command that the bridge gives an acceptor by itself."""
+"""How the id of every command begins that the bridge gives an acceptor by itself. No two are the same: a station says
+its last one to the next driver too, and the answer to that is not the answer to a newer one."""
 AGAIN_MS: Final = 5_000
 """An acceptor that failed to move its gate is asked again so much later."""
 
@@ -43,6 +44,7 @@ class Slots:
         self._values = values
         self._slots = {device: _Slot() for device in acceptors}
         self._seen: dict[tuple[str, int, int], int] = {}
+        self._numbers = count(1)
 
     def hub_says(self, device: str, command: Command) -> bool:
         """Note what the hub wants of an acceptor. False: the driver may not hear it now, it opens by itself later."""
@@ -60,6 +62,11 @@ class Slots:
         slot.told = body.on
         return True
 
+    def unheard(self, device: str, command: Command) -> None:
+        """What the hub says now did not get to the driver: `due` says it when that can hear."""
+        if device in self._slots and command.kind == Accept.__name__:
+            self._slots[device].told = None
+
     def look(self, now_ms: int) -> bool:
         """Look at what waits to be booked; say whether that shuts the slots now or lets them open."""
         before, self.held = self.held, self._must_wait(now_ms)
@@ -70,7 +77,8 @@ class Slots:
         for device, slot in self._slots.items():
             wanted = slot.hub_on and not self.held
             if slot.told is not wanted and slot.ours is None and now_ms >= slot.again_ms:
-                yield device, make_command(Accept(on=wanted), command_id=ID, seq=0, boot_id="", ttl_ms=0)
+                command_id = f"{ID}-{next(self._numbers)}"
+                yield device, make_command(Accept(on=wanted), command_id=command_id, seq=0, boot_id="", ttl_ms=0)
 
     def tell(self, device: str, command: Command) -> None:
         """A command of ours is on its way to the driver."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from firmware_bridge.actuation_log import ActuationLog
-from firmware_bridge.desk import Desk, HandOver, Held, Reply
+from firmware_bridge.desk import UNCOUNTED_LIMIT, Desk, HandOver, Held, Reply
 from firmware_bridge.drivers.interface import Answer
 from firmware_bridge.slots import AGAIN_MS, UNBOOKED_COINS, UNBOOKED_MS, Slots
 from firmware_bridge.value_log import Fact, ValueLog
@@ -27,7 +27,8 @@ class Bridge:
         devices = [COINS, NOTES, LIGHT]
         self.desk = Desk(values=values, actuations=actuations, devices=devices, acceptors=[COINS, NOTES])
         self.gates = dict.fromkeys(devices, True)
-        self.outcome = "done"
+        self.outcome: str | None = "done"  # None: a driver answers nothing
+        self.unanswered: list[tuple[str, Command]] = []
         self.told: list[str] = []
         self.results: list[Result] = []
         self.log: list[bool] = []
@@ -41,6 +42,9 @@ class Bridge:
             match effect:
                 case HandOver(device, command):
                     self.told.append(device)
+                    if self.outcome is None:
+                        self.unanswered.append((device, command))
+                        continue
                     if self.outcome == "done":
                         self.gates[device] = command_body(command).on
                     answer = Answer(command.id, self.outcome)
@@ -69,8 +73,8 @@ class Bridge:
         self.look()
 
 
-def accept(*, on: bool) -> Command:
-    return make_command(Accept(on=on), command_id=f"hub-{on}", seq=0, boot_id="boot", ttl_ms=2_000)
+def accept(*, on: bool, name: str = "") -> Command:
+    return make_command(Accept(on=on), command_id=f"hub-{on}{name}", seq=0, boot_id="boot", ttl_ms=2_000)
 
 
 @pytest.fixture
@@ -136,6 +140,65 @@ def test_a_driver_that_begins_anew_is_told_anew(bridge):
     bridge.desk.attach(COINS)
     bridge.look()
     assert bridge.gates[COINS]
+
+
+def test_what_the_hub_shut_while_the_driver_was_away_is_shut_when_it_is_back(bridge):
+    bridge.desk.detach(COINS)
+    bridge.hub_says(on=False)
+    assert [result.reason for result in bridge.results] == ["device_offline"]
+    bridge.desk.attach(COINS)  # its station may say an older word to it first
+    bridge.look()
+    assert (bridge.told, bridge.gates[COINS]) == ([COINS], False)
+
+
+def test_what_a_busy_driver_did_not_hear_is_said_later(bridge):
+    waiting = [accept(on=True, name=f"{number}") for number in range(UNCOUNTED_LIMIT)]
+    effects = [effect for wish in waiting for effect in bridge.desk.command(COINS, wish, arrived_ms=0, now_ms=0)]
+    bridge.hub_says(on=False)
+    assert [result.reason for result in bridge.results] == ["busy"]
+    bridge.act(effects)
+    bridge.look()
+    assert bridge.gates[COINS] is False
+
+
+def test_the_answer_to_a_word_of_before_is_not_the_answer_to_a_newer_one(bridge):
+    """A station says the last word to the next driver too."""
+    bridge.outcome = None
+    bridge.coins_fall(UNBOOKED_COINS, into=NOTES)
+    (before,) = [command.id for device, command in bridge.unanswered if device == COINS]
+    bridge.desk.detach(COINS)
+    bridge.desk.attach(COINS)
+    bridge.look()
+    newer = bridge.unanswered[-1][1].id
+    for command_id, outcome in ((before, "done"), (newer, "failed")):
+        bridge.act(bridge.desk.answer(COINS, Answer(command_id, outcome), utc_ms=0, now_ms=bridge.now_ms))
+    bridge.look(after_ms=AGAIN_MS)
+    assert (bridge.told.count(COINS), len({command.id for _, command in bridge.unanswered})) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        test_what_the_hub_shut_while_the_driver_was_away_is_shut_when_it_is_back,
+        test_what_a_busy_driver_did_not_hear_is_said_later,
+    ],
+)
+def test_a_build_that_forgets_what_no_driver_heard_is_caught(bridge, monkeypatch, story):
+    monkeypatch.setattr(Slots, "unheard", lambda _self, _device, _command: None)
+    with pytest.raises(AssertionError):
+        story(bridge)
+
+
+def test_a_build_that_does_not_listen_while_the_driver_is_away_is_caught(bridge, monkeypatch):
+    heard = Desk._uncounted
+
+    def deaf(self, device, command):
+        said = Result(command.id, "failed", 0, "device_offline")
+        return heard(self, device, command) if self._lines[device].attached else [Reply(device, said)]
+
+    monkeypatch.setattr(Desk, "_uncounted", deaf)
+    with pytest.raises(AssertionError):
+        test_what_the_hub_shut_while_the_driver_was_away_is_shut_when_it_is_back(bridge)
 
 
 @pytest.mark.parametrize(
