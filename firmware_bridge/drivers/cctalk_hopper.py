@@ -266,8 +266,7 @@ class CctalkHopper:
     async def _read_back(self, command: Command, outbox: Outbox) -> None:
         """End a command that a former driver began. What is written of another's payout proves that it gave nothing."""
         body = command_body(command)
-        assert isinstance(body, Dispense)
-        if self._last is None:
+        if self._last is None or not isinstance(body, Dispense):
             await outbox.put(Answer(command.id, "unknown", reason="cannot_tell"))
             return
         before = unpack_before(self._last)

@@ -13,7 +13,7 @@ from firmware_bridge.drivers.cctalk_hopper import CctalkHopper
 from firmware_bridge.drivers.interface import Answer
 from firmware_bridge.simulators.cctalk_hopper import CctalkHopperSimulator, Works
 from firmware_bridge.wire.cctalk_hopper import HopperHeader
-from payment_core.commands import Accept, Command, Identify, make_command
+from payment_core.commands import Accept, ApproveVend, Command, Identify, make_command
 from tests.support.hopper_bench import PLAIN, QUICK, SERIAL, Venue, dispense, former
 from tests.support.sizes import count
 
@@ -464,11 +464,13 @@ def test_a_hopper_that_gives_nothing_is_reset_once_and_again_when_somebody_asks_
     story(steps)
 
 
-def test_with_a_lost_log_a_begun_command_stays_a_doubt():
+def test_with_a_lost_log_a_begun_command_stays_a_doubt_and_so_does_one_that_is_no_payout():
     async def steps():
         venue = Venue(CctalkHopperSimulator(works=QUICK))
-        await venue.life(former(dispense(5)))
-        assert venue.answers[dispense(5).id] == Answer(dispense(5).id, "unknown", reason="cannot_tell")
+        vend = make_command(ApproveVend(100), command_id="vend", seq=2, boot_id="former", ttl_ms=99)
+        for begun, venue.counter in ((former(dispense(5)), None), (vend, 0)):
+            await venue.life(begun)
+            assert venue.answers[begun.id] == Answer(begun.id, "unknown", reason="cannot_tell")
 
     story(steps)
 
