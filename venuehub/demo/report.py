@@ -43,9 +43,9 @@ async def make_report(stage: Stage, outage: OutageFigures) -> dict[str, object]:
     given = given_by_output(stage.plan, outside, counters)
     report["devices"] = device_lines(stage.plan, given, counters, hub)
     report["dispensed_beyond_debited"] = given_beyond_debited(given, hub)
-    unanswered = observer.taps - hub.approved - hub.declined.total() - observer.answers["repeated"]
-    told = unanswered if stage.restarts else min(unanswered, stale_taps(stage))
-    if told:  # a wish made while the hub was dead, or that came too late, is worth nothing, and told
+    answered = hub.approved + hub.declined.total() + observer.answers["repeated"]
+    told = unanswered(observer.taps, answered, stale=None if stage.restarts else stale_taps(stage))
+    if told:
         report["unanswered"] = told
     wrong = equations_that_fail(report)
     return report | {"wrong": wrong} if wrong else report
@@ -94,6 +94,15 @@ def _document(
 def coins_booked(stage: Stage, hub: HubFigures) -> int:
     """Return how many coins of the machines' acceptors are booked."""
     return sum(hub.coins[place.lane.acceptor] for place in stage.plan.places)
+
+
+def unanswered(taps: int, answered: int, *, stale: int | None) -> int:
+    """Return how many taps are worth nothing: made while a hub was dead (`stale` is None then), or too late.
+
+    Never less than none: a tap with two answers does not add up, and has to show.
+    """
+    lost = max(taps - answered, 0)
+    return lost if stale is None else min(lost, stale)
 
 
 def stale_taps(stage: Stage) -> int:

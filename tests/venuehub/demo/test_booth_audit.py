@@ -10,7 +10,7 @@ from venuehub.demo.booth_audit import booths_at_rest, device_lines, given_beyond
 from venuehub.demo.hub_audit import HubFigures, OutputFigures, read_hubs
 from venuehub.demo.places import BOOTH_KINDS
 from venuehub.demo.plan import make_plan
-from venuehub.demo.report import equations_that_fail
+from venuehub.demo.report import equations_that_fail, unanswered
 
 THREE = ({"price": [[300, "CNY"]], "credits": 3},)
 PLAN = make_plan(1)
@@ -112,6 +112,14 @@ def test_a_note_a_prize_and_a_failed_vend_that_the_journal_does_not_know_are_wro
     assert equations_that_fail(report_of(HubFigures(), **told)) == [
         "every note and prize is in the journal, every failed vend refunded"
     ]
+
+
+@pytest.mark.parametrize("stale", [None, 0, 1, 2])
+def test_a_tap_with_two_answers_is_wrong_and_one_without_is_told(stale):
+    """`stale` is None where a hub was killed: then any tap may go unanswered."""
+    for answers, holds in ((10, True), (11, False), (9, stale != 0)):
+        report = ADDS_UP | {"taps": 10, "approved": answers, "unanswered": unanswered(10, answers, stale=stale)}
+        assert equations_that_fail(report) == ([] if holds else ["taps = approved + declined + repeated"])
 
 
 def test_a_failed_vend_is_refunded_or_a_doubt():
