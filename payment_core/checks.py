@@ -66,7 +66,9 @@ def _device(facts: Facts) -> str | None:
 def _proof(facts: Facts) -> str | None:
     if facts.row is None:
         return "unknown_card"
-    if facts.proof == "refused" or (facts.row.class_ == "A" and facts.proof != "proven"):
+    # A card that the list blocks is told so: hubs have no key of it any more, and it plays nowhere.
+    unproven = facts.row.class_ == "A" and facts.proof != "proven" and facts.row.status == "active"
+    if facts.proof == "refused" or unproven:
         return "card_not_proven"
     return None
 
@@ -180,11 +182,15 @@ def _velocity(facts: Facts) -> str | None:
     return None
 
 
-def _step_up(facts: Facts) -> str | None:
+def wants_second_factor(facts: Facts) -> bool:
+    """Say whether a tap of a listed card with a price plays only with a second factor."""
     assert facts.row is not None
     over = facts.risk.step_up_over
-    wanted = facts.row.step_up or (over is not None and cost_of(facts) > over)
-    return "second_factor_needed" if wanted and not facts.stepped_up else None
+    return facts.row.step_up or (over is not None and cost_of(facts) > over)
+
+
+def _step_up(facts: Facts) -> str | None:
+    return "second_factor_needed" if wants_second_factor(facts) and not facts.stepped_up else None
 
 
 def _hub_caps(facts: Facts) -> str | None:

@@ -12,6 +12,7 @@ from edge_agent.ledger.since_receipt import Since
 from edge_agent.ledger.uses import RightUse
 from edge_agent.step.draft import Draft
 from edge_agent.step.quotes import Quote
+from edge_agent.step.site import Site
 from edge_agent.step.step_up import Factor
 from payment_core import usage
 from payment_core.authorization import OPEN, State
@@ -209,17 +210,22 @@ def right_name(right: Right) -> str:
 def _right_use(draft: Draft, account_id: bytes, right: Right) -> tuple[RightUse | None, bool]:
     """Return the last use of a pass that counts, and whether its play is under way.
 
-    Known here by its authorization; of a neighbour's only the moment is known, and a play takes `answer_ms` at most.
+    Known here by its authorization; of a neighbour's only the moment is known, and a play there takes at most as long
+    as the slowest machine here: halls of one venue have the like.
     """
     used = uses.right_use(draft.store, account_id, right_name(right))
     if used is None:
         return None, False
     if not used.authorization_id:
-        return used, abs(draft.now.wall_ms - used.at_ms) < draft.site.risk.answer_ms
+        return used, abs(draft.now.wall_ms - used.at_ms) < _longest_play_ms(draft.site)
     row = authorizations.by_id(draft.store, used.authorization_id)
     if row is not None and row.state in (State.VOIDED, State.EXPIRED):
         return None, False  # the machine did not play: the pass was not used
     return used, row is not None and row.state in OPEN
+
+
+def _longest_play_ms(site: Site) -> int:
+    return max((site.answer_ms(lane.output) for lane in site.lanes.values()), default=site.risk.answer_ms)
 
 
 def _stepped_up(draft: Draft, tap: Tap) -> bool:

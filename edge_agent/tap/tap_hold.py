@@ -18,7 +18,7 @@ from edge_agent.tap import blocks, verifying
 from edge_agent.tap.tap_facts import Case, Tap, counts_cards, has_hub_caps
 from payment_core.authorization import State
 from payment_core.bus import View
-from payment_core.checks import cost_of
+from payment_core.checks import cost_of, wants_second_factor
 from payment_core.commands import ApproveVend
 from payment_core.credential import ListRow
 from payment_core.decision import Approved, Declined
@@ -55,7 +55,8 @@ def hold(draft: Draft, case: Case, decision: Approved) -> None:
     authorizations.mark_wish(draft.store, tap.reader, tap.event_epoch, tap.event_seq, spot.authorization_id)
     draft.site.note_sale(spot.authorization_id, Sold(tap.credential_id, now.boottime_ms))
     _note_approval(draft, case, decision, held)
-    draft.site.step_ups.used(tap.lane.id, tap.row.account_id)
+    if wants_second_factor(facts):  # else it may be shown for the guest who waits for it
+        draft.site.step_ups.used(tap.lane.id, tap.row.account_id)
     before = facts.allowances.get(draft.site.currency, 0)
     spent = sum(part.amount for part in parts if part.unit == draft.site.currency and part.lease_epoch)
     cost = price.shown if not decision.right else Money(0, price.shown.unit)

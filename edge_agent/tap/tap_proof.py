@@ -28,6 +28,8 @@ def prove(draft: Draft, row: ListRow | None, credential: bytes, body: Credential
     """Return what a tap proved; a class A token's counter is used up by it, whatever is decided then."""
     if row is None or row.class_ != "A":
         return "identified"
+    if not row.token_key and row.status != "active":
+        return "identified"  # its key was taken away with it: the list says what it is, and it plays nowhere
     if len(row.token_key) != KEY_BYTES:
         draft.effect(Log("tap.proof_refused", {"reason": "no_key"}))
         return "refused"

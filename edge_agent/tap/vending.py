@@ -66,7 +66,7 @@ def meant(draft: Draft, tap: Tap) -> Tap | None:
     if session is None:
         _follow(draft, lane, tap)
         return None
-    if session.credential_id == tap.credential_id or _is_selling(draft, lane):
+    if session.credential_id == tap.credential_id or _is_selling(draft, lane.id):
         authorizations.mark_wish(draft.store, tap.reader, tap.event_epoch, tap.event_seq, NOTHING)
         if session.credential_id == tap.credential_id:
             until_ms = draft.now.wall_ms + max(session.until_ms - draft.now.boottime_ms, 0)
@@ -100,8 +100,8 @@ def _following(draft: Draft, lane: Lane, leaving: Leaving) -> Tap | None:
     )  # fmt: skip
 
 
-def _is_selling(draft: Draft, lane: Lane) -> bool:
-    return any(row.lane == lane.id and row.state is State.COMMANDED for row in draft.open_ones())
+def _is_selling(draft: Draft, lane_id: str) -> bool:
+    return any(row.lane == lane_id and row.state is State.COMMANDED for row in draft.open_ones())
 
 
 def begin(draft: Draft, case: Case, decision: Approved) -> None:
@@ -141,6 +141,8 @@ def requested(draft: Draft, fact: FromDevice, body: VendRequested) -> Tap | None
     lane = draft.site.lane_of_device.get(fact.device)
     if not _is_new(draft, fact):
         return None
+    if not body.number:  # a bridge of before there were numbers: its questions are told apart all the same
+        body = msgspec.structs.replace(body, number=fact.event.seq)
     if lane is None or lane.output != fact.device or not vends(draft, lane):
         draft.effect(Log("vend.no_lane", {"device": fact.device}))
         _say(draft, fact.device, DenyVend(body.number))
@@ -263,6 +265,8 @@ def pass_time(draft: Draft) -> list[Tap]:
         birth = site.births.get(session.device)
         if birth is None or birth.boot_id != session.boot_id or not site.ready(session.device):
             _forget(draft, lane_id, session)
+        elif session.until_ms <= now_ms and _is_selling(draft, lane_id):
+            session.until_ms = now_ms + SESSION_MS  # it may brew for longer than a guest may stand and choose
         elif session.until_ms <= now_ms:
             _end(draft, lane_id, session)
             _show_price(draft, lane_id)

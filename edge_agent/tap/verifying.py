@@ -18,6 +18,7 @@ from edge_agent.step.views import view_of
 from edge_agent.tap.blocks import matched_ones
 from edge_agent.tap.tap_facts import Tap
 from edge_agent.tap.tap_proof import known_id
+from payment_core.authorization import State
 from payment_core.commands import Verify, make_command
 from payment_core.events import WISH_LIFE_MS, CredentialPresented
 from payment_core.identifiers import uuid_text
@@ -111,8 +112,17 @@ def has_answered(draft: Draft, fact: Answered) -> bool:
     return draft.site.step_ups.close(fact.result.id, fact.device)
 
 
+def _is_playing(draft: Draft, lane: Lane) -> bool:
+    return any(row.lane == lane.id and row.state is not State.IN_DOUBT for row in draft.open_ones())
+
+
 def _not_confirmed(draft: Draft, lane: Lane, intent: Intent) -> None:
-    """Tell the guest that the question is over: nobody looks for him any more until he taps again."""
+    """Tell the guest that the question is over: nobody looks for him any more until he taps again.
+
+    Where somebody else plays or chooses by now, the page is his.
+    """
+    if lane.id in draft.site.vending.lanes or _is_playing(draft, lane):
+        return
     reason: Shown = "not_confirmed"
     row = cache.card(draft.store, intent.credential_id)
     view = view_of(draft, lane, "declined", None, reason=reason)

@@ -50,6 +50,8 @@ DECLINES = [
     ("card_not_proven", 2, {"row": row(class_="A")}),
     ("card_blocked", 3, {"row": row(status="blocked")}),
     ("card_lost", 3, {"row": row(status="lost")}),
+    ("card_lost", 3, {"row": row(class_="A", status="lost")}),
+    ("card_not_proven", 2, {"row": row(class_="A", status="lost"), "proof": "refused"}),
     ("card_expired", 4, {"row": row(valid_until_ms=1_000)}),
     ("too_young_now", 5, {"row": row(age_band="minor"), "risk": risk(minor_closing_minute=600)}),
     ("too_young_now", 5, {"row": row(age_band="minor"), "risk": risk(minor_closing_minute=1_200), "local": AT_NIGHT}),

@@ -60,6 +60,8 @@ def test_a_card_that_is_unknown_or_blocked_opens_nothing(hall):
     assert the_view(hall.step(hall.tap("card-99"))).reason == "unknown_card"
     hall.step(hall.member("card-7", status="lost"))
     assert the_view(hall.step(hall.tap("card-7"))).reason == "card_lost"
+    hall.step(hall.member("card-7", status="blocked", class_="A", version=2))
+    assert the_view(hall.step(hall.tap("card-7"))).reason == "card_blocked", "its key was taken away with it"
     hall.step(hall.coin())
     assert kinds(hall.store)[-1] == "CoinBooked"
 

@@ -1,5 +1,6 @@
 """Cards out of use reach every hall at once, stay so until the office lifts it knowingly, and are never evicted."""
 
+import msgspec
 import pytest
 
 from cloud_sync.protocol.peers import PeerBlocked, PeerCard, PeerHeard, PeerRightUsed
@@ -9,7 +10,7 @@ from edge_agent.peer_messages import FromPeer, LanLink
 from edge_agent.step.draft import Draft, Spot
 from edge_agent.tap import blocks
 from edge_agent.till import Till
-from payment_core.credential import ListRow
+from payment_core.credential import ListRow, Right
 from payment_core.journal import Actor, CardSold, CredentialBlocked, ListConflict, Tender
 from tests.support.hall import account_of, credential_of, the_view, views
 from tests.support.lan import Lan, hub_id_of, journal_of
@@ -180,6 +181,18 @@ def test_the_later_use_of_a_pass_counts_and_none_lies_in_the_future(lan):
     for at_ms in (hall.wall_ms - 500, hall.wall_ms - 900, hall.wall_ms + 10**9):
         lan.step(1, FromPeer(hub_id_of(2), 0, PeerRightUsed(account_of("card-7"), "pass:racers", at_ms, "lane-9")))
     assert hall.store.rows("SELECT at_ms FROM right_uses") == [(hall.wall_ms,)]
+
+
+def test_a_pass_is_in_use_elsewhere_for_as_long_as_the_slowest_machine_here_may_take(lan):
+    hall = lan.hall(1)
+    born = hall.born(2)
+    slow = msgspec.structs.replace(born, birth=msgspec.structs.replace(born.birth, answer_ms=120_000))
+    lan.step(1, hall.member("card-7", rights=(Right("", 2**50),)), slow)
+    lan.step(1, FromPeer(hub_id_of(2), 0, PeerRightUsed(account_of("card-7"), "pass:", hall.wall_ms, "lane-9")))
+    hall.pass_ms(119_999)
+    assert refused(lan, "card-7", 1) == ["pass_in_use"]
+    hall.pass_ms(1)
+    assert refused(lan, "card-7", 1) == []
 
 
 def test_a_neighbours_letter_that_comes_again_blocks_nothing_that_the_office_has_lifted(lan):

@@ -8,6 +8,7 @@ import pytest
 from edge_agent.messages import DocumentArrived, Recalled, ReceiptTaken
 from edge_agent.step import list_age
 from edge_agent.step.step_up import ANYBODY, StepUps
+from edge_agent.tap import tap_hold
 from payment_core.credential import Right
 from payment_core.identifiers import uuid_bytes
 from payment_core.journal import Held, TimeQuality
@@ -292,6 +293,24 @@ def test_a_build_that_uses_a_factor_up_at_one_lane_only_is_caught(tmp_path, monk
     monkeypatch.setattr(StepUps, "used", of_one_lane)
     with pytest.raises(AssertionError):
         test_one_factor_at_a_shared_reader_serves_one_tap_at_one_lane(tmp_path, "staff")
+
+
+def a_play_that_needs_none_comes_between(tmp_path):
+    hall = shared_step_up_hall(tmp_path)
+    hall.step(hall.member("passer", rights=(Right("", 2**50),)))
+    shown_at(hall, "finger-2", "staff")
+    came = [tap(hall, card, lane) for card, lane in (("passer", 1), ("anna", 2), ("anna", 2))]
+    hall.store.close()
+    return came
+
+
+def test_a_play_that_needs_no_second_factor_leaves_it_to_who_waits_for_it(tmp_path):
+    assert a_play_that_needs_none_comes_between(tmp_path) == ["sold", "sold", "second_factor_needed"]
+
+
+def test_a_build_where_every_play_takes_the_factor_is_caught(tmp_path, monkeypatch):
+    monkeypatch.setattr(tap_hold, "wants_second_factor", lambda _facts: True)
+    assert a_play_that_needs_none_comes_between(tmp_path) == ["sold", "second_factor_needed", "second_factor_needed"]
 
 
 def test_floors_are_halved_when_the_office_was_not_heard_for_days(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 
 from edge_agent.ledger import office_facts
 from edge_agent.tap import taps
+from edge_agent.tap.replay import replay
 from payment_core.facts import read_packed
 from payment_core.journal import Held
 from tests.support.hall import Hall, commands, the_view, views
@@ -120,3 +121,32 @@ def test_what_a_token_counted_is_in_its_entry_for_whoever_looks_for_clones(tmp_p
     held = next(entry for entry in entries(hall.store) if isinstance(entry, Held))
     assert read_packed(held.facts).token_counter == 5
     hall.store.close()
+
+
+def shown_for(tmp_path, **row):
+    """Let a card of class A whose key this hub was not told tap; return the reason on the page."""
+    tmp_path.mkdir(exist_ok=True)
+    hall = Hall(tmp_path / "l.db")
+    hall.step(hall.member("card", class_="A", media="ntag424", **row), hall.lease("card", 1_000))
+    effects = hall.step(sun_tap(hall, "card", counter=5))
+    assert commands(effects) == []
+    assert replay(hall.store).ok
+    hall.store.close()
+    return the_view(effects).reason
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"status": "lost"}, "card_lost"), ({"status": "blocked"}, "card_blocked"),
+        ({"venues": (bytes(16),)}, "card_not_proven"), ({}, "card_not_proven"),
+        ({"status": "lost", "token_key": bytes(16)}, "card_not_proven"), ({"token_key": b"short"}, "card_not_proven"),
+    ],
+)  # fmt: skip
+def test_a_card_whose_key_was_taken_away_with_it_is_told_why(tmp_path, row, reason):
+    assert shown_for(tmp_path, **row) == reason
+
+
+def test_a_build_that_asks_a_lost_card_for_its_proof_is_caught(tmp_path, monkeypatch):
+    monkeypatch.setattr(taps, "prove", lambda *_all: "refused")
+    assert shown_for(tmp_path, status="lost") != "card_lost"

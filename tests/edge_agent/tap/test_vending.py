@@ -413,3 +413,25 @@ def test_yes_and_no_name_the_question_that_they_answer(hall):
         assert [command_body(command) for command in commands(effects)] == [body]
     hall.step(hall.event("coin-1", SessionEnded(name)), hall.event("coin-1", VendRequested(100, 3, "", 903)))
     assert [command_body(command) for command in commands(hall.wait(30_000))] == [DenyVend(903)]
+
+
+def test_a_session_does_not_end_while_the_machine_gives_and_the_guest_may_choose_again(hall):
+    name = session(hall)
+    hall.step(machine(hall))
+    sale = the_command(ask(hall, 350, name))
+    assert [bodies(hall.wait(30_000)) for _half in range(3)] == [[], [], []], "it makes coffee for 90 s"
+    hall.step(hall.delivered(sale))
+    assert bodies(ask(hall, 400, name)) == [ApproveVend(400, 3)]
+
+
+def test_questions_without_a_number_are_told_apart(tmp_path):
+    hall = vend_hall(tmp_path, ask_ms=2_000)
+    hall.step(hall.event("coin-1", VendRequested(900, 7)))
+    assert the_view(hall.step(hall.tap("card-7"))).state == "fetching"
+    hall.step(hall.event("coin-1", SessionEnded("")), hall.event("coin-1", VendRequested(200, 1)))
+    assert bodies(hall.step(hall.lease("card-7", 1_000, epoch=2))) == [], "the money came for what is asked no more"
+    asked = hall.event("coin-1", VendRequested(300, 1))
+    hall.step(asked)
+    told = command_body(the_command(hall.wait(1_000, hall.tap("card-8"))))
+    assert told == ApproveVend(300, 1, asked.event.seq)
+    hall.store.close()

@@ -9,6 +9,7 @@ from edge_agent.tap import verifying
 from edge_agent.tap.replay import replay
 from payment_core.bus import Birth, DeviceState
 from payment_core.commands import PulseCredit, Result, Verify, command_body
+from payment_core.credential import Right
 from payment_core.events import CredentialPresented
 from payment_core.journal import Held
 from tests.support.hall import Hall, account_of, commands, devices_document, logged, the_view, uid_of, views
@@ -180,3 +181,22 @@ def test_a_build_that_answers_a_question_twice_is_caught(tmp_path, monkeypatch):
     hall = verify_hall(tmp_path)
     with pytest.raises(AssertionError):
         test_one_question_is_answered_once(hall)
+
+
+def while_another_plays(hall):
+    hall.step(hall.member("card-p", rights=(Right("", 2**50),)))
+    name = asked(hall)
+    (command,) = commands(hall.wait(2_000, hall.tap("card-p")))
+    return Answered("face-1", Result(name, "failed", reason="nobody")), command
+
+
+def test_a_question_that_ends_in_vain_leaves_the_page_to_who_plays_by_now(hall):
+    ends, _command = while_another_plays(hall)
+    assert views(hall.step(ends)) == []
+
+
+def test_a_doubt_of_before_does_not_keep_the_page(hall):
+    ends, command = while_another_plays(hall)
+    hall.step(hall.answer(command, "unknown"))
+    assert kinds(hall.store)[-1] == "InDoubt"
+    assert the_view(hall.step(ends)).reason == "not_confirmed"
