@@ -271,11 +271,17 @@ class PersonRow(msgspec.Struct, frozen=True, omit_defaults=True):
 class ConsentText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is read to a guest before he agrees that a finger or face is learned.
 
-    `texts`: by language as pages name it (`zh-Hans`, `zh-Hant`, `en`). Another wording is another `version`.
+    `texts`: by language as pages name it (`zh-Hans`, `zh-Hant`, `en`). Another wording is another `version`,
+    and the page's own text has its own: ValueError.
     """
 
     version: Name
     texts: Annotated[dict[str, ConsentWords], msgspec.Meta(min_length=1, max_length=16)]
+
+    def __post_init__(self) -> None:
+        if self.version == OWN_TEXT:
+            message = f"version {OWN_TEXT} of a consent text is the text that the page has of its own"
+            raise ValueError(message)
 
 
 class DeskReply(msgspec.Struct, frozen=True, omit_defaults=True):

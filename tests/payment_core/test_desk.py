@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payment_core.bus import decode, encode
-from payment_core.desk import ACT_NAMES, Act, ActName, DeskRequest, Look, ReplaceCard, SellCard, TopUp
+from payment_core.desk import ACT_NAMES, OWN_TEXT, Act, ActName, DeskRequest, Look, ReplaceCard, SellCard, TopUp
 from payment_core.errors import MalformedMessageError
 from payment_core.staff_policy import Person, Quota, Role, StaffDocument, TopUpGift
 from tests.support.tree import ROOT
@@ -80,3 +80,11 @@ def test_the_document_in_the_handbook_is_one():
     document = msgspec.convert(tomllib.loads(example), StaffDocument)
     assert document.quota(document.people[0], "refund") == Quota(amount=50_000)
     assert [name for name in get_args(ActName) if f"`{name}`" not in page] == []
+
+
+def test_a_text_of_the_venue_is_not_numbered_as_the_pages_own():
+    document = {"version": 1, "consent_text": {"version": OWN_TEXT, "texts": {"en": "We keep no picture."}}}
+    with pytest.raises(msgspec.ValidationError, match="of its own"):
+        msgspec.convert(document, StaffDocument)
+    document["consent_text"]["version"] = "v2"
+    assert msgspec.convert(document, StaffDocument).consent_text is not None
