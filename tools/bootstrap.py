@@ -177,21 +177,21 @@ def find_chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-DISK_TOOLS: Final = {"strace": "strace", "mkfs.xfs": "xfsprogs", "mkfs.ext4": "e2fsprogs"}
-"""Program and its package: what tests/durability breaks disks with."""
+TEST_TOOLS: Final = {"strace": "strace", "mkfs.xfs": "xfsprogs", "mkfs.ext4": "e2fsprogs", "nfc-list": "libnfc-bin"}
+"""Program and its package: what tests/durability breaks disks with, and a host that no wheel brings."""
 
 
 def provide_programs(plan: Plan) -> None:
-    """Install the broker, and what tests of browsers and disks need, where it is missing and we may; else say so."""
+    """Install the broker, and what tests need that no wheel brings, where it is missing and we may; else say so."""
     if find_mosquitto() is None and not (may_use_apt() and apt_install("mosquitto")):
         say("no mosquitto found: using the iotcore wheel as broker. Better: apt-get install mosquitto")
     wants_all = plan.mode == "test" and plan.size != "quick"
     if wants_all:
         path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
-        missing = {package for tool, package in DISK_TOOLS.items() if shutil.which(tool, path=path) is None}
+        missing = {package for tool, package in TEST_TOOLS.items() if shutil.which(tool, path=path) is None}
         for package in sorted(missing):
             if not (may_use_apt() and apt_install(package)):
-                say(f"no {package} found: tests that break disks will be skipped")
+                say(f"no {package} found: the tests that need it will be skipped")
     if wants_all and plan.browser and find_chromium() is None and not (may_use_apt() and apt_install("chromium")):
         say("no Chromium found: browser tests will be skipped. Install chromium, or say --no-browser")
 
