@@ -10,11 +10,11 @@ from back_office.store import grants
 from back_office.store.grants import LeaseKey
 from edge_agent.lan import passing
 from edge_agent.lan.parking import Parking
-from edge_agent.ledger import lane_credit, since_receipt, vouchers
+from edge_agent.ledger import lane_credit, since_receipt, slips_taken, vouchers
 from edge_agent.ledger.authorizations import Authorization
 from edge_agent.play import plays
 from edge_agent.step.draft import Draft
-from edge_agent.takings import acceptors, lease_keeper, slips
+from edge_agent.takings import acceptors, lease_keeper
 from edge_agent.tap import taps
 from firmware_bridge.slots import Slots
 from payment_core.journal import Cause, Header, LeaseClosed
@@ -54,8 +54,8 @@ def late_evidence_applied() -> Iterator[None]:
 def slip_accepted_twice() -> Iterator[None]:
     """A slip that was taken is taken again."""
     with ExitStack() as stack:
-        stack.enter_context(_replaced(slips, "is_taken", lambda _store, _slip_id: False))
-        stack.enter_context(_replaced(slips, "remember", lambda _store, _slip_id, _seq: None))
+        stack.enter_context(_replaced(slips_taken, "is_taken", lambda _store, _slip_id: False))
+        stack.enter_context(_replaced(slips_taken, "remember", lambda _store, _slip_id, _seq: None))
         yield
 
 
