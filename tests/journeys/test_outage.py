@@ -64,11 +64,13 @@ def test_an_office_killed_while_it_takes_batches_in_books_each_once(tmp_path, ta
             office = venue.child("office")
             venue.stage.relay.pull()
             await some_guests(venue, 0)
+            await some_guests(venue, FEW)
             waiting = venue.unsynced()
+            assert waiting > taken
             venue.stage.relay.plug()
             await venue.until(lambda: venue.unsynced() <= waiting - taken, "the office takes batches in")
             await venue.away(office)
-            await some_guests(venue, FEW)
+            await some_guests(venue, 2 * FEW)
             await office.start()
             await everything_is_right(venue)
 
