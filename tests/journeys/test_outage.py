@@ -34,6 +34,11 @@ async def some_guests(venue: Venue, first: int) -> None:
     await venue.coins_booked()
 
 
+def captured(venue: Venue) -> int:
+    """How many plays are paid."""
+    return sum(play.state == "captured" for play in venue.read().plays.values())
+
+
 def test_guests_play_on_without_an_office_and_the_books_have_it_all_in_the_end(tmp_path):
     async def story() -> None:
         async with open_venue(tmp_path, SEED) as venue:
@@ -44,7 +49,7 @@ def test_guests_play_on_without_an_office_and_the_books_have_it_all_in_the_end(t
             await venue.killed_and_back(venue.hub, "bus.up")
             await some_guests(venue, 2 * FEW)
             assert venue.unsynced() > FEW
-            assert sum(play.state == "captured" for play in venue.read().plays.values()) > 2 * FEW
+            await venue.until(lambda: captured(venue) > 2 * FEW, "what was played is captured")
             office, ups = venue.child("office"), venue.said("hub", "uplink.up")
             venue.stage.relay.plug()
             await venue.until(lambda: venue.said("hub", "uplink.up") > ups, "the hub is at the office's broker again")
