@@ -1,4 +1,4 @@
-"""Canonical MessagePack: what decodes must encode to the same bytes, but for fields that later releases appended."""
+"""Canonical MessagePack: what decodes must encode to the same bytes, but for fields that another release appended."""
 
 from typing import Final
 
@@ -11,15 +11,16 @@ _ANY: Final = msgspec.msgpack.Decoder()
 def is_canonical(data: bytes, again: bytes) -> bool:
     """Say whether `data` is canonical; `again`: what it was read as, encoded by this release.
 
-    An older release's form is: its arrays end before fields that were appended since, and it is canonical in itself.
+    Another release's form is, in which arrays end before fields that were appended since, or go on with ones this
+    release does not know; such a form must be canonical in itself, and be the same wherever both have something.
     """
     if data == again:
         return True
     raw = _ANY.decode(data)
-    return _ENCODER.encode(raw) == data and _begins(raw, _ANY.decode(again))
+    return _ENCODER.encode(raw) == data and _alike(raw, _ANY.decode(again))
 
 
-def _begins(short: object, whole: object) -> bool:
-    if isinstance(short, list) and isinstance(whole, list):
-        return len(short) <= len(whole) and all(map(_begins, short, whole))
-    return type(short) is type(whole) and short == whole
+def _alike(theirs: object, ours: object) -> bool:
+    if isinstance(theirs, list) and isinstance(ours, list):
+        return all(map(_alike, theirs, ours))
+    return type(theirs) is type(ours) and theirs == ours

@@ -1,7 +1,7 @@
 """ESM1: every message between hub and office, or two hubs, that is no batch. Structs, canonical bytes, framing.
 
 A message is the MessagePack array `[kind, version, from, to, number, body]`, in canonical form: what decodes must
-encode to the same bytes, but for fields that were appended at the ends of its arrays since. On the wire
+encode to the same bytes, but for fields that another release has at the ends of its arrays. On the wire
 (docs/wire/esm1.md) it is `[0, message, signature]`, or sealed around those very bytes `[1, suite, key id, sealed]`.
 Signing and sealing themselves are cloud_sync.letters' and sealing's.
 """
@@ -36,6 +36,7 @@ ID_BYTES: Final = 16
 NONCE_BYTES: Final = 16
 SEALED_KINDS: Final = frozenset({"lease", "list", "request", "ask", "voucher"})
 """What names accounts or carries keys is sealed to its receiver; the rest is signed only, and may be retained."""
+
 
 PLAIN_FRAME: Final = 0
 SEALED_FRAME: Final = 1
@@ -284,8 +285,9 @@ def decode_message(data: bytes) -> Message | Rejected:
         body = _DECODERS[frame.kind].decode(frame.body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return Rejected("body")
-    message = Message(sender=frame.sender, to=frame.to, number=frame.number, body=body)
-    return message if is_canonical(data, encode_message(message)) else Rejected("canonical")
+    if _ENCODER.encode(frame) != data or not is_canonical(bytes(frame.body), _ENCODER.encode(body)):
+        return Rejected("canonical")
+    return Message(sender=frame.sender, to=frame.to, number=frame.number, body=body)
 
 
 def _decode_frame(data: bytes) -> _Frame | Rejected:

@@ -78,6 +78,22 @@ def test_the_older_form_of_a_message_that_grew_is_read_and_a_changed_one_is_not(
     assert decode_message(longer_number) == Rejected("canonical")
 
 
+def test_the_newer_form_of_a_message_is_read_without_what_this_release_does_not_know():
+    for vector in ALL:
+        outer = msgpack.unpackb(bytes.fromhex(vector["message"]))
+        if encode_message(decode_message(bytes.fromhex(vector["message"]))).hex() != vector["message"]:
+            continue  # an older form: what stands behind it has a type already
+        newer = msgpack.packb([*outer[:5], [*outer[5], "of a later release", 7]])
+        message = decode_message(newer)
+        assert isinstance(message, Message)
+        assert msgpack.unpackb(encode_message(message))[5][: len(outer[5])] == outer[5]
+    grants = [[bytes(16), "CNY", 1, 1000, None, "later"], [bytes(16), "CNY", 1, 5, None, "later"]]
+    longer = ["lease", 1, TENANT, HUB, 11, [grants]]
+    assert isinstance(decode_message(msgpack.packb(longer)), Message)
+    wide = msgpack.packb(longer).replace(b"\xcd\x03\xe8", b"\xce\x00\x00\x03\xe8")
+    assert decode_message(wide) == Rejected("canonical")
+
+
 def test_there_is_a_vector_for_every_body():
     bodies = {vector["body"] for vector in ALL}
     assert bodies == {body.__name__ for body in messages._KINDS}
@@ -143,7 +159,6 @@ def test_no_change_of_a_good_message_raises(at, change):
         (["document", 1, TENANT, HUB, 11, ["risk", 2**63, bytes(32), b"{}", 0]], "body"),
         (["hello", 1, HUB, TENANT, 11, [1, 0, bytes(32), 0, bytes(16), bytes(16), [["list", 2**63]]]], "body"),
         (["lease", 1, TENANT, HUB, 11, [[[bytes(16), "CNY", 1, 1.5]]]], "body"),
-        (["lease", 1, TENANT, HUB, 11, [[], "more"]], "canonical"),
         (["lease", 1, TENANT, HUB, 11, [[]], "more"], "canonical"),
     ],
 )
