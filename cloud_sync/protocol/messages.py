@@ -37,6 +37,9 @@ NONCE_BYTES: Final = 16
 SEALED_KINDS: Final = frozenset({"lease", "list", "request", "ask", "voucher"})
 """What names accounts or carries keys is sealed to its receiver; the rest is signed only, and may be retained."""
 
+TAKES_COMPRESSED: Final = 1
+TAKES_TELEMETRY: Final = 2
+TAKES_CARRIED: Final = 4
 
 PLAIN_FRAME: Final = 0
 SEALED_FRAME: Final = 1
@@ -82,7 +85,9 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True):
 
     `nonce` is the latest hello's. `frozen`: why the office takes nothing more from this hub, or empty; `reopened`: the
     freeze that an operator lifted last, or empty. `heard`: of the venue's other hubs; their vouchers up to there, where
-    this receipt covers them, are no longer on their word alone.
+    this receipt covers them, are no longer on their word alone. `stream`: whose batches are meant, as in EHB1's header.
+    `takes`: the sum of what this office takes beyond plain batches of the ledger, `TAKES_*`; what it does not name is
+    not sent to it.
     """
 
     epoch: Whole
@@ -93,6 +98,8 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True):
     frozen: str = ""
     reopened: str = ""
     heard: tuple[HeardOf, ...] = ()
+    stream: Whole = 0
+    takes: Whole = 0
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):

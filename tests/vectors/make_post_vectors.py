@@ -1,4 +1,4 @@
-"""Makes ehb1/full.json and esm1/{messages,money,heard}.json from fixed test keys; a released vector is kept.
+"""Makes ehb1/full.json and esm1/{messages,money,heard,takes}.json from fixed test keys; a released vector is kept.
 
     python tests/vectors/make_post_vectors.py
 
@@ -147,6 +147,12 @@ def grown_bodies() -> list[tuple[bool, int, esm1.Body]]:
     return [(True, 48, peers.PeerTaken(1, 77, heard=True))]
 
 
+def newer_bodies() -> list[tuple[bool, int, esm1.Body]]:
+    """(from the hub, number, body) of what grew with the second stream."""
+    heard = (esm1.HeardOf(VENUE, 2, 91),)
+    return [(False, 4, esm1.Receipt(1, 4, bytes([8]) * 32, WALL_MS + 6, bytes(range(16)), "", "", heard, 1, 7))]
+
+
 def esm1_messages(rows_of: list[tuple[bool, int, esm1.Body]]) -> dict[str, object]:
     """One message per row, as it is signed and as it travels."""
     hub, office = Ed25519Signer(HUB_SEED), Ed25519Signer(OFFICE_SEED)
@@ -179,6 +185,7 @@ def main() -> None:
         (FOLDER / "esm1" / "messages.json", lambda: esm1_messages(bodies())),
         (FOLDER / "esm1" / "money.json", lambda: esm1_messages(later_bodies())),
         (FOLDER / "esm1" / "heard.json", lambda: esm1_messages(grown_bodies())),
+        (FOLDER / "esm1" / "takes.json", lambda: esm1_messages(newer_bodies())),
     ):
         if path.exists():
             sys.stdout.write(f"{path.name}: kept\n")
