@@ -47,8 +47,8 @@ from cloud_sync.upload_effects import (
 from cloud_sync.uploader import Uploader
 from edge_agent.ledger import outbox
 from edge_agent.ledger.office_facts import document
-from edge_agent.ledger.reader import LedgerReader
 from edge_agent.ledger.store import LedgerDamagedError
+from edge_agent.links.hub_journal import HubJournal
 from edge_agent.links.pumps import pump_together
 from edge_agent.log_lines import log
 from edge_agent.messages import (
@@ -100,7 +100,7 @@ class Uplink:
         self,
         settings: MqttSettings,
         identity: HubIdentity,
-        reader: LedgerReader,
+        reader: HubJournal,
         *,
         offer: Callable[[Input], bool],
         offer_together: Callable[[Sequence[Input]], None],
@@ -310,7 +310,7 @@ class Uplink:
             await link.publish_soon(letter.topic, letter.payload, retain=letter.retain)
 
 
-def kept_trust(reader: LedgerReader) -> Trust | None:
+def kept_trust(reader: HubJournal) -> Trust | None:
     """Return the newest trust document that the ledger keeps, verified when it came.
 
     None before the first, and where a damaged ledger cannot be read: then the keys of the enrolment count.
@@ -329,7 +329,7 @@ def _trust_state(identity: HubIdentity, kept: Trust | None) -> TrustState:
     return msgspec.structs.replace(identity.trust, sign_publics=kept.sign_keys, version=kept.version)
 
 
-def _upload_state(reader: LedgerReader) -> UploadState:
+def _upload_state(reader: HubJournal) -> UploadState:
     facts = reader.upload_facts()
     waiting = tuple(map(_sealed, facts.waiting))
     return UploadState(
