@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 from cloud_sync.protocol import messages
-from payment_core import journal
+from payment_core import journal, telemetry
 from payment_core.credential import ListRow
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "wire"
@@ -19,6 +19,13 @@ def test_every_entry_type_is_listed_with_its_fields():
         fields = ", ".join(name for name in kind.__struct_fields__ if name not in {"version", "header"})
         assert f"| {number} | {kind.__name__} | {fields} |" in EHB1
     assert "The header is an array too: " + ", ".join(journal.Header.__struct_fields__) in EHB1
+
+
+def test_every_record_of_telemetry_is_listed_with_its_fields():
+    for kind in telemetry.VERSIONS:
+        fields = ", ".join(name for name in kind.__struct_fields__ if name not in {"version", "at_ms"})
+        assert f"| {kind.number()} | {kind.__name__} | {fields} |" in EHB1
+    assert "`[" + ", ".join(telemetry.DaySum.__struct_fields__) + "]`" in EHB1
 
 
 def test_every_message_body_is_listed_with_its_fields():
