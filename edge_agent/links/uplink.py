@@ -79,7 +79,6 @@ ASK_AGAIN_MS: Final = 1_000
 """What was asked for and not answered is not asked for again within this."""
 GREET_AGAIN_MS: Final = 1_000
 """How long after new caps the office hears in a hello that they are on the disk: until then its bound counts others."""
-
 OUTBOUND_LIMIT: Final = 1_024
 """Letters that wait for a slow broker; beyond it they are dropped, and said again when no receipt comes."""
 ONLINE: Final = b'{"state":"online"}'
@@ -107,6 +106,7 @@ class Uplink:
         clock: Callable[[], VenueMoment],
         state: bytes = ONLINE,
         on_trust: Callable[[Trust], None] = lambda _trust: None,
+        dial: Callable[[MqttSettings], MqttLink] = MqttLink,
     ) -> None:
         self._state_topic = hub_topic(identity.hub_id, "up", "state")
         self._settings = msgspec.structs.replace(settings, will_topic=self._state_topic, will_payload=_OFFLINE)
@@ -117,6 +117,7 @@ class Uplink:
         self._clock = clock
         self._state = state
         self._on_trust = on_trust
+        self._dial = dial
         self._uploader = Uploader(identity, _upload_state(reader), boot_id=os.urandom(16), draw=os.urandom)
         kept = kept_trust(reader)
         if kept is not None:
@@ -155,7 +156,7 @@ class Uplink:
         while True:
             started = time.monotonic()
             try:
-                async with MqttLink(self._settings) as link:
+                async with self._dial(self._settings) as link:
                     await link.subscribe(*hub_filters(self._identity.hub_id, self._identity.tenant_id))
                     log("uplink.up", where=f"{self._settings.host}:{self._settings.port}")
                     await self._pump(link)
@@ -331,7 +332,6 @@ def _trust_state(identity: HubIdentity, kept: Trust | None) -> TrustState:
 
 def _upload_state(reader: HubJournal) -> UploadState:
     facts = reader.upload_facts()
-    waiting = tuple(map(_sealed, facts.waiting))
     return UploadState(
         epoch=facts.epoch,
         acked_seq=facts.acked_batch,
@@ -339,7 +339,7 @@ def _upload_state(reader: HubJournal) -> UploadState:
         last_hash=facts.last_hash,
         last_record=facts.last_seq,
         tail_hash=facts.tail_hash,
-        waiting=waiting,
+        waiting=tuple(map(_sealed, facts.waiting)),
     )
 
 
