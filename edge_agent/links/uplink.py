@@ -106,7 +106,6 @@ class Uplink:
         clock: Callable[[], VenueMoment],
         state: bytes = ONLINE,
         on_trust: Callable[[Trust], None] = lambda _trust: None,
-        dial: Callable[[MqttSettings], MqttLink] = MqttLink,
     ) -> None:
         self._state_topic = hub_topic(identity.hub_id, "up", "state")
         self._settings = msgspec.structs.replace(settings, will_topic=self._state_topic, will_payload=_OFFLINE)
@@ -117,7 +116,7 @@ class Uplink:
         self._clock = clock
         self._state = state
         self._on_trust = on_trust
-        self._dial = dial
+        self.dial: Callable[[MqttSettings], MqttLink] = MqttLink
         self._uploader = Uploader(identity, _upload_state(reader), boot_id=os.urandom(16), draw=os.urandom)
         kept = kept_trust(reader)
         if kept is not None:
@@ -156,7 +155,7 @@ class Uplink:
         while True:
             started = time.monotonic()
             try:
-                async with self._dial(self._settings) as link:
+                async with self.dial(self._settings) as link:
                     await link.subscribe(*hub_filters(self._identity.hub_id, self._identity.tenant_id))
                     log("uplink.up", where=f"{self._settings.host}:{self._settings.port}")
                     await self._pump(link)
