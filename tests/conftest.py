@@ -8,6 +8,8 @@ from hypothesis import HealthCheck, settings
 from tests.support.allowed_skips import is_allowed
 from tests.support.sizes import count, size
 
+pytest_plugins = ["tests.support.postgres"]
+
 # Deadlines are off: the machine is shared, and a slow second is not a wrong result. The smaller sizes take the same
 # examples each time, so that a change is judged by itself; the full size searches anew.
 for _name, _examples in (("quick", 20), ("normal", 100), ("full", 2_000)):

