@@ -1,4 +1,12 @@
-"""What staff did at the office: acts that are done once, the audit's lines, and the versions of the terms."""
+"""What staff did at the office: acts that are done once, the audit's lines, and the versions of the terms.
+
+The audit is a hash chain: whoever changes, takes out or puts in a line has to write every later one anew, and what an
+operator keeps of it outside (`office audit anchor`) tells even that.
+"""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
@@ -28,6 +36,15 @@ class AuditLine(msgspec.Struct, frozen=True):
     note: str
 
 
+class ChainedLine(msgspec.Struct, frozen=True):
+    """A line of the audit with its place in the chain."""
+
+    number: int
+    line: AuditLine
+    prev_hash: bytes
+    hash: bytes
+
+
 class Terms(msgspec.Struct, frozen=True):
     """One version of the terms of top-ups; `body` is their JSON."""
 
@@ -49,6 +66,32 @@ _ANY_ACT = (
     .limit(1)
 )
 _TOP_AUDIT = sa.select(sa.func.max(AUDIT.c.audit_no)).where(AUDIT.c.tenant_id == sa.bindparam("tenant"))
+_AUDIT_END = (
+    sa.select(AUDIT.c.audit_no, AUDIT.c.hash)
+    .where(AUDIT.c.tenant_id == sa.bindparam("tenant"))
+    .order_by(AUDIT.c.audit_no.desc())
+    .limit(1)
+)
+_AUDIT_CHAIN = (
+    sa.select(
+        AUDIT.c.audit_no, AUDIT.c.prev_hash, AUDIT.c.hash, *(AUDIT.c[name] for name in AuditLine.__struct_fields__)
+    )
+    .where(AUDIT.c.tenant_id == sa.bindparam("tenant"))
+    .order_by(AUDIT.c.audit_no)
+)
+AUDIT_START: Final = bytes(32)
+"""What the first line of the audit continues."""
+_AUDIT_BEGINNING: Final = b"venuehub/audit/v1\0"
+
+
+def audit_hash(tenant_id: bytes, number: int, prev_hash: bytes, line: AuditLine) -> bytes:
+    """Return the hash of a line: SHA-256 over the beginning, the last line's hash, and MessagePack of the line.
+
+    That is `[tenant_id, number, at_ms, who, what, subject_id, note]`: ids as bin, numbers as int, texts as str.
+    """
+    said = msgspec.msgpack.encode([tenant_id, number, *msgspec.structs.astuple(line)])
+    return sha256(_AUDIT_BEGINNING + prev_hash + said).digest()
+
 
 def act(tx: Transaction, tenant_id: bytes, kind: str, act_id: bytes) -> Act | None:
     """Return an act that was done under this id."""
@@ -83,9 +126,23 @@ def add_act(tx: Transaction, tenant_id: bytes, done: Act) -> None:
 
 
 def audit(tx: Transaction, tenant_id: bytes, line: AuditLine) -> None:
-    """Write a line of the audit."""
-    number = audit_number(tx, tenant_id) + 1
-    tx.execute(insert_into(AUDIT), [{"tenant_id": tenant_id, "audit_no": number, **msgspec.structs.asdict(line)}])
+    """Write a line of the audit, in the transaction of what it tells of, at the end of the chain."""
+    number, prev_hash = audit_end(tx, tenant_id)
+    row = ChainedLine(number + 1, line, prev_hash, audit_hash(tenant_id, number + 1, prev_hash, line))
+    place = {"tenant_id": tenant_id, "audit_no": row.number, "prev_hash": row.prev_hash, "hash": row.hash}
+    tx.execute(insert_into(AUDIT), [{**place, **msgspec.structs.asdict(line)}])
+
+
+def audit_end(tx: Transaction, tenant_id: bytes) -> tuple[int, bytes]:
+    """Return number and hash of the audit's newest line; 0 and 32 zero bytes before the first."""
+    row = tx.execute(_AUDIT_END, {"tenant": tenant_id}).first()
+    return (0, AUDIT_START) if row is None else (row[0], row[1])
+
+
+def audit_chain(tx: Transaction, tenant_id: bytes) -> Iterator[ChainedLine]:
+    """Yield every line of the audit in its order, with its place in the chain."""
+    for number, prev_hash, link, *line in tx.stream(_AUDIT_CHAIN, {"tenant": tenant_id}):
+        yield ChainedLine(number, AuditLine(*line), prev_hash, link)
 
 
 def audit_number(tx: Transaction, tenant_id: bytes) -> int:

@@ -88,7 +88,7 @@ ACTS: Final = Table(
 )  # fmt: skip
 AUDIT: Final = Table(
     "audit", METADATA, key("tenant_id", RAW), key("audit_no", WHOLE), value("at_ms", WHOLE), value("who", TEXT),
-    value("what", TEXT), value("subject_id", RAW), value("note", TEXT),
+    value("what", TEXT), value("subject_id", RAW), value("note", TEXT), value("prev_hash", RAW), value("hash", RAW),
 )  # fmt: skip
 TERMS: Final = Table(
     "terms", METADATA, key("tenant_id", RAW), key("version", WHOLE), value("body", RAW), value("created_ms", WHOLE),

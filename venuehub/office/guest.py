@@ -1,4 +1,4 @@
-"""`venuehub office card show`, `alarms`, `audit`: one guest as the books have him, what was odd, who decided what."""
+"""`venuehub office card show`, `alarms`: one guest as the books have him, and what was odd."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,10 +65,11 @@ def alarms(
 ) -> None:
     """List what the office found odd, newest first."""
     from back_office.store import papers
+    from venuehub.office.told import names_of
     from venuehub.office.tools import open_office
 
     with open_office(folder) as (store, keys), store.reading() as tx:
-        names = _names(tx, keys.tenant_id)
+        names = names_of(tx, keys.tenant_id)
         rows = [
             {
                 "raised_ms": one.raised_ms, "kind": one.kind, "text": one.text,
@@ -82,42 +83,6 @@ def alarms(
     for row in rows:
         print_line(_alarm_line(row))
     print_line(f"{len(rows)} alarms")
-
-
-@app.command("audit", epilog="Example: venuehub office audit --dir office --json")
-def audit(
-    *,
-    folder: Folder,
-    limit: Annotated[int, typer.Option(min=1, max=_MOST_LINES, help="How many, the newest first.")] = 100,
-    as_json: AsJson = False,
-) -> None:
-    """List who decided what about whom, and why: hubs closed, losses given up, cash moved, signers; newest first."""
-    from back_office.store import acts
-    from venuehub.office.tools import open_office
-
-    with open_office(folder) as (store, keys), store.reading() as tx:
-        names = _names(tx, keys.tenant_id)
-        rows = [
-            {
-                "at_ms": one.at_ms, "who": one.who, "what": one.what, "note": one.note,
-                "about": names.get(one.subject_id, one.subject_id.hex()),
-            }
-            for one in acts.audit_lines(tx, keys.tenant_id, limit=limit)
-        ]  # fmt: skip
-    if as_json:
-        print_json(rows)
-        return
-    for row in rows:
-        why = f": {row['note']}" if row["note"] else ""
-        print_line(f"{_moment_of(row, 'at_ms')}  {row['who']}  {row['what']}, {row['about']}{why}")
-    print_line(f"{len(rows)} lines")
-
-
-def _names(tx: "Transaction", tenant_id: bytes) -> dict[bytes, str]:
-    """Return what people call those whom alarms and audit are about."""
-    from back_office.store import places
-
-    return {hub.hub_id: f"hub {hub.name}" for hub in places.hubs(tx, tenant_id)} | {tenant_id: "office"}
 
 
 def _guest(tx: "Transaction", tenant_id: bytes, card: "Credential") -> dict[str, object]:

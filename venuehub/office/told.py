@@ -9,7 +9,7 @@ import msgspec
 
 from back_office.ledger.counter import Done, Refused
 from back_office.ledger.desk import OFFICE_EPOCH, OFFICE_STREAM
-from back_office.store import chains
+from back_office.store import chains, places
 from back_office.store.chains import Chain
 from back_office.store.engine import Transaction
 from payment_core.journal import (
@@ -123,6 +123,11 @@ def worded(text: str) -> str:
     if found is not None:
         text = _BARE.sub(lambda bare: money(int(bare[0]), found[2]) if _is_alone(text, bare) else bare[0], text)
     return _SUM.sub(lambda one: money(int(one[1]), one[2]), text)
+
+
+def names_of(tx: Transaction, tenant_id: bytes) -> dict[bytes, str]:
+    """Return what people call those whom alarms and audit are about."""
+    return {hub.hub_id: f"hub {hub.name}" for hub in places.hubs(tx, tenant_id)} | {tenant_id: "office"}
 
 
 def age(ms: int) -> str:

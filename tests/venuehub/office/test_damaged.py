@@ -11,7 +11,7 @@ from back_office.settings import database_file
 from venuehub.cli import main
 
 pytestmark = pytest.mark.long
-LOOKING = (("open",), ("alarms",), ("audit",), ("leases",), ("verify",))
+LOOKING = (("open",), ("alarms",), ("audit", "list"), ("audit", "verify"), ("leases",), ("verify",))
 
 
 @pytest.fixture

@@ -272,9 +272,9 @@ def test_cash_is_moved_once_and_what_is_missing_has_a_name(folder, run, capsys):
 
 def test_who_decided_what_is_listed(folder, run, capsys):
     assert run("hub", "close", "--dir", folder, "--hub", "hall", "--yes", "--by", "ann", "--note", "stolen")[0] == 0
-    (line,) = run("audit", "--dir", folder)[1]
+    (line,) = run("audit", "list", "--dir", folder)[1]
     assert (line["who"], line["what"], line["about"], line["note"]) == ("ann", "hub closed", "hub hall", "stolen")
-    assert main(["office", "audit", "--dir", str(folder)]) == 0
+    assert main(["office", "audit", "list", "--dir", str(folder)]) == 0
     assert "  ann  hub closed, hub hall: stolen\n1 lines\n" in capsys.readouterr().out
 
 
@@ -291,7 +291,7 @@ def test_no_loss_is_decided_by_nobody(folder, run, by):
         code, said = run(*words, "--dir", folder)
         assert (code, said["error"]["where"]) == (2, "--by"), words
     assert run("hub", "close", "--dir", folder, "--hub", "hall", "--yes", "--by", "ann", "--note", by)[0] == 2
-    assert run("audit", "--dir", folder) == (0, [])
+    assert run("audit", "list", "--dir", folder) == (0, [])
 
 
 def test_what_went_back_is_on_the_guests_page_and_sums_are_money(folder, capsys):
@@ -334,3 +334,22 @@ def test_a_key_that_nobody_pinned_names_the_command_that_pins(folder, run, tmp_p
     keys = [word for name in ("ann", "bo") for word in ("--signer", f"{name}={tmp_path / name}.key")]
     code, said = run("opening", "--dir", folder, "--csv", tmp_path / "old.csv", *keys)
     assert (code, "office signer add" in said["error"]["hint"]) == (1, True)
+
+
+def test_the_audit_is_proven_with_what_was_kept_of_it_outside(folder, run, tmp_path, capsys):
+    anchors = tmp_path / "anchors.txt"
+    assert run("hub", "close", "--dir", folder, "--hub", "hall", "--yes", "--by", "ann", "--note", "stolen")[0] == 0
+    assert main(["office", "audit", "anchor", "--dir", str(folder)]) == 0
+    anchors.write_text(capsys.readouterr().out)
+    verify = ("audit", "verify", "--dir", folder, "--anchor", anchors)
+    code, said = run(*verify)
+    assert (code, said["ok"], said["lines"], said["anchors"], said["first_bad"]) == (0, True, 1, 1, None)
+    assert run("audit", "anchor", "--dir", folder)[1]["hash"] == said["hash"]
+    anchors.write_text(anchors.read_text().replace(" 1 ", " 2 "))
+    code, said = run(*verify)
+    assert (code, said["first_bad"]) == (1, 2)
+    assert main(["office", *map(str, verify)]) == 1
+    assert capsys.readouterr().out.startswith("NOT ok: line 2: it is missing")
+    anchors.write_text("nonsense\n")
+    code, said = run(*verify)
+    assert (code, said["error"]["code"], said["error"]["where"]) == (2, "anchor", str(anchors))
