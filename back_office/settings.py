@@ -1,5 +1,6 @@
 """Where an office lives and where it listens: one folder, one broker, one HTTP address."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -36,6 +37,23 @@ class OfficeSettings(msgspec.Struct, frozen=True, kw_only=True):
     http: HttpAddress | None = None
     demo_control: str = ""
     sandbox: bool = False
+
+
+class Ready:
+    """What `run` tells as soon as it serves: the HTTP port in use, 0 without pages."""
+
+    def __init__(self, tell: Callable[[int], None]) -> None:
+        """Take who is told; told once, when broker and pages are both there."""
+        self._tell = tell
+        self._waiting = {"broker", "http"}
+        self._port = 0
+
+    def have(self, part: str, *, port: int = 0) -> None:
+        """Note that one part is there."""
+        self._port = port or self._port
+        if self._waiting == {part}:
+            self._tell(self._port)
+        self._waiting.discard(part)
 
 
 def database_file(folder: Path) -> Path:

@@ -1,18 +1,17 @@
 """The office's post room, synchronous: what arrives from hubs goes into the books, and answers come out to publish."""
 
 from collections.abc import Callable
-from collections.abc import Set as AbstractSet
-from typing import Final
 
 import msgspec
 
-from back_office.fleet.mail import Mail, Position, news
+from back_office.fleet.mail import Mail
+from back_office.fleet.telling import Telling
 from back_office.fleet.trust import keep_trust
 from back_office.fleet.wishes import Wishes
 from back_office.ingest.hub_books import HubBooks
 from back_office.ingest.presence import Presence
-from back_office.ledger.desk import OFFICE_EPOCH, OFFICE_STREAM, Desk, venue_of
-from back_office.store import acts, chains, grants, papers, people, places, set_back
+from back_office.ledger.desk import Desk, venue_of
+from back_office.store import acts, chains, papers, places, set_back
 from back_office.store.engine import Store, Transaction
 from back_office.store.papers import Alarm
 from back_office.store.places import Hub
@@ -24,8 +23,6 @@ from cloud_sync.protocol.topics import hub_topic, parse_hub_topic
 from cloud_sync.receiver import Applied, Asked, Receiver, Refusal
 from payment_core.identifiers import UUID_BYTES
 
-LIST: Final = "list"
-
 
 class Handled(msgspec.Struct, frozen=True):
     """What one message led to: `letters` to publish in order, whether anything changed, and what was thrown away."""
@@ -33,13 +30,6 @@ class Handled(msgspec.Struct, frozen=True):
     letters: tuple[Publish, ...]
     moved: bool = False
     refusals: tuple[Refusal, ...] = ()
-
-
-class _Marks(msgspec.Struct, frozen=True):
-    grants: int
-    people: int
-    documents: int
-    audit: int
 
 
 class Worker:
@@ -54,8 +44,8 @@ class Worker:
         self._mail = Mail(keys)
         self._wishes = Wishes(keys.tenant_id, self._mail)
         self._greeted: list[tuple[bytes, Hello]] = []
-        self._told: dict[bytes, Position] = {}
-        self._mark: _Marks | None = None
+        self._telling = Telling(store, keys.tenant_id, self._mail)
+        self._audit: int | None = None
         self._unparked: set[bytes] = set()
         books = HubBooks(store, keys.tenant_id, clock, on_hello=self._on_hello)
         self._receiver = Receiver(books, tenant_id=keys.tenant_id, opener=keys.opener, signer=keys.signer)
@@ -122,16 +112,23 @@ class Worker:
                     refusals.append(effect)
         moved = moved or bool(self._greeted)
         for hub_id, hello in self._greeted:
-            letters += self._welcome(hub_id, hello)
+            letters += self._telling.welcome(hub_id, hello)
         self._greeted.clear()
         if moved and self._wishes:
             letters += self._serve_wishes()
         return Handled(tuple(letters), moved, tuple(refusals))
 
-    def _take_parked(self, audit: int) -> list[Publish]:
+    def tick(self) -> list[Publish]:
+        """Return what hubs must be told because another process changed leases, list or documents."""
+        with self._store.reading() as tx:
+            audit = acts.audit_number(tx, self._tenant_id)
+        letters = [] if audit == self._audit else self._take_parked()
+        letters += self._telling.tick()
+        self._audit = audit
+        return letters
+
+    def _take_parked(self) -> list[Publish]:
         """Book what was parked of hubs while they were frozen, once a person has closed them: nobody sends it again."""
-        if self._mark is not None and audit == self._mark.audit:
-            return []
         with self._store.reading() as tx:
             waiting = [
                 (hub_topic(hub.hub_id, "up", "batch"), sealed)
@@ -142,51 +139,8 @@ class Worker:
             self._unparked |= {hub.hub_id for hub in places.hubs(tx, self._tenant_id) if hub.closed_ms is not None}
         return [letter for topic, sealed in waiting for letter in self._receive(topic, sealed).letters]
 
-    def tick(self) -> list[Publish]:
-        """Return what hubs must be told because another process changed leases, list or documents."""
-        with self._store.reading() as tx:
-            audit = acts.audit_number(tx, self._tenant_id)
-        letters = self._take_parked(audit)
-        told: dict[bytes, Position] = {}
-        with self._store.reading() as tx:
-            mark = self._marks(tx)
-            if mark == self._mark:
-                return letters
-            due = self._due(tx, mark)
-            for hub in places.hubs(tx, self._tenant_id):
-                if hub.nonce and hub.reopened and (self._mark is None or mark.audit != self._mark.audit):
-                    letters.append(self._mail.ask_hello(hub))  # its answer is a receipt that lifts the hub's freeze
-                if hub.hub_id in due:
-                    fresh, told[hub.hub_id] = news(tx, self._mail, hub, self._told[hub.hub_id])
-                    letters += fresh
-        # Only now: a database that went away half way leaves every hub to be told.
-        self._told |= told
-        self._mark = mark
-        return letters
-
-    def _due(self, tx: Transaction, mark: _Marks) -> AbstractSet[bytes]:
-        """Return which of the told hubs may have news: all where list or documents moved, else those with a grant."""
-        last = self._mark
-        if last is None or last.grants > mark.grants:
-            return self._told.keys()
-        if (mark.people, mark.documents) != (last.people, last.documents):
-            return self._told.keys()
-        if mark.grants == last.grants:
-            return frozenset()
-        return self._told.keys() & grants.granted_since(tx, self._tenant_id, last.grants)
-
     def _on_hello(self, hub_id: bytes, hello: Hello) -> None:
         self._greeted.append((hub_id, hello))
-
-    def _welcome(self, hub_id: bytes, hello: Hello) -> list[Publish]:
-        """Tell a hub that has just connected everything it does not have: leases always, for they are totals."""
-        versions = {held.name: held.version for held in hello.versions}
-        start = Position(grant_seq=0, list_version=versions.get(LIST, 0), documents=versions)
-        with self._store.reading() as tx:
-            hub = places.hub(tx, self._tenant_id, hub_id)
-            assert hub is not None, "the receiver hears enrolled hubs only"
-            letters, self._told[hub_id] = news(tx, self._mail, hub, start)
-        return letters
 
     def _answer(self, asked: Asked) -> list[Publish]:
         match asked.request:
@@ -209,7 +163,7 @@ class Worker:
                 return []
             venue = venue_of(tx, self._tenant_id, hub.venue_id)
             rows = Desk(tx, self._tenant_id, venue, now_ms=now_ms).lease(hub, request.account_id)
-            told = self._told.get(hub_id)
+            told = self._telling.position(hub_id)
             fresh = sum(row.left for row in rows.values() if told is None or row.granted_seq > told.grant_seq)
             enough = fresh >= max(request.wanted, 1)
             recalls = [] if enough else self._wishes.recall(tx, hub, request.account_id, now_ms=now_ms)
@@ -218,7 +172,7 @@ class Worker:
                 again = self._nothing_here(hub, request)
         if told is None or not fresh:
             return [*again, *recalls]
-        return [*self._tell(hub_id), *recalls]
+        return [*self._telling.tell(hub_id), *recalls]
 
     def _nothing_here(self, hub: Hub, request: LeaseRequest) -> list[Publish]:
         """Answer that there is nothing, or where it is: a hub that went away gives nothing back; one unheard of may."""
@@ -232,24 +186,5 @@ class Worker:
         """Lease what came back to the hubs that were waiting for it, and tell them."""
         with self._store.writing() as tx:
             served = self._wishes.serve(tx, now_ms=self._clock())
-        return [letter for hub_id in served for letter in self._tell(hub_id)]
+        return [letter for hub_id in served for letter in self._telling.tell(hub_id)]
 
-    def _tell(self, hub_id: bytes) -> list[Publish]:
-        told = self._told.get(hub_id)
-        if told is None:
-            return []
-        with self._store.reading() as tx:
-            hub = places.hub(tx, self._tenant_id, hub_id)
-            assert hub is not None, "who was told before is enrolled"
-            letters, self._told[hub_id] = news(tx, self._mail, hub, told)
-        return letters
-
-    def _marks(self, tx: Transaction) -> _Marks:
-        """Return what rises whenever hubs must be told something."""
-        own = chains.chain(tx, self._tenant_id, self._tenant_id, stream=OFFICE_STREAM, epoch=OFFICE_EPOCH)
-        return _Marks(
-            own.rec_seq if own is not None else 0,
-            people.list_version(tx, self._tenant_id),
-            papers.count_documents(tx, self._tenant_id),
-            acts.audit_number(tx, self._tenant_id),
-        )

@@ -6,9 +6,6 @@ journal, decryption, chain, and then one call that applies it in ONE database tr
 why: a gap is buffered and asked for, a known batch is receipted again, a fork freezes the hub and both are evidence.
 """
 
-from collections.abc import Sequence
-from typing import Final, Literal, Protocol
-
 import msgspec
 
 from cloud_sync import sealing
@@ -18,7 +15,6 @@ from cloud_sync.protocol.batcher import Refused, read_entries, verify_records
 from cloud_sync.protocol.envelope import Envelope, Header, batch_hash
 from cloud_sync.protocol.messages import (
     Body,
-    HeardOf,
     Hello,
     HelloRequest,
     LeaseRequest,
@@ -29,105 +25,12 @@ from cloud_sync.protocol.messages import (
     ResendRequest,
 )
 from cloud_sync.protocol.receipts import Watermark
+from cloud_sync.received import AcceptedBatch, Applied, Asked, Effect, HubRecord, Office, Outcome, Refusal
 from cloud_sync.sealing import HpkeSealer, Opener
 from cloud_sync.signing import Signer
-from payment_core.journal import HubEntry
+from cloud_sync.waiting_batches import WaitingBatches
 
-BUFFERED_BATCHES: Final = 1_024
-BUFFERED_BYTES: Final = 64 * 1024 * 1024
-"""What waits behind gaps, over all hubs; a batch beyond either is dropped, for its hub sends it again."""
-
-
-class HubRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What the office has pinned and noted about a hub.
-
-    allowed_epoch: the newest epoch an operator opened; `reopened`: the freeze an operator lifted last, or empty;
-    `hello_number`, `nonce`: of its newest hello, 0 and b"" before.
-    """
-
-    hub_id: bytes
-    sign_public: bytes
-    receive_public: bytes
-    allowed_epoch: int = 1
-    frozen: str = ""
-    reopened: str = ""
-    hello_number: int = 0
-    nonce: bytes = b""
-
-
-class AcceptedBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch that is proven and next in its journal: apply it, its dedupe row and `after` in one transaction.
-
-    `before` is the watermark it was judged against: a store with more than one worker checks it in its transaction.
-    """
-
-    hub_id: bytes
-    header: Header
-    digest: bytes
-    data: bytes
-    records: tuple[bytes, ...]
-    entries: tuple[HubEntry, ...]
-    before: Watermark
-    after: Watermark
-
-
-Outcome = Literal["applied", "known", "gap", "fork", "old_epoch", "parked"]
-"""What `apply` did. Only `applied` booked it: else another worker was first, or it parked what no book can hold."""
-
-
-class Office(Protocol):
-    """What the receiver needs of the books."""
-
-    def hub(self, hub_id: bytes) -> HubRecord | None:
-        """Return the hub's record, or None where it is not enrolled."""
-
-    def watermark(self, hub_id: bytes) -> Watermark:
-        """Return how far the hub's newest epoch is booked; Watermark(epoch=0) where nothing came yet."""
-
-    def known_hash(self, hub_id: bytes, epoch: int, batch_seq: int) -> bytes | None:
-        """Return the hash under which this batch was applied, or None."""
-
-    def heard_of(self, hub_id: bytes) -> tuple[HeardOf, ...]:
-        """Return how far the hub's neighbours were heard, as its receipts say it."""
-
-    def apply(self, batch: AcceptedBatch) -> Outcome:
-        """Apply in one transaction."""
-
-    def greeted(self, hub_id: bytes, hello: Hello, *, number: int, now_ms: int) -> None:
-        """Keep the newest hello: its number and nonce come back in `hub`."""
-
-    def freeze(self, hub_id: bytes, reason: str, evidence: Sequence[bytes]) -> None:
-        """Freeze the hub durably: `fork` or `rolled_back`. The evidence is one side; the books have the other."""
-
-    def park(self, hub_id: bytes, why: str, data: bytes) -> None:
-        """Keep a batch that its hub signed and no book has: this release cannot read it, or its hub is frozen.
-
-        Alarm for each that is new, by its hash; keep so many of a hub at most. The cursor stays.
-        """
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """A hub asked for leases or for the list: the office's to answer."""
-
-    hub_id: bytes
-    number: int
-    request: LeaseRequest | ListRequest
-
-
-class Refusal(msgspec.Struct, frozen=True):
-    """Bytes that were thrown away, for the log and the counters. `topic` is the broker's word; nothing is proven."""
-
-    topic: str
-    reason: str
-
-
-class Applied(msgspec.Struct, frozen=True):
-    """A batch went into the books: for pages that show entries as they arrive."""
-
-    batch: AcceptedBatch
-
-
-Effect = Publish | Asked | Refusal | Applied
+__all__ = ["AcceptedBatch", "Applied", "Asked", "Effect", "HubRecord", "Office", "Outcome", "Receiver", "Refusal"]
 
 
 class Receiver:
@@ -138,7 +41,7 @@ class Receiver:
         self._tenant_id = tenant_id
         self._opener = opener
         self._signer = signer
-        self._waiting: dict[bytes, dict[int, bytes]] = {}
+        self._waiting = WaitingBatches()
         self._asked: dict[bytes, tuple[int, int]] = {}
         self._righted: dict[bytes, int] = {}
         self._sealed_ms: dict[bytes, int] = {}  # of the newest batch applied here, by its hub's clock
@@ -235,21 +138,14 @@ class Receiver:
         )
 
     def _next_waiting(self, now_ms: int, topic: str, hub: HubRecord, done: Header) -> list[Effect]:
-        waiting = self._waiting.get(hub.hub_id, {})
-        for seq in [seq for seq in waiting if seq <= done.batch_seq]:
-            del waiting[seq]
-        data = waiting.pop(done.batch_seq + 1, None)
-        if not waiting:
-            self._waiting.pop(hub.hub_id, None)
+        data = self._waiting.take_next(hub.hub_id, done.batch_seq)
         if data is None:
             return [self._receipt(now_ms, hub, done.epoch)]
         return self._on_batch(now_ms, topic, hub, data)
 
     def _buffer(self, hub: HubRecord, header: Header, watermark: Watermark, data: bytes) -> list[Effect]:
-        near = header.batch_seq <= watermark.batch_seq + receipts.GAP_BATCHES
-        sizes = [len(batch) for batches in self._waiting.values() for batch in batches.values()]
-        if near and len(sizes) < BUFFERED_BATCHES and sum(sizes) + len(data) <= BUFFERED_BYTES:
-            self._waiting.setdefault(hub.hub_id, {}).setdefault(header.batch_seq, data)
+        if header.batch_seq <= watermark.batch_seq + receipts.GAP_BATCHES:
+            self._waiting.keep(hub.hub_id, header.batch_seq, data)
         return self._ask_again(hub, header.epoch, watermark.batch_seq + 1)
 
     def _ask_again(self, hub: HubRecord, epoch: int, from_seq: int) -> list[Effect]:

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import structlog
 
-from back_office.app import Ready, _Office, tell_losses
 from back_office.live import Live
-from back_office.settings import OfficeSettings
+from back_office.settings import OfficeSettings, Ready
 from back_office.store import engine
+from back_office.uplink import Uplink, tell_losses
 from cloud_sync.mqtt_link import MqttLink, MqttSettings
 from tests.cloud_sync.broker import mosquitto, scripted_peer
 
@@ -29,7 +29,7 @@ class Story:
         self.ready = asyncio.Event()
         made_ready = Ready(lambda _: self.ready.set())
         made_ready.have("http")
-        self.office = _Office(settings, office.worker, Live(), made_ready, books)
+        self.office = Uplink(settings, office.worker, Live(), made_ready, books)
         self._logged = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
 
@@ -49,7 +49,7 @@ def run(office, port, tell):
             story = Story(office, port, books)
             old = structlog.get_config()["processors"]
             structlog.configure(processors=[story.note])
-            uplink = asyncio.create_task(story.office.uplink())
+            uplink = asyncio.create_task(story.office.run())
             try:
                 async with asyncio.timeout(DEADLINE_S):
                     await tell(story)

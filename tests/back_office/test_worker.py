@@ -6,7 +6,7 @@ from contextlib import closing
 import msgspec
 import sqlalchemy as sa
 
-from back_office import worker
+from back_office.fleet import telling
 from back_office.fleet import mail
 from back_office.fleet.closing import reopen
 from back_office.fleet.documents import keep_document
@@ -156,10 +156,10 @@ def test_only_hubs_that_a_change_is_for_are_looked_at(office, monkeypatch):
         looked_at.append(hub.hub_id)
         return real(tx, mail, hub, told)
 
-    real = worker.news
+    real = telling.news
     office.worker.on_message(*office.hub.hello())
     office.worker.tick()
-    monkeypatch.setattr(worker, "news", seen)
+    monkeypatch.setattr(telling, "news", seen)
     office.top_up(1_000)  # an entry of the office's own that is nobody's lease
     assert office.worker.tick() == []
     assert looked_at == []

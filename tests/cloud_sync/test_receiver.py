@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_sync import receiver as receiver_module
+from cloud_sync import waiting_batches
 from cloud_sync.letters import Publish, post_message, read_message
 from cloud_sync.protocol import batcher
 from cloud_sync.protocol.envelope import NO_BATCH, Header, batch_hash
@@ -156,7 +156,7 @@ def test_what_waits_behind_gaps_is_bounded_in_bytes(monkeypatch):
     office, receiver = greeted()
     pen = Pen()
     first, second, third = pen.good(1), pen.good(2), pen.good(2)
-    monkeypatch.setattr(receiver_module, "BUFFERED_BYTES", len(second) + len(third) - 1)
+    monkeypatch.setattr(waiting_batches, "BUFFERED_BYTES", len(second) + len(third) - 1)
     for data in (second, third):
         receiver.on_message(2, BATCH_TOPIC, data)
     receiver.on_message(2, BATCH_TOPIC, first)
@@ -250,9 +250,9 @@ def test_batches_too_far_ahead_are_not_kept():
     pen = Pen()
     batches = [pen.good(1) for _ in range(66)]
     receiver.on_message(2, BATCH_TOPIC, batches[64])
-    assert receiver._waiting == {}
+    assert len(receiver._waiting) == 0
     receiver.on_message(2, BATCH_TOPIC, batches[63])
-    assert list(receiver._waiting[HUB]) == [64]
+    assert list(receiver._waiting._of[HUB]) == [64]
 
 
 @pytest.mark.parametrize("kind", ["same-number", "other-previous"])

@@ -1,0 +1,130 @@
+"""Between the broker and the worker's thread: messages in, letters out, for as long as the office runs."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+import structlog
+
+from back_office.live import Live
+from back_office.settings import OfficeSettings, Ready
+from back_office.store.faults import StoreUnavailableError
+from back_office.worker import Worker
+from cloud_sync.ending import pause, tried
+from cloud_sync.letters import Publish
+from cloud_sync.mqtt_link import BrokerUnavailableError, Inbound, MqttLink, MqttLinkError
+from cloud_sync.protocol.retry import reconnect_delay_ms
+from cloud_sync.protocol.topics import office_filter
+
+TICK_S: Final = 0.5
+"""How soon what another process wrote (a top-up at the counter) reaches a hub."""
+ORDERS_S: Final = 1.0
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+class Uplink:
+    """Pumps messages between the broker and the worker's thread."""
+
+    def __init__(
+        self, settings: OfficeSettings, worker: Worker, live: Live, ready: Ready, books: ThreadPoolExecutor
+    ) -> None:
+        self._settings = settings
+        self._worker = worker
+        self._live = live
+        self._ready = ready
+        self._books = books
+
+    async def run(self) -> None:
+        """Stay connected; a broker that was there once is waited for, one that never was is a fault.
+
+        A broker that is there and refuses a topic is asked again: its access list can be mended while we run.
+        """
+        attempt = -1
+        while True:
+            try:
+                async with MqttLink(self._settings.broker) as link:
+                    await link.subscribe(office_filter())
+                    attempt = 0
+                    await tried(self._pump(link))
+            except BrokerUnavailableError as error:
+                if attempt < 0:
+                    raise
+                log.warning("uplink.lost", why=str(error))
+            except MqttLinkError as error:
+                attempt = max(attempt, 0)
+                log.warning("uplink.refused_by_broker", why=str(error))
+            await pause(reconnect_delay_ms(attempt, dice=random.random()) / 1_000)  # noqa: S311 - jitter
+            attempt += 1
+
+    async def orders(self, follow: Callable[[], None]) -> None:
+        """Look after payment orders: what is due is asked, what ran out closed, what came late goes back."""
+        while True:
+            try:
+                await self._in_books(follow)
+            except Exception:
+                # A channel's fault must not end the office; every ask can be sent again.
+                log.exception("orders.failed")
+            await pause(ORDERS_S)
+
+    async def _pump(self, link: MqttLink) -> None:
+        for letter in await self._in_books(self._worker.start):
+            await _publish(link, letter)
+        self._ready.have("broker")
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._tick(link))
+                async for message in link.messages():
+                    await self._take(link, message)
+        except* MqttLinkError as faults:
+            raise faults.exceptions[0] from None
+
+    async def _take(self, link: MqttLink, message: Inbound) -> None:
+        try:
+            handled = await self._in_books(lambda: self._worker.on_message(message.topic, message.payload))
+        except Exception:
+            # One hub's message must not end the office for all. It has no receipt, so the hub keeps what it sent.
+            log.exception("uplink.message_failed", topic=message.topic)
+            return
+        for letter in handled.letters:
+            await _publish(link, letter)
+        for refusal in handled.refusals:
+            log.warning("uplink.refused", topic=refusal.topic, reason=refusal.reason)
+        if handled.moved:
+            self._live.announce()
+
+    async def _tick(self, link: MqttLink) -> None:
+        losses = (0, 0)
+        while True:
+            losses = tell_losses(link, losses)
+            letters = await self._in_books(self._worker.tick)
+            for letter in letters:
+                await _publish(link, letter)
+            if letters:
+                self._live.announce()
+            await asyncio.sleep(TICK_S)
+
+    async def _in_books(self, call: Callable[[], T]) -> T:
+        """Call in the books' thread; a database that is away for the moment is waited for."""
+        attempt = 0
+        while True:
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._books, call)
+            except StoreUnavailableError as error:
+                log.warning("books.unavailable", why=str(error), attempt=attempt)
+            await pause(reconnect_delay_ms(attempt, dice=random.random()) / 1_000)  # noqa: S311 - jitter
+            attempt += 1
+
+
+def tell_losses(link: MqttLink, told: tuple[int, int]) -> tuple[int, int]:
+    """Log what a link has thrown away and what the broker has refused, where it is more than was `told`."""
+    counts = (link.dropped, link.refused)
+    if counts != told:
+        log.warning("uplink.losses", dropped=link.dropped, refused=link.refused)
+    return counts
+
+
+async def _publish(link: MqttLink, letter: Publish) -> None:
+    await link.publish_soon(letter.topic, letter.payload, retain=letter.retain)
