@@ -131,11 +131,7 @@ def open_store(url: str, *, create: bool = False) -> Store:
     file = Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
     if file is not None and not create and not (file.exists() and file.stat().st_size):
         raise _no_books(str(file))
-    # SQLite is serializable by itself. Where two transactions of a server get in each other's way, one is to try again.
-    engine = sa.create_engine(parsed, isolation_level="SERIALIZABLE") if file is None else _sqlite_engine(parsed)
-    if file is not None:
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)  # of the migrations
+    engine = make_engine(parsed)
     try:
         _migrate(engine, parsed.render_as_string(hide_password=True), create=create)
     except (sa.exc.DBAPIError, UnicodeDecodeError) as error:
@@ -160,7 +156,8 @@ def _damaged(error: object, where: str = "the database") -> StoreDamagedError:
     return StoreDamagedError(f"{where} is damaged: {error}; stop the office, keep the file, {RESTORE}")
 
 
-def _config() -> Config:
+def migrations_config() -> Config:
+    """Return what alembic is told; the connection is added by whoever opened it."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -168,9 +165,9 @@ def _config() -> Config:
 
 
 @cache
-def _versions() -> tuple[str, ...]:
+def known_versions() -> tuple[str, ...]:
     """Return the versions of the database that this release knows, the newest first; reading them takes its time."""
-    return tuple(script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
+    return tuple(script.revision for script in ScriptDirectory.from_config(migrations_config()).walk_revisions())
 
 
 def _migrate(engine: sa.Engine, where: str, *, create: bool) -> None:
@@ -182,22 +179,28 @@ def _migrate(engine: sa.Engine, where: str, *, create: bool) -> None:
         raise StoreVersionError(message)
     if current is None and not create:
         raise _no_books(where)
-    if current is not None and current not in _versions():
+    if current is not None and current not in known_versions():
         message = (
-            f"{where} is of database version {current}, this release knows up to {_versions()[0]}: "
+            f"{where} is of database version {current}, this release knows up to {known_versions()[0]}: "
             "install the release that wrote it, or restore the copy made before the upgrade"
         )
         raise StoreVersionError(message)
-    if current == _versions()[0]:
+    if current == known_versions()[0]:
         return
-    config = _config()
+    config = migrations_config()
     with engine.begin() as tx:
         config.attributes["connection"] = tx
         command.upgrade(config, "head")
 
 
-def _sqlite_engine(url: sa.URL) -> sa.Engine:
-    return sa.create_engine(url, paramstyle="named", connect_args={"cached_statements": _STATEMENTS_KEPT})
+def make_engine(url: sa.URL) -> sa.Engine:
+    """Return an engine whose transactions are serializable: SQLite by itself, a server where one is to try again."""
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url, isolation_level="SERIALIZABLE")
+    engine = sa.create_engine(url, paramstyle="named", connect_args={"cached_statements": _STATEMENTS_KEPT})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)  # of the migrations
+    return engine
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

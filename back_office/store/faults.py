@@ -18,6 +18,10 @@ class StoreVersionError(StoreError):
     """The database was written by another release of venuehub."""
 
 
+class StoreDowngradeError(StoreError):
+    """The release before cannot hold what stands in the books: nothing was changed."""
+
+
 class StoreUnfitError(StoreError):
     """The database does not keep what it is asked to keep: a setting did not take, or it is damaged."""
 

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from back_office.store.types import RAW, TEXT, WHOLE, key, value
+from back_office.store.undoing import drop_functions, drop_tables, refuse_where
 
 revision: Final = "0001"
 down_revision: Final = None
@@ -24,6 +25,16 @@ def upgrade() -> None:
     _papers()
     for table in _APPEND_ONLY:
         _append_only(table)
+
+
+def downgrade() -> None:
+    """Go back to nothing; only books that nobody founded yet."""
+    refuse_where("tenants", "offices are founded in these books: there is no release before them")
+    drop_tables(
+        "alarms", "documents", "payments", "leases", "days", "balances", "postings", "accounts", "entries", "evidence",
+        "batches", "chains", "credentials", "guest_accounts", "hubs", "venues", "tenants",
+    )  # fmt: skip
+    drop_functions(*(f"{table}_is_append_only" for table in _APPEND_ONLY))
 
 
 def _table(name: str, *parts: Any, rowid: bool = False) -> None:  # noqa: ANN401 - columns and constraints

@@ -11,3 +11,8 @@ down_revision: Final = "0001"
 def upgrade() -> None:
     """Add the index."""
     op.create_index("entries_of_an_authorization", "entries", ["tenant_id", "authorization_id"])
+
+
+def downgrade() -> None:
+    """Drop the index."""
+    op.drop_index("entries_of_an_authorization", "entries")

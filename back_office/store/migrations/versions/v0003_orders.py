@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from back_office.store.types import RAW, TEXT, WHOLE, key, value
+from back_office.store.undoing import drop_functions, drop_tables, refuse_where
 
 revision: Final = "0003"
 down_revision: Final = "0002"
@@ -37,6 +38,15 @@ def upgrade() -> None:
     )
     _refuse("orders_fixed", "orders", "UPDATE", "what was ordered does not change", when=fixed)
     _refuse("orders_stay", "orders", "DELETE", "a payment order is never forgotten")
+
+
+def downgrade() -> None:
+    """Drop the tables; not while they hold money of guests."""
+    refuse_where("orders", "payment orders stand in these books, and the release before cannot follow them")
+    refuse_where("slips", "paper slips are issued, and the release before would pay none of them")
+    drop_tables("order_notices", "order_refunds", "order_steps", "orders", "slip_reports", "slips")
+    drop_functions(*(f"{table}_is_append_only_refused" for table in _APPEND_ONLY))
+    drop_functions("orders_step_refused", "orders_fixed_refused", "orders_stay_refused")
 
 
 def _table(name: str, *parts: "sa.Column[object] | sa.Constraint") -> None:

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from back_office.store.types import RAW, TEXT, WHOLE, key, value
+from back_office.store.undoing import drop_columns, drop_functions, drop_tables, refuse_where
 
 revision: Final = "0004"
 down_revision: Final = "0003"
@@ -29,6 +30,29 @@ def upgrade() -> None:
     op.add_column("hubs", sa.Column("closed_epoch", WHOLE, nullable=False, server_default="0"))
     for table in _APPEND_ONLY:
         _append_only(table)
+
+
+def downgrade() -> None:
+    """Bring leases back to one for each account, and drop the rest; not while money stands by lots."""
+    told_by_lot = f"(SELECT {_LOT} FROM lots EXCEPT {_without_a_name()}) told_by_lot"  # noqa: S608 - no input
+    refuse_where(told_by_lot, "lots have a name or a history of their own")
+    refuse_where(f"leases WHERE lot <> {_empty()} OR taken + moved + beyond > 0", "leases are by lot or passed on")
+    refuse_where("passing", "vouchers were passed between hubs")
+    refuse_where("hubs WHERE closed_ms IS NOT NULL", "hubs are closed, which the release before would take for open")
+    for table, index in (("leases", "leases_of_a_hub"), ("entries", "entries_in_doubt")):
+        op.drop_index(index, table)
+    op.rename_table("leases", "leases_by_lot")
+    _table(
+        "leases", key("tenant_id", RAW), key("account_id", RAW), key("unit", TEXT), key("hub_id", RAW),
+        key("epoch", WHOLE), value("granted", WHOLE), value("settled", WHOLE), value("overclaimed", WHOLE),
+        value("granted_seq", WHOLE), *_at_least(0, "granted", "settled", "granted_seq"),
+        sa.CheckConstraint("settled <= granted"), _points_to(["tenant_id", "hub_id"], "hubs"),
+    )  # fmt: skip
+    op.execute(f"INSERT INTO leases ({_LEASE}, {_COUNTERS}) SELECT {_LEASE}, {_COUNTERS} FROM leases_by_lot")  # noqa: S608 - no input
+    op.create_index("leases_of_a_hub", "leases", ["tenant_id", "hub_id", "granted_seq"])
+    drop_columns("hubs", "closed_ms", "closed_epoch")
+    drop_tables("leases_by_lot", "lots", "passing", *_APPEND_ONLY)
+    drop_functions(*(f"{table}_is_append_only" for table in _APPEND_ONLY))
 
 
 def _table(name: str, *parts: "sa.Column[object] | sa.Constraint") -> None:
@@ -70,18 +94,26 @@ def _lots() -> None:
     )  # fmt: skip
     if op.get_context().as_sql:
         return
+    op.execute(f"INSERT INTO lots ({_LOT}) {_without_a_name()}")
+
+
+_LOT: Final = (
+    "tenant_id, account_id, unit, lot, kind, opened_ms, channel, payment_id, terms, deposited, covered, paid_out, "
+    "available"
+)
+
+
+def _without_a_name() -> str:
+    """Return the query of what came in without lots, less what is leased: one lot for each account and unit."""
     came_in = (
         "SELECT tenant_id, account_id, unit, sum(amount) AS amount FROM payments GROUP BY tenant_id, account_id, unit"
     )
-    empty = _empty()
     leased = (
         "SELECT sum(l.granted) FROM leases l WHERE l.tenant_id = p.tenant_id AND l.account_id = p.account_id "
         "AND l.unit = p.unit"
     )
-    columns = "tenant_id, account_id, unit, lot, kind, opened_ms, channel, payment_id, terms, deposited, covered"
-    came = f"SELECT p.tenant_id, p.account_id, p.unit, {empty}, 0, 0, '', '', 0, p.amount, 0"
-    left = f"0, p.amount - coalesce(({leased}), 0) FROM ({came_in}) p"
-    op.execute(f"INSERT INTO lots ({columns}, paid_out, available) {came}, {left}")
+    came = f"SELECT p.tenant_id, p.account_id, p.unit, {_empty()}, 0, 0, '', '', 0, p.amount, 0"
+    return f"{came}, 0, p.amount - coalesce(({leased}), 0) FROM ({came_in}) p"
 
 
 def _empty() -> str:

@@ -21,3 +21,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"]),
         sqlite_strict=True, sqlite_with_rowid=False,
     )  # fmt: skip
+
+
+def downgrade() -> None:
+    """Drop the table: the office learns counters anew, and finds no copy that was used before."""
+    op.drop_table("token_readings")

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from back_office.store.types import RAW, TEXT, WHOLE, key, value
+from back_office.store.undoing import drop_tables
 
 revision: Final = "0006"
 down_revision: Final = "0005"
@@ -29,6 +30,11 @@ def upgrade() -> None:
         "risk_marks", key("tenant_id", RAW), key("kind", TEXT), key("subject_id", RAW), key("places", TEXT),
         value("at_ms", WHOLE),
     )  # fmt: skip
+
+
+def downgrade() -> None:
+    """Drop the tables: nothing that they alarm of stands in them only."""
+    drop_tables("card_uses", "risk_rules", "risk_marks")
 
 
 def _table(name: str, *parts: "sa.Column[object] | sa.Constraint") -> None:

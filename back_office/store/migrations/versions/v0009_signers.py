@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from back_office.store.types import RAW, TEXT, WHOLE, key, value
+from back_office.store.undoing import refuse_where
 
 revision: Final = "0009"
 down_revision: Final = "0008"
@@ -24,3 +25,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["tenant_id", "venue_id"], ["venues.tenant_id", "venues.venue_id"]),
         sqlite_strict=True, sqlite_with_rowid=False,
     )  # fmt: skip
+
+
+def downgrade() -> None:
+    """Drop the table; not while a key is pinned in it."""
+    refuse_where("signers", "keys of signers are pinned: the release before would know of none of them")
+    op.drop_table("signers")

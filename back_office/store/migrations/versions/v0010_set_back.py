@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from back_office.store.types import RAW, WHOLE, key, value
+from back_office.store.undoing import refuse_where
 
 revision: Final = "0010"
 down_revision: Final = "0009"
@@ -19,3 +20,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["tenant_id", "hub_id"], ["hubs.tenant_id", "hubs.hub_id"]),
         sqlite_strict=True, sqlite_with_rowid=False,
     )  # fmt: skip
+
+
+def downgrade() -> None:
+    """Drop the table; not while a hub knows more than the books, for then nothing may be granted on them."""
+    refuse_where("set_back", "hubs know more than these restored books: wait until each was heard whole")
+    op.drop_table("set_back")

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from back_office.store.types import WHOLE
+from back_office.store.undoing import refuse_where
 
 revision: Final = "0011"
 down_revision: Final = "0010"
@@ -15,3 +16,9 @@ def upgrade() -> None:
     """Add the column."""
     check = sa.CheckConstraint("forgotten >= 0 AND forgotten <= covered")
     op.add_column("lots", sa.Column("forgotten", WHOLE, check, nullable=False, server_default="0"))
+
+
+def downgrade() -> None:
+    """Drop the column; not while it bounds what a lot is good for."""
+    refuse_where("lots WHERE forgotten > 0", "lots stand for grants that a backup forgot")
+    op.drop_column("lots", "forgotten")

@@ -14,3 +14,8 @@ down_revision: Final = "0011"
 def upgrade() -> None:
     """Add the column."""
     op.add_column("hubs", sa.Column("risk_version", WHOLE, nullable=False, server_default="0"))
+
+
+def downgrade() -> None:
+    """Drop the column: the next hello fills it again."""
+    op.drop_column("hubs", "risk_version")

@@ -14,3 +14,8 @@ down_revision: Final = "0012"
 def upgrade() -> None:
     """Add the column."""
     op.add_column("hubs", sa.Column("risk_from", WHOLE, nullable=False, server_default="0"))
+
+
+def downgrade() -> None:
+    """Drop the column."""
+    op.drop_column("hubs", "risk_from")

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from back_office.store.types import RAW, TEXT, WHOLE, key, value
+from back_office.store.undoing import drop_functions, drop_tables, refuse_where
 
 revision: Final = "0014"
 down_revision: Final = "0013"
@@ -47,3 +48,10 @@ def upgrade() -> None:
         "CREATE TRIGGER card_steps_append_only BEFORE UPDATE OR DELETE ON card_steps "
         "FOR EACH ROW EXECUTE FUNCTION card_steps_is_append_only()"
     )
+
+
+def downgrade() -> None:
+    """Drop both tables; not while they hold the only copy of a card's key."""
+    refuse_where("card_stock", "cards of the stock are known by their keys here only")
+    drop_tables("card_steps", "card_stock")
+    drop_functions("card_steps_is_append_only")

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from back_office.store.types import RAW, TEXT, WHOLE, key, value
+from back_office.store.undoing import drop_tables, refuse_where
 
 revision: Final = "0015"
 down_revision: Final = "0014"
@@ -38,3 +39,10 @@ def upgrade() -> None:
         sqlite_strict=True, sqlite_with_rowid=False,
     )  # fmt: skip
     op.create_index("templates_of", "templates", ["tenant_id", "account_id"])
+
+
+def downgrade() -> None:
+    """Drop the tables; not while they say who agreed to a finger or a face, or who took it back."""
+    refuse_where("consents", "consents stand in these books, and nowhere else")
+    refuse_where("consents_ended", "withdrawals of consents stand in these books, and nowhere else")
+    drop_tables("templates", "consents", "consents_ended")
