@@ -11,6 +11,8 @@ from back_office.ledger.faults import BooksBrokenError, UnbookableError
 from back_office.ledger.findings import Finding, Line, Writer
 from back_office.ledger.guest_book import GuestBook
 from back_office.ledger.passing import VoucherReader
+from back_office.ledger.posted import posted_seal
+from back_office.ledger.takings import LateJudge, TakingsCount
 from back_office.store import books, chains
 from back_office.store.books import PostingRow
 from back_office.store.chains import EntryRow
@@ -52,6 +54,8 @@ MAX_AMOUNT: Final = 10**12
 """Minor units beyond it nobody ever books in one line: the batch that does is parked. So no hub can drive an account
 that it shares with others to where their batches would not be booked any more.
 """
+LONGEST_NAME: Final = 128
+"""Characters of a machine's, lane's or shift's name; the database finds rows by them."""
 MAX_BALANCE: Final = 2**62
 """Far above what entries of MAX_AMOUNT come to, and below what a column holds."""
 OWED: Final = frozenset({Kind.HELD, Kind.SUSPENSE, Kind.COIN_CREDIT})
@@ -96,6 +100,10 @@ class Booking:
         if any(abs(row.amount) > MAX_AMOUNT for row in rows):
             message = f"record {entry.header.seq}: {type(entry).__name__} moves more than {MAX_AMOUNT}"
             raise UnbookableError(message)
+        header = entry.header
+        if any(name and len(name) > LONGEST_NAME for name in (header.machine, header.lane, header.shift)):
+            message = f"record {header.seq}: a name in it is longer than {LONGEST_NAME} characters"
+            raise UnbookableError(message)
         self._arrived.append(arrived)
         self._posted.append(rows)
 
@@ -133,13 +141,14 @@ class Booking:
 
     def _write(self, lines: list[list[Line]]) -> None:
         tx, tenant_id, writer = self._tx, self._tenant_id, self._writer
-        chains.add_entries(tx, tenant_id, [self._entry_row(arrived) for arrived in self._arrived])
+        taken = list(zip(self._arrived, lines, strict=True))
+        chains.add_entries(tx, tenant_id, [self._entry_row(*each) for each in taken])
         numbers = books.account_numbers(tx, tenant_id, (line[0] for group in lines for line in group))
         kinds = {number: name.kind for name, number in numbers.items()}
         rows: list[PostingRow] = []
         moves: dict[tuple[int, str], int] = defaultdict(int)
         days: dict[books.DayPlace, tuple[int, int]] = defaultdict(lambda: (0, 0))
-        for arrived, group in zip(self._arrived, lines, strict=True):
+        for arrived, group in taken:
             header, kind = arrived.entry.header, TYPE_NUMBERS[type(arrived.entry)]
             for line, (name, unit, amount) in enumerate(group):
                 number = numbers[name]
@@ -161,8 +170,17 @@ class Booking:
             if kinds[number] in OWED and amount > 0
         ]
         books.move_days(tx, tenant_id, days)
+        self._count_takings(taken)
 
-    def _entry_row(self, arrived: Arrived) -> EntryRow:
+    def _count_takings(self, taken: list[tuple[Arrived, list[Line]]]) -> None:
+        tx, tenant_id, writer = self._tx, self._tenant_id, self._writer
+        dates = {arrived.entry.header.business_date for arrived, _ in taken}
+        judge, count = LateJudge(tx, tenant_id, writer.venue_id, dates), TakingsCount(tenant_id)
+        for arrived, group in taken:
+            count.take(arrived.entry, writer, group, told_in=judge.told_in(arrived.entry.header.business_date))
+        count.write(tx)
+
+    def _entry_row(self, arrived: Arrived, lines: list[Line]) -> EntryRow:
         entry, header, writer = arrived.entry, arrived.entry.header, self._writer
         return EntryRow(
             hub_id=writer.hub_id,
@@ -178,6 +196,7 @@ class Booking:
             authorization_id=header.authorization_id,
             machine=header.machine,
             received_ms=self._now_ms,
+            posted=posted_seal(self._now_ms, lines),
         )
 
 

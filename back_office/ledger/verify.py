@@ -12,7 +12,8 @@ from back_office.ledger.faults import BooksBrokenError
 from back_office.ledger.findings import Writer, full_name
 from back_office.ledger.proof import prove_accounts
 from back_office.ledger.recount import GUEST_KINDS, Recount
-from back_office.store import books, chains, places
+from back_office.ledger.takings import TakingsCount
+from back_office.store import books, chains, places, takings
 from back_office.store.books import AccountName, Balance
 from back_office.store.chains import Chain, EntryRow
 from back_office.store.engine import Transaction
@@ -63,6 +64,8 @@ class _Recomputed(msgspec.Struct):
     days: defaultdict[tuple[int, int, int, AccountName, str], int]
     guests: Recount
     events: Counter[tuple[object, ...]]
+    takings: TakingsCount
+    late: dict[tuple[bytes, int, int, int], int]
     authorizations: Authorizations = msgspec.field(default_factory=Authorizations)
     impossible: list[str] = msgspec.field(default_factory=list)
 
@@ -71,7 +74,8 @@ def prove_books(tx: Transaction, tenant_id: bytes) -> Proof:
     """Recompute postings, balances, days, leases and chains from the entries and compare each with what is kept."""
     proof = Proof()
     venue_of = {hub.hub_id: hub.venue_id for hub in places.hubs(tx, tenant_id)}
-    found = _Recomputed(defaultdict(int), defaultdict(int), Recount(), Counter())
+    late = {(row.hub_id, row.stream, row.epoch, row.seq): row.told_in for row in takings.late_entries(tx, tenant_id)}
+    found = _Recomputed(defaultdict(int), defaultdict(int), Recount(), Counter(), TakingsCount(tenant_id), late)
     first_venue = places.venues(tx, tenant_id)[0].venue_id
     for chain in chains.chains(tx, tenant_id):
         venue_id = venue_of.get(chain.hub_id, first_venue)
@@ -79,6 +83,8 @@ def prove_books(tx: Transaction, tenant_id: bytes) -> Proof:
         _prove_chain(tx, tenant_id, chain, writer, proof, found)
     _prove_sums(tx, tenant_id, proof, found)
     _prove_guests(tx, tenant_id, proof, found)
+    for text in found.takings.compare(tx):
+        proof.fault(text)
     proof.duplicates = sum(count - 1 for count in found.events.values())
     if proof.duplicates:
         proof.fault(f"{proof.duplicates} events are booked more than once")
@@ -134,6 +140,9 @@ def _prove_entry(row: EntryRow, writer: Writer, stored: list[Balance], proof: Pr
     said = [Balance(full_name(row.account, writer, entry), row.unit, row.amount) for row in postings(entry)]
     if not _agree(stored, said):
         proof.fault(f"entry {row.seq} of {row.hub_id.hex()}: its postings are not what the entry says")
+    told_in = found.late.get((row.hub_id, row.stream, row.epoch, row.seq), 0)
+    lines = [(posting.account, posting.unit, posting.amount) for posting in stored]
+    found.takings.take(entry, writer, lines, told_in=told_in)
     _count(entry, writer, stored, found)
     wrong = found.authorizations.take(entry)
     if wrong and len(found.impossible) < _MOST_FAULTS:

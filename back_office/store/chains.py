@@ -68,7 +68,9 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EntryRow(msgspec.Struct, frozen=True):
-    """One entry: its identity, its record, and what the pages search by."""
+    """One entry: its identity, its record, and what the pages search by. posted: the seal of its postings, 8 bytes;
+    empty: a release before the seal booked it.
+    """  # noqa: D205 - one sentence
 
     hub_id: bytes
     stream: int
@@ -83,6 +85,7 @@ class EntryRow(msgspec.Struct, frozen=True):
     authorization_id: bytes | None
     machine: str | None
     received_ms: int
+    posted: bytes = b""
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):

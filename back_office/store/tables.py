@@ -50,7 +50,7 @@ ENTRIES: Final = Table(
     "entries", METADATA, key("tenant_id", RAW), key("hub_id", RAW), key("stream", WHOLE), key("epoch", WHOLE),
     key("seq", WHOLE), value("type", WHOLE), value("version", WHOLE), value("record", RAW), value("hash", RAW),
     value("business_date", WHOLE), value("wall_ms", WHOLE), value("authorization_id", RAW, optional=True),
-    value("machine", TEXT, optional=True), value("received_ms", WHOLE),
+    value("machine", TEXT, optional=True), value("received_ms", WHOLE), value("posted", RAW),
 )  # fmt: skip
 POSTINGS: Final = Table(
     "postings", METADATA, key("tenant_id", RAW), key("hub_id", RAW), key("stream", WHOLE), key("epoch", WHOLE),
@@ -63,6 +63,20 @@ BALANCES: Final = Table(
 DAYS: Final = Table(
     "days", METADATA, key("tenant_id", RAW), key("business_date", WHOLE), key("type", WHOLE), key("tender", WHOLE),
     key("account_no", WHOLE), key("unit", TEXT), value("amount", WHOLE), value("postings", WHOLE),
+)  # fmt: skip
+TAKINGS: Final = Table(
+    "takings", METADATA, key("tenant_id", RAW), key("venue_id", RAW), key("business_date", WHOLE), key("hub_id", RAW),
+    key("machine", TEXT), key("lane", TEXT), key("shift", TEXT), key("type", WHOLE), key("tender", WHOLE),
+    key("kind", TEXT), key("unit", TEXT), key("told_in", WHOLE), value("amount", WHOLE), value("entries", WHOLE),
+)  # fmt: skip
+CLOSINGS: Final = Table(
+    "closings", METADATA, key("tenant_id", RAW), key("venue_id", RAW), key("z_no", WHOLE),
+    value("business_date", WHOLE), value("body", RAW), value("hash", RAW), value("prev_hash", RAW),
+    value("made_ms", WHOLE), value("by", TEXT),
+)  # fmt: skip
+LATE_ENTRIES: Final = Table(
+    "late_entries", METADATA, key("tenant_id", RAW), key("hub_id", RAW), key("stream", WHOLE), key("epoch", WHOLE),
+    key("seq", WHOLE), value("venue_id", RAW), value("business_date", WHOLE), value("told_in", WHOLE),
 )  # fmt: skip
 LEASES: Final = Table(
     "leases", METADATA, key("tenant_id", RAW), key("account_id", RAW), key("unit", TEXT), key("hub_id", RAW),
@@ -150,4 +164,12 @@ TEMPLATES: Final = Table(
 CONSENTS_ENDED: Final = Table(
     "consents_ended", METADATA, key("tenant_id", RAW), key("account_id", RAW), value("at_ms", WHOLE), value("by", TEXT),
     value("hub_id", RAW),
+)  # fmt: skip
+RECEIVE_KEYS: Final = Table(
+    "receive_keys", METADATA, key("tenant_id", RAW), key("number", WHOLE), value("public", RAW),
+    value("since_ms", WHOLE), value("retired_ms", WHOLE, optional=True), value("retired_by", TEXT),
+)  # fmt: skip
+TRUST_HEARD: Final = Table(
+    "trust_heard", METADATA, key("tenant_id", RAW), key("hub_id", RAW), key("version", WHOLE), value("epoch", WHOLE),
+    value("sealed_seq", WHOLE), value("heard_ms", WHOLE),
 )  # fmt: skip
