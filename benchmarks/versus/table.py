@@ -1,0 +1,64 @@
+"""One table from the runs: sums over the repeats where events are counted, medians where something is measured."""
+
+import os
+import platform
+import statistics
+
+from benchmarks.versus.faults import FAULTS
+from benchmarks.versus.gateway import VERSION
+
+Run = dict[str, object]
+TEN = 10
+"""Below it a figure has a digit behind the point."""
+MEASURES = {
+    "p50_ms": "event to far side, median",
+    "p99_ms": "event to far side, 99 of 100",
+    "disk_bytes": "written to disk an event",
+    "wire_bytes": "sent to the far side an event",
+    "memory_mib": "memory when idle",
+    "threads": "threads",
+    "cpu_percent": "processor when idle",
+}
+UNITS = {"p50_ms": "ms", "p99_ms": "ms", "disk_bytes": "B", "wire_bytes": "B", "memory_mib": "MiB", "cpu_percent": "%"}
+
+
+def table(runs: list[Run]) -> str:
+    """Return the table in Markdown, with the day, the machine and the number of runs."""
+    lines = [
+        f"| | venuehub | thingsboard-gateway {VERSION} |",
+        "|---|---|---|",
+    ]
+    for fault in FAULTS:
+        arms = [[run for run in runs if (run["arm"], run["fault"]) == (arm, fault.name)] for arm in ("ours", "gateway")]
+        if not all(arms):
+            continue
+        if fault.counts:
+            lines.append(f"| {fault.what} | " + " | ".join(map(_counted, arms)) + " |")
+        else:
+            keys = [key for key in MEASURES if key in arms[0][0]]
+            lines += [f"| {MEASURES[key]} | " + " | ".join(_measured(arm, key) for arm in arms) + " |" for key in keys]
+    repeats = [len({run["repeat"] for run in runs if run["fault"] == fault.name}) for fault in FAULTS]
+    days = sorted({str(run["at"])[:10] for run in runs})
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    lines.append(
+        f"\n{min(repeats)} runs of each, {days[0]}" + (f" to {days[-1]}" if days[1:] else "") + f"; {machine}."
+    )
+    return "\n".join(lines)
+
+
+def _counted(runs: list[Run]) -> str:
+    lost, doubled, sent = (sum(_number(run, key) for run in runs) for key in ("lost", "doubled", "sent"))
+    after = statistics.median(_number(run, "settled_s") for run in runs)
+    return f"{lost:,.0f} lost, {doubled:,.0f} doubled of {sent:,.0f}; all there after {after:.0f} s"
+
+
+def _measured(runs: list[Run], key: str) -> str:
+    values = [_number(run, key) for run in runs]
+    middle, digits = statistics.median(values), 1 if statistics.median(values) < TEN else 0
+    return f"{middle:,.{digits}f} {UNITS.get(key, '')} ({min(values):,.{digits}f}-{max(values):,.{digits}f})"
+
+
+def _number(run: Run, key: str) -> float:
+    value = run[key]
+    assert isinstance(value, int | float)
+    return value
