@@ -11,6 +11,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 DAY_MINUTES: Final = 1_440
+MOST_SHIFTS: Final = 24
+LONGEST_SHIFT: Final = 32
 EVERY_DAY: Final = (1, 2, 3, 4, 5, 6, 7)
 WEEKEND: Final = (6, 7)
 
@@ -59,17 +61,19 @@ class Band(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(message)
 
 
-class Calendar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Calendar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The office's document `calendar`: business dates that are not what their weekday says. `weekend`: ISO weekdays.
 
     effective_at: from when on it counts. China's week of the National Day: 2026-10-01 is a `holiday`, the Saturday that
-    makes up for it a `workday`.
+    makes up for it a `workday`. shifts: bands of the venue's day, at most one at a time; an entry names the one it is
+    made in. What is not named is not sent either, so that a hub of the release before `shifts` reads the rest.
     """
 
     version: int
     days: dict[str, DayKind] = {}
     weekend: tuple[int, ...] = WEEKEND
     effective_at: EffectiveAt | None = None
+    shifts: tuple[Band, ...] = ()
 
     def __post_init__(self) -> None:
         for day in self.days:
@@ -79,6 +83,21 @@ class Calendar(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not set(self.weekend) <= set(EVERY_DAY):
             message = "weekend days are 1 (Monday) to 7 (Sunday)"
             raise ValueError(message)
+        _check_shifts(self.shifts)
+
+
+def _check_shifts(shifts: tuple[Band, ...]) -> None:
+    names = list(dict.fromkeys(shift.name for shift in shifts))
+    if len(names) > MOST_SHIFTS or any(len(name) > LONGEST_SHIFT for name in names):
+        message = f"at most {MOST_SHIFTS} shifts, and {LONGEST_SHIFT} characters in a name"
+        raise ValueError(message)
+    taken = 0
+    for name in names:
+        minutes = minutes_of(shifts, name)
+        if taken & minutes:
+            message = f"shift {name!r} has minutes that another has too: an entry is made in one shift"
+            raise ValueError(message)
+        taken |= minutes
 
 
 def _is_date(text: str) -> bool:
@@ -98,6 +117,13 @@ def in_band(band: Band, local: LocalTime) -> bool:
     if band.from_minute <= band.to_minute:
         return band.from_minute <= local.minute < band.to_minute
     return local.minute >= band.from_minute or local.minute < band.to_minute
+
+
+def shift_of(calendar: Calendar, local: LocalTime | None) -> str | None:
+    """Return the shift that `local` falls into; None: the time is not known, or it is between shifts."""
+    if local is None:
+        return None
+    return next((shift.name for shift in calendar.shifts if in_band(shift, local)), None)
 
 
 def open_bands(bands: Iterable[Band], local: LocalTime | None, *, no_clock_band: str) -> frozenset[str]:

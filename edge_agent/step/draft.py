@@ -36,6 +36,7 @@ from payment_core.journal import (
     VoucherTaken,
 )
 from payment_core.policy import Lane
+from payment_core.price_calendar import shift_of
 from payment_core.records import ListStamp
 
 _HELD: Final = TimeQuality.HELD
@@ -121,6 +122,7 @@ class Draft:
             spot.tax_code,
             spot.reasons,
             site.devices_version,
+            shift_of(site.calendar, now.local) if site.calendar.shifts else None,
         )
 
     def load(self, row: AuthorizationRow) -> Authorization:

@@ -23,6 +23,7 @@ from payment_core.price_calendar import (
     local_time,
     minutes_of,
     open_bands,
+    shift_of,
 )
 
 CUTOFF = 6 * 60
@@ -207,3 +208,48 @@ def test_a_band_across_midnight_starts_and_ends_on_one_business_date(zone):
         shown = minutes_by_business_date(zone, day, 2)
         counted = {number for number, minutes in shown.items() for local in minutes if in_band(LATE, local)}
         assert counted == {as_number(day)}
+
+
+# ------------------------------------------------------------------------------------------------------------- shifts
+EARLY, NIGHT = Band("early", 360, 840), Band("夜班", 1_320, 360)
+ROSTER = Calendar(1, shifts=(EARLY, Band("late", 840, 1_320), NIGHT))
+
+
+@pytest.mark.parametrize(
+    ("minute", "shift"), [(360, "early"), (839, "early"), (840, "late"), (1_320, "夜班"), (0, "夜班"), (359, "夜班")]
+)
+def test_every_minute_has_its_shift(minute, shift):
+    assert shift_of(ROSTER, LocalTime(3, minute, 20260101)) == shift
+
+
+def test_without_a_known_time_or_between_shifts_there_is_none():
+    assert shift_of(ROSTER, None) is None
+    assert shift_of(Calendar(1, shifts=(EARLY,)), LocalTime(3, 900)) is None
+    assert shift_of(NO_CALENDAR, LocalTime(3, 900)) is None
+
+
+@pytest.mark.parametrize(
+    ("shifts", "why"),
+    [
+        (
+            [{"name": "a", "from_minute": 0, "to_minute": 600}, {"name": "b", "from_minute": 599, "to_minute": 1}],
+            "anot",
+        ),
+        ([{"name": "a" * 33, "from_minute": 0, "to_minute": 600}], "32 characters"),
+        ([{"name": str(n), "from_minute": n, "to_minute": n + 1} for n in range(25)], "at most 24"),
+        ([{"name": "", "from_minute": 0, "to_minute": 1}], "needs a name"),
+    ],
+)
+def test_shifts_that_cannot_be_are_refused(shifts, why):
+    with pytest.raises(msgspec.ValidationError, match=why):
+        msgspec.convert({"version": 1, "shifts": shifts}, Calendar)
+
+
+def test_shifts_of_other_weekdays_may_have_the_same_minutes():
+    week = Calendar(1, shifts=(Band("week", 0, 1_440, (1, 2, 3, 4, 5)), Band("weekend", 0, 1_440, (6, 7))))
+    assert [shift_of(week, LocalTime(day, 5)) for day in (5, 6)] == ["week", "weekend"]
+
+
+def test_a_hub_of_the_release_before_reads_a_calendar_without_shifts():
+    assert b"shifts" not in msgspec.json.encode(GOLDEN_WEEK)
+    assert msgspec.json.decode(msgspec.json.encode(ROSTER), type=Calendar) == ROSTER
