@@ -16,16 +16,14 @@ from sqlalchemy import event
 
 from back_office.store.faults import (
     RESTORE,
-    StoreDamagedError,
     StoreNotThereError,
-    StoreRefusedError,
-    StoreUnavailableError,
     StoreUnfitError,
     StoreVersionError,
 )
 from back_office.store.transaction import Transaction
+from back_office.store.transactions import Fence, Store, damaged
 
-__all__ = ["Store", "Transaction", "is_whole", "open_store", "sqlite_url"]
+__all__ = ["Fence", "Store", "Transaction", "is_whole", "open_store", "sqlite_url"]
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _BUSY_MS: Final = 10_000
@@ -36,74 +34,17 @@ _PRAGMAS: Final[dict[str, tuple[str, object]]] = {
     "busy_timeout": (str(_BUSY_MS), _BUSY_MS),
 }
 """Each is set and read back: an EIO during `journal_mode` raises nothing, the call just returns another mode."""
+_SERVER_SETTINGS: Final[dict[str, str]] = {
+    "lock_timeout": str(_BUSY_MS),
+    "idle_in_transaction_session_timeout": "30000",
+    "client_encoding": "'UTF8'",
+    "standard_conforming_strings": "on",
+}
+"""A worker that was stopped in the middle of a transaction does not stop the others for longer."""
+_MIGRATING: Final = 0x76656E7565687562
+"""The lock that migrations take: "venuehub"."""
 _STATEMENTS_KEPT: Final = 512
 """What SQLite's driver keeps prepared: more than there are statements."""
-
-
-class Store:
-    """One database. `writing()` is one transaction that commits at its end; `reading()` sees one moment.
-
-    Both raise StoreUnavailableError where the same may work later, StoreRefusedError where it never will, and
-    StoreDamagedError where what is in it cannot be read.
-    """
-
-    def __init__(self, engine: sa.Engine) -> None:
-        """Take an engine that `open_store` made."""
-        self._engine = engine
-        self._is_sqlite = engine.dialect.name == "sqlite"
-        self._faults = engine.dialect.loaded_dbapi
-
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[Transaction]:
-        """Open a transaction that may write; SQLite takes the write lock at once, so nothing read in it grows old."""
-        with self._open("BEGIN IMMEDIATE") as tx:
-            yield tx
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[Transaction]:
-        """Open a transaction that only reads."""
-        with self._open("BEGIN") as tx:
-            yield tx
-
-    @contextlib.contextmanager
-    def _open(self, begin: str) -> Iterator[Transaction]:
-        with self._told_as_ours(), contextlib.closing(self._engine.raw_connection()) as connection:
-            driver: Any = connection.driver_connection
-            try:
-                if self._is_sqlite:  # other drivers begin by themselves
-                    driver.execute(begin)
-                with contextlib.closing(Transaction(driver, self._engine.dialect)) as tx:
-                    yield tx
-                driver.commit()
-            except (self._faults.OperationalError, self._faults.InterfaceError) as error:
-                connection.invalidate(error)  # the next transaction gets another: this one may be gone
-                raise
-            except BaseException:
-                driver.rollback()
-                raise
-
-    @contextlib.contextmanager
-    def _told_as_ours(self) -> Iterator[None]:
-        driver = self._faults
-        try:
-            yield
-        except (driver.IntegrityError, driver.DataError) as error:
-            message = f"the database refuses it: {error}"
-            raise StoreRefusedError(message) from error
-        except OverflowError as error:
-            message = f"a number is too big for the database: {error}"
-            raise StoreRefusedError(message) from error
-        except (driver.OperationalError, driver.InterfaceError, sa.exc.OperationalError) as error:
-            message = f"the database cannot be used: {error}; look at its disk and at who else has it open"
-            raise StoreUnavailableError(message) from error
-        except driver.ProgrammingError:
-            raise  # a bug of ours
-        except (driver.DatabaseError, UnicodeDecodeError) as error:  # the latter: SQLite's words are no text either
-            raise _damaged(error) from error
-
-    def close(self) -> None:
-        """Close every connection."""
-        self._engine.dispose()
 
 
 def sqlite_url(file: Path) -> str:
@@ -138,7 +79,7 @@ def open_store(url: str, *, create: bool = False) -> Store:
         engine.dispose()
         place = parsed.render_as_string(hide_password=True)
         if not isinstance(error, sa.exc.OperationalError):
-            raise _damaged(getattr(error, "orig", error), place) from error
+            raise damaged(getattr(error, "orig", error), place) from error
         message = f"{place} cannot be used as the office's database: {error.orig}; check the address and the free space"
         raise StoreUnfitError(message) from error
     except BaseException:
@@ -150,10 +91,6 @@ def open_store(url: str, *, create: bool = False) -> Store:
 def _no_books(where: str) -> StoreNotThereError:
     message = f"{where} has no office's books; {RESTORE} (a new office: `venuehub office init`)"
     return StoreNotThereError(message)
-
-
-def _damaged(error: object, where: str = "the database") -> StoreDamagedError:
-    return StoreDamagedError(f"{where} is damaged: {error}; stop the office, keep the file, {RESTORE}")
 
 
 def migrations_config() -> Config:
@@ -188,19 +125,39 @@ def _migrate(engine: sa.Engine, where: str, *, create: bool) -> None:
     if current == known_versions()[0]:
         return
     config = migrations_config()
-    with engine.begin() as tx:
+    with writing_alone(engine) as tx:
         config.attributes["connection"] = tx
         command.upgrade(config, "head")
+
+
+@contextlib.contextmanager
+def writing_alone(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Open a transaction for migrations: one program at a time has it, and sees what the one before it did."""
+    if engine.dialect.name == "sqlite":
+        with engine.begin() as tx:
+            yield tx
+        return
+    with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection, connection.begin():
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATING)))
+        yield connection
 
 
 def make_engine(url: sa.URL) -> sa.Engine:
     """Return an engine whose transactions are serializable: SQLite by itself, a server where one is to try again."""
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, isolation_level="SERIALIZABLE")
+        engine = sa.create_engine(url, isolation_level="SERIALIZABLE")
+        event.listen(engine, "connect", _prepare_server)
+        return engine
     engine = sa.create_engine(url, paramstyle="named", connect_args={"cached_statements": _STATEMENTS_KEPT})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)  # of the migrations
     return engine
+
+
+def _prepare_server(connection: Any, _record: object) -> None:  # noqa: ANN401 - a driver's connection
+    for name, worth in _SERVER_SETTINGS.items():
+        connection.execute(f"SET {name} = {worth}")
+    connection.commit()
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -36,3 +36,15 @@ class StoreUnavailableError(StoreError):
 
 class StoreRefusedError(StoreError):
     """The database takes these very rows never (a CHECK, a key, a number too big): nothing of them is kept."""
+
+
+class StoreConflictError(StoreUnavailableError):
+    """Another transaction got in the way of this one, several times over: nothing of it is kept; try again."""
+
+
+class StoreUnknownError(StoreUnavailableError):
+    """The database went away while it was to commit: whether it has kept all or nothing must be asked."""
+
+
+class StoreFencedError(StoreError):
+    """Another worker has taken over the partition: nothing of this transaction is kept, and it is not ours to do."""

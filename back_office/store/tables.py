@@ -134,6 +134,10 @@ ALARMS: Final = Table(
     "alarms", METADATA, key("tenant_id", RAW), key("alarm_no", WHOLE), value("kind", TEXT), value("subject_id", RAW),
     value("text", TEXT), value("raised_ms", WHOLE),
 )  # fmt: skip
+PARTITION_LEASES: Final = Table(
+    "partition_leases", METADATA, key("tenant_id", RAW), key("partition", WHOLE), value("worker", TEXT),
+    value("epoch", WHOLE), value("until_ms", WHOLE), value("asked_by", TEXT), value("asked_until_ms", WHOLE),
+)  # fmt: skip
 SIGNERS: Final = Table(
     "signers", METADATA, key("tenant_id", RAW), key("public", RAW), value("name", TEXT),
     value("venue_id", RAW, optional=True), value("since_ms", WHOLE), value("until_ms", WHOLE, optional=True),

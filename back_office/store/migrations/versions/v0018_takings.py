@@ -143,7 +143,7 @@ def _count_takings() -> None:
     last: tuple[Any, ...] = ()
     header: list[Any] = []
     counted: set[tuple[Any, ...]] = set()
-    rows = connection.execution_options(stream_results=True, yield_per=_PAGE).execute(sa.text(_POSTED))
+    rows = connection.execute(sa.text(_POSTED), execution_options={"stream_results": True, "yield_per": _PAGE})
     for *at, venue_id, date, number, record, kind, unit, amount in rows:
         if last != tuple(at):
             last, counted = tuple(at), set()

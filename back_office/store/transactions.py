@@ -1,0 +1,203 @@
+"""A store's transactions: what runs beside what, what is tried again, and whose fault it is where it does not work.
+
+SQLite lets one writer in at a time. PostgreSQL is serializable: of two transactions that get in each other's way one is
+told so, and is run again alone. So a storm of conflicts ends with its first round, and what is refused even alone is
+refused for good.
+"""
+
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+
+from back_office.store.faults import (
+    RESTORE,
+    StoreConflictError,
+    StoreDamagedError,
+    StoreFencedError,
+    StoreRefusedError,
+    StoreUnavailableError,
+    StoreUnknownError,
+)
+from back_office.store.tables import PARTITION_LEASES
+from back_office.store.transaction import Transaction
+
+T = TypeVar("T")
+
+TRIES: Final = 6
+"""How often a transaction is run that gets in another's way, or whose commit was never answered."""
+PAUSE_S: Final = 0.05
+"""The longest pause before the second run; it doubles, and how much of it is taken is rolled."""
+_CONFLICTS: Final = frozenset({"40001", "40P01"})
+"""PostgreSQL's: serialization failure, deadlock."""
+_DUPLICATE: Final = "23505"
+"""PostgreSQL's: a key is there already. Beside others that may be their number, taken meanwhile; alone it is ours."""
+_RAISED: Final = "P0001"
+"""PostgreSQL's: a trigger of ours refuses it."""
+_GONE: Final = ("08", "25", "53", "55", "57", "58")
+"""PostgreSQL's: no connection, not in this state, no room, locked, shut down by somebody, the system's fault."""
+_SQLITE_WRITES: Final = "BEGIN IMMEDIATE"
+_SQLITE_READS: Final = "BEGIN"
+# The lock comes before the snapshot is taken: who waited for it sees what the others did. Nobody ever changes tenants.
+_SERVER_BESIDE: Final = "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE tenants IN ROW EXCLUSIVE MODE"
+_SERVER_ALONE: Final = "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE tenants IN SHARE ROW EXCLUSIVE MODE"
+_SERVER_READS: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+
+class Fence(msgspec.Struct, frozen=True):
+    """A worker's right to a partition: it ends the moment the row has another epoch, whatever any clock says."""
+
+    tenant_id: bytes
+    partition: int
+    epoch: int
+
+
+_HELD = (
+    sa.select(PARTITION_LEASES.c.epoch)
+    .where(
+        PARTITION_LEASES.c.tenant_id == sa.bindparam("tenant"), PARTITION_LEASES.c.partition == sa.bindparam("number")
+    )
+    .with_for_update(read=True)
+)
+
+
+class Store:
+    """One database: `writing()` and `write()` are transactions that commit at their end, `reading()` sees one moment.
+
+    All raise StoreUnavailableError where the same may work later, StoreRefusedError where it never will, and
+    StoreDamagedError where what is in it cannot be read. A transaction that names a fence which another worker has
+    taken raises StoreFencedError, and nothing of it is kept.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        """Take an engine that `open_store` made."""
+        self._engine = engine
+        self._is_sqlite = engine.dialect.name == "sqlite"
+        self._faults: Any = engine.dialect.loaded_dbapi
+
+    @contextlib.contextmanager
+    def writing(self, *fences: Fence) -> Iterator[Transaction]:
+        """Open a transaction that may write; no other writes meanwhile, so nothing read in it grows old."""
+        with self._open(_SQLITE_WRITES if self._is_sqlite else _SERVER_ALONE) as tx:
+            _check(tx, fences)
+            yield tx
+
+    @contextlib.contextmanager
+    def beside(self, *fences: Fence) -> Iterator[Transaction]:
+        """Open a transaction that may write while others do; StoreConflictError: they were in each other's way."""
+        with self._open(_SQLITE_WRITES if self._is_sqlite else _SERVER_BESIDE, beside=True) as tx:
+            _check(tx, fences)
+            yield tx
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """Open a transaction that only reads."""
+        with self._open(_SQLITE_READS if self._is_sqlite else _SERVER_READS) as tx:
+            yield tx
+
+    def write(self, work: Callable[[Transaction], T], *fences: Fence) -> T:
+        """Run `work` in a transaction beside others, and again alone after a conflict or an unanswered commit.
+
+        Whatever `work` does outside the transaction it may do several times; what an unanswered commit has kept it
+        finds there.
+        """
+        for run in range(TRIES):
+            try:
+                with self.writing(*fences) if run else self.beside(*fences) as tx:
+                    return work(tx)
+            except (StoreConflictError, StoreUnknownError):
+                if run == TRIES - 1:
+                    raise
+            time.sleep(random.random() * PAUSE_S * 2**run)  # noqa: S311 - jitter
+        raise AssertionError  # the last run returns or raises
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    # ---- inside ----
+
+    @contextlib.contextmanager
+    def _open(self, begin: str, *, beside: bool = False) -> Iterator[Transaction]:
+        with self._told_as_ours(beside=beside), contextlib.closing(self._engine.raw_connection()) as connection:
+            driver: Any = connection.driver_connection
+            try:
+                if not (self._is_sqlite or driver.autocommit):
+                    driver.autocommit = True  # transactions begin with our own words
+                driver.execute(begin)
+                with contextlib.closing(Transaction(driver, self._engine.dialect)) as tx:
+                    yield tx
+                self._commit(driver)
+            except (self._faults.OperationalError, self._faults.InterfaceError, StoreUnknownError) as error:
+                connection.invalidate(error)  # the next transaction gets another: this one may be gone
+                raise
+            except BaseException:
+                with contextlib.suppress(self._faults.OperationalError, self._faults.InterfaceError):
+                    driver.rollback()
+                raise
+
+    def _commit(self, driver: Any) -> None:  # noqa: ANN401 - a driver's connection
+        """Commit; a server that goes away now may have done it."""
+        try:
+            driver.commit()
+        except (self._faults.OperationalError, self._faults.InterfaceError) as error:
+            if self._is_sqlite or _state(error) in _CONFLICTS:
+                raise
+            message = f"whether the database has kept it is unknown: {error}; it is asked again"
+            raise StoreUnknownError(message) from error
+
+    @contextlib.contextmanager
+    def _told_as_ours(self, *, beside: bool) -> Iterator[None]:
+        driver = self._faults
+        try:
+            yield
+        except (driver.IntegrityError, driver.DataError) as error:
+            if beside and _state(error) == _DUPLICATE:
+                message = f"another transaction was first: {error}"
+                raise StoreConflictError(message) from error
+            message = f"the database refuses it: {error}"
+            raise StoreRefusedError(message) from error
+        except OverflowError as error:
+            message = f"a number is too big for the database: {error}"
+            raise StoreRefusedError(message) from error
+        except (driver.OperationalError, driver.InterfaceError, sa.exc.OperationalError) as error:
+            if _state(error) in _CONFLICTS:
+                message = f"two transactions were in each other's way: {error}"
+                raise StoreConflictError(message) from error
+            raise _unavailable(error) from error
+        except driver.ProgrammingError:
+            raise  # a bug of ours
+        except (driver.DatabaseError, UnicodeDecodeError) as error:  # the latter: SQLite's words are no text either
+            if _state(error).startswith(_GONE):
+                raise _unavailable(error) from error
+            if _state(error) == _RAISED:
+                message = f"the database refuses it: {error}"
+                raise StoreRefusedError(message) from error
+            raise damaged(error) from error
+
+
+def damaged(error: object, where: str = "the database") -> StoreDamagedError:
+    """Return the fault of a database that cannot be read any more."""
+    return StoreDamagedError(f"{where} is damaged: {error}; stop the office, keep the file, {RESTORE}")
+
+
+def _unavailable(error: object) -> StoreUnavailableError:
+    message = f"the database cannot be used: {error}; look at its disk and at who else has it open"
+    return StoreUnavailableError(message)
+
+
+def _state(error: BaseException) -> str:
+    """Return PostgreSQL's code of an error; empty where the connection was lost, and for SQLite's."""
+    return getattr(error, "sqlstate", None) or ""
+
+
+def _check(tx: Transaction, fences: tuple[Fence, ...]) -> None:
+    for fence in fences:
+        epoch = tx.execute(_HELD, {"tenant": fence.tenant_id, "number": fence.partition}).scalar()
+        if epoch != fence.epoch:
+            message = f"partition {fence.partition} is another worker's: epoch {epoch}, ours was {fence.epoch}"
+            raise StoreFencedError(message)
