@@ -6,6 +6,8 @@ journal, decryption, chain, and then one call that applies it in ONE database tr
 why: a gap is buffered and asked for, a known batch is receipted again, a fork freezes the hub and both are evidence.
 """
 
+from typing import Final
+
 import msgspec
 
 from cloud_sync import sealing
@@ -14,6 +16,7 @@ from cloud_sync.protocol import envelope, receipts, topics
 from cloud_sync.protocol.batcher import Refused, read_entries, verify_records
 from cloud_sync.protocol.envelope import Envelope, Header, batch_hash
 from cloud_sync.protocol.messages import (
+    TAKES_COMPRESSED,
     Body,
     Hello,
     HelloRequest,
@@ -31,6 +34,9 @@ from cloud_sync.signing import Signer
 from cloud_sync.waiting_batches import WaitingBatches
 
 __all__ = ["AcceptedBatch", "Applied", "Asked", "Effect", "HubRecord", "Office", "Outcome", "Receiver", "Refusal"]
+
+OFFICE_TAKES: Final = TAKES_COMPRESSED
+"""What this office takes beyond plain batches of the ledger: its receipts say so, and hubs send nothing else."""
 
 
 class Receiver:
@@ -232,6 +238,7 @@ class Receiver:
             frozen=hub.frozen,
             reopened="" if hub.frozen else hub.reopened,
             heard=() if hub.frozen else self._office.heard_of(hub.hub_id),
+            takes=OFFICE_TAKES,
         )
         return self._to_hub(hub, receipt, "receipt", watermark.batch_seq)
 

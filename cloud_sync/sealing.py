@@ -20,7 +20,9 @@ from cryptography.hazmat.primitives.hpke import (
     Suite,
 )
 
+from cloud_sync.compression import unpack
 from cloud_sync.protocol import envelope
+from cloud_sync.protocol.batcher import BODY_BYTES
 from cloud_sync.protocol.envelope import Header, Opened, Rejected, key_id
 from cloud_sync.signing import Signer, verify
 
@@ -139,7 +141,8 @@ def _private(raw: bytes) -> X25519PrivateKey | MLKEM768X25519PrivateKey:
 def seal_batch(header: Header, body: bytes, *, sealer: Sealer, signer: Signer) -> bytes:
     """Return a whole EHB1 batch. `header` must already name the sealer's and the signer's keys.
 
-    Called once per batch seq: the bytes are stored before they are sent, and sent again as they are.
+    `body`: framed records, packed already where the header says so. Called once per batch seq: the bytes are stored
+    before they are sent, and sent again as they are.
     """
     if (header.suite, header.recipient_key, header.signer_key) != (sealer.suite, sealer.key_id, signer.key_id):
         message = "the header names other keys than those that seal and sign"
@@ -171,7 +174,7 @@ def authenticate(data: bytes, *, hub_id: bytes, signer_public: bytes) -> envelop
 
 
 def decrypt(parsed: envelope.Envelope, *, opener: Opener) -> Opened | Rejected:
-    """Open an authenticated batch."""
+    """Open an authenticated batch, and unpack its body where the header says that it is packed."""
     header = parsed.header
     if not opener.knows(header.recipient_key):
         return Rejected("recipient")
@@ -181,4 +184,8 @@ def decrypt(parsed: envelope.Envelope, *, opener: Opener) -> Opened | Rejected:
         sealed=parsed.sealed,
         info=envelope.seal_info(parsed.header_bytes),
     )
-    return Rejected("decrypt") if body is None else Opened(header, body)
+    if body is None:
+        return Rejected("decrypt")
+    if header.compressed:
+        body = unpack(body, most=BODY_BYTES)
+    return Rejected("compressed") if body is None else Opened(header, body)

@@ -36,9 +36,10 @@ class SealedBatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UploadState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the ledger knows at start. `waiting`: the sealed batches after `acked_seq`, in order, without a gap.
+    """What the ledger knows at start. `waiting`: the first sealed batches after `acked_seq`, in order, without a gap.
 
-    `last_*` describe the newest sealed batch, acknowledged or not; `last_record` is the seq of its last record.
+    What does not fit into the window is read when its turn comes. `last_*` describe the newest sealed batch,
+    acknowledged or not; `last_record` is the seq of its last record.
     """
 
     epoch: int

@@ -12,27 +12,23 @@ connection and nothing else is sent until a receipt has answered it, for only th
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final
 
 import msgspec
 
-from cloud_sync.letters import Publish, post_message
+from cloud_sync.letters import Publish
 from cloud_sync.protocol import batcher
-from cloud_sync.protocol.envelope import tail_hash_of
+from cloud_sync.protocol.envelope import STREAM_LEDGER, tail_hash_of
 from cloud_sync.protocol.messages import (
     NONCE_BYTES,
+    TAKES_COMPRESSED,
     DocumentVersion,
     Hello,
-    ListRequest,
-    Message,
     Receipt,
     Request,
     Trust,
 )
-from cloud_sync.protocol.receipts import AHEAD_MS, OWN_JOURNAL, judge_receipt
-from cloud_sync.protocol.retry import resend_delay_ms
+from cloud_sync.protocol.receipts import OWN_JOURNAL, judge_receipt
 from cloud_sync.protocol.topics import hub_topic
-from cloud_sync.sealing import HpkeSealer, Sealer
 from cloud_sync.upload_effects import (
     Effect,
     Freeze,
@@ -48,16 +44,10 @@ from cloud_sync.upload_effects import (
     TooBig,
     UploadState,
 )
-from cloud_sync.upload_sealing import seal_next
-from payment_core.journal import TimeQuality
-
-WINDOW_BATCHES: Final = 8
-"""How many sealed batches may be without a receipt; beyond it rows wait in the ledger, which is their place."""
-BATCH_RECORDS: Final = 1_000
-RESENDS: Final = 2
-"""Resends without progress before the connection is dropped."""
-LIST_AGAIN_MS: Final = 30_000
-"""How long a question for the list may stay without an answer before it is put again."""
+from cloud_sync.upload_letters import LetterBook, ListQuestion
+from cloud_sync.upload_sealing import BATCH_RECORDS, Rows, seal_next
+from cloud_sync.upload_waiting import Patience
+from cloud_sync.upload_window import WINDOW_BATCHES, Window
 
 
 class Uploader:
@@ -67,12 +57,12 @@ class Uploader:
         self.frozen = ""
         """Why nothing is sent any more, or empty."""
         self._pen = pen
-        self._sealer: Sealer = pen.office_sealer
+        self._letters = LetterBook(pen)
         self._boot_id = boot_id
         self._draw = draw
         self._state = state
-        self._waiting = {batch.batch_seq: batch for batch in state.waiting}
-        self._journal_end = state.last_record
+        self._window = Window(state.waiting, acked_seq=state.acked_seq)
+        self._rows = Rows(sealed=state.last_record)
         self._acked_record = state.waiting[0].first_record - 1 if state.waiting else state.last_record
         self._outbox_age_ms = 0
         self._storing: SealedBatch | None = None
@@ -83,17 +73,16 @@ class Uploader:
         self._nonce = b""
         self._unanswered = False
         self._brought_seq: int | None = None
-        self._number = 0
+        self._unproven: Receipt | None = None
+        self._takes = 0
         self._versions: tuple[DocumentVersion, ...] = ()
-        self._resends = 0
-        self._due_ms = 0
-        self._list_wish: int | None = None
-        self._list_due_ms = 0
+        self._patience = Patience(draw)
+        self._question = ListQuestion()
 
     @property
     def state(self) -> UploadState:
         """What a restart would load, given that every effect was carried out."""
-        return msgspec.structs.replace(self._state, waiting=tuple(self._waiting.values()))
+        return msgspec.structs.replace(self._state, waiting=tuple(self._window))
 
     # ---- inputs ----
 
@@ -102,9 +91,12 @@ class Uploader:
     ) -> list[Effect]:
         """Take a fresh connection and greet. `versions`: the documents in effect; age: of the oldest row unsent."""
         self._connected = True
+        self._busy = self._storing is not None  # a fault that ended the connection may have left a question open
         self._greeted = False
-        self._resends = 0
-        self._list_wish = None
+        self._unproven = None
+        self._takes = 0
+        self._patience.renew()
+        self._question.close()
         self._versions = tuple(versions)
         self._outbox_age_ms = outbox_age_ms
         return [self._hello(now)]
@@ -113,37 +105,42 @@ class Uploader:
         """Stop sending; what is sealed stays, and goes out again after the next hello."""
         self._connected = False
 
-    def on_journal(self, last_record: int) -> None:
-        """Note the seq of the journal's newest record, so that an idle hub need not ask its ledger."""
-        self._journal_end = max(self._journal_end, last_record)
+    def on_journal(self, now: Moment, last_record: int) -> list[Effect]:
+        """Note the seq of the journal's newest record, so that an idle hub need not ask its ledger; seal many rows."""
+        self._rows.note(now.mono_ms, last_record)
+        return self._seal_due(now)
+
+    def wait_ms(self, now: Moment, most: int) -> int:
+        """Return how long the next tick may be away, at most `most` ms: until rows that wait for more are old."""
+        return min(most, self._rows.wait_ms(now.mono_ms)) if self._may_seal() else most
 
     def on_tick(self, now: Moment) -> list[Effect]:
         """Resend what is due and ask for rows where the window has room."""
         if not self._connected or self.frozen:
             return []
         effects: list[Effect] = []
-        if self._was_ahead(now):
+        if self._letters.was_ahead(now):
             effects.append(self._hello(now))
-        if (self._waiting or not self._greeted) and now.mono_ms >= self._due_ms:
+        if (self._window or not self._greeted) and self._patience.is_over(now.mono_ms):
             effects += self._overdue(now)
-        if self._list_wish is not None and now.mono_ms >= self._list_due_ms:
-            effects.append(self._list_request(now, self._list_wish))
-        if self._may_seal():
-            self._busy = True
-            effects.append(ReadOutbox(self._state.last_record, BATCH_RECORDS))
-        return effects
+        if question := self._question.again(now.mono_ms):
+            effects.append(self.request(now, question))
+        return effects + self._fill() + self._seal_due(now)
 
     def on_records(self, now: Moment, records: Sequence[bytes]) -> list[Effect]:
         """Seal the rows that ReadOutbox asked for into one batch."""
         self._busy = False
         if not records or self.frozen:
+            self._rows.not_readable(now.mono_ms)
             return []
         count = batcher.how_many_fit(records)
         if count == 0:
             self._stuck = True
             return [TooBig(self._state.last_record + 1, len(records[0]))]
         self._busy = True
-        self._storing = seal_next(self._pen, self._state, self._sealer, now, records[:count])
+        compress = bool(self._takes & TAKES_COMPRESSED)
+        sealer = self._letters.sealer
+        self._storing = seal_next(self._pen, self._state, sealer, now, records[:count], compress=compress)
         return [StoreSealed(self._storing)]
 
     def on_stored(self, now: Moment, batch_seq: int) -> list[Effect]:
@@ -153,6 +150,7 @@ class Uploader:
             return []
         self._busy = False
         self._storing = None
+        self._rows.sealed(now.mono_ms, batch.last_record)
         self._state = msgspec.structs.replace(
             self._state,
             last_seq=batch.batch_seq,
@@ -160,17 +158,19 @@ class Uploader:
             last_record=batch.last_record,
             tail_hash=tail_hash_of(batch.data),
         )
-        if not self._waiting:
-            self._rearm(now)
-        self._waiting[batch.batch_seq] = batch
-        return [self._batch(batch)] if self._connected and self._greeted else []
+        if not self._window:
+            self._patience.begin(now.mono_ms)
+        sent = self._window.hold(batch) and self._connected and self._greeted
+        return [*([self._batch(batch)] if sent else []), *self._seal_due(now)]
 
     def on_receipt(self, now: Moment, receipt: Receipt) -> list[Effect]:
         """Judge an authentic receipt (downlink.py has checked who signed it and for whom)."""
-        state = self._state
-        if not self._nonce:
+        if not self._nonce or receipt.stream != STREAM_LEDGER:
             return []
-        own = self._waiting.get(receipt.through_seq)
+        return self._judge(now, receipt, self._window.get(receipt.through_seq))
+
+    def _judge(self, now: Moment, receipt: Receipt, own: SealedBatch | None) -> list[Effect]:
+        state = self._state
         verdict = judge_receipt(
             receipt,
             epoch=state.epoch,
@@ -179,14 +179,19 @@ class Uploader:
             last_seq=state.last_seq,
             own_hash=own.digest if own else None,
         )
+        if verdict != "wrong_nonce":
+            self._takes = receipt.takes
         match verdict:
             case "wrong_nonce":
                 return []
+            case "fork" if own is None:  # it is sealed and behind the window: what it was, the ledger says
+                self._unproven = receipt
+                return [ReadKept(receipt.through_seq - 1, 1)]
             case "frozen" | "fork" | "rolled_back":
                 return self._freeze(receipt.frozen or verdict)
             case "progress":
-                lifted = self._lift(receipt)
-                return lifted + self._progress(now, receipt) + self._greet_done(now)
+                assert own is not None
+                return self._lift(receipt) + self._progress(now, receipt, own) + self._greet_done(now)
             case "nothing_new":
                 return self._lift(receipt) + self._greet_done(now) + self._bring_back(receipt)
             case "other_epoch":
@@ -198,13 +203,21 @@ class Uploader:
             return []
         if from_seq <= self._state.acked_seq:
             return [ReadKept(from_seq - 1, WINDOW_BATCHES)]
-        return [self._batch(batch) for seq, batch in self._waiting.items() if seq >= from_seq]
+        return [self._batch(batch) for batch in self._window if batch.batch_seq >= from_seq]
 
-    def on_kept(self, batches: Sequence[SealedBatch]) -> list[Effect]:
-        """Send again what ReadKept asked for."""
+    def on_kept(self, now: Moment, batches: Sequence[SealedBatch]) -> list[Effect]:
+        """Take what ReadKept asked for: the batch of a receipt, what the office has forgotten, or what is next."""
         if not batches or not self._connected or self.frozen:
             return []
-        self._brought_seq = batches[-1].batch_seq
+        unproven, self._unproven = self._unproven, None
+        if unproven is not None and batches[0].batch_seq == unproven.through_seq:
+            return self._judge(now, unproven, batches[0])
+        if batches[0].batch_seq <= self._state.acked_seq:
+            self._brought_seq = batches[-1].batch_seq
+        if not self._window:
+            self._patience.begin(now.mono_ms)
+        for batch in batches:
+            self._window.hold(batch)
         return [self._batch(batch) for batch in batches]
 
     def on_hello_request(self, now: Moment, *, versions: Sequence[DocumentVersion] | None = None) -> list[Effect]:
@@ -215,43 +228,47 @@ class Uploader:
 
     def on_list_mismatch(self, now: Moment, have_version: int) -> list[Effect]:
         """Ask for the list from `have_version` on; while one question is open, every other misfit is answered by it."""
-        if not self._connected or self._list_wish is not None:
-            return []
-        return [self._list_request(now, have_version)]
+        question = self._question.ask(now.mono_ms, have_version) if self._connected else None
+        return [self.request(now, question)] if question else []
 
     def on_list_taken(self) -> None:
         """Note that a list fitted: the next misfit is a new one."""
-        self._list_wish = None
+        self._question.close()
 
     def on_trust(self, trust: Trust) -> None:
         """Seal to the key of a newer trust document from now on; what is sealed already stays as it is."""
-        self._sealer = HpkeSealer(trust.receive_key, suite=trust.receive_suite)
+        self._letters.on_trust(trust)
 
     def request(self, now: Moment, body: Request) -> Publish:
         """Return a request to the office, sealed: the caller publishes it, now or never."""
-        return self._post(now, "request", body)
+        return self._letters.post(now, body)
 
     # ---- inside ----
 
-    def _list_request(self, now: Moment, have_version: int) -> Publish:
-        self._list_wish = have_version
-        self._list_due_ms = now.mono_ms + LIST_AGAIN_MS
-        return self.request(now, ListRequest(have_version))
+    def _seal_due(self, now: Moment) -> list[Effect]:
+        if self._rows.wait_ms(now.mono_ms) or not self._may_seal():
+            return []
+        self._busy = True
+        return [ReadOutbox(self._state.last_record, BATCH_RECORDS)]
 
     def _may_seal(self) -> bool:
-        room = len(self._waiting) < WINDOW_BATCHES
-        free = not (self._busy or self._stuck)
-        return self._greeted and free and room and self._journal_end > self._state.last_record
+        ready = self._connected and self._greeted and not (self._busy or self._stuck or self.frozen)
+        return ready and self._window.room > 0 and self._window.through_seq == self._state.last_seq
 
-    def _progress(self, now: Moment, receipt: Receipt) -> list[Effect]:
-        newest = self._waiting[receipt.through_seq]
-        for seq in [seq for seq in self._waiting if seq <= receipt.through_seq]:
-            del self._waiting[seq]
+    def _fill(self) -> list[Effect]:
+        """Ask for the next batches that were sealed and did not fit into the window."""
+        window = self._window
+        more = self._greeted and window.room > 0 and window.through_seq < self._state.last_seq
+        return [ReadKept(window.through_seq, window.room)] if more else []
+
+    def _progress(self, now: Moment, receipt: Receipt, newest: SealedBatch) -> list[Effect]:
+        self._window.let_go(receipt.through_seq)
         self._state = msgspec.structs.replace(self._state, acked_seq=receipt.through_seq)
         self._acked_record = newest.last_record
-        self._resends = 0
-        self._rearm(now)
-        return [MoveCursor(receipt.epoch, receipt.through_seq, newest.last_record, receipt.server_ms, receipt.heard)]
+        self._patience.renew()
+        self._patience.begin(now.mono_ms)
+        moved = MoveCursor(receipt.epoch, receipt.through_seq, newest.last_record, receipt.server_ms, receipt.heard)
+        return [moved, *self._fill()]
 
     def _bring_back(self, receipt: Receipt) -> list[Effect]:
         """Send what an office has forgotten that was restored from a backup: its cursor is behind its own receipts.
@@ -279,26 +296,21 @@ class Uploader:
         if self._greeted or self.frozen or not self._connected:
             return []
         self._greeted = True
-        self._resends = 0
-        self._rearm(now)
-        return self._all_waiting()
+        self._patience.renew()
+        self._patience.begin(now.mono_ms)
+        return self._all_waiting() + self._fill()
 
     def _overdue(self, now: Moment) -> list[Effect]:
-        if self._resends == RESENDS:
+        if not self._patience.try_again():
             self._connected = False
             return [Reconnect("no receipt after two resends")]
-        self._resends += 1
         if not self._greeted:
             return [self._hello(now)]
-        self._rearm(now)
+        self._patience.begin(now.mono_ms)
         return self._all_waiting()
 
     def _all_waiting(self) -> list[Effect]:
-        return [self._batch(batch) for batch in self._waiting.values()]
-
-    def _rearm(self, now: Moment) -> None:
-        dice = int.from_bytes(self._draw(2), "big") / 65_536
-        self._due_ms = now.mono_ms + resend_delay_ms(self._resends, dice=dice)
+        return [self._batch(batch) for batch in self._window]
 
     def _freeze(self, reason: str) -> list[Effect]:
         """Send nothing more. What lifts it must answer a later hello: a receipt from before it, replayed, does not."""
@@ -311,7 +323,7 @@ class Uploader:
         return Publish(hub_topic(self._pen.hub_id, "up", "batch"), batch.data)
 
     def _hello(self, now: Moment) -> Publish:
-        self._rearm(now)
+        self._patience.begin(now.mono_ms)
         self._nonce = self._draw(NONCE_BYTES)
         self._unanswered = True
         state = self._state
@@ -324,21 +336,7 @@ class Uploader:
             nonce=self._nonce,
             versions=self._versions,
             frozen=self.frozen,
-            outbox_entries=max(0, self._journal_end - self._acked_record),
+            outbox_entries=max(0, self._rows.end - self._acked_record),
             outbox_age_ms=self._outbox_age_ms,
         )
-        return self._post(now, "hello", hello)
-
-    def _was_ahead(self, now: Moment) -> bool:
-        """Say whether the newest number is of a clock that was far ahead and is right now: the office goes by today's.
-
-        Where it has one of a clock that was further ahead, it takes any but today's for an old letter.
-        """
-        return now.quality is TimeQuality.SYNCED and self._number > now.wall_ms + AHEAD_MS
-
-    def _post(self, now: Moment, leaf: str, body: Hello | Request) -> Publish:
-        self._number = now.wall_ms if self._was_ahead(now) else max(self._number + 1, now.wall_ms)
-        pen = self._pen
-        message = Message(sender=pen.hub_id, to=pen.tenant_id, number=self._number, body=body)
-        payload = post_message(message, signer=pen.signer, sealer=self._sealer)
-        return Publish(hub_topic(pen.hub_id, "up", leaf), payload)
+        return self._letters.post(now, hello)

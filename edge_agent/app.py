@@ -26,7 +26,8 @@ from edge_agent.ledger.rescue import Rescue
 from edge_agent.ledger.store import LedgerDamagedError, LedgerError
 from edge_agent.links.device_bus import DeviceBus
 from edge_agent.links.peer_link import PeerLink
-from edge_agent.links.uplink import ONLINE, Uplink, kept_trust
+from edge_agent.links.uplink import ONLINE, Uplink
+from edge_agent.links.upload_start import kept_trust
 from edge_agent.log_lines import log
 from edge_agent.messages import AskFullList, AskLease, BatchStored, Effect, JournalGrew, Log
 from edge_agent.peer_messages import ToPeer
@@ -117,11 +118,9 @@ class Hub:
             raise
         calendar = self._clock()
         self._inspection = Inspection(
-            self._place.ledger,
-            store.sums,
-            business_date=lambda: calendar.now().business_date,
+            self._place.ledger, store.sums, business_date=lambda: calendar.now().business_date,
             damaged=self._found_damage,
-        )
+        )  # fmt: skip
         return TillThread(
             till, store, clock=self._clock().now, deliver=self._deliver, failed=self._failed, mark=self._opened.mark,
             door=self._door if self._opened.short else None,

@@ -50,7 +50,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     """What the broker and everybody else may read of a batch.
 
     `first_record` is the seq of the first record; `recipient_key` and `signer_key` are the first 8 bytes of the
-    SHA-256 of the public key; `journal_tail_hash` is the chain hash of the last record inside.
+    SHA-256 of the public key; `journal_tail_hash` is the chain hash of the last record inside. `compressed`: what is
+    sealed is the body as one zstd frame.
     """
 
     hub_id: bytes
@@ -66,6 +67,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     journal_tail_hash: bytes
     suite: int = SUITE_X25519_CHACHA
     stream: int = STREAM_LEDGER
+    compressed: bool = False
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -78,7 +80,7 @@ class Envelope(msgspec.Struct, frozen=True):
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """A batch whose signature held and whose seal opened. `body` is framed records, not verified."""
+    """A batch whose signature held and whose seal opened. `body` is framed records, unpacked, not verified."""
 
     header: Header
     body: bytes
@@ -101,8 +103,9 @@ def pack_header(header: Header, *, sealed_bytes: int) -> bytes:
     if not ok or header.suite not in SEAL_OVERHEAD_BYTES:
         message = f"no such batch: {header.record_count} records, {sealed_bytes} bytes, suite {header.suite}"
         raise ValueError(message)
+    flags = FLAG_COMPRESSED if header.compressed else 0
     return _HEADER.pack(
-        MAGIC, VERSION, header.suite, 0, header.hub_id, header.epoch, header.batch_seq, header.first_record,
+        MAGIC, VERSION, header.suite, flags, header.hub_id, header.epoch, header.batch_seq, header.first_record,
         header.record_count, header.created_ms, header.time_quality, header.stream, b"\0\0", header.recipient_key,
         header.signer_key, header.previous_batch_hash, header.journal_tail_hash, sealed_bytes,
     )  # fmt: skip
@@ -121,6 +124,7 @@ def parse_envelope(data: bytes) -> Envelope | Rejected:
         suite=fields[2], hub_id=fields[4], epoch=fields[5], batch_seq=fields[6], first_record=fields[7],
         record_count=fields[8], created_ms=fields[9], time_quality=TimeQuality(fields[10]), stream=fields[11],
         recipient_key=fields[13], signer_key=fields[14], previous_batch_hash=fields[15], journal_tail_hash=fields[16],
+        compressed=fields[3] == FLAG_COMPRESSED,
     )  # fmt: skip
     return Envelope(header, header_bytes, data[HEADER_BYTES:-SIGNATURE_BYTES], data[-SIGNATURE_BYTES:])
 
@@ -133,9 +137,7 @@ def _syntax(fields: tuple[object, ...], *, sealed_bytes: int) -> RejectReason | 
         (magic == MAGIC, "magic"),
         (version == VERSION, "version"),
         (suite in SEAL_OVERHEAD_BYTES, "suite"),
-        # Python 3.11 has no zstd: this release sends no compressed body and opens none (docs/wire/ehb1.md).
-        (flags != FLAG_COMPRESSED, "compressed"),
-        (flags == 0, "flags"),
+        (flags in {0, FLAG_COMPRESSED}, "flags"),
         (padding == b"\0\0", "padding"),
         (fields[17] == sealed_bytes, "length"),
         (SEAL_OVERHEAD_BYTES.get(suite, 0) < sealed_bytes <= MAX_SEALED_BYTES, "length"),  # type: ignore[call-overload]

@@ -78,6 +78,16 @@ def store_batch(store: Store, batch: SealedBatch) -> None:
     )
 
 
+def newest_batch(store: Reads) -> SealedBatch | None:
+    """Return the newest sealed batch that no receipt covers, or None."""
+    sql = (
+        "SELECT batch_seq, first_rec, rec_count, hash, sealed FROM batches "
+        "WHERE batch_seq > ? ORDER BY batch_seq DESC LIMIT 1"
+    )
+    rows = store.rows(sql, (read_cursor(store).batch_seq,))
+    return SealedBatch(*rows[0]) if rows else None
+
+
 def waiting_batches(store: Reads) -> list[SealedBatch]:
     """Return the sealed batches no receipt covers, in order."""
     return kept_batches(store, after_seq=read_cursor(store).batch_seq, most=-1)

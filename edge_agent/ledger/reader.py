@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from cloud_sync.upload_window import WINDOW_BATCHES
 from edge_agent.ledger import outbox
 from edge_agent.ledger.outbox import SealedBatch
 from edge_agent.ledger.store import LedgerDamagedError, LedgerError, Row, fault_of
@@ -15,7 +16,10 @@ NO_HASH = bytes(32)
 
 
 class UploadFacts(msgspec.Struct, frozen=True):
-    """Where the upload stands: `last_*` is the newest sealed batch, acknowledged or not; `waiting` has no receipt."""
+    """Where the upload stands: `last_*` is the newest sealed batch, acknowledged or not; `waiting` has no receipt.
+
+    Of those that wait, the first; the rest is read when its turn comes.
+    """
 
     epoch: int
     acked_batch: int
@@ -75,8 +79,8 @@ class LedgerReader:
     def upload_facts(self) -> UploadFacts:
         """Return where the upload stands."""
         cursor = outbox.read_cursor(self)
-        waiting = tuple(outbox.waiting_batches(self))
-        newest = waiting[-1] if waiting else None
+        waiting = tuple(outbox.kept_batches(self, after_seq=cursor.batch_seq, most=WINDOW_BATCHES))
+        newest = outbox.newest_batch(self)
         last_seq = newest.first_rec + newest.rec_count - 1 if newest else cursor.seq
         at = self.rows("SELECT hash FROM entries WHERE seq = ?", (last_seq,))
         return UploadFacts(

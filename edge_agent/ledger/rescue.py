@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cloud_sync.protocol.envelope import batch_hash, tail_hash_of
+from cloud_sync.upload_window import WINDOW_BATCHES
 from edge_agent.ledger import outbox
 from edge_agent.ledger.entries import Tail, follow_chain
 from edge_agent.ledger.migrations import adopt_epoch, migrate
@@ -115,8 +116,14 @@ class Rescue(LedgerReader):
             last_hash=newest.hash if newest else (cursor.hash or bytes(32)),
             last_seq=known.seq,
             tail_hash=known.hash,
-            waiting=tuple(waiting),
+            waiting=tuple(waiting[:WINDOW_BATCHES]),
         )
+
+    def kept(self, after_seq: int, most: int) -> list[SealedBatch]:
+        """Return sealed batches: those that wait of the file beside, those with a receipt of the damaged one."""
+        if after_seq >= outbox.read_cursor(self._kept).batch_seq:
+            return outbox.kept_batches(self._kept, after_seq=after_seq, most=most)
+        return super().kept(after_seq, most)
 
     @property
     def end(self) -> int:

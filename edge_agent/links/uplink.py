@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from cloud_sync.downlink import TRUST, Accepted, Downlink, ListMismatch, MessageRejected, OfficeBody, TrustState
+from cloud_sync.downlink import TRUST, Accepted, Downlink, ListMismatch, MessageRejected, OfficeBody
 from cloud_sync.ending import pause
 from cloud_sync.identity import HubIdentity
 from cloud_sync.letters import Publish
@@ -39,17 +39,13 @@ from cloud_sync.upload_effects import (
     ReadKept,
     ReadOutbox,
     Reconnect,
-    SealedBatch,
     StoreSealed,
     TooBig,
-    UploadState,
 )
 from cloud_sync.uploader import Uploader
-from edge_agent.ledger import outbox
-from edge_agent.ledger.office_facts import document
-from edge_agent.ledger.store import LedgerDamagedError
 from edge_agent.links.hub_journal import HubJournal
 from edge_agent.links.pumps import pump_together
+from edge_agent.links.upload_start import kept_trust, sealed_of, trust_state, upload_state
 from edge_agent.log_lines import log
 from edge_agent.messages import (
     AskFullList,
@@ -71,10 +67,9 @@ from edge_agent.messages import (
     Reopened,
 )
 from edge_agent.messages import Moment as VenueMoment
-from payment_core.errors import DECODE_FAULTS
 
-TICK_S: Final = 0.5
-"""How often rows are gathered into a batch: one seal for all entries of half a second."""
+TICK_MS: Final = 500
+"""How often it is looked at what is overdue; rows that are old enough for a batch are not kept waiting for it."""
 ASK_AGAIN_MS: Final = 1_000
 """What was asked for and not answered is not asked for again within this."""
 GREET_AGAIN_MS: Final = 1_000
@@ -117,7 +112,7 @@ class Uplink:
         self._state = state
         self._on_trust = on_trust
         self.dial: Callable[[MqttSettings], MqttLink] = MqttLink
-        self._uploader = Uploader(identity, _upload_state(reader), boot_id=os.urandom(16), draw=os.urandom)
+        self._uploader = Uploader(identity, upload_state(reader), boot_id=os.urandom(16), draw=os.urandom)
         kept = kept_trust(reader)
         if kept is not None:
             self._uploader.on_trust(kept)
@@ -125,7 +120,7 @@ class Uplink:
             hub_id=identity.hub_id,
             tenant_id=identity.tenant_id,
             opener=identity.opener,
-            trust=_trust_state(identity, kept),
+            trust=trust_state(identity, kept),
             versions=reader.versions(),
         )
         self._link: MqttLink | None = None
@@ -138,7 +133,7 @@ class Uplink:
         """Take what the till asks of the office."""
         match effect:
             case JournalGrew(seq=seq):
-                self._uploader.on_journal(seq)
+                self._do(self._uploader.on_journal(self._now(), seq))
             case BatchStored(batch_seq=batch_seq):
                 self._do(self._uploader.on_stored(self._now(), batch_seq))
             case AskLease(account_id=account_id):
@@ -184,7 +179,7 @@ class Uplink:
             self._tell_of_caps()
             self._do(self._uploader.on_tick(self._now()))
             try:
-                async with asyncio.timeout(TICK_S):
+                async with asyncio.timeout(self._uploader.wait_ms(self._now(), TICK_MS) / 1_000):
                     await self._lost.wait()
             except TimeoutError:
                 continue
@@ -271,7 +266,7 @@ class Uplink:
                     self._do(self._uploader.on_records(self._now(), self._reader.records(after, most)))
                 case ReadKept(after_seq=after, most=most):
                     kept = self._reader.kept(after, most)
-                    self._do(self._uploader.on_kept([_sealed(batch) for batch in kept]))
+                    self._do(self._uploader.on_kept(self._now(), [sealed_of(batch) for batch in kept]))
                 case StoreSealed(batch=batch):
                     self._offer(
                         BatchSealed(batch.batch_seq, batch.first_record, batch.record_count, batch.digest, batch.data)
@@ -308,42 +303,3 @@ class Uplink:
         while True:
             letter = await self._outbound.get()
             await link.publish_soon(letter.topic, letter.payload, retain=letter.retain)
-
-
-def kept_trust(reader: HubJournal) -> Trust | None:
-    """Return the newest trust document that the ledger keeps, verified when it came.
-
-    None before the first, and where a damaged ledger cannot be read: then the keys of the enrolment count.
-    """
-    try:
-        kept = document(reader, TRUST)
-        return msgspec.json.decode(kept[1], type=Trust) if kept else None
-    except (LedgerDamagedError, TypeError, *DECODE_FAULTS):
-        return None
-
-
-def _trust_state(identity: HubIdentity, kept: Trust | None) -> TrustState:
-    """Return which office keys count: those of the enrolment, or those of a document that came since."""
-    if kept is None:
-        return identity.trust
-    return msgspec.structs.replace(identity.trust, sign_publics=kept.sign_keys, version=kept.version)
-
-
-def _upload_state(reader: HubJournal) -> UploadState:
-    facts = reader.upload_facts()
-    return UploadState(
-        epoch=facts.epoch,
-        acked_seq=facts.acked_batch,
-        last_seq=facts.last_batch,
-        last_hash=facts.last_hash,
-        last_record=facts.last_seq,
-        tail_hash=facts.tail_hash,
-        waiting=tuple(map(_sealed, facts.waiting)),
-    )
-
-
-def _sealed(kept: outbox.SealedBatch) -> SealedBatch:
-    return SealedBatch(
-        batch_seq=kept.batch_seq, first_record=kept.first_rec, record_count=kept.rec_count, digest=kept.hash,
-        data=kept.sealed,
-    )  # fmt: skip

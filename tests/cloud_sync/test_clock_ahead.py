@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from cloud_sync import upload_effects as fx
-from cloud_sync.uploader import Uploader
+from cloud_sync.upload_letters import LetterBook
 from payment_core.journal import TimeQuality
 from tests.cloud_sync.world import (
     HUB,
@@ -76,16 +76,16 @@ def test_a_hub_is_heard_when_it_connects_again_with_a_right_clock():
 @pytest.mark.parametrize("back_ms", [30_000, 400 * DAY_MS])
 def test_numbers_never_fall_by_a_clock_that_is_not_known_to_be_right(back_ms):
     hub, *_ = ahead_twice()
-    number = hub.uploader._number
+    number = hub.uploader._letters._number
     greet(hub, wrong(1_000, ahead_ms=DAY_MS - back_ms))
-    assert hub.uploader._number > number
+    assert hub.uploader._letters._number > number
 
 
 def test_mutant_a_hub_that_goes_on_from_the_number_of_a_wrong_clock_is_found(monkeypatch):
-    def goes_on(_uploader: Uploader, _now: fx.Moment) -> bool:
+    def goes_on(_letters: LetterBook, _now: fx.Moment) -> bool:
         return False
 
-    monkeypatch.setattr(Uploader, "_was_ahead", goes_on)
+    monkeypatch.setattr(LetterBook, "was_ahead", goes_on)
     for check in (
         test_a_hub_is_heard_when_its_clock_comes_right_in_the_middle_of_a_connection,
         test_a_hub_is_heard_when_it_connects_again_with_a_right_clock,

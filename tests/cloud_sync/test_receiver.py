@@ -14,7 +14,7 @@ from cloud_sync.protocol import batcher
 from cloud_sync.protocol.envelope import NO_BATCH, Header, batch_hash
 from cloud_sync.protocol.messages import Hello, LeaseRequest, Message, Receipt, ResendRequest
 from cloud_sync.protocol.topics import hub_topic
-from cloud_sync.receiver import Applied, Receiver, Refusal
+from cloud_sync.receiver import OFFICE_TAKES, Applied, Receiver, Refusal
 from cloud_sync.sealing import seal_batch
 from payment_core.journal import CHAIN_START, TimeQuality, ToppedUp, encode_entry
 from tests.cloud_sync.world import (
@@ -98,10 +98,14 @@ def answers(effects):
     return [message.body for message in read]
 
 
+def receipt(epoch, seq, digest, server_ms, *, nonce=NONCE):
+    return Receipt(epoch, seq, digest, server_ms, nonce, takes=OFFICE_TAKES)
+
+
 def test_a_hello_is_answered_with_a_signed_receipt_that_carries_its_nonce():
     office = MemoryOffice(hub_record(IDENTITY))
     effects = make_receiver(office).on_message(77, hub_topic(HUB, "up", "hello"), hello_bytes())
-    assert answers(effects) == [Receipt(1, 0, NO_BATCH, 77, NONCE)]
+    assert answers(effects) == [receipt(1, 0, NO_BATCH, 77)]
     assert effects[0].topic == hub_topic(HUB, "down", "receipt")
 
 
@@ -110,9 +114,9 @@ def test_a_batch_is_applied_once_and_receipted_each_time():
     data = Pen().good(3)
     first = receiver.on_message(2, BATCH_TOPIC, data)
     assert isinstance(first[0], Applied)
-    receipt = Receipt(1, 1, batch_hash(data), 2, NONCE)
-    assert answers(first) == [receipt]
-    assert answers(receiver.on_message(2, BATCH_TOPIC, data)) == [receipt]
+    answer = receipt(1, 1, batch_hash(data), 2)
+    assert answers(first) == [answer]
+    assert answers(receiver.on_message(2, BATCH_TOPIC, data)) == [answer]
     assert len(office.booked[HUB]) == 3
 
 
@@ -172,7 +176,7 @@ def test_a_gap_is_asked_for_and_what_waited_behind_it_is_applied_when_it_closes(
     assert HUB not in office.booked
     closing = receiver.on_message(2, BATCH_TOPIC, one)
     assert [effect.batch.header.batch_seq for effect in closing if isinstance(effect, Applied)] == [1, 2, 3]
-    assert answers(closing) == [Receipt(1, 3, batch_hash(three), 2, NONCE)]
+    assert answers(closing) == [receipt(1, 3, batch_hash(three), 2)]
 
 
 def test_each_gap_is_asked_for_once_and_again_after_a_hello():
@@ -206,7 +210,7 @@ def test_a_hub_whose_clock_was_ahead_once_is_heard_when_it_is_right_again():
     receiver.on_message(NOW_MS, hub_topic(HUB, "up", "hello"), hello_bytes(number=NOW_MS, nonce=b"b" * 16))
     data = Pen().good(2)
     assert answers(receiver.on_message(NOW_MS, BATCH_TOPIC, data)) == [
-        Receipt(1, 1, batch_hash(data), NOW_MS, b"b" * 16)
+        receipt(1, 1, batch_hash(data), NOW_MS, nonce=b"b" * 16)
     ]
     assert office.hubs[HUB].hello_number == NOW_MS + TEN_YEARS_MS
 
@@ -300,7 +304,7 @@ def test_epochs():
         allowed_epoch=2,
         nonce=NONCE,
     )
-    assert answers(receiver.on_message(4, BATCH_TOPIC, second)) == [Receipt(2, 1, batch_hash(second), 4, NONCE)]
+    assert answers(receiver.on_message(4, BATCH_TOPIC, second)) == [receipt(2, 1, batch_hash(second), 4)]
     assert receiver.on_message(5, BATCH_TOPIC, Pen().good(3)) == [Refusal(BATCH_TOPIC, "old_epoch")]
 
 

@@ -1,8 +1,10 @@
 """EHB1 whole: the vectors open, every change is refused, and nothing escapes as an exception (BAT-2, BAT-3)."""
 
+import hashlib
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography.hazmat.bindings._rust import openssl as rust_openssl
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -10,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_sync import sealing
-from cloud_sync.protocol.batcher import Refused, build_body, chain_tail, verify_records
+from cloud_sync.compression import pack
+from cloud_sync.protocol import envelope
+from cloud_sync.protocol.batcher import BODY_BYTES, Refused, build_body, chain_tail, verify_records
 from cloud_sync.protocol.envelope import (
     FLAG_COMPRESSED,
     HEADER_BYTES,
@@ -35,6 +39,8 @@ SEED = bytes.fromhex(REFERENCE["hub_sign_seed"])
 PRIVATE = bytes.fromhex(REFERENCE["office_x25519_private"])
 BATCHES = [bytes.fromhex(batch) for batch in REFERENCE["batches"]]
 OPENER = HpkeOpener([PRIVATE])
+COMPRESSED = json.loads((VECTORS / "compressed.json").read_text())
+PACKED, UNPACKED = (bytes.fromhex(vector["batch"]) for vector in COMPRESSED["batches"])
 
 
 def open_envelope(data, *, hub_id, signer_public, opener):
@@ -58,6 +64,21 @@ def test_the_reference_vectors_open_and_their_bodies_are_refused():
             opened.body, opened.header, previous_tail=previous_tail, first_record=opened.header.first_record
         )
         assert refused == Refused("framing")
+
+
+def open_compressed(data):
+    return open_envelope(
+        data,
+        hub_id=bytes.fromhex(COMPRESSED["hub_id"]),
+        signer_public=public_of(bytes.fromhex(COMPRESSED["hub_sign_seed"])),
+        opener=HpkeOpener([bytes.fromhex(COMPRESSED["office_private"])]),
+    )
+
+
+BOTH = [
+    pytest.param(BATCHES[0], open_reference, id="plain"),
+    pytest.param(PACKED, open_compressed, id="packed", marks=pytest.mark.long),
+]
 
 
 def test_key_ids_are_the_first_bytes_of_the_keys_sha256():
@@ -88,6 +109,36 @@ def test_our_own_vectors_open_to_their_records(number):
     assert opened.header.journal_tail_hash.hex() == vector["tail"]
 
 
+@pytest.mark.parametrize("number", [0, 1], ids=["compressed", "not-compressed"])
+def test_compressed_vectors_open_to_their_records(number):
+    vector = COMPRESSED["batches"][number]
+    opened = open_compressed(bytes.fromhex(vector["batch"]))
+    assert isinstance(opened, Opened)
+    assert opened.header.compressed is vector["compressed"] is (number == 0)
+    records = verify_records(
+        opened.body,
+        opened.header,
+        previous_tail=bytes.fromhex(vector["previous_tail"]),
+        first_record=vector["first_record"],
+    )
+    assert isinstance(records, tuple)
+    assert [record.hex() for record in records] == vector["records"]
+    assert batch_hash(bytes.fromhex(vector["batch"])).hex() == vector["hash"]
+
+
+RELEASED = {
+    "compressed.json": "76420b00290c2a0a225f152771e8da9b27186454abf229c32e3f6e37e3d0c934",
+    "full.json": "3ade3ccefc7b4f6c616b1ef5bc1cbb7746450a439bd600bbbb3c1c77d1fa79e3",
+    "reference.json": "81d0a76ed12d3171f0007ea854d04cf1b13cdf96befb98d2d5e7f4cd84b82a25",
+    "rfc9180.json": "429dbe4880c2df7fd80a70ae44b378ce46d3a4dcbe4035818ba053abb8b60765",
+}
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_a_released_vector_is_kept_for_ever(name):
+    assert hashlib.sha256((VECTORS / name).read_bytes()).hexdigest() == RELEASED[name]
+
+
 @pytest.mark.parametrize("vector", RFC9180, ids=["aes-256-gcm", "chacha20-poly1305"])
 def test_our_suites_are_those_of_rfc_9180(vector):
     suite = sealing._SUITES[{2: 2, 3: 1}[vector["aead_id"]]]
@@ -104,33 +155,81 @@ def test_our_suites_are_those_of_rfc_9180(vector):
     assert plaintext.hex() == vector["pt"]
 
 
-def test_every_flipped_bit_is_rejected():
-    data = BATCHES[0]
+@pytest.mark.parametrize(("data", "opens"), BOTH)
+def test_every_flipped_bit_is_rejected(data, opens):
     for bit in range(8 * len(data)):
         changed = bytearray(data)
         changed[bit // 8] ^= 1 << bit % 8
-        assert isinstance(open_reference(bytes(changed)), Rejected), f"bit {bit}"
+        assert isinstance(opens(bytes(changed)), Rejected), f"bit {bit}"
 
 
-def test_every_truncation_and_every_appended_byte_is_rejected():
-    data = BATCHES[0]
+@pytest.mark.parametrize(("data", "opens"), BOTH)
+def test_every_truncation_and_every_appended_byte_is_rejected(data, opens):
     for length in range(len(data)):
-        assert isinstance(open_reference(data[:length]), Rejected), f"{length} bytes"
-    assert open_reference(data + b"\0") == Rejected("length")
+        assert isinstance(opens(data[:length]), Rejected), f"{length} bytes"
+    assert opens(data + b"\0") == Rejected("length")
 
 
-def test_splices_of_two_batches_and_swapped_headers_are_rejected():
-    one, two = BATCHES
+@pytest.mark.parametrize(
+    ("one", "two", "opens"), [(*BATCHES, open_reference), (PACKED, UNPACKED, open_compressed)], ids=["plain", "packed"]
+)
+def test_splices_of_two_batches_and_swapped_headers_are_rejected(one, two, opens):
     for cut in range(1, len(one)):
-        if one[:cut] + two[cut:] not in BATCHES:
-            assert isinstance(open_reference(one[:cut] + two[cut:]), Rejected), f"cut at {cut}"
-    assert open_reference(two[:HEADER_BYTES] + one[HEADER_BYTES:]) == Rejected("signature")
+        if one[:cut] + two[cut:] not in (one, two):
+            assert isinstance(opens(one[:cut] + two[cut:]), Rejected), f"cut at {cut}"
+    swapped = opens(two[:HEADER_BYTES] + one[HEADER_BYTES:])
+    assert swapped == Rejected("signature" if len(one) == len(two) else "length")
 
 
-def resigned(data):
+def resigned(data, seed=SEED):
     """Sign changed bytes with the hub's own key: what a hub that is broken or hostile could send."""
     head, sealed = data[:HEADER_BYTES], data[HEADER_BYTES:-64]
-    return head + sealed + Ed25519Signer(SEED).sign(b"edgehub/batch-sig/v1\0" + head + sealed)
+    return head + sealed + Ed25519Signer(seed).sign(b"edgehub/batch-sig/v1\0" + head + sealed)
+
+
+def with_flag(data, flags):
+    return resigned(data[:6] + flags.to_bytes(2, "big") + data[8:], bytes.fromhex(COMPRESSED["hub_sign_seed"]))
+
+
+def test_no_body_is_read_in_the_other_form():
+    """The flag is signed and sealed in: whoever flips it, and signs that too, has a batch nobody opens."""
+    assert (with_flag(PACKED, FLAG_COMPRESSED), with_flag(UNPACKED, 0)) == (PACKED, UNPACKED)
+    assert open_compressed(with_flag(PACKED, 0)) == Rejected("decrypt")
+    assert open_compressed(with_flag(UNPACKED, FLAG_COMPRESSED)) == Rejected("decrypt")
+
+
+@pytest.mark.parametrize("label", ["seal_info", "signed_bytes"])
+def test_a_build_that_leaves_the_flag_out_is_caught(monkeypatch, label):
+    """Of what HPKE binds, or of what the hub signs: one of the two alone still finds it, hence each by itself."""
+    real = getattr(envelope, label)
+    monkeypatch.setattr(envelope, label, lambda head, *rest: real(head[:6] + bytes(2) + head[8:], *rest))
+    sealer, signer = HpkeSealer(receive_public(PRIVATE)), Ed25519Signer(SEED)
+    header = msgspec.structs.replace(open_reference_header(), record_count=1)
+    data = bytearray(seal_batch(header, b"one", sealer=sealer, signer=signer))
+    data[7] ^= FLAG_COMPRESSED
+    expected = {"seal_info": "signature", "signed_bytes": "decrypt"}[label]
+    assert open_reference(bytes(data)) == Rejected(expected)
+    if label == "seal_info":
+        assert open_reference(resigned(bytes(data))) == Rejected("compressed"), "it was opened, in the wrong form"
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [b"", b"\x28\xb5\x2f\xfd", build_body([b"one"]), pack(bytes(BODY_BYTES + 1)), pack(bytes(9_000)) + b"\0"],
+    ids=["nothing", "cut", "plain", "bomb", "byte-behind"],
+)
+def test_a_sealed_body_that_is_no_such_frame_is_refused_by_name(packed):
+    sealer, signer = HpkeSealer(receive_public(PRIVATE)), Ed25519Signer(SEED)
+    header = msgspec.structs.replace(open_reference_header(), compressed=True)
+    data = seal_batch(header, packed or b"\0", sealer=sealer, signer=signer)
+    assert open_reference(data) == Rejected("compressed")
+
+
+def open_reference_header():
+    """A header that names the reference vectors' keys."""
+    opened = open_reference(BATCHES[0])
+    assert isinstance(opened, Opened)
+    return opened.header
 
 
 @pytest.mark.parametrize(
@@ -141,7 +240,7 @@ def resigned(data):
         (5, b"\x04", "suite"),
         (5, b"\x02", "decrypt"),
         (5, b"\x03", "length"),
-        (6, FLAG_COMPRESSED.to_bytes(2, "big"), "compressed"),
+        (6, FLAG_COMPRESSED.to_bytes(2, "big"), "decrypt"),
         (6, b"\x00\x02", "flags"),
         (8, b"\x01", "hub"),
         (28, bytes(8), "count"),

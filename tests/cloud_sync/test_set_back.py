@@ -73,6 +73,6 @@ def test_an_old_receipt_that_comes_late_brings_nothing_back():
 
 
 def test_a_build_that_forgets_what_has_a_receipt_is_caught(monkeypatch):
-    monkeypatch.setattr(uploader_module.Uploader, "on_kept", lambda _self, _batches: [])
+    monkeypatch.setattr(uploader_module.Uploader, "on_kept", lambda _self, _now, _batches: [])
     hub, office = set_back()
     assert not heal(hub, office)

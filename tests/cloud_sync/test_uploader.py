@@ -22,6 +22,7 @@ from cloud_sync.protocol.topics import hub_topic
 from cloud_sync.receiver import Receiver
 from cloud_sync.sealing import HpkeOpener, receive_public
 from cloud_sync.signing import Ed25519Signer
+from cloud_sync.upload_letters import LIST_AGAIN_MS
 from cloud_sync.upload_sealing import seal_next
 from tests.cloud_sync.world import (
     HUB,
@@ -122,7 +123,7 @@ def test_mutant_that_seals_again_at_each_resend_is_caught(monkeypatch):
         before = msgspec.structs.replace(
             state, last_seq=batch.batch_seq - 1, last_record=batch.first_record - 1, tail_hash=bytes(32)
         )
-        again = seal_next(self._pen, before, self._sealer, moment(0), rows)
+        again = seal_next(self._pen, before, self._letters.sealer, moment(0), rows, compress=True)
         return Publish(hub_topic(HUB, "up", "batch"), again.data)
 
     monkeypatch.setattr(uploader_module.Uploader, "_batch", reseal)
@@ -384,9 +385,9 @@ def test_one_question_for_the_list_is_open_at_a_time():
     hub.connect(0)
     assert said(hub.uploader.on_list_mismatch(moment(1), 3)) == [ListRequest(3)]
     assert [hub.uploader.on_list_mismatch(moment(2), 3) for _ in range(100)] == [[]] * 100
-    assert ListRequest(3) in said(hub.uploader.on_tick(moment(1 + uploader_module.LIST_AGAIN_MS)))
+    assert ListRequest(3) in said(hub.uploader.on_tick(moment(1 + LIST_AGAIN_MS)))
     hub.uploader.on_list_taken()
-    assert ListRequest(3) not in said(hub.uploader.on_tick(moment(2 + 2 * uploader_module.LIST_AGAIN_MS)))
+    assert ListRequest(3) not in said(hub.uploader.on_tick(moment(2 + 2 * LIST_AGAIN_MS)))
     assert said(hub.uploader.on_list_mismatch(moment(4), 5)) == [ListRequest(5)]
     hub.connect(5)
     assert said(hub.uploader.on_list_mismatch(moment(6), 5)) == [ListRequest(5)]
@@ -457,7 +458,7 @@ def test_a_record_that_fits_no_batch_stops_the_journal_there_and_nothing_else():
     hub.connect(0)
     run_dry(hub, receiver, 0)
     uploader, booked = hub.uploader, len(hub.journal)
-    uploader.on_journal(booked + 1)
+    uploader.on_journal(moment(0), booked + 1)
     assert [type(effect) for effect in uploader.on_tick(moment(60_000))] == [fx.ReadOutbox]
     effects = uploader.on_records(moment(60_000), [bytes(MAX_RECORD_BYTES + 1)])
     assert effects == [fx.TooBig(booked + 1, MAX_RECORD_BYTES + 1)]

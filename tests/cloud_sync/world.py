@@ -14,6 +14,8 @@ from cloud_sync.protocol.receipts import Watermark
 from cloud_sync.receiver import AcceptedBatch, Asked, HubRecord, Outcome, Receiver
 from cloud_sync.sealing import receive_public
 from cloud_sync.signing import public_of
+from cloud_sync.upload_sealing import SEAL_AGE_MS
+from cloud_sync.upload_window import WINDOW_BATCHES
 from cloud_sync.uploader import Uploader
 from payment_core.journal import (
     Actor,
@@ -80,6 +82,10 @@ def record(seq: int, *, epoch: int = 1, note: str = "racer-1") -> bytes:
 
 def moment(mono_ms: int) -> fx.Moment:
     return fx.Moment(mono_ms=mono_ms, wall_ms=WALL_MS + mono_ms, quality=TimeQuality.SYNCED)
+
+
+LONG_AGO = moment(-SEAL_AGE_MS)
+"""When rows came that the next tick seals however few they are."""
 
 
 class MemoryOffice:
@@ -160,7 +166,7 @@ class MemoryHub:
 
     def start(self) -> None:
         """Begin anew from what is durable, as after a kill."""
-        waiting = tuple(batch for seq, batch in sorted(self.batches.items()) if seq > self.acked_seq)
+        waiting = tuple(batch for seq, batch in sorted(self.batches.items()) if seq > self.acked_seq)[:WINDOW_BATCHES]
         last = self.batches[max(self.batches)] if self.batches else None
         state = fx.UploadState(epoch=1, acked_seq=self.acked_seq, waiting=waiting)
         if last is not None:
@@ -174,7 +180,7 @@ class MemoryHub:
                 waiting=waiting,
             )
         self.uploader = Uploader(self.identity, state, boot_id=self.dice.randbytes(16), draw=self.dice.randbytes)
-        self.uploader.on_journal(len(self.journal))
+        self.uploader.on_journal(LONG_AGO, len(self.journal))
         self.downlink = Downlink(
             hub_id=self.identity.hub_id,
             tenant_id=TENANT,
@@ -186,7 +192,7 @@ class MemoryHub:
     def commit(self, count: int) -> None:
         for _ in range(count):
             self.journal.append(record(len(self.journal) + 1, note=f"m{self.dice.randrange(9)}"))
-        self.uploader.on_journal(len(self.journal))
+        self.run(0, self.uploader.on_journal(LONG_AGO, len(self.journal)))
 
     def run(self, now_ms: int, effects: list[fx.Effect]) -> None:  # noqa: C901 - one case per effect
         """Carry effects out, as the till and the link would."""
@@ -199,7 +205,7 @@ class MemoryHub:
                     self.run(now_ms, self.uploader.on_records(moment(now_ms), rows))
                 case fx.ReadKept():
                     kept = [batch for seq, batch in sorted(self.batches.items()) if seq > effect.after_seq]
-                    self.run(now_ms, self.uploader.on_kept(kept[: effect.most]))
+                    self.run(now_ms, self.uploader.on_kept(moment(now_ms), kept[: effect.most]))
                 case fx.StoreSealed():
                     if self.dice.random() < self.kill_chance:
                         self.restart(now_ms)

@@ -26,6 +26,7 @@ DOORS = {
     "smartcard": ("firmware_bridge/drivers/pcsc_reader.py",),
     "aiomqtt": ("cloud_sync/mqtt_link.py",),
     "paho": ("cloud_sync/mqtt_link.py",),
+    "backports": ("cloud_sync/compression.py",),
     "sqlalchemy": ("back_office/store/",),
     "alembic": ("back_office/store/",),
     "sqlite3": ("edge_agent/ledger/", "back_office/", "venuehub/"),

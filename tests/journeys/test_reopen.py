@@ -83,7 +83,7 @@ class Venue:
                     self.do(self.uploader.on_hello_request(self.now()))
 
     def sync(self):
-        self.uploader.on_journal(self.hall.store.rows("SELECT max(seq) FROM entries")[0][0])
+        self.do(self.uploader.on_journal(self.now(), self.hall.store.rows("SELECT max(seq) FROM entries")[0][0]))
         for _ in range(3):
             self.do(self.uploader.on_tick(self.now()))
 

@@ -1,4 +1,4 @@
-"""Makes ehb1/full.json and esm1/{messages,money,heard,takes}.json from fixed test keys; a released vector is kept.
+"""Makes the vectors of ehb1 and esm1 that are not there yet, from fixed test keys; a released vector is kept.
 
     python tests/vectors/make_post_vectors.py
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from cloud_sync.compression import pack
 from cloud_sync.letters import post_message
 from cloud_sync.protocol import batcher, peers
 from cloud_sync.protocol import messages as esm1
@@ -93,6 +94,40 @@ def ehb1() -> dict[str, object]:
         "hub_id": HUB.hex(),
         "hub_sign_seed": HUB_SEED.hex(),
         "office_private": {"1": OFFICE_PRIVATE.hex(), "2": OFFICE_PRIVATE.hex(), "3": OFFICE_HYBRID.hex()},
+        "batches": batches,
+    }
+
+
+def compressed() -> dict[str, object]:
+    """Two consecutive batches, the first compressed, the second as to an office that does not say it opens such."""
+    signer, sealer = Ed25519Signer(HUB_SEED), HpkeSealer(receive_public(OFFICE_PRIVATE))
+    plays = [j.Commanded(1, header(seq), f"coin-{seq % 4}", seq, 1) for seq in range(2, 14)]
+    records = [j.encode_entry(entry) for entry in (j.EpochOpened(1, header(1, authorization=None), 1), *plays)]
+    previous, tail, first, batches = NO_BATCH, j.CHAIN_START, 1, []
+    for number, count in ((1, 12), (2, 1)):
+        rows = records[first - 1 : first - 1 + count]
+        before, tail = tail, batcher.chain_tail(tail, rows)
+        body = batcher.build_body(rows)
+        packed = pack(body) if number == 1 else None
+        head = Header(
+            hub_id=HUB, epoch=1, batch_seq=number, first_record=first, record_count=count,
+            created_ms=WALL_MS + 100 * number, time_quality=j.TimeQuality.SYNCED, recipient_key=sealer.key_id,
+            signer_key=signer.key_id,
+            previous_batch_hash=previous, journal_tail_hash=tail, compressed=packed is not None,
+        )  # fmt: skip
+        data = seal_batch(head, packed or body, sealer=sealer, signer=signer)
+        previous = batch_hash(data)
+        batches.append(
+            {"compressed": packed is not None, "batch_seq": number, "first_record": first,
+             "previous_tail": before.hex(), "tail": tail.hex(), "hash": previous.hex(),
+             "records": [row.hex() for row in rows], "batch": data.hex()}
+        )  # fmt: skip
+        first += count
+    return {
+        "note": "Two consecutive batches of one journal, suite 1, the first with bit 0 of its flags. Test keys.",
+        "hub_id": HUB.hex(),
+        "hub_sign_seed": HUB_SEED.hex(),
+        "office_private": OFFICE_PRIVATE.hex(),
         "batches": batches,
     }
 
@@ -182,6 +217,7 @@ def main() -> None:
     """Write what is not there yet."""
     for path, make in (
         (FOLDER / "ehb1" / "full.json", ehb1),
+        (FOLDER / "ehb1" / "compressed.json", compressed),
         (FOLDER / "esm1" / "messages.json", lambda: esm1_messages(bodies())),
         (FOLDER / "esm1" / "money.json", lambda: esm1_messages(later_bodies())),
         (FOLDER / "esm1" / "heard.json", lambda: esm1_messages(grown_bodies())),

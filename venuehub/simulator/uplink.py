@@ -136,7 +136,7 @@ class Uplink:
         """Take what the till asks of the office."""
         match effect:
             case messages.JournalGrew(seq=seq):
-                self.uploader.on_journal(seq)
+                self._do(self.uploader.on_journal(self._now(), seq))
             case messages.BatchStored(batch_seq=batch_seq):
                 self._do(self.uploader.on_stored(self._now(), batch_seq))
             case messages.AskLease(account_id=account_id):
@@ -216,7 +216,7 @@ class Uplink:
                     self._do(self.uploader.on_records(self._now(), self.reader.records(after, most)))
                 case ReadKept(after_seq=after, most=most):
                     kept = self.reader.kept(after, most)
-                    self._do(self.uploader.on_kept([_sealed(batch) for batch in kept]))
+                    self._do(self.uploader.on_kept(self._now(), [_sealed(batch) for batch in kept]))
                 case StoreSealed(batch=batch):
                     self._store(batch)
                 case MoveCursor(through_seq=batch_seq, through_record=seq, heard=heard):

@@ -25,7 +25,8 @@ from cloud_sync.sealing import HpkeSealer
 from cloud_sync.signing import Ed25519Signer
 from edge_agent.ledger.reader import LedgerReader
 from edge_agent.links import uplink as uplink_room
-from edge_agent.links.uplink import GREET_AGAIN_MS, Uplink, kept_trust
+from edge_agent.links.uplink import GREET_AGAIN_MS, Uplink
+from edge_agent.links.upload_start import kept_trust
 from edge_agent.messages import AskLease, CloseOrdered, DocumentArrived, FoundElsewhere, ListArrived, Recalled
 from provisioning.identity import enroll_hub, pinned
 from tests.support.hall import HUB_ID, START_MS, VENUE_ID, Hall, logged, prices_document
