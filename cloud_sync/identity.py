@@ -4,7 +4,6 @@ A folder holds one `identity.json` or `office.json` without secrets, and one fil
 `back_office` load here; `provisioning` makes and saves (house: floor 4 programs never import each other).
 """
 
-import os
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -12,21 +11,17 @@ import msgspec
 
 from cloud_sync.downlink import TrustState
 from cloud_sync.sealing import HpkeOpener, HpkeSealer, receive_public
+from cloud_sync.secret_files import IdentityError as IdentityError  # noqa: PLC0414 - who loads here catches it here
+from cloud_sync.secret_files import read_secret, secret_path, write_over, write_secret
 from cloud_sync.signing import Ed25519Signer, is_weak_key, public_of
 from payment_core.errors import DECODE_FAULTS
 from payment_core.identifiers import uuid_bytes, uuid_text
 
 IDENTITY_FILE: Final = "identity.json"
 OFFICE_FILE: Final = "office.json"
-_FILE_MODE: Final = 0o600
 _FOLDER_MODE: Final = 0o700
-_KEY_BYTES: Final = 32
 
 T = TypeVar("T", bound=msgspec.Struct)
-
-
-class IdentityError(Exception):
-    """An identity folder is missing, incomplete or not what it should be; the text names the file and the remedy."""
 
 
 class HubIdentity(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,13 +68,17 @@ class HubIdentity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OfficeKeys(msgspec.Struct, frozen=True, kw_only=True):
-    """One tenant's keys. `trust_seed` signs trust documents only; `receive_privates`: the one in use first."""
+    """One tenant's keys. `trust_seed` signs trust documents only; `receive_privates`: the one in use first.
+
+    `folder`: where they were read; a receive key that is made there later opens too, without a restart.
+    """
 
     tenant_id: bytes
     trust_seed: bytes
     sign_seed: bytes
     receive_privates: tuple[bytes, ...]
     pepper: bytes
+    folder: Path | None = None
 
     def __repr__(self) -> str:
         return f"OfficeKeys(tenant_id={uuid_text(self.tenant_id)})"
@@ -95,9 +94,9 @@ class OfficeKeys(msgspec.Struct, frozen=True, kw_only=True):
         return Ed25519Signer(self.trust_seed)
 
     @property
-    def opener(self) -> HpkeOpener:
+    def opener(self) -> "HpkeOpener | FolderOpener":
         """Opens batches and requests, those sealed to earlier keys too."""
-        return HpkeOpener(self.receive_privates)
+        return HpkeOpener(self.receive_privates) if self.folder is None else FolderOpener(self.folder)
 
     @property
     def receive_public(self) -> bytes:
@@ -115,6 +114,42 @@ class OfficeKeys(msgspec.Struct, frozen=True, kw_only=True):
         return public_of(self.trust_seed)
 
 
+class FolderOpener:
+    """Opens with the receive keys that a tenant's folder has by now: another process may add one at any time.
+
+    A key that it does not know costs one look at the file's date; the keys are read again only where that changed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen: tuple[int, int] | None = None
+        self._opener = HpkeOpener(())
+        self._look()
+
+    def knows(self, recipient_key: bytes) -> bool:
+        """Say whether the key with this id is ours."""
+        if self._opener.knows(recipient_key):
+            return True
+        self._look()
+        return self._opener.knows(recipient_key)
+
+    def open(self, *, suite: int, recipient_key: bytes, sealed: bytes, info: bytes) -> bytes | None:
+        """Return the plaintext, or None where none of the keys opens it."""
+        return self._opener.open(suite=suite, recipient_key=recipient_key, sealed=sealed, info=info)
+
+    def _look(self) -> None:
+        """Read the keys where the file is another one; a folder that cannot be read leaves those that were read."""
+        try:
+            now = (self._folder / OFFICE_FILE).stat()
+            seen = (now.st_ino, now.st_mtime_ns)
+            if seen != self._seen:
+                self._opener = HpkeOpener(load_office(self._folder).receive_privates)
+                self._seen = seen
+        except (OSError, IdentityError):
+            if self._seen is None:
+                raise
+
+
 class _HubFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hub_id: str
     tenant_id: str
@@ -127,9 +162,20 @@ class _HubFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     office_receive: str
 
 
-class _OfficeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OfficeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An office's folder without its secrets. `receive`: the numbers of the receive keys, the one in use first.
+
+    A folder of an older release has `receive_keys` alone: so many, numbered from 0 on.
+    """
+
     tenant_id: str
     receive_keys: int
+    receive: tuple[int, ...] = ()
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of the receive keys, the one in use first."""
+        return self.receive or tuple(range(self.receive_keys))
 
 
 def save_identity(identity: HubIdentity, folder: Path) -> None:
@@ -179,19 +225,17 @@ def load_identity(folder: Path) -> HubIdentity:
 
 def save_office(keys: OfficeKeys, folder: Path) -> None:
     """Write a tenant's folder; existing keys are never overwritten (IdentityError)."""
-    public = _OfficeFile(tenant_id=uuid_text(keys.tenant_id), receive_keys=len(keys.receive_privates))
+    public = OfficeFile(tenant_id=uuid_text(keys.tenant_id), receive_keys=len(keys.receive_privates))
     secrets = {"trust": keys.trust_seed, "sign": keys.sign_seed, "pepper": keys.pepper}
-    secrets |= {f"receive-{number}": key for number, key in enumerate(keys.receive_privates)}
+    secrets |= {receive_name(number): key for number, key in enumerate(keys.receive_privates)}
     _save(folder, OFFICE_FILE, public, secrets)
 
 
 def load_office(folder: Path) -> OfficeKeys:
     """Read a tenant's folder; IdentityError names what is wrong and what to do."""
     file = folder / OFFICE_FILE
-    fresh = "make the office's keys first: venuehub office init"
-    lost = "restore the backup of the folder, then run `venuehub office restored`"  # new keys would be another office's
-    remedy = lost if file.exists() or any(folder.glob("*.key")) else fresh
-    public = _load(file, _OfficeFile, remedy)
+    remedy = _office_remedy(folder)
+    public = read_office_file(folder)
     try:
         tenant_id = uuid_bytes(public.tenant_id)
     except ValueError as error:
@@ -201,46 +245,31 @@ def load_office(folder: Path) -> OfficeKeys:
         tenant_id=tenant_id,
         trust_seed=read_secret(folder, "trust"),
         sign_seed=read_secret(folder, "sign"),
-        receive_privates=tuple(read_secret(folder, f"receive-{number}") for number in range(public.receive_keys)),
+        receive_privates=tuple(read_secret(folder, receive_name(number)) for number in public.numbers),
         pepper=read_secret(folder, "pepper"),
+        folder=folder,
     )
 
 
-def secret_path(folder: Path, name: str) -> Path:
-    """Return where a secret of this name lies."""
-    return folder / f"{name}.key"
+def read_office_file(folder: Path) -> OfficeFile:
+    """Read what is not secret of a tenant's folder; IdentityError names what is wrong and what to do."""
+    return _load(folder / OFFICE_FILE, OfficeFile, _office_remedy(folder))
 
 
-def write_secret(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read; IdentityError where it exists already."""
-    try:
-        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
-    except OSError as error:
-        message = f"{path}: cannot be written ({error.strerror}); choose an empty folder, keys are never overwritten"
-        raise IdentityError(message) from error
-    with os.fdopen(number, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+def write_office_file(public: OfficeFile, folder: Path) -> None:
+    """Put the file in the place of the one that is there, whole or not at all; every secret it names is durable."""
+    write_over(folder / OFFICE_FILE, _as_text(public))
 
 
-def read_secret(folder: Path, name: str) -> bytes:
-    """Return a secret of 32 bytes; IdentityError where it is missing, of another length, or readable by others."""
-    path = secret_path(folder, name)
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            secret = file.read()
-    except OSError as error:
-        message = f"{path}: cannot be read ({error.strerror}); is this the identity folder, and are we its owner?"
-        raise IdentityError(message) from error
-    if mode & 0o077:
-        message = f"{path}: others may read this key; chmod 600 it, and enroll anew if this machine has other users"
-        raise IdentityError(message)
-    if len(secret) != _KEY_BYTES:
-        message = f"{path}: a key has {_KEY_BYTES} bytes, this file has {len(secret)}; enroll the hub anew"
-        raise IdentityError(message)
-    return secret
+def receive_name(number: int) -> str:
+    """Return the name of a receive key's secret."""
+    return f"receive-{number}"
+
+
+def _office_remedy(folder: Path) -> str:
+    fresh = "make the office's keys first: venuehub office init"
+    lost = "restore the backup of the folder, then run `venuehub office restored`"  # new keys would be another office's
+    return lost if (folder / OFFICE_FILE).exists() or any(folder.glob("*.key")) else fresh
 
 
 def _save(folder: Path, name: str, public: msgspec.Struct, secrets: dict[str, bytes]) -> None:
@@ -248,7 +277,11 @@ def _save(folder: Path, name: str, public: msgspec.Struct, secrets: dict[str, by
     # The public file comes last: a folder with it is whole.
     for key, content in secrets.items():
         write_secret(secret_path(folder, key), content)
-    write_secret(folder / name, msgspec.json.format(msgspec.json.encode(public), indent=2) + b"\n")
+    write_secret(folder / name, _as_text(public))
+
+
+def _as_text(public: msgspec.Struct) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(public), indent=2) + b"\n"
 
 
 def _load(path: Path, kind: type[T], remedy: str) -> T:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from cloud_sync.identity import write_secret
+from cloud_sync.secret_files import write_secret
 from payment_core.identifiers import uuid_text
 
 LEAF_DAYS: Final = 90

@@ -11,7 +11,7 @@ import msgspec
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
 
-from cloud_sync.identity import read_secret, secret_path, write_secret
+from cloud_sync.secret_files import read_secret, secret_path, write_secret
 
 MASTER: Final = "tokens"
 MASTER_BYTES: Final = 32

@@ -123,7 +123,8 @@ class Mail:
 
     def _trust(self, hub: Hub, kept: papers.Document) -> Publish:
         keys, peers = self._keys, peers_of(kept)
-        body = Trust(peers.version, (keys.sign_public,), keys.receive_public, peers=peers.peers)
+        receive_key = peers.receive_key or keys.receive_public
+        body = Trust(peers.version, (keys.sign_public,), receive_key, peers=peers.peers)
         message = Message(sender=self._tenant_id, to=hub.hub_id, number=peers.version, body=body)
         payload = post_message(message, signer=keys.trust_signer, sealer=HpkeSealer(hub.seal_key))
         return Publish(topics.hub_topic(hub.hub_id, "down", f"document/{TRUST}"), payload, retain=True)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from back_office.store import papers, places
+from back_office.store import papers, places, receive_keys
 from back_office.store.engine import Transaction
 from back_office.store.papers import Document
 from back_office.store.places import Hub
@@ -13,25 +13,32 @@ TRUST = "trust"
 
 
 class Peers(msgspec.Struct, frozen=True):
-    """What is kept of it: the version, and the hubs of the venue that may be trusted, by name."""
+    """What is kept of it: the version, and the hubs of the venue that may be trusted, by name.
+
+    `receive_key`: what batches are sealed to; empty before the first rotation: the founding key.
+    """
 
     version: int
     peers: tuple[PeerKey, ...]
+    receive_key: bytes = b""
 
 
 def keep_trust(tx: Transaction, tenant_id: bytes, venue_id: bytes, *, now_ms: int) -> None:
-    """Keep a new version for every hub of a venue whose neighbours changed.
+    """Keep a new version for every hub of a venue whose neighbours, or the key it seals to, changed.
 
     A hub that is frozen or closed is nobody's neighbour: what it signs from now on is not to be taken.
     """
     hubs = [hub for hub in places.hubs(tx, tenant_id) if hub.venue_id == venue_id]
+    told = receive_keys.told(tx, tenant_id)
+    receive_key = told[-1].public if told else b""
     for hub in hubs:
         peers = tuple(_peer(other) for other in hubs if other.hub_id != hub.hub_id and _may_be_trusted(other))
         held = papers.newest(tx, tenant_id, hub.hub_id, TRUST)
-        version = held.version if held is not None else 0
-        if peers == (() if held is None else peers_of(held).peers):
+        before = Peers(0, ()) if held is None else peers_of(held)
+        if (peers, receive_key) == (before.peers, before.receive_key):
             continue
-        body = msgspec.json.encode(Peers(version + 1, peers))
+        version = held.version if held is not None else 0
+        body = msgspec.json.encode(Peers(version + 1, peers, receive_key))
         papers.add_document(tx, tenant_id, Document(hub.hub_id, TRUST, version + 1, body, now_ms))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from back_office.fleet.key_rotation import note_trust
 from back_office.fleet.restored import relearn
 from back_office.ingest.greetings import compare, hear_whole, risk_from, watermark_of
 from back_office.ingest.set_free import late_beyond, settle_passed
@@ -161,6 +162,7 @@ class HubBooks:
             )
             places.greeted(tx, self._tenant_id, hub_id, greeting, now_ms=now_ms)
             compare(tx, self._tenant_id, hub_id, hello, now_ms)
+            note_trust(tx, self._tenant_id, hub_id, hello, now_ms=now_ms)
             hear_whole(tx, self._tenant_id, hub_id, hello, min(number, now_ms), self._clock())
         self._on_hello(hub_id, hello)
 

@@ -1,5 +1,6 @@
 """The file backend keeps, warns, and never overwrites."""
 
+import msgspec
 import pytest
 
 from cloud_sync.identity import IdentityError, load_identity, load_office
@@ -14,7 +15,7 @@ def test_files_are_kept_and_the_person_is_warned(tmp_path):
     said = []
     FileKeyStore(tmp_path / "office", warn=said.append).keep_office(OFFICE)
     FileKeyStore(tmp_path / "hub", warn=said.append).keep_hub(HUB)
-    assert load_office(tmp_path / "office") == OFFICE
+    assert load_office(tmp_path / "office") == msgspec.structs.replace(OFFICE, folder=tmp_path / "office")
     assert load_identity(tmp_path / "hub") == HUB
     assert [f"whoever copies {tmp_path / name} is this hub or this office" in said[number]
             for number, name in enumerate(("office", "hub"))] == [True, True]  # fmt: skip

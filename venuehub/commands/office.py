@@ -8,10 +8,11 @@ from typing import Annotated, Final
 import typer
 
 from venuehub.errors import CliError, ExitCode, told_as
-from venuehub.office import cards, guest, hubs, opening, restored
+from venuehub.office import cards, downgrade, guest, hubs, opening, restored
 from venuehub.office import desk as office_desk
 from venuehub.office.audit import audit_app
 from venuehub.office.consents import consent_app
+from venuehub.office.keys import keys_app
 from venuehub.office.signers import signer_app
 from venuehub.office.slips import slip_app
 from venuehub.office.travel import travel_app
@@ -31,8 +32,10 @@ app.add_typer(slip_app)
 app.add_typer(consent_app)
 app.add_typer(signer_app)
 app.add_typer(restored.app)
+app.add_typer(downgrade.app)
 app.add_typer(travel_app)
 app.add_typer(audit_app)
+app.add_typer(keys_app)
 
 Folder = Annotated[Path, typer.Option("--dir", help="The office's folder: keys and books.")]
 BROKER: Final = "mqtt://127.0.0.1:1883"
