@@ -1,0 +1,58 @@
+"""`venuehub office downgrade`: the books go back to the release before."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from venuehub.errors import writing_to
+from venuehub.office.desk import By, Folder, now_ms
+from venuehub.output import AsJson, print_json, print_line
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command(
+    "downgrade",
+    epilog="Example: venuehub office downgrade --dir office --to 0015 --by ann --json -> "
+    '{"from": "0021", "to": "0015", "copy": "office/office-0021-1795320000000.sqlite"}. Exit code 0; 1: the release '
+    "before cannot hold what stands in the books, and nothing was changed.",
+)
+def downgrade(
+    *,
+    folder: Folder,
+    to: Annotated[str, typer.Option(help="The database version of the release before; its notes name it.")],
+    by: By,
+    copy: Annotated[
+        Path | None, typer.Option(help="Where the copy is written that is made first; beside the books by itself.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the books back to an older release's version, after a copy was made; stop `office run` before."""
+    from back_office.settings import database_file
+    from back_office.store.acts import AuditLine, audit
+    from back_office.store.downgrade import copy_books, go_down
+    from back_office.store.engine import known_versions, sqlite_url
+    from venuehub.office.checks import refuse_nobody
+    from venuehub.office.tools import office_faults, open_office
+
+    refuse_nobody(by)
+    now = now_ms()
+    with open_office(folder) as (_, keys):
+        tenant_id = keys.tenant_id
+    file = database_file(folder)
+    kept = copy or folder / f"office-{known_versions()[0]}-{now}.sqlite"
+    with writing_to(kept, option="--copy"):
+        copy_books(file, kept)
+    line = AuditLine(now, by, f"books brought down to version {to}", tenant_id, f"copy: {kept.name}")
+    try:
+        with office_faults(folder):
+            before = go_down(sqlite_url(file), to, first=lambda tx: audit(tx, tenant_id, line))
+    except BaseException:
+        kept.unlink()  # nothing was changed: the books are their own copy
+        raise
+    if as_json:
+        print_json({"from": before, "to": to, "copy": str(kept)})
+        return
+    print_line(f"books brought from version {before} down to {to}; the copy from before is {kept}")
+    print_line("start the release that wrote that version: this one would bring them up again")
