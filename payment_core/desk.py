@@ -25,6 +25,8 @@ LARGEST_ACT: Final = 10**9
 """The most one act may move, in minor units: sums of acts stay far below what a ledger or a JSON reader holds."""
 Amount = Annotated[int, msgspec.Meta(ge=1, le=LARGEST_ACT)]
 Counted = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_ACT)]
+MeterName = Literal["credits", "coins", "tickets", "prizes"]
+"""What a machine's own counter counts: every credit whoever gave it, or coins alone; what came out."""
 
 
 class _Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="act"):
@@ -142,6 +144,20 @@ class BackInService(_Act, frozen=True, tag="back_in_service"):
     note: Note = ""
 
 
+class ReadMeter(_Act, frozen=True, tag="read_meter"):
+    """Somebody read a counter of a machine: `value` stands there. `note`: why, needed where it stood higher before.
+
+    machine: it, or one of its lanes. reset: it was set, or another counter is there now; one that has run over its end
+    was not reset.
+    """
+
+    machine: Name
+    meter: MeterName
+    value: Counted
+    reset: bool = False
+    note: Note = ""
+
+
 class TakeConsent(_Act, frozen=True, tag="consent"):
     """A guest agrees, before anything of him is learned. `text`: the version of the text he was shown.
 
@@ -185,11 +201,11 @@ class Look(_Act, frozen=True, tag="look"):
 
 Act = (
     SettleDoubt | Refund | Cancel | TopUp | TakeWon | ClaimCredit | PayOut | SellCard | ReplaceCard | BlockCard
-    | CountBox | TryMachine | BackInService | TakeConsent | EnrollPerson | ForgetPerson | Look
+    | CountBox | ReadMeter | TryMachine | BackInService | TakeConsent | EnrollPerson | ForgetPerson | Look
 )  # fmt: skip
 ActName = Literal[
     "settle_doubt", "refund", "cancel", "top_up", "take_won", "claim_credit", "pay_out", "sell_card", "replace_card",
-    "block_card", "count_box", "test_play", "back_in_service", "consent", "enroll", "forget", "look",
+    "block_card", "count_box", "read_meter", "test_play", "back_in_service", "consent", "enroll", "forget", "look",
 ]  # fmt: skip
 ACT_NAMES: Final[dict[type[Act], ActName]] = dict(zip(get_args(Act), get_args(ActName), strict=True))
 assert all(kind.__struct_config__.tag == name for kind, name in ACT_NAMES.items())

@@ -48,7 +48,7 @@ from payment_core.hub_entries import (
     Voided,
     VoucherTaken,
 )
-from payment_core.machine_entries import CashSold, PrizeSeen
+from payment_core.machine_entries import CashSold, MeterRead, PrizeSeen
 from payment_core.office_entries import (
     CashMoved,
     CredentialMoved,
@@ -118,6 +118,7 @@ TERMS: Final[dict[type, frozenset[Term]]] = {
     TicketsKept: _NONE,
     PrizeSeen: _NONE,
     CashSold: _NONE,
+    MeterRead: _NONE,
     ConsentGiven: _NONE,
     ConsentWithdrawn: _NONE,
     TemplateEnrolled: _NONE,

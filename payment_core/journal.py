@@ -43,7 +43,7 @@ from payment_core.hub_entries import (
     Voided,
     VoucherTaken,
 )
-from payment_core.machine_entries import CashSold, PrizeSeen
+from payment_core.machine_entries import CashSold, MeterRead, PrizeSeen
 from payment_core.office_entries import (
     CashMoved,
     CredentialMoved,
@@ -115,6 +115,7 @@ __all__ = [
     "Lot",
     "LotExpired",
     "LotKind",
+    "MeterRead",
     "OfficeEntry",
     "OpenSettled",
     "OpeningBooked",
@@ -158,7 +159,7 @@ HubEntry = (
     CardSold | CredentialReplaced | CredentialBlocked | ListConflict | SlipTaken | Increased | BoxCounted |
     EpochClosed | DepositTaken
     | DepositReturned | TipGiven | TicketsKept
-    | PrizeSeen | CashSold
+    | PrizeSeen | CashSold | MeterRead
     | ConsentGiven | ConsentWithdrawn | TemplateEnrolled | TemplateDeleted
 )  # fmt: skip
 OfficeEntry = (

@@ -22,3 +22,18 @@ class CashSold(Record, tag=36, frozen=True, array_like=True):
     amount: int
     item: int = 0
     taxed: int = 0
+
+
+class MeterRead(Record, tag=37, frozen=True, array_like=True):
+    """Staff read a counter of a machine that nobody sets back: `value` stands there. It is no money and moves none.
+
+    `meter`: what it counts (payment_core.desk.MeterName). reset: it was set, or exchanged, and counts from `value` on;
+    else a value below the last one has run over its end. `note`: why, where it is below the last one.
+    """
+
+    machine: str
+    meter: str
+    value: int
+    staff: str
+    note: str = ""
+    reset: bool = False

@@ -38,7 +38,7 @@ from payment_core.hub_entries import (
     VoucherTaken,
 )
 from payment_core.journal import Entry
-from payment_core.machine_entries import CashSold, PrizeSeen
+from payment_core.machine_entries import CashSold, MeterRead, PrizeSeen
 from payment_core.office_entries import (
     CashMoved,
     CredentialMoved,
@@ -105,6 +105,7 @@ def postings(entry: Entry) -> tuple[Posting, ...]:
             EpochOpened() | Commanded() | Declined() | Tampered() | LeaseTaken() | LateEvidence()
             | CredentialReplaced() | CredentialBlocked() | ListConflict() | EpochClosed() | CredentialMoved()
             | PrizeSeen()
+            | MeterRead()
             | ConsentGiven() | ConsentWithdrawn() | TemplateEnrolled() | TemplateDeleted()
         ):  # fmt: skip
             rows = []

@@ -23,6 +23,7 @@ from payment_core.desk import (
     ForgetPerson,
     Look,
     PayOut,
+    ReadMeter,
     Refund,
     ReplaceCard,
     SellCard,
@@ -135,6 +136,8 @@ def _carry_out(draft: Draft, fact: StaffActed) -> Moved | Refused:  # noqa: PLR0
                 return person_acts.carry_out(draft, fact.act, fact.staff)
             case BackInService():
                 return machine_acts.put_back(draft, fact.act, fact.staff)
+            case ReadMeter():
+                return machine_acts.read_meter(draft, fact.act, fact.staff)
             case Look():
                 return looks.look(draft, fact.act)
             case _:

@@ -22,6 +22,12 @@ def write(store: Store, key: str, value: bytes) -> None:
                   (key, value))  # fmt: skip
 
 
+def write_number(store: Store, key: str, value: int) -> None:
+    """Write a number; the one before is gone."""
+    store.execute("INSERT INTO meta(key, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+                  (key, value))  # fmt: skip
+
+
 def raise_to(store: Store, key: str, value: int) -> None:
     """Write a number where it is above the one that is there."""
     sql = "INSERT INTO meta(key, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = max(value, excluded.value)"

@@ -21,7 +21,7 @@ _FIELDS = {
     "delivered": st.booleans(), "note": st.text(max_size=200), "amount": st.integers(1, 10**9),
     "place": st.just("drawer-1"), "lane": st.just("lane-1"), "box": st.just("racer-1"), "what": st.just("open"),
     "counted": st.integers(0, 10**9), "of": st.sampled_from(["finger", "face"]), "text": st.just("v1"),
-    "device": st.just("finger-1"),
+    "device": st.just("finger-1"), "machine": st.just("racer-1"), "value": st.integers(0, 10**9),
 }  # fmt: skip
 
 

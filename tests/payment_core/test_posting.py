@@ -32,6 +32,7 @@ from payment_core.journal import (
     LeasePassed,
     LeaseReturned,
     LotExpired,
+    MeterRead,
     OpenSettled,
     OverclaimWrittenOff,
     PaidOut,
@@ -181,6 +182,7 @@ HUB, ID = b"h" * 16, b"i" * 16
         ),
         (CashMoved(1, HEADER, "desk-1", "safe", "CNY", 200, 200, "ada"), move(Account(Kind.SAFE), DRAWER)),
         (PrizeSeen(1, HEADER, "claw-1", 1, 1, 2), set()),
+        (MeterRead(1, HEADER, "racer-2", "credits", 104_233, "ada"), set()),
         (CashSold(1, HEADER, "vend-1", 1, 1, "CNY", 200, 7), move(Account(Kind.CASH_BOX, "racer-2"), REVENUE)),
         (
             CashSold(1, HEADER, "vend-1", 1, 1, "CNY", 200, 7, 11),

@@ -170,6 +170,10 @@ function actOf(form, submitter) {
       break;
     case "forget": act.credential = card.credential; break;
     case "back_in_service": act.lane = laneOf(field("lane")); break;
+    case "read_meter":
+      act.machine = laneOf(field("machine")); act.meter = field("meter"); act.value = Number(field("value"));
+      act.reset = form.elements.reset.checked;
+      break;
     case "block_card": act.credential = card.credential; break;
     case "count_box":
       act.box = form.dataset.box; act.kind = form.dataset.kind; act.unit = form.dataset.unit;

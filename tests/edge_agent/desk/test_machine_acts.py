@@ -3,10 +3,13 @@
 import pytest
 
 from edge_agent.desk import machine_acts
+from edge_agent.ledger.entries import read_records
 from edge_agent.messages import DeviceIs, Send
 from payment_core.bus import DeviceState
 from payment_core.commands import Accept, command_body
-from payment_core.desk import BackInService
+from payment_core.desk import BackInService, ReadMeter
+from payment_core.journal import MeterRead, decode_entry
+from payment_core.posting import postings
 from payment_core.staff_policy import Quota
 from tests.support.desk import DeskHall, staff_document, the_reply
 from tests.support.hall import commands, logged, the_command, the_view
@@ -73,3 +76,37 @@ def test_devices_that_never_answer_do_not_pile_up(hall):
     for _ in range(machine_acts.TOLD_KEPT + 1):
         hall.act(BACK)
     assert len(hall.till._site.told_back) == machine_acts.TOLD_KEPT
+
+
+def readings(hall):
+    entries = (decode_entry(record) for _, record, _ in read_records(hall.store, after_seq=0, limit=500))
+    return [entry for entry in entries if isinstance(entry, MeterRead)]
+
+
+def test_a_meter_is_noted_at_its_machine_moves_nothing_and_is_noted_once(hall):
+    for value, rose in ((104_233, 0), (104_240, 7), (104_240, 0)):
+        reply = hall.act(ReadMeter("racer-1", "credits", value))
+        assert (reply.outcome, reply.amount) == ("done", rose)
+    again = hall.act(ReadMeter("racer-1", "credits", 104_233), request=1)
+    assert again.outcome == "again"
+    (first, *_) = found = readings(hall)
+    assert [entry.value for entry in found] == [104_233, 104_240, 104_240]
+    assert (first.machine, first.staff, first.header.machine, postings(first)) == ("racer-1", "lin", "racer-1", ())
+
+
+def test_a_meter_that_stood_higher_before_needs_a_word_also_after_a_restart(hall):
+    hall.act(ReadMeter("racer-1", "coins", 999_990))
+    hall.restart()
+    for act in (ReadMeter("racer-1", "coins", 5), ReadMeter("racer-1", "coins", 999_999, reset=True)):
+        assert hall.act(act).reason == "note_needed"
+    assert hall.act(ReadMeter("racer-1", "credits", 5)).outcome == "done", "that one is another meter"
+    assert hall.act(ReadMeter("lane-1", "coins", 5, note="it ran over")).amount == 0
+    assert hall.act(ReadMeter("racer-1", "coins", 7, reset=True, note="exchanged")).amount == 0
+    assert hall.act(ReadMeter("racer-1", "coins", 9)).amount == 2
+    assert [(entry.value, entry.note, entry.reset) for entry in readings(hall) if entry.meter == "coins"] == [
+        (999_990, "", False), (5, "it ran over", False), (7, "exchanged", True), (9, "", False),
+    ]  # fmt: skip
+
+
+def test_a_meter_of_no_machine_here_is_not_noted(hall):
+    assert hall.act(ReadMeter("racer-9", "coins", 5)).reason == "unknown_lane"
