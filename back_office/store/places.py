@@ -158,3 +158,8 @@ def greeted(tx: Transaction, tenant_id: bytes, hub_id: bytes, greeting: Greeting
 
 def _of(tenant_id: bytes, hub_id: bytes) -> sa.Update:
     return sa.update(HUBS).where(HUBS.c.tenant_id == tenant_id, HUBS.c.hub_id == hub_id)
+
+
+def allow_epoch(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, epoch: int) -> None:
+    """Take from a hub also what it says in a newer epoch of its journal; an older one is never barred by this."""
+    tx.execute(_of(tenant_id, hub_id).where(HUBS.c.allowed_epoch < epoch).values(allowed_epoch=epoch))
