@@ -14,9 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NoReturn
 
-import msgspec
-
-from cloud_sync.ending import heed_signals, pause, tried
+from cloud_sync.ending import heed_signals
 from cloud_sync.identity import HubIdentity, IdentityError, load_identity
 from device_profiles.loading import SettingsError
 from edge_agent.clock import Clock
@@ -25,6 +23,7 @@ from edge_agent.ledger.reader import LedgerReader
 from edge_agent.ledger.rescue import Rescue
 from edge_agent.ledger.store import LedgerDamagedError, LedgerError
 from edge_agent.links.device_bus import DeviceBus
+from edge_agent.links.keeping import end_tasks, kept_running
 from edge_agent.links.peer_link import PeerLink
 from edge_agent.links.uplink import ONLINE, Uplink
 from edge_agent.links.upload_start import kept_trust
@@ -32,18 +31,14 @@ from edge_agent.log_lines import log
 from edge_agent.messages import AskFullList, AskLease, BatchStored, Effect, JournalGrew, Log
 from edge_agent.peer_messages import ToPeer
 from edge_agent.settings import Broker, HubSettings, mqtt_settings, read_settings
-from edge_agent.start.closed_door import SAID_AGAIN_S, ClosedDesk, ClosedDoor, known_lanes
+from edge_agent.start.closed_door import ClosedDesk, ClosedDoor, known_lanes
+from edge_agent.start.closed_watch import closed_for_now, trouble_of
 from edge_agent.start.inspection import Inspection
 from edge_agent.start.opening import Opened, Place, Shut, after_fault, open_ledger
 from edge_agent.till import Till
 from edge_agent.till_thread import TillThread
 from payment_core.identifiers import uuid_text
 
-RESTART_S: Final = 5.0
-LOOK_S: Final = 2.0
-"""How often a closed hub looks whether its disk is back."""
-PATIENCE_S: Final = 60.0
-"""The longest it waits between two looks, where a disk that seems well fails again each time."""
 LAST_WORDS_S: Final = 0.3
 """How long a hub whose ledger failed still talks: what was committed goes out, then the closed sign."""
 DEAD_S: Final = 0.8
@@ -144,7 +139,7 @@ class Hub:
             offer=self._desk.offer,
             offer_together=self._desk.offer_together,
             clock=self._clock().now,
-            state=self._state(),
+            state=trouble_of(self._opened) or ONLINE,
             on_trust=self._lan.on_trust if self._lan is not None else lambda _trust: None,
         )
 
@@ -153,17 +148,6 @@ class Hub:
         settings = self._settings
         return Clock(timezone=settings.timezone, cutoff_minute=settings.cutoff_minute, floor_ms=self._floor_ms)
 
-    def _state(self) -> bytes:
-        """Return what the office reads of this hub."""
-        match self._opened:
-            case Shut(fault=fault, why=why):
-                state = "safe_mode" if fault == "damaged" else "closed"
-                return msgspec.json.encode({"state": state, "fault": fault, "why": why})
-            case Opened(short=True):
-                return msgspec.json.encode({"state": "no_new_money", "fault": "full"})
-            case Opened():
-                return ONLINE
-
     async def run(self, told: asyncio.Event) -> bool:
         """Run until `told` to end, until the till stops, or until the ledger must be opened anew: then True."""
         self._desk.start()
@@ -171,7 +155,7 @@ class Hub:
             self._inspection.start()
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(_keep(part)) for part in (self._bus, self._lan, self._uplink) if part]
+                tasks = [group.create_task(kept_running(part)) for part in (self._bus, self._lan, self._uplink) if part]
                 tasks += [group.create_task(self._watch()), group.create_task(self._end_when(told))]
                 try:
                     await self._ended
@@ -180,7 +164,7 @@ class Hub:
                     await asyncio.sleep(LAST_WORDS_S)
                     raise
                 finally:
-                    await _end(tasks)
+                    await end_tasks(tasks)
         finally:
             self._close()
         return not told.is_set()
@@ -195,32 +179,10 @@ class Hub:
             self._opened.mark.close()
 
     async def _watch(self) -> None:
-        """Behind a closed door: keep the sign up, and look whether the disk is back."""
-        opened = self._opened
-        if isinstance(opened, Opened) and not opened.short:
-            return
-        why = opened.why if isinstance(opened, Shut) else "the disk is full: only what is under way is finished"
-        log("hub.closed", fault=opened.fault if isinstance(opened, Shut) else "full", why=why)
-        look_s = min(LOOK_S * 2**self._tries, PATIENCE_S)
-        since_s = said_s = time.monotonic()
-        self._carry_out(self._door.say())
-        while not (time.monotonic() - since_s >= look_s and self._is_back()):
-            await asyncio.sleep(LOOK_S)
-            if time.monotonic() - said_s >= SAID_AGAIN_S:
-                said_s = time.monotonic()
-                self._carry_out(self._door.say())
-        log("hub.opens_again")
-        self._finish()
-
-    def _is_back(self) -> bool:
-        """Say whether it is worth opening the ledger anew. What was damaged stays so."""
-        match self._opened:
-            case Shut(fault="damaged"):
-                return False
-            case Shut(fault="full") | Opened():
-                return self._place.ballast.hold() and self._place.is_writable()
-            case Shut():
-                return self._place.is_writable()
+        """Behind a closed door: keep the sign up until the disk is back."""
+        opened, tries = self._opened, self._tries
+        if await closed_for_now(opened, self._place, tries=tries, say=lambda: self._carry_out(self._door.say())):
+            self._finish()
 
     def _deliver(self, effects: list[Effect]) -> None:
         self._loop.call_soon_threadsafe(self._carry_out, effects)
@@ -271,24 +233,6 @@ class Hub:
     def _end(self, error: Exception) -> None:
         if not self._ended.done():
             self._ended.set_exception(LedgerStoppedError(str(error)))
-
-
-async def _keep(part: DeviceBus | PeerLink | Uplink) -> None:
-    """Run a part for ever: what it did not foresee is told, and it starts again; the till goes on meanwhile."""
-    while True:
-        try:
-            await tried(part.run())
-        except Exception as error:  # noqa: BLE001 - the supervisor of both links
-            log("link.fault", part=type(part).__name__, why=f"{type(error).__name__}: {error}")
-        await pause(RESTART_S)
-
-
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    """Cancel until it is heard: a link that is just being closed may swallow a cancellation."""
-    while not all(task.done() for task in tasks):
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=1.0)
 
 
 def _wall_ms() -> int:
