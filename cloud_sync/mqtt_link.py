@@ -24,6 +24,8 @@ from aiomqtt.exceptions import MqttConnectError
 from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, error_string
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from cloud_sync.protocol.retry import FLOOR_MS
+
 INBOX_MESSAGES: Final = 10_000
 INBOX_BYTES: Final = 32 * 1024 * 1024
 IN_FLIGHT_MESSAGES: Final = 1_000
@@ -124,6 +126,7 @@ class MqttLink:
         try:
             await self._connect(aiomqtt.ProtocolVersion.V5, tls)
         except _WrongVersionError:
+            await asyncio.sleep(FLOOR_MS / 1_000)  # a broker that only hangs up is met twice a second, not more
             await self._connect(aiomqtt.ProtocolVersion.V311, tls)
         self._watch = asyncio.create_task(self._watch_connection(), name=f"mqtt {self._where}")
         return self

@@ -1,7 +1,9 @@
-"""When to try again: exponential back-off with full jitter. The dice are an argument."""
+"""When to try again: exponential back-off with full jitter over a floor. The dice are an argument."""
 
 from typing import Final
 
+FLOOR_MS: Final = 500
+"""The least between the end of one connect and the next one: at most two connects a second, whatever happens."""
 BASE_MS: Final = 500
 CAP_MS: Final = 60_000
 RESEND_BASE_MS: Final = 2_000
@@ -10,7 +12,7 @@ RESEND_CAP_MS: Final = 30_000
 
 def reconnect_delay_ms(attempt: int, *, dice: float) -> int:
     """Return how long to wait before connect number `attempt` (0 is the first retry); `dice` is in [0, 1)."""
-    return int(_ceiling(attempt, BASE_MS, CAP_MS) * dice)
+    return FLOOR_MS + int(_ceiling(attempt, BASE_MS, CAP_MS - FLOOR_MS) * dice)
 
 
 def resend_delay_ms(attempt: int, *, dice: float) -> int:

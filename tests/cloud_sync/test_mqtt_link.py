@@ -17,6 +17,7 @@ from cloud_sync.mqtt_link import (
     PublishRefusedError,
     SubscriptionRefusedError,
 )
+from cloud_sync.protocol.retry import FLOOR_MS
 from provisioning.certificates import issue_hub, issue_server, make_authority, write_credentials
 from tests.cloud_sync.broker import free_port, mosquitto, scripted_peer
 
@@ -237,8 +238,10 @@ def test_a_broker_without_mqtt_5_is_spoken_to_in_3_1_1(first):
             with pytest.raises(SubscriptionRefusedError):
                 await link.subscribe("a")
 
+    begin = time.monotonic()
     with scripted_peer(first, (CONNACK_311, b"\x90\x03\x00\x01\x80")) as port:
         run(story)
+    assert time.monotonic() - begin >= FLOOR_MS / 1_000, "two connects a second at most"
 
 
 def test_every_suback_code_is_read():

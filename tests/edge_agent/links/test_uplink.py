@@ -1,12 +1,14 @@
 """What the office writes reaches the till as it was signed."""
 
+import asyncio
 import hashlib
 
 import pytest
 
 from cloud_sync.identity import OfficeKeys
 from cloud_sync.letters import Publish, post_message
-from cloud_sync.mqtt_link import Inbound, MqttLink, MqttSettings
+from cloud_sync.mqtt_link import BrokerUnavailableError, Inbound, MqttLink, MqttSettings
+from cloud_sync.protocol import retry
 from cloud_sync.protocol.messages import (
     CloseOrder,
     CredentialList,
@@ -23,6 +25,8 @@ from cloud_sync.protocol.peers import PeerKey
 from cloud_sync.protocol.topics import hub_topic
 from cloud_sync.sealing import HpkeSealer
 from cloud_sync.signing import Ed25519Signer
+from cloud_sync.upload_window import WINDOW_BATCHES
+from edge_agent.ledger import outbox
 from edge_agent.ledger.reader import LedgerReader
 from edge_agent.links import uplink as uplink_room
 from edge_agent.links.uplink import GREET_AGAIN_MS, Uplink
@@ -192,4 +196,54 @@ def test_letters_for_a_slow_broker_are_bounded_and_none_waits_for_a_link_that_is
         uplink._publish(Publish(f"t/{number}", b""))
     assert [uplink._outbound.get_nowait().topic for _ in range(4)] == [f"t/{number}" for number in range(4)]
     assert uplink._outbound.empty()
+    reader.close()
+
+
+def waits_of(hall, monkeypatch, *, connects):
+    """How long an uplink waits between connects that all fail at once, in seconds."""
+    waits = []
+
+    class EndedError(Exception):
+        pass
+
+    async def note(wait_s):
+        waits.append(wait_s)
+        if len(waits) == connects:
+            raise EndedError
+
+    def refuse(_settings):
+        raise BrokerUnavailableError("127.0.0.1:1", "nobody there")
+
+    monkeypatch.setattr(uplink_room, "pause", note)
+    uplink, reader, _hub = start(hall, [])
+    uplink.dial = refuse
+    with pytest.raises(EndedError):
+        asyncio.run(uplink.run())
+    reader.close()
+    return waits
+
+
+def test_an_office_that_is_away_is_met_twice_a_second_at_most_and_ever_more_rarely(hall, monkeypatch):
+    waits = waits_of(hall, monkeypatch, connects=40)
+    assert min(waits) >= 0.5
+    assert max(waits) <= 60
+    assert sum(waits[-10:]) > 60
+
+
+def test_a_build_without_the_floor_is_caught(hall, monkeypatch):
+    monkeypatch.setattr(retry, "FLOOR_MS", 0)
+    monkeypatch.setattr(uplink_room.random, "random", lambda: 0.1)
+    assert min(waits_of(hall, monkeypatch, connects=3)) < 0.5
+
+
+def test_of_a_ledger_with_many_sealed_batches_the_window_is_loaded(hall):
+    for number in range(1, 31):
+        batch = outbox.SealedBatch(number, number, 1, bytes([number]) * 32, bytes(200))
+        hall.store.execute("BEGIN IMMEDIATE")
+        outbox.store_batch(hall.store, batch)
+        hall.store.commit()
+    uplink, reader, _hub = start(hall, [])
+    state = uplink._uploader.state
+    assert [batch.batch_seq for batch in state.waiting] == list(range(1, WINDOW_BATCHES + 1))
+    assert (state.last_seq, state.last_record, state.last_hash) == (30, 30, bytes([30]) * 32)
     reader.close()
