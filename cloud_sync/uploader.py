@@ -304,8 +304,8 @@ class Uploader:
         if not self._patience.try_again():
             self._connected = False
             return [Reconnect("no receipt after two resends")]
-        if not self._greeted:
-            return [self._hello(now)]
+        if not self._greeted:  # under the same nonce: a slow office's answer to the first one counts
+            return [self._hello(now, nonce=self._nonce)]
         self._patience.begin(now.mono_ms)
         return self._all_waiting()
 
@@ -322,9 +322,9 @@ class Uploader:
     def _batch(self, batch: SealedBatch) -> Publish:
         return Publish(hub_topic(self._pen.hub_id, "up", "batch"), batch.data)
 
-    def _hello(self, now: Moment) -> Publish:
+    def _hello(self, now: Moment, *, nonce: bytes = b"") -> Publish:
         self._patience.begin(now.mono_ms)
-        self._nonce = self._draw(NONCE_BYTES)
+        self._nonce = nonce or self._draw(NONCE_BYTES)
         self._unanswered = True
         state = self._state
         hello = Hello(
