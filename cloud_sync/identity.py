@@ -162,7 +162,7 @@ class _HubFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     office_receive: str
 
 
-class OfficeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OfficeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """An office's folder without its secrets. `receive`: the numbers of the receive keys, the one in use first.
 
     A folder of an older release has `receive_keys` alone: so many, numbered from 0 on.

@@ -8,6 +8,7 @@ from typing import Final
 ALLOWED_PREFIXES: Final = (
     "hardware:",  # a device that must be plugged in
     "program:",  # somebody else's, which no wheel brings: what it was tried with stands in docs/devices.md
+    "history:",  # a commit that a shallow clone, or a copy without git, does not have
     "cpu:",  # another processor, or a number of cores that this machine does not have
 )
 

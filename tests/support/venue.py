@@ -194,9 +194,25 @@ async def broken_promises_of(venue: Venue) -> list[str]:
 
 
 @contextlib.asynccontextmanager
-async def open_venue(folder: Path, seed: int, *, replace: dict[str, list[str]] | None = None) -> AsyncIterator[Venue]:
-    """Open a venue and end every process of it. `replace`: other commands for programs, by module."""
+async def open_venue(
+    folder: Path,
+    seed: int,
+    *,
+    replace: dict[str, list[str]] | None = None,
+    before_programs: Callable[[Stage], None] = lambda _stage: None,
+) -> AsyncIterator[Venue]:
+    """Open a venue and end every process of it. `replace`: other commands for programs, by module.
+
+    `before_programs` may change what lies in the stage's folders before office, hub and bridge start.
+    """
     stage = Stage(small_plan(seed), Folder(folder / "venue"))
+    start_programs = stage._start_programs
+
+    async def start_on(*where: object) -> None:
+        before_programs(stage)
+        await start_programs(*where)
+
+    stage._start_programs = start_on
     start_child = stage._child
 
     def child(name: str, command: list[str], *, restart: bool = False) -> Child:
