@@ -169,14 +169,14 @@ class Store:
                 message = f"two transactions were in each other's way: {error}"
                 raise StoreConflictError(message) from error
             raise _unavailable(error) from error
-        except driver.ProgrammingError:
-            raise  # a bug of ours
+        except driver.ProgrammingError as error:
+            if _state(error) != _RAISED:
+                raise  # a bug of ours
+            message = f"the database refuses it: {error}"
+            raise StoreRefusedError(message) from error
         except (driver.DatabaseError, UnicodeDecodeError) as error:  # the latter: SQLite's words are no text either
             if _state(error).startswith(_GONE):
                 raise _unavailable(error) from error
-            if _state(error) == _RAISED:
-                message = f"the database refuses it: {error}"
-                raise StoreRefusedError(message) from error
             raise damaged(error) from error
 
 

@@ -73,6 +73,7 @@ def test_a_topic_that_the_broker_refuses_is_named_and_asked_for_again(office):
         run(office, port, tell)
 
 
+@pytest.mark.sqlite
 @pytest.mark.slow
 def test_a_database_that_is_locked_is_waited_for_and_the_hello_is_answered(office, tmp_path, monkeypatch):
     monkeypatch.setitem(engine._PRAGMAS, "busy_timeout", ("20", 20))
@@ -97,6 +98,7 @@ def test_a_database_that_is_locked_is_waited_for_and_the_hello_is_answered(offic
         run(office, port, tell)
 
 
+@pytest.mark.sqlite
 @pytest.mark.slow
 def test_a_message_that_breaks_the_worker_does_not_end_the_office(office, tmp_path):
     good = office.hub.hello()

@@ -1,13 +1,11 @@
 """The post room: hellos are answered with everything that is missing, requests with leases and lists."""
 
-import sqlite3
-from contextlib import closing
 
 import msgspec
+import pytest
 import sqlalchemy as sa
 
-from back_office.fleet import telling
-from back_office.fleet import mail
+from back_office.fleet import mail, telling
 from back_office.fleet.closing import reopen
 from back_office.fleet.documents import keep_document
 from back_office.members.cards import add_card, find_card, parse_card, set_status
@@ -26,7 +24,7 @@ from cloud_sync.protocol.messages import (
 )
 from cloud_sync.protocol.topics import hub_topic
 from payment_core.policy import RiskDocument
-from tests.back_office.world import GUEST, HUB, KEYS, OTHER_GUEST, TENANT, WALL_MS, leaves
+from tests.back_office.world import GUEST, HUB, KEYS, OTHER_GUEST, TENANT, WALL_MS, leaves, tamper
 
 
 def card(number):
@@ -171,6 +169,7 @@ def test_only_hubs_that_a_change_is_for_are_looked_at(office, monkeypatch):
     assert (looked_at, office.worker.tick()) == ([HUB, HUB], [])
 
 
+@pytest.mark.sqlite
 def test_hubs_with_a_newer_grant_are_found_by_a_seek_each(office):
     office.top_up(1_000)
     office.lease()
@@ -212,9 +211,7 @@ def test_a_hello_that_freezes_a_hub_brings_it_no_lease(office):
 def test_leases_of_an_epoch_that_a_hub_has_left_are_not_told(office):
     office.top_up(600, payment="p1")
     office.lease()
-    with closing(sqlite3.connect(office.file)) as raw:
-        raw.execute("UPDATE hubs SET epoch = 2, allowed_epoch = 2")
-        raw.commit()
+    tamper(office, "UPDATE hubs SET epoch = 2, allowed_epoch = 2")
     hello = office.hub.hello(epoch=2, last_seq=0, last_hash=bytes(32))
     assert leaves(office.worker.on_message(*hello).letters) == ["receipt"]
     office.top_up(400, payment="p2")

@@ -1,11 +1,14 @@
 """An office with books on disk, and hubs that write real entries and seal real batches."""
 
 import functools
+import re
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
+import sqlalchemy as sa
 
 from back_office.fleet.founding import HUB_LEASE_CAP, found_office, pin_hub
 from back_office.ledger.desk import Desk, TopUp
@@ -207,30 +210,40 @@ class HubPen:
         return hub_topic(self.identity.hub_id, "up", "batch")
 
 
+def found(store: Store) -> None:
+    """Give empty books a tenant, a venue and two guests: every test begins with them."""
+    founder = Tenant(TENANT, "Star Arcade", WALL_MS)
+    found_office(store, founder, venue_id=VENUE, venue="Hall", timezone="Asia/Shanghai")
+    with store.writing() as tx:
+        for account_id in (GUEST, OTHER_GUEST):
+            people.add_account(tx, TENANT, GuestAccount(account_id=account_id, created_ms=WALL_MS))
+
+
 @functools.cache
 def founded() -> bytes:
-    """Return a database with a tenant, a venue and two guests: made once, for every test begins with it."""
+    """Return a SQLite file with founded books: made once."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "office.sqlite"
         store = open_store(sqlite_url(file), create=True)
-        founder = Tenant(TENANT, "Star Arcade", WALL_MS)
-        found_office(store, founder, venue_id=VENUE, venue="Hall", timezone="Asia/Shanghai")
-        with store.writing() as tx:
-            for account_id in (GUEST, OTHER_GUEST):
-                people.add_account(tx, TENANT, GuestAccount(account_id=account_id, created_ms=WALL_MS))
+        found(store)
         store.close()  # the last connection brings the log back into the file
         return file.read_bytes()
 
 
 class Office:
-    """Books in a folder, one venue, one hub (more by `enroll`), and a worker over them."""
+    """Books in a folder, one venue, one hub (more by `enroll`), and a worker over them.
 
-    def __init__(self, folder: Path) -> None:
+    url: of founded books on a server; without it they are a file in the folder.
+    """
+
+    def __init__(self, folder: Path, url: str = "") -> None:
         self.file = folder / "office.sqlite"
+        self.url = url or sqlite_url(self.file)
         self.now_ms = WALL_MS
-        self.file.write_bytes(founded())
+        if not url:
+            self.file.write_bytes(founded())
         self.lots: dict[tuple[bytes | None, str], bytes] = {}
-        self.store: Store = open_store(sqlite_url(self.file))
+        self.store: Store = open_store(self.url)
         self.hub = self.enroll(HUB, "hall")
         self.start()
 
@@ -307,3 +320,36 @@ class Office:
 def leaves(letters: Iterable[Publish]) -> list[str]:
     """Return the last words of the topics."""
     return [letter.topic.split("/down/")[1] for letter in letters]
+
+
+_BARED = """
+DO $$ DECLARE r record; BEGIN
+FOR r IN SELECT conrelid::regclass AS of, conname AS called FROM pg_constraint
+    WHERE contype = 'c' AND connamespace = 'public'::regnamespace
+LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', r.of, r.called); END LOOP;
+FOR r IN SELECT tgrelid::regclass AS of, tgname AS called FROM pg_trigger WHERE NOT tgisinternal
+LOOP EXECUTE format('DROP TRIGGER %I ON %s', r.called, r.of); END LOOP;
+END $$"""
+
+
+def tamper(office: Office, *statements: str) -> None:
+    """Change the database as somebody with its file could: without triggers and checks. SQLite's words do for both."""
+    engine = sa.create_engine(office.url)
+    with closing(engine.raw_connection()) as connection:
+        raw = connection.driver_connection
+        assert raw is not None
+        if office.url.startswith("sqlite"):
+            raw.execute("PRAGMA ignore_check_constraints = ON")
+            for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+                raw.execute(f"DROP TRIGGER {name}")
+        else:
+            raw.execute(_BARED)
+            statements = tuple(_on_a_server(statement) for statement in statements)
+        for statement in statements:
+            assert raw.execute(statement).rowcount > 0
+        raw.commit()
+    engine.dispose()
+
+
+def _on_a_server(statement: str) -> str:
+    return re.sub(r"x'([0-9a-f]*)'", r"'\\x\1'::bytea", statement).replace(" AS BLOB", " AS BYTEA")

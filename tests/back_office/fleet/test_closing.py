@@ -1,7 +1,5 @@
 """The end of a dead hub: the most it can cost is shown, guests get what it held, and nothing is given back twice."""
 
-import sqlite3
-from contextlib import closing
 
 import msgspec
 import pytest
@@ -13,7 +11,7 @@ from back_office.ledger.unsettled import unsettled
 from back_office.store import acts, papers, places
 from payment_core.accounts import Kind
 from payment_core.journal import Captured, Cause, CoinBooked, Held, InDoubt, Part, Voided
-from tests.back_office.world import GUEST, HUB, OTHER_HUB, TENANT, VENUE, WALL_MS
+from tests.back_office.world import GUEST, HUB, OTHER_HUB, TENANT, VENUE, WALL_MS, tamper
 
 
 @pytest.fixture
@@ -162,9 +160,7 @@ def test_what_the_office_said_in_a_dead_hubs_stead_is_recounted(halls):
     halls.other.taken(halls.hub, entry.header.seq, 400, voucher)
     halls.take(halls.other.batch(), halls.other)
     shut(halls)
-    with closing(sqlite3.connect(halls.file)) as raw:
-        raw.execute("UPDATE passing SET given = 300")
-        raw.commit()
+    tamper(halls, "UPDATE passing SET given = 300")
     assert any("gave unheard: 300 is kept, the entries say 400" in fault for fault in halls.prove().faults)
 
 

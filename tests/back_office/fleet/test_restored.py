@@ -20,7 +20,7 @@ from payment_core.journal import LeaseTaken
 from payment_core.policy import RiskDocument
 from tests.back_office.world import GUEST, HUB, KEYS, OTHER_GUEST, OTHER_HUB, TENANT, leaves
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.sqlite]
 
 
 class Disaster:

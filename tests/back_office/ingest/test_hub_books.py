@@ -13,7 +13,7 @@ from cloud_sync.downlink import Accepted, Downlink
 from payment_core.accounts import Kind
 from payment_core.journal import BroughtIn, CoinBooked, Held, LeaseTaken, Lot, LotKind, Part, Source
 from payment_core.policy import RiskDocument
-from tests.back_office.world import GUEST, HUB, OTHER_HUB, TENANT, WALL_MS, HubPen, leaves
+from tests.back_office.world import GUEST, HUB, OTHER_HUB, TENANT, WALL_MS, HubPen, leaves, tamper
 
 
 def receipt_of(office, letters):
@@ -300,16 +300,14 @@ def test_books_that_would_not_balance_park_the_batch(office):
     hub = greeted(office)
     office.top_up(1_000)
     office.lease()
-    raw = sqlite3.connect(office.file)
-    raw.execute("UPDATE leases SET granted = 900")
-    raw.commit()
-    raw.close()
+    tamper(office, "UPDATE leases SET granted = 900")
     hub.held(100)
     handled = office.take(hub.batch())
     assert [refusal.reason for refusal in handled.refusals] == ["parked"]
     assert alarms(office) == ["parked"]
 
 
+@pytest.mark.sqlite
 def test_a_database_that_is_locked_parks_nothing_and_the_batch_can_be_taken_again(office, monkeypatch):
     monkeypatch.setitem(engine._PRAGMAS, "busy_timeout", ("20", 20))
     hub = greeted(office)
@@ -342,10 +340,7 @@ def test_a_hub_that_comes_back_older_than_the_books_is_frozen(office):
 def test_a_newer_epoch_begins_its_own_chain(office):
     hub = greeted(office)
     office.take(hub.batch())
-    raw = sqlite3.connect(office.file)
-    raw.execute("UPDATE hubs SET allowed_epoch = 2")
-    raw.commit()
-    raw.close()
+    tamper(office, "UPDATE hubs SET allowed_epoch = 2")
     anew = HubPen(hub.identity, epoch=2)
     anew.hellos = 10
     office.worker.on_message(*anew.hello())

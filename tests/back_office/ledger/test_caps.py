@@ -137,12 +137,14 @@ def set_back(office, *, heard_whole=False):
     return stands(office)
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("heard_whole", [False, True])
 def test_books_that_have_forgotten_a_document_discard_nothing(office, heard_whole):
     assert set_back(office, heard_whole=heard_whole) == (50_000, "", 0, [])
     assert office.alarms() == [("forgotten", HUB)]
 
 
+@pytest.mark.sqlite
 def test_a_build_that_judges_by_what_it_has_forgotten_is_caught(office, monkeypatch):
     monkeypatch.setattr(intake_cap, "may_have_forgotten", lambda *_: False)
     assert set_back(office) == (0, "", -50_000, [])

@@ -1,12 +1,10 @@
 """The proof finds whatever is changed behind the books' back, and names it."""
 
-import sqlite3
-from contextlib import closing
 
 import pytest
 
 from payment_core.journal import CoinBooked
-from tests.back_office.world import GUEST
+from tests.back_office.world import GUEST, tamper
 
 
 @pytest.fixture
@@ -21,18 +19,6 @@ def played(office):
     office.take(office.hub.batch())
     assert office.prove().ok
     return office
-
-
-def tamper(office, *statements):
-    """Change the database as somebody with its file could: without triggers and checks."""
-    with closing(sqlite3.connect(office.file)) as connection:
-        connection.execute("PRAGMA ignore_check_constraints = ON")
-        triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
-        for (name,) in triggers:
-            connection.execute(f"DROP TRIGGER {name}")
-        for statement in statements:
-            assert connection.execute(statement).rowcount > 0
-        connection.commit()
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,7 @@ def test_a_card_without_an_account_is_not_found_again_but_taken_back(office):
         assert state(tx) is CardState.IN_STOCK
 
 
+@pytest.mark.sqlite
 def test_the_office_keeps_no_uid(office):
     with office.store.writing() as tx:
         live(tx)
@@ -126,6 +127,7 @@ def test_the_office_keeps_no_uid(office):
     assert CARD.uid not in content
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("change", ["UPDATE card_steps SET note = 'x'", "DELETE FROM card_steps"])
 def test_no_step_is_ever_changed(office, change):
     with office.store.writing() as tx:

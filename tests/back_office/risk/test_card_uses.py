@@ -44,6 +44,7 @@ def test_old_uses_of_a_hub_are_let_go_a_few_at_a_time(kept, most, left):
         assert len(tx.execute(sa.select(of.seq).where(of.hub_id == OTHER_HUB))) == 4
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("analyzed", [False, True])
 def test_the_look_searches_by_card_by_account_and_by_the_batchs_own_place(kept, analyzed):
     asked = {"tenant": TENANT, "hub": HUB, "epoch": 1, "first": 1, "last": 1, "from_ms": 0, "to_ms": 1}

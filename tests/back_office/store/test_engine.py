@@ -21,6 +21,8 @@ from back_office.store.faults import (
 from back_office.store.tables import METADATA
 from tests.back_office.world import GUEST, HUB, TENANT
 
+pytestmark = pytest.mark.sqlite
+
 
 def raw(office):
     return closing(sqlite3.connect(office.file))

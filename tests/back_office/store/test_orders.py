@@ -73,7 +73,7 @@ def test_a_step_that_is_not_in_the_table_is_refused_by_the_database(with_order, 
 def test_nothing_is_credited_but_what_was_asked_for_and_paid(with_order, changes):
     good = {"state": OrderState.PAID, "payment_id": "p", "paid_unit": "CNY", "paid": 1_000}
     write(with_order, an_order(state=OrderState.PENDING))
-    with pytest.raises(StoreRefusedError, match="CHECK"):
+    with pytest.raises(StoreRefusedError, match=r"CHECK|check"):
         write(with_order, an_order(**{**good, **changes}))
     write(with_order, an_order(**good))
 
@@ -87,7 +87,7 @@ def test_what_was_ordered_does_not_change(with_order, changes):
 def test_one_payment_pays_one_order(with_order):
     paid = {"state": OrderState.PENDING, "payment_id": "p", "paid_unit": "CNY", "paid": 1_000}
     write(with_order, an_order(**paid))
-    with pytest.raises(StoreRefusedError, match="UNIQUE"), with_order.store.writing() as tx:
+    with pytest.raises(StoreRefusedError, match=r"UNIQUE|unique"), with_order.store.writing() as tx:
         orders.add_order(tx, TENANT, an_order(order_id=bytes(16), **paid))
 
 
@@ -97,7 +97,7 @@ def test_one_refund_is_on_its_way_at_a_time(with_order):
         orders.add_refund(tx, TENANT, ONE, first)
         orders.settle_refund(tx, TENANT, ONE, bytes(16), state="refused")
         orders.add_refund(tx, TENANT, ONE, RefundRow(**{**_fields(first), "refund_id": ONE}))
-    with pytest.raises(StoreRefusedError, match="UNIQUE"), with_order.store.writing() as tx:
+    with pytest.raises(StoreRefusedError, match=r"UNIQUE|unique"), with_order.store.writing() as tx:
         orders.add_refund(tx, TENANT, ONE, RefundRow(**{**_fields(first), "refund_id": VENUE}))
 
 
@@ -105,6 +105,7 @@ def _fields(row):
     return {name: getattr(row, name) for name in row.__struct_fields__}
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("table", ["order_steps", "order_notices", "orders"])
 def test_nothing_of_an_orders_history_is_lost(with_order, table):
     with with_order.store.writing() as tx:

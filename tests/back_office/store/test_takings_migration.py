@@ -13,7 +13,7 @@ from back_office.store.engine import _MIGRATIONS, open_store, sqlite_url
 from payment_core.journal import CoinBooked
 from tests.back_office.world import TENANT
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.sqlite]
 
 
 def back_to(file, version):
