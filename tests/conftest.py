@@ -12,7 +12,7 @@ pytest_plugins = ["tests.support.postgres"]
 
 # Deadlines are off: the machine is shared, and a slow second is not a wrong result. The smaller sizes take the same
 # examples each time, so that a change is judged by itself; the full size searches anew.
-for _name, _examples in (("quick", 20), ("normal", 100), ("full", 2_000)):
+for _name, _examples in (("quick", 20), ("normal", 100), ("full", 2_000), ("scale", 100)):
     settings.register_profile(
         _name,
         max_examples=_examples,
@@ -42,11 +42,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out tests marked `full` in smaller sizes (not selected, hence not skipped); what takes long begins first.
+    """Leave out tests marked `full` or `scale` in other sizes (they are no skips); what takes long begins first.
 
     Workers take each other's tests at the end: a long one that began last would leave the others without work.
     """
-    left_out = [item for item in items if size() != "full" and item.get_closest_marker("full")]
+    left_out = [
+        item for item in items for mark in ("full", "scale") if size() != mark and item.get_closest_marker(mark)
+    ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
     items[:] = sorted((item for item in items if item not in left_out), key=_rank)

