@@ -16,6 +16,7 @@ from typing import Final, NoReturn
 
 from cloud_sync.ending import heed_signals
 from cloud_sync.identity import HubIdentity, IdentityError, load_identity
+from cloud_sync.protocol.messages import Trust
 from device_profiles.loading import SettingsError
 from edge_agent.clock import Clock
 from edge_agent.ledger.integrity import full_check
@@ -23,12 +24,14 @@ from edge_agent.ledger.reader import LedgerReader
 from edge_agent.ledger.rescue import Rescue
 from edge_agent.ledger.store import LedgerDamagedError, LedgerError
 from edge_agent.links.device_bus import DeviceBus
-from edge_agent.links.keeping import end_tasks, kept_running
+from edge_agent.links.keeping import Part, end_tasks, kept_running
 from edge_agent.links.peer_link import PeerLink
+from edge_agent.links.telemetry_pump import TelemetryPump
+from edge_agent.links.telemetry_round import Heard, TelemetryRound
 from edge_agent.links.uplink import ONLINE, Uplink
 from edge_agent.links.upload_start import kept_trust
 from edge_agent.log_lines import log
-from edge_agent.messages import AskFullList, AskLease, BatchStored, Effect, JournalGrew, Log
+from edge_agent.messages import AskFullList, AskLease, BatchStored, DeviceIs, Effect, Input, JournalGrew, Log
 from edge_agent.peer_messages import ToPeer
 from edge_agent.settings import Broker, HubSettings, mqtt_settings, read_settings
 from edge_agent.start.closed_door import ClosedDesk, ClosedDoor, known_lanes
@@ -76,8 +79,9 @@ class Hub:
         # A name of its own: where one broker serves bus and office, two clients of one name throw each other out.
         hub = uuid_text(identity.hub_id)
         bus = mqtt_settings(settings.device_bus, folder, client_id=f"{hub}-bus")
-        self._bus = DeviceBus(bus, hub=hub, offer=self._desk.offer)
+        self._bus = DeviceBus(bus, hub=hub, offer=self._hear_bus)
         self._lan = self._make_lan(hub)
+        self._telemetry = self._make_telemetry()
         self._uplink = self._make_uplink(hub)
 
     @property
@@ -128,11 +132,40 @@ class Hub:
         lan = mqtt_settings(self._settings.lan or self._settings.device_bus, self._folder, client_id=f"{hub}-lan")
         return PeerLink(lan, self._identity, trust=kept_trust(self._reader), offer=self._desk.offer)
 
+    def _make_telemetry(self) -> TelemetryPump | None:
+        """Return what tells of this hub beside its journal; behind a closed door its state message says enough."""
+        if self._reader is None or self.is_shut:
+            return None
+        rounds = TelemetryRound(self._place.ledger, self._identity, self._clock().now)
+        trust = kept_trust(self._reader)
+        pump = TelemetryPump(
+            rounds,
+            may_post=lambda: self._uplink is not None and self._uplink.has_room(),
+            post=lambda letter: self._uplink.post(letter) if self._uplink is not None else None,
+        )
+        if trust is not None:
+            pump.hear(trust)
+        return pump
+
+    def _hear_bus(self, fact: Input) -> object:
+        if isinstance(fact, DeviceIs):
+            self._tell(fact)
+        return self._desk.offer(fact)
+
+    def _tell(self, fact: Heard) -> None:
+        if self._telemetry is not None:
+            self._telemetry.hear(fact)
+
+    def _take_trust(self, trust: Trust) -> None:
+        self._tell(trust)
+        if self._lan is not None:
+            self._lan.on_trust(trust)
+
     def _make_uplink(self, hub: str) -> Uplink | None:
         if self._reader is None:
             return None
         office = self._settings.uplink or Broker(host=self._identity.broker_host, port=self._identity.broker_port)
-        return Uplink(
+        uplink = Uplink(
             mqtt_settings(office, self._folder, client_id=hub),
             self._identity,
             self._reader,
@@ -140,8 +173,10 @@ class Hub:
             offer_together=self._desk.offer_together,
             clock=self._clock().now,
             state=trouble_of(self._opened) or ONLINE,
-            on_trust=self._lan.on_trust if self._lan is not None else lambda _trust: None,
+            on_trust=self._take_trust,
         )
+        uplink.on_receipt = self._tell
+        return uplink
 
     def _clock(self) -> Clock:
         """Return a clock of its own: each thread has one."""
@@ -155,7 +190,7 @@ class Hub:
             self._inspection.start()
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(kept_running(part)) for part in (self._bus, self._lan, self._uplink) if part]
+                tasks = [group.create_task(kept_running(part)) for part in self._parts()]
                 tasks += [group.create_task(self._watch()), group.create_task(self._end_when(told))]
                 try:
                     await self._ended
@@ -169,9 +204,14 @@ class Hub:
             self._close()
         return not told.is_set()
 
+    def _parts(self) -> list[Part]:
+        return [part for part in (self._bus, self._lan, self._uplink, self._telemetry) if part is not None]
+
     def _close(self) -> None:
         if self._inspection is not None:
             self._inspection.stop()
+        if self._telemetry is not None:
+            self._telemetry.close()
         if self._reader is not None:
             self._reader.close()  # before the till, whose connection is then the last and leaves no WAL behind
         self._desk.stop(as_it_is=bool(self.damage))

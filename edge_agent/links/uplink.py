@@ -111,6 +111,8 @@ class Uplink:
         self._clock = clock
         self._state = state
         self._on_trust = on_trust
+        self.on_receipt: Callable[[Receipt | None], None] = lambda _receipt: None
+        """Hears every receipt, of whatever stream; None: the connection is gone."""
         self.dial: Callable[[MqttSettings], MqttLink] = MqttLink
         self._uploader = Uploader(identity, upload_state(reader), boot_id=os.urandom(16), draw=os.urandom)
         kept = kept_trust(reader)
@@ -127,6 +129,8 @@ class Uplink:
         self._asked_ms: dict[bytes, int] = {}
         self._greet_ms: int | None = None
         self._lost = asyncio.Event()
+        self._answered = False
+        """The office has said something on this connection. One that is silent is overwhelmed: its hubs come later."""
         self._outbound: asyncio.Queue[Publish] = asyncio.Queue(OUTBOUND_LIMIT)
 
     def on_effect(self, effect: Effect) -> None:
@@ -143,6 +147,14 @@ class Uplink:
                 self._do(self._uploader.on_list_mismatch(self._now(), version))
             case _:
                 pass
+
+    def has_room(self) -> bool:
+        """Say whether the ledger leaves room on the line: nothing waits for it, and one batch at most is under way."""
+        return self._link is not None and self._outbound.empty() and len(self._uploader.state.waiting) <= 1
+
+    def post(self, letter: Publish) -> None:
+        """Publish a letter of another stream; lost where the link is."""
+        self._publish(letter)
 
     async def run(self) -> None:
         """Connect, greet, pump; again after every loss with full jitter."""
@@ -162,13 +174,16 @@ class Uplink:
                 while not self._outbound.empty():  # what was not sent is sent again after the next hello
                     self._outbound.get_nowait()
                 self._uploader.on_disconnected()
+                self.on_receipt(None)
                 self._offer(OfficeLink(up=False))
-            attempt = 0 if time.monotonic() - started > reconnect_delay_ms(3, dice=1.0) / 1000 else attempt + 1
+            lasted = time.monotonic() - started > reconnect_delay_ms(3, dice=1.0) / 1_000
+            attempt = 0 if lasted and self._answered else attempt + 1
             await pause(reconnect_delay_ms(attempt, dice=random.random()) / 1000)  # noqa: S311 - jitter
 
     async def _pump(self, link: MqttLink) -> None:
         self._link = link
         self._lost.clear()
+        self._answered = False
         await link.publish_soon(self._state_topic, self._state, retain=True)
         age_ms = self._reader.outbox_age_ms()
         self._do(self._uploader.on_connected(self._now(), versions=self._versions(), outbox_age_ms=age_ms))
@@ -209,6 +224,8 @@ class Uplink:
     def _take(self, body: OfficeBody) -> None:  # noqa: C901, PLR0912 - one case per message
         match body:
             case Receipt():
+                self.on_receipt(body)
+                self._answered = True
                 self._offer(OfficeLink(up=True))
                 self._do(self._uploader.on_receipt(self._now(), body))
             case Lease(grants=grants):
