@@ -1,0 +1,204 @@
+"""X at any time; Z numbered, kept and unchanged; a silent hub is named and not waited for; what is late is told."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from back_office.business_day import day_bounds
+from back_office.ledger import closing
+from back_office.ledger.closing import Z, ZRefused, make_z, x_report
+from back_office.store import closings, places, takings
+from back_office.store.faults import StoreError, StoreRefusedError
+from payment_core.journal import Cause, CoinBooked, InDoubt, Part
+from tests.back_office.world import DAY, GUEST, OTHER_HUB, TENANT, VENUE, tamper
+
+BEGINS_MS, ENDS_MS = day_bounds(DAY, timezone="Asia/Shanghai", day_begins_minute=360)
+NEXT = 20261123
+
+
+def venue(tx):
+    return places.venues(tx, TENANT)[0]
+
+
+def x(office, date=DAY):
+    with office.store.reading() as tx:
+        return x_report(tx, TENANT, venue(tx), date, now_ms=office.now_ms)
+
+
+def z(office, date=DAY, by="Mei"):
+    return office.store.write(lambda tx: make_z(tx, TENANT, venue(tx), date, by=by, now_ms=office.now_ms))
+
+
+def faults(office):
+    with office.store.reading() as tx:
+        return list(closing.check(tx, TENANT))
+
+
+def play(office, amount, *, authorization=1, hub=None):
+    (hub or office.hub).held(amount, authorization=authorization)
+    (hub or office.hub).captured(amount, authorization=authorization)
+
+
+@pytest.fixture
+def traded(office):
+    """A day with a top-up, a play of 300 and a coin of 100; it is over by now, and the hub was heard since."""
+    office.now_ms = BEGINS_MS + 1_000
+    office.worker.on_message(*office.hub.hello())
+    office.top_up(1_000)
+    office.lease()
+    play(office, 300)
+    office.hub.write(lambda header: CoinBooked(1, header, "coins", 1, 1, 1, 1, "CNY", 100))
+    office.take(office.hub.batch())
+    office.now_ms = ENDS_MS + 60_000
+    office.worker.on_message(*office.hub.hello())
+    return office
+
+
+def earned(report):
+    return {(line.what, line.kind): -line.amount for line in report.sums if line.kind in ("revenue", "cash_box")}
+
+
+def test_an_x_is_the_day_as_it_stands_and_is_not_kept(traded):
+    report = x(traded)
+    assert report.z_no == 0
+    assert earned(report) == {("Captured", "revenue"): 300, ("CoinBooked", "cash_box"): -100}
+    assert [(line.machine, line.kind, line.amount, line.entries) for line in report.machines] == [
+        ("racer-2", "cash_box", 100, 1), ("racer-2", "revenue", -300, 1),
+    ]  # fmt: skip
+    assert sum(line.amount for line in report.sums) == 0
+    assert [(hub.name, hub.epoch, hub.through_entry) for hub in report.heard] == [("hall", 1, 4)]
+    assert report.silent == []
+    with traded.store.reading() as tx:
+        assert closings.closings(tx, TENANT) == []
+
+
+def test_a_z_is_kept_and_says_what_the_x_said(traded):
+    made, said = z(traded), x(traded)
+    assert isinstance(made, Z)
+    assert (made.z_no, made.prev_hash, made.report.by) == (1, bytes(32).hex(), "Mei")
+    assert msgspec.structs.replace(made.report, z_no=1, by="") == said
+    with traded.store.reading() as tx:
+        assert closing.zs(tx, TENANT) == [made]
+    assert faults(traded) == []
+
+
+def test_a_date_has_one_z_and_none_before_it_is_over(traded):
+    assert isinstance(z(traded), Z)
+    assert z(traded) == ZRefused(f"{DAY} is closed already: Z 1")
+    assert z(traded, NEXT) == ZRefused(f"{NEXT} is not over yet")
+    assert z(traded, 20261131) == ZRefused("20261131 is no date: write yyyymmdd")
+    assert z(traded, 20200101) == ZRefused("on 20200101 there was no office yet, and nothing moved")
+
+
+def test_zs_are_numbered_without_a_gap_and_chained(traded):
+    first = z(traded)
+    traded.now_ms += 86_400_000
+    second = z(traded, NEXT)
+    assert (second.z_no, second.prev_hash) == (2, first.hash)
+    assert faults(traded) == []
+
+
+@pytest.mark.parametrize("change", ["UPDATE closings SET by = 'x'", "DELETE FROM closings", "DELETE FROM late_entries"])
+def test_nothing_changes_a_z(traded, change):
+    z(traded)
+    play(traded, 50, authorization=2)
+    traded.take(traded.hub.batch())
+    with pytest.raises(StoreError, match="append-only"), traded.store.writing() as tx:
+        tx.execute(sa.text(change))
+
+
+def test_the_database_takes_nothing_but_the_next_z(traded):
+    z(traded)
+    with traded.store.reading() as tx:
+        kept = closings.closings(tx, TENANT)[0]
+    for wrong in ({"z_no": 3}, {"z_no": 2, "prev_hash": bytes(32)}, {"z_no": 2, "prev_hash": kept.hash}):
+        with pytest.raises(StoreRefusedError, match=r"(?i)continues the last|unique"), traded.store.writing() as tx:
+            closings.add(tx, TENANT, msgspec.structs.replace(kept, **wrong))
+
+
+def test_a_z_waits_for_no_hub_and_names_the_silent_one(traded):
+    other = traded.enroll(OTHER_HUB, "annex")
+    made = z(traded)
+    assert [(hub.name, hub.since_ms, hub.why) for hub in made.report.silent] == [("annex", None, "not_heard")]
+    assert [hub.name for hub in made.report.heard] == ["hall"]
+    assert other.seq == 1
+
+
+def test_a_hub_that_sealed_more_than_came_is_silent(traded):
+    traded.worker.on_message(*traded.hub.hello(last_seq=9))
+    (silent,) = x(traded).silent
+    assert (silent.name, silent.why, silent.through_entry) == ("hall", "batches_missing", 4)
+
+
+def test_what_comes_behind_the_z_is_late_in_the_next_and_after_it_in_its_own(traded):
+    z(traded)
+    play(traded, 200, authorization=2)
+    traded.take(traded.hub.batch())
+    own = x(traded)
+    assert earned(own)["Captured", "revenue"] == 300
+    (behind,) = own.after_z
+    assert (behind.business_date, behind.z_no) == (DAY, 1)
+    assert [(hub.first_entry, hub.last_entry, hub.entries) for hub in behind.hubs] == [(5, 6, 2)]
+    assert x(traded, NEXT).late == [behind]
+    traded.now_ms += 86_400_000
+    second = z(traded, NEXT)
+    assert second.report.late == [behind]
+    assert earned(second.report) == {}
+    assert x(traded, 20261124).late == []
+    assert faults(traded) == []
+    assert traded.prove().ok
+
+
+def test_a_doubt_of_the_day_is_named(traded):
+    traded.hub.held(70, authorization=7)
+    parts = (Part("CNY", 70, 1),)
+    traded.hub.write(
+        lambda header: InDoubt(1, header, parts, GUEST, Cause.SILENCE), authorization=7
+    )  # fmt: skip
+    traded.take(traded.hub.batch())
+    (doubt,) = x(traded).doubts
+    assert (doubt.hub, doubt.machine, doubt.unit, doubt.amount) == ("hall", "racer-2", "CNY", 70)
+    assert x(traded, NEXT).doubts == []
+
+
+def test_a_date_without_a_z_is_named_by_the_next(traded):
+    assert x(traded, NEXT).open_dates == [DAY]
+    z(traded)
+    assert x(traded, NEXT).open_dates == []
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("UPDATE closings SET hash = prev_hash", "does not continue the chain"),
+        ("UPDATE closings SET body = prev_hash", "does not continue"),
+        ("UPDATE closings SET by = 'x'", "its row is not"),
+        ("UPDATE closings SET z_no = 2", "Z 1 is missing"),
+        ("UPDATE takings SET amount = amount + 1 WHERE kind = 'revenue'", "its sums are not"),
+    ],
+)
+def test_the_check_finds_what_somebody_changed(traded, change, why):
+    z(traded)
+    tamper(traded, change)
+    assert any(why in fault for fault in faults(traded))
+
+
+def test_two_who_close_at_once_get_two_numbers_and_one_z_for_each_date(traded):
+    traded.now_ms += 4 * 86_400_000
+    wanted = [DAY, DAY, NEXT, NEXT, 20261124]
+    with ThreadPoolExecutor(len(wanted)) as people:
+        found = list(people.map(lambda date: z(traded, date), wanted))
+    made = [one for one in found if isinstance(one, Z)]
+    assert sorted(one.z_no for one in made) == [1, 2, 3]
+    assert {one.report.business_date for one in made} == set(wanted)
+    assert sum(isinstance(one, ZRefused) for one in found) == 2
+    assert faults(traded) == []
+
+
+def test_late_is_judged_by_the_venues_own_zs(traded):
+    z(traded)
+    with traded.store.reading() as tx:
+        assert takings.closed_dates(tx, TENANT, VENUE, [DAY, NEXT]) == {DAY}
+        assert takings.closed_dates(tx, TENANT, bytes(16), [DAY]) == set()
