@@ -21,6 +21,8 @@ from cloud_sync.protocol.topics import office_filter
 TICK_S: Final = 0.5
 """How soon what another process wrote (a top-up at the counter) reaches a hub."""
 ORDERS_S: Final = 1.0
+LONGEST_ATTEMPT: Final = 3
+"""From here on the waits for the broker grow no more, 4.5 s: the office is one, and hubs that are back wait for it."""
 T = TypeVar("T")
 log = structlog.get_logger()
 
@@ -56,7 +58,8 @@ class Uplink:
             except MqttLinkError as error:
                 attempt = max(attempt, 0)
                 log.warning("uplink.refused_by_broker", why=str(error))
-            await pause(reconnect_delay_ms(attempt, dice=random.random()) / 1_000)  # noqa: S311 - jitter
+            delay_ms = reconnect_delay_ms(min(attempt, LONGEST_ATTEMPT), dice=random.random())  # noqa: S311 - jitter
+            await pause(delay_ms / 1_000)
             attempt += 1
 
     async def orders(self, follow: Callable[[], None]) -> None:
