@@ -92,10 +92,10 @@ class Gateway(Rig):
         """Start the gateway in its folder; it is started again when it ends, as systemd does."""
         run = f"cd {self.folder} && exec {self._python} run_gateway.py {self.folder / 'conf'}"
         self.edge = await self.child("gateway", ["sh", "-c", run], restart=True)
-        await self._until_said("Gateway started.")
 
     async def edge_ready(self) -> None:
         """Wait until its connector listens and a first event has come through."""
+        await self._until_said("Gateway started.")
         end = time.monotonic() + READY_S
         await self.feed(1, per_second=1_000)
         while not self._there:

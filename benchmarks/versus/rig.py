@@ -17,7 +17,7 @@ from venuehub.demo.waiting import eventually
 
 DEVICES = 8
 READY_S = 60.0
-SETTLE_S = 90.0
+SETTLE_S = 60.0
 """How long the last event may take to arrive when the fault is over."""
 STILL_S = 3.0
 """How long nothing may come any more before the count is taken: what comes twice, comes late."""
