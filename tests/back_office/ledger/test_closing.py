@@ -10,7 +10,8 @@ from back_office.business_day import day_bounds
 from back_office.ledger import closing
 from back_office.ledger.closing import Z, ZRefused, make_z, x_report
 from back_office.store import closings, places, takings
-from back_office.store.faults import StoreError, StoreRefusedError
+from back_office.store.downgrade import go_down
+from back_office.store.faults import StoreDowngradeError, StoreError, StoreRefusedError
 from payment_core.journal import Cause, CoinBooked, InDoubt, Part
 from tests.back_office.world import DAY, GUEST, OTHER_HUB, TENANT, VENUE, tamper
 
@@ -202,3 +203,10 @@ def test_late_is_judged_by_the_venues_own_zs(traded):
     with traded.store.reading() as tx:
         assert takings.closed_dates(tx, TENANT, VENUE, [DAY, NEXT]) == {DAY}
         assert takings.closed_dates(tx, TENANT, bytes(16), [DAY]) == set()
+
+
+def test_closed_dates_keep_the_books_from_an_older_release(traded):
+    z(traded)
+    traded.store.close()
+    with pytest.raises(StoreDowngradeError, match="1 closings are numbered and kept"):
+        go_down(traded.url, "0017")

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from back_office.store.types import RAW, TEXT, WHOLE, key, value
+from back_office.store.undoing import drop_columns, drop_functions, drop_tables, refuse_where
 
 revision: Final = "0018"
 down_revision: Final = "0017"
@@ -57,15 +58,12 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it all away; what closings said is gone."""
-    op.drop_column("entries", "posted")
+    """Take it all away; not while dates are closed: what a Z said is nowhere else."""
+    refuse_where("closings", "closings are numbered and kept: the release before would not continue them")
+    drop_columns("entries", "posted")
     op.drop_index("postings_of_an_account", "postings")
-    for table in ("late_entries", "closings", "takings"):
-        op.drop_table(table)
-    if op.get_context().dialect.name != "sqlite":
-        for table in _APPEND_ONLY:
-            op.execute(f"DROP FUNCTION {table}_is_append_only()")
-        op.execute("DROP FUNCTION closings_continue()")
+    drop_tables("late_entries", "closings", "takings")
+    drop_functions(*(f"{table}_is_append_only" for table in _APPEND_ONLY), "closings_continue")
 
 
 def _points_to(columns: list[str], table: str) -> sa.ForeignKeyConstraint:
