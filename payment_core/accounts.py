@@ -68,7 +68,7 @@ CHART: Final[dict[Kind, ChartRow]] = {
     Kind.OVERCLAIM: ChartRow("debit", "hub", "claimed by a hub above its lease, at the venue's risk"),
     Kind.UNCLAIMED: ChartRow("credit", "venue", "found money with no known owner"),
     Kind.WRITE_OFF: ChartRow("debit", "tenant", "given up"),
-    Kind.CLEARING: ChartRow("debit", "tenant", "between venues"),
+    Kind.CLEARING: ChartRow("debit", "tenant", "between venues, and between cells"),
     Kind.OPENING: ChartRow("debit", "tenant", "balances taken over from an older system"),
 }
 

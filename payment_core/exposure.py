@@ -51,6 +51,8 @@ from payment_core.hub_entries import (
 from payment_core.machine_entries import CashSold, MeterRead, PrizeSeen
 from payment_core.office_entries import (
     CashMoved,
+    CellSent,
+    CellTaken,
     CredentialMoved,
     HouseCharged,
     HousePaid,
@@ -141,6 +143,8 @@ TERMS: Final[dict[type, frozenset[Term]]] = {
     HouseCharged: _NONE,
     HousePaid: _NONE,
     VenuesCleared: _NONE,
+    CellSent: _NONE,
+    CellTaken: _NONE,
 }
 """Which terms an entry can raise at the hub it is about; tests look for a type that is not here, and for a hub whose
 terms rise with none that names them."""

@@ -46,6 +46,9 @@ from payment_core.hub_entries import (
 from payment_core.machine_entries import CashSold, MeterRead, PrizeSeen
 from payment_core.office_entries import (
     CashMoved,
+    CellLot,
+    CellSent,
+    CellTaken,
     CredentialMoved,
     Gift,
     HouseCharged,
@@ -83,6 +86,9 @@ __all__ = [
     "CashMoved",
     "CashSold",
     "Cause",
+    "CellLot",
+    "CellSent",
+    "CellTaken",
     "CoinBooked",
     "Commanded",
     "ConsentGiven",
@@ -166,7 +172,7 @@ OfficeEntry = (
     ToppedUp | LeaseGranted | TopUpReversed | PaidOut | OpeningBooked | LeaseClosed | OverclaimWrittenOff |
     CredentialMoved | SlipIssued | SlipReturned | PassingReturned | LotExpired | ReceivablePaid | OpenSettled |
     CashMoved
-    | HouseCharged | HousePaid | VenuesCleared
+    | HouseCharged | HousePaid | VenuesCleared | CellSent | CellTaken
 )  # fmt: skip
 Entry = HubEntry | OfficeEntry
 

@@ -235,3 +235,32 @@ class VenuesCleared(Record, tag=81, frozen=True, array_like=True):
     unit: str
     amount: int
     business_date: int
+
+
+class CellLot(msgspec.Struct, frozen=True, array_like=True):
+    """`amount` minor units of `unit` of one lot, with the lot's facts: the other cell may not know it."""
+
+    unit: str
+    amount: int
+    lot: Lot
+
+
+class CellSent(Record, tag=82, frozen=True, array_like=True):
+    """Money of an account left its purse for another cell's books: `to_cell` names them."""
+
+    account_id: bytes
+    to_cell: str
+    lots: tuple[CellLot, ...]
+    by: str
+
+
+class CellTaken(Record, tag=83, frozen=True, array_like=True):
+    """What another cell sent stands in the account's purse here, once for each (from_cell, from_seq).
+
+    `from_seq`: the seq of the CellSent in that cell's own journal.
+    """
+
+    account_id: bytes
+    from_cell: str
+    from_seq: int
+    lots: tuple[CellLot, ...]

@@ -41,6 +41,8 @@ from payment_core.journal import Entry
 from payment_core.machine_entries import CashSold, MeterRead, PrizeSeen
 from payment_core.office_entries import (
     CashMoved,
+    CellSent,
+    CellTaken,
     CredentialMoved,
     HouseCharged,
     HousePaid,
@@ -67,6 +69,8 @@ _SUSPENSE: Final = Account(Kind.SUSPENSE)
 _OVER_SHORT: Final = Account(Kind.OVER_SHORT)
 _GIFTS: Final = Account(Kind.PROMOTION_EXPENSE)
 _OPENING: Final = Account(Kind.OPENING)
+CELL: Final = "cell:"
+"""What the names of clearing accounts between cells begin with; those between venues are a venue's id."""
 
 _Authorized = Held | Increased | Captured | Voided | Expired | InDoubt | Refunded
 _Guest = (
@@ -96,6 +100,8 @@ def postings(entry: Entry) -> tuple[Posting, ...]:
             | ReceivablePaid() | OpenSettled() | HouseCharged()
         ):  # fmt: skip
             rows = _at_the_office(entry)
+        case CellSent() | CellTaken():
+            rows = _between_cells(entry)
         case (
             CoinBooked() | CardSold() | BoxCounted() | CashMoved() | TicketsKept() | HousePaid() | VenuesCleared()
             | CashSold()
@@ -243,6 +249,20 @@ def _at_the_office(entry: _Money) -> list[Posting]:
         case _:
             assert_never(entry)
     return rows
+
+
+def _between_cells(entry: CellSent | CellTaken) -> list[Posting]:
+    purse = Account(Kind.PURSE, entry.account_id.hex())
+    if isinstance(entry, CellSent):
+        debit, credit = purse, clearing_of(entry.to_cell)
+    else:
+        debit, credit = clearing_of(entry.from_cell), purse
+    return [row for lot in entry.lots for row in _pair(debit, credit, lot.unit, lot.amount)]
+
+
+def clearing_of(cell: str) -> Account:
+    """Return what stands between these books and another cell's: over all cells it sums to nothing."""
+    return Account(Kind.CLEARING, f"{CELL}{cell}")
 
 
 def _open_settled(entry: OpenSettled) -> list[Posting]:

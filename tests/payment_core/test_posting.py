@@ -17,6 +17,9 @@ from payment_core.journal import (
     CashMoved,
     CashSold,
     Cause,
+    CellLot,
+    CellSent,
+    CellTaken,
     CoinBooked,
     DepositReturned,
     DepositTaken,
@@ -31,7 +34,9 @@ from payment_core.journal import (
     LeaseGranted,
     LeasePassed,
     LeaseReturned,
+    Lot,
     LotExpired,
+    LotKind,
     MeterRead,
     OpenSettled,
     OverclaimWrittenOff,
@@ -69,6 +74,7 @@ HEADER = Header(
     b"a" * 16,
 )  # fmt: skip
 CNY = (Part("CNY", 200, 1),)
+CELL_LOTS = (CellLot("CNY", 200, Lot(b"l" * 16, LotKind.PAID, 1)),)
 LEASE, FLOOR = Account(Kind.LEASE, HEX), Account(Kind.OVERCLAIM, HEX)
 COINS = Account(Kind.COIN_CREDIT, "lane-2")
 HELD, SUSPENSE, REVENUE = Account(Kind.HELD), Account(Kind.SUSPENSE), Account(Kind.REVENUE, "racer-2")
@@ -202,6 +208,8 @@ HUB, ID = b"h" * 16, b"i" * 16
             VenuesCleared(1, HEADER, HUB, ID, "CNY", 200, 20261122),
             move(Account(Kind.CLEARING, HUB.hex()), Account(Kind.CLEARING, ID.hex())),
         ),
+        (CellSent(1, HEADER, ACC, "south", CELL_LOTS, "ada"), move(PURSE, Account(Kind.CLEARING, "cell:south"))),
+        (CellTaken(1, HEADER, ACC, "north", 7, CELL_LOTS), move(Account(Kind.CLEARING, "cell:north"), PURSE)),
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip

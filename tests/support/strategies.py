@@ -9,6 +9,7 @@ from payment_core.journal import (
     VERSIONS,
     Actor,
     Cause,
+    CellLot,
     Entry,
     Gift,
     Header,
@@ -60,6 +61,7 @@ signatures = st.builds(Signed, names, keys, st.binary(min_size=64, max_size=64))
 _BY_TYPE = {
     int: amounts, str: names, bytes: keys, bool: st.booleans(), Lot: lots, Header: headers, Cause: causes,
     Source: st.sampled_from(Source), Gift: gifts, Signed: signatures,
+    CellLot: st.builds(CellLot, units, amounts, lots),
 }  # fmt: skip
 
 
