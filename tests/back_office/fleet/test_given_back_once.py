@@ -182,7 +182,7 @@ def test_mutant_a_close_that_does_not_look_who_took_ahead_is_found(halls, monkey
     chain(halls, 300)
     shut(halls)
     assert stands(halls) == (400, 600, 0, 300, 300)
-    assert [fault for fault in halls.prove().faults if fault.startswith("given back twice: 300 CNY")]
+    assert [fault for fault in halls.prove().faults if "given back twice: 300 CNY" in fault]
     with pytest.raises(AssertionError):
         assert ends(halls) == []
 
@@ -194,7 +194,7 @@ def test_mutant_a_slip_that_comes_back_whole_is_found(halls, monkeypatch, names)
     shut(halls)
     assert runs_out(halls) == (0, 400)
     assert stands(halls) == (400, 1_000, 0, 300, 300)
-    assert [fault for fault in halls.prove().faults if fault.startswith("given back twice: 300 CNY")]
+    assert [fault for fault in halls.prove().faults if "given back twice: 300 CNY" in fault]
     with pytest.raises(AssertionError):
         assert ends(halls) == []
 

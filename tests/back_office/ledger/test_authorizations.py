@@ -175,4 +175,4 @@ def test_more_from_a_lanes_coins_than_fell_is_a_finding_and_no_proof_passes_over
     )
     funded.take(hub.batch())
     assert (funded.frozen(), told(funded)) == ("impossible", ["account coin_credit CNY stands 1 on the wrong side"])
-    assert "account coin_credit racer-2 CNY is impossible: 1 on the wrong side" in funded.prove().faults
+    assert "balances account coin_credit racer-2 CNY: it is impossible: 1 on the wrong side" in funded.prove().faults

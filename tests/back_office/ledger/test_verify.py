@@ -25,11 +25,11 @@ def played(office):
     ("statement", "said"),
     [
         ("UPDATE balances SET amount = amount - 1 WHERE kind = 'revenue'", "account revenue racer-2 CNY: its balance"),
-        ("UPDATE postings SET amount = amount + 1 WHERE line = 0 AND seq = 2", "entry 2 of"),
+        ("UPDATE postings SET amount = amount + 1 WHERE line = 0 AND seq = 2", "entry 2: its postings"),
         ("UPDATE days SET amount = amount + 1 WHERE type = 4", "the day is not what its postings say"),
         ("UPDATE leases SET granted = granted + 1", "lease of"),
         ("UPDATE leases SET settled = settled - 1, overclaimed = 1", "the lease at hub"),
-        ("UPDATE payments SET amount = 999", "the payments are not what the top-up entries say"),
+        ("UPDATE payments SET amount = 999", "payments counter p1: it is not what"),
         ("UPDATE entries SET record = CAST(record || x'00' AS BLOB) WHERE seq = 2", "does not continue the hash chain"),
         ("UPDATE entries SET hash = x'" + "00" * 32 + "' WHERE seq = 2", "entry 2 does not continue the hash chain"),
         ("UPDATE chains SET rec_seq = rec_seq + 1", "its watermark says"),
