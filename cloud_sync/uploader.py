@@ -111,7 +111,10 @@ class Uploader:
         return self._seal_due(now)
 
     def wait_ms(self, now: Moment, most: int) -> int:
-        """Return how long the next tick may be away, at most `most` ms: until rows that wait for more are old."""
+        """Return how long the next tick may be away, at most `most` ms: until rows that wait are to be sealed.
+
+        Shorter after on_stored and on_receipt: they make room.
+        """
         return min(most, self._rows.wait_ms(now.mono_ms)) if self._may_seal() else most
 
     def on_tick(self, now: Moment) -> list[Effect]:
@@ -161,7 +164,7 @@ class Uploader:
         if not self._window:
             self._patience.begin(now.mono_ms)
         sent = self._window.hold(batch) and self._connected and self._greeted
-        return [*([self._batch(batch)] if sent else []), *self._seal_due(now)]
+        return [self._batch(batch)] if sent else []
 
     def on_receipt(self, now: Moment, receipt: Receipt) -> list[Effect]:
         """Judge an authentic receipt (downlink.py has checked who signed it and for whom)."""

@@ -1,6 +1,7 @@
 """The hub's way to the office: pumps uploader and downlink over one MQTT link, and never stands before a tap."""
 
 import asyncio
+import contextlib
 import os
 import random
 import time
@@ -128,7 +129,9 @@ class Uplink:
         self._link: MqttLink | None = None
         self._asked_ms: dict[bytes, int] = {}
         self._greet_ms: int | None = None
-        self._lost = asyncio.Event()
+        self._lost = False
+        self._again = asyncio.Event()
+        """That a tick is worth it: what is owed goes up without waiting for the next one."""
         self._answered = False
         """The office has said something on this connection. One that is silent is overwhelmed: its hubs come later."""
         self._outbound: asyncio.Queue[Publish] = asyncio.Queue(OUTBOUND_LIMIT)
@@ -140,6 +143,7 @@ class Uplink:
                 self._do(self._uploader.on_journal(self._now(), seq))
             case BatchStored(batch_seq=batch_seq):
                 self._do(self._uploader.on_stored(self._now(), batch_seq))
+                self._again.set()
             case AskLease(account_id=account_id):
                 self._ask_lease(account_id)
             case AskFullList(version=version):
@@ -182,7 +186,7 @@ class Uplink:
 
     async def _pump(self, link: MqttLink) -> None:
         self._link = link
-        self._lost.clear()
+        self._lost = False
         self._answered = False
         await link.publish_soon(self._state_topic, self._state, retain=True)
         age_ms = self._reader.outbox_age_ms()
@@ -190,16 +194,15 @@ class Uplink:
         await pump_together(self._tick(), self._listen(link), self._send(link))
 
     async def _tick(self) -> None:
-        while True:
+        while not self._lost:
             self._tell_of_caps()
+            self._again.clear()
             self._do(self._uploader.on_tick(self._now()))
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._uploader.wait_ms(self._now(), TICK_MS) / 1_000):
-                    await self._lost.wait()
-            except TimeoutError:
-                continue
-            message = "no receipt after two resends"
-            raise UplinkLostError(message)
+                    await self._again.wait()
+        message = "no receipt after two resends"
+        raise UplinkLostError(message)
 
     def _tell_of_caps(self) -> None:
         now = self._now()
@@ -228,6 +231,7 @@ class Uplink:
                 self._answered = True
                 self._offer(OfficeLink(up=True))
                 self._do(self._uploader.on_receipt(self._now(), body))
+                self._again.set()
             case Lease(grants=grants):
                 for grant in grants:
                     self._asked_ms.pop(grant.account_id, None)  # answered: the next tap may ask anew
@@ -291,7 +295,8 @@ class Uplink:
                 case MoveCursor(through_seq=batch_seq, through_record=seq, heard=heard):
                     self._offer(ReceiptTaken(batch_seq, seq, heard))
                 case Reconnect():
-                    self._lost.set()
+                    self._lost = True
+                    self._again.set()
                 case Freeze(reason=reason):
                     log("uplink.frozen", reason=reason)
                     self._offer(Frozen(reason))

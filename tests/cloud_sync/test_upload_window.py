@@ -11,7 +11,7 @@ from cloud_sync import uploader as uploader_module
 from cloud_sync.letters import Publish
 from cloud_sync.protocol.envelope import MAX_BATCH_BYTES, parse_envelope
 from cloud_sync.protocol.messages import Receipt
-from cloud_sync.upload_sealing import BATCH_RECORDS, SEAL_AGE_MS, SEAL_ENTRIES, seal_next
+from cloud_sync.upload_sealing import BATCH_RECORDS, PAUSE_MS, SEAL_AGE_MS, SEAL_ENTRIES, seal_next
 from cloud_sync.upload_window import WINDOW_BATCHES, Window
 from tests.cloud_sync.world import (
     HUB,
@@ -58,6 +58,33 @@ def test_few_rows_wait_until_the_oldest_is_old_and_many_do_not():
     assert uploader.on_tick(moment(1_500)) == [], "one batch at a time"
 
 
+def test_what_is_owed_goes_up_in_pieces_with_room_between_them_for_guests():
+    hub, office, receiver = greeted()
+    hub.commit(1_000)
+    exchange(hub, receiver, 0)
+    at_ms, begun = 0, len(hub.batches)
+    while hub.acked_record < len(hub.journal):
+        wait_ms = hub.uploader.wait_ms(moment(at_ms), 500)
+        assert wait_ms == PAUSE_MS
+        at_ms += wait_ms
+        hub.tick(at_ms)
+        exchange(hub, receiver, at_ms)
+    assert {batch.record_count for seq, batch in hub.batches.items() if seq > begun} == {BATCH_RECORDS}
+    assert office.booked[HUB] == hub.journal
+
+
+def test_a_full_window_waits_for_a_receipt_and_then_no_longer():
+    hub, _, receiver = greeted()
+    hub.commit(BATCH_RECORDS * (WINDOW_BATCHES + 2))
+    at_ms = 0
+    while len(hub.batches) < WINDOW_BATCHES + 1:
+        at_ms += PAUSE_MS
+        hub.tick(at_ms)
+    assert hub.uploader.wait_ms(moment(at_ms + PAUSE_MS), 500) == 500
+    exchange(hub, receiver, at_ms + PAUSE_MS)
+    assert hub.uploader.wait_ms(moment(at_ms + PAUSE_MS), 500) == 0
+
+
 def test_the_oldest_row_alone_is_sealed_when_it_is_old_enough():
     hub, _, _ = greeted()
     hub.uploader.on_journal(moment(1_000), 2)
@@ -93,7 +120,7 @@ def flags_of(hub):
 def test_a_body_is_compressed_only_while_the_newest_receipt_says_that_it_is_opened(monkeypatch):
     hub, office, receiver = greeted()
     for takes in (0, 1, 6, 7, 0):
-        monkeypatch.setattr("cloud_sync.receiver.OFFICE_TAKES", takes)
+        monkeypatch.setattr(receiver, "_takes", takes)
         hub.connect(10)
         exchange(hub, receiver, 10)
         hub.commit(40)
@@ -116,7 +143,7 @@ def test_what_was_sealed_goes_out_as_it_is_whatever_the_office_says_later(monkey
     hub.tick(20)
     (first,) = [letter.payload for letter in hub.outgoing]
     hub.outgoing.clear()
-    monkeypatch.setattr("cloud_sync.receiver.OFFICE_TAKES", 0)
+    monkeypatch.setattr(receiver, "_takes", 0)
     hub.connect(1_000)
     exchange(hub, receiver, 1_000)
     assert hub.batches[2].data == first

@@ -23,7 +23,7 @@ from cloud_sync.receiver import Receiver
 from cloud_sync.sealing import HpkeOpener, receive_public
 from cloud_sync.signing import Ed25519Signer
 from cloud_sync.upload_letters import LIST_AGAIN_MS
-from cloud_sync.upload_sealing import seal_next
+from cloud_sync.upload_sealing import BATCH_RECORDS, seal_next
 from tests.cloud_sync.world import (
     HUB,
     OFFICE,
@@ -64,8 +64,8 @@ def test_rows_are_sealed_stored_sent_booked_and_receipted():
     exchange(hub, receiver, 0)
     run_dry(hub, receiver, 0)
     assert office.booked[HUB] == hub.journal
-    assert [batch.record_count for batch in hub.batches.values()] == [1_000, 1_000, 501]
-    assert hub.acked_seq == 3
+    assert [batch.record_count for batch in hub.batches.values()] == [250] * 10 + [1]
+    assert hub.acked_seq == 11
 
 
 def test_nothing_but_a_hello_is_sent_before_a_receipt_answered_it():
@@ -81,7 +81,7 @@ def test_nothing_is_published_before_its_bytes_are_stored():
     hub.connect(0)
     exchange(hub, receiver, 0)
     (read,) = hub.uploader.on_tick(moment(1))
-    assert read == fx.ReadOutbox(0, 1_000)
+    assert read == fx.ReadOutbox(0, BATCH_RECORDS)
     (store,) = hub.uploader.on_records(moment(1), hub.journal)
     assert isinstance(store, fx.StoreSealed)
     assert hub.uploader.on_tick(moment(2)) == []
