@@ -25,6 +25,7 @@ class Bench(StrEnum):
     START = "start"
     SIMULATE = "simulate"
     WIRE = "wire"
+    STORM = "storm"
 
 
 @app.command("bench", epilog="Example: venuehub bench authorize --json")
@@ -36,7 +37,8 @@ def bench(
             help="authorize: time and bytes of one authorization; tap: event to command "
             "over a broker; footprint: memory, threads and idle CPU; decide: a tap in a large hall beside a tiny one; "
             "start: to the first authorization with a full ledger; simulate: steps of the simulator per second; "
-            "wire: each codec beside a scan of the same bytes, and a flooded port."
+            "wire: each codec beside a scan of the same bytes, and a flooded port; "
+            "storm: 500 hubs behind a broker's restart."
         ),
     ],
     as_json: AsJson = False,
