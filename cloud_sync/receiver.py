@@ -6,6 +6,8 @@ journal, decryption, chain, and then one call that applies it in ONE database tr
 why: a gap is buffered and asked for, a known batch is receipted again, a fork freezes the hub and both are evidence.
 """
 
+from collections.abc import Callable
+
 from typing import Final
 
 import msgspec
@@ -17,7 +19,9 @@ from cloud_sync.protocol.batcher import Refused, read_entries, verify_records
 from cloud_sync.protocol.envelope import Envelope, Header, batch_hash
 from cloud_sync.protocol.messages import (
     TAKES_COMPRESSED,
+    TAKES_TELEMETRY,
     Body,
+    HeardOf,
     Hello,
     HelloRequest,
     LeaseRequest,
@@ -28,6 +32,7 @@ from cloud_sync.protocol.messages import (
     ResendRequest,
 )
 from cloud_sync.protocol.receipts import Watermark
+from cloud_sync.receive_telemetry import TelemetryReceiver
 from cloud_sync.received import AcceptedBatch, Applied, Asked, Effect, HubRecord, Office, Outcome, Refusal
 from cloud_sync.sealing import HpkeSealer, Opener
 from cloud_sync.signing import Signer
@@ -40,13 +45,21 @@ OFFICE_TAKES: Final = TAKES_COMPRESSED
 
 
 class Receiver:
-    """See the module. `opener` holds the batch receive keys, `signer` the key that signs receipts."""
+    """See the module. `opener` holds the batch receive keys, `signer` the key that signs receipts.
 
-    def __init__(self, office: Office, *, tenant_id: bytes, opener: Opener, signer: Signer) -> None:
+    Without `telemetry` nothing of the second stream is taken.
+    """
+
+    def __init__(
+        self, office: Office, *, tenant_id: bytes, opener: Opener, signer: Signer,
+        telemetry: TelemetryReceiver | None = None,
+    ) -> None:  # fmt: skip
         self._office = office
         self._tenant_id = tenant_id
         self._opener = opener
         self._signer = signer
+        self._telemetry = telemetry
+        self._takes = OFFICE_TAKES | (TAKES_TELEMETRY if telemetry is not None else 0)
         self._waiting = WaitingBatches()
         self._asked: dict[bytes, tuple[int, int]] = {}
         self._righted: dict[bytes, int] = {}
@@ -70,15 +83,25 @@ class Receiver:
             case _:
                 return [Refusal(topic, "topic")]
 
+    def forget(self, is_gone: Callable[[bytes], bool]) -> None:
+        """Let go of what is noted here about hubs that another worker looks after."""
+        self._waiting.forget(is_gone)
+        for of_hub in (self._asked, self._righted, self._sealed_ms):
+            for hub_id in [hub_id for hub_id in of_hub if is_gone(hub_id)]:
+                of_hub.pop(hub_id)
+
     # ---- batches ----
 
     def _on_batch(self, now_ms: int, topic: str, hub: HubRecord, data: bytes) -> list[Effect]:
         parsed = sealing.authenticate(data, hub_id=hub.hub_id, signer_public=hub.sign_public)
         if isinstance(parsed, envelope.Rejected):
             return [Refusal(topic, parsed.reason)]
-        if parsed.header.stream != envelope.STREAM_LEDGER:
-            return [Refusal(topic, "stream")]
-        return self._place(now_ms, topic, hub, parsed, data)
+        if parsed.header.stream == envelope.STREAM_LEDGER:
+            return self._place(now_ms, topic, hub, parsed, data)
+        mark = self._telemetry.take(hub.hub_id, parsed, data) if self._telemetry is not None else "stream"
+        if isinstance(mark, str):
+            return [Refusal(topic, mark)]
+        return [self._receipt_for(now_ms, hub, mark, stream=parsed.header.stream)]
 
     def _place(self, now_ms: int, topic: str, hub: HubRecord, parsed: Envelope, data: bytes) -> list[Effect]:
         header = parsed.header
@@ -224,11 +247,17 @@ class Receiver:
         return self._mark
 
     def _receipt(self, now_ms: int, hub: HubRecord, epoch: int) -> Publish:
-        if not hub.nonce:
-            return self._to_hub(hub, HelloRequest(), "command", 0)
         watermark = self._watermark(hub.hub_id)
         if watermark.epoch < epoch <= hub.allowed_epoch:
             watermark = Watermark(epoch=epoch)
+        heard = () if hub.frozen else self._office.heard_of(hub.hub_id)
+        return self._receipt_for(now_ms, hub, watermark, heard=heard)
+
+    def _receipt_for(
+        self, now_ms: int, hub: HubRecord, watermark: Watermark, *, heard: tuple[HeardOf, ...] = (), stream: int = 0
+    ) -> Publish:
+        if not hub.nonce:
+            return self._to_hub(hub, HelloRequest(), "command", 0)
         receipt = Receipt(
             epoch=watermark.epoch,
             through_seq=watermark.batch_seq,
@@ -237,8 +266,9 @@ class Receiver:
             nonce=hub.nonce,
             frozen=hub.frozen,
             reopened="" if hub.frozen else hub.reopened,
-            heard=() if hub.frozen else self._office.heard_of(hub.hub_id),
-            takes=OFFICE_TAKES,
+            heard=heard,
+            stream=stream,
+            takes=self._takes,
         )
         return self._to_hub(hub, receipt, "receipt", watermark.batch_seq)
 

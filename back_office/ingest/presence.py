@@ -61,7 +61,7 @@ class Presence:
     def note_batch(self, tx: Transaction, tenant_id: bytes, hub_id: bytes, payload: bytes, now_ms: int) -> None:
         """Note whether a batch that passed its checks is one that waits for others."""
         parsed = parse_envelope(payload)
-        if not isinstance(parsed, Envelope):
+        if not isinstance(parsed, Envelope) or parsed.header.stream != STREAM_LEDGER:
             return
         header = parsed.header
         chain = chains.chain(tx, tenant_id, hub_id, stream=STREAM_LEDGER, epoch=header.epoch)

@@ -177,3 +177,20 @@ TRUST_HEARD: Final = Table(
     "trust_heard", METADATA, key("tenant_id", RAW), key("hub_id", RAW), key("version", WHOLE), value("epoch", WHOLE),
     value("sealed_seq", WHOLE), value("heard_ms", WHOLE),
 )  # fmt: skip
+TELEMETRY_CHAINS: Final = Table(
+    "telemetry_chains", METADATA, key("tenant_id", RAW), key("hub_id", RAW), value("epoch", WHOLE),
+    value("rec_seq", WHOLE), value("tail_hash", RAW), value("batch_seq", WHOLE), value("batch_hash", RAW),
+    value("received_ms", WHOLE), value("forked_epoch", WHOLE),
+)  # fmt: skip
+HUB_HEALTH: Final = Table(
+    "hub_health", METADATA, key("tenant_id", RAW), key("hub_id", RAW), value("at_ms", WHOLE),
+    value("received_ms", WHOLE), value("record", RAW), value("dropped", WHOLE), value("passed", WHOLE),
+)  # fmt: skip
+DEVICE_STATES: Final = Table(
+    "device_states", METADATA, key("tenant_id", RAW), key("hub_id", RAW), key("device", TEXT), value("state", TEXT),
+    value("since_ms", WHOLE), value("at_ms", WHOLE),
+)  # fmt: skip
+HUB_DAYS: Final = Table(
+    "hub_days", METADATA, key("tenant_id", RAW), key("business_date", WHOLE), key("hub_id", RAW), key("epoch", WHOLE),
+    value("after_seq", WHOLE), value("through_seq", WHOLE), value("at_ms", WHOLE), value("record", RAW),
+)  # fmt: skip

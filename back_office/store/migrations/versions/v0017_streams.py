@@ -5,21 +5,27 @@ from typing import Final
 import sqlalchemy as sa
 from alembic import op
 
-from back_office.store.undoing import refuse_where
 from back_office.store.types import RAW, TEXT, WHOLE, key, value
+from back_office.store.undoing import refuse_where
 
 revision: Final = "0017"
 down_revision: Final = "0016"
 
 
+_TELEMETRY: Final = ("hub_days", "device_states", "hub_health", "telemetry_chains")
+
+
 def upgrade() -> None:
     """Create the tables."""
     _receive_keys()
+    _telemetry()
 
 
 def downgrade() -> None:
     """Drop them; not behind a rotation."""
     refuse_where("receive_keys", "receive keys were rotated: the release before reads no folder with more than one")
+    for name in _TELEMETRY:
+        op.drop_table(name)
     op.drop_table("trust_heard")
     op.drop_table("receive_keys")
 
@@ -39,3 +45,29 @@ def _receive_keys() -> None:
         sa.ForeignKeyConstraint(["tenant_id", "hub_id"], ["hubs.tenant_id", "hubs.hub_id"]),
         sqlite_strict=True, sqlite_with_rowid=False,
     )  # fmt: skip
+
+
+def _telemetry() -> None:
+    """What hubs tell of themselves; the release before forgets it, and they tell it again."""
+    columns = {
+        "telemetry_chains": (
+            key("hub_id", RAW), value("epoch", WHOLE), value("rec_seq", WHOLE), value("tail_hash", RAW),
+            value("batch_seq", WHOLE), value("batch_hash", RAW), value("received_ms", WHOLE),
+            value("forked_epoch", WHOLE),
+        ),
+        "hub_health": (
+            key("hub_id", RAW), value("at_ms", WHOLE), value("received_ms", WHOLE), value("record", RAW),
+            value("dropped", WHOLE), value("passed", WHOLE),
+        ),
+        "device_states": (
+            key("hub_id", RAW), key("device", TEXT), value("state", TEXT), value("since_ms", WHOLE),
+            value("at_ms", WHOLE),
+        ),
+        "hub_days": (
+            key("business_date", WHOLE), key("hub_id", RAW), key("epoch", WHOLE), value("after_seq", WHOLE),
+            value("through_seq", WHOLE), value("at_ms", WHOLE), value("record", RAW),
+        ),
+    }  # fmt: skip
+    for name in reversed(_TELEMETRY):
+        hub = sa.ForeignKeyConstraint(["tenant_id", "hub_id"], ["hubs.tenant_id", "hubs.hub_id"])
+        op.create_table(name, key("tenant_id", RAW), *columns[name], hub, sqlite_strict=True, sqlite_with_rowid=False)
