@@ -1,6 +1,6 @@
 """The office's post room, synchronous: what arrives from hubs goes into the books, and answers come out to publish."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -8,18 +8,23 @@ from back_office.fleet.mail import Mail
 from back_office.fleet.telling import Telling
 from back_office.fleet.trust import keep_trust
 from back_office.fleet.wishes import Wishes
+from back_office.ingest.holding import AllOfIt, Holding
 from back_office.ingest.hub_books import HubBooks
 from back_office.ingest.presence import Presence
+from back_office.ingest.telemetry_books import TelemetryDesk
 from back_office.ledger.desk import Desk, venue_of
 from back_office.store import acts, chains, papers, places, set_back
 from back_office.store.engine import Store, Transaction
+from back_office.store.faults import StoreFencedError
+from back_office.store.grants import LeaseKey, LeaseRow
 from back_office.store.papers import Alarm
 from back_office.store.places import Hub
 from cloud_sync.identity import OfficeKeys
 from cloud_sync.letters import Publish
 from cloud_sync.protocol.envelope import STREAM_LEDGER
 from cloud_sync.protocol.messages import Hello, LeaseRequest, ListRequest
-from cloud_sync.protocol.topics import hub_topic, parse_hub_topic
+from cloud_sync.protocol.topics import hub_topic, parse_hub_topic, partition
+from cloud_sync.receive_telemetry import TelemetryReceiver
 from cloud_sync.receiver import Applied, Asked, Receiver, Refusal
 from payment_core.identifiers import UUID_BYTES
 
@@ -35,8 +40,11 @@ class Handled(msgspec.Struct, frozen=True):
 class Worker:
     """One tenant's worker over one store. Called from one thread. `clock` returns UTC ms."""
 
-    def __init__(self, store: Store, keys: OfficeKeys, clock: Callable[[], int]) -> None:
-        """Take what it works with."""
+    def __init__(
+        self, store: Store, keys: OfficeKeys, clock: Callable[[], int], holding: Holding | AllOfIt | None = None
+    ) -> None:
+        """Take what it works with; without `holding` it is alone with its books."""
+        self._holding = holding or AllOfIt()
         self.presence = Presence()
         self._store = store
         self._tenant_id = keys.tenant_id
@@ -47,21 +55,57 @@ class Worker:
         self._telling = Telling(store, keys.tenant_id, self._mail)
         self._audit: int | None = None
         self._unparked: set[bytes] = set()
-        books = HubBooks(store, keys.tenant_id, clock, on_hello=self._on_hello)
-        self._receiver = Receiver(books, tenant_id=keys.tenant_id, opener=keys.opener, signer=keys.signer)
+        books = HubBooks(store, keys.tenant_id, clock, on_hello=self._on_hello, fences=self._holding.fences)
+        telemetry = TelemetryReceiver(TelemetryDesk(store, keys.tenant_id, clock), opener=keys.opener)
+        self._receiver = Receiver(
+            books, tenant_id=keys.tenant_id, opener=keys.opener, signer=keys.signer, telemetry=telemetry
+        )
+
+    @property
+    def held(self) -> frozenset[int]:
+        """The partitions whose messages are this worker's."""
+        return self._holding.held
+
+    def hold(self) -> None:
+        """Claim what is free, before anything is heard."""
+        self._let_go(self._holding.look().lost)
 
     def start(self) -> list[Publish]:
         """Ask every hub that was ever heard for a new hello: where it stands is known to it alone."""
         with self._store.writing() as tx:
             for venue in places.venues(tx, self._tenant_id):
                 keep_trust(tx, self._tenant_id, venue.venue_id, now_ms=self._clock())
-            return [self._mail.ask_hello(hub) for hub in places.hubs(tx, self._tenant_id) if hub.nonce]
+        return self._ask_hellos(self.held)
+
+    def stop(self) -> None:
+        """Give up what is held: another worker need not wait."""
+        self._holding.release()
+
+    def _ask_hellos(self, partitions: frozenset[int]) -> list[Publish]:
+        with self._store.reading() as tx:
+            hubs = places.hubs(tx, self._tenant_id)
+        return [self._mail.ask_hello(hub) for hub in hubs if hub.nonce and partition(hub.hub_id) in partitions]
+
+    def _let_go(self, partitions: frozenset[int]) -> None:
+        """Forget what is known of hubs that another worker looks after: it asks them itself, and they send it again."""
+        if not partitions:
+            return
+
+        def is_gone(hub_id: bytes) -> bool:
+            return partition(hub_id) in partitions
+
+        self._receiver.forget(is_gone)
+        self._telling.forget(is_gone)
+        self._wishes.forget(is_gone)
+        self._unparked = {hub_id for hub_id in self._unparked if not is_gone(hub_id)}
 
     def on_message(self, topic: str, payload: bytes) -> Handled:
         """Take whatever came on an uplink topic; `moved`: a page would look different now."""
         address = parse_hub_topic(topic)
         if address is not None and address.direction == "up" and address.leaf == "state":
             return Handled((), self._enrolled(address.hub_id) and self._take_state(address.hub_id, payload))
+        if address is not None and not self._holding.has(address.hub_id):
+            return Handled(())  # another worker's
         handled = self._receive(topic, payload)
         if address is not None and address.leaf == "batch" and not handled.refusals:
             with self._store.reading() as tx:
@@ -87,9 +131,10 @@ class Worker:
         before = self.presence.troubles.get(hub_id)
         moved = self.presence.take_state(hub_id, payload)
         trouble = self.presence.troubles.get(hub_id)
-        if trouble is not None and trouble != before:
-            with self._store.writing() as tx:
-                papers.raise_alarm(tx, self._tenant_id, Alarm(trouble.kind, hub_id, trouble.text, self._clock()))
+        if trouble is not None and trouble != before and self._holding.has(hub_id):
+            alarm = Alarm(trouble.kind, hub_id, trouble.text, self._clock())
+            fences = self._holding.fences(hub_id)
+            self._store.write(lambda tx: papers.raise_alarm(tx, self._tenant_id, alarm), *fences)
         return moved
 
     def _enrolled(self, hub_id: bytes) -> bool:
@@ -97,6 +142,16 @@ class Worker:
             return places.hub(tx, self._tenant_id, hub_id) is not None
 
     def _receive(self, topic: str, payload: bytes) -> Handled:
+        try:
+            return self._take(topic, payload)
+        except StoreFencedError:
+            address = parse_hub_topic(topic)
+            assert address is not None, "what is no hub's is not fenced"
+            self._let_go(self._holding.lost(address.hub_id))
+            self._greeted.clear()
+            return Handled((), refusals=(Refusal(topic, "fenced"),))
+
+    def _take(self, topic: str, payload: bytes) -> Handled:
         letters: list[Publish] = []
         refusals: list[Refusal] = []
         moved = False
@@ -120,10 +175,16 @@ class Worker:
 
     def tick(self) -> list[Publish]:
         """Return what hubs must be told because another process changed leases, list or documents."""
+        moved = self._holding.look()
+        self._let_go(moved.lost)
         with self._store.reading() as tx:
             audit = acts.audit_number(tx, self._tenant_id)
-        letters = [] if audit == self._audit else self._take_parked()
-        letters += self._telling.tick()
+        letters = self._ask_hellos(moved.taken)
+        if audit != self._audit or moved.taken:
+            letters += self._take_parked()
+        if self._wishes:  # what they wait for may come back through another worker
+            letters += self._serve_wishes()
+        letters += self._telling.tick(self._holding.has)
         self._audit = audit
         return letters
 
@@ -134,9 +195,11 @@ class Worker:
                 (hub_topic(hub.hub_id, "up", "batch"), sealed)
                 for hub in places.hubs(tx, self._tenant_id)
                 if hub.closed_ms is not None and hub.frozen and hub.hub_id not in self._unparked
+                and self._holding.has(hub.hub_id)
                 for sealed in chains.parked(tx, self._tenant_id, hub.hub_id)
             ]
-            self._unparked |= {hub.hub_id for hub in places.hubs(tx, self._tenant_id) if hub.closed_ms is not None}
+            closed = {hub.hub_id for hub in places.hubs(tx, self._tenant_id) if hub.closed_ms is not None}
+            self._unparked |= {hub_id for hub_id in closed if self._holding.has(hub_id)}
         return [letter for topic, sealed in waiting for letter in self._receive(topic, sealed).letters]
 
     def _on_hello(self, hub_id: bytes, hello: Hello) -> None:
@@ -156,16 +219,23 @@ class Worker:
 
         Where there is nothing, that is the answer, and whether something comes: a guest stands there and waits.
         """
+        if len(request.account_id) != UUID_BYTES:
+            return []
         now_ms = self._clock()
-        with self._store.writing() as tx:
+
+        def lease(tx: Transaction) -> Mapping[LeaseKey, LeaseRow]:
             hub = places.hub(tx, self._tenant_id, hub_id)
-            if hub is None or len(request.account_id) != UUID_BYTES:
-                return []
+            assert hub is not None, "the receiver hears enrolled hubs only"
             venue = venue_of(tx, self._tenant_id, hub.venue_id)
-            rows = Desk(tx, self._tenant_id, venue, now_ms=now_ms).lease(hub, request.account_id)
-            told = self._telling.position(hub_id)
-            fresh = sum(row.left for row in rows.values() if told is None or row.granted_seq > told.grant_seq)
-            enough = fresh >= max(request.wanted, 1)
+            return Desk(tx, self._tenant_id, venue, now_ms=now_ms).lease(hub, request.account_id)
+
+        rows = self._store.write(lease, *self._holding.fences(hub_id))
+        told = self._telling.position(hub_id)
+        fresh = sum(row.left for row in rows.values() if told is None or row.granted_seq > told.grant_seq)
+        enough = fresh >= max(request.wanted, 1)
+        with self._store.reading() as tx:
+            hub = places.hub(tx, self._tenant_id, hub_id)
+            assert hub is not None, "the receiver hears enrolled hubs only"
             recalls = [] if enough else self._wishes.recall(tx, hub, request.account_id, now_ms=now_ms)
             again = list(self._mail.leases(tx, hub, {place: row for place, row in rows.items() if row.left}))
             if not again and not fresh:
@@ -184,7 +254,13 @@ class Worker:
 
     def _serve_wishes(self) -> list[Publish]:
         """Lease what came back to the hubs that were waiting for it, and tell them."""
-        with self._store.writing() as tx:
-            served = self._wishes.serve(tx, now_ms=self._clock())
+        now_ms = self._clock()
+        waiting = self._wishes.hubs()
+        fences = {fence for hub_id in waiting for fence in self._holding.fences(hub_id)}
+        try:
+            served = self._store.write(lambda tx: self._wishes.serve(tx, now_ms=now_ms), *sorted(fences))
+        except StoreFencedError:
+            for hub_id in waiting:
+                self._let_go(self._holding.lost(hub_id))
+            return []
         return [letter for hub_id in served for letter in self._telling.tell(hub_id)]
-

@@ -45,8 +45,10 @@ class AcceptedBatch(msgspec.Struct, frozen=True, kw_only=True):
     after: Watermark
 
 
-Outcome = Literal["applied", "known", "gap", "fork", "old_epoch", "parked"]
-"""What `apply` did. Only `applied` booked it: else another worker was first, or it parked what no book can hold."""
+Outcome = Literal["applied", "known", "gap", "fork", "old_epoch", "parked", "frozen"]
+"""What `apply` did. Only `applied` booked it: else another worker was first, or it parked what no book can hold.
+
+`frozen`: the hub was, since the batch was judged."""
 
 
 class Office(Protocol):

@@ -7,7 +7,6 @@ why: a gap is buffered and asked for, a known batch is receipted again, a fork f
 """
 
 from collections.abc import Callable
-
 from typing import Final
 
 import msgspec
@@ -136,6 +135,8 @@ class Receiver:
             return [Refusal(topic, batch)]
         outcome = self._office.apply(batch)
         self._mark = batch.after if outcome == "applied" else None
+        if outcome == "frozen":  # since this batch was judged
+            return self._place(now_ms, topic, self._office.hub(hub.hub_id) or hub, parsed, data)
         if outcome == "applied":
             self._sealed_ms[hub.hub_id] = batch.header.created_ms
             return [Applied(batch), *self._next_waiting(now_ms, topic, hub, batch.header)]

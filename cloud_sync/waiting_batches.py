@@ -1,5 +1,6 @@
 """Batches of the office that wait for one that is missing: bounded over all hubs, and never the only copy."""
 
+from collections.abc import Callable
 from typing import Final
 
 BUFFERED_BATCHES: Final = 1_024
@@ -36,11 +37,12 @@ class WaitingBatches:
             self._of.pop(hub_id, None)
         return found
 
-    def forget(self, hub_id: bytes) -> None:
-        """Let go of a hub's batches."""
-        for data in self._of.pop(hub_id, {}).values():
-            self._bytes -= len(data)
-            self._count -= 1
+    def forget(self, is_gone: Callable[[bytes], bool]) -> None:
+        """Let go of the batches of some hubs."""
+        for hub_id in [hub_id for hub_id in self._of if is_gone(hub_id)]:
+            for data in self._of.pop(hub_id).values():
+                self._bytes -= len(data)
+                self._count -= 1
 
     def __len__(self) -> int:
         return self._count

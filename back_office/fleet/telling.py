@@ -1,6 +1,6 @@
 """What hubs are told of what moved in the books: one worker's positions, by hub."""
 
-from collections.abc import Collection
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -38,10 +38,9 @@ class Telling:
         """Return what a hub was last told."""
         return self._told.get(hub_id)
 
-    def forget(self, hub_ids: Collection[bytes]) -> None:
+    def forget(self, is_gone: Callable[[bytes], bool]) -> None:
         """Let go of hubs that another worker looks after."""
-        for hub_id in hub_ids:
-            self._told.pop(hub_id, None)
+        self._told = {hub_id: told for hub_id, told in self._told.items() if not is_gone(hub_id)}
 
     def welcome(self, hub_id: bytes, hello: Hello) -> list[Publish]:
         """Tell a hub that has just connected everything it does not have: leases always, for they are totals."""
@@ -54,8 +53,8 @@ class Telling:
         told = self._told.get(hub_id)
         return [] if told is None else self._say(hub_id, told)
 
-    def tick(self) -> list[Publish]:
-        """Return what hubs must be told because another process changed leases, list or documents."""
+    def tick(self, is_ours: Callable[[bytes], bool]) -> list[Publish]:
+        """Return what our hubs must be told because another process changed leases, list or documents."""
         letters: list[Publish] = []
         told: dict[bytes, Position] = {}
         with self._store.reading() as tx:
@@ -64,7 +63,9 @@ class Telling:
                 return []
             due = self._due(tx, mark)
             for hub in places.hubs(tx, self._tenant_id):
-                if hub.nonce and hub.reopened and (self._mark is None or mark.audit != self._mark.audit):
+                if hub.nonce and hub.reopened and is_ours(hub.hub_id) and (
+                    self._mark is None or mark.audit != self._mark.audit
+                ):
                     letters.append(self._mail.ask_hello(hub))  # its answer is a receipt that lifts the hub's freeze
                 if hub.hub_id in due:
                     fresh, told[hub.hub_id] = news(tx, self._mail, hub, self._told[hub.hub_id])

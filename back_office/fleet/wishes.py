@@ -1,5 +1,6 @@
 """Hubs that wait for money which lies at another hub: it is recalled, and leased to them when its return is booked."""
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -34,6 +35,14 @@ class Wishes:
 
     def __bool__(self) -> bool:
         return bool(self._open)
+
+    def hubs(self) -> set[bytes]:
+        """Return which hubs wait."""
+        return {wish.hub_id for wish in self._open.values()}
+
+    def forget(self, is_gone: Callable[[bytes], bool]) -> None:
+        """Let go of hubs that another worker looks after: they ask again."""
+        self._open = {account: wish for account, wish in self._open.items() if not is_gone(wish.hub_id)}
 
     def recall(self, tx: Transaction, hub: Hub, account_id: bytes, *, now_ms: int) -> list[Publish]:
         """Remember the wish and return the recalls for every other hub that holds money of the account."""

@@ -21,8 +21,8 @@ from back_office.members.consents import keep_consents
 from back_office.risk.watch import watch
 from back_office.store import chains, lots, places, set_back
 from back_office.store.chains import Batch, Chain
-from back_office.store.engine import Store, Transaction
-from back_office.store.faults import StoreRefusedError
+from back_office.store.engine import Fence, Store, Transaction
+from back_office.store.faults import StoreFencedError, StoreRefusedError
 from back_office.store.places import Greeting, Hub
 from cloud_sync.protocol.envelope import STREAM_LEDGER
 from cloud_sync.protocol.messages import HeardOf, Hello
@@ -38,17 +38,24 @@ def _is_heard(hub: Hub) -> bool:
     return bool(hub.epoch) and not hub.frozen and hub.closed_ms is None
 
 
+def _freeze_that_counts(hub: Hub) -> str:
+    return "" if hub.closed_ms is not None and hub.frozen not in OWN_JOURNAL else hub.frozen
+
+
 class HubBooks:
     """The receiver's `Office`. `clock` returns UTC ms; `on_hello` hears each hello that is newer than the last."""
 
     def __init__(
-        self, store: Store, tenant_id: bytes, clock: Callable[[], int], *, on_hello: Callable[[bytes, Hello], None]
-    ) -> None:
-        """Take the store; nothing is read before the first question."""
+        self, store: Store, tenant_id: bytes, clock: Callable[[], int], *, on_hello: Callable[[bytes, Hello], None],
+        fences: Callable[[bytes], tuple[Fence, ...]] = lambda _hub_id: (),
+    ) -> None:  # fmt: skip
+        """Take the store; nothing is read before the first question. `fences`: what a write for a hub names."""
+        self._fences = fences
         self._store = store
         self._tenant_id = tenant_id
         self._clock = clock
         self._on_hello = on_hello
+        self._suspects: set[bytes] = set()  # hubs whose last batch was parked: what they send is applied by itself
 
     def hub(self, hub_id: bytes) -> HubRecord | None:
         """Return what is pinned and noted about a hub, or None where it is not enrolled.
@@ -64,7 +71,7 @@ class HubBooks:
             sign_public=hub.sign_key,
             receive_public=hub.seal_key,
             allowed_epoch=hub.allowed_epoch,
-            frozen="" if hub.closed_ms is not None and hub.frozen not in OWN_JOURNAL else hub.frozen,
+            frozen=_freeze_that_counts(hub),
             reopened=hub.reopened,
             hello_number=hub.hello_number,
             nonce=hub.nonce,
@@ -107,50 +114,74 @@ class HubBooks:
         return tuple(found)
 
     def apply(self, batch: AcceptedBatch) -> Outcome:
-        """Apply a batch, its dedupe row and the new watermark in one transaction; park one that no book can hold.
+        """Apply one batch, as `apply_together` does several."""
+        return self.apply_together([batch])[0]
 
-        One hub's batch must never end the office for all: whatever is wrong with it, nothing of it is kept but itself,
-        it has no receipt, and so the hub keeps it too. StoreUnavailableError: not the batch's fault; ask again.
+    def apply_together(self, batches: Sequence[AcceptedBatch]) -> list[Outcome]:
+        """Apply batches, their dedupe rows and the new watermarks in one transaction; park what no book can hold.
+
+        Where one of them cannot be booked, each is applied by itself. One hub's batch must never end the office for
+        all: it is parked where it is refused although no other transaction runs; nothing of it is kept but itself, it
+        has no receipt, and so the hub keeps it too. StoreUnavailableError: not the batches' fault; ask again.
         """
+        if len(batches) > 1 and not any(batch.hub_id in self._suspects for batch in batches):
+            fences = {fence for batch in batches for fence in self._fences(batch.hub_id)}
+            try:
+                return self._store.write(lambda tx: [self._apply(tx, batch) for batch in batches], *sorted(fences))
+            except (LedgerError, StoreRefusedError, StoreFencedError):
+                pass
+        return [self._apply_alone(batch) for batch in batches]
+
+    def _apply_alone(self, batch: AcceptedBatch) -> Outcome:
+        fences = self._fences(batch.hub_id)
         try:
-            return self._apply(batch)
+            try:
+                outcome = self._store.write(lambda tx: self._apply(tx, batch), *fences)
+            except (LedgerError, StoreRefusedError):
+                with self._store.writing(*fences) as tx:
+                    outcome = self._apply(tx, batch)
         except (LedgerError, StoreRefusedError) as error:
+            self._suspects.add(batch.hub_id)
             self.park(batch.hub_id, str(error), batch.data)
             return "parked"
+        self._suspects.discard(batch.hub_id)
+        return outcome
 
-    def _apply(self, batch: AcceptedBatch) -> Outcome:
+    def _apply(self, tx: Transaction, batch: AcceptedBatch) -> Outcome:
         header, now_ms = batch.header, self._clock()
-        with self._store.writing() as tx:
-            hub = places.hub(tx, self._tenant_id, batch.hub_id)
-            assert hub is not None, "the receiver applies batches of enrolled hubs only"
-            booked = watermark_of(tx, self._tenant_id, batch.hub_id, header.epoch)
-            if booked != batch.before or header.epoch < hub.epoch:
-                return self._overtaken(tx, batch, hub)
-            learning = set_back.unheard(tx, self._tenant_id)
-            if learning.get(batch.hub_id) is False:
-                return "gap"  # books that were set back must not judge it before a person has said so
-            desk = self._desk(tx, hub)
-            if batch.hub_id in learning:
-                relearn(desk, hub, batch.entries)
-            self._begin_chain(tx, batch)
-            booking = self._book(tx, hub, batch, now_ms)
-            settle_passed(desk, hub, header.epoch, batch.entries)
-            self._move_on(tx, batch, now_ms)
-            floor = beyond_floor(tx, self._tenant_id, batch.hub_id, batch.entries)
-            piles = beyond_taker(tx, self._tenant_id, batch.entries)
-            people = change_list(tx, self._tenant_id, hub, batch.entries, now_ms=now_ms)
-            people += keep_consents(tx, self._tenant_id, hub.hub_id, batch.entries, now_ms=now_ms)
-            clones = find_clones(tx, self._tenant_id, batch.hub_id, header.epoch, batch.entries)
-            late = late_beyond(tx, self._tenant_id, hub, batch.entries)
-            found = [*booking.findings, *floor, *piles, *people, *clones, *late]
-            judge(tx, self._tenant_id, hub, found, now_ms, frozenset(learning))
-            watch(tx, self._tenant_id, hub, header.epoch, batch.entries, now_ms=now_ms)
+        hub = places.hub(tx, self._tenant_id, batch.hub_id)
+        assert hub is not None, "the receiver applies batches of enrolled hubs only"
+        booked = watermark_of(tx, self._tenant_id, batch.hub_id, header.epoch)
+        if booked != batch.before or header.epoch < hub.epoch:
+            return self._overtaken(tx, batch, hub)
+        if _freeze_that_counts(hub):
+            return "frozen"  # since the batch was judged: by one before it in this transaction, or by a person
+        learning = set_back.unheard(tx, self._tenant_id)
+        if learning.get(batch.hub_id) is False:
+            return "gap"  # books that were set back must not judge it before a person has said so
+        desk = self._desk(tx, hub)
+        if batch.hub_id in learning:
+            relearn(desk, hub, batch.entries)
+        self._begin_chain(tx, batch)
+        booking = self._book(tx, hub, batch, now_ms)
+        settle_passed(desk, hub, header.epoch, batch.entries)
+        self._move_on(tx, batch, now_ms)
+        floor = beyond_floor(tx, self._tenant_id, batch.hub_id, batch.entries)
+        piles = beyond_taker(tx, self._tenant_id, batch.entries)
+        people = change_list(tx, self._tenant_id, hub, batch.entries, now_ms=now_ms)
+        people += keep_consents(tx, self._tenant_id, hub.hub_id, batch.entries, now_ms=now_ms)
+        clones = find_clones(tx, self._tenant_id, batch.hub_id, header.epoch, batch.entries)
+        late = late_beyond(tx, self._tenant_id, hub, batch.entries)
+        found = [*booking.findings, *floor, *piles, *people, *clones, *late]
+        judge(tx, self._tenant_id, hub, found, now_ms, frozenset(learning))
+        watch(tx, self._tenant_id, hub, header.epoch, batch.entries, now_ms=now_ms)
         return "applied"
 
     def greeted(self, hub_id: bytes, hello: Hello, *, number: int, now_ms: int) -> None:
         """Keep a hub's newest hello."""
         risk_version = fitting(next((had.version for had in hello.versions if had.name == RISK), 0))
-        with self._store.writing() as tx:
+
+        def keep(tx: Transaction) -> None:
             greeting = Greeting(
                 hello_number=fitting(number),
                 nonce=hello.nonce,
@@ -164,26 +195,33 @@ class HubBooks:
             compare(tx, self._tenant_id, hub_id, hello, now_ms)
             note_trust(tx, self._tenant_id, hub_id, hello, now_ms=now_ms)
             hear_whole(tx, self._tenant_id, hub_id, hello, min(number, now_ms), self._clock())
+        self._store.write(keep, *self._fences(hub_id))
         self._on_hello(hub_id, hello)
 
     def freeze(self, hub_id: bytes, reason: str, evidence: Sequence[bytes]) -> None:
         """Freeze a hub, keep what contradicts the books, and alarm."""
         now_ms = self._clock()
-        with self._store.writing() as tx:
+
+        def contain(tx: Transaction) -> None:
             for data in evidence:
                 keep_evidence(tx, self._tenant_id, hub_id, "fork", reason, data, now_ms=now_ms)
             freeze(tx, self._tenant_id, hub_id, reason, now_ms)
             text = f"the hub is frozen: {reason}; both sides are kept as evidence"
             alarm(tx, self._tenant_id, hub_id, reason, text, now_ms=now_ms)
 
+        self._store.write(contain, *self._fences(hub_id))
+
     def park(self, hub_id: bytes, why: str, data: bytes) -> None:
         """Keep a batch that is not booked, alarm once for each; beyond `PARKED_AT_MOST` its hub alone has them."""
         now_ms = self._clock()
-        with self._store.writing() as tx:
+
+        def keep(tx: Transaction) -> None:
             full = chains.evidence_of(tx, self._tenant_id, hub_id, kind="parked") >= PARKED_AT_MOST
             if not full and keep_evidence(tx, self._tenant_id, hub_id, "parked", why, data, now_ms=now_ms):
                 text = f"a batch is kept and not booked: {why}"
                 alarm(tx, self._tenant_id, hub_id, "parked", text, now_ms=now_ms)
+
+        self._store.write(keep, *self._fences(hub_id))
 
     # ---- inside ----
 

@@ -18,6 +18,7 @@ from back_office.store.faults import (
     RESTORE,
     StoreConflictError,
     StoreDamagedError,
+    StoreError,
     StoreFencedError,
     StoreRefusedError,
     StoreUnavailableError,
@@ -34,6 +35,8 @@ PAUSE_S: Final = 0.05
 """The longest pause before the second run; it doubles, and how much of it is taken is rolled."""
 _CONFLICTS: Final = frozenset({"40001", "40P01"})
 """PostgreSQL's: serialization failure, deadlock."""
+_LIMITS: Final = "54"
+"""PostgreSQL's: a text too long for an index, and such."""
 _DUPLICATE: Final = "23505"
 """PostgreSQL's: a key is there already. Beside others that may be their number, taken meanwhile; alone it is ours."""
 _RAISED: Final = "P0001"
@@ -48,7 +51,7 @@ _SERVER_ALONE: Final = "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE tenants I
 _SERVER_READS: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
-class Fence(msgspec.Struct, frozen=True):
+class Fence(msgspec.Struct, frozen=True, order=True):
     """A worker's right to a partition: it ends the moment the row has another epoch, whatever any clock says."""
 
     tenant_id: bytes
@@ -155,29 +158,23 @@ class Store:
         driver = self._faults
         try:
             yield
-        except (driver.IntegrityError, driver.DataError) as error:
-            if beside and _state(error) == _DUPLICATE:
-                message = f"another transaction was first: {error}"
-                raise StoreConflictError(message) from error
-            message = f"the database refuses it: {error}"
-            raise StoreRefusedError(message) from error
-        except OverflowError as error:
-            message = f"a number is too big for the database: {error}"
-            raise StoreRefusedError(message) from error
-        except (driver.OperationalError, driver.InterfaceError, sa.exc.OperationalError) as error:
-            if _state(error) in _CONFLICTS:
-                message = f"two transactions were in each other's way: {error}"
-                raise StoreConflictError(message) from error
-            raise _unavailable(error) from error
-        except driver.ProgrammingError as error:
-            if _state(error) != _RAISED:
+        except (driver.Error, sa.exc.OperationalError, OverflowError, UnicodeDecodeError) as error:
+            fault = _by_state(error, beside=beside) or self._by_class(error)
+            if fault is None:
                 raise  # a bug of ours
-            message = f"the database refuses it: {error}"
-            raise StoreRefusedError(message) from error
-        except (driver.DatabaseError, UnicodeDecodeError) as error:  # the latter: SQLite's words are no text either
-            if _state(error).startswith(_GONE):
-                raise _unavailable(error) from error
-            raise damaged(error) from error
+            raise fault from error
+
+    def _by_class(self, error: Exception) -> StoreError | None:
+        driver = self._faults
+        if isinstance(error, OverflowError):
+            return StoreRefusedError(f"a number is too big for the database: {error}")
+        if isinstance(error, driver.IntegrityError | driver.DataError):
+            return _refused(error)
+        if isinstance(error, driver.OperationalError | driver.InterfaceError | sa.exc.OperationalError):
+            return _unavailable(error)
+        if isinstance(error, driver.ProgrammingError):
+            return None
+        return damaged(error)  # SQLite's own words may be no text either
 
 
 def damaged(error: object, where: str = "the database") -> StoreDamagedError:
@@ -185,9 +182,23 @@ def damaged(error: object, where: str = "the database") -> StoreDamagedError:
     return StoreDamagedError(f"{where} is damaged: {error}; stop the office, keep the file, {RESTORE}")
 
 
+def _refused(error: object) -> StoreRefusedError:
+    return StoreRefusedError(f"the database refuses it: {error}")
+
+
 def _unavailable(error: object) -> StoreUnavailableError:
     message = f"the database cannot be used: {error}; look at its disk and at who else has it open"
     return StoreUnavailableError(message)
+
+
+def _by_state(error: BaseException, *, beside: bool) -> StoreError | None:
+    """Return the fault that PostgreSQL's code names; None: the error's class says more."""
+    state = _state(error)
+    if state in _CONFLICTS or (beside and state == _DUPLICATE):
+        return StoreConflictError(f"two transactions were in each other's way: {error}")
+    if state == _RAISED or state.startswith(_LIMITS):
+        return _refused(error)
+    return _unavailable(error) if state.startswith(_GONE) else None
 
 
 def _state(error: BaseException) -> str:

@@ -1,6 +1,7 @@
 """Topics of the uplink: `vh/1/{p00…p63}/{hub}/up|down/…` and `vh/1/tenant/{tenant}/document/{doc}`. Text only."""
 
 import hashlib
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -37,6 +38,18 @@ def hub_filters(hub_id: bytes, tenant_id: bytes) -> tuple[str, str]:
 def office_filter() -> str:
     """Return what one office worker that owns every partition subscribes to."""
     return f"{ROOT}/+/+/up/#"
+
+
+def office_filters(partitions: Collection[int]) -> tuple[str, ...]:
+    """Return what an office worker subscribes to that owns some partitions; one filter where it owns all."""
+    if len(partitions) == PARTITIONS:
+        return (office_filter(),)
+    return tuple(f"{ROOT}/p{number:02d}/+/up/#" for number in sorted(partitions))
+
+
+def state_filter() -> str:
+    """Return what shows which hubs are there, whoever looks after them."""
+    return f"{ROOT}/+/+/up/state"
 
 
 def parse_hub_topic(topic: str) -> UplinkAddress | None:
