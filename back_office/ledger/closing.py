@@ -21,10 +21,12 @@ from back_office.store.engine import Transaction
 from back_office.store.places import Venue
 from payment_core.identifiers import uuid_text
 
-__all__ = ["NoSuchDate", "Report", "Z", "ZRefused", "check", "make_z", "x_report", "zs"]
+__all__ = ["CLOSED", "NoSuchDate", "Report", "Z", "ZRefused", "check", "make_z", "x_report", "zs"]
 
 _LABEL: Final = b"venuehub/closing/v1\0"
 _REPORTS: Final = msgspec.json.Decoder(Report)
+CLOSED: Final = "close_date"
+"""What the audit says where a Z was made: so one that is gone is missed."""
 
 
 class NoSuchDate(msgspec.Struct, frozen=True):
@@ -77,7 +79,7 @@ def make_z(
     body = msgspec.json.encode(report)
     made = Closing(venue.venue_id, z_no, business_date, body, z_hash(prev_hash, body), prev_hash, now_ms, by)
     closings.add(tx, tenant_id, made)
-    acts.audit(tx, tenant_id, AuditLine(now_ms, by, "close_date", venue.venue_id, f"{business_date} as Z {z_no}"))
+    acts.audit(tx, tenant_id, AuditLine(now_ms, by, CLOSED, venue.venue_id, f"{business_date} as Z {z_no}"))
     return Z(z_no, made.hash.hex(), prev_hash.hex(), report)
 
 

@@ -53,8 +53,10 @@ def prove_evidence(tx: Transaction, tenant_id: bytes) -> Iterator[Wrong]:
     for kept in chains.evidence(tx, tenant_id):
         key = f"{kept.hub_id.hex()} {kept.hash.hex()}"
         parsed = parse_envelope(kept.sealed)
-        named = (0, 0) if isinstance(parsed, Rejected) else (parsed.header.epoch, parsed.header.batch_seq)
+        named = (kept.hub_id, 0, 0)
+        if not isinstance(parsed, Rejected):
+            named = (parsed.header.hub_id, parsed.header.epoch, parsed.header.batch_seq)
         if batch_hash(kept.sealed) != kept.hash:
             yield Wrong("evidence", key, "its bytes are not what its hash says")
-        elif (kept.epoch, kept.batch_seq) != named:
-            yield Wrong("evidence", key, "its header names another epoch or batch")
+        elif (kept.hub_id, kept.epoch, kept.batch_seq) != named:
+            yield Wrong("evidence", key, "its header names another hub, epoch or batch")

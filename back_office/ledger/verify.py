@@ -3,6 +3,8 @@
 What is wrong is told by table and key, the first record first. `verify_cover.py` says what no proof can cover, and why.
 """
 
+from collections import Counter
+
 from back_office.ledger import closing
 from back_office.ledger.audit_proof import prove_audit
 from back_office.ledger.faults import BooksBrokenError
@@ -14,7 +16,7 @@ from back_office.ledger.prove_entries import ChainProof
 from back_office.ledger.prove_sums import prove_accounts_named, prove_sums
 from back_office.ledger.recomputed import Recomputed
 from back_office.ledger.recount_compare import compare
-from back_office.store import chains, places, takings
+from back_office.store import acts, chains, closings, places, takings
 from back_office.store.engine import Transaction
 from cloud_sync.protocol.envelope import STREAM_LEDGER
 
@@ -38,9 +40,8 @@ def prove_books(tx: Transaction, tenant_id: bytes) -> Proof:
     try:
         prove_accounts(tx, tenant_id, found.guests.accounts)
     except BooksBrokenError as error:
-        proof.fault(str(error))
-    for text in closing.check(tx, tenant_id):
-        proof.wrong(Wrong("closings", "", text))
+        proof.wrong(Wrong("lots", "formula", str(error)))
+    _prove_closings(tx, tenant_id, proof)
     audit = prove_audit(tx, tenant_id)
     if not audit.ok:
         proof.wrong(Wrong("audit", str(audit.first_bad), audit.reason))
@@ -50,6 +51,18 @@ def prove_books(tx: Transaction, tenant_id: bytes) -> Proof:
     for wrong in found.impossible:
         proof.wrong(wrong)
     return proof
+
+
+def _prove_closings(tx: Transaction, tenant_id: bytes, proof: Proof) -> None:
+    """Prove the Zs, and that none is gone: each was written into the audit, too."""
+    for text in closing.check(tx, tenant_id):
+        proof.wrong(Wrong("closings", "", text))
+    told = Counter(row.line.subject_id for row in acts.audit_chain(tx, tenant_id) if row.line.what == closing.CLOSED)
+    kept = Counter(row.venue_id for row in closings.closings(tx, tenant_id))
+    for venue_id in sorted(told.keys() | kept.keys()):
+        if told[venue_id] != kept[venue_id]:
+            text = f"{kept[venue_id]} Zs are kept, the audit says that {told[venue_id]} were made"
+            proof.wrong(Wrong("closings", venue_id.hex(), text))
 
 
 def _prove_journals(tx: Transaction, tenant_id: bytes, proof: Proof, found: Recomputed) -> None:
