@@ -1,5 +1,6 @@
 """Where an office lives and where it listens: one folder, one broker, one HTTP address."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -8,8 +9,12 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from cloud_sync.mqtt_link import MqttSettings
+from cloud_sync.protocol.topics import PARTITIONS
 
 DATABASE: Final = "office.sqlite"
+URL_FILE: Final = "db.url"
+"""Where an office's folder says that its books are on a server; it may hold a password, so only its owner reads it."""
+_NOT_OTHERS: Final = 0o077
 PLAIN_PORT: Final = 1883
 TLS_PORT: Final = 8883
 LOOPBACK: Final = "127.0.0.1"
@@ -27,16 +32,21 @@ class HttpAddress(msgspec.Struct, frozen=True):
 
 
 class OfficeSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What `office run` needs. `folder`: keys and database. `demo_control`: the demo's address, or empty.
+    """What `office run` and `office ingest` need. `folder`: keys; `demo_control`: the demo's address, or empty.
 
-    sandbox: look after payment orders whose channel is the sandbox in this folder.
+    database: the books' URL. sandbox: look after payment orders whose channel is the sandbox in this folder.
+    partitions: whose messages are taken; worker: its name over restarts; stands_in: it gives up what another asks for.
     """
 
     folder: Path
     broker: MqttSettings
+    database: str = ""
     http: HttpAddress | None = None
     demo_control: str = ""
     sandbox: bool = False
+    partitions: tuple[int, ...] = tuple(range(PARTITIONS))
+    worker: str = "office"
+    stands_in: bool = False
 
 
 class Ready:
@@ -59,6 +69,53 @@ class Ready:
 def database_file(folder: Path) -> Path:
     """Return where an office folder keeps its books."""
     return folder / DATABASE
+
+
+def database_url(folder: Path, asked: str = "") -> str:
+    """Return where an office's books are: as asked for, as its `db.url` says, or in the file in its folder.
+
+    A password is taken from the file alone: whoever lists this machine's processes sees what they were started with.
+    """
+    if asked:
+        if urlsplit(asked).password:
+            message = f"--db: others see a password there; write the URL into {folder / URL_FILE} (mode 0600) instead"
+            raise SettingsError(message)
+        return _driver_named(asked)
+    file = folder / URL_FILE
+    try:
+        mode = file.stat().st_mode
+        text = file.read_text("utf-8").strip()
+    except FileNotFoundError:
+        return f"sqlite:///{database_file(folder).absolute()}"
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{file} cannot be read: {error}"
+        raise SettingsError(message) from error
+    if mode & _NOT_OTHERS:
+        message = f"{file} can be read by others: chmod 600 {file}"
+        raise SettingsError(message)
+    return _driver_named(text)
+
+
+def keep_database_url(folder: Path, url: str) -> None:
+    """Write into an office's folder that its books are on a server; its owner alone can read that."""
+    named = database_url(folder, url)
+    with os.fdopen(os.open(folder / URL_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(f"{named}\n")
+
+
+def partitions_asked(text: str) -> tuple[int, ...]:
+    """Read `0-15`, `3`, or several with commas between them."""
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdecimal() or not (last or first).isdecimal() or int(last or first) >= PARTITIONS:
+            message = f"--partitions {text}: write 0-15, or 3,7; they are numbered 0 to {PARTITIONS - 1}"
+            raise SettingsError(message)
+        found.update(range(int(first), int(last or first) + 1))
+    if not found:
+        message = f"--partitions {text}: write the smaller number first"
+        raise SettingsError(message)
+    return tuple(sorted(found))
 
 
 def broker_settings(url: str, folder: Path) -> MqttSettings:
@@ -90,6 +147,16 @@ def http_address(text: str) -> HttpAddress:
         message = f"--http {text}: write 127.0.0.1:8080, or 127.0.0.1:0 for a free port"
         raise SettingsError(message)
     return HttpAddress(host or LOOPBACK, int(port))
+
+
+def _driver_named(url: str) -> str:
+    scheme, colon, rest = url.partition("://")
+    if scheme == "sqlite":
+        return url
+    if not colon or scheme not in {"postgresql", "postgres", "postgresql+psycopg"}:
+        message = f"{scheme}://: write postgresql://user@host/name, or sqlite:///file"
+        raise SettingsError(message)
+    return f"postgresql+psycopg://{rest}"
 
 
 def _port(parts: SplitResult, otherwise: int) -> int:

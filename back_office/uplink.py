@@ -16,7 +16,7 @@ from cloud_sync.ending import pause, tried
 from cloud_sync.letters import Publish
 from cloud_sync.mqtt_link import BrokerUnavailableError, Inbound, MqttLink, MqttLinkError
 from cloud_sync.protocol.retry import reconnect_delay_ms
-from cloud_sync.protocol.topics import office_filter
+from cloud_sync.protocol.topics import PARTITIONS, office_filters, state_filter
 
 TICK_S: Final = 0.5
 """How soon what another process wrote (a top-up at the counter) reaches a hub."""
@@ -38,6 +38,7 @@ class Uplink:
         self._live = live
         self._ready = ready
         self._books = books
+        self._subscribed: frozenset[str] = frozenset()
 
     async def run(self) -> None:
         """Stay connected; a broker that was there once is waited for, one that never was is a fault.
@@ -47,8 +48,10 @@ class Uplink:
         attempt = -1
         while True:
             try:
+                await self._in_books(self._worker.hold)
+                self._subscribed = frozenset()
                 async with MqttLink(self._settings.broker) as link:
-                    await link.subscribe(office_filter())
+                    await self._subscribe(link, self._filters())
                     attempt = 0
                     await tried(self._pump(link))
             except BrokerUnavailableError as error:
@@ -71,6 +74,19 @@ class Uplink:
                 # A channel's fault must not end the office; every ask can be sent again.
                 log.exception("orders.failed")
             await pause(ORDERS_S)
+
+    def _filters(self) -> frozenset[str]:
+        """Return what we subscribe to: our partitions, and for pages which hubs are there at all."""
+        everyones = {state_filter()} if self._settings.http is not None else set()
+        held = self._worker.held
+        return frozenset(office_filters(held)) | (everyones if len(held) < PARTITIONS else set())
+
+    async def _subscribe(self, link: MqttLink, filters: frozenset[str]) -> None:
+        """Subscribe to what is new. What is not ours any more is let pass by until the next connection."""
+        fresh = filters - self._subscribed
+        if fresh:
+            await link.subscribe(*sorted(fresh))
+        self._subscribed = filters | self._subscribed
 
     async def _pump(self, link: MqttLink) -> None:
         for letter in await self._in_books(self._worker.start):
@@ -103,6 +119,7 @@ class Uplink:
         while True:
             losses = tell_losses(link, losses)
             letters = await self._in_books(self._worker.tick)
+            await self._subscribe(link, self._filters())  # before anybody is asked for what we would not hear
             for letter in letters:
                 await _publish(link, letter)
             if letters:

@@ -56,7 +56,7 @@ class Worker:
         self._audit: int | None = None
         self._unparked: set[bytes] = set()
         books = HubBooks(store, keys.tenant_id, clock, on_hello=self._on_hello, fences=self._holding.fences)
-        telemetry = TelemetryReceiver(TelemetryDesk(store, keys.tenant_id, clock), opener=keys.opener)
+        telemetry = TelemetryReceiver(TelemetryDesk(store, keys.tenant_id, clock, self._holding.fences), opener=keys.opener)
         self._receiver = Receiver(
             books, tenant_id=keys.tenant_id, opener=keys.opener, signer=keys.signer, telemetry=telemetry
         )

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from back_office.store import papers, telemetry
-from back_office.store.engine import Store, Transaction
+from back_office.store.engine import Fence, Store, Transaction
 from back_office.store.papers import Alarm
 from back_office.store.telemetry import Day, DeviceState, Health, TelemetryChain
 from cloud_sync.protocol.receipts import Watermark
@@ -23,8 +23,12 @@ MOST_DAYS: Final = 400
 class TelemetryDesk:
     """The telemetry receiver's books. `clock` returns UTC ms."""
 
-    def __init__(self, store: Store, tenant_id: bytes, clock: Callable[[], int]) -> None:
-        """Take the store; nothing is read before the first question."""
+    def __init__(
+        self, store: Store, tenant_id: bytes, clock: Callable[[], int],
+        fences: Callable[[bytes], tuple[Fence, ...]] = lambda _hub_id: (),
+    ) -> None:  # fmt: skip
+        """Take the store; nothing is read before the first question. `fences`: what a write for a hub names."""
+        self._fences = fences
         self._store = store
         self._tenant_id = tenant_id
         self._clock = clock
@@ -37,7 +41,7 @@ class TelemetryDesk:
     def apply(self, batch: TelemetryBatch) -> bool:
         """Take a batch; False: another worker has moved the mark meanwhile."""
         now_ms, after = self._clock(), batch.after
-        with self._store.writing() as tx:
+        with self._store.writing(*self._fences(batch.hub_id)) as tx:
             old = telemetry.chain(tx, self._tenant_id, batch.hub_id)
             mark = _mark(old)
             if mark.epoch > after.epoch or (mark.epoch == after.epoch and mark != batch.before):
@@ -51,7 +55,7 @@ class TelemetryDesk:
 
     def forked(self, hub_id: bytes, epoch: int, batch_seq: int) -> None:
         """Raise an alarm, once for an epoch: two files of telemetry were written under one number."""
-        with self._store.writing() as tx:
+        with self._store.writing(*self._fences(hub_id)) as tx:
             old = telemetry.chain(tx, self._tenant_id, hub_id)
             if old is None or old.forked_epoch >= epoch:
                 return

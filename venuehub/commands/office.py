@@ -1,14 +1,16 @@
 """`venuehub office`: the back office: its books, its hubs, its members' cards."""
 
 import secrets
+import socket
 import time
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from venuehub.commands import office_books
 from venuehub.errors import CliError, ExitCode, told_as
-from venuehub.office import cards, downgrade, guest, hubs, opening, restored
+from venuehub.office import cards, downgrade, guest, hubs, ingest, opening, restored
 from venuehub.office import desk as office_desk
 from venuehub.office.audit import audit_app
 from venuehub.office.consents import consent_app
@@ -32,8 +34,10 @@ app.add_typer(slip_app)
 app.add_typer(consent_app)
 app.add_typer(signer_app)
 app.add_typer(restored.app)
+app.add_typer(ingest.app)
 app.add_typer(downgrade.app)
 app.add_typer(travel_app)
+app.add_typer(office_books.app)
 app.add_typer(audit_app)
 app.add_typer(keys_app)
 
@@ -59,6 +63,7 @@ def init(
     tenant: Annotated[str, typer.Option(help="The operator's name.")],
     venue: Annotated[str, typer.Option(help="The first venue's name; the operator's where not given.")] = "",
     timezone: Annotated[str, typer.Option(help="The venue's time zone, as IANA names it.")] = "Asia/Shanghai",
+    db: ingest.Db = "",
     broker_host: Annotated[
         list[str] | None, typer.Option(help="A name or address of the office's broker, for its certificate.")
     ] = None,
@@ -68,8 +73,8 @@ def init(
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     from back_office.fleet.founding import found_office
-    from back_office.settings import database_file
-    from back_office.store.engine import open_store, sqlite_url
+    from back_office.settings import database_url, keep_database_url
+    from back_office.store.engine import open_store
     from back_office.store.places import Tenant
     from payment_core.identifiers import uuid_text
     from provisioning.identity import make_office
@@ -93,7 +98,9 @@ def init(
             "settings", ValueError, where="--broker-host", hint="write a name or an address", exit_code=ExitCode.USAGE
         ):
             make_office_tls(folder, tenant_id=keys.tenant_id, tenant=tenant, broker_hosts=hosts)
-        store = open_store(sqlite_url(database_file(folder)), create=True)
+        if db:
+            keep_database_url(folder, db)
+        store = open_store(database_url(folder), create=True)
         try:
             founder = Tenant(keys.tenant_id, tenant, _now_ms())
             found_office(store, founder, venue_id=_new_id(), venue=venue or tenant, timezone=timezone)
@@ -138,26 +145,33 @@ def run(
     folder: Folder,
     broker: Annotated[str, typer.Option(help="The office's broker, mqtt:// or mqtts://.")] = BROKER,
     http: Annotated[str, typer.Option(help="Where the pages are served; port 0: a free one; empty: no pages.")] = "",
+    db: ingest.Db = "",
     sandbox: Annotated[bool, typer.Option("--sandbox", help="Look after payment orders of the sandbox.")] = False,
     demo_control: Annotated[str, typer.Option(hidden=True)] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Take what hubs send, keep the books, serve the pages; until SIGTERM."""
+    """Take what hubs send, keep the books, serve the pages; until SIGTERM.
+
+    Beside `office ingest` it stands in for partitions that no worker has asked for.
+    """
     from back_office.app import run as run_office
-    from back_office.settings import OfficeSettings, broker_settings, http_address
+    from back_office.settings import OfficeSettings, broker_settings, database_url, http_address
     from venuehub.office.tools import office_faults
 
     with office_faults(folder):
         settings = OfficeSettings(
             folder=folder,
             broker=broker_settings(broker, folder),
+            database=database_url(folder, db),
+            worker=f"run@{socket.gethostname()}",
+            stands_in=True,
             http=http_address(http) if http else None,
             demo_control=demo_control,
             sandbox=sandbox,
         )
         host = settings.http.host if settings.http else ""
 
-        def ready(port: int) -> None:
+        def ready(port: int, _held: frozenset[int]) -> None:
             address = f"http://{host}:{port}/" if port else ""
             if as_json:
                 print_json({"ready": True, "http": address, "broker": broker})

@@ -13,8 +13,8 @@ from back_office.fleet.documents import DocumentError
 from back_office.fleet.founding import FoundingError, only_venue, pin_hub, refuse_unfounded
 from back_office.ledger.faults import UnbookableError
 from back_office.members.cards import CardKnownError, CardTextError, CardUnknownError
-from back_office.settings import SettingsError, database_file
-from back_office.store.engine import Store, is_whole, open_store, sqlite_url
+from back_office.settings import SettingsError, database_file, database_url
+from back_office.store.engine import Store, is_whole, open_store
 from back_office.store.faults import RESTORE, StoreDamagedError, StoreError
 from cloud_sync.identity import HubIdentity, IdentityError, OfficeKeys, load_office
 from cloud_sync.mqtt_link import MqttLinkError, MqttSettings
@@ -62,10 +62,9 @@ def open_office(folder: Path) -> Iterator[tuple[Store, OfficeKeys]]:
     """Open an office's folder: its keys and its books."""
     with office_faults(folder):
         keys = load_office(folder)
-        file = database_file(folder)
-        store = open_store(sqlite_url(file))
+        store = open_store(database_url(folder))
         try:
-            with _damage_told(file):
+            with _damage_told(database_file(folder)):
                 refuse_unfounded(store, keys.tenant_id)
                 yield store, keys
         finally:
