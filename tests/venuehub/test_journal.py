@@ -4,13 +4,16 @@ import csv
 import io
 import json
 import sqlite3
+from contextlib import closing
 
 import msgspec
 import pytest
 
 from payment_core.journal import Lot, LotKind, decode_entry, encode_entry
 from tests.support.hall import Hall, the_command
+from tests.support.sizes import size
 from venuehub.cli import main
+from venuehub.journal_tools import open_ledger, verify_journal
 
 
 @pytest.fixture
@@ -57,6 +60,27 @@ def test_the_first_bad_entry_is_named(ledger, capsys, statements, first_bad):
     report = json.loads(out)
     assert (code, report["ok"], report["first_bad"], report["entries"]) == (1, False, first_bad, first_bad - 1)
     assert run(capsys, "verify", "--ledger", ledger)[1].startswith(f"bad: entry {first_bad} (")
+
+
+@pytest.mark.parametrize("column", ["record", "hash", "seq"])
+def test_one_changed_byte_of_any_entry_is_named(ledger, column):
+    """In full size every byte of every entry, else one of each."""
+    spoil(ledger, *(f"DROP TRIGGER {name}" for name in ("entries_only_append", "entries_kept")))
+    rows = sqlite3.connect(ledger).execute(f"SELECT seq, {column} FROM entries").fetchall()  # noqa: S608
+    for seq, value in rows:
+        for place in range(1 if isinstance(value, int) else len(value)) if size() == "full" else (0,):
+            now = value + 7 if column == "seq" else value[:place] + bytes([value[place] ^ 1]) + value[place + 1 :]
+            change(ledger, column, now, seq)
+            with open_ledger(ledger) as reader:
+                assert verify_journal(reader).first_bad == seq
+            change(ledger, column, value, seq if column != "seq" else now)
+
+
+def change(ledger, column, value, seq):
+    with closing(sqlite3.connect(ledger)) as connection:
+        connection.execute(f"UPDATE entries SET {column} = ? WHERE seq = ?", (value, seq))  # noqa: S608
+        connection.commit()
+
 
 
 @pytest.mark.parametrize("content", [b"no database at all" * 99, b""])
