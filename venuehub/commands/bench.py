@@ -25,6 +25,8 @@ class Bench(StrEnum):
     START = "start"
     SIMULATE = "simulate"
     WIRE = "wire"
+    POST = "post"
+    CATCHUP = "catchup"
     STORM = "storm"
 
 
@@ -38,7 +40,8 @@ def bench(
             "over a broker; footprint: memory, threads and idle CPU; decide: a tap in a large hall beside a tiny one; "
             "start: to the first authorization with a full ledger; simulate: steps of the simulator per second; "
             "wire: each codec beside a scan of the same bytes, and a flooded port; "
-            "storm: 500 hubs behind a broker's restart."
+            "storm: 500 hubs behind a broker's restart; post: bytes and time of an entry under its seal; "
+            "catchup: a hub that was offline for a week, while guests tap."
         ),
     ],
     as_json: AsJson = False,
