@@ -11,6 +11,7 @@ _PEOPLE: Final = "is about people and cards, not money; hubs get it signed, and 
 _ORDERS: Final = "what a payment channel says of its orders; the money of it is a top-up, which is proven"
 _TOLD: Final = "is told and decides nothing; what it is about is proven where it stands"
 _TELEMETRY: Final = "is what hubs tell beside their journals: it may be dropped, and no money is in it"
+_METERS: Final = "is what a person read and said: reconciliation lays it beside the books, no book is made of it"
 _WORK: Final = "is work that is under way and is made again where it is lost"
 
 NOT_PROVEN: Final[dict[str, str]] = {
@@ -32,6 +33,7 @@ NOT_PROVEN: Final[dict[str, str]] = {
     "consents_ended": _PEOPLE,
     "templates": _PEOPLE,
     "card_uses": _PEOPLE,
+    "cells": _IDENTITY,
     "orders": _ORDERS,
     "order_steps": _ORDERS,
     "order_refunds": _ORDERS,
@@ -39,6 +41,8 @@ NOT_PROVEN: Final[dict[str, str]] = {
     "slips": _ORDERS,
     "slip_reports": _ORDERS,
     "alarms": _TOLD,
+    "meters": _METERS,
+    "meter_readings": _METERS,
     "risk_rules": _IDENTITY,
     "risk_marks": _TOLD,
     "telemetry_chains": _TELEMETRY,
@@ -47,10 +51,16 @@ NOT_PROVEN: Final[dict[str, str]] = {
     "hub_days": _TELEMETRY,
     "partition_leases": _WORK,
     "acts": "an act's answer, so that it is done once; what it did is an entry",
+    "balances.tenant_id": "a balance of nothing that is gone says what it said; any other is missed",
+    "audit.tenant_id": "its last line gone is an audit that was cut off: what was kept outside finds that, no table",
     "evidence.tenant_id": "what is kept aside and not booked moved nothing; one that is gone is told by its alarm",
     "evidence.kind": _TOLD,
     "evidence.why": _TOLD,
     "evidence.received_ms": _TOLD,
+    "cell_inbox.hash": "of the other cell's entry, which that cell's books prove",
+    "cell_inbox.taken_ms": _TOLD,
+    "cell_outbox.sent_ms": _TOLD,
+    "cell_outbox.taken_ms": "whether the other cell has it that cell's inbox says; what is taken again is not booked",
     "passing.risked": "how much of a voucher the venue stands for: the over-claim itself is a posting under its seal",
     "passing.given_ms": "when its giver was heard; whether it was, its sums say",
     "passing.taken_ms": "when its taker was heard; whether it was, its sums say",

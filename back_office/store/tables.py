@@ -104,6 +104,15 @@ AUDIT: Final = Table(
     "audit", METADATA, key("tenant_id", RAW), key("audit_no", WHOLE), value("at_ms", WHOLE), value("who", TEXT),
     value("what", TEXT), value("subject_id", RAW), value("note", TEXT), value("prev_hash", RAW), value("hash", RAW),
 )  # fmt: skip
+METERS: Final = Table(
+    "meters", METADATA, key("tenant_id", RAW), key("venue_id", RAW), key("machine", TEXT), key("meter", TEXT),
+    value("worth", WHOLE), value("unit", TEXT), value("digits", WHOLE), value("since_ms", WHOLE), value("by", TEXT),
+)  # fmt: skip
+METER_READINGS: Final = Table(
+    "meter_readings", METADATA, key("tenant_id", RAW), key("venue_id", RAW), key("machine", TEXT), key("meter", TEXT),
+    key("reading_no", WHOLE), value("value", WHOLE), value("reset", WHOLE), value("business_date", WHOLE),
+    value("at_ms", WHOLE), value("by", TEXT), value("note", TEXT),
+)  # fmt: skip
 TERMS: Final = Table(
     "terms", METADATA, key("tenant_id", RAW), key("version", WHOLE), value("body", RAW), value("created_ms", WHOLE),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The audit is a hash chain: every line carries its own hash and that of the line before it."""
+"""The audit is a hash chain: every line carries its own hash and that of the line before it. Machines' meters."""
 
 from hashlib import sha256
 from typing import Final
@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 from alembic import op
 
-from back_office.store.types import RAW
+from back_office.store.types import RAW, TEXT, WHOLE, key, value
 
 revision: Final = "0019"
 down_revision: Final = "0018"
@@ -27,8 +27,13 @@ _WRONG: Final = "a line of the audit continues the last one"
 
 
 def upgrade() -> None:
-    """Add the two hashes, chain the lines that are there in their order, then let nobody but the next line in."""
-    if op.get_bind().dialect.name == "sqlite":
+    """Chain the audit's lines that are there in their order, let nobody but the next one in; make room for meters."""
+    _meters()
+    _chain_audit()
+
+
+def _chain_audit() -> None:
+    if op.get_context().dialect.name == "sqlite":
         op.execute("DROP TRIGGER audit_no_update")
         empty = sa.text("x''")
     else:
@@ -39,7 +44,7 @@ def upgrade() -> None:
         op.add_column("audit", sa.Column(name, RAW, check, nullable=False, server_default=empty))
     if not op.get_context().as_sql:
         _chain(op.get_bind())
-    if op.get_bind().dialect.name == "sqlite":
+    if op.get_context().dialect.name == "sqlite":
         op.execute(
             "CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit "
             "BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END"
@@ -66,14 +71,58 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take the chain away; the lines stay as they are."""
-    if op.get_bind().dialect.name == "sqlite":
+    """Take the chain and the meters away; the audit's lines stay as they are."""
+    op.drop_index("entries_counted", "entries")
+    for table in ("meter_readings", "meters"):
+        op.drop_table(table)
+    if op.get_context().dialect.name != "sqlite":
+        op.execute("DROP FUNCTION meter_readings_is_append_only()")
+    if op.get_context().dialect.name == "sqlite":
         op.execute("DROP TRIGGER audit_continues")
     else:
         op.execute("DROP TRIGGER audit_continues ON audit")
         op.execute("DROP FUNCTION audit_continues()")
     op.drop_column("audit", "hash")
     op.drop_column("audit", "prev_hash")
+
+
+def _meters() -> None:
+    """What counters of machines count and how far they go, and what the office was told that they show."""
+    venue = ["tenant_id", "venue_id"]
+    of_venue = [f"venues.{name}" for name in venue]
+    op.create_table(
+        "meters", key("tenant_id", RAW), key("venue_id", RAW), key("machine", TEXT), key("meter", TEXT),
+        value("worth", WHOLE), value("unit", TEXT), value("digits", WHOLE), value("since_ms", WHOLE), value("by", TEXT),
+        sa.CheckConstraint("worth >= 1"), sa.CheckConstraint("digits BETWEEN 0 AND 9"),
+        sa.ForeignKeyConstraint(venue, of_venue), sqlite_strict=True, sqlite_with_rowid=False,
+    )  # fmt: skip
+    op.create_table(
+        "meter_readings", key("tenant_id", RAW), key("venue_id", RAW), key("machine", TEXT), key("meter", TEXT),
+        key("reading_no", WHOLE), value("value", WHOLE), value("reset", WHOLE), value("business_date", WHOLE),
+        value("at_ms", WHOLE), value("by", TEXT), value("note", TEXT),
+        sa.CheckConstraint("value >= 0"), sa.CheckConstraint("reset IN (0, 1)"), sa.CheckConstraint("reading_no >= 1"),
+        sa.ForeignKeyConstraint(venue, of_venue), sqlite_strict=True, sqlite_with_rowid=False,
+    )  # fmt: skip
+    counted = sa.text("type IN (25, 37)")  # BoxCounted, MeterRead: few among many
+    op.create_index(
+        "entries_counted", "entries", ["tenant_id", "hub_id", "business_date"], sqlite_where=counted,
+        postgresql_where=counted,
+    )  # fmt: skip
+    if op.get_context().dialect.name == "sqlite":
+        for action in ("UPDATE", "DELETE"):
+            op.execute(
+                f"CREATE TRIGGER meter_readings_no_{action.lower()} BEFORE {action} ON meter_readings "
+                "BEGIN SELECT RAISE(ABORT, 'meter_readings is append-only'); END"
+            )
+        return
+    op.execute(
+        "CREATE FUNCTION meter_readings_is_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'meter_readings is append-only'; END $$"
+    )
+    op.execute(
+        "CREATE TRIGGER meter_readings_append_only BEFORE UPDATE OR DELETE ON meter_readings "
+        "FOR EACH ROW EXECUTE FUNCTION meter_readings_is_append_only()"
+    )
 
 
 def _chain(connection: sa.Connection) -> None:
