@@ -4,7 +4,7 @@ A guest's account is purse, leases and money on its way together: what the offic
 An account of the chart is told by its kind and key: `revenue:racer-1`, `drawer:counter`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -12,7 +12,7 @@ import msgspec
 from back_office.ledger.booking import TYPE_NUMBERS
 from back_office.store import places, statements
 from back_office.store.engine import Transaction
-from back_office.store.statements import LinePlace
+from back_office.store.statements import LinePlace, LineRow
 from payment_core.accounts import CHART, Kind
 
 GUEST_KINDS: Final = (Kind.PURSE, Kind.LEASE, Kind.PASSING)
@@ -73,33 +73,55 @@ def of_account(
     return _statement(tx, tenant_id, (kind,), key, after=after, most=most)
 
 
-def is_known(tx: Transaction, tenant_id: bytes, kinds: Sequence[Kind], key: str) -> bool:
-    """Say whether anything was ever booked on such an account."""
-    return bool(statements.numbers(tx, tenant_id, [kind.value for kind in kinds], key))
+def whole(tx: Transaction, tenant_id: bytes, kind: Kind, key: str) -> Iterator[Line]:
+    """Yield every line of an account; Kind.PURSE: of the guest whose id the key is. Never all in memory."""
+    kinds = GUEST_KINDS if kind is Kind.PURSE else (kind,)
+    rows = statements.all_lines(tx, tenant_id, _accounts(tx, tenant_id, kinds, key))
+    return _told(tx, tenant_id, rows, {}, sign=_sign(kinds))
+
+
+def is_known(tx: Transaction, tenant_id: bytes, kind: Kind, key: str) -> bool:
+    """Say whether anything was ever booked on an account of the chart."""
+    return bool(_accounts(tx, tenant_id, (kind,), key))
+
+
+# ---- inside ----
 
 
 def _statement(
     tx: Transaction, tenant_id: bytes, kinds: Sequence[Kind], key: str, *, after: LinePlace | None, most: int
 ) -> Statement:
-    sign = -1 if CHART[kinds[0]].side == "credit" else 1
-    accounts = statements.numbers(tx, tenant_id, [kind.value for kind in kinds], key)
+    sign, accounts = _sign(kinds), _accounts(tx, tenant_id, kinds, key)
     most = min(most, MOST_LINES)
     rows = statements.lines(tx, tenant_id, accounts, after=after, most=most + 1)
-    opening = {} if after is None else statements.stood(tx, tenant_id, accounts, through=after)
-    opening = {unit: sign * amount for unit, amount in opening.items()}
-    names = {hub.hub_id: hub.name for hub in places.hubs(tx, tenant_id)}
-    stands, found = dict(opening), []
-    for row in rows[:most]:
-        unit = row.place.unit
-        stands[unit] = stands.get(unit, 0) + sign * row.amount
-        hub = "" if row.place.hub_id == tenant_id else names.get(row.place.hub_id, row.place.hub_id.hex())
-        what = TYPE_NAMES.get(row.type, str(row.type))
-        found.append(
-            Line(
-                row.place, row.business_date, row.wall_ms, hub, row.machine or "", what, unit, sign * row.amount,
-                stands[unit],
-            )
-        )  # fmt: skip
-    now = {unit: sign * amount for unit, amount in statements.stood(tx, tenant_id, accounts).items()}
+    before = {} if after is None else statements.stood(tx, tenant_id, accounts, through=after)
+    opening = {unit: sign * amount for unit, amount in before.items()}
+    stands = dict(opening)
+    found = list(_told(tx, tenant_id, rows[:most], stands, sign=sign))
     closing = {unit: amount for unit, amount in stands.items() if amount}
+    now = {unit: sign * amount for unit, amount in statements.stood(tx, tenant_id, accounts).items()}
     return Statement(opening, found, closing, now, found[-1].place if len(rows) > most else None)
+
+
+def _told(
+    tx: Transaction, tenant_id: bytes, rows: Iterable[LineRow], stands: dict[str, int], *, sign: int
+) -> Iterator[Line]:
+    """Yield lines with what there was behind each; `stands` moves with them."""
+    names = {hub.hub_id: hub.name for hub in places.hubs(tx, tenant_id)}
+    for row in rows:
+        unit, hub_id = row.place.unit, row.place.hub_id
+        stands[unit] = stands.get(unit, 0) + sign * row.amount
+        hub = "" if hub_id == tenant_id else names.get(hub_id, hub_id.hex())
+        what = TYPE_NAMES.get(row.type, str(row.type))
+        yield Line(
+            row.place, row.business_date, row.wall_ms, hub, row.machine or "", what, unit, sign * row.amount,
+            stands[unit],
+        )  # fmt: skip
+
+
+def _accounts(tx: Transaction, tenant_id: bytes, kinds: Sequence[Kind], key: str) -> list[int]:
+    return statements.numbers(tx, tenant_id, [kind.value for kind in kinds], key)
+
+
+def _sign(kinds: Sequence[Kind]) -> int:
+    return -1 if CHART[kinds[0]].side == "credit" else 1

@@ -1,12 +1,50 @@
 """Counting takings: what each entry moved, by where and when; Booking adds it up, and verify does so once more."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
 
 from back_office.ledger.findings import Line, Writer
 from back_office.store import takings
 from back_office.store.engine import Transaction
-from back_office.store.takings import LateRow, TakingsPlace
+from back_office.store.takings import Grouping, LateRow, TakingsPlace
+from payment_core.accounts import CHART, Kind
 from payment_core.journal import Entry
+
+TAKEN: Final = frozenset(
+    {
+        Kind.REVENUE, Kind.TAX, Kind.CASH_BOX, Kind.DRAWER, Kind.SAFE, Kind.OVER_SHORT, Kind.PSP_CLEARING,
+        Kind.CARD_DEPOSIT, Kind.ROOM_DEPOSIT, Kind.TIPS,
+    }
+)  # fmt: skip
+"""What a report of takings is about: what was earned, and where money came in. Guests' money is in the float."""
+
+
+class TakingsRow(msgspec.Struct, frozen=True):
+    """One line of a report. by: the values it is split by, in the order asked for; amount: minor units, above nothing
+    where the account rose on its own side (earned, or in the box); entries: how many moved it.
+    """  # noqa: D205 - one sentence
+
+    by: tuple[object, ...]
+    kind: str
+    unit: str
+    amount: int
+    entries: int
+
+
+def takings_by(
+    tx: Transaction, tenant_id: bytes, *, by: Sequence[Grouping], first: int, last: int, venue_id: bytes
+) -> list[TakingsRow]:
+    """Return what a venue took on the business dates `first` to `last`, split `by`."""
+    sums: dict[tuple[tuple[object, ...], Kind, str], list[int]] = defaultdict(lambda: [0, 0])
+    for group in takings.grouped(tx, tenant_id, by=by, first=first, last=last, venue_id=venue_id):
+        if group.kind in TAKEN:
+            total = sums[group.by, group.kind, group.unit]
+            total[0] += group.amount if CHART[group.kind].side == "debit" else -group.amount
+            total[1] += group.entries
+    return [TakingsRow(split, kind.value, unit, *total) for (split, kind, unit), total in sums.items()]
 
 
 class TakingsCount:

@@ -1,6 +1,6 @@
 """The lines of accounts in the order in which they were booked, and what guests' money is of which age."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from back_office.store.engine import Transaction
 from back_office.store.lots import OPEN
 from back_office.store.tables import ACCOUNTS, BALANCES, ENTRIES, LEASES, LOTS, PASSING, POSTINGS
+from back_office.store.transaction import Row
 
 
 class LinePlace(msgspec.Struct, frozen=True, order=True):
@@ -61,6 +62,7 @@ _LINES = (
     sa.select(*_PLACE, *_FACTS, _MOVED).select_from(_FROM).where(*_OF_ACCOUNTS).group_by(*_PLACE, *_FACTS)
     .having(_MOVED != 0).order_by(*_PLACE).limit(sa.bindparam("most"))
 )  # fmt: skip
+_ALL: Final = 2**62
 _LINES_AFTER = _LINES.where(sa.tuple_(*_PLACE) > _ASKED)
 _STOOD = (
     sa.select(POSTINGS.c.unit, _MOVED).select_from(_FROM)
@@ -86,10 +88,18 @@ def lines(
     """
     asked = {"tenant": tenant_id, "numbers": list(accounts), "most": most}
     rows = tx.execute(_LINES, asked) if after is None else tx.execute(_LINES_AFTER, {**asked, **_at(after)})
-    return [
-        LineRow(LinePlace(*place), wall_ms, date, kind, machine, int(amount))
-        for *place, wall_ms, date, kind, machine, amount in rows
-    ]
+    return list(map(_line, rows))
+
+
+def all_lines(tx: Transaction, tenant_id: bytes, accounts: Sequence[int]) -> Iterator[LineRow]:
+    """Yield all that moved on some accounts together, in the order of booking; never all in memory."""
+    asked = {"tenant": tenant_id, "numbers": list(accounts), "most": _ALL}
+    return map(_line, tx.stream(_LINES, asked))
+
+
+def _line(row: Row) -> LineRow:
+    *place, wall_ms, date, kind, machine, amount = row
+    return LineRow(LinePlace(*place), wall_ms, date, kind, machine, int(amount))
 
 
 def stood(
@@ -103,6 +113,55 @@ def stood(
 
 def _at(place: LinePlace) -> dict[str, object]:
     return {f"after_{name}": value for name, value in msgspec.structs.asdict(place).items()}
+
+
+class PostedLine(msgspec.Struct, frozen=True):
+    """An entry with one of its lines; an entry that moves nothing has one without an account."""
+
+    hub_id: bytes
+    epoch: int
+    seq: int
+    type: int
+    business_date: int
+    wall_ms: int
+    received_ms: int
+    machine: str | None
+    authorization_id: bytes | None
+    hash: bytes
+    kind: str | None
+    key: str | None
+    scope_id: bytes | None
+    unit: str | None
+    amount: int | None
+
+
+_POSTED: Final = (
+    sa.select(
+        *(ENTRIES.c[name] for name in PostedLine.__struct_fields__[:10]),
+        ACCOUNTS.c.kind,
+        ACCOUNTS.c.key,
+        ACCOUNTS.c.scope_id,
+        POSTINGS.c.unit,
+        POSTINGS.c.amount,
+    )
+    .select_from(
+        ENTRIES.outerjoin(POSTINGS, _SAME).outerjoin(
+            ACCOUNTS,
+            (ACCOUNTS.c.tenant_id == POSTINGS.c.tenant_id) & (ACCOUNTS.c.account_no == POSTINGS.c.account_no),
+        )
+    )
+    .where(
+        ENTRIES.c.tenant_id == sa.bindparam("tenant"),
+        ENTRIES.c.business_date.between(sa.bindparam("first"), sa.bindparam("last")),
+    )
+    .order_by(ENTRIES.c.hub_id, ENTRIES.c.stream, ENTRIES.c.epoch, ENTRIES.c.seq, POSTINGS.c.line)
+)
+
+
+def posted_lines(tx: Transaction, tenant_id: bytes, *, first: int, last: int) -> Iterator[PostedLine]:
+    """Yield every line of the entries of some business dates, chain by chain; never all in memory."""
+    for row in tx.stream(_POSTED, {"tenant": tenant_id, "first": first, "last": last}):
+        yield PostedLine(*row)
 
 
 def _of_lot(table: sa.Table) -> sa.ColumnElement[bool]:

@@ -8,9 +8,8 @@ from typing import Annotated, Final
 
 import typer
 
-from venuehub.commands import office_books
 from venuehub.errors import CliError, ExitCode, told_as
-from venuehub.office import cards, downgrade, guest, hubs, ingest, opening, restored
+from venuehub.office import books, cards, downgrade, guest, hubs, ingest, opening, restored
 from venuehub.office import desk as office_desk
 from venuehub.office.audit import audit_app
 from venuehub.office.consents import consent_app
@@ -37,7 +36,7 @@ app.add_typer(restored.app)
 app.add_typer(ingest.app)
 app.add_typer(downgrade.app)
 app.add_typer(travel_app)
-app.add_typer(office_books.app)
+app.add_typer(books.app)
 app.add_typer(audit_app)
 app.add_typer(keys_app)
 

@@ -184,6 +184,8 @@ def test_a_statement_names_every_line_and_runs_on_from_page_to_page(tmp_path):
     assert (whole.opening, whole.closing, whole.now) == ({}, {"CNY": 600, "bonus": 50}, {"CNY": 600, "bonus": 50})
     pages = statements(story.office, 1)
     assert [line for page in pages for line in page.lines] == whole.lines
+    with story.office.store.reading() as tx:
+        assert list(statement.whole(tx, TENANT, Kind.PURSE, GUEST.hex())) == whole.lines
     for before, page in itertools.pairwise(pages):
         assert page.opening == before.closing
     story.office.store.close()
@@ -194,7 +196,7 @@ def test_an_account_of_the_chart_has_a_statement_too(tmp_path):
     with story.office.store.reading() as tx:
         page = statement.of_account(tx, TENANT, Kind.REVENUE, "racer-2")
         assert [(line.what, line.amount, line.balance) for line in page.lines] == [("Captured", 200, 200)]
-        assert not statement.is_known(tx, TENANT, (Kind.REVENUE,), "racer-9")
+        assert not statement.is_known(tx, TENANT, Kind.REVENUE, "racer-9")
         assert statement.lines(tx, TENANT, OTHER_GUEST) == []
     story.office.store.close()
 
