@@ -21,6 +21,7 @@ from payment_core.accounts import Kind
 from payment_core.identifiers import uuid7
 from payment_core.journal import (
     Actor,
+    CellTaken,
     Entry,
     EpochOpened,
     Gift,
@@ -45,7 +46,7 @@ from payment_core.lots import LotOrder, spend_order
 from payment_core.policy import Caps
 from payment_core.posting import postings
 
-COMES_BACK: Final = (OpeningBooked, SlipReturned, PassingReturned, LeaseClosed, OpenSettled)
+COMES_BACK: Final = (CellTaken, OpeningBooked, SlipReturned, PassingReturned, LeaseClosed, OpenSettled)
 """By these a purse rises with money for nothing in particular. What a payment is for knows who books it."""
 OFFICE_STREAM = 0
 OFFICE_EPOCH = 1

@@ -13,6 +13,8 @@ from back_office.store.grants import LeaseKey
 from back_office.store.lots import LotKey, LotRow, PassKey, ahead_of, pass_id
 from payment_core.accounts import Kind
 from payment_core.journal import (
+    CellSent,
+    CellTaken,
     HouseCharged,
     LeaseClosed,
     LeaseGranted,
@@ -85,6 +87,22 @@ def opening(sheet: Sheet, entry: OpeningBooked | HouseCharged) -> None:
     key = LotKey(entry.account_id, entry.unit, entry.lot.lot if entry.lot is not None else b"")
     sheet.deposit(key, entry.amount, entry.lot)
     sheet.available(key, entry.amount)
+
+
+def sent_to_cell(sheet: Sheet, entry: CellSent) -> None:
+    """Let money of the purse go to another cell's books."""
+    for lot in entry.lots:
+        key = LotKey(entry.account_id, lot.unit, lot.lot.lot)
+        sheet.available(key, -lot.amount)
+        sheet.pay_out(key, lot.amount)
+
+
+def taken_from_cell(sheet: Sheet, entry: CellTaken) -> None:
+    """Deposit what another cell sent, as the lots that it was there."""
+    for lot in entry.lots:
+        key = LotKey(entry.account_id, lot.unit, lot.lot.lot)
+        sheet.deposit(key, lot.amount, lot.lot)
+        sheet.available(key, lot.amount)
 
 
 def left_the_purse(sheet: Sheet, entry: TopUpReversed | PaidOut | LotExpired | ReceivablePaid) -> None:
@@ -182,6 +200,7 @@ OFFICE_STEPS: Final[dict[type, Callable[[Sheet, Any], None]]] = {
     ToppedUp: topped_up, LeaseGranted: granted, OpeningBooked: opening, HouseCharged: opening,
     TopUpReversed: left_the_purse,
     PaidOut: left_the_purse, LotExpired: left_the_purse, ReceivablePaid: left_the_purse, LeaseClosed: lease_closed,
+    CellSent: sent_to_cell, CellTaken: taken_from_cell,
     OpenSettled: open_settled, SlipIssued: slip_issued, SlipReturned: slip_returned, PassingReturned: passing_returned,
 }  # fmt: skip
 """What is done for each entry the office writes; an entry that is not here moves no guest's money."""

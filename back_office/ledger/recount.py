@@ -15,6 +15,8 @@ from back_office.store.lots import LotKey, pass_id
 from payment_core.accounts import Kind
 from payment_core.journal import (
     BroughtIn,
+    CellSent,
+    CellTaken,
     DepositReturned,
     DepositTaken,
     Entry,
@@ -131,6 +133,9 @@ class Recount:
             case OpeningBooked() | HouseCharged():
                 lot = entry.lot.lot if entry.lot else b""
                 self.deposited[LotKey(entry.account_id, entry.unit, lot)] += entry.amount
+            case CellTaken():
+                for one in entry.lots:
+                    self.deposited[LotKey(entry.account_id, one.unit, one.lot.lot)] += one.amount
             case LeaseGranted():
                 lot = entry.lot.lot if entry.lot else b""
                 grant = LeaseKey(entry.account_id, entry.unit, entry.hub, entry.lease_epoch, lot)
@@ -170,6 +175,9 @@ class Recount:
                 forfeited = entry.forfeited if isinstance(entry, TopUpReversed | PaidOut) else ()
                 for part in (*entry.parts, *forfeited):
                     self.paid_out[entry.account_id, part.unit] += part.amount
+            case CellSent():
+                for one in entry.lots:
+                    self.paid_out[entry.account_id, one.unit] += one.amount
             case _:
                 pass
 

@@ -7,6 +7,7 @@ from collections import Counter
 
 from back_office.ledger import closing
 from back_office.ledger.audit_proof import prove_audit
+from back_office.ledger.cell_proof import cell_faults
 from back_office.ledger.faults import BooksBrokenError
 from back_office.ledger.findings import Writer
 from back_office.ledger.proof import prove_accounts
@@ -42,6 +43,8 @@ def prove_books(tx: Transaction, tenant_id: bytes) -> Proof:
     except BooksBrokenError as error:
         proof.wrong(Wrong("lots", "formula", str(error)))
     _prove_closings(tx, tenant_id, proof)
+    for wrong in cell_faults(tx, tenant_id):
+        proof.wrong(wrong)
     audit = prove_audit(tx, tenant_id)
     if not audit.ok:
         proof.wrong(Wrong("audit", str(audit.first_bad), audit.reason))

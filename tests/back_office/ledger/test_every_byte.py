@@ -10,26 +10,29 @@ import pytest
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 
 from back_office import store
-from back_office.ledger import prove_entries, verify
+from back_office.ledger import cells, prove_entries, verify
+from back_office.ledger.cells import SendOut
 from back_office.ledger.closing import Z, make_z
+from back_office.ledger.counter import Done
 from back_office.ledger.terms import GiftStep, TopUpTerms, keep_terms
 from back_office.ledger.verify import prove_books
 from back_office.ledger.verify_cover import NOT_PROVEN
 from back_office.payments.slips import SlipWish, issue_slip
 from back_office.store import acts, places
+from back_office.store import cells as cell_rows
 from back_office.store.acts import AuditLine
 from back_office.store.tables import METADATA
 from back_office.store.transaction import Transaction
 from cloud_sync.protocol.slips import read_slip
-from payment_core.journal import BoxCounted, CashSold, CoinBooked, Part, SlipTaken
+from payment_core.journal import BoxCounted, CashSold, CoinBooked, Part, SlipTaken, decode_entry, encode_entry
 from tests.back_office.world import DAY, GUEST, HUB, KEYS, OTHER_HUB, TENANT, WALL_MS, Office
 from tests.support.sizes import size
 
 pytestmark = pytest.mark.long
 DAY_MS = 86_400_000
 PROVEN = (
-    "accounts", "audit", "balances", "batches", "chains", "closings", "days", "entries", "evidence", "late_entries",
-    "leases", "lots", "passing", "payments", "postings", "takings",
+    "accounts", "audit", "balances", "batches", "cell_inbox", "cell_outbox", "chains", "closings", "days",
+    "entries", "evidence", "late_entries", "leases", "lots", "passing", "payments", "postings", "takings",
 )  # fmt: skip
 COLUMNS = [
     (table, column.name)
@@ -65,6 +68,7 @@ def evening(office):
     parts = (Part("CNY", 400, 1, slip.lot_id),)
     hall.write(lambda header: SlipTaken(1, header, GUEST, parts, slip.slip_id, (slip.lot,)))
     office.take(hall.batch())
+    _between_cells(office)
     office.now_ms += 2 * DAY_MS
     with office.store.writing() as tx:
         assert isinstance(make_z(tx, TENANT, places.venues(tx, TENANT)[0], DAY, by="ann", now_ms=office.now_ms), Z)
@@ -74,6 +78,19 @@ def evening(office):
     parked = hall.seal(raw=[msgspec.msgpack.encode([99, 1, []])])
     assert [refusal.reason for refusal in office.take(parked).refusals] == ["parked"]
     assert office.prove().faults == []
+
+
+def _between_cells(office):
+    """Send money to another cell, and take some of it."""
+    with office.store.writing() as tx:
+        at = office.desk(tx)
+        cells.name_cells(at, "north", ["south"])
+        wish = SendOut(send_id=bytes(16), account_id=GUEST, unit="CNY", to_cell="south", by="ann", amount=7)
+        assert isinstance(cells.send_out(at, wish), Done)
+        sent = cell_rows.sent(tx, TENANT)[0]
+        back = msgspec.structs.replace(decode_entry(sent.record), to_cell="north")
+        letter = cells.Letter("south", msgspec.structs.replace(sent, to_cell="north", record=encode_entry(back)), None)
+        assert isinstance(cells.take_in(at, letter), Done)
 
 
 @pytest.fixture(scope="module")
