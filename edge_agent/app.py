@@ -26,6 +26,7 @@ from edge_agent.ledger.store import LedgerDamagedError, LedgerError
 from edge_agent.links.device_bus import DeviceBus
 from edge_agent.links.keeping import Part, end_tasks, kept_running
 from edge_agent.links.peer_link import PeerLink
+from edge_agent.links.second_hub import SecondHub, SecondHubRound
 from edge_agent.links.telemetry_pump import TelemetryPump
 from edge_agent.links.telemetry_round import Heard, TelemetryRound
 from edge_agent.links.uplink import ONLINE, Uplink
@@ -82,6 +83,7 @@ class Hub:
         self._bus = DeviceBus(bus, hub=hub, offer=self._hear_bus)
         self._lan = self._make_lan(hub)
         self._telemetry = self._make_telemetry()
+        self._second = self._make_second()
         self._uplink = self._make_uplink(hub)
 
     @property
@@ -136,7 +138,8 @@ class Hub:
         """Return what tells of this hub beside its journal; behind a closed door its state message says enough."""
         if self._reader is None or self.is_shut:
             return None
-        rounds = TelemetryRound(self._place.ledger, self._identity, self._clock().now)
+        short = isinstance(self._opened, Opened) and self._opened.short
+        rounds = TelemetryRound(self._place.ledger, self._identity, self._clock().now, is_short=short)
         trust = kept_trust(self._reader)
         pump = TelemetryPump(
             rounds,
@@ -147,6 +150,13 @@ class Hub:
             pump.hear(trust)
         return pump
 
+    def _make_second(self) -> SecondHub | None:
+        """Return what keeps this hub's batches on a neighbour's disk, and theirs on ours."""
+        if self._lan is None or self._reader is None:
+            return None
+        rounds = SecondHubRound(self._place.ledger, self._identity, self._clock().now)
+        return SecondHub(rounds, self._lan, trust=kept_trust(self._reader))
+
     def _hear_bus(self, fact: Input) -> object:
         if isinstance(fact, DeviceIs):
             self._tell(fact)
@@ -155,6 +165,8 @@ class Hub:
     def _tell(self, fact: Heard) -> None:
         if self._telemetry is not None:
             self._telemetry.hear(fact)
+        if self._second is not None and not isinstance(fact, DeviceIs):
+            self._second.hear(fact)
 
     def _take_trust(self, trust: Trust) -> None:
         self._tell(trust)
@@ -176,6 +188,8 @@ class Hub:
             on_trust=self._take_trust,
         )
         uplink.on_receipt = self._tell
+        if self._second is not None:
+            self._second.join(uplink)
         return uplink
 
     def _clock(self) -> Clock:
@@ -205,13 +219,15 @@ class Hub:
         return not told.is_set()
 
     def _parts(self) -> list[Part]:
-        return [part for part in (self._bus, self._lan, self._uplink, self._telemetry) if part is not None]
+        parts = (self._bus, self._lan, self._uplink, self._telemetry, self._second)
+        return [part for part in parts if part is not None]
 
     def _close(self) -> None:
         if self._inspection is not None:
             self._inspection.stop()
-        if self._telemetry is not None:
-            self._telemetry.close()
+        for pump in (self._telemetry, self._second):
+            if pump is not None:
+                pump.close()
         if self._reader is not None:
             self._reader.close()  # before the till, whose connection is then the last and leaves no WAL behind
         self._desk.stop(as_it_is=bool(self.damage))

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from edge_agent.ledger.health import free_bytes
+
 BALLAST_BYTES: Final = 1024 * 1024
 """Room for the results of two hundred lanes: a step of one result writes at most six kilobytes."""
 MARGIN_BYTES: Final = 512 * 1024
@@ -29,18 +31,25 @@ class Ballast:
             return False
         return found.st_size == self._size and found.st_blocks * 512 >= self._size
 
-    def hold(self) -> bool:
-        """Put the space aside where there is enough of it; say whether it is there now."""
+    def hold(self, *, margin: int = MARGIN_BYTES) -> bool:
+        """Put the space aside where there is enough of it, and `margin` besides; say whether it is there now."""
         if self.held:
             return True
         try:
-            disk = os.statvfs(self._path.parent)
-            if disk.f_bavail * disk.f_frsize < self._size + MARGIN_BYTES:
+            if free_bytes(self._path) < self._size + margin:
                 return False
             self._allocate()
         except OSError:
             self.release()
         return self.held
+
+    @property
+    def is_clear(self) -> bool:
+        """Say whether it is held, and what a ledger needs beside it is free."""
+        try:
+            return self.held and free_bytes(self._path) >= MARGIN_BYTES
+        except OSError:
+            return False
 
     def _allocate(self) -> None:
         file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -19,6 +19,7 @@ from payment_core.errors import MalformedRecordError, UnknownEntryError
 from payment_core.journal import CHAIN_START
 from payment_core.telemetry import TelemetryDropped, decode_fact, encode_fact
 
+TELEMETRY_FILE: Final = "telemetry.sqlite3"
 BUDGET_BYTES: Final = 8 * 1024 * 1024
 SMALL_BUDGET_BYTES: Final = 1024 * 1024
 """What telemetry shrinks to on a disk that fills up."""
@@ -100,14 +101,20 @@ class TelemetryStore:
     def set_budget(self, budget: int) -> None:
         """Drop what goes beyond a smaller budget and give its space back to the disk; a larger one counts from now."""
         self._budget = budget
-        with self._step():
-            self._make_room()
-        while self._rows("PRAGMA freelist_count")[0][0]:
-            before = self._rows("PRAGMA page_count")[0][0]
-            self._rows(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})")
+        has_more = True
+        while has_more:  # little by little: what a step needs of a full disk for itself is soon given back
+            with self._step():
+                has_more = self._make_room(rounds=1)
+            self._give_back()
+
+    def _give_back(self) -> None:
+        free = self._rows("PRAGMA freelist_count")[0][0]
+        while free:
+            self._script(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})")
             self._rows("PRAGMA wal_checkpoint(TRUNCATE)")
-            if self._rows("PRAGMA page_count")[0][0] >= before:
-                break
+            before, free = free, self._rows("PRAGMA freelist_count")[0][0]
+            if free >= before:
+                return
 
     @property
     def used_bytes(self) -> int:
@@ -202,7 +209,9 @@ class TelemetryStore:
     def _open(self, epoch: int) -> None:
         for name, value in (("page_size", _PAGE), ("auto_vacuum", "INCREMENTAL"), ("journal_mode", "WAL")):
             self._rows(f"PRAGMA {name}={value}")
-        for name, value in (("synchronous", "NORMAL"), ("journal_size_limit", WAL_BYTES), ("cell_size_check", "ON")):
+        for name, value in (("journal_size_limit", WAL_BYTES), ("wal_autocheckpoint", PAGES_AT_ONCE)):
+            self._rows(f"PRAGMA {name}={value}")
+        for name, value in (("synchronous", "NORMAL"), ("cell_size_check", "ON"), ("secure_delete", "OFF")):
             self._rows(f"PRAGMA {name}={value}")
         found = self._rows("PRAGMA quick_check(1)")[0][0]
         version = self._rows("PRAGMA user_version")[0][0]
@@ -225,16 +234,18 @@ class TelemetryStore:
             used += len(row[2])
         return rows
 
-    def _make_room(self) -> None:
-        """Drop what the office has, the oldest first; then the oldest that is not sealed, and count it."""
+    def _make_room(self, *, rounds: int = 1_000) -> bool:
+        """Drop what the office has, the oldest first; then the oldest that is not sealed; say whether more must go."""
         acked = self._rows("SELECT value FROM meta WHERE key = 'acked_seq'")[0][0]
         sql = "SELECT batch_seq, length(sealed) FROM batches WHERE batch_seq <= ? ORDER BY batch_seq"
         for batch_seq, size in self._rows(sql, (acked,)) if self.used_bytes > self._budget else ():
             if self.used_bytes > self._budget:
                 self._run("DELETE FROM batches WHERE batch_seq = ?", (batch_seq,))
                 self._note(-size)
-        while self.used_bytes > self._budget and self._drop_oldest():
-            pass
+        for _round in range(rounds):
+            if self.used_bytes <= self._budget or not self._drop_oldest():
+                return False
+        return self.used_bytes > self._budget
 
     def _drop_oldest(self) -> bool:
         """Drop some of the oldest rows that are not sealed, as many as must be; False: there are none."""
@@ -274,6 +285,13 @@ class TelemetryStore:
 
     def _run(self, sql: str, values: tuple[object, ...] = ()) -> None:
         self._connection.execute(sql, values)
+
+    def _script(self, sql: str) -> None:
+        """Run to its end what answers with rows that have no columns: `execute` would stop at the first."""
+        try:
+            self._connection.executescript(sql)
+        except sqlite3.Error as error:
+            raise _broken(self._path, error) from error
 
     def _rows(self, sql: str, values: tuple[object, ...] = ()) -> list[Row]:
         try:

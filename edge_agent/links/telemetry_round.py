@@ -15,12 +15,19 @@ from cloud_sync.letters import Publish
 from cloud_sync.protocol.messages import Receipt, Trust
 from cloud_sync.telemetry_post import TelemetryPost
 from cloud_sync.upload_effects import Moment
-from edge_agent.ledger.health import ledger_health, pruned_through
+from edge_agent.ledger.disk_order import TABLE, Act, Given, look
+from edge_agent.ledger.health import free_bytes, ledger_health, pruned_through
 from edge_agent.ledger.outbox import read_epoch
 from edge_agent.ledger.quarantine import QUARANTINE, move_aside
 from edge_agent.ledger.reader import LedgerReader
 from edge_agent.ledger.store import UNREADABLE, LedgerError
-from edge_agent.ledger.telemetry import TelemetryBrokenError, TelemetryStore
+from edge_agent.ledger.telemetry import (
+    BUDGET_BYTES,
+    SMALL_BUDGET_BYTES,
+    TELEMETRY_FILE,
+    TelemetryBrokenError,
+    TelemetryStore,
+)
 from edge_agent.log_lines import log
 from edge_agent.messages import DeviceIs
 from edge_agent.messages import Moment as VenueMoment
@@ -29,7 +36,6 @@ from payment_core.journal import decode_own
 from payment_core.money import MAX_MINOR
 from payment_core.telemetry import DeviceWas, Fact, HubHealth, encode_fact
 
-TELEMETRY_FILE: Final = "telemetry.sqlite3"
 HEALTH_MS: Final = 60_000
 DAYS_MS: Final = 15 * 60_000
 """How often the sums of a date that changed are told; at once when the business date ends."""
@@ -37,6 +43,11 @@ DATES_TOLD: Final = 8
 """A start tells of the newest dates again: a week away may have cost the office some of them."""
 FOLLOWED_AT_ONCE: Final = 400
 """Entries of the journal that one round counts: what a start finds is counted in a few minutes, beside the till."""
+DISK_MS: Final = 5_000
+_BUDGETS: Final = {
+    Act.SHRINK_TELEMETRY: SMALL_BUDGET_BYTES, Act.STOP_TELEMETRY: 0, Act.START_TELEMETRY: SMALL_BUDGET_BYTES,
+    Act.GROW_TELEMETRY: BUDGET_BYTES,
+}  # fmt: skip
 MOST_DEVICES: Final = 1_000
 MOST_NAME: Final = 64
 MOST_ASIDE: Final = 4
@@ -49,7 +60,12 @@ Heard = DeviceIs | Receipt | Trust | None
 class TelemetryRound:
     """See the module. Everything is opened at the first step, in the thread that takes it."""
 
-    def __init__(self, ledger: Path, identity: HubIdentity, now: Callable[[], VenueMoment]) -> None:
+    def __init__(
+        self, ledger: Path, identity: HubIdentity, now: Callable[[], VenueMoment], *, is_short: bool = False,
+        free: Callable[[Path], int] = free_bytes,
+    ) -> None:  # fmt: skip
+        self.let_carried_go: Callable[[], None] = lambda: None
+        """Gives up what is carried for neighbours and the office has; called in this thread."""
         self._ledger = ledger
         self._identity = identity
         self._now = now
@@ -63,6 +79,9 @@ class TelemetryRound:
         self._health_due_ms = self._days_due_ms = 0
         self._date = 0
         self._wrong = ""
+        self._free = free
+        self._given = Given.TELEMETRY if is_short else Given.NOTHING
+        self._disk_due_ms = 0
 
     def step(self, heard: Sequence[Heard], *, unheard: int = 0, may_send: bool) -> list[Publish]:
         """Keep what was heard, look, and return what to publish. `unheard`: facts that found no room on their way."""
@@ -73,10 +92,15 @@ class TelemetryRound:
         moment = Moment(mono_ms=now.boottime_ms, wall_ms=now.wall_ms, quality=now.quality)
         try:
             store, post = self._open(now.wall_ms)
+            self._look_at_disk(store, now.boottime_ms)
+            if self._given >= Given.TELEMETRY:
+                for fact in facts:
+                    self._lose(1, fact.at_ms, fact.at_ms)
+                facts = []
             self._keep(store, facts)
             facts = []
             letters = self._hear(post, heard, moment)
-            return letters + (post.on_tick(moment) if may_send else [])
+            return letters + (post.on_tick(moment) if may_send and self._given < Given.TELEMETRY else [])
         except (TelemetryBrokenError, *UNREADABLE) as error:
             for fact in facts:
                 self._lose(1, fact.at_ms, fact.at_ms)
@@ -145,11 +169,27 @@ class TelemetryRound:
     def _open(self, now_ms: int) -> tuple[TelemetryStore, TelemetryPost]:
         if self._store is None or self._post is None:
             path = self._ledger.with_name(TELEMETRY_FILE)
-            self._store = TelemetryStore(path, epoch=max(now_ms // 1000, 1))
+            budget = {Given.NOTHING: BUDGET_BYTES, Given.TELEMETRY: 0}.get(self._given, SMALL_BUDGET_BYTES)
+            self._store = TelemetryStore(path, epoch=max(now_ms // 1000, 1), budget=budget)
             self._post = TelemetryPost(self._identity, self._store, draw=os.urandom)
             if self._trust is not None:
                 self._post.on_trust(self._trust)
         return self._store, self._post
+
+    def _look_at_disk(self, store: TelemetryStore, now_ms: int) -> None:
+        """Take the next step of the order, down or up, as the disk asks for it."""
+        if now_ms < self._disk_due_ms:
+            return
+        self._disk_due_ms = now_ms + DISK_MS
+        given, act = TABLE[self._given, look(self._free(self._ledger))]
+        if given is self._given:
+            return
+        log("disk.order", given=given.name.lower(), free=self._free(self._ledger))
+        self._given = given
+        if act in _BUDGETS:
+            store.set_budget(_BUDGETS[act])
+        elif act is Act.LET_CARRIED_GO:
+            self.let_carried_go()
 
     def _keep(self, store: TelemetryStore, facts: Sequence[Fact]) -> None:
         if self._lost[0]:

@@ -14,6 +14,7 @@ import msgspec
 
 from edge_agent.ledger import marks
 from edge_agent.ledger.ballast import Ballast
+from edge_agent.ledger.disk_order import Given
 from edge_agent.ledger.entries import verify_tail
 from edge_agent.ledger.integrity import full_check
 from edge_agent.ledger.migrations import adopt_epoch, migrate
@@ -27,6 +28,7 @@ from edge_agent.ledger.store import (
     SqliteStore,
 )
 from edge_agent.ledger.tail_mark import TailMark
+from edge_agent.start.disk_order import hold_in_order
 
 LEDGER_FILE: Final = "ledger.sqlite3"
 FAULTS: Final[dict[int, Fault]] = {errno.ENOSPC: "full", errno.EROFS: "read_only"}
@@ -142,7 +144,7 @@ def open_ledger(place: Place, *, epoch: int, damage: str = "") -> Opened | Shut:
     if used and not place.ledger.exists():
         why = f"{place.ledger}: the ledger that was here is gone. Bring it back, or set up the hub again."
         return Shut("damaged", why)
-    short = not place.ballast.hold()
+    short = hold_in_order(place.ballast, place.folder) is Given.NEW_MONEY
     opened = _try(place, epoch=epoch, used=used, short=short)
     if isinstance(opened, Shut) and opened.fault == "full" and not short:
         place.ballast.release()

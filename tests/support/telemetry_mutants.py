@@ -13,14 +13,14 @@ class DropsSilently(TelemetryStore):
 class DropsSealed(TelemetryStore):
     """Drops sealed batches that have no receipt."""
 
-    def _make_room(self) -> None:
+    def _make_room(self, *, rounds: int = 1_000) -> bool:
         while self.used_bytes > self._budget:
             batch = self._rows("SELECT min(batch_seq) FROM batches")[0][0]
             if batch is None:
-                super()._make_room()
-                return
+                return super()._make_room(rounds=rounds)
             self._run("DELETE FROM batches WHERE batch_seq = ?", (batch,))
             self._used = None
+        return False
 
 
 class CountsLater(TelemetryStore):

@@ -8,9 +8,11 @@ from cloud_sync.identity import OfficeKeys
 from cloud_sync.protocol.envelope import NO_BATCH, STREAM_TELEMETRY, batch_hash, parse_envelope
 from cloud_sync.protocol.messages import TAKES_TELEMETRY, Receipt
 from cloud_sync.telemetry_post import SEAL_AGE_MS
+from edge_agent.ledger.disk_order import LOW_BYTES, ROOM_BYTES
 from edge_agent.ledger.reader import LedgerReader
+from edge_agent.ledger.telemetry import BUDGET_BYTES, SMALL_BUDGET_BYTES
 from edge_agent.links import telemetry_round
-from edge_agent.links.telemetry_round import DAYS_MS, HEALTH_MS, MOST_ASIDE, TelemetryRound
+from edge_agent.links.telemetry_round import DAYS_MS, DISK_MS, HEALTH_MS, MOST_ASIDE, TelemetryRound
 from edge_agent.messages import DeviceIs
 from payment_core.bus import DeviceState
 from payment_core.day_sums import DaySums
@@ -167,3 +169,23 @@ def test_a_ledger_that_cannot_be_read_stops_nothing(hall, tmp_path):
     elsewhere = TelemetryRound(tmp_path / "none" / "ledger.sqlite3", IDENTITY, hall.moment)
     assert elsewhere.step([is_("racer-1", "online")], may_send=True) == []
     elsewhere.close()
+
+
+def test_a_disk_that_fills_takes_telemetry_step_by_step_and_gives_it_back(hall):
+    free, gone = [ROOM_BYTES], []
+    rounds = TelemetryRound(hall.path, IDENTITY, hall.moment, free=lambda _path: free[0])
+    rounds.let_carried_go = lambda: gone.append("carried")
+    budgets = []
+    for free[0] in (*[LOW_BYTES - 1] * 4, LOW_BYTES, *[ROOM_BYTES] * 4):
+        rounds.step([is_("racer-1", "online" if len(budgets) % 2 else "fault")], may_send=True)
+        budgets.append(rounds._store._budget)
+        hall.pass_ms(DISK_MS)
+    small, whole = SMALL_BUDGET_BYTES, BUDGET_BYTES
+    assert budgets == [small, small, 0, 0, 0, small, small, whole, whole]
+    assert gone == ["carried"]
+    rounds.step([], may_send=False)
+    assert len(of_kind(hall, DeviceWas)) == 4, "what came since it is taken again"
+    other = sqlite3.connect(hall.path.with_name("telemetry.sqlite3"))
+    assert other.execute("SELECT value FROM meta WHERE key = 'dropped'").fetchone()[0] >= 5
+    other.close()
+    rounds.close()

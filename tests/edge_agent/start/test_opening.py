@@ -77,7 +77,7 @@ def test_damage_found_later_is_remembered(place):
 def test_without_room_for_the_ballast_nothing_new_is_sold(place, monkeypatch):
     use(place)
     place.ballast.release()
-    monkeypatch.setattr(place.ballast, "hold", lambda: False)
+    monkeypatch.setattr(place.ballast, "hold", lambda **_margin: False)
     found = open_ledger(place, epoch=1)
     assert isinstance(found, Opened)
     assert found.short
