@@ -12,6 +12,7 @@ from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.office import books, cards, downgrade, guest, hubs, ingest, opening, restored
 from venuehub.office import desk as office_desk
 from venuehub.office.audit import audit_app
+from venuehub.office.cells import cell_app
 from venuehub.office.consents import consent_app
 from venuehub.office.keys import keys_app
 from venuehub.office.signers import signer_app
@@ -35,6 +36,7 @@ app.add_typer(signer_app)
 app.add_typer(restored.app)
 app.add_typer(ingest.app)
 app.add_typer(downgrade.app)
+app.add_typer(cell_app)
 app.add_typer(travel_app)
 app.add_typer(books.app)
 app.add_typer(audit_app)

@@ -68,3 +68,15 @@ def test_a_copy_never_takes_the_place_of_a_file(folder, tmp_path, capsys):
 
 def test_somebody_decides_it(folder):
     assert main(["office", "downgrade", "--dir", str(folder), "--to", "0015", "--by", " "]) == 2
+
+
+@pytest.mark.slow
+def test_books_on_a_server_want_a_copy_by_the_operator(tmp_path, empty_postgres_url, capsys):
+    folder = tmp_path / "office"
+    assert main(["office", "init", "--dir", str(folder), "--tenant", "T", "--db", empty_postgres_url]) == 0
+    words = ["office", "downgrade", "--dir", str(folder), "--to", "0015", "--by", "ann", "--json"]
+    assert main(words) == 2
+    capsys.readouterr()
+    assert main([*words, "--copied"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"from": HEAD, "to": "0015", "copy": ""}
+    assert main(["office", "verify", "--dir", str(folder)]) == 0
