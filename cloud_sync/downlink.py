@@ -9,6 +9,7 @@ import msgspec
 
 from cloud_sync.letters import read_message
 from cloud_sync.protocol import documents
+from cloud_sync.protocol.carried import CarriedTaken
 from cloud_sync.protocol.messages import (
     CloseOrder,
     CredentialList,
@@ -45,9 +46,9 @@ class MessageRejected(msgspec.Struct, frozen=True):
     reason: RejectReason
 
 
-OfficeBody = (
-    Receipt | Lease | CredentialList | Document | Trust | ResendRequest | HelloRequest | Recall | CloseOrder | Elsewhere
-)
+Word = Receipt | Lease | ResendRequest | HelloRequest | Recall | CloseOrder | Elsewhere | CarriedTaken
+"""What counts as it comes; all else has versions."""
+OfficeBody = Word | CredentialList | Document | Trust
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -93,9 +94,9 @@ class Downlink:
         message = read_message(payload, signers_for=self._signers, to=self._to, opener=self._opener)
         if isinstance(message, Rejected):
             return [MessageRejected(topic, message.reason)]
+        if isinstance(message.body, Word):
+            return [Accepted(message.number, message.body)]
         match message.body:
-            case Receipt() | Lease() | ResendRequest() | HelloRequest() | Recall() | CloseOrder() | Elsewhere() as body:
-                return [Accepted(message.number, body)]
             case CredentialList() as update:
                 return self._on_list(topic, message.number, update)
             case Document() as document:

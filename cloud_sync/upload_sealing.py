@@ -18,6 +18,8 @@ SEAL_ENTRIES: Final = 100
 """So many rows are a batch at once: from here on header, seal and signature are less than three bytes of an entry."""
 SEAL_AGE_MS: Final = 500
 """Fewer wait for more until the oldest has waited so long: a quiet hub pays for two batches a second at most."""
+ALONE_AGE_MS: Final = 60_000
+"""Where only a neighbour keeps them: batches stay big, and a box that dies takes no more than a minute with it."""
 NEVER_MS: Final = 1 << 62
 
 
@@ -47,12 +49,12 @@ class Rows:
         """Note that the ledger gave none of them: a damaged one is not asked without a pause."""
         self._not_before_ms = mono_ms + SEAL_AGE_MS
 
-    def wait_ms(self, mono_ms: int) -> int:
-        """Return how long they wait for more: 0 where they are to be sealed now."""
+    def wait_ms(self, mono_ms: int, *, alone: bool = False) -> int:
+        """Return how long they wait for more: 0 where they are to be sealed now. `alone`: no office waits for them."""
         if self.end <= self._sealed:
             return NEVER_MS
         are_many = self.end - self._sealed >= SEAL_ENTRIES
-        due_ms = self._not_before_ms if are_many else self._since_ms + SEAL_AGE_MS
+        due_ms = self._not_before_ms if are_many else self._since_ms + (ALONE_AGE_MS if alone else SEAL_AGE_MS)
         return max(due_ms - mono_ms, 0)
 
 

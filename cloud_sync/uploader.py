@@ -130,6 +130,10 @@ class Uploader:
             effects.append(self.request(now, question))
         return effects + self._fill() + self._seal_due(now)
 
+    def on_alone(self, now: Moment) -> list[Effect]:
+        """Seal without an office, because a neighbour keeps what is sealed: rows that are many, or old."""
+        return self._seal_due(now, alone=not (self._connected and self._greeted))
+
     def on_records(self, now: Moment, records: Sequence[bytes]) -> list[Effect]:
         """Seal the rows that ReadOutbox asked for into one batch."""
         self._busy = False
@@ -248,15 +252,16 @@ class Uploader:
 
     # ---- inside ----
 
-    def _seal_due(self, now: Moment) -> list[Effect]:
-        if self._rows.wait_ms(now.mono_ms) or not self._may_seal():
+    def _seal_due(self, now: Moment, *, alone: bool = False) -> list[Effect]:
+        if self._rows.wait_ms(now.mono_ms, alone=alone) or not self._may_seal(alone=alone):
             return []
         self._busy = True
         return [ReadOutbox(self._state.last_record, BATCH_RECORDS)]
 
-    def _may_seal(self) -> bool:
-        ready = self._connected and self._greeted and not (self._busy or self._stuck or self.frozen)
-        return ready and self._window.room > 0 and self._window.through_seq == self._state.last_seq
+    def _may_seal(self, *, alone: bool = False) -> bool:
+        free = not (self._busy or self._stuck or self.frozen)
+        room = self._window.room > 0 and self._window.through_seq == self._state.last_seq
+        return free and (alone or (self._connected and self._greeted and room))
 
     def _fill(self) -> list[Effect]:
         """Ask for the next batches that were sealed and did not fit into the window."""

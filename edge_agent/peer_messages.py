@@ -2,7 +2,7 @@
 
 import msgspec
 
-from cloud_sync.protocol.peers import PeerBody
+from cloud_sync.protocol.peers import CarryBody, PeerBody
 
 
 class LanLink(msgspec.Struct, frozen=True):
@@ -28,4 +28,4 @@ class ToPeer(msgspec.Struct, frozen=True):
 
     hub_id: bytes
     number: int
-    body: PeerBody
+    body: PeerBody | CarryBody

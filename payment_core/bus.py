@@ -6,6 +6,7 @@ Topic tree (docs/asyncapi.yaml is made from this file and the structs it names):
     vd/1/{hub}/terminal/{terminal}/request|reply|card
     vd/1/{hub}/bridge/{bridge}/command|result          to a bridge itself
     vd/1/{hub}/peer/{from}/ask|voucher      between hubs: ESM1 letters, no JSON (docs/wire/esm1.md)
+    vd/1/{hub}/peer/{from}/batch            between hubs: an EHB1 batch to keep (docs/wire/ehb1.md)
 """
 
 from typing import Annotated, Any, Final, Literal
@@ -21,7 +22,8 @@ from payment_core.preparing import Prepare, Prepared
 ROOT: Final = "vd/1"
 RETAINED_LEAVES: Final = frozenset({"birth", "state", "booked"})
 DEVICE_LEAVES: Final = ("birth", "state", "event", "booked", "command", "result")
-PEER_LEAVES: Final = ("ask", "voucher")
+PEER_LEAVES: Final = ("ask", "voucher", "batch")
+"""`batch` is no letter: a sealed batch as its hub signed it, which a neighbour keeps (docs/wire/esm1.md)."""
 TERMINAL_LEAVES: Final = ("request", "reply", "card")
 BRIDGE_LEAVES: Final = ("bridge_command", "bridge_result")
 """As `Address` and `decode` call them: in a topic the word before them is the bridge's own place."""
@@ -150,7 +152,7 @@ def bridge_topic(hub: str, bridge: str, leaf: str) -> str:
 
 
 def peer_topic(hub: str, sender: str, leaf: str) -> str:
-    """Return `vd/1/{hub}/peer/{sender}/{leaf}`: ESM1 letters between the hubs of a venue, `ask` and `voucher`."""
+    """Return `vd/1/{hub}/peer/{sender}/{leaf}`: ESM1 letters between the hubs of a venue, or an EHB1 `batch`."""
     return f"{ROOT}/{hub}/peer/{sender}/{leaf}"
 
 

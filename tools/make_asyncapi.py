@@ -64,12 +64,20 @@ CHANNELS: Final = {
     "bridge_result": (("Prepared",), "What came of it."),
     "ask": (("PeerLetter",), "A hub wants an account's money from a neighbour, or tells it something."),
     "voucher": (("PeerLetter",), "A hub hands money over to a neighbour, says that it has none, or confirms."),
+    "batch": (("SealedBatch",), "A hub without its office gives a neighbour a batch to keep, until the office has it."),
 }
 BRIDGE: Final = {"description": "The bridge's name in its bridge.toml."}
 PEER: Final = {"description": "The sending hub's id, a UUID as 36 characters."}
 LETTER: Final[Node] = {
     "name": "PeerLetter",
     "summary": "A signed and sealed letter between the hubs of a venue, as docs/wire/esm1.md says; no JSON.",
+    "contentType": "application/octet-stream",
+    "payload": {"type": "string", "format": "binary"},
+}
+
+BATCH: Final[Node] = {
+    "name": "SealedBatch",
+    "summary": "Entries of a journal as their hub sealed and signed them, as docs/wire/ehb1.md says; no JSON.",
     "contentType": "application/octet-stream",
     "payload": {"type": "string", "format": "binary"},
 }
@@ -140,7 +148,7 @@ def _messages() -> Node:
     for name, message in events.items():
         kept = "a value event: kept and resent until it is booked" if is_value_event(name) else "a wish: never resent"
         message["summary"] = f"{message['summary']} This is {kept}."
-    return plain | events | commands | {"PeerLetter": LETTER}
+    return plain | events | commands | {"PeerLetter": LETTER, "SealedBatch": BATCH}
 
 
 def _message(struct: type[msgspec.Struct], payload: Node) -> Node:

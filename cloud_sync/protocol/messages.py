@@ -11,13 +11,17 @@ from typing import Final, Literal
 import msgspec
 
 from cloud_sync.protocol.canonical import is_canonical
+from cloud_sync.protocol.carried import CarriedTaken
 from cloud_sync.protocol.peers import (
     AskBody,
+    CarryBody,
     PeerAsk,
     PeerBlocked,
     PeerBody,
     PeerCard,
     PeerHeard,
+    PeerHere,
+    PeerKept,
     PeerKey,
     PeerNothing,
     PeerRightUsed,
@@ -196,8 +200,8 @@ class Trust(msgspec.Struct, frozen=True, array_like=True):
     peers: tuple[PeerKey, ...] = ()
 
 
-Request = LeaseRequest | ListRequest | ResendRequest | HelloRequest | Recall | CloseOrder | Elsewhere
-Body = Hello | Receipt | Lease | Request | CredentialList | Document | Trust | PeerBody
+Request = LeaseRequest | ListRequest | ResendRequest | HelloRequest | Recall | CloseOrder | Elsewhere | CarriedTaken
+Body = Hello | Receipt | Lease | Request | CredentialList | Document | Trust | PeerBody | CarryBody
 Kind = Literal["hello", "receipt", "lease", "request", "list", "document", "trust", "ask", "voucher"]
 
 _DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Body]]] = {
@@ -208,14 +212,15 @@ _DECODERS: Final[dict[str, msgspec.msgpack.Decoder[Body]]] = {
     "list": msgspec.msgpack.Decoder(CredentialList),
     "document": msgspec.msgpack.Decoder(Document),
     "trust": msgspec.msgpack.Decoder(Trust),
-    "ask": msgspec.msgpack.Decoder(AskBody),
+    "ask": msgspec.msgpack.Decoder(AskBody | CarryBody),
     "voucher": msgspec.msgpack.Decoder(VoucherBody),
 }
 _KINDS: Final[dict[type, Kind]] = {
     Hello: "hello", Receipt: "receipt", Lease: "lease", LeaseRequest: "request", ListRequest: "request",
     ResendRequest: "request", HelloRequest: "request", Recall: "request", CloseOrder: "request",
-    Elsewhere: "request", CredentialList: "list", Document: "document", Trust: "trust",
+    Elsewhere: "request", CarriedTaken: "request", CredentialList: "list", Document: "document", Trust: "trust",
     PeerAsk: "ask", PeerBlocked: "ask", PeerRightUsed: "ask", PeerHeard: "ask", PeerCard: "ask",
+    PeerHere: "ask", PeerKept: "ask",
     Voucher: "voucher", PeerNothing: "voucher", PeerTaken: "voucher",
 }  # fmt: skip
 KINDS: Final = tuple(_DECODERS)

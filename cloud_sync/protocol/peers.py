@@ -66,6 +66,25 @@ class PeerCard(msgspec.Struct, tag=5, frozen=True, array_like=True):
     row: ListRow
 
 
+class PeerHere(msgspec.Struct, tag=6, frozen=True, array_like=True):
+    """Hub, every twenty seconds to each neighbour: I am here. The office has my batches of `epoch` up to `acked_seq`.
+
+    `room`: I keep sealed batches for neighbours.
+    """
+
+    epoch: Whole
+    acked_seq: Whole
+    room: bool
+
+
+class PeerKept(msgspec.Struct, tag=7, frozen=True, array_like=True):
+    """Hub: this sealed batch of yours is on my disk, as you signed it; or, not `kept`, there is no room for it."""
+
+    epoch: Whole
+    batch_seq: Whole
+    kept: bool = True
+
+
 class Voucher(msgspec.Struct, tag=1, frozen=True, array_like=True):
     """Hub: this money is yours now. It is taken once per (giver, `epoch`, `seq`): where the giver's journal says so.
 
@@ -103,3 +122,5 @@ class PeerTaken(msgspec.Struct, tag=3, frozen=True, array_like=True):
 AskBody = PeerAsk | PeerBlocked | PeerRightUsed | PeerHeard | PeerCard
 VoucherBody = Voucher | PeerNothing | PeerTaken
 PeerBody = AskBody | VoucherBody
+CarryBody = PeerHere | PeerKept
+"""What neighbours say about the batches that they keep for each other: nothing for a till."""

@@ -12,10 +12,13 @@ from cloud_sync.ending import pause
 from cloud_sync.identity import HubIdentity
 from cloud_sync.letters import post_message, read_letter
 from cloud_sync.mqtt_link import Inbound, MqttLink, MqttLinkError, MqttSettings
+from cloud_sync.protocol.envelope import MAX_BATCH_BYTES
 from cloud_sync.protocol.messages import Message, Rejected, Trust
-from cloud_sync.protocol.peers import PeerBody, PeerKey
+from cloud_sync.protocol.peers import CarryBody, PeerBody, PeerKey
 from cloud_sync.protocol.retry import reconnect_delay_ms
 from cloud_sync.sealing import HpkeSealer
+from edge_agent.lan.carrying import TellKept
+from edge_agent.lan.handing import HandOver, SayHere
 from edge_agent.links.pumps import pump_together
 from edge_agent.log_lines import log
 from edge_agent.messages import Input
@@ -27,6 +30,9 @@ LONGEST_ATTEMPT: Final = 3
 """Up to 4 s between two tries: a venue has a few hubs, and guests' money waits for its broker."""
 OUTBOUND_LIMIT: Final = 4_096
 """Letters beyond it are dropped, as all are while the broker is away: the till says it again."""
+BATCHES_BEHIND: Final = 64
+"""Letters behind which no batch is put: it is a thousand times as big, and is handed over again."""
+_BATCH: Final = "batch"
 
 
 class PeerLink:
@@ -43,7 +49,11 @@ class PeerLink:
         self._offer = offer
         self._peers: dict[bytes, PeerKey] = {}
         self._sealers: dict[bytes, HpkeSealer] = {}
-        self._outbound: asyncio.Queue[ToPeer] = asyncio.Queue(OUTBOUND_LIMIT)
+        self._outbound: asyncio.Queue[ToPeer | HandOver] = asyncio.Queue(OUTBOUND_LIMIT)
+        self.on_batch: Callable[[bytes, bytes], None] = lambda _hub_id, _data: None
+        """Hears what came as a neighbour's sealed batch; nothing about it is proven."""
+        self.on_carrier: Callable[[bytes, CarryBody], None] = lambda _hub_id, _body: None
+        """Hears what a neighbour says about batches, verified."""
         self._up = False
         if trust is not None:
             self.on_trust(trust)
@@ -60,6 +70,17 @@ class PeerLink:
         """Queue a message; called in the loop's thread."""
         if self._up and not self._outbound.full():
             self._outbound.put_nowait(effect)
+
+    def say(self, effect: HandOver | SayHere | TellKept) -> None:
+        """Queue what is said about batches, or a batch; called in the loop's thread."""
+        match effect:
+            case HandOver():
+                if self._up and self._outbound.qsize() < BATCHES_BEHIND:
+                    self._outbound.put_nowait(effect)
+            case SayHere(hub_id=hub_id, body=here):
+                self.carry_out(ToPeer(hub_id, 0, here))
+            case TellKept(hub_id=hub_id, body=kept):
+                self.carry_out(ToPeer(hub_id, 0, kept))
 
     async def run(self) -> None:
         """Connect, subscribe, pump; again after every loss with full jitter."""
@@ -102,7 +123,9 @@ class PeerLink:
             if letter is not None:
                 await link.publish_soon(*letter)
 
-    def _seal(self, effect: ToPeer) -> tuple[str, bytes] | None:
+    def _seal(self, effect: ToPeer | HandOver) -> tuple[str, bytes] | None:
+        if isinstance(effect, HandOver):  # as its owner sealed it, and signed: nobody signs it again
+            return peer_topic(uuid_text(effect.hub_id), self._hub, _BATCH), effect.sealed
         sealer = self._sealers.get(effect.hub_id)
         if sealer is None:
             return None
@@ -114,6 +137,9 @@ class PeerLink:
         address = parse_topic(inbound.topic)
         if address is None or inbound.retained:
             return
+        if address.leaf == _BATCH:
+            self._hear_batch(address.name, inbound.payload)
+            return
         letter = read_letter(
             inbound.payload, signers_for=self._signers, to=frozenset({self._hub_id}), opener=self._opener
         )
@@ -123,10 +149,20 @@ class PeerLink:
         message = letter.message
         body = message.body
         fits = message.kind == address.leaf and message.sender == _id_of(address.name)
-        if not fits or not isinstance(body, PeerBody):
+        if not fits or not isinstance(body, PeerBody | CarryBody):
             log("lan.rejected", sender=address.name, reason="address")
             return
+        if isinstance(body, CarryBody):
+            self.on_carrier(message.sender, body)
+            return
         self._offer(FromPeer(message.sender, message.number, body, letter.signed))
+
+    def _hear_batch(self, sender: str, data: bytes) -> None:
+        hub_id = _id_of(sender)
+        if hub_id in self._peers and len(data) <= MAX_BATCH_BYTES:
+            self.on_batch(hub_id, data)
+        else:
+            log("lan.rejected", sender=sender, reason="batch")
 
     def _signers(self, message: Message) -> tuple[bytes, ...]:
         peer = self._peers.get(message.sender)

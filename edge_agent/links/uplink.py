@@ -15,6 +15,7 @@ from cloud_sync.ending import pause
 from cloud_sync.identity import HubIdentity
 from cloud_sync.letters import Publish
 from cloud_sync.mqtt_link import Inbound, MqttLink, MqttLinkError, MqttSettings
+from cloud_sync.protocol.carried import CarriedTaken
 from cloud_sync.protocol.messages import (
     CloseOrder,
     CredentialList,
@@ -74,7 +75,8 @@ TICK_MS: Final = 500
 ASK_AGAIN_MS: Final = 1_000
 """What was asked for and not answered is not asked for again within this."""
 GREET_AGAIN_MS: Final = 1_000
-"""How long after new caps the office hears in a hello that they are on the disk: until then its bound counts others."""
+"""How long after new caps or keys the office hears in a hello that they are on the disk: till then others count."""
+ALONE_TICK_S: Final = 1.0
 OUTBOUND_LIMIT: Final = 1_024
 """Letters that wait for a slow broker; beyond it they are dropped, and said again when no receipt comes."""
 ONLINE: Final = b'{"state":"online"}'
@@ -114,6 +116,10 @@ class Uplink:
         self._on_trust = on_trust
         self.on_receipt: Callable[[Receipt | None], None] = lambda _receipt: None
         """Hears every receipt, of whatever stream; None: the connection is gone."""
+        self.on_carried: Callable[[CarriedTaken], None] = lambda _taken: None
+        """Hears what the office says about neighbours' batches that were brought to it."""
+        self.may_seal_alone: Callable[[], bool] = lambda: False
+        """Whether a neighbour keeps what is sealed while the office is away."""
         self.dial: Callable[[MqttSettings], MqttLink] = MqttLink
         self._uploader = Uploader(identity, upload_state(reader), boot_id=os.urandom(16), draw=os.urandom)
         kept = kept_trust(reader)
@@ -161,7 +167,16 @@ class Uplink:
         self._publish(letter)
 
     async def run(self) -> None:
-        """Connect, greet, pump; again after every loss with full jitter."""
+        """Connect, greet, pump; again after every loss with full jitter. Seal meanwhile, where a neighbour keeps it."""
+        await pump_together(self._stay_connected(), self._seal_alone())
+
+    async def _seal_alone(self) -> None:
+        while True:
+            await asyncio.sleep(ALONE_TICK_S)
+            if self.may_seal_alone():
+                self._do(self._uploader.on_alone(self._now()))
+
+    async def _stay_connected(self) -> None:
         attempt = 0
         while True:
             started = time.monotonic()
@@ -262,10 +277,13 @@ class Uplink:
             case Trust():
                 self._uploader.on_trust(body)
                 self._on_trust(body)
+                self._greet_ms = self._now().mono_ms + GREET_AGAIN_MS
                 self._offer(DocumentArrived(TRUST, body.version, msgspec.json.encode(body)))
                 log("trust.taken", version=body.version)
             case Recall(account_id=account_id):
                 self._offer(Recalled(account_id))
+            case CarriedTaken():
+                self.on_carried(body)
             case CloseOrder(epoch=epoch, why=why, staff=staff):
                 self._offer(CloseOrdered(epoch, why, staff))
 

@@ -8,7 +8,7 @@ import msgspec
 
 from back_office.worker import Worker
 from cloud_sync import upload_effects as fx
-from cloud_sync.downlink import TRUST, Accepted, Downlink
+from cloud_sync.downlink import TRUST, Accepted, Downlink, OfficeBody
 from cloud_sync.identity import HubIdentity
 from cloud_sync.letters import Publish
 from cloud_sync.protocol.messages import DocumentVersion, HelloRequest, Receipt, ResendRequest, Trust
@@ -16,6 +16,7 @@ from cloud_sync.uploader import Uploader
 from edge_agent.ledger.reader import LedgerReader
 from edge_agent.links.upload_start import kept_trust, sealed_of, trust_state, upload_state
 from edge_agent.messages import BatchSealed, DocumentArrived, ReceiptTaken
+from payment_core.identifiers import uuid_text
 from tests.support.hall import Hall
 
 WALL_MS = 1_795_320_000_000
@@ -30,7 +31,9 @@ class PostedHub:
         self.dice = random.Random(seed)
         self.mono_ms = 0
         self.passes: Callable[[str], bool] = lambda _leaf: True
-        self.receipts: list[Receipt] = []
+        self.elsewhere: Callable[[Publish], None] = lambda _letter: None
+        """Gets what the office says to other hubs meanwhile."""
+        self.on_body: Callable[[OfficeBody], None] = lambda _body: None
         self.start()
 
     def start(self) -> None:
@@ -69,6 +72,12 @@ class PostedHub:
         self.do(self.uploader.on_journal(self.now(), self.hall.store.rows("SELECT max(seq) FROM entries")[0][0]))
         self.do(self.uploader.on_tick(self.now()))
 
+    def alone(self) -> None:
+        """Seal without the office, as while a neighbour keeps it."""
+        self.do(self.uploader.on_journal(self.now(), self.hall.store.rows("SELECT max(seq) FROM entries")[0][0]))
+        self.mono_ms += 60_000
+        self.do(self.uploader.on_alone(self.now()))
+
     def batches(self) -> list[bytes]:
         """Return every sealed batch of the ledger, in order."""
         return [bytes(row[0]) for row in self.hall.store.rows("SELECT sealed FROM batches ORDER BY batch_seq")]
@@ -95,6 +104,9 @@ class PostedHub:
     def hear(self, letters: Sequence[Publish]) -> None:
         """Take what the office says, as far as it gets through."""
         for letter in letters:
+            if uuid_text(self.identity.hub_id) not in letter.topic:
+                self.elsewhere(letter)
+                continue
             if not self.passes(letter.topic.split("/down/")[1]):
                 continue
             for event in self.downlink.on_message(letter.topic, letter.payload):
@@ -102,9 +114,9 @@ class PostedHub:
                 self._take(event)
 
     def _take(self, event: Accepted) -> None:
+        self.on_body(event.body)
         match event.body:
             case Receipt() as receipt:
-                self.receipts.append(receipt)
                 self.do(self.uploader.on_receipt(self.now(), receipt))
             case ResendRequest(epoch=epoch, from_seq=from_seq):
                 self.do(self.uploader.on_resend_request(epoch=epoch, from_seq=from_seq))

@@ -188,6 +188,17 @@ def newer_bodies() -> list[tuple[bool, int, esm1.Body]]:
     return [(False, 4, esm1.Receipt(1, 4, bytes([8]) * 32, WALL_MS + 6, bytes(range(16)), "", "", heard, 1, 7))]
 
 
+def carried_bodies() -> list[tuple[bool, int, esm1.Body]]:
+    """(from the hub, number, body) of what a second hub brought with it."""
+    return [
+        (True, 0, peers.PeerHere(1, 12, room=True)),
+        (True, 0, peers.PeerKept(1, 13)),
+        (True, 0, peers.PeerKept(1, 14, kept=False)),
+        (False, 0, esm1.CarriedTaken(VENUE, 1, 13, bytes([9]) * 32)),
+        (False, 0, esm1.CarriedTaken(VENUE, 1, 13, bytes([9]) * 32, "fork")),
+    ]
+
+
 def esm1_messages(rows_of: list[tuple[bool, int, esm1.Body]]) -> dict[str, object]:
     """One message per row, as it is signed and as it travels."""
     hub, office = Ed25519Signer(HUB_SEED), Ed25519Signer(OFFICE_SEED)
@@ -222,6 +233,7 @@ def main() -> None:
         (FOLDER / "esm1" / "money.json", lambda: esm1_messages(later_bodies())),
         (FOLDER / "esm1" / "heard.json", lambda: esm1_messages(grown_bodies())),
         (FOLDER / "esm1" / "takes.json", lambda: esm1_messages(newer_bodies())),
+        (FOLDER / "esm1" / "carried.json", lambda: esm1_messages(carried_bodies())),
     ):
         if path.exists():
             sys.stdout.write(f"{path.name}: kept\n")

@@ -7,6 +7,7 @@ import msgspec
 
 from cloud_sync.downlink import Accepted, Downlink, ListMismatch, OfficeBody
 from cloud_sync.letters import Publish
+from cloud_sync.protocol.carried import CarriedTaken
 from cloud_sync.protocol.messages import (
     CloseOrder,
     CredentialList,
@@ -157,7 +158,7 @@ class Uplink:
                 case rejected:
                     self._world.note(f"{self.hub.name}: rejected a {topic.rsplit('/', 1)[1]}: {rejected.reason}")
 
-    def _take(self, body: OfficeBody) -> None:  # noqa: C901 - one case per message
+    def _take(self, body: OfficeBody) -> None:  # noqa: C901, PLR0912 - one case per message
         hub = self.hub
         match body:
             case Receipt():
@@ -193,6 +194,8 @@ class Uplink:
                 hub.offer(messages.DocumentArrived("trust", body.version, msgspec.json.encode(body)))
             case Recall(account_id=account_id):
                 hub.offer(messages.Recalled(account_id))
+            case CarriedTaken():  # nobody carries here
+                pass
             case CloseOrder(epoch=epoch, why=why, staff=staff):
                 hub.offer(messages.CloseOrdered(epoch, why, staff))
 

@@ -36,9 +36,10 @@ FOLDER = Path(__file__).resolve().parents[2] / "vectors" / "esm1"
 VECTORS = json.loads((FOLDER / "messages.json").read_text())
 MONEY = json.loads((FOLDER / "money.json").read_text())
 TAKES = json.loads((FOLDER / "takes.json").read_text())
+CARRIED = json.loads((FOLDER / "carried.json").read_text())
 GROWN = json.loads((FOLDER / "heard.json").read_text())
 OLDER = [*VECTORS["messages"], *MONEY["messages"]]
-ALL = [*OLDER, *GROWN["messages"], *TAKES["messages"]]
+ALL = [*OLDER, *GROWN["messages"], *TAKES["messages"], *CARRIED["messages"]]
 HUB = bytes.fromhex(VECTORS["hub_id"])
 TENANT = bytes.fromhex(VECTORS["tenant_id"])
 A_LEASE = Message(sender=TENANT, to=HUB, number=11, body=Lease((Grant(bytes(16), "CNY", 1, 1000),)))

@@ -1,0 +1,128 @@
+"""Keeping neighbours' sealed batches, and bringing them to the office in the place of one that is silent.
+
+A batch is checked against its owner's key and never opened: nobody here can. It is on the disk before its owner is
+told, and leaves it only when the office, or the owner who has a receipt, says that it is booked: no broker can.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from cloud_sync import sealing
+from cloud_sync.letters import Publish
+from cloud_sync.protocol import envelope
+from cloud_sync.protocol.carried import CarriedTaken
+from cloud_sync.protocol.envelope import batch_hash
+from cloud_sync.protocol.messages import Receipt
+from cloud_sync.protocol.peers import PeerHere, PeerKept, PeerKey
+from cloud_sync.protocol.topics import hub_topic
+from edge_agent.lan.handing import SILENT_MS
+from edge_agent.ledger.carried import Carried, CarriedBrokenError, CarriedStore
+
+AT_ONCE: Final = 4
+"""Batches of one neighbour under way to the office."""
+AGAIN_MS: Final = 10_000
+"""What the office did not answer is brought again after this."""
+
+
+class TellKept(msgspec.Struct, frozen=True):
+    """An effect: this letter to this neighbour."""
+
+    hub_id: bytes
+    body: PeerKept
+
+
+class CarryFault(msgspec.Struct, frozen=True):
+    """An effect for the log: a batch was thrown away, or the file cannot be used."""
+
+    why: str
+    hub_id: bytes = b""
+
+
+class Carrying:
+    """A synchronous state machine over the store; times are ms since boot, `wall_ms` UTC.
+
+    Neighbours count as heard when it starts: a hub that starts knows of nobody's silence yet.
+    """
+
+    def __init__(self, hub_id: bytes, store: CarriedStore, *, now_ms: int) -> None:
+        self._hub_id = hub_id
+        self._store = store
+        self._started_ms = now_ms
+        self._peers: dict[bytes, PeerKey] = {}
+        self._heard_ms: dict[bytes, int] = {}
+        self._under_way: dict[bytes, dict[bytes, tuple[Carried, int]]] = {}
+
+    @property
+    def has_room(self) -> bool:
+        """Whether neighbours may count on this hub."""
+        return self._store.has_room
+
+    def on_peers(self, peers: Sequence[PeerKey]) -> None:
+        """Take who the neighbours are by the office's word. What was kept of others before stays."""
+        self._peers = {peer.hub_id: peer for peer in peers if peer.hub_id != self._hub_id}
+
+    def on_batch(self, now_ms: int, hub_id: bytes, data: bytes, *, wall_ms: int) -> TellKept | CarryFault:
+        """Take a neighbour's batch in, and answer when it is on the disk."""
+        peer = self._peers.get(hub_id)
+        if peer is None:
+            return CarryFault("no neighbour", hub_id)
+        self._heard_ms[hub_id] = now_ms
+        parsed = sealing.authenticate(data, hub_id=hub_id, signer_public=peer.sign_public)
+        if isinstance(parsed, envelope.Rejected):
+            return CarryFault(parsed.reason, hub_id)
+        header = parsed.header
+        if header.stream != envelope.STREAM_LEDGER:
+            return CarryFault("stream", hub_id)
+        last_rec = header.first_record + header.record_count - 1
+        batch = Carried(hub_id, header.epoch, header.batch_seq, batch_hash(data), last_rec, data)
+        try:
+            kept = self._store.keep(batch, now_ms=wall_ms)
+        except CarriedBrokenError as error:
+            return CarryFault(str(error), hub_id)
+        return TellKept(hub_id, PeerKept(header.epoch, header.batch_seq, kept))
+
+    def on_here(self, now_ms: int, hub_id: bytes, here: PeerHere) -> None:
+        """A neighbour is there, and the office has its batches up to one."""
+        self._heard_ms[hub_id] = now_ms
+        if hub_id in self._peers:
+            self._store.let_go(hub_id, here.epoch, through_seq=here.acked_seq)
+
+    def on_receipt(self, receipt: Receipt) -> None:
+        """Take how far the office has booked the neighbours."""
+        for heard in receipt.heard:
+            self._store.let_go_records(heard.hub_id, heard.epoch, through_record=heard.seq)
+
+    def on_taken(self, taken: CarriedTaken) -> None:
+        """Take the office's word about what was brought to it."""
+        self._store.let_go(taken.hub_id, taken.epoch, through_seq=taken.through_seq)
+        way = self._under_way.get(taken.hub_id, {})
+        brought = way.pop(taken.digest, None)
+        if brought is not None and taken.why:
+            self._store.refused(brought[0], taken.why)
+
+    def on_office(self) -> None:
+        """A new connection to the office: everything that is kept may be brought again."""
+        self._under_way.clear()
+        self._store.ask_again()
+
+    def on_tick(self, now_ms: int) -> list[Publish]:
+        """Bring what is kept of silent neighbours; called only while the office takes it."""
+        letters: list[Publish] = []
+        for owner in self._store.owners():
+            if now_ms - self._heard_ms.get(owner, self._started_ms) >= SILENT_MS:
+                letters += self._bring(now_ms, owner)
+            else:
+                self._under_way.pop(owner, None)
+        return letters
+
+    def _bring(self, now_ms: int, owner: bytes) -> list[Publish]:
+        way = self._under_way.setdefault(owner, {})
+        letters: list[Publish] = []
+        for batch in self._store.waiting(owner, behind=(0, 0), most=AT_ONCE):
+            _, due_ms = way.get(batch.digest, (batch, now_ms))
+            if now_ms >= due_ms:
+                way[batch.digest] = (batch, now_ms + AGAIN_MS)
+                letters.append(Publish(hub_topic(self._hub_id, "up", "carried"), batch.sealed))
+        return letters
