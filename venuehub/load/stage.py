@@ -67,13 +67,16 @@ class OwnOffice:
             return
         raise _not_started(self.broker)
 
-    async def start_office(self) -> None:
-        """Start `office run` and wait until it says that it is ready."""
+    async def start_office(self, *, program: str = "run", restart: bool = False) -> None:
+        """Start `office run`, or another program of the office, and wait until it says that it is ready.
+
+        restart: start it again whenever it ends, as a supervisor would.
+        """
         log = self.logs / "office.log"
-        arguments = ["office", "run", "--dir", str(self.folder), "--json"]
+        arguments = ["office", program, "--dir", str(self.folder), "--json"]
         command = python_module("venuehub", *arguments, "--broker", f"mqtts://{LOOPBACK}:{self.port}")
         said_before = log.stat().st_size if log.exists() else 0
-        self.office = Child("office", command, log=log)
+        self.office = Child("office", command, log=log, restart=restart)
         await self.office.start()
         end = time.monotonic() + READY_S
         while time.monotonic() < end and self.office.running:

@@ -1,0 +1,139 @@
+"""RES-5: programs are stopped, and run out of memory and files: within 30 s all goes on, with equal books."""
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.test_flood import an_office
+from tests.support.sizes import size
+from tests.support.venue import broken_promises_of, open_venue
+from venuehub.load.books import booked, proof_of
+from venuehub.load.fleet import Fleet, FleetSettings
+
+pytestmark = [
+    pytest.mark.slow,
+    # paho leaves the socket of a TLS handshake that nobody answers to the garbage collector
+    pytest.mark.filterwarnings("ignore:.*SSLSocket:pytest.PytestUnraisableExceptionWarning"),
+]
+HUBS = 4
+PAUSE_S = {"quick": 1.0, "normal": 1.0, "full": 300.0}[size()]
+"""The long one is longer than any patience there is: keepalive, resends, the lease of a partition."""
+STARVE_S = {"quick": 1.0, "normal": 1.0, "full": 60.0}[size()]
+AGAIN_S = 30
+MIB = 1024 * 1024
+SEED = 1_905
+
+
+def pid_of(own, name):
+    return getattr(own, name).pid
+
+
+@contextlib.asynccontextmanager
+async def paused(own, name, _fleet):
+    """Stop a program as SIGSTOP does, then let it go on as if nothing had been."""
+    os.kill(pid_of(own, name), signal.SIGSTOP)
+    try:
+        yield PAUSE_S
+    finally:
+        os.kill(pid_of(own, name), signal.SIGCONT)
+
+
+@contextlib.asynccontextmanager
+async def squeezed(own, name, limit, most):
+    """Let a program have no more than `most` of something; where it ends of that, its supervisor starts it again."""
+    pid, child = pid_of(own, name), getattr(own, name)
+    before = resource.prlimit(pid, limit)
+    resource.prlimit(pid, limit, (most, before[1]))
+    try:
+        yield STARVE_S
+    finally:
+        if child.running and child.pid == pid:
+            resource.prlimit(pid, limit, before)
+
+
+@contextlib.asynccontextmanager
+async def without_files(own, name, fleet):
+    """Use up a program's files, then let everybody connect anew."""
+    files = len(os.listdir(f"/proc/{pid_of(own, name)}/fd"))  # noqa: PTH208 - /proc answers at once
+    async with squeezed(own, name, resource.RLIMIT_NOFILE, files) as seconds:
+        await fleet.switch_off()
+        if name == "office":
+            own.broker.kill()
+            await own.broker.stop()
+            await own.start_broker()
+        fleet.switch_on()
+        yield seconds
+
+
+def address_space(pid):
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+@contextlib.asynccontextmanager
+async def without_memory(own, name, _fleet):
+    """Let a program have hardly more memory than it has taken already."""
+    taken = address_space(pid_of(own, name))
+    async with squeezed(own, name, resource.RLIMIT_AS, taken + MIB // 4) as seconds:
+        yield seconds
+
+
+HARMS = [
+    ("broker", paused), ("office", paused), ("office", without_files), ("broker", without_files),
+    ("office", without_memory), ("broker", without_memory),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("program", ["run", pytest.param("ingest", marks=pytest.mark.full)])
+def test_what_was_stopped_or_starved_goes_on_within_thirty_seconds(tmp_path, program):
+    async def story():
+        async with an_office(tmp_path, HUBS, running=False) as (own, seats, store, tenant_id):
+            await own.start_office(program=program, restart=True)
+            async with Fleet(FleetSettings(seats=seats, plays_per_second=8)) as fleet:
+                assert await fleet.all_up(seconds=30)
+                for name, harm in HARMS:
+                    async with harm(own, name, fleet) as seconds:
+                        await fleet.play(seconds)
+                    began = time.monotonic()
+                    assert await goes_on(fleet), (name, harm.__name__)
+                    print(name, harm.__name__, f"{time.monotonic() - began:.1f} s")  # noqa: T201 - for docs/guarantees
+                assert fleet.report(booked(store, tenant_id)).is_whole
+            assert proof_of(store, tenant_id).ok
+
+    asyncio.run(story())
+
+
+async def goes_on(fleet):
+    """Say whether a play that begins now, and all before it, have their receipts in time."""
+    for hub in fleet.hubs:
+        hub.play()
+    return await fleet.all_quiet(seconds=AGAIN_S)
+
+
+@pytest.mark.full
+def test_a_hub_that_was_stopped_goes_on_within_thirty_seconds(tmp_path):
+    async def story():
+        async with open_venue(tmp_path, SEED) as venue:
+            guests, plan = venue.stage.guests, venue.stage.plan
+            for child in (*venue.stage.hubs.values(), *venue.stage.bridges.values()):
+                os.kill(child.pid, signal.SIGSTOP)
+                for place in plan.places:
+                    guests.insert_coins(place, 1)
+                await asyncio.sleep(PAUSE_S)
+                os.kill(child.pid, signal.SIGCONT)
+                before = venue.read().coins
+
+                async def booked_again(before: int = before) -> bool:
+                    return venue.read().coins > before
+
+                guests.insert_coins(plan.places[0], 1)
+                async with asyncio.timeout(AGAIN_S):
+                    await venue.until(booked_again, "a coin is booked again")
+            assert await broken_promises_of(venue) == []
+
+    asyncio.run(story())
