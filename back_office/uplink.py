@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
@@ -23,6 +23,8 @@ TICK_S: Final = 0.5
 ORDERS_S: Final = 1.0
 LONGEST_ATTEMPT: Final = 3
 """From here on the waits for the broker grow no more, 4.5 s: the office is one, and hubs that are back wait for it."""
+TOGETHER: Final = 64
+"""The most messages that are taken at once: so many batches are one transaction."""
 T = TypeVar("T")
 log = structlog.get_logger()
 
@@ -96,16 +98,21 @@ class Uplink:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._tick(link))
                 async for message in link.messages():
-                    await self._take(link, message)
+                    await self._take(link, last_hellos([message, *link.waiting(TOGETHER - 1)]))
         except* MqttLinkError as faults:
             raise faults.exceptions[0] from None
 
-    async def _take(self, link: MqttLink, message: Inbound) -> None:
+    async def _take(self, link: MqttLink, messages: Sequence[Inbound]) -> None:
         try:
-            handled = await self._in_books(lambda: self._worker.on_message(message.topic, message.payload))
+            said = [(message.topic, message.payload) for message in messages]
+            handled = await self._in_books(lambda: self._worker.on_messages(said))
         except Exception:
+            if len(messages) > 1:
+                for message in messages:
+                    await self._take(link, [message])
+                return
             # One hub's message must not end the office for all. It has no receipt, so the hub keeps what it sent.
-            log.exception("uplink.message_failed", topic=message.topic)
+            log.exception("uplink.message_failed", topic=messages[0].topic)
             return
         for letter in handled.letters:
             await _publish(link, letter)
@@ -136,6 +143,12 @@ class Uplink:
                 log.warning("books.unavailable", why=str(error), attempt=attempt)
             await pause(reconnect_delay_ms(attempt, dice=random.random()) / 1_000)  # noqa: S311 - jitter
             attempt += 1
+
+
+def last_hellos(messages: Sequence[Inbound]) -> list[Inbound]:
+    """Leave out each hello behind which another of the same hub waits: only where the hub stands now counts."""
+    last = {message.topic: number for number, message in enumerate(messages) if message.topic.endswith("/up/hello")}
+    return [message for number, message in enumerate(messages) if last.get(message.topic, number) == number]
 
 
 def tell_losses(link: MqttLink, told: tuple[int, int]) -> tuple[int, int]:

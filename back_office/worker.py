@@ -1,6 +1,6 @@
 """The office's post room, synchronous: what arrives from hubs goes into the books, and answers come out to publish."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -24,6 +24,7 @@ from cloud_sync.letters import Publish
 from cloud_sync.protocol.envelope import STREAM_LEDGER
 from cloud_sync.protocol.messages import Hello, LeaseRequest, ListRequest
 from cloud_sync.protocol.topics import hub_topic, parse_hub_topic, partition
+from cloud_sync.receive_carried import CARRIED, written_for
 from cloud_sync.receive_telemetry import TelemetryReceiver
 from cloud_sync.receiver import Applied, Asked, Receiver, Refusal
 from payment_core.identifiers import UUID_BYTES
@@ -56,10 +57,12 @@ class Worker:
         self._audit: int | None = None
         self._unparked: set[bytes] = set()
         books = HubBooks(store, keys.tenant_id, clock, on_hello=self._on_hello, fences=self._holding.fences)
-        telemetry = TelemetryReceiver(TelemetryDesk(store, keys.tenant_id, clock, self._holding.fences), opener=keys.opener)
+        facts = TelemetryDesk(store, keys.tenant_id, clock, self._holding.fences)
+        telemetry = TelemetryReceiver(facts, opener=keys.opener)
         self._receiver = Receiver(
-            books, tenant_id=keys.tenant_id, opener=keys.opener, signer=keys.signer, telemetry=telemetry
-        )
+            books, tenant_id=keys.tenant_id, opener=keys.opener, signer=keys.signer, telemetry=telemetry,
+            holds=self._holding.has,
+        )  # fmt: skip
 
     @property
     def held(self) -> frozenset[int]:
@@ -101,19 +104,41 @@ class Worker:
 
     def on_message(self, topic: str, payload: bytes) -> Handled:
         """Take whatever came on an uplink topic; `moved`: a page would look different now."""
-        address = parse_hub_topic(topic)
-        if address is not None and address.direction == "up" and address.leaf == "state":
-            return Handled((), self._enrolled(address.hub_id) and self._take_state(address.hub_id, payload))
-        if address is not None and not self._holding.has(address.hub_id):
-            return Handled(())  # another worker's
-        handled = self._receive(topic, payload)
-        if address is not None and address.leaf == "batch" and not handled.refusals:
-            with self._store.reading() as tx:
-                self.presence.note_batch(tx, self._tenant_id, address.hub_id, payload, self._clock())
-                handled = msgspec.structs.replace(
-                    handled, letters=(*handled.letters, *self._ask_whether_whole(tx, address.hub_id))
-                )
-        return handled
+        return self.on_messages([(topic, payload)])
+
+    def on_messages(self, messages: Sequence[tuple[str, bytes]]) -> Handled:
+        """Take what waited; batches among them go into the books together."""
+        ours: list[tuple[str, bytes]] = []
+        moved = False
+        for topic, payload in messages:
+            address = parse_hub_topic(topic)
+            if address is None or address.direction != "up":
+                ours.append((topic, payload))
+            elif address.leaf == "state":
+                moved = (self._enrolled(address.hub_id) and self._take_state(address.hub_id, payload)) or moved
+            elif self._holding.has(address.hub_id):  # else another worker's
+                ours.append((topic, payload))
+        handled = self._receive(ours)
+        return msgspec.structs.replace(
+            handled, moved=handled.moved or moved, letters=(*handled.letters, *self._look_at_gaps(ours, handled))
+        )
+
+    def _look_at_gaps(self, messages: Sequence[tuple[str, bytes]], handled: Handled) -> list[Publish]:
+        """Note what waits behind gaps, and ask who may have said all."""
+        refused = {refusal.topic for refusal in handled.refusals}
+        batches: dict[bytes, bytes] = {}  # the last of each hub
+        for topic, payload in messages:
+            address = parse_hub_topic(topic)
+            if address is not None and address.leaf in {"batch", CARRIED} and topic not in refused:
+                batches[written_for(address, payload)] = payload
+        if not batches:
+            return []
+        letters: list[Publish] = []
+        with self._store.reading() as tx:
+            for hub_id, payload in batches.items():
+                self.presence.note_batch(tx, self._tenant_id, hub_id, payload, self._clock())
+                letters += self._ask_whether_whole(tx, hub_id)
+        return letters
 
     def _ask_whether_whole(self, tx: Transaction, hub_id: bytes) -> list[Publish]:
         """Ask a hub whether that was all, once what it had sealed by its hello is in.
@@ -141,21 +166,33 @@ class Worker:
         with self._store.reading() as tx:
             return places.hub(tx, self._tenant_id, hub_id) is not None
 
-    def _receive(self, topic: str, payload: bytes) -> Handled:
+    def _receive(self, messages: Sequence[tuple[str, bytes]]) -> Handled:
         try:
-            return self._take(topic, payload)
-        except StoreFencedError:
+            return self._take(messages)
+        except StoreFencedError:  # by a letter: a batch has an outcome of its own
+            self._greeted.clear()
+            if len(messages) > 1:
+                parts = [self._receive([message]) for message in messages]
+                return Handled(
+                    tuple(letter for part in parts for letter in part.letters),
+                    any(part.moved for part in parts),
+                    tuple(refusal for part in parts for refusal in part.refusals),
+                )
+            self._lose(messages)
+            return Handled((), refusals=(Refusal(messages[0][0], "fenced"),))
+
+    def _lose(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Hear that another worker has the partition of the hubs that these are about."""
+        for topic, payload in messages:
             address = parse_hub_topic(topic)
             assert address is not None, "what is no hub's is not fenced"
-            self._let_go(self._holding.lost(address.hub_id))
-            self._greeted.clear()
-            return Handled((), refusals=(Refusal(topic, "fenced"),))
+            self._let_go(self._holding.lost(written_for(address, payload)))
 
-    def _take(self, topic: str, payload: bytes) -> Handled:
+    def _take(self, messages: Sequence[tuple[str, bytes]]) -> Handled:
         letters: list[Publish] = []
         refusals: list[Refusal] = []
         moved = False
-        for effect in self._receiver.on_message(self._clock(), topic, payload):
+        for effect in self._receiver.on_messages(self._clock(), messages):
             match effect:
                 case Publish():
                     letters.append(effect)
@@ -165,6 +202,8 @@ class Worker:
                     letters += self._answer(effect)
                 case Refusal():
                     refusals.append(effect)
+                    if effect.reason == "fenced":
+                        self._lose([message for message in messages if message[0] == effect.topic])
         moved = moved or bool(self._greeted)
         for hub_id, hello in self._greeted:
             letters += self._telling.welcome(hub_id, hello)
@@ -200,7 +239,7 @@ class Worker:
             ]
             closed = {hub.hub_id for hub in places.hubs(tx, self._tenant_id) if hub.closed_ms is not None}
             self._unparked |= {hub_id for hub_id in closed if self._holding.has(hub_id)}
-        return [letter for topic, sealed in waiting for letter in self._receive(topic, sealed).letters]
+        return [letter for message in waiting for letter in self._receive([message]).letters]
 
     def _on_hello(self, hub_id: bytes, hello: Hello) -> None:
         self._greeted.append((hub_id, hello))

@@ -16,7 +16,7 @@ class HubRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What the office has pinned and noted about a hub.
 
     allowed_epoch: the newest epoch an operator opened; `reopened`: the freeze an operator lifted last, or empty;
-    `hello_number`, `nonce`: of its newest hello, 0 and b"" before.
+    `hello_number`, `nonce`: of its newest hello, 0 and b"" before. venue_id: where it stands.
     """
 
     hub_id: bytes
@@ -27,6 +27,7 @@ class HubRecord(msgspec.Struct, frozen=True, kw_only=True):
     reopened: str = ""
     hello_number: int = 0
     nonce: bytes = b""
+    venue_id: bytes = b""
 
 
 class AcceptedBatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,10 +46,10 @@ class AcceptedBatch(msgspec.Struct, frozen=True, kw_only=True):
     after: Watermark
 
 
-Outcome = Literal["applied", "known", "gap", "fork", "old_epoch", "parked", "frozen"]
+Outcome = Literal["applied", "known", "gap", "fork", "old_epoch", "parked", "frozen", "fenced"]
 """What `apply` did. Only `applied` booked it: else another worker was first, or it parked what no book can hold.
 
-`frozen`: the hub was, since the batch was judged."""
+`frozen`: the hub was, since the batch was judged. `fenced`: another worker has taken over the hub's partition."""
 
 
 class Office(Protocol):
@@ -66,8 +67,8 @@ class Office(Protocol):
     def heard_of(self, hub_id: bytes) -> tuple[HeardOf, ...]:
         """Return how far the hub's neighbours were heard, as its receipts say it."""
 
-    def apply(self, batch: AcceptedBatch) -> Outcome:
-        """Apply in one transaction."""
+    def apply_together(self, batches: Sequence[AcceptedBatch]) -> Sequence[Outcome]:
+        """Apply in one transaction; where one of them cannot be booked, each in its own. In their order."""
 
     def greeted(self, hub_id: bytes, hello: Hello, *, number: int, now_ms: int) -> None:
         """Keep the newest hello: its number and nonce come back in `hub`."""

@@ -6,17 +6,18 @@ journal, decryption, chain, and then one call that applies it in ONE database tr
 why: a gap is buffered and asked for, a known batch is receipted again, a fork freezes the hub and both are evidence.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
 
-from cloud_sync import sealing
+from cloud_sync import receive_carried, sealing
 from cloud_sync.letters import Publish, post_message, read_message
 from cloud_sync.protocol import envelope, receipts, topics
 from cloud_sync.protocol.batcher import Refused, read_entries, verify_records
 from cloud_sync.protocol.envelope import Envelope, Header, batch_hash
 from cloud_sync.protocol.messages import (
+    TAKES_CARRIED,
     TAKES_COMPRESSED,
     TAKES_TELEMETRY,
     Body,
@@ -39,25 +40,31 @@ from cloud_sync.waiting_batches import WaitingBatches
 
 __all__ = ["AcceptedBatch", "Applied", "Asked", "Effect", "HubRecord", "Office", "Outcome", "Receiver", "Refusal"]
 
-OFFICE_TAKES: Final = TAKES_COMPRESSED
+OFFICE_TAKES: Final = TAKES_COMPRESSED | TAKES_CARRIED
 """What this office takes beyond plain batches of the ledger: its receipts say so, and hubs send nothing else."""
+
+
+_Next = tuple[str, HubRecord, AcceptedBatch]
+"""The topic of a message, its hub, and the batch that it is: the next one of its journal."""
 
 
 class Receiver:
     """See the module. `opener` holds the batch receive keys, `signer` the key that signs receipts.
 
-    Without `telemetry` nothing of the second stream is taken.
+    Without `telemetry` nothing of the second stream is taken. `holds`: whether a hub's books are this worker's: another
+    one gets what is carried for it.
     """
 
     def __init__(
         self, office: Office, *, tenant_id: bytes, opener: Opener, signer: Signer,
-        telemetry: TelemetryReceiver | None = None,
+        telemetry: TelemetryReceiver | None = None, holds: Callable[[bytes], bool] = lambda _hub_id: True,
     ) -> None:  # fmt: skip
         self._office = office
         self._tenant_id = tenant_id
         self._opener = opener
         self._signer = signer
         self._telemetry = telemetry
+        self._holds = holds
         self._takes = OFFICE_TAKES | (TAKES_TELEMETRY if telemetry is not None else 0)
         self._waiting = WaitingBatches()
         self._asked: dict[bytes, tuple[int, int]] = {}
@@ -77,10 +84,72 @@ class Receiver:
         match address.leaf:
             case "batch":
                 return self._on_batch(now_ms, topic, hub, payload)
+            case receive_carried.CARRIED:
+                return self._on_carried(now_ms, topic, hub, payload)
             case "hello" | "request":
                 return self._on_letter(now_ms, topic, hub, payload)
             case _:
                 return [Refusal(topic, "topic")]
+
+    def on_messages(self, now_ms: int, messages: Sequence[tuple[str, bytes]]) -> list[Effect]:
+        """Take several: batches that are next in their journals go into the books together. Never raises on bytes.
+
+        A hub's messages are taken in their order; those of different hubs may pass each other.
+        """
+        effects: list[Effect] = []
+        group: list[_Next] = []
+        for topic, payload in messages:
+            address = topics.parse_hub_topic(topic) if len(messages) > 1 else None
+            ahead = [batch for _, _, batch in group if address is not None and batch.hub_id == address.hub_id]
+            joins = None if address is None else self._joins(address, topic, payload, ahead)
+            if joins is not None:
+                group.append(joins)
+                continue
+            if ahead:
+                effects += self._apply_group(now_ms, group)
+                group = []
+            effects += self.on_message(now_ms, topic, payload)
+        return effects + self._apply_group(now_ms, group)
+
+    def _joins(self, at: topics.UplinkAddress, topic: str, data: bytes, ahead: Sequence[AcceptedBatch]) -> _Next | None:
+        """Return the batch that a message is, where nothing is to be said of it but that it is next."""
+        looks = envelope.parse_envelope(data) if (at.direction, at.leaf) == ("up", "batch") else None
+        hub = self._office.hub(at.hub_id) if isinstance(looks, Envelope) else None
+        if hub is None or hub.frozen or not isinstance(looks, Envelope):
+            return None
+        self._mark = ahead[-1].after if ahead else None
+        mark, digest = self._watermark(hub.hub_id), batch_hash(data)
+        allowed = hub.allowed_epoch
+        verdict = receipts.judge_batch(mark, looks.header, digest=digest, known_hash=digest, allowed_epoch=allowed)
+        if verdict != "next" or looks.header.stream != envelope.STREAM_LEDGER:
+            return None
+        parsed = sealing.authenticate(data, hub_id=hub.hub_id, signer_public=hub.sign_public)
+        batch = self._prove(hub, parsed, data, digest) if isinstance(parsed, Envelope) else parsed
+        return (topic, hub, batch) if isinstance(batch, AcceptedBatch) else None
+
+    def _apply_group(self, now_ms: int, group: Sequence[_Next]) -> list[Effect]:
+        """Apply what joined; each hub gets one receipt, for the last of its batches."""
+        if not group:
+            return []
+        effects: list[Effect] = []
+        outcomes = self._office.apply_together([batch for _, _, batch in group])
+        done = [(*one, outcome) for one, outcome in zip(group, outcomes, strict=True)]
+        last = {batch.hub_id: batch for _, _, batch, outcome in done if outcome == "applied"}
+        for topic, hub, batch, outcome in done:
+            self._mark = batch.after if outcome == "applied" else None
+            match outcome:
+                case "applied":
+                    self._sealed_ms[hub.hub_id] = batch.header.created_ms
+                    effects.append(Applied(batch))
+                    if batch is last[hub.hub_id]:
+                        effects += self._next_waiting(now_ms, topic, hub, batch.header)
+                case "known":
+                    effects.append(self._receipt(now_ms, hub, batch.header.epoch))
+                case "frozen":
+                    effects += self._on_batch(now_ms, topic, self._office.hub(hub.hub_id) or hub, batch.data)
+                case _:
+                    effects.append(Refusal(topic, outcome))
+        return effects
 
     def forget(self, is_gone: Callable[[bytes], bool]) -> None:
         """Let go of what is noted here about hubs that another worker looks after."""
@@ -101,6 +170,19 @@ class Receiver:
         if isinstance(mark, str):
             return [Refusal(topic, mark)]
         return [self._receipt_for(now_ms, hub, mark, stream=parsed.header.stream)]
+
+    def _on_carried(self, now_ms: int, topic: str, carrier: HubRecord, data: bytes) -> list[Effect]:
+        found = receive_carried.owner_of(self._office, carrier, data)
+        if isinstance(found, str):
+            return [Refusal(topic, found)]
+        owner, header = found
+        effects: list[Effect] = []
+        if self._holds(owner.hub_id):
+            effects = self._on_batch(now_ms, topic, owner, data)
+        elif (letter := receive_carried.elsewhere(self._office, owner, header, data)) is not None:
+            return [letter]
+        word = receive_carried.word_about(self._office, owner, header, data, effects)
+        return [*effects, self._to_hub(carrier, word, "command", 0)]
 
     def _place(self, now_ms: int, topic: str, hub: HubRecord, parsed: Envelope, data: bytes) -> list[Effect]:
         header = parsed.header
@@ -133,14 +215,7 @@ class Receiver:
         batch = self._prove(hub, parsed, data, digest)
         if isinstance(batch, str):
             return [Refusal(topic, batch)]
-        outcome = self._office.apply(batch)
-        self._mark = batch.after if outcome == "applied" else None
-        if outcome == "frozen":  # since this batch was judged
-            return self._place(now_ms, topic, self._office.hub(hub.hub_id) or hub, parsed, data)
-        if outcome == "applied":
-            self._sealed_ms[hub.hub_id] = batch.header.created_ms
-            return [Applied(batch), *self._next_waiting(now_ms, topic, hub, batch.header)]
-        return [self._receipt(now_ms, hub, batch.header.epoch) if outcome == "known" else Refusal(topic, outcome)]
+        return self._apply_group(now_ms, [(topic, hub, batch)])
 
     def _prove(self, hub: HubRecord, parsed: Envelope, data: bytes, digest: bytes) -> AcceptedBatch | str:
         opened = sealing.decrypt(parsed, opener=self._opener)
@@ -214,7 +289,7 @@ class Receiver:
         # An old hello, or one a later batch has overtaken, is answered but proves nothing: a hub finds out by itself.
         answered = msgspec.structs.replace(hub, nonce=hello.nonce)
         tells = fresh and not hub.frozen and number > self._sealed_ms.get(hub.hub_id, -1)
-        reason = self._contradiction(hub.hub_id, hello) if tells else ""
+        reason = receipts.judge_hello(self._watermark(hub.hub_id), hello) if tells else ""
         if reason:
             return self._freeze(now_ms, answered, hello.epoch, reason, payload)
         return [self._receipt(now_ms, answered, hello.epoch)]
@@ -228,19 +303,10 @@ class Receiver:
         today = number <= now_ms + receipts.AHEAD_MS < hub.hello_number
         if not today or number <= self._righted.get(hub.hub_id, 0):
             return False
-        if hello.nonce == hub.nonce or self._contradiction(hub.hub_id, hello):
+        if hello.nonce == hub.nonce or receipts.judge_hello(self._watermark(hub.hub_id), hello):
             return False
         self._righted[hub.hub_id] = number
         return True
-
-    def _contradiction(self, hub_id: bytes, hello: Hello) -> str:
-        watermark = self._watermark(hub_id)
-        if hello.epoch != watermark.epoch:
-            return "rolled_back" if hello.epoch < watermark.epoch else ""
-        if hello.last_seq < watermark.batch_seq:
-            return "rolled_back"
-        same = hello.last_seq == watermark.batch_seq and hello.last_hash != watermark.batch_hash
-        return "fork" if same else ""
 
     def _watermark(self, hub_id: bytes) -> Watermark:
         if self._mark is None:

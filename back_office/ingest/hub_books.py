@@ -75,6 +75,7 @@ class HubBooks:
             reopened=hub.reopened,
             hello_number=hub.hello_number,
             nonce=hub.nonce,
+            venue_id=hub.venue_id,
         )
 
     def watermark(self, hub_id: bytes) -> Watermark:
@@ -140,6 +141,8 @@ class HubBooks:
             except (LedgerError, StoreRefusedError):
                 with self._store.writing(*fences) as tx:
                     outcome = self._apply(tx, batch)
+        except StoreFencedError:
+            return "fenced"
         except (LedgerError, StoreRefusedError) as error:
             self._suspects.add(batch.hub_id)
             self.park(batch.hub_id, str(error), batch.data)

@@ -99,7 +99,7 @@ class Store:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Transaction]:
         """Open a transaction that only reads."""
-        with self._open(_SQLITE_READS if self._is_sqlite else _SERVER_READS) as tx:
+        with self._open(_SQLITE_READS if self._is_sqlite else _SERVER_READS, keeps=False) as tx:
             yield tx
 
     def write(self, work: Callable[[Transaction], T], *fences: Fence) -> T:
@@ -125,7 +125,7 @@ class Store:
     # ---- inside ----
 
     @contextlib.contextmanager
-    def _open(self, begin: str, *, beside: bool = False) -> Iterator[Transaction]:
+    def _open(self, begin: str, *, beside: bool = False, keeps: bool = True) -> Iterator[Transaction]:
         with self._told_as_ours(beside=beside), contextlib.closing(self._engine.raw_connection()) as connection:
             driver: Any = connection.driver_connection
             try:
@@ -134,7 +134,10 @@ class Store:
                 driver.execute(begin)
                 with contextlib.closing(Transaction(driver, self._engine.dialect)) as tx:
                     yield tx
-                self._commit(driver)
+                if keeps:
+                    self._commit(driver)
+                else:
+                    driver.rollback()
             except (self._faults.OperationalError, self._faults.InterfaceError, StoreUnknownError) as error:
                 connection.invalidate(error)  # the next transaction gets another: this one may be gone
                 raise

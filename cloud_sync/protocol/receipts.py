@@ -5,7 +5,7 @@ from typing import Final, Literal
 import msgspec
 
 from cloud_sync.protocol.envelope import NO_BATCH, Header
-from cloud_sync.protocol.messages import Receipt
+from cloud_sync.protocol.messages import Hello, Receipt
 from payment_core.journal import CHAIN_START
 
 GAP_BATCHES: Final = 64
@@ -65,6 +65,16 @@ def advance(header: Header, *, digest: bytes) -> Watermark:
 def start_of(watermark: Watermark, epoch: int) -> Watermark:
     """Return the watermark a batch of `epoch` has to follow: the present one, or the start of a newer epoch."""
     return watermark if epoch == watermark.epoch else Watermark(epoch=epoch)
+
+
+def judge_hello(watermark: Watermark, hello: Hello) -> Literal["", "rolled_back", "fork"]:
+    """Say what a hub's own word about its newest batch contradicts in the books; nothing: it does not."""
+    if hello.epoch != watermark.epoch:
+        return "rolled_back" if hello.epoch < watermark.epoch else ""
+    if hello.last_seq < watermark.batch_seq:
+        return "rolled_back"
+    same = hello.last_seq == watermark.batch_seq and hello.last_hash != watermark.batch_hash
+    return "fork" if same else ""
 
 
 OWN_JOURNAL: Final = frozenset({"fork", "rolled_back"})

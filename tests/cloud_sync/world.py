@@ -113,6 +113,9 @@ class MemoryOffice:
         assert hub_id in self.hubs
         return ()
 
+    def apply_together(self, batches: Sequence[AcceptedBatch]) -> list[Outcome]:
+        return [self.apply(batch) for batch in batches]
+
     def apply(self, batch: AcceptedBatch) -> Outcome:
         crash = self.crash()
         if crash == "before":
