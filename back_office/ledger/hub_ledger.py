@@ -19,15 +19,20 @@ def compare_ledger(tx: Transaction, tenant_id: bytes, file: Path, proof: Proof) 
 
     Whose journal it is, is found by its first record: that one names the venue, the epoch and the moment it began.
     """
-    records = _read(file)
+    chain, records = journal_of(tx, tenant_id, file)
     proof.office_equals_hubs = True
-    chain = _chain_of(tx, tenant_id, records, file)
     for row in chains.entries_of(tx, tenant_id, chain):
         own = records.get(row.seq)
         if own != (row.record, row.hash) and row.seq >= min(records):
             proof.office_equals_hubs = False
             said = "is missing at the hub" if own is None else "is another one at the hub"
             proof.fault(f"{file}: entry {row.seq} {said}")
+
+
+def journal_of(tx: Transaction, tenant_id: bytes, file: Path) -> tuple[chains.Chain, dict[int, tuple[bytes, bytes]]]:
+    """Return whose journal a ledger file is, and its records and hashes by seq; LedgerFileError: nobody's here."""
+    records = _read(file)
+    return _chain_of(tx, tenant_id, records, file), records
 
 
 def _read(file: Path) -> dict[int, tuple[bytes, bytes]]:

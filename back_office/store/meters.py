@@ -78,7 +78,7 @@ _METER: Final = Meter.__struct_fields__
 _READING: Final = OfficeReading.__struct_fields__
 _HAPPENED: Final = Happened.__struct_fields__
 _LEDGER: Final = 0
-_TENANT: Final = sa.bindparam("tenant")
+_TENANT: Final[sa.BindParameter[bytes]] = sa.bindparam("tenant")
 _METERS = sa.select(*(METERS.c[name] for name in _METER)).where(
     METERS.c.tenant_id == _TENANT, METERS.c.venue_id == sa.bindparam("venue")
 )

@@ -9,12 +9,13 @@ from typing import Annotated, Final
 import typer
 
 from venuehub.errors import CliError, ExitCode, told_as
-from venuehub.office import books, cards, downgrade, guest, hubs, ingest, opening, restored
+from venuehub.office import books, cards, downgrade, guest, hubs, ingest, opening, reconcile, restored
 from venuehub.office import desk as office_desk
 from venuehub.office.audit import audit_app
 from venuehub.office.cells import cell_app
 from venuehub.office.consents import consent_app
 from venuehub.office.keys import keys_app
+from venuehub.office.meters import meter_app
 from venuehub.office.signers import signer_app
 from venuehub.office.slips import slip_app
 from venuehub.office.travel import travel_app
@@ -40,6 +41,8 @@ app.add_typer(cell_app)
 app.add_typer(travel_app)
 app.add_typer(books.app)
 app.add_typer(audit_app)
+app.add_typer(reconcile.app)
+app.add_typer(meter_app)
 app.add_typer(keys_app)
 
 Folder = Annotated[Path, typer.Option("--dir", help="The office's folder: keys and books.")]
