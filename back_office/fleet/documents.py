@@ -67,6 +67,17 @@ def keep_document(
     return document
 
 
+def copy_documents(tx: Transaction, tenant_id: bytes, *, of: bytes, to: bytes, now_ms: int) -> list[str]:
+    """Give one hub what another is configured by: what counts there now, and what will; return the names."""
+    names = []
+    for name, kind in KINDS.items():
+        standing = before_and_with(papers.versions(tx, tenant_id, of, name))
+        for kept in standing:
+            keep_document(tx, tenant_id, to, name, msgspec.json.decode(kept.body, type=kind), now_ms=now_ms)
+        names += [name] if standing else []
+    return names
+
+
 def _lease_cap(tx: Transaction, tenant_id: bytes, hub_id: bytes, risk: RiskDocument) -> int:
     hub = places.hub(tx, tenant_id, hub_id)
     venue = next((venue for venue in places.venues(tx, tenant_id) if hub and venue.venue_id == hub.venue_id), None)

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from venuehub.errors import CliError, ExitCode, told_as
-from venuehub.office import books, cards, downgrade, guest, hubs, ingest, opening, reconcile, restored
+from venuehub.office import books, cards, downgrade, guest, hubs, ingest, opening, reconcile, replacing, restored
 from venuehub.office import desk as office_desk
 from venuehub.office.audit import audit_app
 from venuehub.office.cells import cell_app
@@ -44,6 +44,7 @@ app.add_typer(audit_app)
 app.add_typer(reconcile.app)
 app.add_typer(meter_app)
 app.add_typer(keys_app)
+hubs.hub_app.add_typer(replacing.app)
 
 Folder = Annotated[Path, typer.Option("--dir", help="The office's folder: keys and books.")]
 BROKER: Final = "mqtt://127.0.0.1:1883"

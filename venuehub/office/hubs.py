@@ -54,7 +54,7 @@ def hub_close(
     if done is None and closed_ms is not None and (yes or not most.left):
         print_line(f"{at.name}: it was closed before, on {moment(closed_ms)}; nothing moved now")
         return
-    for line in _cost_lines(most, currency, closed=at.closed_ms is not None):
+    for line in cost_lines(most, currency, closed=at.closed_ms is not None):
         print_line(line)
     if done is None:
         end = "settle it" if closed_ms is not None else "close it for good"
@@ -64,7 +64,7 @@ def hub_close(
         print_line(f"closed for good: {settled}")
 
 
-def _cost_lines(most: "HubCost", currency: str, *, closed: bool) -> list[str]:
+def cost_lines(most: "HubCost", currency: str, *, closed: bool) -> list[str]:
     """Return the most that closing a hub can cost, part by part and in one sum."""
     from venuehub.office.told import sums
 
