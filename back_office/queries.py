@@ -7,10 +7,12 @@ from typing import Final, TypeVar
 import msgspec
 
 from back_office.business_day import business_date
+from back_office.console.day import day_page
 from back_office.console.interface import (
     AlarmRow,
     BoundRow,
     BoundTerm,
+    Day,
     GapRow,
     HubRow,
     LooseRow,
@@ -127,6 +129,14 @@ class Queries:
             )
             for end in ends[:limit]
         ]  # fmt: skip
+
+    async def day(self, business_date: str) -> Day:
+        """Return a business date, YYYY-MM-DD; of what is none, today's."""
+        return await self._ask(
+            lambda tx: day_page(
+                tx, self._tenant_id, places.venues(tx, self._tenant_id)[0], business_date, now_ms=self._clock()
+            )
+        )
 
     # ---- inside ----
 

@@ -17,5 +17,5 @@ def make_console(
 
     It has no login of its own: serve it on the loopback address or behind one (a proxy that asks for it by address).
     """
-    pages = Pages(Watch(queries, live), demo_control)
+    pages = Pages(queries, Watch(queries, live), demo_control)
     return Starlette(routes=[*pages.routes(), phone_route()], middleware=[Middleware(Guard, host=host)])

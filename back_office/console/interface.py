@@ -122,6 +122,73 @@ class BoundRow(msgspec.Struct, frozen=True, kw_only=True):
     amount: Money
 
 
+class DaySum(msgspec.Struct, frozen=True, kw_only=True):
+    """What a business date moved on one kind of account: above nothing where the kind rose on its own side."""
+
+    account: str
+    amount: Money
+    entries: int
+
+
+class DayMachine(msgspec.Struct, frozen=True, kw_only=True):
+    """What one machine earned, or has in its box (`account`: revenue or cash_box)."""
+
+    hub: str
+    machine: str
+    account: str
+    amount: Money
+    entries: int
+
+
+class DayHub(msgspec.Struct, frozen=True, kw_only=True):
+    """A hub on a date. silent: empty, or why its day may not be whole; since_ms: when it was heard last."""
+
+    name: str
+    epoch: int
+    through_entry: int
+    silent: str
+    since_ms: int | None
+
+
+class DayLate(msgspec.Struct, frozen=True, kw_only=True):
+    """What came for a date behind its Z: how many entries, and what they moved."""
+
+    business_date: str
+    z_no: int
+    entries: int
+    sums: list[DaySum]
+
+
+class DayZ(msgspec.Struct, frozen=True, kw_only=True):
+    """One closing of the venue."""
+
+    z_no: int
+    business_date: str
+    by: str
+    made_ms: int
+
+
+class Day(msgspec.Struct, frozen=True, kw_only=True):
+    """One business date as it stands at `at_ms`. z_no: of its Z, 0: none yet. before, after: the dates beside it.
+
+    late: of earlier dates, told with this one; behind: of this date, behind its Z. doubts: how many, and how much.
+    """
+
+    at_ms: int
+    business_date: str
+    before: str
+    after: str
+    z_no: int
+    sums: list[DaySum]
+    machines: list[DayMachine]
+    hubs: list[DayHub]
+    late: list[DayLate]
+    behind: list[DayLate]
+    doubts: list[DaySum]
+    open_dates: list[str]
+    closings: list[DayZ]
+
+
 class OfficeQueries(Protocol):
     """What the page asks. Answers may be a second old, but each one is consistent in itself."""
 
@@ -159,6 +226,10 @@ class OfficeQueries(Protocol):
 
     async def unsettled(self, limit: int) -> list[LooseRow]:
         """Return what is not settled, oldest first."""
+        ...
+
+    async def day(self, business_date: str) -> Day:
+        """Return a business date, YYYY-MM-DD; of what is none, today's."""
         ...
 
 

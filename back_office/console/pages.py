@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from back_office.console.demo_control import DemoControlError
-from back_office.console.interface import DEMO_ACTIONS, DEMO_LOSS, DemoControlCall
+from back_office.console.interface import DEMO_ACTIONS, DEMO_LOSS, DemoControlCall, OfficeQueries
 from back_office.console.snapshot import Snapshot, Watch
 from back_office.console.static_files import StaticTree
 from back_office.console.wording import LANGUAGES, Words
@@ -37,9 +37,10 @@ _TEMPLATES: Final = Environment(
 
 
 class Pages:
-    """The routes over one watch."""
+    """The routes over the books' answers and one watch."""
 
-    def __init__(self, watch: Watch, demo_control: DemoControlCall | None) -> None:
+    def __init__(self, queries: OfficeQueries, watch: Watch, demo_control: DemoControlCall | None) -> None:
+        self._queries = queries
         self._watch = watch
         self._demo_control = demo_control
         self._viewers = asyncio.Semaphore(MAX_VIEWERS)
@@ -48,7 +49,9 @@ class Pages:
 
     def routes(self) -> list[BaseRoute]:
         """Return what the console answers to."""
-        routes: list[BaseRoute] = [Route("/", self.page), Route("/stream", self.stream), self._static.route()]
+        routes: list[BaseRoute] = [
+            Route("/", self.page), Route("/day", self.day), Route("/stream", self.stream), self._static.route()
+        ]  # fmt: skip
         if self._demo_control is not None:
             routes.append(Route(f"/demo/{DEMO_LOSS}", self.loss, methods=["GET"]))
             routes.append(Route("/demo/{action}", self.demo, methods=["POST"]))
@@ -63,10 +66,18 @@ class Pages:
             actions=DEMO_ACTIONS if self._demo_control is not None else (),
             other=next(name for name in LANGUAGES if name != words.language),
         )  # fmt: skip
-        response = HTMLResponse(html)
-        if "lang" in request.query_params:
-            response.set_cookie(COOKIE, words.language, max_age=COOKIE_S, httponly=True, samesite="strict")
-        return response
+        return _page(html, request, words)
+
+    async def day(self, request: Request) -> Response:
+        """Show one business date as it stands, `?date=2026-11-22`; of what is no date, today."""
+        words = self._language(request)
+        venue = await self._queries.venue()
+        found = await self._queries.day(request.query_params.get("date", venue.business_date))
+        html = _TEMPLATES.get_template("day.html").render(
+            words=words, venue=venue, day=found, static=self._static.url,
+            other=next(name for name in LANGUAGES if name != words.language),
+        )  # fmt: skip
+        return _page(html, request, words)
 
     async def stream(self, request: Request) -> Response:
         """Push the regions that have changed, for as long as the page is open."""
@@ -130,3 +141,11 @@ class Pages:
 
     def _regions(self, look: Snapshot, words: Words) -> dict[str, str]:
         return {name: _TEMPLATES.get_template(f"{name}.html").render(words=words, look=look) for name in REGIONS}
+
+
+def _page(html: str, request: Request, words: Words) -> Response:
+    """Return a page; a language that was asked for is kept."""
+    response = HTMLResponse(html)
+    if "lang" in request.query_params:
+        response.set_cookie(COOKIE, words.language, max_age=COOKIE_S, httponly=True, samesite="strict")
+    return response

@@ -68,6 +68,13 @@ class Words:
         except (ValueError, OverflowError, OSError):
             return NO_TIME
 
+    def moment(self, at_ms: int, timezone: str) -> str:
+        """Return the venue's date and time of day; a dash for a time that no calendar has."""
+        try:
+            return datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(ZoneInfo(timezone)).strftime("%Y-%m-%d %H:%M")
+        except (ValueError, OverflowError, OSError):
+            return NO_TIME
+
 
 def _flat(table: Mapping[str, object], prefix: str) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []

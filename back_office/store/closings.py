@@ -29,7 +29,7 @@ _ROWS = sa.select(*(CLOSINGS.c[name] for name in Closing.__struct_fields__)).whe
 )
 _ALL = _ROWS.order_by(CLOSINGS.c.venue_id, CLOSINGS.c.z_no)
 _OF_VENUE = _ROWS.where(CLOSINGS.c.venue_id == sa.bindparam("venue"))
-_LAST = _OF_VENUE.order_by(CLOSINGS.c.z_no.desc()).limit(1)
+_NEWEST = _OF_VENUE.order_by(CLOSINGS.c.z_no.desc()).limit(sa.bindparam("most"))
 _OF_DATE = _OF_VENUE.where(CLOSINGS.c.business_date == sa.bindparam("date"))
 _NUMBERS = sa.select(CLOSINGS.c.business_date, CLOSINGS.c.z_no).where(
     CLOSINGS.c.tenant_id == sa.bindparam("tenant"), CLOSINGS.c.venue_id == sa.bindparam("venue")
@@ -44,8 +44,12 @@ def closings(tx: Transaction, tenant_id: bytes) -> list[Closing]:
 
 def last(tx: Transaction, tenant_id: bytes, venue_id: bytes) -> Closing | None:
     """Return a venue's newest Z."""
-    row = tx.execute(_LAST, {"tenant": tenant_id, "venue": venue_id}).first()
-    return None if row is None else Closing(*row)
+    return next(iter(newest(tx, tenant_id, venue_id, most=1)), None)
+
+
+def newest(tx: Transaction, tenant_id: bytes, venue_id: bytes, *, most: int) -> list[Closing]:
+    """Return a venue's newest Zs, the newest first."""
+    return [Closing(*row) for row in tx.execute(_NEWEST, {"tenant": tenant_id, "venue": venue_id, "most": most})]
 
 
 def of_date(tx: Transaction, tenant_id: bytes, venue_id: bytes, business_date: int) -> Closing | None:

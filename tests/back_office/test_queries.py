@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 
 from back_office.console.interface import OfficeQueries
+from back_office.ledger.closing import make_z
 from back_office.queries import Queries
 from back_office.store import papers, places
 from cloud_sync.protocol.topics import hub_topic
@@ -157,3 +158,19 @@ def test_gaps_and_alarms(office):
     office.top_up(2)
     (alarm,) = ask(office, lambda queries: queries.alarms(5))
     assert (alarm.kind, alarm.severity, alarm.hub) == ("payment_conflict", "critical", "")
+
+
+def test_a_business_date_as_the_page_shows_it(office):
+    play(office)
+    office.now_ms += 86_400_000
+    day = f"{DAY}"
+    date = f"{day[:4]}-{day[4:6]}-{day[6:]}"
+    with office.store.writing() as tx:
+        make_z(tx, TENANT, places.venues(tx, TENANT)[0], DAY, by="Mei", now_ms=office.now_ms)
+    found = ask(office, lambda queries: queries.day(date))
+    assert (found.business_date, found.z_no, [row.by for row in found.closings]) == (date, 1, ["Mei"])
+    assert {row.account: row.amount for row in found.sums}["revenue"].minor > 0
+    assert [row.machine for row in found.machines if row.account == "revenue"] == ["racer-2"]
+    assert [(hub.name, bool(hub.silent)) for hub in found.hubs] == [("hall", True)]
+    today = ask(office, lambda queries: queries.day("yesterday"))
+    assert (today.business_date, today.z_no, today.before) == ("2026-11-23", 0, date)

@@ -11,6 +11,12 @@ from back_office.console.interface import (
     AlarmRow,
     BoundRow,
     ButtonResult,
+    Day,
+    DayHub,
+    DayLate,
+    DayMachine,
+    DaySum,
+    DayZ,
     GapRow,
     HubRow,
     LooseRow,
@@ -58,6 +64,7 @@ class SampleOffice:
         self.alarm_rows: list[AlarmRow] = []
         self.loose_rows: list[LooseRow] = []
         self.bound_rows: list[BoundRow] = []
+        self.day_changes: dict[str, object] = {}
 
     async def venue(self) -> Venue:
         return Venue(name="Star Arcade 星际电玩", timezone="Asia/Shanghai", business_date="2026-11-22")
@@ -86,6 +93,14 @@ class SampleOffice:
 
     async def unsettled(self, limit: int) -> list[LooseRow]:
         return self.loose_rows[:limit]
+
+    async def day(self, business_date: str) -> Day:
+        usual = {
+            "at_ms": AT_MS, "business_date": business_date, "before": "2026-11-21", "after": "2026-11-23", "z_no": 0,
+            "sums": [], "machines": [], "hubs": [], "late": [], "behind": [], "doubts": [], "open_dates": [],
+            "closings": [],
+        }  # fmt: skip
+        return Day(**{**usual, **self.day_changes})
 
 
 def hub_row(**changes) -> HubRow:
@@ -137,7 +152,37 @@ def busy_office() -> SampleOffice:
         TrialRow(account="cash_box", amount=cny(31_800)),
         TrialRow(account="psp_clearing", amount=cny(1_782_400)),
     ]
+    office.day_changes = {
+        "z_no": 326,
+        "sums": [
+            day_sum("cash_box", 31_800, 318), day_sum("revenue", 513_600, 2_731), day_sum("psp_clearing", 882_400, 96),
+        ],
+        "machines": [
+            DayMachine(hub="Hall 1", machine=f"racer-{n}", account="revenue", amount=cny(n * 24_600), entries=123)
+            for n in range(1, 7)
+        ],
+        "hubs": [
+            DayHub(name="Hall 1", epoch=1, through_entry=4_812, silent="", since_ms=AT_MS),
+            DayHub(name="Hall 2", epoch=1, through_entry=2_071, silent="not_heard", since_ms=AT_MS - 200_000),
+            DayHub(name="Hall 3 星际", epoch=0, through_entry=0, silent="parked", since_ms=None),
+        ],
+        "late": [
+            DayLate(business_date="2026-11-20", z_no=325, entries=1_204, sums=[day_sum("revenue", 96_000, 480)]),
+        ],
+        "behind": [
+            DayLate(business_date="2026-11-22", z_no=326, entries=12, sums=[day_sum("revenue", 1_800, 9)]),
+        ],
+        "doubts": [day_sum("suspense", 600, 3)],
+        "open_dates": ["2026-11-18", "2026-11-19"],
+        "closings": [
+            DayZ(z_no=326 - n, business_date=f"2026-11-{22 - n:02}", by="Mei Ling", made_ms=AT_MS) for n in range(12)
+        ],
+    }  # fmt: skip
     return office
+
+
+def day_sum(account: str, minor: int, entries: int) -> DaySum:
+    return DaySum(account=account, amount=cny(minor), entries=entries)
 
 
 def troubled_office() -> SampleOffice:

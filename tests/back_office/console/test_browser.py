@@ -55,6 +55,26 @@ def test_the_page_fits_and_is_accessible(width, height, language):
     asyncio.run(story())
 
 
+@pytest.mark.parametrize(("width", "height", "language"), [(360, 740, "zh-Hans"), (1280, 800, "en")])
+def test_a_business_date_fits_and_is_accessible(width, height, language):
+    async def story():
+        async with visit(width=width, height=height) as seen, AsyncExitStack() as offices:
+            page, bases = seen.page, []
+            for office in (busy_office(), SampleOffice()):
+                bases.append(await offices.enter_async_context(served(office, Bell())))
+                await page.goto(f"{bases[-1]}/day?lang={language}")
+                assert await overflow_px(page) <= 0
+                assert [row for row in await page.evaluate(TARGETS) if min(row[1:]) < SMALLEST_TARGET_PX] == []
+                if office.day_changes:
+                    for colours in ("light", "dark"):
+                        await page.emulate_media(color_scheme=colours)
+                        assert await axe_findings(page) == []
+            assert seen.foreign(tuple(bases)) == []
+            assert seen.complaints == []
+
+    asyncio.run(story())
+
+
 def test_a_tap_appears_by_itself_and_a_button_answers():
     async def story():
         office, bell = busy_office(), Bell()

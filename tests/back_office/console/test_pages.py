@@ -249,3 +249,21 @@ def test_before_the_adversary_begins_nothing_is_said_of_it_and_at_the_bound_that
 
     assert get(busy_office(), "/demo/loss", demo=quiet).text == ""
     assert "every further tap is declined" in text_of(get(busy_office(), "/demo/loss", demo=full))
+
+
+def test_a_closed_day_says_what_it_took_who_was_silent_and_what_came_late():
+    text = text_of(get(busy_office(), "/day?date=2026-11-22"))
+    for said in (
+        "Business day 2026-11-22", "Closed: Z 326", "Revenue 2,731 ¥5,136.00", "racer-6 Hall 1", "Hall 2 Silent since",
+        "epoch 1, through entry 2,071", "never heard", "After the Z: 12 entries", "Late: 1,204 entries of 2026-11-20",
+        "3 in doubt, not settled · ¥6.00", "2026-11-19", "325 2026-11-21 Mei Ling",
+    ):  # fmt: skip
+        assert said in text, text
+
+
+def test_a_day_without_anything_says_so_in_chinese_and_keeps_the_language():
+    answer = get(SampleOffice(), "/day?lang=zh-Hans")
+    for said in ("营业日 2026-11-22", "尚未日结", "当天没有发生额", "还没有日结"):
+        assert said in text_of(answer)
+    assert "language=zh-Hans" in answer.headers["set-cookie"]
+    assert 'href="/day?date=2026-11-21"' in answer.text
