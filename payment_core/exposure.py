@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from payment_core.epoch_entries import EpochClosed, EpochOpened
 from payment_core.hub_entries import (
     BoxCounted,
     BroughtIn,
@@ -28,8 +29,6 @@ from payment_core.hub_entries import (
     Declined,
     DepositReturned,
     DepositTaken,
-    EpochClosed,
-    EpochOpened,
     Expired,
     Held,
     Increased,

@@ -5,16 +5,6 @@ from enum import IntEnum
 from payment_core.records import Cause, Lot, Part, Record
 
 
-class EpochOpened(Record, tag=1, frozen=True, array_like=True):
-    """The first record of an epoch: what is known of the one before, and what is missing."""
-
-    epoch: int
-    previous_epoch: int = 0
-    previous_seq: int = 0
-    previous_hash: bytes = b""
-    cause: str = "new"
-
-
 class Held(Record, tag=2, frozen=True, array_like=True):
     """Money was put aside. The event that asked for it is (reader, event_epoch, event_seq)."""
 
@@ -294,20 +284,6 @@ class BoxCounted(Record, tag=25, frozen=True, array_like=True):
     booked: int
     place: str
     staff: str
-
-
-class EpochClosed(Record, tag=26, frozen=True, array_like=True):
-    """The last record of an epoch: no lease has anything left, and the hub takes no more. The office may close it.
-
-    Not sent home, 256 sums each: coins unplayed `at_lanes`, unclaimed wins (`won`), unconfirmed vouchers (`untaken`).
-    """
-
-    epoch: int
-    why: str
-    staff: str = ""
-    at_lanes: tuple[Part, ...] = ()
-    won: tuple[Part, ...] = ()
-    untaken: tuple[Part, ...] = ()
 
 
 class DepositTaken(Record, tag=27, frozen=True, array_like=True):

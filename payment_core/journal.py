@@ -9,6 +9,7 @@ from typing import Final, NoReturn, get_args
 
 import msgspec
 
+from payment_core.epoch_entries import EpochClosed, EpochOpened
 from payment_core.errors import DECODE_FAULTS, MalformedRecordError, UnknownEntryError
 from payment_core.hub_entries import (
     BoxCounted,
@@ -22,8 +23,6 @@ from payment_core.hub_entries import (
     Declined,
     DepositReturned,
     DepositTaken,
-    EpochClosed,
-    EpochOpened,
     Expired,
     Held,
     Increased,

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final, assert_never
 
 from payment_core.accounts import Account, Kind, Posting
+from payment_core.epoch_entries import EpochClosed, EpochOpened
 from payment_core.hub_entries import (
     BoxCounted,
     BroughtIn,
@@ -16,8 +17,6 @@ from payment_core.hub_entries import (
     Declined,
     DepositReturned,
     DepositTaken,
-    EpochClosed,
-    EpochOpened,
     Expired,
     Held,
     Increased,
