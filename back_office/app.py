@@ -11,6 +11,7 @@ import structlog
 from back_office.fleet.founding import refuse_unfounded
 from back_office.ingest.holding import Holding
 from back_office.live import Live
+from back_office.nightly import Nights
 from back_office.payments.sandbox_file import follow_orders
 from back_office.queries import Queries
 from back_office.serving import serve
@@ -54,6 +55,8 @@ async def _run(settings: OfficeSettings, on_ready: Callable[[int, frozenset[int]
         queries = Queries(store, keys.tenant_id, worker.presence, now_ms)
         uplink = Uplink(settings, worker, live, ready, books)
         parts = [uplink.run(), serve(settings, queries, live, ready)]
+        if settings.stands_in:  # workers beside others leave it to the office
+            parts.append(Nights(store, keys.tenant_id, now_ms).run())
         if settings.sandbox:
             parts.append(uplink.orders(lambda: follow_orders(store, keys, settings.folder, clock=now_ms)))
         try:

@@ -46,7 +46,7 @@ _DEVICES: Final = msgspec.json.Decoder(DevicesDocument)
 _CRITICAL: Final = frozenset(
     {
         "fork", "rolled_back", "overclaim", "payment_conflict", "refund_conflict", "refund_refused", "chargeback",
-        "slip_twice", "parked",
+        "slip_twice", "parked", "books_off",
     }
 )  # fmt: skip
 

@@ -85,3 +85,19 @@ def brought_by(tx: Transaction, tenant_id: bytes, batch: Batch) -> tuple[int, in
     last = batch.first_rec + batch.rec_count - 1
     row = tx.execute(_BROUGHT, {**_at(tenant_id, batch), "first": batch.first_rec, "last": last}).first()
     return (0, None, None) if row is None else (row[0], row[1], row[2])
+
+
+_POSTED = (
+    sa.select(ACCOUNTS.c.kind, ACCOUNTS.c.key, ACCOUNTS.c.scope_id, POSTINGS.c.unit, sa.func.sum(POSTINGS.c.amount))
+    .join(ACCOUNTS, (ACCOUNTS.c.tenant_id == POSTINGS.c.tenant_id) & (ACCOUNTS.c.account_no == POSTINGS.c.account_no))
+    .where(POSTINGS.c.tenant_id == sa.bindparam("tenant"))
+    .group_by(ACCOUNTS.c.kind, ACCOUNTS.c.key, ACCOUNTS.c.scope_id, POSTINGS.c.unit)
+)
+
+
+def posted_sums(tx: Transaction, tenant_id: bytes) -> dict[tuple[AccountName, str], int]:
+    """Return what all stored postings add up to, by account and unit."""
+    return {
+        (AccountName(Kind(kind), key, scope_id), unit): int(amount)
+        for kind, key, scope_id, unit, amount in tx.stream(_POSTED, {"tenant": tenant_id})
+    }
