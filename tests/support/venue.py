@@ -18,6 +18,7 @@ from venuehub.demo.processes import Child
 from venuehub.demo.stage import Stage
 
 HALL = "hall"
+STAGE = "stage"
 MACHINES = 4
 ANSWER_MS = 4_000
 DEADLINE_S = 60.0
@@ -35,6 +36,14 @@ def small_plan(seed: int) -> ArcadePlan:
     members = tuple(msgspec.structs.replace(member, balance=50_000) for member in plan.members[:20])
     risk = msgspec.structs.replace(plan.risk, answer_ms=ANSWER_MS)
     return msgspec.structs.replace(plan, halls=(make_hall(HALL, first),), members=members, risk=risk)
+
+
+def two_halls(seed: int) -> ArcadePlan:
+    """The same with half of the machines in a second hall, whose hub is the first one's neighbour."""
+    plan = small_plan(seed)
+    places = plan.halls[0].places
+    half = len(places) // 2
+    return msgspec.structs.replace(plan, halls=(make_hall(HALL, places[:half]), make_hall(STAGE, places[half:])))
 
 
 class Venue:
@@ -200,12 +209,13 @@ async def open_venue(
     *,
     replace: dict[str, list[str]] | None = None,
     before_programs: Callable[[Stage], None] = lambda _stage: None,
+    plan: Callable[[int], ArcadePlan] = small_plan,
 ) -> AsyncIterator[Venue]:
     """Open a venue and end every process of it. `replace`: other commands for programs, by module.
 
     `before_programs` may change what lies in the stage's folders before office, hub and bridge start.
     """
-    stage = Stage(small_plan(seed), Folder(folder / "venue"))
+    stage = Stage(plan(seed), Folder(folder / "venue"))
     start_programs = stage._start_programs
 
     async def start_on(*where: object) -> None:
