@@ -64,6 +64,7 @@ def test_a_whole_audit_is_in_order_and_its_head_is_the_anchor(audited):
     assert read_anchors([anchor.text(), ""]) == [anchor]
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("number", [1, 3, LINES])
 @pytest.mark.parametrize("column", COLUMNS)
 def test_one_changed_byte_of_a_line_is_named(audited, number, column):
@@ -72,6 +73,7 @@ def test_one_changed_byte_of_a_line_is_named(audited, number, column):
     assert proven(audited, anchor).first_bad == number
 
 
+@pytest.mark.sqlite
 def test_without_the_hash_of_what_a_line_says_a_changed_note_would_pass(audited, monkeypatch):
     flipped(audited, 3, "note")
     with audited.store.reading() as tx:
@@ -120,6 +122,7 @@ def test_a_line_that_is_no_anchor_is_refused_with_its_number(text):
         read_anchors(["2026-11-22 5 " + "00" * 32, text])
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     "row",
     [(7, AUDIT_START, bytes(32)), (LINES, AUDIT_START, bytes(32)), (LINES + 1, AUDIT_START, bytes(32))],
@@ -135,6 +138,7 @@ def test_the_database_takes_nothing_but_the_next_line(audited, row):
                 connection.execute(change)
 
 
+@pytest.mark.sqlite
 @pytest.mark.long
 def test_lines_from_before_the_chain_are_chained_and_come_out_as_they_were(tmp_path):
     file = tmp_path / "office.sqlite"

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 
 from back_office.ledger import machine_day, reconcile_meters
-from back_office.ledger.reconcile import differences
+from back_office.ledger.reconcile import differences, sums_of_ledger
 from back_office.store import meters, places, telemetry
 from back_office.store.meters import Meter, OfficeReading
 from back_office.store.telemetry import Day
@@ -34,7 +34,6 @@ from payment_core.telemetry import encode_fact
 from tests.back_office.ledger.test_verify import tamper
 from tests.back_office.world import DAY, HUB, TENANT, VENUE, WALL_MS
 
-pytestmark = pytest.mark.sqlite
 MACHINE, BEFORE = "racer-2", DAY - 1
 BEGAN = {"credits": 1_000, "coins": 500, "tickets": 100, "prizes": 10}
 ROSE = {"credits": 7, "coins": 3, "tickets": 12, "prizes": 2}
@@ -337,6 +336,7 @@ def test_a_build_that_forgets_test_plays_is_caught(evening, monkeypatch):
     assert [one.amount for one in evening.found().differences] == [100]
 
 
+@pytest.mark.sqlite
 def test_it_cannot_create_money(evening):
     """It runs on a database that is opened for reading alone, and finds the same."""
     evening.live({**ENDED, "credits": 1}, box=(290, 300))
@@ -348,3 +348,42 @@ def test_it_cannot_create_money(evening):
             venue = places.venues(tx, TENANT)[0]
             assert differences(tx, TENANT, venue, DAY) == found
         assert connection.total_changes == 0
+
+
+def ledger_of(evening, path):
+    """Write the hub's journal as its file."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE entries(seq INTEGER PRIMARY KEY, record BLOB NOT NULL, hash BLOB NOT NULL)")
+        rows = [(seq, *record) for seq, record in enumerate(evening.pen.records, start=1)]
+        connection.executemany("INSERT INTO entries VALUES (?, ?, ?)", rows)
+        connection.commit()
+    return path
+
+
+def test_a_hubs_own_file_tells_machines_apart(evening, tmp_path):
+    evening.live()
+    evening.send(altered("cash_box", 5))
+    file = ledger_of(evening, tmp_path / "hub.sqlite3")
+    tamper(evening.office, "UPDATE postings SET amount = amount - 30 WHERE amount = 100 AND seq < 19")
+    with evening.office.store.reading() as tx:
+        own = sums_of_ledger(tx, TENANT, file, DAY)
+        found = differences(tx, TENANT, places.venues(tx, TENANT)[0], DAY, [own]).differences
+    hubs = {(one.machine, one.what): one.amount for one in found if one.kind == "hub_journal"}
+    assert hubs == {(MACHINE, "CoinBooked cash_box"): 30 * 3}
+    assert own.by_machine
+
+
+def test_a_hub_that_counted_further_than_the_books_says_so(evening):
+    evening.live()
+    evening.send()
+    evening.coin(7)
+    sums = DaySums(epoch=1, after_seq=0)
+    for record, _ in evening.pen.records:
+        sums.add(decode_entry(record))
+    with evening.office.store.writing() as tx:
+        day = sums.day(DAY, WALL_MS)
+        telemetry.put(tx, TENANT, Day(DAY, HUB, 1, 0, day.through_seq, WALL_MS, encode_fact(day)))
+    found = evening.found().differences
+    assert [(one.amount, one.could_be[0][:29]) for one in found if one.what == "CoinBooked cash_box"] == [
+        (100, "the hub counted up to entry 2")
+    ]  # fmt: skip
