@@ -163,10 +163,13 @@ def _report(
         heard=heard,
         silent=silent,
         doubts=parts.doubts_of(tx, tenant_id, venue, business_date, names),
-        open_dates=parts.open_dates(tx, tenant_id, venue_id, business_date),
+        open_dates=parts.open_dates(tx, tenant_id, venue_id, before=business_date, today=_date_at(now_ms, venue)),
     )
 
 
 def _first_date(tx: Transaction, tenant_id: bytes, venue: Venue) -> int:
-    founded = next(tenant.created_ms for tenant in places.tenants(tx) if tenant.tenant_id == tenant_id)
-    return day_of(founded, timezone=venue.timezone, day_begins_minute=venue.day_begins_minute)
+    return _date_at(next(one.created_ms for one in places.tenants(tx) if one.tenant_id == tenant_id), venue)
+
+
+def _date_at(at_ms: int, venue: Venue) -> int:
+    return day_of(at_ms, timezone=venue.timezone, day_begins_minute=venue.day_begins_minute)

@@ -102,7 +102,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One business date of a venue at one moment. z_no: of its Z; 0: this is an X of a date that has none.
 
     late: of earlier dates, told here; after_z: of this date, behind its Z. open_dates: earlier dates on which something
-    moved and that have no Z. Amounts are minor units, debit positive; times UTC ms.
+    moved and that have no Z, and dates to come, which only a wrong clock can say. Amounts are minor units, debit
+    positive; times UTC ms.
     """
 
     venue: str
@@ -217,8 +218,8 @@ def doubts_of(
     return found
 
 
-def open_dates(tx: Transaction, tenant_id: bytes, venue_id: bytes, before: int) -> list[int]:
-    """Return dates before one on which something moved and that have no Z."""
-    dates = [date for date in takings.dates(tx, tenant_id, venue_id) if date < before]
+def open_dates(tx: Transaction, tenant_id: bytes, venue_id: bytes, *, before: int, today: int) -> list[int]:
+    """Return dates on which something moved and that have no Z: before a date, or that no clock should say yet."""
+    dates = [date for date in takings.dates(tx, tenant_id, venue_id) if date < before or date > today]
     closed = takings.closed_dates(tx, tenant_id, venue_id, dates)
     return [date for date in dates if date not in closed]

@@ -164,10 +164,15 @@ def test_a_doubt_of_the_day_is_named(traded):
     assert x(traded, NEXT).doubts == []
 
 
-def test_a_date_without_a_z_is_named_by_the_next(traded):
+def test_a_date_without_a_z_is_named_by_the_next_and_so_is_one_that_is_not_yet(traded):
     assert x(traded, NEXT).open_dates == [DAY]
+    assert x(traded).open_dates == []
     z(traded)
     assert x(traded, NEXT).open_dates == []
+    wrong = msgspec.structs.replace(traded.hub.header(), business_date=20991231)
+    traded.hub.write(lambda _: CoinBooked(1, wrong, "coins", 1, 9, 1, 1, "CNY", 100))
+    traded.take(traded.hub.batch())
+    assert x(traded).open_dates == [20991231]
 
 
 @pytest.mark.parametrize(
