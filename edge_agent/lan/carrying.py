@@ -63,12 +63,23 @@ class Carrying:
         """Take who the neighbours are by the office's word. What was kept of others before stays."""
         self._peers = {peer.hub_id: peer for peer in peers if peer.hub_id != self._hub_id}
 
-    def on_batch(self, now_ms: int, hub_id: bytes, data: bytes, *, wall_ms: int) -> TellKept | CarryFault:
-        """Take a neighbour's batch in, and answer when it is on the disk."""
+    def on_batch(self, now_ms: int, hub_id: bytes, data: bytes, *, wall_ms: int) -> list[TellKept | CarryFault]:
+        """Take a neighbour's batch in, and answer when it is on the disk, or that it cannot be."""
+        batch = self._read(hub_id, data)
+        if isinstance(batch, CarryFault):
+            return [batch]
+        self._heard_ms[hub_id] = now_ms
+        answer = PeerKept(batch.epoch, batch.batch_seq)
+        try:
+            kept = self._store.keep(batch, now_ms=wall_ms)
+        except CarriedBrokenError as error:
+            return [CarryFault(str(error), hub_id), TellKept(hub_id, msgspec.structs.replace(answer, kept=False))]
+        return [TellKept(hub_id, msgspec.structs.replace(answer, kept=kept))]
+
+    def _read(self, hub_id: bytes, data: bytes) -> Carried | CarryFault:
         peer = self._peers.get(hub_id)
         if peer is None:
             return CarryFault("no neighbour", hub_id)
-        self._heard_ms[hub_id] = now_ms
         parsed = sealing.authenticate(data, hub_id=hub_id, signer_public=peer.sign_public)
         if isinstance(parsed, envelope.Rejected):
             return CarryFault(parsed.reason, hub_id)
@@ -76,12 +87,7 @@ class Carrying:
         if header.stream != envelope.STREAM_LEDGER:
             return CarryFault("stream", hub_id)
         last_rec = header.first_record + header.record_count - 1
-        batch = Carried(hub_id, header.epoch, header.batch_seq, batch_hash(data), last_rec, data)
-        try:
-            kept = self._store.keep(batch, now_ms=wall_ms)
-        except CarriedBrokenError as error:
-            return CarryFault(str(error), hub_id)
-        return TellKept(hub_id, PeerKept(header.epoch, header.batch_seq, kept))
+        return Carried(hub_id, header.epoch, header.batch_seq, batch_hash(data), last_rec, data)
 
     def on_here(self, now_ms: int, hub_id: bytes, here: PeerHere) -> None:
         """A neighbour is there, and the office has its batches up to one."""

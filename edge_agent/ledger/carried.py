@@ -19,6 +19,7 @@ BUDGET_BYTES: Final = 64 * 1024 * 1024
 """What may lie here of all neighbours; beyond it nothing more is taken."""
 _PRAGMAS: Final = (
     ("page_size", "4096", 4096),
+    ("auto_vacuum", "FULL", 1),
     ("journal_mode", "WAL", "wal"),
     ("synchronous", "FULL", 2),
     ("trusted_schema", "OFF", 0),
@@ -133,14 +134,14 @@ class CarriedStore:
             raise self._broken(error) from error
 
     def let_go(self, hub_id: bytes, epoch: int, *, through_seq: int) -> None:
-        """Forget a hub's batches of an epoch up to one: they are booked."""
+        """Forget a hub's batches of an epoch up to one: they are booked. Their space goes back to the disk at once."""
         sql = "DELETE FROM carried WHERE hub_id = ? AND epoch = ? AND batch_seq <= ?"
-        self._write(sql, (hub_id, epoch, through_seq))
+        self._drop(sql, (hub_id, epoch, through_seq))
 
     def let_go_records(self, hub_id: bytes, epoch: int, *, through_record: int) -> None:
         """Forget a hub's batches of an epoch that end at or before a record: they are booked."""
         sql = "DELETE FROM carried WHERE hub_id = ? AND epoch = ? AND last_rec <= ?"
-        self._write(sql, (hub_id, epoch, through_record))
+        self._drop(sql, (hub_id, epoch, through_record))
 
     def refused(self, batch: Carried, why: str) -> None:
         """Note that the office does not take a batch: it is not brought again before `ask_again`."""
@@ -161,6 +162,13 @@ class CarriedStore:
             return self._connection.execute(sql, row).fetchone() is not None
         except sqlite3.Error as error:
             raise self._broken(error) from error
+
+    def _drop(self, sql: str, values: tuple[object, ...]) -> None:
+        if self._write(sql, values):
+            try:
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            except sqlite3.Error as error:
+                raise self._broken(error) from error
 
     def _write(self, sql: str, values: tuple[object, ...] = ()) -> int:
         """Run one statement as a transaction of its own; return how many rows it touched."""

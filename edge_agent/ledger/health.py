@@ -23,7 +23,7 @@ def ledger_health(reader: Reads, path: Path) -> LedgerHealth:
     newest = reader.rows("SELECT max(seq) FROM entries")[0][0] or 0
     acked = read_cursor(reader).seq
     wal = path.with_name(path.name + "-wal")
-    return LedgerHealth(max(newest - acked, 0), _size(path), _size(wal), free_bytes(path))
+    return LedgerHealth(max(newest - acked, 0), file_bytes(path), file_bytes(wal), free_bytes(path))
 
 
 def free_bytes(path: Path) -> int:
@@ -37,7 +37,8 @@ def pruned_through(reader: Reads) -> int:
     return int(reader.rows("SELECT value FROM meta WHERE key = 'prune_through'")[0][0])
 
 
-def _size(path: Path) -> int:
+def file_bytes(path: Path) -> int:
+    """Return the size of a file, 0 where there is none."""
     try:
         return path.stat().st_size
     except FileNotFoundError:

@@ -29,6 +29,7 @@ from edge_agent.links.uplink import Uplink
 from edge_agent.links.upload_start import sealed_of
 from edge_agent.log_lines import log
 from edge_agent.messages import Moment
+from payment_core.identifiers import uuid_text
 
 TICK_S: Final = 1.0
 MOST_TOLD: Final = 100
@@ -148,11 +149,13 @@ class SecondHubRound:
         return []
 
     def _keep(self, now: Moment, carrying: Carrying, fact: BatchOf) -> list[Said]:
-        answer = carrying.on_batch(now.boottime_ms, fact.hub_id, fact.data, wall_ms=now.wall_ms)
-        if isinstance(answer, CarryFault):
-            self._tell(answer.why)
-            return []
-        return [answer]
+        said: list[Said] = []
+        for answer in carrying.on_batch(now.boottime_ms, fact.hub_id, fact.data, wall_ms=now.wall_ms):
+            if isinstance(answer, CarryFault):
+                self._tell(f"{answer.why}, of {uuid_text(answer.hub_id)}")
+            else:
+                said.append(answer)
+        return said
 
     def _tick(self, now: Moment) -> list[Said]:
         assert self._reader is not None, "opened at the first step"

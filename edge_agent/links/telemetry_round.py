@@ -15,8 +15,9 @@ from cloud_sync.letters import Publish
 from cloud_sync.protocol.messages import Receipt, Trust
 from cloud_sync.telemetry_post import TelemetryPost
 from cloud_sync.upload_effects import Moment
+from edge_agent.ledger.carried import CARRIED_FILE
 from edge_agent.ledger.disk_order import TABLE, Act, Given, look
-from edge_agent.ledger.health import free_bytes, ledger_health, pruned_through
+from edge_agent.ledger.health import file_bytes, free_bytes, ledger_health, pruned_through
 from edge_agent.ledger.outbox import read_epoch
 from edge_agent.ledger.quarantine import QUARANTINE, move_aside
 from edge_agent.ledger.reader import LedgerReader
@@ -143,10 +144,11 @@ class TelemetryRound:
             return []
         self._health_due_ms = now.boottime_ms + HEALTH_MS
         seen, waiting = ledger_health(reader, self._ledger), self._store.used_bytes if self._store else 0
+        carried = file_bytes(self._ledger.with_name(CARRIED_FILE))
         return [
             HubHealth(
                 1, now.wall_ms, seen.outbox_entries, reader.outbox_age_ms(), seen.disk_free, seen.ledger_bytes,
-                seen.wal_bytes, now.quality, waiting,
+                seen.wal_bytes, now.quality, waiting, carried,
             )
         ]  # fmt: skip
 
