@@ -14,7 +14,7 @@ from back_office.business_day import day_bounds
 from back_office.ledger import closing, liabilities, statement, trial
 from back_office.ledger.closing import Z, make_z
 from back_office.ledger.takings import LateJudge
-from back_office.store import books, places, takings
+from back_office.store import books, places, statements, takings
 from payment_core.accounts import Kind
 from payment_core.journal import CoinBooked
 from tests.back_office.world import DAY, GUEST, OTHER_GUEST, TENANT, HubPen, Office
@@ -159,7 +159,7 @@ def test_a_build_that_forgets_a_posting_in_takings_is_found_out(tmp_path, monkey
     story.office.store.close()
 
 
-def statements(office, most, account=GUEST):
+def pages_of(office, most, account=GUEST):
     """Return a guest's whole statement, page by page."""
     after, pages = None, []
     with office.store.reading() as tx:
@@ -175,20 +175,35 @@ def test_a_statement_names_every_line_and_runs_on_from_page_to_page(tmp_path):
     story = told_story(tmp_path, steps)
     story.office.now_ms += 1
     story.office.top_up(50, unit="bonus", payment="b")
-    (whole,) = statements(story.office, 100)
+    (whole,) = pages_of(story.office, 100)
     told = [(line.hub, line.machine, line.what, line.unit, line.amount, line.balance) for line in whole.lines]
     assert told == [
         ("", "", "ToppedUp", "CNY", 900, 900), ("hall", "racer-2", "Held", "CNY", -200, 700),
         ("hall", "racer-2", "Held", "CNY", -100, 600), ("", "", "ToppedUp", "bonus", 50, 50),
     ]  # fmt: skip
     assert (whole.opening, whole.closing, whole.now) == ({}, {"CNY": 600, "bonus": 50}, {"CNY": 600, "bonus": 50})
-    pages = statements(story.office, 1)
+    pages = pages_of(story.office, 1)
     assert [line for page in pages for line in page.lines] == whole.lines
     with story.office.store.reading() as tx:
         assert list(statement.whole(tx, TENANT, Kind.PURSE, GUEST.hex())) == whole.lines
     for before, page in itertools.pairwise(pages):
         assert page.opening == before.closing
     story.office.store.close()
+
+
+def test_every_line_of_every_entry_can_be_written_out(office):
+    office.worker.on_message(*office.hub.hello())
+    office.top_up(900)
+    office.lease()
+    office.hub.held(200)
+    office.hub.captured(200)
+    office.take(office.hub.batch())
+    with office.store.reading() as tx:
+        lines = list(statements.posted_lines(tx, TENANT, first=0, last=99_999_999))
+        assert counted([line for line in lines if line.kind]) == stands(tx)
+        assert len({(line.hub_id, line.seq) for line in lines}) == office.prove().entries
+        assert [line.amount for line in lines if line.kind is None] == [None, None]  # two epochs that were opened
+        assert list(statements.posted_lines(tx, TENANT, first=0, last=DAY - 1)) == []
 
 
 def test_an_account_of_the_chart_has_a_statement_too(tmp_path):
