@@ -47,3 +47,31 @@ class Window:
         for seq in [seq for seq in self._held if seq <= acked_seq]:
             del self._held[seq]
         self.through_seq = max(self.through_seq, acked_seq)
+
+
+class Forgotten:
+    """Says whether an office was restored from a backup: its cursor is behind its own receipts, and it is sent more.
+
+    An old receipt that comes late says the same: only the one that answers a hello is taken for it, and those that say
+    the office has caught up with what it was sent then. The hub's own cursor never goes back.
+    """
+
+    def __init__(self) -> None:
+        self._is_asked = False
+        self._sent_seq: int | None = None
+
+    def asked(self) -> None:
+        """Note that a hello goes out: the next receipt answers it."""
+        self._is_asked = True
+
+    def sent(self, batch_seq: int) -> None:
+        """Note how far the office was sent what it has forgotten."""
+        self._sent_seq = batch_seq
+
+    def is_behind(self, through_seq: int, *, acked_seq: int) -> bool:
+        """Take a receipt that moves nothing; say whether the batches behind it are to be sent again."""
+        answers, self._is_asked = self._is_asked, False
+        if through_seq >= acked_seq:
+            self._sent_seq = None
+            return False
+        return answers or (self._sent_seq is not None and through_seq >= self._sent_seq)

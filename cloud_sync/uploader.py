@@ -47,7 +47,7 @@ from cloud_sync.upload_effects import (
 from cloud_sync.upload_letters import LetterBook, ListQuestion
 from cloud_sync.upload_sealing import BATCH_RECORDS, Rows, seal_next
 from cloud_sync.upload_waiting import Patience
-from cloud_sync.upload_window import WINDOW_BATCHES, Window
+from cloud_sync.upload_window import WINDOW_BATCHES, Forgotten, Window
 
 
 class Uploader:
@@ -71,8 +71,7 @@ class Uploader:
         self._connected = False
         self._greeted = False
         self._nonce = b""
-        self._unanswered = False
-        self._brought_seq: int | None = None
+        self._forgotten = Forgotten()
         self._unproven: Receipt | None = None
         self._takes = 0
         self._versions: tuple[DocumentVersion, ...] = ()
@@ -200,7 +199,9 @@ class Uploader:
                 assert own is not None
                 return self._lift(receipt) + self._progress(now, receipt, own) + self._greet_done(now)
             case "nothing_new":
-                return self._lift(receipt) + self._greet_done(now) + self._bring_back(receipt)
+                behind = self._forgotten.is_behind(receipt.through_seq, acked_seq=state.acked_seq)
+                again: list[Effect] = [ReadKept(receipt.through_seq, WINDOW_BATCHES)] if behind else []
+                return self._lift(receipt) + self._greet_done(now) + again
             case "other_epoch":
                 return self._greet_done(now)
 
@@ -220,7 +221,7 @@ class Uploader:
         if unproven is not None and batches[0].batch_seq == unproven.through_seq:
             return self._judge(now, unproven, batches[0])
         if batches[0].batch_seq <= self._state.acked_seq:
-            self._brought_seq = batches[-1].batch_seq
+            self._forgotten.sent(batches[-1].batch_seq)
         if not self._window:
             self._patience.begin(now.mono_ms)
         for batch in batches:
@@ -278,20 +279,6 @@ class Uploader:
         moved = MoveCursor(receipt.epoch, receipt.through_seq, newest.last_record, receipt.server_ms, receipt.heard)
         return [moved, *self._fill()]
 
-    def _bring_back(self, receipt: Receipt) -> list[Effect]:
-        """Send what an office has forgotten that was restored from a backup: its cursor is behind its own receipts.
-
-        An old receipt that comes late says the same: only the one that answers a hello is taken for it, and those that
-        say the office has caught up with what it was sent then. The hub's own cursor never goes back.
-        """
-        unanswered, self._unanswered = self._unanswered, False
-        if receipt.through_seq >= self._state.acked_seq:
-            self._brought_seq = None
-            return []
-        if not unanswered and (self._brought_seq is None or receipt.through_seq < self._brought_seq):
-            return []
-        return [ReadKept(receipt.through_seq, WINDOW_BATCHES)]
-
     def _lift(self, receipt: Receipt) -> list[Effect]:
         """Hand an operator's word on: a process that started after the freeze does not know it, but the ledger does."""
         known = self.frozen == receipt.reopened or not (self.frozen or self._greeted)
@@ -333,7 +320,7 @@ class Uploader:
     def _hello(self, now: Moment, *, nonce: bytes = b"") -> Publish:
         self._patience.begin(now.mono_ms)
         self._nonce = nonce or self._draw(NONCE_BYTES)
-        self._unanswered = True
+        self._forgotten.asked()
         state = self._state
         hello = Hello(
             epoch=state.epoch,
