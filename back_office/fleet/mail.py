@@ -16,6 +16,7 @@ from back_office.store.places import Hub
 from cloud_sync.identity import OfficeKeys
 from cloud_sync.letters import Publish, post_message
 from cloud_sync.protocol import topics
+from cloud_sync.protocol.envelope import key_id
 from cloud_sync.protocol.messages import (
     Body,
     CredentialList,
@@ -44,6 +45,7 @@ class Mail:
         self._tenant_id = keys.tenant_id
         self._signer = keys.signer
         self._keys = keys
+        self._opener = keys.opener
 
     def leases(self, tx: Transaction, hub: Hub, rows: Mapping[LeaseKey, LeaseRow]) -> Iterator[Publish]:
         """Yield totals of leases; a duplicate or an old one changes nothing at the hub.
@@ -123,7 +125,9 @@ class Mail:
 
     def _trust(self, hub: Hub, kept: papers.Document) -> Publish:
         keys, peers = self._keys, peers_of(kept)
-        receive_key = peers.receive_key or keys.receive_public
+        told = peers.receive_key
+        # Books that were restored may name one that was retired since: what is sealed to it nobody could open.
+        receive_key = told if told and self._opener.knows(key_id(told)) else keys.receive_public
         body = Trust(peers.version, (keys.sign_public,), receive_key, peers=peers.peers)
         message = Message(sender=self._tenant_id, to=hub.hub_id, number=peers.version, body=body)
         payload = post_message(message, signer=keys.trust_signer, sealer=HpkeSealer(hub.seal_key))

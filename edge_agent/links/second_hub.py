@@ -80,10 +80,11 @@ class SecondHubRound:
         said: list[Said] = []
         for fact in heard:
             said += self._take(now, fact)
-        try:
-            said += self._tick(now)
-        except (CarriedBrokenError, LedgerError) as error:
-            self._tell(str(error))
+        for part in (self._hand, self._bring):  # what is wrong with one file is no reason to leave the other
+            try:
+                said += part(now)
+            except (CarriedBrokenError, LedgerError) as error:
+                self._tell(str(error))
         self.carrier = self._handing.carrier(now.boottime_ms)
         return said
 
@@ -157,15 +158,15 @@ class SecondHubRound:
                 said.append(answer)
         return said
 
-    def _tick(self, now: Moment) -> list[Said]:
+    def _hand(self, now: Moment) -> list[Said]:
         assert self._reader is not None, "opened at the first step"
         at = Position(*sealed_so_far(self._reader))
-        carrying, now_ms = self._carrying, now.boottime_ms
-        room = carrying is not None and carrying.has_room
-        said: list[Said] = [*self._handing.on_tick(now_ms, at, offline=self._takes is None, room=room)]
-        if carrying is not None and self._takes is not None and self._takes & TAKES_CARRIED:
-            said += carrying.on_tick(now_ms)
-        return said
+        room = self._carrying is not None and self._carrying.has_room
+        return [*self._handing.on_tick(now.boottime_ms, at, offline=self._takes is None, room=room)]
+
+    def _bring(self, now: Moment) -> list[Said]:
+        may = self._carrying is not None and self._takes is not None and self._takes & TAKES_CARRIED
+        return [*self._carrying.on_tick(now.boottime_ms)] if self._carrying is not None and may else []
 
     def _kept(self, after_seq: int, most: int) -> list[SealedBatch]:
         assert self._reader is not None, "opened at the first step"

@@ -10,6 +10,7 @@ from back_office.worker import Worker
 from cloud_sync import secret_files
 from cloud_sync.identity import load_identity, load_office
 from cloud_sync.protocol.envelope import key_id, parse_envelope
+from cloud_sync.protocol.messages import Trust
 from cloud_sync.sealing import HpkeOpener, receive_public
 from edge_agent.ledger import outbox
 from provisioning.receive_keys import changing_keys
@@ -197,6 +198,26 @@ def test_a_folder_of_the_release_before_is_read_and_rotated(folder, run):
     assert run("rotate")[0] == 0
     assert len(load_office(folder).receive_privates) == 2
     assert not list(folder.glob("*.new"))
+
+
+def test_books_restored_from_before_a_key_was_retired_send_no_hub_to_it(folder, run):
+    assert run("rotate")[0] == 0
+    copy = (folder / "office.sqlite").read_bytes()
+    old = listed(run)[0]["key"]
+    assert run("rotate")[0] == 0
+    assert run("retire", "--key", old, "--by", "ann", "--note", "leaked")[0] == 0
+    for log in folder.glob("office.sqlite-*"):
+        log.unlink()
+    (folder / "office.sqlite").write_bytes(copy)
+    with open_office(folder) as (store, keys):
+        hub = PostedHub(folder.parent, load_identity(folder.parent / "hub-1"), Worker(store, keys, lambda: WALL_MS))
+        heard = []
+        hub.on_body = heard.append
+        hub.connect()
+        hub.sell(2)
+        hub.tick()
+        assert [body.receive_key for body in heard if isinstance(body, Trust)] == [keys.receive_public]
+        assert outbox.read_cursor(hub.hall.store).batch_seq == 1
 
 
 def test_two_at_once_are_refused(folder, run):
