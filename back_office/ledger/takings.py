@@ -11,7 +11,7 @@ from back_office.store import takings
 from back_office.store.engine import Transaction
 from back_office.store.takings import Grouping, LateRow, TakingsPlace
 from payment_core.accounts import CHART, Kind
-from payment_core.journal import Entry
+from payment_core.journal import Entry, Tender
 
 TAKEN: Final = frozenset(
     {
@@ -47,13 +47,17 @@ def takings_by(
     return [TakingsRow(split, kind.value, unit, *total) for (split, kind, unit), total in sums.items()]
 
 
+_Spot = tuple[bytes, int, bytes, str, str, str, type[Entry], Tender, int]
+"""What all lines of an entry have in common."""
+
+
 class TakingsCount:
-    """Sums of some entries, place by place: [amount, entries]. `late`: which came after their date's Z."""
+    """Sums of some entries. `late`: which came after their date's Z."""
 
     def __init__(self, tenant_id: bytes) -> None:
         """Nothing is counted yet."""
         self._tenant_id = tenant_id
-        self.sums: dict[TakingsPlace, list[int]] = {}
+        self._sums: dict[_Spot, dict[tuple[Kind, str], list[int]]] = {}
         self.late: list[LateRow] = []
 
     def take(self, entry: Entry, writer: Writer, lines: Iterable[Line], *, told_in: int = 0) -> None:
@@ -64,21 +68,34 @@ class TakingsCount:
                 writer.hub_id, writer.stream, writer.epoch, header.seq, venue_id, header.business_date, told_in
             )
             self.late.append(late)
-        moved: dict[tuple[str, str], int] = {}
+        spot: _Spot = (
+            venue_id, header.business_date, writer.hub_id, header.machine or "", header.lane or "", header.shift or "",
+            type(entry), header.tender, told_in,
+        )  # fmt: skip
+        sums = self._sums.get(spot)
+        if sums is None:
+            sums = self._sums[spot] = {}
+        counted = []
         for name, unit, amount in lines:
-            where = (name.kind.value, unit)
-            moved[where] = moved.get(where, 0) + amount
-        for (kind, unit), amount in moved.items():
-            place = TakingsPlace(
-                venue_id, header.business_date, writer.hub_id, header.machine or "", header.lane or "",
-                header.shift or "", type(entry).number(), header.tender.value, kind, unit, told_in,
-            )  # fmt: skip
-            total = self.sums.get(place)
+            where = (name.kind, unit)
+            total = sums.get(where)
             if total is None:
-                self.sums[place] = [amount, 1]
-            else:
-                total[0] += amount
+                total = sums[where] = [0, 0]
+            total[0] += amount
+            if where not in counted:
+                counted.append(where)
                 total[1] += 1
+
+    @property
+    def sums(self) -> dict[TakingsPlace, list[int]]:
+        """What was counted, place by place: [amount, entries]."""
+        return {
+            TakingsPlace(
+                venue_id, date, hub_id, machine, lane, shift, kind.number(), tender.value, account.value, unit, told_in
+            ): total
+            for (venue_id, date, hub_id, machine, lane, shift, kind, tender, told_in), sums in self._sums.items()
+            for (account, unit), total in sums.items()
+        }  # fmt: skip
 
     def write(self, tx: Transaction) -> None:
         """Add it to what is kept."""

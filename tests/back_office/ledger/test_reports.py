@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from back_office.business_day import day_bounds
 from back_office.ledger import closing, liabilities, statement, trial
 from back_office.ledger.closing import Z, make_z
-from back_office.ledger.takings import LateJudge
+from back_office.ledger.findings import Writer
+from back_office.ledger.takings import LateJudge, TakingsCount
 from back_office.store import books, places, statements, takings
+from back_office.store.books import AccountName
 from payment_core.accounts import Kind
-from payment_core.journal import CoinBooked
-from tests.back_office.world import DAY, GUEST, OTHER_GUEST, TENANT, HubPen, Office
+from payment_core.journal import Actor, CoinBooked, Header, Tender, TimeQuality
+from tests.back_office.world import DAY, GUEST, HUB, OTHER_GUEST, TENANT, VENUE, HubPen, Office
 from tests.support.sizes import count
 
 DAY_MS = 86_400_000
@@ -239,3 +241,12 @@ def test_what_is_put_aside_is_told_apart(office):
         (line,) = liabilities.guests_float(tx, TENANT, now_ms=office.now_ms)
         assert (line.total, line.put_aside) == (700, 300)
         assert sum(amount for _, _, amount in books.balances_by_kind(tx, TENANT)) == 0
+
+
+def test_an_entry_that_names_an_empty_machine_counts_with_those_that_name_none():
+    header = Header(1, 1, bytes(16), 1, TimeQuality.SYNCED, DAY, Actor.DEVICE, Tender.CASH)
+    count, writer = TakingsCount(TENANT), Writer(hub_id=HUB, venue_id=VENUE, stream=0, epoch=1)
+    for machine in ("", None):
+        entry = CoinBooked(1, msgspec.structs.replace(header, machine=machine), "coins", 1, 1, 1, 1, "CNY", 5)
+        count.take(entry, writer, [(AccountName(Kind.CASH_BOX, "", HUB), "CNY", 5)])
+    assert [(place.machine, sums) for place, sums in count.sums.items()] == [("", [10, 2])]
