@@ -203,6 +203,28 @@ def test_two_who_close_at_once_get_two_numbers_and_one_z_for_each_date(traded):
     assert faults(traded) == []
 
 
+def test_a_batch_and_the_z_of_its_date_at_once_leave_every_entry_in_one_z(traded):
+    dates = [DAY, NEXT, 20261124, 20261125, 20261126]
+    traded.now_ms += 9 * 86_400_000
+    with ThreadPoolExecutor(2) as both:
+        for number, date in enumerate(dates, start=1):
+            header = msgspec.structs.replace(traded.hub.header(), business_date=date)
+            traded.hub.write(lambda _, at=header, n=number: CoinBooked(1, at, "coins", 2, n, n, 1, "CNY", 7))
+            data = traded.hub.batch()
+            closing_it, _ = both.submit(z, traded, date), both.submit(traded.take, data)
+            assert isinstance(closing_it.result(), Z)
+    assert isinstance(z(traded, 20261127), Z)
+    assert faults(traded) == []
+    with traded.store.reading() as tx:
+        made = closing.zs(tx, TENANT)
+    sums = [
+        line for one in made for line in (*one.report.sums, *(late for day in one.report.late for late in day.sums))
+    ]
+    coins = [line for line in sums if line.kind == "cash_box"]
+    assert (sum(line.amount for line in coins), sum(line.entries for line in coins)) == (135, 6)
+    assert traded.prove().ok
+
+
 def test_late_is_judged_by_the_venues_own_zs(traded):
     z(traded)
     with traded.store.reading() as tx:
