@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 import structlog
 
+from back_office.ingest.turns import Turns
 from back_office.live import Live
 from back_office.settings import OfficeSettings, Ready
 from back_office.store.faults import StoreUnavailableError
@@ -96,9 +97,11 @@ class Uplink:
         self._ready.have("broker")
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._tick(link))
-                async for message in link.messages():
-                    await self._take(link, last_hellos([message, *link.waiting(TOGETHER - 1)]))
+                turns = Turns()
+                group.create_task(self._tick(link, turns))
+                group.create_task(_hear(link, turns))
+                while True:
+                    await self._take(link, await turns.take(TOGETHER))
         except* MqttLinkError as faults:
             raise faults.exceptions[0] from None
 
@@ -121,10 +124,10 @@ class Uplink:
         if handled.moved:
             self._live.announce()
 
-    async def _tick(self, link: MqttLink) -> None:
+    async def _tick(self, link: MqttLink, turns: Turns) -> None:
         losses = (0, 0)
         while True:
-            losses = tell_losses(link, losses)
+            losses = tell_losses(link, losses, beyond=turns.dropped)
             letters = await self._in_books(self._worker.tick)
             await self._subscribe(link, self._filters())  # before anybody is asked for what we would not hear
             for letter in letters:
@@ -145,17 +148,16 @@ class Uplink:
             attempt += 1
 
 
-def last_hellos(messages: Sequence[Inbound]) -> list[Inbound]:
-    """Leave out each hello behind which another of the same hub waits: only where the hub stands now counts."""
-    last = {message.topic: number for number, message in enumerate(messages) if message.topic.endswith("/up/hello")}
-    return [message for number, message in enumerate(messages) if last.get(message.topic, number) == number]
+async def _hear(link: MqttLink, turns: Turns) -> None:
+    async for message in link.messages():
+        turns.put(message)
 
 
-def tell_losses(link: MqttLink, told: tuple[int, int]) -> tuple[int, int]:
-    """Log what a link has thrown away and what the broker has refused, where it is more than was `told`."""
-    counts = (link.dropped, link.refused)
+def tell_losses(link: MqttLink, told: tuple[int, int], *, beyond: int = 0) -> tuple[int, int]:
+    """Log what the link threw away, or hubs sent `beyond` their turns, and what the broker has refused, where new."""
+    counts = (link.dropped + beyond, link.refused)
     if counts != told:
-        log.warning("uplink.losses", dropped=link.dropped, refused=link.refused)
+        log.warning("uplink.losses", dropped=counts[0], refused=counts[1])
     return counts
 
 

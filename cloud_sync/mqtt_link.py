@@ -199,14 +199,6 @@ class MqttLink:
             yield message
         raise self._lost or self._fault("the link was closed")
 
-    def waiting(self, most: int) -> list[Inbound]:
-        """Return what has arrived beyond what `messages` has yielded, in order and at most so many."""
-        found: list[Inbound] = []  # the last in the inbox may be the connection's end
-        while len(found) < most and self._inbox.qsize() > 1 and (message := self._inbox.get_nowait()) is not None:
-            self._inbox_bytes -= _size(message)
-            found.append(message)
-        return found
-
     # ---- inside ----
 
     async def _connect(self, version: aiomqtt.ProtocolVersion, tls: ssl.SSLContext | None) -> None:

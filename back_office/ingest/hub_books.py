@@ -101,9 +101,7 @@ class HubBooks:
         One that is frozen or closed is not named: who told of another voucher than it signed is frozen for that.
         """
         with self._store.reading() as tx:
-            hubs = places.hubs(tx, self._tenant_id)
-            venue_id = next((hub.venue_id for hub in hubs if hub.hub_id == hub_id), b"")
-            others = [hub for hub in hubs if hub.venue_id == venue_id and hub.hub_id != hub_id and _is_heard(hub)]
+            others = [hub for hub in places.neighbours(tx, self._tenant_id, hub_id) if _is_heard(hub)]
             if not others:
                 return ()
             unheard = lots.unheard_givers(tx, self._tenant_id, hub_id)

@@ -72,6 +72,9 @@ class Hub(msgspec.Struct, frozen=True):
 
 _HUBS = sa.select(*(HUBS.c[name] for name in Hub.__struct_fields__)).where(HUBS.c.tenant_id == _TENANT)
 _OF_TENANT = _HUBS.order_by(HUBS.c.name)
+_ITSELF = HUBS.alias()
+_ITS_VENUE = sa.select(_ITSELF.c.venue_id).where(_ITSELF.c.tenant_id == _TENANT, _ITSELF.c.hub_id == _HUB)
+_NEIGHBOURS = _OF_TENANT.where(HUBS.c.venue_id == _ITS_VENUE.scalar_subquery(), HUBS.c.hub_id != _HUB)
 _ONE_HUB = _HUBS.where(HUBS.c.hub_id == _HUB)
 
 
@@ -103,6 +106,11 @@ def venues(tx: Transaction, tenant_id: bytes) -> list[Venue]:
 def hubs(tx: Transaction, tenant_id: bytes) -> list[Hub]:
     """Return a tenant's hubs, by name."""
     return [Hub(*row) for row in tx.execute(_OF_TENANT, {"tenant": tenant_id})]
+
+
+def neighbours(tx: Transaction, tenant_id: bytes, hub_id: bytes) -> list[Hub]:
+    """Return the other hubs of a hub's venue, by name."""
+    return [Hub(*row) for row in tx.execute(_NEIGHBOURS, {"tenant": tenant_id, "hub": hub_id})]
 
 
 def hub(tx: Transaction, tenant_id: bytes, hub_id: bytes) -> Hub | None:
