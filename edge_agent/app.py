@@ -140,15 +140,7 @@ class Hub:
             return None
         short = isinstance(self._opened, Opened) and self._opened.short
         rounds = TelemetryRound(self._place.ledger, self._identity, self._clock().now, is_short=short)
-        trust = kept_trust(self._reader)
-        pump = TelemetryPump(
-            rounds,
-            may_post=lambda: self._uplink is not None and self._uplink.has_room(),
-            post=lambda letter: self._uplink.post(letter) if self._uplink is not None else None,
-        )
-        if trust is not None:
-            pump.hear(trust)
-        return pump
+        return TelemetryPump(rounds, line=lambda: self._uplink, trust=kept_trust(self._reader))
 
     def _make_second(self) -> SecondHub | None:
         """Return what keeps this hub's batches on a neighbour's disk, and theirs on ours."""
@@ -299,10 +291,17 @@ async def _main(config: Path) -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(CONNECTORS, "connect"))
     settings = read_settings(config)
     identity = load_identity(config.parent / settings.identity)
+    place = Place(config.parent / settings.state)
+    place.make()
+    with place.held_alone():
+        await _run(settings, config.parent, identity)
+
+
+async def _run(settings: HubSettings, folder: Path, identity: HubIdentity) -> None:
     damage, tries, told = "", 0, asyncio.Event()
     while True:
         try:
-            hub = Hub(settings, config.parent, identity, damage=damage, tries=tries)
+            hub = Hub(settings, folder, identity, damage=damage, tries=tries)
         except LedgerDamagedError as error:
             if damage:
                 raise

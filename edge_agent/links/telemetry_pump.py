@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from cloud_sync.letters import Publish
+from cloud_sync.protocol.messages import Trust
 from edge_agent.links.telemetry_round import Heard, TelemetryRound
 
 TICK_S: Final = 1.0
@@ -14,16 +15,23 @@ MOST_HEARD: Final = 1_024
 """Facts that wait for the thread; what finds no room is counted."""
 
 
-class TelemetryPump:
-    """Runs a round each second. `may_post`: whether the ledger leaves room on the line now; `post` publishes."""
+class Line(Protocol):
+    """The uplink, as far as telemetry knows it."""
 
-    def __init__(
-        self, rounds: TelemetryRound, *, may_post: Callable[[], bool], post: Callable[[Publish], None]
-    ) -> None:
+    def has_room(self) -> bool:
+        """Say whether the ledger leaves room on the line now."""
+
+    def post(self, letter: Publish) -> None:
+        """Publish a letter; lost where the link is."""
+
+
+class TelemetryPump:
+    """Runs a round each second. `line()`: the uplink, where there is one; `trust`: as the ledger holds it."""
+
+    def __init__(self, rounds: TelemetryRound, *, line: Callable[[], Line | None], trust: Trust | None) -> None:
         self._rounds = rounds
-        self._may_post = may_post
-        self._post = post
-        self._heard: list[Heard] = []
+        self._line = line
+        self._heard: list[Heard] = [trust] if trust is not None else []
         self._unheard = 0
         self._thread = ThreadPoolExecutor(1, "telemetry")
 
@@ -40,9 +48,12 @@ class TelemetryPump:
         while True:
             heard, unheard = self._heard, self._unheard
             self._heard, self._unheard = [], 0
-            step = partial(self._rounds.step, heard, unheard=unheard, may_send=self._may_post())
-            for letter in await loop.run_in_executor(self._thread, step):
-                self._post(letter)
+            line = self._line()
+            step = partial(self._rounds.step, heard, unheard=unheard, may_send=line is not None and line.has_room())
+            letters = await loop.run_in_executor(self._thread, step)
+            if line is not None:
+                for letter in letters:
+                    line.post(letter)
             await asyncio.sleep(TICK_S)
 
     def close(self) -> None:

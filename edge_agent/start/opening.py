@@ -6,7 +6,10 @@ one never.
 """
 
 import errno
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +34,9 @@ from edge_agent.ledger.tail_mark import TailMark
 from edge_agent.start.disk_order import hold_in_order
 
 LEDGER_FILE: Final = "ledger.sqlite3"
+LOCK_FILE: Final = "hub.lock"
+SALVAGE_NOTE: Final = "salvage.json"
+"""Lies beside a ledger while it is being salvaged: nothing opens it then."""
 FAULTS: Final[dict[int, Fault]] = {errno.ENOSPC: "full", errno.EROFS: "read_only"}
 CHECKED_AT_START: Final = 1_000
 """Entries whose chain is followed at every start."""
@@ -55,6 +61,25 @@ class Place:
             message = f"{self.folder}: cannot be made ({error.strerror}). Check `state`, its owner and its mode."
             raise LedgerError(message) from error
 
+    @contextmanager
+    def held_alone(self) -> Iterator[None]:
+        """Be the only program at this ledger; LedgerError where another one is. A disk that takes no file is let be."""
+        try:
+            lock = os.open(self.folder / LOCK_FILE, os.O_RDONLY | os.O_CREAT, 0o600)
+        except OSError:
+            yield
+            return
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(lock)
+            message = f"{self.folder}: another program has this ledger open. Stop it first."
+            raise LedgerError(message) from error
+        try:
+            yield
+        finally:
+            os.close(lock)
+
     def note_damage(self, why: str) -> None:
         """Remember for every later start that this ledger is damaged; a person takes the note away."""
         _leave(self._safe_mode, why)
@@ -72,6 +97,11 @@ class Place:
             return ""
         except OSError as error:
             return f"{self._safe_mode}: cannot be read ({error.strerror})"
+
+    @property
+    def is_being_salvaged(self) -> bool:
+        """Say whether a person has begun to salvage this ledger and not finished."""
+        return self.folder.joinpath(SALVAGE_NOTE).exists()
 
     @property
     def was_used(self) -> bool:
@@ -136,6 +166,9 @@ def open_ledger(place: Place, *, epoch: int, damage: str = "") -> Opened | Shut:
 
     `damage`: what was found wrong with the ledger since; it is noted, and nothing is written to the file any more.
     """
+    if place.is_being_salvaged:
+        message = f"{place.ledger}: its salvage was begun and not finished. Run `venuehub agent salvage` again."
+        raise LedgerError(message)
     if damage:
         place.note_damage(damage)
     if damage or place.damage:

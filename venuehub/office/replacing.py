@@ -123,6 +123,7 @@ def _enrolled(
         return enroll(
             store, keys, office=folder, hub_folder=into, name=called, venue=venue, at=broker_settings(broker, folder),
             hub_id=uuid7(unix_ms=now_ms(), dice=secrets.token_bytes(10)),
+            epoch=max(at.epoch, at.allowed_epoch) + 1,  # its devices act on no number that they may have seen
         )  # fmt: skip
     identity = load_identity(into)
     with store.reading() as tx:

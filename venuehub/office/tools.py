@@ -110,12 +110,15 @@ def undone_on_fault(folder: Path, *, option: str) -> Iterator[None]:
 
 def enroll(
     store: Store, keys: OfficeKeys, *, office: Path, hub_folder: Path, name: str, venue: str, at: MqttSettings,
-    hub_id: bytes,
+    hub_id: bytes, epoch: int = 1,
 ) -> HubIdentity:  # fmt: skip
-    """Make a hub's identity and certificate in its folder and pin its keys; all of it or nothing."""
+    """Make a hub's identity and certificate in its folder and pin its keys; all of it or nothing.
+
+    `epoch`: in which its journal begins; above that of a hub whose devices it takes over.
+    """
     place = only_venue(store, keys.tenant_id, venue)
     identity = enroll_hub(
-        keys, hub_id=hub_id, venue_id=place.venue_id, epoch=1, broker_host=at.host, broker_port=at.port
+        keys, hub_id=hub_id, venue_id=place.venue_id, epoch=epoch, broker_host=at.host, broker_port=at.port
     )
     with undone_on_fault(hub_folder, option="--hub"):
         FileKeyStore(hub_folder, warn=note).keep_hub(identity)
