@@ -19,8 +19,9 @@ from payment_core.policy import Lane, RiskDocument
 from payment_core.pricing import PriceList, PriceRule
 from venuehub.demo.brokers import free_port
 from venuehub.demo.places import UNIT, Place
+from venuehub.demo.processes import Child
 from venuehub.demo.plan import COIN_POSITION, COIN_VALUE, ZONES, ArcadePlan, Folder, make_hall
-from venuehub.demo.venue import found_arcade
+from venuehub.demo.venue import Arcade, found_arcade
 from venuehub.demo.waiting import eventually
 
 NO_MACHINE_COSTS = 10**9
@@ -38,7 +39,11 @@ class Ours(Rig):
 
     def __init__(self, folder: Path, state: Path) -> None:
         super().__init__(folder, state)
-        self._demo = Folder(folder / "venue")
+        self.demo = Folder(folder / "venue")
+        self.arcade: Arcade
+        self.office: Child
+        self.hub_program: tuple[str, ...] = ("edge_agent.app",)
+        """The module that is run as the hub, and what stands before its own arguments."""
         self._kept: dict[tuple[str, int], float] = {}
         self._link: MqttLink | None = None
         self._epoch = time.time_ns() // 1_000_000_000
@@ -55,10 +60,10 @@ class Ours(Rig):
         hall = make_hall(ZONES[0], places)
         prices = PriceList(0, UNIT, (PriceRule(price=(Money(NO_MACHINE_COSTS, UNIT),)),))
         plan = ArcadePlan(0, (hall,), (), (), prices, RiskDocument(version=0))
-        self._demo.make(plan.halls)
-        arcade = found_arcade(plan, self._demo, uplink_port=self.line.port)
-        self._hub = arcade.halls[0].hub
-        hub = self._demo.hall(hall.name).hub
+        self.demo.make(plan.halls)
+        self.arcade = found_arcade(plan, self.demo, uplink_port=self.line.port)
+        self._hub = self.arcade.halls[0].hub
+        hub = self.demo.hall(hall.name).hub
         self.state.mkdir(parents=True, exist_ok=True)
         (hub / "hub.toml").write_text(
             f'identity = "identity"\nstate = "{self.state}"\n'
@@ -71,19 +76,24 @@ class Ours(Rig):
     async def start_far(self) -> None:
         """Start the office and its broker."""
         await self.broker("office-broker", self.far_port)
+        await self.start_office(self.far_port)
+
+    async def start_office(self, port: int) -> None:
+        """Start the office; it is started again when it ends, as systemd does. `port`: where its broker is."""
         http = free_port()
-        await self.child(
+        self.office = await self.child(
             "office",
-            [sys.executable, "-m", "venuehub", "office", "run", "--dir", str(self._demo.office),
-             "--broker", f"mqtt://127.0.0.1:{self.far_port}", "--http", f"127.0.0.1:{http}"],
+            [sys.executable, "-m", "venuehub", "office", "run", "--dir", str(self.demo.office),
+             "--broker", f"mqtt://127.0.0.1:{port}", "--http", f"127.0.0.1:{http}"],
+            restart=True,
         )  # fmt: skip
         await until_port(http)
 
     async def start_edge(self) -> None:
         """Start the hub's program; it is started again when it ends, as systemd does."""
-        toml = self._demo.hall(ZONES[0]).hub / "hub.toml"
+        toml = self.demo.hall(ZONES[0]).hub / "hub.toml"
         self.edge = await self.child(
-            "hub", [sys.executable, "-m", "edge_agent.app", "--config", str(toml)], restart=True
+            "hub", [sys.executable, "-m", *self.hub_program, "--config", str(toml)], restart=True
         )
 
     async def edge_ready(self) -> None:
@@ -110,7 +120,7 @@ class Ours(Rig):
 
     def _look(self) -> None:
         if self._books is None:
-            file = database_file(self._demo.office)
+            file = database_file(self.demo.office)
             self._books = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
         rows = self._books.execute(
             "SELECT seq, type, record FROM entries WHERE stream = 0 AND hub_id <> ?1 AND seq > ?2 ORDER BY seq",

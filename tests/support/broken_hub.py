@@ -2,9 +2,17 @@
 
 import sys
 
+import msgspec
+
+from cloud_sync.letters import Publish
+from cloud_sync.protocol.batcher import build_body
+from cloud_sync.protocol.envelope import batch_hash, parse_envelope
+from cloud_sync.protocol.messages import Receipt
+from cloud_sync.sealing import seal_batch
 from edge_agent import app
 from edge_agent.ledger.ballast import Ballast
 from edge_agent.ledger.store import LedgerError
+from edge_agent.links.uplink import Uplink
 from edge_agent.start import opening
 from edge_agent.start.opening import Opened, Place, Shut
 
@@ -29,14 +37,49 @@ def end_at_a_shut_ledger() -> None:
 
 def ignore_the_office() -> None:
     """A hub that goes on selling when the office says that its journal is another one."""
-    app.TillThread.offer = lambda self, fact: (
-        None if type(fact).__name__ == "Frozen" else really_offer(self, fact)
-    )
+    app.TillThread.offer = lambda self, fact: None if type(fact).__name__ == "Frozen" else really_offer(self, fact)
 
 
 really_offer = app.TillThread.offer
 
+
+def seal_again() -> None:
+    """A hub whose resends carry the same rows, sealed anew."""
+    sent: set[bytes] = set()
+
+    def publish(self: Uplink, letter: Publish) -> None:
+        if letter.topic.endswith("/up/batch") and letter.payload in sent:
+            header = parse_envelope(letter.payload).header
+            rows = self._reader.records(header.first_record - 1, header.record_count)
+            newer = msgspec.structs.replace(header, created_ms=header.created_ms + 1, compressed=False)
+            pen = self._identity
+            data = seal_batch(newer, build_body(rows), sealer=pen.office_sealer, signer=pen.signer)
+            letter = msgspec.structs.replace(letter, payload=data)
+        sent.add(letter.payload)
+        really_publish(self, letter)
+
+    Uplink._publish = publish
+
+
+def take_the_brokers_word() -> None:
+    """A hub that takes a batch for booked as soon as the broker has it."""
+
+    def publish(self: Uplink, letter: Publish) -> None:
+        really_publish(self, letter)
+        if letter.topic.endswith("/up/batch"):
+            header = parse_envelope(letter.payload).header
+            nonce = self._uploader._nonce
+            receipt = Receipt(header.epoch, header.batch_seq, batch_hash(letter.payload), header.created_ms, nonce)
+            self._do(self._uploader.on_receipt(self._now(), receipt))
+
+    Uplink._publish = publish
+
+
+really_publish = Uplink._publish
+
 MUTANTS = {
+    "seals-again": seal_again,
+    "prunes-on-puback": take_the_brokers_word,
     "ballast-kept": keep_the_ballast,
     "ends-when-shut": end_at_a_shut_ledger,
     "ignores-the-freeze": ignore_the_office,

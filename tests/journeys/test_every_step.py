@@ -1,0 +1,212 @@
+"""The link is cut and each side killed at every step of the protocol, and the books are equal each time."""
+
+import asyncio
+import contextlib
+import random
+import time
+
+import pytest
+
+from benchmarks.versus.ours import Ours
+from benchmarks.versus.rig import READY_S
+from cloud_sync.letters import Publish
+from cloud_sync.mqtt_link import MqttLink, MqttLinkError, MqttSettings
+from tests.support.mqtt_tap import MqttTap, Step
+from tests.support.sizes import count, size
+from venuehub.demo.audit import read_books
+from venuehub.demo.brokers import free_port
+
+pytestmark = pytest.mark.slow
+COINS = 3
+AT_HELLO = (("hub", True, "hello"), ("hub", False, "receipt"))
+AT_BATCH = (
+    ("hub", True, "batch"),
+    ("hub", False, "puback"),
+    ("office", False, "batch"),
+    ("office", True, "puback"),
+    ("office", True, "receipt"),
+    ("office", False, "puback"),
+    ("hub", False, "receipt"),
+)
+ACTS = ("cut", "hub", "office")
+EQUAL_S = 60.0
+FAULTY = frozenset({"hello", "batch", "request", "receipt", "lease", "command"})
+LOST, DOUBLED, SHUFFLED = 0.2, 0.3, 50
+GONE_S = 6.0
+"""Longer than a resend takes."""
+
+
+class Journey(Ours):
+    """A hub and an office as processes, each on a line of its own to the office's broker."""
+
+    def __init__(self, folder):
+        super().__init__(folder, folder / "venue" / "hub" / "state")
+        self.line = MqttTap(self.far_port)
+        self.office_line = MqttTap(self.far_port)
+
+    async def begin(self):
+        await self.set_up()
+        await self.broker("office-broker", self.far_port)
+        await self.office_line.start()
+        await self.start_office(self.office_line.port)
+        await self.start_edge()
+        await self.edge_ready()
+
+    async def stop(self):
+        await super().stop()
+        await self.office_line.stop()
+
+    def act(self, what, tap):
+        """Return what is done at a step: it says whether the connection it was seen on goes on."""
+
+        def cut():
+            tap.reset()
+            return False
+
+        def kill():
+            (self.edge if what == "hub" else self.office).kill()
+            return True
+
+        return cut if what == "cut" else kill
+
+    async def equal(self, seconds=EQUAL_S):
+        """Wait until every coin is in the books and they are the journal's, entry by entry."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if not self.unsafe() and len(self.arrived()) == len(self.sent_at):
+                books = read_books(self.arcade, self.demo)
+                if books.office_equals_hubs and not books.faults:
+                    assert (books.balanced, books.gaps, books.duplicates) == (True, 0, 0)
+                    assert self.figures() == {
+                        "sent": len(self.sent_at), "lost": 0, "doubled": 0, "kept_by_devices": 0
+                    }  # fmt: skip
+                    return True
+            await asyncio.sleep(0.1)
+        return False
+
+
+def cases():
+    """Every step before and behind, with each act. A hub that is killed forgets its back-off: kills lie between."""
+    steps = [Step(line, up, leaf, behind) for behind in (False, True) for line, up, leaf in (*AT_HELLO, *AT_BATCH)]
+    return [(step, act) for step in steps for act in ACTS]
+
+
+def some_of(every, wanted):
+    """Return so many of them, spread over all."""
+    return every[:: len(every) // wanted + 1]
+
+
+def test_a_cut_or_a_kill_at_any_step_leaves_equal_books(tmp_path):
+    every = cases()
+    chosen = every if size() == "full" else some_of(every, 6)
+
+    async def story():
+        journey = Journey(tmp_path)
+        try:
+            await journey.begin()
+            assert await journey.equal()
+            for step, what in chosen:
+                tap = journey.line if step.line == "hub" else journey.office_line
+                tap.arm(step, journey.act(what, tap))
+                if (step.line, step.up, step.leaf) in AT_HELLO:
+                    journey.line.reset()
+                await journey.feed(COINS, per_second=100)
+                async with asyncio.timeout(READY_S):
+                    await tap.fired.wait()
+                assert await journey.equal(), f"{what} {step}"
+        finally:
+            await journey.stop()
+
+    asyncio.run(story())
+
+
+class Shuffler:
+    """Carries letters between the hub's broker and the office's: some are lost, doubled, or overtaken by fifty."""
+
+    def __init__(self, hub_port, office_port, dice):
+        self.gone = ""
+        """A leaf of which nothing comes through for now."""
+        self._ports = hub_port, office_port
+        self._dice = dice
+
+    async def run(self):
+        hub, office = (MqttSettings(host="127.0.0.1", port=port, client_id="post") for port in self._ports)
+        async with MqttLink(hub) as near, MqttLink(office) as far:
+            await near.subscribe("vh/1/+/+/up/#")
+            await far.subscribe("vh/1/+/+/down/#", "vh/1/tenant/#")
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._carry(near, far))
+                group.create_task(self._carry(far, near))
+
+    async def _carry(self, source, target):
+        waiting = []
+
+        async def deliver():
+            while True:
+                await asyncio.sleep(0.02)
+                for _letter in range(min(len(waiting), 1 + len(waiting) // 8)):
+                    letter = waiting.pop(self._dice.randrange(min(len(waiting), SHUFFLED)))
+                    await target.publish_soon(letter.topic, letter.payload, retain=letter.retain)
+
+        async def listen():
+            async for message in source.messages():
+                leaf = message.topic.rpartition("/")[2]
+                letter = Publish(message.topic, message.payload, retain=leaf == "state" or "document" in message.topic)
+                if leaf in FAULTY:
+                    times = 0 if leaf == self.gone or self._dice.random() < LOST else 1
+                    waiting.extend([letter] * (times + (times and self._dice.random() < DOUBLED)))
+                else:
+                    waiting.append(letter)
+
+        with contextlib.suppress(MqttLinkError):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(deliver())
+                group.create_task(listen())
+
+
+async def in_bad_weather(folder, coins, *, hub_program=("edge_agent.app",), gone="", seconds=EQUAL_S):
+    """Feed coins to a hub behind a shuffler; return whether the books were equal in the end.
+
+    gone: a leaf of which nothing comes through while the coins fall and for `GONE_S` behind them.
+    """
+    journey = Ours(folder, folder / "venue" / "hub" / "state")
+    journey.line = MqttTap(journey.far_port)
+    journey.hub_program = hub_program
+    journey.equal = Journey.equal.__get__(journey)
+    own_port = free_port()
+    try:
+        await journey.set_up()
+        await journey.broker("hub-broker", journey.far_port)
+        await journey.broker("office-broker", own_port)
+        await journey.start_office(own_port)
+        shuffler = Shuffler(journey.far_port, own_port, random.Random(4_711))
+        post = asyncio.create_task(shuffler.run())
+        await journey.start_edge()
+        await journey.edge_ready()
+        shuffler.gone = gone
+        await journey.feed(coins, per_second=40)
+        if gone:
+            await asyncio.sleep(GONE_S)
+            shuffler.gone = ""
+        equal = await journey.equal(seconds)
+        post.cancel()
+        await asyncio.gather(post, return_exceptions=True)
+        return equal
+    finally:
+        await journey.stop()
+
+
+def test_letters_lost_doubled_and_shuffled_leave_equal_books(tmp_path):
+    assert asyncio.run(in_bad_weather(tmp_path, count(2_000), seconds=180))
+
+
+@pytest.mark.parametrize(("mutant", "gone"), [("seals-again", "receipt"), ("prunes-on-puback", "batch")])
+def test_a_hub_that_breaks_a_promise_of_the_post_is_caught(tmp_path, mutant, gone):
+    program = ("tests.support.broken_hub", mutant)
+    assert not asyncio.run(in_bad_weather(tmp_path, 40, hub_program=program, gone=gone, seconds=8))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("gone", ["receipt", "batch"])
+def test_a_hub_that_keeps_them_is_not(tmp_path, gone):
+    assert asyncio.run(in_bad_weather(tmp_path, 40, gone=gone))
