@@ -8,8 +8,12 @@ import signal
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from cloud_sync.mqtt_link import MqttLink, MqttLinkError
+from cloud_sync.protocol.topics import hub_topic
+from payment_core.identifiers import uuid_text
 from tests.journeys.test_flood import an_office
 from tests.support.sizes import size
 from tests.support.venue import broken_promises_of, open_venue
@@ -22,11 +26,13 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*SSLSocket:pytest.PytestUnraisableExceptionWarning"),
 ]
 HUBS = 4
-PAUSE_S = {"quick": 1.0, "normal": 1.0, "full": 300.0}[size()]
+PAUSE_S = {"quick": 0.5, "normal": 0.5, "full": 300.0}[size()]
 """The long one is longer than any patience there is: keepalive, resends, the lease of a partition."""
-STARVE_S = {"quick": 1.0, "normal": 1.0, "full": 60.0}[size()]
-AGAIN_S = 30
+STARVE_S = {"quick": 0.5, "normal": 0.5, "full": 60.0}[size()]
+AGAIN_S = {"office": 30, "broker": 30 if PAUSE_S < 30 else 120}
+"""Hubs that found no broker for long come back as MQT-6 says: each within a minute of its own dice."""
 MIB = 1024 * 1024
+LARGE_LETTERS = 24
 SEED = 1_905
 
 
@@ -76,11 +82,21 @@ def address_space(pid):
 
 
 @contextlib.asynccontextmanager
-async def without_memory(own, name, _fleet):
-    """Let a program have hardly more memory than it has taken already."""
+async def without_memory(own, name, fleet):
+    """Let a program have hardly more memory than it has taken already, and give it large letters to hold."""
     taken = address_space(pid_of(own, name))
     async with squeezed(own, name, resource.RLIMIT_AS, taken + MIB // 4) as seconds:
+        await send_large(fleet.hubs[0].seat)
         yield seconds
+
+
+async def send_large(seat):
+    """Send letters of almost 1 MiB that nobody can open, in place of the hub itself, which connects again then."""
+    settings = msgspec.structs.replace(seat.brokers[0], client_id=uuid_text(seat.identity.hub_id))
+    with contextlib.suppress(MqttLinkError):
+        async with asyncio.timeout(5), MqttLink(settings) as link:
+            for _ in range(LARGE_LETTERS):
+                await link.publish(hub_topic(seat.identity.hub_id, "up", "batch"), os.urandom(MIB - 1_024), qos=0)
 
 
 HARMS = [
@@ -100,7 +116,7 @@ def test_what_was_stopped_or_starved_goes_on_within_thirty_seconds(tmp_path, pro
                     async with harm(own, name, fleet) as seconds:
                         await fleet.play(seconds)
                     began = time.monotonic()
-                    assert await goes_on(fleet), (name, harm.__name__)
+                    assert await goes_on(fleet, AGAIN_S[name]), (name, harm.__name__)
                     print(name, harm.__name__, f"{time.monotonic() - began:.1f} s")  # noqa: T201 - for docs/guarantees
                 assert fleet.report(booked(store, tenant_id)).is_whole
             assert proof_of(store, tenant_id).ok
@@ -108,11 +124,11 @@ def test_what_was_stopped_or_starved_goes_on_within_thirty_seconds(tmp_path, pro
     asyncio.run(story())
 
 
-async def goes_on(fleet):
+async def goes_on(fleet, seconds):
     """Say whether a play that begins now, and all before it, have their receipts in time."""
     for hub in fleet.hubs:
         hub.play()
-    return await fleet.all_quiet(seconds=AGAIN_S)
+    return await fleet.all_quiet(seconds=seconds)
 
 
 @pytest.mark.full
@@ -126,14 +142,18 @@ def test_a_hub_that_was_stopped_goes_on_within_thirty_seconds(tmp_path):
                     guests.insert_coins(place, 1)
                 await asyncio.sleep(PAUSE_S)
                 os.kill(child.pid, signal.SIGCONT)
-                before = venue.read().coins
-
-                async def booked_again(before: int = before) -> bool:
-                    return venue.read().coins > before
-
-                guests.insert_coins(plan.places[0], 1)
-                async with asyncio.timeout(AGAIN_S):
-                    await venue.until(booked_again, "a coin is booked again")
+                assert await books_a_coin(venue, plan.places[0])
             assert await broken_promises_of(venue) == []
 
     asyncio.run(story())
+
+
+async def books_a_coin(venue, place):
+    """Insert a coin each second until one is booked: a slot that is still shut gives it back."""
+    before = venue.read().coins
+    for _ in range(AGAIN_S["office"]):
+        venue.stage.guests.insert_coins(place, 1)
+        await asyncio.sleep(1)
+        if venue.read().coins > before:
+            return True
+    return False
