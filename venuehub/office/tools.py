@@ -108,7 +108,7 @@ def undone_on_fault(folder: Path, *, option: str) -> Iterator[None]:
         raise
 
 
-def enroll(
+def enroll(  # noqa: PLR0913 - one parameter per fact of a hub
     store: Store, keys: OfficeKeys, *, office: Path, hub_folder: Path, name: str, venue: str, at: MqttSettings,
     hub_id: bytes, epoch: int = 1,
 ) -> HubIdentity:  # fmt: skip
