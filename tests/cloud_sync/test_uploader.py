@@ -218,6 +218,21 @@ def test_an_authentic_receipt_that_contradicts_us_freezes_and_loses_nothing(chan
     assert hub.uploader.on_tick(moment(99_000)) == []
 
 
+def test_mutant_that_holds_no_receipt_against_its_own_hash_is_caught(monkeypatch):
+    really_judge = uploader_module.judge_receipt
+
+    def judge(receipt, **more):
+        return really_judge(receipt, **(more | {"own_hash": receipt.batch_hash}))
+
+    monkeypatch.setattr(uploader_module, "judge_receipt", judge)
+    hub, _, receiver = pair()
+    hub.connect(0)
+    exchange(hub, receiver, 0)
+    hub.tick(1)
+    hub.hear(2, "topic", receipt_for(hub, batch_hash=bytes(32)))
+    assert (hub.frozen, hub.acked_record) == ([], 1), "the test above would see it"
+
+
 def frozen_and_opened_again(reason, *, restarted=False):
     """A hub that the office froze and an operator opened: not yet asked for a hello."""
     hub, office, receiver = pair()
