@@ -1,6 +1,7 @@
 """One posting transaction: entries go in, and out come rows, postings, balances, days and leases that agree."""
 
 from collections import defaultdict
+from operator import attrgetter
 from typing import Final, get_args
 
 import msgspec
@@ -94,14 +95,16 @@ class Booking:
             message = f"entry {type(entry).__name__} seq {entry.header.seq} does not balance: {uneven}"
             raise BooksBrokenError(message)
         least = -MAX_WHOLE if isinstance(entry, _JUDGED) else 0
-        if any(not least <= number <= MAX_WHOLE for number in _numbers(entry)):
+        numbers = _NUMBERS[type(entry)].of(entry)
+        if min(numbers) < least or max(numbers) > MAX_WHOLE:
             message = f"record {entry.header.seq}: {type(entry).__name__} holds a number beyond {MAX_WHOLE}"
             raise UnbookableError(message)
-        if any(abs(row.amount) > MAX_AMOUNT for row in rows):
+        if rows and max(abs(row.amount) for row in rows) > MAX_AMOUNT:
             message = f"record {entry.header.seq}: {type(entry).__name__} moves more than {MAX_AMOUNT}"
             raise UnbookableError(message)
         header = entry.header
-        if any(name and len(name) > LONGEST_NAME for name in (header.machine, header.lane, header.shift)):
+        longest = max(len(header.machine or ""), len(header.lane or ""), len(header.shift or ""))
+        if longest > LONGEST_NAME:
             message = f"record {header.seq}: a name in it is longer than {LONGEST_NAME} characters"
             raise UnbookableError(message)
         self._arrived.append(arrived)
@@ -212,15 +215,55 @@ TYPE_NUMBERS: Final = {kind: _number(kind) for kind in VERSIONS}
 """The number by which each type of entry is known in its record."""
 
 
-def _numbers(entry: Entry) -> list[int]:
-    """Return every whole number in an entry."""
+class _Numbers:
+    """Where the whole numbers of a type of entry stand: found once, for every entry that comes is asked for them."""
+
+    def __init__(self, kind: type) -> None:
+        self._plain: list[str] = []
+        self._nested: list[str] = []
+        self._look(kind, "")
+        self._get = attrgetter(*self._plain)
+
+    def of(self, entry: Entry) -> list[int]:
+        """Return every whole number in an entry."""
+        found: list[int] = [number for number in self._get(entry) if number is not None]
+        for name in self._nested:
+            value = getattr(entry, name)
+            if value:
+                found += _numbers_in(value)
+        return found
+
+    def _look(self, kind: type, before: str) -> None:
+        info = msgspec.inspect.type_info(kind)
+        assert isinstance(info, msgspec.inspect.StructType)
+        for field in info.fields:
+            kinds = field.type.types if isinstance(field.type, msgspec.inspect.UnionType) else (field.type,)
+            if all(isinstance(one, _NO_NUMBERS) for one in kinds):
+                continue
+            if len(kinds) == 1 and isinstance(kinds[0], msgspec.inspect.StructType):
+                self._look(kinds[0].cls, f"{before}{field.name}.")
+            elif all(isinstance(one, (*_NO_NUMBERS, msgspec.inspect.IntType)) for one in kinds):
+                self._plain.append(before + field.name)
+            else:
+                assert not before, "what is nested stands in the entry itself"
+                self._nested.append(field.name)
+
+
+def _numbers_in(value: object) -> list[int]:
     found: list[int] = []
-    waiting: list[object] = [entry]
-    for value in waiting:  # grows meanwhile
-        if isinstance(value, int):
-            found.append(value)
-        elif isinstance(value, tuple):
-            waiting += value
-        elif isinstance(value, msgspec.Struct):
-            waiting += msgspec.structs.astuple(value)
+    waiting = [value]
+    for one in waiting:  # grows meanwhile
+        if isinstance(one, int):
+            found.append(one)
+        elif isinstance(one, tuple):
+            waiting += one
+        elif isinstance(one, msgspec.Struct):
+            waiting += msgspec.structs.astuple(one)
     return found
+
+
+_NO_NUMBERS: Final = (
+    msgspec.inspect.StrType, msgspec.inspect.BytesType, msgspec.inspect.NoneType, msgspec.inspect.BoolType,
+    msgspec.inspect.EnumType,
+)  # fmt: skip
+_NUMBERS: Final = {kind: _Numbers(kind) for kind in VERSIONS}

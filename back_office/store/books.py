@@ -79,7 +79,7 @@ _NUMBERS = sa.select(ACCOUNTS.c.kind, ACCOUNTS.c.key, ACCOUNTS.c.scope_id, ACCOU
 )
 _LAST_NUMBER = sa.select(sa.func.max(ACCOUNTS.c.account_no)).where(ACCOUNTS.c.tenant_id == sa.bindparam("tenant"))
 _OPEN_ACCOUNT = insert_into(ACCOUNTS)
-_ADD_POSTING = insert_into(POSTINGS)
+_POSTING_COLUMNS = ("tenant_id", *PostingRow.__struct_fields__)
 _STANDS = sa.select(BALANCES.c.account_no, BALANCES.c.unit, BALANCES.c.amount).where(
     BALANCES.c.tenant_id == sa.bindparam("tenant"), BALANCES.c.account_no.in_(sa.bindparam("numbers", expanding=True))
 )
@@ -128,7 +128,7 @@ def account_numbers(tx: Transaction, tenant_id: bytes, names: Iterable[AccountNa
 def add_postings(tx: Transaction, tenant_id: bytes, rows: Sequence[PostingRow]) -> None:
     """Append postings."""
     if rows:
-        tx.execute(_ADD_POSTING, [{"tenant_id": tenant_id, **msgspec.structs.asdict(row)} for row in rows])
+        tx.add_rows(POSTINGS, _POSTING_COLUMNS, [(tenant_id, *msgspec.structs.astuple(row)) for row in rows])
 
 
 def move_balances(

@@ -33,7 +33,6 @@ def _at(tenant_id: bytes, hub_id: bytes, stream: int, epoch: int) -> dict[str, o
 _MOVE_CHAIN = sa.update(CHAINS).where(*_place(CHAINS))
 _BATCH_HASH = sa.select(BATCHES.c.hash).where(*_place(BATCHES), BATCHES.c.batch_seq == sa.bindparam("seq"))
 _ADD_BATCH = insert_into(BATCHES)
-_ADD_ENTRIES = insert_into(ENTRIES)
 _RECORDS = (
     sa.select(ENTRIES.c.record)
     .where(*_place(ENTRIES), ENTRIES.c.authorization_id.in_(sa.bindparam("ids", expanding=True)))
@@ -86,6 +85,9 @@ class EntryRow(msgspec.Struct, frozen=True):
     machine: str | None
     received_ms: int
     posted: bytes = b""
+
+
+_ENTRY_COLUMNS = ("tenant_id", *EntryRow.__struct_fields__)
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,7 +203,7 @@ def parked(tx: Transaction, tenant_id: bytes, hub_id: bytes) -> list[bytes]:
 def add_entries(tx: Transaction, tenant_id: bytes, rows: Sequence[EntryRow]) -> None:
     """Append entries."""
     if rows:
-        tx.execute(_ADD_ENTRIES, [{"tenant_id": tenant_id, **msgspec.structs.asdict(row)} for row in rows])
+        tx.add_rows(ENTRIES, _ENTRY_COLUMNS, [(tenant_id, *msgspec.structs.astuple(row)) for row in rows])
 
 
 def entries_of(tx: Transaction, tenant_id: bytes, of: Chain) -> Iterator[EntryRow]:

@@ -28,6 +28,14 @@ class Bench(StrEnum):
     POST = "post"
     CATCHUP = "catchup"
     STORM = "storm"
+    INGEST = "ingest"
+
+
+class Database(StrEnum):
+    """What `bench ingest` writes into."""
+
+    SQLITE = "sqlite"
+    POSTGRESQL = "postgresql"
 
 
 @app.command("bench", epilog="Example: venuehub bench authorize --json")
@@ -41,9 +49,14 @@ def bench(
             "start: to the first authorization with a full ledger; simulate: steps of the simulator per second; "
             "wire: each codec beside a scan of the same bytes, and a flooded port; "
             "storm: 500 hubs behind a broker's restart; post: bytes and time of an entry under its seal; "
-            "catchup: a hub that was offline for a week, while guests tap."
+            "catchup: a hub that was offline for a week, while guests tap; "
+            "ingest: batches into the office's books, beside bare writes of the same rows."
         ),
     ],
+    db: Annotated[Database, typer.Option(help="ingest: into which kind of database.")] = Database.SQLITE,
+    grown: Annotated[
+        bool, typer.Option("--grown", help="ingest: again with 2,000,000 entries in it, after half an hour.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure ours beside the limit, in interleaved pairs, in one run.
@@ -57,7 +70,8 @@ def bench(
             hint="run it in a checkout of the source", exit_code=ExitCode.UNAVAILABLE,
         )  # fmt: skip
     sys.path.insert(0, str(ROOT))
-    report = importlib.import_module(f"benchmarks.{name.value}").run()
+    chosen = {"db": db.value, "grown": grown} if name is Bench.INGEST else {}
+    report = importlib.import_module(f"benchmarks.{name.value}").run(**chosen)
     if as_json:
         print_json(report)
     else:
