@@ -20,7 +20,7 @@ from back_office.store.engine import open_store
 from back_office.store.faults import StoreError
 from back_office.uplink import Uplink
 from back_office.worker import Worker
-from cloud_sync.ending import heed_signals
+from cloud_sync.ending import first_fault, heed_signals
 from cloud_sync.identity import load_office
 from cloud_sync.mqtt_link import BrokerUnavailableError
 
@@ -77,14 +77,12 @@ async def _until_stopped(*parts: Awaitable[None]) -> None:
     """Run all parts; a signal ends them, a fault in one ends the others and is raised as it is."""
     stop = asyncio.Event()
     heed_signals(stop.set)
-    try:
+    with first_fault(BrokerUnavailableError, SettingsError):
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_as_coroutine(part)) for part in parts]
             await stop.wait()
             for task in tasks:
                 task.cancel()
-    except* (BrokerUnavailableError, SettingsError) as faults:
-        raise faults.exceptions[0] from None
 
 
 async def _as_coroutine(part: Awaitable[None]) -> None:

@@ -13,7 +13,7 @@ from back_office.live import Live
 from back_office.settings import OfficeSettings, Ready
 from back_office.store.faults import StoreUnavailableError
 from back_office.worker import Worker
-from cloud_sync.ending import pause, tried
+from cloud_sync.ending import first_fault, pause, tried
 from cloud_sync.letters import Publish
 from cloud_sync.mqtt_link import BrokerUnavailableError, Inbound, MqttLink, MqttLinkError
 from cloud_sync.protocol.retry import reconnect_delay_ms
@@ -95,15 +95,13 @@ class Uplink:
         for letter in await self._in_books(self._worker.start):
             await _publish(link, letter)
         self._ready.have("broker")
-        try:
+        with first_fault(MqttLinkError):
             async with asyncio.TaskGroup() as group:
                 turns = Turns()
                 group.create_task(self._tick(link, turns))
                 group.create_task(_hear(link, turns))
                 while True:
                     await self._take(link, await turns.take(TOGETHER))
-        except* MqttLinkError as faults:
-            raise faults.exceptions[0] from None
 
     async def _take(self, link: MqttLink, messages: Sequence[Inbound]) -> None:
         try:

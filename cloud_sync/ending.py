@@ -3,7 +3,8 @@
 import asyncio
 import faulthandler
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Final, TypeVar
 
@@ -32,6 +33,23 @@ def _told(_number: int, _frame: FrameType | None) -> None:
 
 def _told_again(_number: int, _frame: FrameType | None) -> None:
     """Do nothing: who is impatient must not set a later deadline with each signal."""
+
+
+@contextmanager
+def first_fault(*kinds: type[Exception]) -> Iterator[None]:
+    """Raise the first of a TaskGroup's faults alone, where all of them are of these kinds.
+
+    `except*` can do that for one only: where two tasks failed in the same moment, what it raises is a group again.
+    """
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        if group.split(kinds)[1] is not None:
+            raise
+        fault: BaseException = group
+        while isinstance(fault, BaseExceptionGroup):
+            fault = fault.exceptions[0]
+        raise fault from None
 
 
 async def tried(attempt: Coroutine[object, object, T]) -> T:

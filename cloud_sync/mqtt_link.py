@@ -245,6 +245,7 @@ class MqttLink:
             raise self._fault(hint) from error
         finally:
             entering.cancel()
+            entering.add_done_callback(_seen)
         self.version = int(version)
 
     def _hook_handshake(self, refused: asyncio.Future[None]) -> None:
@@ -323,6 +324,12 @@ def _size(message: Inbound) -> int:
 
 class _WrongVersionError(Exception):
     """The broker does not speak the version we tried."""
+
+
+def _seen(entering: asyncio.Task[aiomqtt.Client]) -> None:
+    """Look at what came of a connect that nobody waits for any more: asyncio would complain of it otherwise."""
+    if not entering.cancelled():
+        entering.exception()
 
 
 def _number(code: Any) -> int:  # noqa: ANN401 - a plain code, or paho's ReasonCode

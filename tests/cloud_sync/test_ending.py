@@ -119,3 +119,29 @@ def test_a_program_that_hangs_is_over_in_the_end_and_says_where(number, hang):
         said = process.stderr.read()
     assert process.returncode == 1
     assert "most recent call first" in said
+
+
+class GoneError(Exception):
+    """One of ours."""
+
+
+async def _two_at_once(*faults: Exception) -> None:
+    async def fail(fault: Exception) -> None:
+        raise fault
+
+    with ending.first_fault(GoneError):
+        async with asyncio.TaskGroup() as group:
+            for fault in faults:
+                group.create_task(fail(fault))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_of_faults_in_the_same_moment_the_first_is_told_alone(count):
+    with pytest.raises(GoneError, match="number 0"):
+        asyncio.run(_two_at_once(*(GoneError(f"number {number}") for number in range(count))))
+
+
+def test_a_fault_of_another_kind_is_told_with_all_of_them():
+    with pytest.raises(BaseExceptionGroup) as told:
+        asyncio.run(_two_at_once(GoneError("ours"), KeyError("a bug")))
+    assert len(told.value.exceptions) == 2
