@@ -12,7 +12,6 @@ _ORDERS: Final = "what a payment channel says of its orders; the money of it is 
 _TOLD: Final = "is told and decides nothing; what it is about is proven where it stands"
 _TELEMETRY: Final = "is what hubs tell beside their journals: it may be dropped, and no money is in it"
 _METERS: Final = "is what a person read and said: reconciliation lays it beside the books, no book is made of it"
-_WORK: Final = "is work that is under way and is made again where it is lost"
 
 NOT_PROVEN: Final[dict[str, str]] = {
     "tenants": _IDENTITY,
@@ -50,7 +49,6 @@ NOT_PROVEN: Final[dict[str, str]] = {
     "hub_health": _TELEMETRY,
     "device_states": _TELEMETRY,
     "hub_days": _TELEMETRY,
-    "partition_leases": _WORK,
     "acts": "an act's answer, so that it is done once; what it did is an entry",
     "balances.tenant_id": "a balance of nothing that is gone says what it said; any other is missed",
     "audit.tenant_id": "its last line gone is an audit that was cut off: what was kept outside finds that, no table",
