@@ -90,28 +90,6 @@ def test_nothing_is_published_before_its_bytes_are_stored():
     assert sent.payload == store.batch.data
 
 
-def greeted_late(hub, receiver):
-    """Greet, resend the hello, and let only the answer to the first one arrive."""
-    hub.connect(0)
-    first = hub.outgoing.pop()
-    hub.tick(3_000)
-    hub.outgoing[:] = [first]
-    exchange(hub, receiver, 3_100)
-    return hub.uploader._greeted
-
-
-def test_an_answer_that_comes_behind_a_resent_hello_is_one():
-    hub, _, receiver = pair()
-    assert greeted_late(hub, receiver)
-
-
-def test_mutant_whose_resent_hello_makes_the_first_ones_answer_void_is_found(monkeypatch):
-    real = uploader_module.Uploader._hello
-    monkeypatch.setattr(uploader_module.Uploader, "_hello", lambda self, now, **_: real(self, now))
-    hub, _, receiver = pair()
-    assert not greeted_late(hub, receiver)
-
-
 def all_sent_batches(hub, *, resends):
     sent = {}
     now_ms = 0
