@@ -22,6 +22,10 @@ def demo(
     tour: Annotated[
         bool, typer.Option("--tour", help="Break everything that has a button, one after another.")
     ] = False,
+    scale: Annotated[
+        bool,
+        typer.Option("--scale", help="Two databases, three brokers, four workers, 16 hubs; kill some of each."),
+    ] = False,
     seed: Annotated[int, typer.Option(help="The same seed gives the same guests.")] = 1,
     keep: Annotated[Path | None, typer.Option(help="Keep ledgers, books and logs in this folder.")] = None,
     as_json: AsJson = False,
@@ -29,6 +33,9 @@ def demo(
     """Run an arcade of 12 machines and 8 booths over real wire bytes, a real broker and a real ledger."""
     from venuehub.demo.run import DemoOptions, run_demo
 
+    if scale:
+        _tell_scale(seconds=seconds, seed=seed, as_json=as_json)
+        return
     if keep is not None:
         _make_empty(keep)
     if seconds is None and headless:
@@ -45,6 +52,24 @@ def demo(
     for wrong in cast("list[str]", report.get("wrong", [])):
         note(f"this does not hold: {wrong}")
     if "wrong" in report:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _tell_scale(*, seconds: float | None, seed: int, as_json: bool) -> None:
+    """Play the story of scale, tell it, and say what came of it."""
+    import msgspec
+
+    from venuehub.scale.story import SECONDS, run_story
+
+    report = asyncio.run(run_story(say=note, seconds=seconds or SECONDS, seed=seed))
+    told = cast("dict[str, object]", msgspec.to_builtins(report))
+    if as_json:
+        print_json(told)
+    else:
+        _print_lines(told)
+    for wrong in report.wrong:
+        note(f"this does not hold: {wrong}")
+    if report.wrong:
         raise typer.Exit(ExitCode.FAILED)
 
 

@@ -8,6 +8,7 @@ import contextlib
 import importlib.util
 import os
 import pwd
+import re
 import shutil
 import signal
 import stat
@@ -36,6 +37,8 @@ SMALL: Final[Mapping[str, str]] = {"shared_buffers": "32MB", "io_method": "sync"
 NOT_DURABLE: Final[Mapping[str, str]] = {**SMALL, "fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 """For tests that never cut the power: a killed server loses nothing, a machine that stops may."""
 _ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+_CLIENT: Final = re.compile(r"postgres: postgres \S+ \[local\] (.*)")
+"""What a client's backend calls itself: user, database, from where, and what it does."""
 _READY_LINE: Final = 7
 """Where postmaster.pid says how far the server is; pg_ctl reads it there too."""
 
@@ -69,6 +72,17 @@ class Server:
     def database(self, name: str) -> str:
         """Return the address of a database by name; whether there is one is found out by whoever connects."""
         return f"postgresql+psycopg://postgres@/{quote(name)}?host={quote(str(self._folder))}"
+
+    def backends(self) -> dict[int, str]:
+        """Return the connections' backends by process id, and what each does: `idle`, `INSERT`, `COMMIT`."""
+        found = {}
+        for children in Path(f"/proc/{self.pid}/task").glob("*/children"):
+            for pid in map(int, children.read_text().split()):
+                with contextlib.suppress(OSError):
+                    words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode(errors="replace")
+                    if (client := _CLIENT.fullmatch(words)) is not None:
+                        found[pid] = client[1]
+        return found
 
     def kill_backend(self, pid: int) -> None:
         """Kill -9 one connection's backend: the server then ends all of them, and recovers within a second."""
