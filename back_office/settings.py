@@ -107,14 +107,12 @@ def partitions_asked(text: str) -> tuple[int, ...]:
     """Read `0-15`, `3`, or several with commas between them."""
     found: set[int] = set()
     for part in text.split(","):
-        first, _, last = part.strip().partition("-")
-        if not first.isdecimal() or not (last or first).isdecimal() or int(last or first) >= PARTITIONS:
+        first, dash, last = part.strip().partition("-")
+        last = last if dash else first
+        if not (first.isdecimal() and last.isdecimal() and int(first) <= int(last) < PARTITIONS):
             message = f"--partitions {text}: write 0-15, or 3,7; they are numbered 0 to {PARTITIONS - 1}"
             raise SettingsError(message)
-        found.update(range(int(first), int(last or first) + 1))
-    if not found:
-        message = f"--partitions {text}: write the smaller number first"
-        raise SettingsError(message)
+        found.update(range(int(first), int(last) + 1))
     return tuple(sorted(found))
 
 

@@ -53,15 +53,17 @@ def founded_database(postgres_databases):
 
 
 @pytest.fixture
+def postgres_founded(postgres_databases, founded_database):
+    """Return where founded books are on a server."""
+    url = postgres_databases.new(founded_database)
+    yield url
+    postgres_databases.drop(url)
+
+
+@pytest.fixture
 def books_url(database, request):
     """Return where founded books are on a server, or nothing: a file."""
-    if database == SQLITE:
-        yield ""
-        return
-    databases = request.getfixturevalue("postgres_databases")
-    url = databases.new(request.getfixturevalue("founded_database"))
-    yield url
-    databases.drop(url)
+    return "" if database == SQLITE else request.getfixturevalue("postgres_founded")
 
 
 @pytest.fixture

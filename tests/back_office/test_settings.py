@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from back_office import settings
 from back_office.settings import HttpAddress, SettingsError, broker_settings, http_address
 
 FOLDER = Path("/srv/office")
@@ -34,3 +35,36 @@ def test_http_addresses():
     for wrong in ("here", "127.0.0.1:", "127.0.0.1:99999"):
         with pytest.raises(SettingsError, match="--http"):
             http_address(wrong)
+
+
+def test_books_are_where_the_folder_says_and_a_password_is_never_in_argv(tmp_path):
+    assert settings.database_url(tmp_path) == f"sqlite:///{tmp_path}/office.sqlite"
+    assert settings.database_url(tmp_path, "postgresql://me@db/books") == "postgresql+psycopg://me@db/books"
+    with pytest.raises(settings.SettingsError, match=r"others see a password there; .*db\.url"):
+        settings.database_url(tmp_path, "postgresql://me:secret@db/books")
+    with pytest.raises(settings.SettingsError, match=r"mysql://: write postgresql://"):
+        settings.database_url(tmp_path, "mysql://me@db/books")
+    file = tmp_path / "db.url"
+    file.write_text("postgresql://me:secret@db/books\n")
+    file.chmod(0o644)
+    with pytest.raises(settings.SettingsError, match="can be read by others: chmod 600"):
+        settings.database_url(tmp_path)
+    file.chmod(0o600)
+    assert settings.database_url(tmp_path) == "postgresql+psycopg://me:secret@db/books"
+
+
+def test_a_url_is_kept_for_its_owner_alone(tmp_path):
+    settings.keep_database_url(tmp_path, "postgresql://me@db/books")
+    assert (tmp_path / "db.url").stat().st_mode & 0o777 == 0o600
+    assert settings.database_url(tmp_path) == "postgresql+psycopg://me@db/books"
+
+
+@pytest.mark.parametrize(("text", "found"), [("0-2", (0, 1, 2)), ("63", (63,)), ("7,3,7", (3, 7)), ("0,2-3", (0, 2, 3))])
+def test_partitions_are_read(text, found):
+    assert settings.partitions_asked(text) == found
+
+
+@pytest.mark.parametrize("text", ["", "64", "0-64", "a", "5-3", "-3", "1-"])
+def test_what_are_no_partitions_is_told(text):
+    with pytest.raises(settings.SettingsError, match="--partitions"):
+        settings.partitions_asked(text)
