@@ -59,7 +59,7 @@ def test_a_url_is_kept_for_its_owner_alone(tmp_path):
     assert settings.database_url(tmp_path) == "postgresql+psycopg://me@db/books"
 
 
-@pytest.mark.parametrize(("text", "found"), [("0-2", (0, 1, 2)), ("63", (63,)), ("7,3,7", (3, 7)), ("0,2-3", (0, 2, 3))])
+@pytest.mark.parametrize(("text", "found"), [("0-2", (0, 1, 2)), ("63", (63,)), ("7,3,7", (3, 7)), ("0,2", (0, 2))])
 def test_partitions_are_read(text, found):
     assert settings.partitions_asked(text) == found
 
