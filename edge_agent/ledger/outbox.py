@@ -5,15 +5,19 @@ from typing import Any, Final
 import msgspec
 
 from cloud_sync.protocol.messages import HeardOf
-from edge_agent.ledger import authorizations, since_receipt, vouchers
+from edge_agent.ledger import authorizations, marks, since_receipt, vouchers
+from edge_agent.ledger.entries import read_tail
 from edge_agent.ledger.store import Reads, Store
 from payment_core.journal import decode_own
 
-KEEP_MS: Final = 30 * 24 * 3_600_000
+DAY_MS: Final = 24 * 3_600_000
+KEPT_DAYS: Final = 30
+KEEP_MS: Final = KEPT_DAYS * DAY_MS
 """Acknowledged entries and their batches stay this long: the office may be restored from a backup and ask again."""
 
 
 PRUNED_AT_ONCE: Final = 256
+_ACKED_DAYS: Final = "acked_days"
 _DROP_BATCHES: Final = (
     "DELETE FROM batches WHERE first_rec + rec_count - 1 <= ? AND batch_seq <= "
     "(SELECT value FROM meta WHERE key = 'acked_batch')"
@@ -112,13 +116,32 @@ def take_receipt(store: Store, batch_seq: int, through_seq: int, heard: tuple[He
 
 
 def prune_old(store: Store, now_ms: int) -> int:
-    """Drop what was acknowledged and is older than `KEEP_MS`, a few hundred entries at a time; return how many."""
-    old = 0
+    """Drop what is older than `KEEP_MS` and had its receipt that long ago, some hundred entries at once; how many.
+
+    The newest entry stays: after a restart the next one's seq and chain go on from it.
+    """
+    most, old = min(_receipted_long_ago(store, now_ms), read_tail(store).seq - 1), 0
     for seq, record in store.rows("SELECT seq, record FROM entries ORDER BY seq LIMIT ?", (PRUNED_AT_ONCE,)):
-        if decode_own(record).header.wall_ms > now_ms - KEEP_MS:
+        if seq > most or decode_own(record).header.wall_ms > now_ms - KEEP_MS:
             break
         old = seq
     return prune(store, through_seq=old) if old else 0
+
+
+def _receipted_long_ago(store: Store, now_ms: int) -> int:
+    """Return the last entry of which it is noted that it had its receipt `KEEP_MS` ago; note how far it is today.
+
+    One note a day, of the first receipt on it: an entry may be old, and its receipt of yesterday.
+    """
+    raw = marks.read_bytes(store, _ACKED_DAYS)
+    days = msgspec.msgpack.decode(raw, type=list[tuple[int, int]]) if raw else []
+    today = now_ms // DAY_MS
+    if not days or days[-1][0] < today:
+        days.append((today, read_cursor(store).seq))
+        past = [day for day in days if day[0] < today - KEPT_DAYS]
+        days = past[-1:] + days[len(past) :]
+        marks.write(store, _ACKED_DAYS, msgspec.msgpack.encode(days))
+    return max((seq for day, seq in days if day < today - KEPT_DAYS), default=0)
 
 
 def prune(store: Store, *, through_seq: int) -> int:

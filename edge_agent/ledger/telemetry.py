@@ -35,6 +35,7 @@ DROPPED_AT_ONCE: Final = 512
 _PAGE: Final = 1024
 _FIRST_ROW: Final = 1_000_000
 """Ids begin here: the count of what was dropped goes before the oldest that waits."""
+# `at_ms` of a batch: when it was sealed; once it has a receipt, when that came.
 _TABLES: Final = (
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID",
     """CREATE TABLE waiting(
@@ -43,7 +44,7 @@ _TABLES: Final = (
     """CREATE TABLE batches(
         batch_seq INTEGER PRIMARY KEY CHECK(batch_seq > 0), first_rec INTEGER NOT NULL, rec_count INTEGER NOT NULL,
         hash BLOB NOT NULL, at_ms INTEGER NOT NULL, sealed BLOB NOT NULL) STRICT""",
-    """CREATE TRIGGER batches_sealed_once BEFORE UPDATE ON batches
+    """CREATE TRIGGER batches_sealed_once BEFORE UPDATE OF batch_seq, first_rec, rec_count, hash, sealed ON batches
         BEGIN SELECT RAISE(ABORT, 'a sealed batch never changes'); END""",
     """CREATE TRIGGER sealed_stay BEFORE DELETE ON waiting
         WHEN OLD.batch_seq > (SELECT value FROM meta WHERE key = 'acked_seq')
@@ -186,6 +187,8 @@ class TelemetryStore:
     def take_receipt(self, through_seq: int, now_ms: int) -> None:
         """Let go the rows of batches that have a receipt; the batches stay 30 days, or as long as there is room."""
         with self._step():
+            new = "UPDATE batches SET at_ms = ? WHERE batch_seq <= ? AND batch_seq > ?"
+            self._run(new, (now_ms, through_seq, self._meta()["acked_seq"]))
             self._write({"acked_seq": through_seq})
             self._run("DELETE FROM waiting WHERE batch_seq <= ?", (through_seq,))
             old = "DELETE FROM batches WHERE batch_seq <= ? AND at_ms < ?"
