@@ -79,11 +79,9 @@ def test_a_missing_wheel_is_told(monkeypatch, tmp_path):
 @pytest.mark.scale
 def test_a_killed_node_is_done_without_and_comes_back(room):
     hub = room.hubs[0].hub_id
-    led = room.cluster.leader("$MQTT_msgs")
-    left = [node for node in range(nats.NODES) if node != led]
 
-    async def said():
-        """A hub's word reaches the office over two nodes that are left."""
+    async def said(*left):
+        """A hub's word reaches the office over two nodes."""
         for _ in range(MOST_TRIES):
             try:
                 async with MqttLink(room.office_at(left[1])) as at_office, MqttLink(room.hub_at(0, left[0])) as at_hub:
@@ -94,9 +92,12 @@ def test_a_killed_node_is_done_without_and_comes_back(room):
                 await asyncio.sleep(PAUSE_S)
         return b""
 
+    assert asyncio.run(said(0, 1)) == b"still here"
+    led = room.cluster.leader("$MQTT_msgs")
+    left = [node for node in range(nats.NODES) if node != led]
     room.cluster.kill(led)
     assert room.cluster.running == tuple(left)
-    assert asyncio.run(said()) == b"still here"
+    assert asyncio.run(said(*left)) == b"still here"
     room.cluster.start(led)
     room.cluster.wait_healthy()
     assert room.cluster.running == (0, 1, 2)
