@@ -83,10 +83,11 @@ def retire(tx: Transaction, tenant_id: bytes, number: int, *, by: str, note: str
 def note_trust(tx: Transaction, tenant_id: bytes, hub_id: bytes, hello: Hello, *, now_ms: int) -> None:
     """Keep which trust document a hub has on its disk, and how far its batches may go by an older one."""
     said = next((held.version for held in hello.versions if held.name == TRUST), 0)
-    for kept in papers.versions(tx, tenant_id, hub_id, TRUST) if said else ():
-        if kept.version == said:
-            sealed_seq = min(hello.last_seq, MAX_WHOLE)
-            receive_keys.hear(tx, tenant_id, TrustHeard(hub_id, said, hello.epoch, sealed_seq, now_ms))
+    if not 0 < said <= MAX_WHOLE or receive_keys.is_heard(tx, tenant_id, hub_id, said):
+        return
+    if any(kept.version == said for kept in papers.versions(tx, tenant_id, hub_id, TRUST)):
+        row = TrustHeard(hub_id, said, min(hello.epoch, MAX_WHOLE), min(hello.last_seq, MAX_WHOLE), now_ms)
+        receive_keys.hear(tx, tenant_id, row)
 
 
 def uses(tx: Transaction, tenant_id: bytes, publics: Sequence[bytes]) -> list[KeyUse]:

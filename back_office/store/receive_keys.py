@@ -69,7 +69,11 @@ def heard(tx: Transaction, tenant_id: bytes) -> list[TrustHeard]:
     return [TrustHeard(*row) for row in tx.execute(_HEARD, {"tenant": tenant_id})]
 
 
+def is_heard(tx: Transaction, tenant_id: bytes, hub_id: bytes, version: int) -> bool:
+    """Say whether a hub has said before that it has this version."""
+    return tx.execute(_IS_HEARD, {"tenant": tenant_id, "hub": hub_id, "is_version": version}).first() is not None
+
+
 def hear(tx: Transaction, tenant_id: bytes, row: TrustHeard) -> None:
     """Keep the first hello in which a hub has a version; later ones say nothing new."""
-    if tx.execute(_IS_HEARD, {"tenant": tenant_id, "hub": row.hub_id, "is_version": row.version}).first() is None:
-        tx.execute(insert_into(TRUST_HEARD), [{"tenant_id": tenant_id, **msgspec.structs.asdict(row)}])
+    tx.execute(insert_into(TRUST_HEARD), [{"tenant_id": tenant_id, **msgspec.structs.asdict(row)}])
