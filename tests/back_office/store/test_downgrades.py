@@ -182,6 +182,7 @@ REFUSED = (
     ("0014", "0013", {"card_stock": None}, "known by their keys here only"),
     ("0015", "0014", {"consents": None}, "consents stand"),
     ("0015", "0014", {"consents_ended": None}, "withdrawals"),
+    ("0017", "0016", {"receive_keys": None}, "receive keys were rotated"),
 )
 
 
