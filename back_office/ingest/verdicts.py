@@ -7,12 +7,13 @@ from typing import Final
 from back_office.fleet.trust import keep_trust
 from back_office.ledger.booking import MAX_WHOLE
 from back_office.ledger.findings import Finding
-from back_office.store import chains, papers, places
+from back_office.store import chains, papers, places, webhooks
 from back_office.store.chains import Evidence
 from back_office.store.engine import Transaction
 from back_office.store.papers import Alarm
 from back_office.store.places import Hub
 from cloud_sync.protocol.envelope import Envelope, batch_hash, parse_envelope
+from payment_core.identifiers import uuid_text
 
 FREEZING: Final = frozenset({"overclaim", "impossible"})
 """Findings that freeze a hub; others only alarm."""
@@ -47,9 +48,12 @@ def judge(
 
 def freeze(tx: Transaction, tenant_id: bytes, hub_id: bytes, why: str, now_ms: int) -> None:
     """Take nothing more from a hub, and tell its neighbours so."""
-    places.freeze(tx, tenant_id, hub_id, why=why)
     hub = places.hub(tx, tenant_id, hub_id)
     assert hub is not None, "only enrolled hubs are found out"
+    places.freeze(tx, tenant_id, hub_id, why=why)
+    if not hub.frozen:
+        what = {"hub": uuid_text(hub_id), "name": hub.name, "why": why}
+        webhooks.tell(tx, tenant_id, "hub.frozen", what, subject_id=hub_id, at_ms=now_ms)
     keep_trust(tx, tenant_id, hub.venue_id, now_ms=now_ms)
 
 
@@ -69,7 +73,11 @@ def keep_evidence(
         received_ms=now_ms,
         sealed=data,
     )
-    return chains.keep_evidence(tx, tenant_id, evidence)
+    kept = chains.keep_evidence(tx, tenant_id, evidence)
+    if kept and kind == "parked":
+        what = {"hub": uuid_text(hub_id), "epoch": epoch, "batch": evidence.batch_seq, "why": why}
+        webhooks.tell(tx, tenant_id, "batch.parked", what, subject_id=hub_id, at_ms=now_ms)
+    return kept
 
 
 def alarm(tx: Transaction, tenant_id: bytes, hub_id: bytes, kind: str, text: str, *, now_ms: int) -> None:

@@ -14,12 +14,13 @@ from back_office.business_day import business_date as day_of
 from back_office.business_day import day_bounds
 from back_office.ledger import closing_report as parts
 from back_office.ledger.closing_report import Report
-from back_office.store import acts, closings, places, takings
+from back_office.store import acts, closings, places, takings, webhooks
 from back_office.store.acts import AuditLine
 from back_office.store.closings import Closing
 from back_office.store.engine import Transaction
 from back_office.store.places import Venue
 from payment_core.identifiers import uuid_text
+from payment_core.price_calendar import date_text
 
 __all__ = ["CLOSED", "NoSuchDate", "Report", "Z", "ZRefused", "check", "make_z", "x_report", "zs"]
 
@@ -80,6 +81,8 @@ def make_z(
     made = Closing(venue.venue_id, z_no, business_date, body, z_hash(prev_hash, body), prev_hash, now_ms, by)
     closings.add(tx, tenant_id, made)
     acts.audit(tx, tenant_id, AuditLine(now_ms, by, CLOSED, venue.venue_id, f"{business_date} as Z {z_no}"))
+    what = {"z_no": z_no, "business_date": date_text(business_date), "hash": made.hash.hex()}
+    webhooks.tell(tx, tenant_id, "closing.made", what, subject_id=venue.venue_id, at_ms=now_ms)
     return Z(z_no, made.hash.hex(), prev_hash.hex(), report)
 
 

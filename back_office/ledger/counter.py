@@ -12,7 +12,7 @@ import msgspec
 from back_office.ledger.desk import Desk
 from back_office.ledger.going_back import Paid, note_way_back, plan, plan_reversal, went_back
 from back_office.ledger.signers import SignatureCheck, not_signed
-from back_office.store import acts, books, grants, lots, orders, papers
+from back_office.store import acts, books, grants, lots, orders, papers, webhooks
 from back_office.store.acts import Act, AuditLine
 from back_office.store.lots import LotKey, LotRow
 from back_office.store.papers import Alarm
@@ -123,6 +123,9 @@ def pay_out(desk: Desk, wish: PayOut) -> Done | Refused:
     note_way_back(
         desk, wish.channel, wish.payment_id, gone=way.amount + way.kept, kept=way.kept, seq=done.office_seq
     )  # fmt: skip
+    what = {"channel": wish.channel, "payment": wish.payment_id, "amount": way.amount, "unit": paid.unit}
+    what |= {"kept": way.kept, "refund": uuid_text(wish.refund_id), "entry": done.office_seq}
+    webhooks.tell(desk.tx, desk.tenant_id, "refund.booked", what, subject_id=desk.venue.venue_id, at_ms=desk.now_ms)
     return msgspec.structs.replace(done, kept=way.kept)
 
 

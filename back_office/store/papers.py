@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from back_office.store import webhooks
 from back_office.store.engine import Transaction
 from back_office.store.tables import ALARMS, DOCUMENTS
 from back_office.store.transaction import insert_into
@@ -85,10 +86,12 @@ def add_document(tx: Transaction, tenant_id: bytes, document: Document) -> None:
 
 
 def raise_alarm(tx: Transaction, tenant_id: bytes, alarm: Alarm) -> None:
-    """Write an alarm down."""
+    """Write an alarm down, and for those who wait for it."""
     number = (tx.execute(_TOP_ALARM, {"tenant": tenant_id}).scalar() or 0) + 1
     row = {"tenant_id": tenant_id, "alarm_no": number, **msgspec.structs.asdict(alarm)}
     tx.execute(insert_into(ALARMS), [row])
+    what = {"kind": alarm.kind, "subject": alarm.subject_id.hex(), "text": alarm.text}
+    webhooks.tell(tx, tenant_id, "alarm.raised", what, subject_id=alarm.subject_id, at_ms=alarm.raised_ms)
 
 
 def alarms(tx: Transaction, tenant_id: bytes, *, limit: int = 100) -> list[Alarm]:

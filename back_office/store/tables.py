@@ -203,3 +203,22 @@ HUB_DAYS: Final = Table(
     "hub_days", METADATA, key("tenant_id", RAW), key("business_date", WHOLE), key("hub_id", RAW), key("epoch", WHOLE),
     value("after_seq", WHOLE), value("through_seq", WHOLE), value("at_ms", WHOLE), value("record", RAW),
 )  # fmt: skip
+API_KEYS: Final = Table(
+    "api_keys", METADATA, key("tenant_id", RAW), key("key_id", TEXT), value("name", TEXT), value("role", TEXT),
+    value("venue_id", RAW, optional=True), value("secret_hash", RAW), value("created_ms", WHOLE),
+    value("created_by", TEXT), value("revoked_ms", WHOLE, optional=True), value("revoked_by", TEXT),
+)  # fmt: skip
+API_ANSWERS: Final = Table(
+    "api_answers", METADATA, key("tenant_id", RAW), key("key_id", TEXT), key("once", TEXT), value("request_hash", RAW),
+    value("status", WHOLE), value("body", RAW), value("at_ms", WHOLE),
+)  # fmt: skip
+WEBHOOKS: Final = Table(
+    "webhooks", METADATA, key("tenant_id", RAW), key("hook_id", RAW), value("url", TEXT), value("events", TEXT),
+    value("venue_id", RAW, optional=True), value("secret", RAW), value("state", TEXT), value("last_no", WHOLE),
+    value("created_ms", WHOLE), value("created_by", TEXT),
+)  # fmt: skip
+DELIVERIES: Final = Table(
+    "deliveries", METADATA, key("tenant_id", RAW), key("hook_id", RAW), key("number", WHOLE), value("event", TEXT),
+    value("body", RAW), value("made_ms", WHOLE), value("attempts", WHOLE), value("due_ms", WHOLE),
+    value("state", TEXT), value("done_ms", WHOLE, optional=True), value("answer", TEXT),
+)  # fmt: skip
