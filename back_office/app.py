@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,7 @@ def run(settings: OfficeSettings, on_ready: Callable[[int, frozenset[int]], None
 
     Without pages it is a worker among others, which takes the partitions it was told.
     """
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is the command's answer
     asyncio.run(_run(settings, on_ready))
 
 
