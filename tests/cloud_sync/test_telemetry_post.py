@@ -184,6 +184,7 @@ def test_an_office_that_was_restored_gets_again_what_is_kept():
 steps = st.lists(st.tuples(st.sampled_from(["tick", "deliver", "twice", "lose", "cut", "restart"]), st.integers(0, 9)))
 
 
+@pytest.mark.long
 @settings(deadline=None)
 @given(steps)
 def test_on_any_network_the_office_has_every_record_once_and_in_order(way):

@@ -16,6 +16,7 @@ from edge_agent.start.salvage import SalvageRefusedError, salvage
 from payment_core.journal import Actor, EpochOpened, Header, Tender, TimeQuality, decode_entry
 from tests.support.hall import START_MS, VENUE_ID, Hall, commands
 
+pytestmark = pytest.mark.long
 HEADER = Header(1, START_MS, bytes(16), 5, TimeQuality.SYNCED, 20261122, Actor.STAFF, Tender.NONE, VENUE_ID)
 DAMAGE = "page 3 is not what was written"
 
