@@ -138,7 +138,7 @@ def move_balances(
 
     A balance that would pass its floor refuses all.
     """
-    wanted = {place: amount for place, amount in moves.items() if amount}
+    wanted = {place: amount for place, amount in sorted(moves.items()) if amount}  # two writers never cross
     held: dict[tuple[int, str], int] = {}
     for numbers in chunks({number for number, _ in wanted}):
         rows = tx.execute(_STANDS, {"tenant": tenant_id, "numbers": numbers})
@@ -164,7 +164,7 @@ def move_days(tx: Transaction, tenant_id: bytes, moves: Mapping[DayPlace, tuple[
     """Add `moves` {place: (amount, number of postings)} to the days."""
     rows = [
         {"tenant_id": tenant_id, **msgspec.structs.asdict(place), "amount": amount, "postings": count}
-        for place, (amount, count) in moves.items()
+        for place, (amount, count) in sorted(moves.items(), key=lambda move: msgspec.structs.astuple(move[0]))
     ]
     if rows:
         tx.execute(_ADD_TO_DAY, rows)

@@ -148,10 +148,13 @@ _RISK: Final = (
 )
 
 
+_AS_THEY_ARE = tuple(name for name in CardUse.__struct_fields__ if name != "approved")
+
+
 def add_uses(tx: Transaction, tenant_id: bytes, uses: Sequence[CardUse]) -> None:
     """Write uses down."""
-    rows = [{"tenant_id": tenant_id, **msgspec.structs.asdict(use), "approved": int(use.approved)} for use in uses]
-    tx.execute(insert_into(CARD_USES), rows)
+    rows = [(tenant_id, *(getattr(use, name) for name in _AS_THEY_ARE), int(use.approved)) for use in uses]
+    tx.add_rows(CARD_USES, ("tenant_id", *_AS_THEY_ARE, "approved"), rows)
 
 
 def forget_uses(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, before_ms: int, most: int) -> None:

@@ -37,10 +37,13 @@ _PRAGMAS: Final[dict[str, tuple[str, object]]] = {
 _SERVER_SETTINGS: Final[dict[str, str]] = {
     "lock_timeout": str(_BUSY_MS),
     "idle_in_transaction_session_timeout": "30000",
+    "enable_seqscan": "off",
     "client_encoding": "'UTF8'",
     "standard_conforming_strings": "on",
 }
-"""A worker that was stopped in the middle of a transaction does not stop the others for longer."""
+"""A worker that was stopped in the middle of a transaction does not stop the others for longer. Small tables are read
+by their indexes: who has read a whole table is in the way of everybody who writes any row of it.
+"""
 _MIGRATING: Final = 0x76656E7565687562
 """The lock that migrations take: "venuehub"."""
 _STATEMENTS_KEPT: Final = 512
