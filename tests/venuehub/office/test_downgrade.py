@@ -8,6 +8,7 @@ from contextlib import closing
 import pytest
 
 from back_office.store.engine import known_versions
+from tests.support.releases import newest_release
 from venuehub.cli import main
 
 pytestmark = pytest.mark.long
@@ -80,3 +81,23 @@ def test_books_on_a_server_want_a_copy_by_the_operator(tmp_path, empty_postgres_
     assert main([*words, "--copied"]) == 0
     assert json.loads(capsys.readouterr().out) == {"from": HEAD, "to": "0015", "copy": ""}
     assert main(["office", "verify", "--dir", str(folder)]) == 0
+
+
+@pytest.mark.slow
+def test_the_release_before_goes_on_where_this_one_was_taken_back(tmp_path, capsys):
+    before = newest_release(tmp_path)
+    folder, card = tmp_path / "office", "ntag213:04A1B2C3D4E580"
+    office = ("venuehub", "office")
+    before.run(*office, "init", "--dir", str(folder), "--tenant", "T")
+    before.run(*office, "card", "add", "--dir", str(folder), "--card", card, "--name", "W.")
+    topup = ("topup", "--dir", str(folder), "--card", card, "--amount", "100", "--unit", "CNY", "--payment-id")
+    before.run(*office, *topup, "p1")
+    assert main(["office", *topup, "p2"]) == 0  # this release: the books are brought up
+    words = ["office", "downgrade", "--dir", str(folder), "--to", before.books_version, "--by", "ann"]
+    assert main(words) == 0
+    assert json.loads(before.run(*office, "verify", "--dir", str(folder), "--json"))["ok"]
+    before.run(*office, *topup, "p3")
+    assert ask(folder / "office.sqlite", "SELECT sum(available) FROM lots") == [(300,)]
+    capsys.readouterr()
+    assert main(["office", "verify", "--dir", str(folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"]
