@@ -61,6 +61,9 @@ class Office(Protocol):
     def watermark(self, hub_id: bytes) -> Watermark:
         """Return how far the hub's newest epoch is booked; Watermark(epoch=0) where nothing came yet."""
 
+    def sealed_ms(self, hub_id: bytes) -> int:
+        """Return when the hub's newest batch in the books was sealed, by its own clock; -1 before the first."""
+
     def known_hash(self, hub_id: bytes, epoch: int, batch_seq: int) -> bytes | None:
         """Return the hash under which this batch was applied, or None."""
 

@@ -69,7 +69,6 @@ class Receiver:
         self._waiting = WaitingBatches()
         self._asked: dict[bytes, tuple[int, int]] = {}
         self._righted: dict[bytes, int] = {}
-        self._sealed_ms: dict[bytes, int] = {}  # of the newest batch applied here, by its hub's clock
         self._mark: Watermark | None = None  # of the hub whose message is being taken, once it was asked for
 
     def on_message(self, now_ms: int, topic: str, payload: bytes) -> list[Effect]:
@@ -139,7 +138,6 @@ class Receiver:
             self._mark = batch.after if outcome == "applied" else None
             match outcome:
                 case "applied":
-                    self._sealed_ms[hub.hub_id] = batch.header.created_ms
                     effects.append(Applied(batch))
                     if batch is last[hub.hub_id]:
                         effects += self._next_waiting(now_ms, topic, hub, batch.header)
@@ -154,7 +152,7 @@ class Receiver:
     def forget(self, is_gone: Callable[[bytes], bool]) -> None:
         """Let go of what is noted here about hubs that another worker looks after."""
         self._waiting.forget(is_gone)
-        for of_hub in (self._asked, self._righted, self._sealed_ms):
+        for of_hub in (self._asked, self._righted):
             for hub_id in [hub_id for hub_id in of_hub if is_gone(hub_id)]:
                 of_hub.pop(hub_id)
 
@@ -288,7 +286,7 @@ class Receiver:
             self._office.greeted(hub.hub_id, hello, number=max(number, hub.hello_number), now_ms=now_ms)
         # An old hello, or one a later batch has overtaken, is answered but proves nothing: a hub finds out by itself.
         answered = msgspec.structs.replace(hub, nonce=hello.nonce)
-        tells = fresh and not hub.frozen and number > self._sealed_ms.get(hub.hub_id, -1)
+        tells = fresh and not hub.frozen and number > self._office.sealed_ms(hub.hub_id)
         reason = receipts.judge_hello(self._watermark(hub.hub_id), hello) if tells else ""
         if reason:
             return self._freeze(now_ms, answered, hello.epoch, reason, payload)

@@ -24,7 +24,7 @@ from back_office.store.chains import Batch, Chain
 from back_office.store.engine import Fence, Store, Transaction
 from back_office.store.faults import StoreFencedError, StoreRefusedError
 from back_office.store.places import Greeting, Hub
-from cloud_sync.protocol.envelope import STREAM_LEDGER
+from cloud_sync.protocol.envelope import STREAM_LEDGER, Envelope, parse_envelope
 from cloud_sync.protocol.messages import HeardOf, Hello
 from cloud_sync.protocol.receipts import OWN_JOURNAL, Watermark
 from cloud_sync.receiver import AcceptedBatch, HubRecord, Outcome
@@ -85,6 +85,16 @@ class HubBooks:
             if hub is None or hub.epoch == 0:
                 return Watermark(epoch=0)
             return watermark_of(tx, self._tenant_id, hub_id, hub.epoch)
+
+    def sealed_ms(self, hub_id: bytes) -> int:
+        """Return when the hub's newest batch was sealed, by its own clock; -1 before the first."""
+        with self._store.reading() as tx:
+            hub = places.hub(tx, self._tenant_id, hub_id)
+            if hub is None:
+                return -1
+            sealed = chains.newest_batch(tx, self._tenant_id, hub_id, stream=STREAM_LEDGER, epoch=hub.epoch)
+        parsed = parse_envelope(sealed) if sealed is not None else None
+        return parsed.header.created_ms if isinstance(parsed, Envelope) else -1
 
     def known_hash(self, hub_id: bytes, epoch: int, batch_seq: int) -> bytes | None:
         """Return the hash under which a batch was applied, or None."""

@@ -77,6 +77,7 @@ class HubPen:
         self.batch_hash = NO_BATCH
         self.tail = CHAIN_START
         self.hellos = 0
+        self.clock_ms = WALL_MS
         self.records: list[tuple[bytes, bytes]] = []
         self.lots: dict[tuple[bytes | None, str], bytes] = {}
         self.write(lambda header: EpochOpened(1, header, epoch))
@@ -167,7 +168,7 @@ class HubPen:
             batch_seq=self.batch_seq + 1,
             first_record=self.sealed_records + 1,
             record_count=len(fresh),
-            created_ms=WALL_MS,
+            created_ms=self.clock_ms,
             time_quality=TimeQuality.SYNCED,
             recipient_key=sealer.key_id,
             signer_key=signer.key_id,

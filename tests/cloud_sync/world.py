@@ -94,6 +94,7 @@ class MemoryOffice:
     def __init__(self, *records: HubRecord) -> None:
         self.hubs = {record.hub_id: record for record in records}
         self.marks: dict[bytes, Watermark] = {}
+        self.sealed: dict[bytes, int] = {}
         self.hashes: dict[tuple[bytes, int, int], bytes] = {}
         self.booked: dict[bytes, list[bytes]] = {}
         self.evidence: list[tuple[bytes, str, bytes]] = []
@@ -105,6 +106,9 @@ class MemoryOffice:
 
     def watermark(self, hub_id: bytes) -> Watermark:
         return self.marks.get(hub_id, Watermark(epoch=0))
+
+    def sealed_ms(self, hub_id: bytes) -> int:
+        return self.sealed.get(hub_id, -1)
 
     def known_hash(self, hub_id: bytes, epoch: int, batch_seq: int) -> bytes | None:
         return self.hashes.get((hub_id, epoch, batch_seq))
@@ -124,6 +128,7 @@ class MemoryOffice:
         assert key not in self.hashes
         self.hashes[key] = batch.digest
         self.marks[batch.hub_id] = batch.after
+        self.sealed[batch.hub_id] = batch.header.created_ms
         self.booked.setdefault(batch.hub_id, []).extend(batch.records)
         if crash == "after":
             raise OfficeKilledError

@@ -12,7 +12,7 @@ from back_office.store.partitions import TTL_MS
 from back_office.worker import Worker
 from cloud_sync.protocol import topics
 from cloud_sync.protocol.messages import LeaseRequest
-from tests.back_office.world import GUEST, HUB, KEYS, OTHER_HUB, TENANT, leaves
+from tests.back_office.world import GUEST, HUB, KEYS, OTHER_HUB, TENANT, WALL_MS, leaves
 
 PARTITION, OTHER_PARTITION = topics.partition(HUB), topics.partition(OTHER_HUB)
 
@@ -210,3 +210,16 @@ def test_a_takeover_waits_for_the_transaction_that_has_named_its_fence(office, w
     lost = pytest.raises(StoreFencedError, match=f"epoch {epoch + 1}, ours was {epoch}")
     with lost, office.store.writing(Fence(TENANT, PARTITION, epoch)):
         pass
+
+
+def test_a_hello_that_a_batch_has_overtaken_freezes_nobody_at_the_worker_that_took_over(office, workers):
+    """What is needed to know that stands in the books: the one before is gone with its memory."""
+    first = workers.start("a")
+    first.on_message(*office.hub.hello())
+    late = office.hub.hello(last_seq=0)
+    office.hub.clock_ms = WALL_MS + 1_000
+    first.on_message(office.hub.batch_topic, office.hub.batch())
+    first.stop()
+    second = workers.start("b")
+    assert leaves(second.on_message(*late).letters) == ["receipt"]
+    assert office.frozen() == ""
