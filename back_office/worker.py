@@ -55,6 +55,7 @@ class Worker:
         self._greeted: list[tuple[bytes, Hello]] = []
         self._telling = Telling(store, keys.tenant_id, self._mail)
         self._audit: int | None = None
+        self._newest_ms = 0
         self._unparked: set[bytes] = set()
         books = HubBooks(store, keys.tenant_id, clock, on_hello=self._on_hello, fences=self._holding.fences)
         facts = TelemetryDesk(store, keys.tenant_id, clock, self._holding.fences)
@@ -72,6 +73,13 @@ class Worker:
     def hold(self) -> None:
         """Claim what is free, before anything is heard."""
         self._let_go(self._holding.look().lost)
+
+    def moved_elsewhere(self) -> bool:
+        """Say whether entries came since this was asked last, through whichever worker: for pages."""
+        with self._store.reading() as tx:
+            newest_ms = chains.newest_ms(tx, self._tenant_id)
+        moved, self._newest_ms = newest_ms != self._newest_ms, newest_ms
+        return moved
 
     def start(self) -> list[Publish]:
         """Ask every hub that was ever heard for a new hello: where it stands is known to it alone."""
@@ -131,6 +139,7 @@ class Worker:
             address = parse_hub_topic(topic)
             if address is not None and address.leaf in {"batch", CARRIED} and topic not in refused:
                 batches[written_for(address, payload)] = payload
+        batches = {hub_id: payload for hub_id, payload in batches.items() if self._holding.has(hub_id)}
         if not batches:
             return []
         letters: list[Publish] = []

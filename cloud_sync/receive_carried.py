@@ -6,15 +6,19 @@ office with what it has recorded elsewhere.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
+from cloud_sync import sealing
 from cloud_sync.letters import Publish
 from cloud_sync.protocol import topics
 from cloud_sync.protocol.carried import CarriedTaken
-from cloud_sync.protocol.envelope import STREAM_LEDGER, Envelope, Header, batch_hash, parse_envelope
+from cloud_sync.protocol.envelope import STREAM_LEDGER, Envelope, Header, Rejected, batch_hash, parse_envelope
 from cloud_sync.protocol.topics import UplinkAddress
 from cloud_sync.received import Effect, HubRecord, Office, Refusal
 
 CARRIED = "carried"
+_FOR_NOW: Final = frozenset({"fenced", "gap"})
+"""Outcomes that say nothing about a batch: another worker has its books now, or they learn anew. It is brought again."""
 
 
 def written_for(address: UplinkAddress, payload: bytes) -> bytes:
@@ -40,18 +44,25 @@ def owner_of(office: Office, carrier: HubRecord, data: bytes) -> tuple[HubRecord
     return owner, parsed.header
 
 
-def elsewhere(office: Office, owner: HubRecord, header: Header, data: bytes) -> Publish | None:
-    """Return the batch as its owner's own, for the worker that keeps his books; None where those have it already."""
+def elsewhere(office: Office, topic: str, owner: HubRecord, header: Header, data: bytes) -> list[Effect]:
+    """Return the batch as its owner's own, for the worker that keeps his books; nothing where those have it already.
+
+    Only what he has signed: it would take the place of his own in that worker's queue.
+    """
     if office.known_hash(owner.hub_id, header.epoch, header.batch_seq) == batch_hash(data):
-        return None
-    return Publish(topics.hub_topic(owner.hub_id, "up", "batch"), data)
+        return []
+    proven = sealing.authenticate(data, hub_id=owner.hub_id, signer_public=owner.sign_public)
+    if isinstance(proven, Rejected):
+        return [Refusal(topic, proven.reason)]
+    return [Publish(topics.hub_topic(owner.hub_id, "up", "batch"), data)]
 
 
 def word_about(office: Office, owner: HubRecord, header: Header, data: bytes, came: Sequence[Effect]) -> CarriedTaken:
     """Return what the carrier is told, behind what came of the batch."""
     mark = office.watermark(owner.hub_id)
     through_seq = mark.batch_seq if mark.epoch == header.epoch else 0
-    why = next((effect.reason for effect in came if isinstance(effect, Refusal)), "")
+    whys = (effect.reason for effect in came if isinstance(effect, Refusal))
+    why = next((why for why in whys if why not in _FOR_NOW), "")
     if not why and through_seq < header.batch_seq:
         now = office.hub(owner.hub_id)
         why = "frozen" if now is not None and now.frozen else ""

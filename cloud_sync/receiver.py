@@ -177,8 +177,10 @@ class Receiver:
         effects: list[Effect] = []
         if self._holds(owner.hub_id):
             effects = self._on_batch(now_ms, topic, owner, data)
-        elif (letter := receive_carried.elsewhere(self._office, owner, header, data)) is not None:
-            return [letter]
+        else:
+            effects = receive_carried.elsewhere(self._office, topic, owner, header, data)
+            if any(isinstance(effect, Publish) for effect in effects):
+                return effects
         word = receive_carried.word_about(self._office, owner, header, data, effects)
         return [*effects, self._to_hub(carrier, word, "command", 0)]
 

@@ -19,6 +19,7 @@ from cloud_sync.protocol.peers import PeerHere, PeerKept, PeerKey
 from cloud_sync.protocol.topics import hub_topic
 from edge_agent.lan.handing import SILENT_MS
 from edge_agent.ledger.carried import Carried, CarriedBrokenError, CarriedStore
+from payment_core.money import MAX_MINOR
 
 AT_ONCE: Final = 4
 """Batches of one neighbour under way to the office."""
@@ -87,6 +88,8 @@ class Carrying:
         if header.stream != envelope.STREAM_LEDGER:
             return CarryFault("stream", hub_id)
         last_rec = header.first_record + header.record_count - 1
+        if max(header.batch_seq, last_rec) > MAX_MINOR:  # no receipt ever says such a number, and no column holds it
+            return CarryFault("count", hub_id)
         return Carried(hub_id, header.epoch, header.batch_seq, batch_hash(data), last_rec, data)
 
     def on_here(self, now_ms: int, hub_id: bytes, here: PeerHere) -> None:
