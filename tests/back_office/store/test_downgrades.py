@@ -181,6 +181,12 @@ REFUSED = (
     ("0011", "0010", {"lots": {"forgotten": 1}}, "a backup forgot"),
     ("0014", "0013", {"card_stock": None}, "known by their keys here only"),
     ("0015", "0014", {"consents": None}, "consents stand"),
+    ("0017", "0016", {"receive_keys": None}, "receive keys"),
+    ("0018", "0017", {"closings": {"z_no": 1, "prev_hash": bytes(32)}}, "closings"),
+    ("0019", "0018", {"entries": {"type": 37}}, "tell of meters"),
+    ("0020", "0019", {"deliveries": {"state": "waiting"}}, "events wait"),
+    ("0021", "0020", {"cell_outbox": None}, "sent to other cells"),
+    ("0021", "0020", {"cell_inbox": None}, "taken from other cells"),
     ("0015", "0014", {"consents_ended": None}, "withdrawals"),
     ("0017", "0016", {"receive_keys": None}, "receive keys were rotated"),
 )
