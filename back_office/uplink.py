@@ -130,7 +130,8 @@ class Uplink:
             await self._subscribe(link, self._filters())  # before anybody is asked for what we would not hear
             for letter in letters:
                 await _publish(link, letter)
-            if letters:
+            others = self._settings.http is not None and len(self._worker.held) < PARTITIONS
+            if letters or (others and await self._in_books(self._worker.moved_elsewhere)):
                 self._live.announce()
             await asyncio.sleep(TICK_S)
 

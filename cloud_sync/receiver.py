@@ -44,6 +44,8 @@ OFFICE_TAKES: Final = TAKES_COMPRESSED | TAKES_CARRIED
 """What this office takes beyond plain batches of the ledger: its receipts say so, and hubs send nothing else."""
 
 
+TOGETHER_ENTRIES: Final = 4_000
+"""So many entries are a transaction: what waits behind it waits for half a second at most."""
 _Next = tuple[str, HubRecord, AcceptedBatch]
 """The topic of a message, its hub, and the batch that it is: the next one of its journal."""
 
@@ -103,11 +105,14 @@ class Receiver:
             joins = None if address is None else self._joins(address, topic, payload, ahead)
             if joins is not None:
                 group.append(joins)
+            full = sum(len(batch.records) for _, _, batch in group) >= TOGETHER_ENTRIES
+            if joins is not None and not full:
                 continue
-            if ahead:
+            if ahead or full:
                 effects += self._apply_group(now_ms, group)
                 group = []
-            effects += self.on_message(now_ms, topic, payload)
+            if joins is None:
+                effects += self.on_message(now_ms, topic, payload)
         return effects + self._apply_group(now_ms, group)
 
     def _joins(self, at: topics.UplinkAddress, topic: str, data: bytes, ahead: Sequence[AcceptedBatch]) -> _Next | None:

@@ -238,6 +238,14 @@ def entry(tx: Transaction, tenant_id: bytes, of: Chain, seq: int) -> EntryRow | 
     return None if row is None else EntryRow(*row)
 
 
+_NEWEST_MS = sa.select(sa.func.max(ENTRIES.c.received_ms)).where(ENTRIES.c.tenant_id == sa.bindparam("tenant"))
+
+
+def newest_ms(tx: Transaction, tenant_id: bytes) -> int:
+    """Return when the entries that came last came, 0 before the first; one look at an index."""
+    return int(tx.execute(_NEWEST_MS, {"tenant": tenant_id}).scalar() or 0)
+
+
 def recent_entries(tx: Transaction, tenant_id: bytes, *, limit: int) -> list[EntryRow]:
     """Return the entries that came last, newest first."""
     columns = [ENTRIES.c[name] for name in EntryRow.__struct_fields__]

@@ -223,3 +223,13 @@ def test_a_hello_that_a_batch_has_overtaken_freezes_nobody_at_the_worker_that_to
     second = workers.start("b")
     assert leaves(second.on_message(*late).letters) == ["receipt"]
     assert office.frozen() == ""
+
+
+def test_pages_hear_of_entries_that_another_worker_took(office, workers):
+    pages, worker = workers.start("run", wanted=()), workers.start("a")
+    pages.moved_elsewhere()
+    assert not pages.moved_elsewhere()
+    worker.on_message(*office.hub.hello())
+    workers.later("a", 1)
+    worker.on_message(office.hub.batch_topic, office.hub.batch())
+    assert [pages.moved_elsewhere(), pages.moved_elsewhere()] == [True, False]

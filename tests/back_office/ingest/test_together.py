@@ -11,6 +11,7 @@ from back_office.store import books, chains, transactions
 from back_office.store.books import AccountName
 from back_office.store.faults import StoreConflictError, StoreRefusedError, StoreUnavailableError, StoreUnknownError
 from back_office.store.transactions import Store
+from cloud_sync import receiver
 from payment_core.accounts import Kind
 from payment_core.journal import CoinBooked
 from tests.back_office.world import HUB, OTHER_HUB, TENANT, leaves
@@ -67,6 +68,15 @@ def test_batches_of_several_hubs_are_one_transaction_and_each_hub_has_one_receip
     assert leaves(handled.letters) == ["receipt"] * 2
     assert (booked(office), booked(office, OTHER_HUB), handled.refusals) == (3, 1, ())
     assert office.prove().ok
+
+
+def test_a_transaction_has_so_many_entries_and_no_more(two, monkeypatch):
+    office, hub, other = two
+    monkeypatch.setattr(receiver, "TOGETHER_ENTRIES", 3)  # the first batch of a hub has two
+    sent = [(hub, coin(hub, 1)), (other, coin(other, 1)), (hub, coin(hub, 2)), (hub, coin(hub, 3))]
+    begun = writes(office, monkeypatch)
+    handled = together(office, *sent)
+    assert (len(begun), booked(office), booked(office, OTHER_HUB), handled.refusals) == (2, 3, 1, ())
 
 
 def test_what_waited_behind_a_gap_joins_and_what_is_known_is_answered(two):
