@@ -225,7 +225,7 @@ def pytest_runs(plan: Plan) -> list[list[str]]:
     if plan.size == "quick":
         return [[*COMPUTING, "-m", f"not (long or slow or {ALONE_PART})", *plan.rest]]
     if plan.size == "scale":
-        return [["-m", "scale", *plan.rest]]
+        return [["-m", "scale", "tests/scale", *plan.rest]]
     alone = ALONE_PART if plan.browser else f"({ALONE_PART}) and not browser"
     return [
         [*COMPUTING, "-m", f"not (slow or {ALONE_PART})", *plan.rest],

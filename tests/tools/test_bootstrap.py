@@ -64,7 +64,7 @@ def test_quick_runs_one_part_and_the_others_run_three():
 
 
 def test_scale_is_a_run_of_its_own_and_a_demo_of_its_own():
-    assert bootstrap.pytest_runs(bootstrap.parse(["test", "--scale", "-x"])) == [["-m", "scale", "-x"]]
+    assert bootstrap.pytest_runs(bootstrap.parse(["test", "--scale", "-x"])) == [["-m", "scale", "tests/scale", "-x"]]
     plan = bootstrap.parse(["demo", "--scale", "--hubs", "16"])
     assert plan == bootstrap.Plan(mode="scale", rest=["--scale", "--hubs", "16"])
 
