@@ -131,6 +131,7 @@ RELEASED = {
     "full.json": "3ade3ccefc7b4f6c616b1ef5bc1cbb7746450a439bd600bbbb3c1c77d1fa79e3",
     "reference.json": "81d0a76ed12d3171f0007ea854d04cf1b13cdf96befb98d2d5e7f4cd84b82a25",
     "rfc9180.json": "429dbe4880c2df7fd80a70ae44b378ce46d3a4dcbe4035818ba053abb8b60765",
+    "theirs.json": "51ec4978553810bd22898506680acf23a3ec4b72f479f9cff7b8d8d818d32736",
 }
 
 
