@@ -15,7 +15,7 @@ from back_office.ingest.telemetry_books import TelemetryDesk
 from back_office.ledger.desk import Desk, venue_of
 from back_office.store import acts, chains, papers, places, set_back
 from back_office.store.engine import Store, Transaction
-from back_office.store.faults import StoreFencedError
+from back_office.store.faults import StoreError, StoreFencedError
 from back_office.store.grants import LeaseKey, LeaseRow
 from back_office.store.papers import Alarm
 from back_office.store.places import Hub
@@ -168,7 +168,11 @@ class Worker:
         if trouble is not None and trouble != before and self._holding.has(hub_id):
             alarm = Alarm(trouble.kind, hub_id, trouble.text, self._clock())
             fences = self._holding.fences(hub_id)
-            self._store.write(lambda tx: papers.raise_alarm(tx, self._tenant_id, alarm), *fences)
+            try:
+                self._store.write(lambda tx: papers.raise_alarm(tx, self._tenant_id, alarm), *fences)
+            except StoreError:
+                self.presence.troubles.pop(hub_id, None)  # nobody was told: the same word is news once more
+                raise
         return moved
 
     def _enrolled(self, hub_id: bytes) -> bool:
@@ -239,16 +243,19 @@ class Worker:
     def _take_parked(self) -> list[Publish]:
         """Book what was parked of hubs while they were frozen, once a person has closed them: nobody sends it again."""
         with self._store.reading() as tx:
-            waiting = [
-                (hub_topic(hub.hub_id, "up", "batch"), sealed)
-                for hub in places.hubs(tx, self._tenant_id)
-                if hub.closed_ms is not None and hub.frozen and hub.hub_id not in self._unparked
-                and self._holding.has(hub.hub_id)
-                for sealed in chains.parked(tx, self._tenant_id, hub.hub_id)
-            ]
-            closed = {hub.hub_id for hub in places.hubs(tx, self._tenant_id) if hub.closed_ms is not None}
-            self._unparked |= {hub_id for hub_id in closed if self._holding.has(hub_id)}
-        return [letter for message in waiting for letter in self._receive([message]).letters]
+            closed = [
+                hub for hub in places.hubs(tx, self._tenant_id)
+                if hub.closed_ms is not None and hub.hub_id not in self._unparked and self._holding.has(hub.hub_id)
+            ]  # fmt: skip
+        letters: list[Publish] = []
+        for hub in closed:
+            with self._store.reading() as tx:
+                parked = chains.parked(tx, self._tenant_id, hub.hub_id) if hub.frozen else []
+            for sealed in parked:
+                letters += self._receive([(hub_topic(hub.hub_id, "up", "batch"), sealed)]).letters
+            if self._holding.has(hub.hub_id):  # only now: where the database went away, the rest is taken later
+                self._unparked.add(hub.hub_id)
+        return letters
 
     def _on_hello(self, hub_id: bytes, hello: Hello) -> None:
         self._greeted.append((hub_id, hello))

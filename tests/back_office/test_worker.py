@@ -10,6 +10,7 @@ from back_office.fleet.closing import reopen
 from back_office.fleet.documents import keep_document
 from back_office.members.cards import add_card, find_card, parse_card, set_status
 from back_office.store import grants, papers, people, places
+from back_office.store.faults import StoreUnavailableError
 from back_office.store.people import GuestAccount
 from cloud_sync.downlink import Accepted, Downlink, ListMismatch
 from cloud_sync.protocol.messages import (
@@ -248,6 +249,21 @@ def test_a_hub_that_does_not_sell_is_an_alarm_once_until_it_sells_again(office):
     assert says("safe_mode", fault="damaged")[0] == "safe_mode: the hub does not say why"
     assert len(says("online")) == 2
     assert len(says("safe_mode", why="x" * 5_000)[0]) == len("safe_mode: ") + 500
+
+
+def test_a_trouble_is_an_alarm_though_the_database_was_away_when_it_was_told(office, monkeypatch):
+    def away(_tx, _tenant_id, _alarm):
+        raise StoreUnavailableError
+
+    told = hub_topic(HUB, "up", "state"), b'{"state":"safe_mode"}'
+    with monkeypatch.context() as patched:
+        patched.setattr(papers, "raise_alarm", away)
+        with pytest.raises(StoreUnavailableError):
+            office.worker.on_message(*told)
+    for _ in range(2):
+        office.worker.on_message(*told)
+        with office.store.reading() as tx:
+            assert [alarm.kind for alarm in papers.alarms(tx, TENANT)] == ["safe_mode"]
 
 
 def test_states_are_heard_from_enrolled_hubs_only(office):

@@ -7,6 +7,7 @@ from back_office.ingest import hub_books, set_free
 from back_office.ledger import hub_steps, left_behind
 from back_office.payments.slips import return_slips
 from back_office.store import places
+from back_office.store.faults import StoreUnavailableError
 from payment_core.accounts import Kind
 from payment_core.journal import Part, SlipTaken
 from payment_core.policy import TOP_UP_CAP
@@ -173,6 +174,23 @@ def test_what_was_parked_while_it_was_frozen_is_booked_once_it_is_closed(halls, 
     assert frozen_and_closed(halls, sends_again=sends_again) == [("left_behind", "foyer", 500)]
     halls.worker.on_message(*halls.foyer.hello())
     assert (stands(halls)[0], [end for end in ends(halls) if end[0] == "left_behind"]) == (500, [])
+
+
+def test_it_is_booked_though_the_database_went_away_half_way(halls, monkeypatch):
+    def away(_books, _batches):
+        raise StoreUnavailableError
+
+    def tick_without_database():
+        with monkeypatch.context() as patched:
+            patched.setattr(hub_books.HubBooks, "apply_together", away)
+            with pytest.raises(StoreUnavailableError):
+                tick()
+
+    tick = halls.worker.tick
+    monkeypatch.setattr(halls.worker, "tick", tick_without_database)
+    assert frozen_and_closed(halls, sends_again=False) == []
+    tick()
+    assert [end for end in ends(halls) if end[0] == "left_behind"] == [("left_behind", "foyer", 500)]
 
 
 def test_a_build_that_keeps_it_parked_is_caught(halls, monkeypatch):
