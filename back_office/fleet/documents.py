@@ -1,6 +1,7 @@
 """Documents for hubs: read strictly, with messages for a person, and kept under rising versions."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,15 +32,25 @@ class DocumentError(Exception):
 
 def read_document(name: str, file: Path) -> Any:  # noqa: ANN401 - one of KINDS
     """Return the document in a TOML or JSON file; DocumentError names the key."""
-    kind = KINDS.get(name)
-    if kind is None:
+    if name not in KINDS:
         message = f"there is no document {name!r}: choose one of {', '.join(sorted(KINDS))}"
         raise DocumentError(message)
     try:
-        return convert_strictly({"version": 0, **read_table(file)}, kind, file=file.name)
+        table = read_table(file)
     except (SettingsError, *DECODE_FAULTS) as error:
         wrong = str(error).removeprefix(f"{file}: ").removeprefix(f"{file.name}: ")
         message = f"{file}: as document {name!r}: {wrong}"
+        raise DocumentError(message) from error
+    return checked(name, table, where=str(file))
+
+
+def checked(name: str, table: Mapping[str, Any], *, where: str) -> Any:  # noqa: ANN401 - one of KINDS
+    """Return the document that a table is, read as strictly as from a file; `where`: how a fault names its place."""
+    try:
+        return convert_strictly({"version": 0, **table}, KINDS[name], file=where)
+    except (SettingsError, *DECODE_FAULTS) as error:
+        wrong = str(error).removeprefix(f"{where}: ")
+        message = f"{where}: as document {name!r}: {wrong}"
         raise DocumentError(message) from error
 
 

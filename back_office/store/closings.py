@@ -30,6 +30,11 @@ _ROWS = sa.select(*(CLOSINGS.c[name] for name in Closing.__struct_fields__)).whe
 _ALL = _ROWS.order_by(CLOSINGS.c.venue_id, CLOSINGS.c.z_no)
 _OF_VENUE = _ROWS.where(CLOSINGS.c.venue_id == sa.bindparam("venue"))
 _NEWEST = _OF_VENUE.order_by(CLOSINGS.c.z_no.desc()).limit(sa.bindparam("most"))
+_BEFORE = (
+    _OF_VENUE.where(CLOSINGS.c.z_no < sa.bindparam("before"))
+    .order_by(CLOSINGS.c.z_no.desc())
+    .limit(sa.bindparam("most"))
+)
 _OF_DATE = _OF_VENUE.where(CLOSINGS.c.business_date == sa.bindparam("date"))
 _NUMBERS = sa.select(CLOSINGS.c.business_date, CLOSINGS.c.z_no).where(
     CLOSINGS.c.tenant_id == sa.bindparam("tenant"), CLOSINGS.c.venue_id == sa.bindparam("venue")
@@ -50,6 +55,12 @@ def last(tx: Transaction, tenant_id: bytes, venue_id: bytes) -> Closing | None:
 def newest(tx: Transaction, tenant_id: bytes, venue_id: bytes, *, most: int) -> list[Closing]:
     """Return a venue's newest Zs, the newest first."""
     return [Closing(*row) for row in tx.execute(_NEWEST, {"tenant": tenant_id, "venue": venue_id, "most": most})]
+
+
+def before(tx: Transaction, tenant_id: bytes, venue_id: bytes, *, z_no: int, most: int) -> list[Closing]:
+    """Return a venue's Zs below a number, the newest first."""
+    asked = {"tenant": tenant_id, "venue": venue_id, "before": z_no, "most": most}
+    return [Closing(*row) for row in tx.execute(_BEFORE, asked)]
 
 
 def of_date(tx: Transaction, tenant_id: bytes, venue_id: bytes, business_date: int) -> Closing | None:

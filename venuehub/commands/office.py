@@ -11,6 +11,7 @@ import typer
 from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.office import books, cards, downgrade, guest, hubs, ingest, opening, reconcile, replacing, restored
 from venuehub.office import desk as office_desk
+from venuehub.office.api_keys import api_key_app
 from venuehub.office.audit import audit_app
 from venuehub.office.cells import cell_app
 from venuehub.office.consents import consent_app
@@ -41,6 +42,7 @@ app.add_typer(cell_app)
 app.add_typer(travel_app)
 app.add_typer(books.app)
 app.add_typer(audit_app)
+app.add_typer(api_key_app)
 app.add_typer(reconcile.app)
 app.add_typer(meter_app)
 app.add_typer(keys_app)

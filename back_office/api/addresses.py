@@ -1,0 +1,71 @@
+"""Where a webhook may go: outside, by https; inside only to hosts that the office was started with."""
+
+import socket
+from collections.abc import Collection
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+class Target(msgspec.Struct, frozen=True):
+    """An address in its parts; address: the one that was looked at and is called, so that no name changes between."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    address: str = ""
+
+
+def refusal_of(url: str, private: Collection[str]) -> str:
+    """Return why an address cannot be a webhook's as it is written; empty: it can. No name is looked up."""
+    target = parsed(url)
+    if target is None:
+        return "write https://host[:port]/path, without a name or a password in it"
+    if target.host in private:
+        return ""
+    if target.scheme != "https":
+        return "write https://: what is told is signed, not sealed"
+    return _inside(target.host) if _is_address(target.host) else ""
+
+
+def parsed(url: str) -> Target | None:
+    """Return an address in its parts; None: it is none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in _PORTS or not parts.hostname or parts.username or parts.password or parts.fragment:
+        return None
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Target(parts.scheme, parts.hostname, _PORTS[parts.scheme] if port is None else port, path)
+
+
+def located(target: Target, private: Collection[str]) -> Target | str:
+    """Return where a name leads now; a text says why nothing is sent there. OSError: nobody knows the name."""
+    found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    address = str(found[0][4][0])
+    why = "" if target.host in private else _inside(address)
+    return why or msgspec.structs.replace(target, address=address)
+
+
+def _inside(address: str) -> str:
+    at = ip_address(address.partition("%")[0])
+    mapped = getattr(at, "ipv4_mapped", None)
+    at = mapped if mapped is not None else at
+    if at.is_global and not at.is_multicast:
+        return ""
+    return f"{address} is no address of the outside; `office run --hooks-to` names hosts inside that may be told"
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
