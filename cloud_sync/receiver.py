@@ -291,6 +291,8 @@ class Receiver:
         fresh = number > hub.hello_number
         if fresh or self._is_righted(now_ms, hub, hello, number):
             self._office.greeted(hub.hub_id, hello, number=max(number, hub.hello_number), now_ms=now_ms)
+            if not fresh:  # noted behind the commit: where that fails, the same hello is taken once more
+                self._righted[hub.hub_id] = number
         # An old hello, or one a later batch has overtaken, is answered but proves nothing: a hub finds out by itself.
         answered = msgspec.structs.replace(hub, nonce=hello.nonce)
         tells = fresh and not hub.frozen and number > self._office.sealed_ms(hub.hub_id)
@@ -308,10 +310,7 @@ class Receiver:
         today = number <= now_ms + receipts.AHEAD_MS < hub.hello_number
         if not today or number <= self._righted.get(hub.hub_id, 0):
             return False
-        if hello.nonce == hub.nonce or receipts.judge_hello(self._watermark(hub.hub_id), hello):
-            return False
-        self._righted[hub.hub_id] = number
-        return True
+        return hello.nonce != hub.nonce and not receipts.judge_hello(self._watermark(hub.hub_id), hello)
 
     def _watermark(self, hub_id: bytes) -> Watermark:
         if self._mark is None:

@@ -13,6 +13,7 @@ from tests.cloud_sync.world import (
     WALL_MS,
     MemoryHub,
     MemoryOffice,
+    OfficeKilledError,
     exchange,
     hub_identity,
     hub_record,
@@ -70,6 +71,23 @@ def test_a_hub_is_heard_when_it_connects_again_with_a_right_clock():
     hub.outgoing.clear()
     greet(hub, moment(1_000))
     exchange(hub, receiver, 1_000)
+    assert heard(hub, office)
+
+
+def test_a_hub_is_heard_though_the_books_were_away_when_its_clock_came_right(monkeypatch):
+    hub, office, receiver = ahead_twice()
+
+    def away(*_hello, **_facts):
+        raise OfficeKilledError
+
+    hub.tick(1_000)
+    letter = next(letter for letter in hub.outgoing if letter.topic.endswith("/hello"))
+    with monkeypatch.context() as patched:
+        patched.setattr(office, "greeted", away)
+        with pytest.raises(OfficeKilledError):
+            receiver.on_message(WALL_MS + 1_000, letter.topic, letter.payload)
+    assert not heard(hub, office)
+    exchange(hub, receiver, 1_000)  # whoever pumps asks the books again
     assert heard(hub, office)
 
 
