@@ -12,6 +12,7 @@ import msgspec
 import psycopg
 import pytest
 
+from back_office.store import cells
 from venuehub.scale.story import HUBS, run_story
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +35,16 @@ def test_whatever_is_killed_the_books_are_whole():
     told = []
     _holds(msgspec.to_builtins(asyncio.run(run_story(say=told.append))))
     assert sum("kill -9" in line for line in told) >= len(KINDS)
+
+
+def test_a_build_that_sends_between_cells_without_an_outbox_is_caught(monkeypatch):
+    monkeypatch.setattr(cells, "add_sent", lambda *_: None)
+    told = []
+    report = asyncio.run(run_story(say=told.append, hubs=4, seconds=8.0))
+    shutil.rmtree(told[-1].rpartition(" ")[2])
+    assert set(report.clearing) == {"CNY"}
+    assert any("the guest's money" in wrong for wrong in report.wrong)
+    assert any("another cell" in wrong for wrong in report.wrong)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="program: only root can become another user")
