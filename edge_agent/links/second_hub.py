@@ -1,7 +1,7 @@
 """A hub's batches on a second disk of its venue: heard in the loop's thread, kept and read in one of its own.
 
 A commit here waits for the disk, and nothing that stands before a tap waits for it. What finds no room in the queue is
-dropped: neighbours and office say it again.
+dropped: neighbours and office say it again. What is said once, who they are and that the office is gone, finds room.
 """
 
 import asyncio
@@ -206,9 +206,13 @@ class SecondHub:
 
     def hear(self, fact: Heard) -> None:
         """Take a fact, in the loop's thread."""
-        if len(self._heard) < MOST_HEARD:
-            self._heard.append(fact)
-            self._news.set()
+        if len(self._heard) >= MOST_HEARD:
+            if not isinstance(fact, Trust | None):
+                return
+            said_again = (at for at, one in enumerate(self._heard) if not isinstance(one, Trust | None))
+            self._heard.pop(next(said_again, 0))
+        self._heard.append(fact)
+        self._news.set()
 
     async def run(self) -> None:
         """Go round until cancelled."""
