@@ -1,5 +1,6 @@
 """`venuehub office trial`, `statement`, `float`, `takings`, `x`, `z`, `closings`, `export`: books told and closed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -248,6 +249,7 @@ def export(  # noqa: PLR0913 - one for each option
 ) -> None:
     """Write books out as CSV or SQLite: takings and entries of some dates, a statement, the trial balance, the Zs."""
     from back_office.fleet.founding import only_venue
+    from back_office.store.places import venues
     from venuehub.office import books_told as books
     from venuehub.office import exports
     from venuehub.office.books_told import usage
@@ -261,18 +263,36 @@ def export(  # noqa: PLR0913 - one for each option
     chosen = next((name for name in exports.COLUMNS if name == what), None)
     if chosen is None:
         raise usage(wrong=f"{what!r} cannot be exported", option="--what", hint=f"write {', '.join(exports.COLUMNS)}")
+    _refuse_unheeded(
+        chosen,
+        {"--card": card, "--account": account, "--from": first, "--to": last, "--venue": venue},
+        heeded=exports.HEEDED[chosen],
+    )
     with open_office(folder) as (store, keys):
-        place = only_venue(store, keys.tenant_id, venue) if first else None
-        dates = books.dates_of(first, last, place, now_ms()) if place else _EVER
+        venue_id = only_venue(store, keys.tenant_id, venue).venue_id if venue else b""
         with store.reading() as tx:
+            some = venues(tx, keys.tenant_id)[0]  # whichever: what is a date is one at all of them
+            dates = books.dates_of(first, last, some, now_ms()) if first else _EVER
             account_of = _account(tx, keys, card=card, account=account) if chosen == "statement" else None
-            rows = exports.rows_of(tx, keys.tenant_id, chosen, dates=dates, account=account_of)
+            rows = exports.rows_of(tx, keys.tenant_id, chosen, dates=dates, venue_id=venue_id, account=account_of)
             write = exports.write_csv if option == "--csv" else exports.write_sqlite
             count = write(file, chosen, rows)
     if as_json:
         print_json({"what": what, "file": str(file), "rows": count})
     else:
         print_line(f"{what}: {count} rows in {file}")
+
+
+def _refuse_unheeded(what: str, given: dict[str, str], *, heeded: Sequence[str]) -> None:
+    """Refuse an option that an export would not look at: its rows would be taken for fewer than they are."""
+    from venuehub.office.books_told import usage
+
+    for option, text in given.items():
+        if text and option not in heeded:
+            hint = f"{what} heeds {', '.join(heeded)}" if heeded else f"{what} is exported whole"
+            raise usage(wrong=f"{what} is not exported by {option}", option=option, hint=hint)
+    if given["--to"] and not given["--from"]:
+        raise usage(wrong="a last date without a first", option="--to", hint="--from FIRST --to LAST")
 
 
 def _account(tx: Any, keys: Any, *, card: str, account: str) -> Any:  # noqa: ANN401 - what open_office lends

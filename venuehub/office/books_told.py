@@ -13,7 +13,7 @@ from back_office.store.engine import Transaction
 from back_office.store.places import Venue
 from back_office.store.statements import LinePlace
 from back_office.store.takings import GROUPINGS, Grouping
-from payment_core.accounts import Kind
+from payment_core.accounts import CHART, Kind
 from payment_core.identifiers import uuid_bytes
 from payment_core.journal import Tender
 from venuehub.errors import CliError, ExitCode
@@ -155,12 +155,14 @@ def print_statement(page: Statement) -> None:
 
 def print_report(report: Report) -> None:
     """Print an X or a Z."""
-    called = f"Z {report.z_no}" if report.z_no else "X"
-    print_line(f"{called} of {report.venue_name}, {report.business_date}, made {moment(report.made_ms)}")
+    called = f"Z {report.z_no}" if report.by else "X"
+    closed = f" (closed: Z {report.z_no})" if report.z_no and not report.by else ""
+    print_line(f"{called} of {report.venue_name}, {report.business_date}{closed}, made {moment(report.made_ms)}")
     _print_sums(report.sums)
     if report.machines:
         rows = [
-            (one.hub, one.machine, one.kind, money(abs(one.amount), one.unit), one.entries) for one in report.machines
+            (one.hub, one.machine, one.kind, money(_own_side(one.kind) * one.amount, one.unit), one.entries)
+            for one in report.machines
         ]
         print_table(("hub", "machine", "what", ">amount", ">entries"), rows)
     for title, days in (("late", report.late), ("after its Z", report.after_z)):
@@ -180,6 +182,11 @@ def print_report(report: Report) -> None:
         )
     if report.open_dates:
         print_line(f"without a Z: {', '.join(map(str, report.open_dates))}")
+
+
+def _own_side(kind: str) -> int:
+    """Return by what an amount is shown above nothing where its account rose: a box that was emptied stands below."""
+    return 1 if CHART[Kind(kind)].side == "debit" else -1
 
 
 def _print_sums(lines: Sequence[SumLine]) -> None:

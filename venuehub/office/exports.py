@@ -45,15 +45,24 @@ COLUMNS: Final[dict[What, dict[str, type]]] = {
     },
 }  # fmt: skip
 """What each export has, in this order."""
+HEEDED: Final[dict[What, tuple[str, ...]]] = {
+    "trial": (),
+    "statement": ("--card", "--account"),
+    "takings": ("--from", "--to", "--venue"),
+    "entries": ("--from", "--to"),
+    "closings": ("--venue",),
+}
+"""Which options each export is narrowed by; any other is refused."""
 FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
 """A text that begins so is a formula to a spreadsheet: a machine that somebody has named so could read files there."""
 _AT_ONCE: Final = 1_000
 
 
 def rows_of(
-    tx: Transaction, tenant_id: bytes, what: What, *, dates: tuple[int, int], account: tuple[Kind, str] | None
-) -> Iterator[Row]:
-    """Return what is to be written; `account` is whose statement."""
+    tx: Transaction, tenant_id: bytes, what: What, *,
+    dates: tuple[int, int], account: tuple[Kind, str] | None, venue_id: bytes = b"",
+) -> Iterator[Row]:  # fmt: skip
+    """Return what is to be written; `account` is whose statement. venue_id empty: of all venues."""
     first, last = dates
     match what:
         case "trial":
@@ -62,11 +71,11 @@ def rows_of(
             assert account is not None, "a statement is somebody's"
             return statement_rows(tx, tenant_id, *account)
         case "takings":
-            return takings_rows(tx, tenant_id, first=first, last=last)
+            return takings_rows(tx, tenant_id, first=first, last=last, venue_id=venue_id)
         case "entries":
             return entry_rows(tx, tenant_id, first=first, last=last)
         case "closings":
-            return closing_rows(tx, tenant_id)
+            return closing_rows(tx, tenant_id, venue_id=venue_id)
 
 
 def trial_rows(tx: Transaction, tenant_id: bytes) -> Iterator[Row]:
@@ -85,12 +94,12 @@ def statement_rows(tx: Transaction, tenant_id: bytes, kind: Kind, key: str) -> I
         )  # fmt: skip
 
 
-def takings_rows(tx: Transaction, tenant_id: bytes, *, first: int, last: int) -> Iterator[Row]:
+def takings_rows(tx: Transaction, tenant_id: bytes, *, first: int, last: int, venue_id: bytes = b"") -> Iterator[Row]:
     """Yield takings of some dates as they are counted, every kind of account; amounts debit positive."""
     hubs, venues = _hubs(tx, tenant_id), {venue.venue_id: venue.name for venue in places.venues(tx, tenant_id)}
     found = takings.takings(tx, tenant_id)
     for at in sorted(found, key=lambda place: (place.business_date, str(place))):
-        if first <= at.business_date <= last:
+        if first <= at.business_date <= last and venue_id in (b"", at.venue_id):
             amount, entries = found[at]
             yield (
                 venues.get(at.venue_id, ""), at.business_date, hubs.get(at.hub_id, ""), at.machine, at.lane, at.shift,
@@ -111,10 +120,12 @@ def entry_rows(tx: Transaction, tenant_id: bytes, *, first: int, last: int) -> I
         )  # fmt: skip
 
 
-def closing_rows(tx: Transaction, tenant_id: bytes) -> Iterator[Row]:
-    """Yield every Z; `report` is the JSON that its hash is over."""
+def closing_rows(tx: Transaction, tenant_id: bytes, *, venue_id: bytes = b"") -> Iterator[Row]:
+    """Yield every Z of a venue, or of all; `report` is the JSON that its hash is over."""
     names = {venue.venue_id: venue.name for venue in places.venues(tx, tenant_id)}
     for row in closings.closings(tx, tenant_id):
+        if venue_id not in (b"", row.venue_id):
+            continue
         yield (
             names.get(row.venue_id, ""), row.z_no, row.business_date, _moment(row.made_ms), row.by, row.hash.hex(),
             row.prev_hash.hex(), row.body.decode(),

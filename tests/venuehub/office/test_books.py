@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+from back_office.ledger.closing_report import MachineLine, Report
 from back_office.ledger.desk import Desk
 from back_office.store import places
 from payment_core.journal import CashMoved
@@ -122,7 +123,7 @@ def test_a_day_is_closed_once_and_listed(run, told):
     assert [one["hash"] for one in run("closings")[1]] == [made["hash"]]
     assert made["hash"] in told("closings")
     shown = told("x", "--date", str(made["report"]["business_date"]))
-    assert "Z 1 of Hall" in shown
+    assert "(closed: Z 1)" in shown
     assert "SILENT: hall, not heard, never heard" not in shown  # it was enrolled later
     assert "SILENT: hall" in told("x")
     assert run("verify")[0] == 0
@@ -152,6 +153,41 @@ def test_both_formats_hold_the_same_rows(run, tmp_path, what):
     assert [["" if cell is None else str(exports._disarmed(cell)) for cell in row] for row in kept] == rows
     amounts = [row[heads.index("amount")] for row in rows] if "amount" in heads else []
     assert all(amount.lstrip("-").isdigit() for amount in amounts if amount)
+
+
+@pytest.mark.parametrize(
+    ("words", "where"),
+    [
+        (["--what", "statement", "--card", CARD, "--from", "2026-11-01"], "--from"),
+        (["--what", "trial", "--venue", "Hall"], "--venue"),
+        (["--what", "takings", "--card", CARD], "--card"),
+        (["--what", "entries", "--to", "2026-11-01"], "--to"),
+    ],
+)
+def test_an_option_that_would_not_narrow_an_export_is_refused(run, tmp_path, words, where):
+    code, said = run("export", "--csv", tmp_path / "out.csv", *words)
+    assert (code, said["error"]["where"]) == (2, where)
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_an_export_is_of_the_venue_that_is_named(run, tmp_path):
+    assert run("export", "--what", "takings", "--csv", tmp_path / "hall.csv", "--venue", "Hall")[1]["rows"] > 0
+    code, said = run("export", "--what", "takings", "--csv", tmp_path / "none.csv", "--venue", "Nowhere")
+    assert (code, "which venue?" in said["error"]["message"]) == (1, True)
+
+
+def test_a_box_that_was_emptied_stands_below_nothing(capsys):
+    box = MachineLine("hall", "racer-1", "cash_box", "CNY", -2200, 1)
+    earned = MachineLine("hall", "racer-1", "revenue", "CNY", -300, 1)
+    report = Report(
+        venue="", venue_name="Hall", business_date=20261122, z_no=3, begins_ms=0, ends_ms=1, made_ms=1, by="",
+        sums=[], machines=[box, earned], late=[], after_z=[], heard=[], silent=[], doubts=[], open_dates=[],
+    )  # fmt: skip
+    books_told.print_report(report)
+    said = capsys.readouterr().out
+    assert "X of Hall, 20261122 (closed: Z 3)" in said  # not the Z: that is kept as it was made
+    assert "-¥22.00" in said
+    assert " ¥3.00" in said
 
 
 def test_what_a_spreadsheet_would_run_is_text(run, tmp_path):
