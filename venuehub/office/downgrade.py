@@ -57,9 +57,9 @@ def downgrade(
     try:
         with office_faults(folder):
             before = go_down(url, to, first=lambda tx: audit(tx, tenant_id, line))
-    except BaseException:
+    except CliError:
         if kept is not None:
-            kept.unlink()  # nothing was changed: the books are their own copy
+            kept.unlink()  # nothing was changed: the books are their own copy; of any other fault nobody knows that
         raise
     if as_json:
         print_json({"from": before, "to": to, "copy": str(kept or "")})

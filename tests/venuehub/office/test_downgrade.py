@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+from back_office.store import downgrade
 from back_office.store.engine import known_versions
 from tests.support.releases import newest_release
 from venuehub.cli import main
@@ -56,6 +57,19 @@ def test_what_cannot_be_done_changes_nothing_and_leaves_no_copy(folder, capsys, 
     assert said in capsys.readouterr().err
     assert (folder / "office.sqlite").read_bytes() == before
     assert [file.name for file in folder.glob("office-*.sqlite")] == []
+
+
+def test_a_copy_stays_where_nobody_knows_whether_the_books_went_down(folder, monkeypatch):
+    def ends_behind_its_commit(url, to, *, first):
+        go_down(url, to, first=first)
+        raise KeyboardInterrupt
+
+    go_down = downgrade.go_down
+    monkeypatch.setattr(downgrade, "go_down", ends_behind_its_commit)
+    assert main(["office", "downgrade", "--dir", str(folder), "--to", "0015", "--by", "ann"]) != 0
+    assert ask(folder / "office.sqlite", "SELECT version_num FROM alembic_version") == [("0015",)]
+    (copy,) = folder.glob("office-*.sqlite")
+    assert ask(copy, "SELECT version_num FROM alembic_version") == [(HEAD,)]
 
 
 def test_a_copy_never_takes_the_place_of_a_file(folder, tmp_path, capsys):
