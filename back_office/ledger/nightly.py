@@ -3,6 +3,7 @@
 The whole proof is `venuehub office verify`; this is the part of it that is cheap enough to run beside an open venue.
 """
 
+from back_office.ledger.prove_sums import prove_accounts_named
 from back_office.ledger.trial import balance
 from back_office.store import books, papers, proofs
 from back_office.store.engine import Transaction
@@ -14,6 +15,8 @@ _ALARMS_LOOKED_AT = 1_000
 
 def faults_of_night(tx: Transaction, tenant_id: bytes) -> list[str]:
     """Return what is wrong with the sums of the books, unit by unit, then account by account; nothing: all is well."""
+    if named := [f"{one.table} {one.key}: {one.text}" for one in prove_accounts_named(tx, tenant_id)]:
+        return named  # nothing else can be read then
     units = balance(tx, tenant_id).off.items()
     off = [f"the books do not balance: {unit} is off by {amount}" for unit, amount in units]
     kept = {(row.account, row.unit): row.amount for row in books.balances(tx, tenant_id)}

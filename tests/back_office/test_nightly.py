@@ -48,6 +48,15 @@ def test_books_in_order_are_looked_at_once_a_date_and_raise_nothing(played):
     assert told(played) == []
 
 
+@pytest.mark.parametrize("table", ["accounts", "balances"])
+def test_an_account_of_no_kind_is_told_and_ends_no_office(played, table):
+    tamper(played, f"UPDATE {table} SET kind = 'revenuf' WHERE kind = 'revenue'")  # noqa: S608 - ours
+    assert nights(played).look()
+    (text,) = told(played)
+    assert text.startswith(f"{table} ")
+    assert "'revenuf'" in text
+
+
 def test_what_is_off_is_told_once_whoever_looks(played):
     tamper(played, OFF)
     night = nights(played)
