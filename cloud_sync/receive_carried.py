@@ -18,7 +18,7 @@ from cloud_sync.received import Effect, HubRecord, Office, Refusal
 
 CARRIED = "carried"
 _FOR_NOW: Final = frozenset({"fenced", "gap"})
-"""Outcomes that say nothing about a batch: another worker has its books now, or they learn anew. It is brought again."""
+"""Outcomes that say nothing about a batch: its books are another worker's now, or learn anew. It is brought again."""
 
 
 def written_for(address: UplinkAddress, payload: bytes) -> bytes:

@@ -69,12 +69,14 @@ def _prove_closings(tx: Transaction, tenant_id: bytes, proof: Proof) -> None:
 
 
 def _prove_journals(tx: Transaction, tenant_id: bytes, proof: Proof, found: Recomputed) -> None:
-    venue_of = {hub.hub_id: hub.venue_id for hub in places.hubs(tx, tenant_id)}
+    hubs = places.hubs(tx, tenant_id)
+    venue_of, signers = {hub.hub_id: hub.venue_id for hub in hubs}, {hub.hub_id: hub.sign_key for hub in hubs}
     first_venue = places.venues(tx, tenant_id)[0].venue_id
     for chain in chains.chains(tx, tenant_id):
         if chain.stream == STREAM_LEDGER:  # telemetry is no money: its records are kept as long as they are of use
             venue_id = venue_of.get(chain.hub_id, first_venue)
             writer = Writer(hub_id=chain.hub_id, venue_id=venue_id, stream=chain.stream, epoch=chain.epoch)
             ChainProof(tx, tenant_id, writer, proof, found).prove(chain)
-            for wrong in prove_batches(tx, tenant_id, chain):
+            signer = None if chain.hub_id == tenant_id else signers.get(chain.hub_id, b"")
+            for wrong in prove_batches(tx, tenant_id, chain, signer):
                 proof.wrong(wrong)

@@ -50,6 +50,8 @@ _BROUGHT = sa.select(sa.func.count(), sa.func.min(ENTRIES.c.received_ms), sa.fun
     *_place(ENTRIES), ENTRIES.c.seq.between(sa.bindparam("first"), sa.bindparam("last"))
 )
 
+_HASH_AT = sa.select(ENTRIES.c.hash).where(*_place(ENTRIES), ENTRIES.c.seq == sa.bindparam("last"))
+
 
 def numbered_postings(
     tx: Transaction, tenant_id: bytes, of: Chain, *, first: int, last: int
@@ -80,11 +82,14 @@ def batches_of(tx: Transaction, tenant_id: bytes, of: Chain) -> Iterator[Batch]:
     )
 
 
-def brought_by(tx: Transaction, tenant_id: bytes, batch: Batch) -> tuple[int, int | None, int | None]:
-    """Return how many entries there are of those that a batch names, and when the first and the last of them came."""
+def brought_by(tx: Transaction, tenant_id: bytes, batch: Batch) -> tuple[int, int | None, int | None, bytes]:
+    """Return how many entries there are of those that a batch names, when the first and the last of them came, and
+    the hash of the last one, empty where it is not there.
+    """  # noqa: D205 - one sentence
     last = batch.first_rec + batch.rec_count - 1
-    row = tx.execute(_BROUGHT, {**_at(tenant_id, batch), "first": batch.first_rec, "last": last}).first()
-    return (0, None, None) if row is None else (row[0], row[1], row[2])
+    of = _at(tenant_id, batch)
+    count, first_ms, last_ms = tx.execute(_BROUGHT, {**of, "first": batch.first_rec, "last": last})[0]
+    return count, first_ms, last_ms, tx.execute(_HASH_AT, {**of, "last": last}).scalar() or b""
 
 
 _POSTED = (

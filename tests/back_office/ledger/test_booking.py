@@ -64,7 +64,7 @@ def test_any_entries_leave_books_that_balance_and_can_be_recomputed(batches, mon
                 book(office, batch)
             proof = office.prove()
             # What a hub says may be impossible, and is told so; the books that keep it are right all the same.
-            said = ("more than once", "is impossible")
+            said = ("more than once", "is impossible", "its batches brought 0 entries")  # they are booked without one
             assert [fault for fault in proof.faults if not any(text in fault for text in said)] == []
             assert (proof.balanced, proof.gaps) == (True, 0)
             assert proof.entries == 1 + 2 + 1 + sum(len(batch) for batch in batches)
