@@ -69,7 +69,7 @@ def set_meter(  # noqa: PLR0913 - one for each option
 @meter_app.command(
     "add",
     epilog="Example: venuehub office meter add --dir office --machine racer-2 --meter credits --value 104233 --by ann. "
-    "Exit code 1: it stood higher before, and no --note says why; 2: no such meter.",
+    "Exit code 1: it stood higher before, and no --note says why; 2: no such meter, or more than it can show.",
 )
 def add_reading(  # noqa: PLR0913 - one for each option
     *,
@@ -100,6 +100,9 @@ def add_reading(  # noqa: PLR0913 - one for each option
         at = only_venue(store, keys.tenant_id, venue)
         date = business_date(moment, timezone=at.timezone, day_begins_minute=at.day_begins_minute)
         with store.writing() as tx:
+            known = meters.declared(tx, keys.tenant_id, at.venue_id).get((machine, meter))
+            digits = known.digits if known else 0
+            _refuse_too_long(machine, meter, value, digits)
             rows = _readings(tx, keys.tenant_id, at, through=date).get((machine, meter), [])
             last = rows[-1].value if rows else 0
             if (reset or value < last) and not note.strip():
@@ -110,7 +113,7 @@ def add_reading(  # noqa: PLR0913 - one for each option
                 at.venue_id, machine, meter, 0, value, int(reset), date, moment, by, note
             )  # fmt: skip
             meters.add_reading(tx, keys.tenant_id, reading)
-    rose = None if reset else value - last
+    rose = _rose(last, value, digits) if rows and not reset else None
     if as_json:
         print_json({"machine": machine, "meter": meter, "value": value, "business_date": date, "rose": rose})
     else:
@@ -161,6 +164,21 @@ def _readings(
 
     hubs = [hub for hub in places.hubs(tx, tenant_id) if hub.venue_id == at.venue_id]
     return readings(tx, tenant_id, at.venue_id, hubs, through=through)
+
+
+def _rose(last: int, value: int, digits: int) -> int | None:
+    """Return what a meter counted since it stood at `last`; None: it ran backwards, how far it counts is unknown."""
+    if value >= last:
+        return value - last
+    return 10**digits - last + value if digits else None
+
+
+def _refuse_too_long(machine: str, meter: str, value: int, digits: int) -> None:
+    """Refuse what a meter cannot show: one figure too many would be a difference of ten times what is there."""
+    if digits and value >= 10**digits:
+        message = f"{meter} of {machine} has {digits} digits: it cannot show {value}"
+        hint = "look again; venuehub office meter set --digits says how far it counts"
+        raise CliError("settings", message, where="--value", hint=hint, exit_code=ExitCode.USAGE)
 
 
 def _told(row: "Meter") -> dict[str, object]:

@@ -30,7 +30,7 @@ def folder(tmp_path, office_after):
 def test_a_meter_that_rose_where_the_books_have_no_coin_is_a_difference(folder, run, capsys):
     assert run("meter", "set", "--dir", folder, *COINS, "--worth", 100, "--digits", 5, "--by", "ann")[1]["digits"] == 5
     add = ("meter", "add", "--dir", folder, *COINS, "--by", "ann")
-    assert run(*add, "--value", 700, "--at-ms", NIGHT_MS)[1]["rose"] == 700
+    assert run(*add, "--value", 700, "--at-ms", NIGHT_MS)[1]["rose"] is None  # since when, nobody knows
     reconcile = ("reconcile", "--dir", folder, "--date", "2026-11-22")
     code, said = run(*reconcile)
     assert (code, said["differences"]) == (0, [])
@@ -60,6 +60,15 @@ def test_a_meter_that_stood_higher_before_needs_a_word(folder, run, capsys):
     assert run(*add, "--value", 5, "--at-ms", EVENING_MS, "--reset", "--note", "exchanged")[1]["rose"] is None
     assert main(["office", "meter", "list", "--dir", str(folder)]) == 0
     assert "racer-2 coins: 5 on 20261122 by ann exchanged\n" in capsys.readouterr().out
+
+
+def test_digits_say_what_a_meter_can_show_and_how_it_goes_on(folder, run):
+    assert run("meter", "set", "--dir", folder, *COINS, "--worth", 100, "--digits", 3, "--by", "ann")[0] == 0
+    add = ("meter", "add", "--dir", folder, *COINS, "--by", "ann")
+    code, said = run(*add, "--value", 1000, "--at-ms", NIGHT_MS)
+    assert (code, said["error"]["message"]) == (2, "coins of racer-2 has 3 digits: it cannot show 1000")
+    assert run(*add, "--value", 998, "--at-ms", NIGHT_MS)[1]["rose"] is None
+    assert run(*add, "--value", 6, "--at-ms", EVENING_MS, "--note", "behind 999")[1]["rose"] == 8
 
 
 @pytest.mark.parametrize(
