@@ -64,6 +64,8 @@ LEAST: Final = {"sqlite": 0.2, "postgresql": 0.3}
 WALL_MS: Final = 1_795_320_000_000
 DAY: Final = 20261122
 LANES: Final = 20
+ENTRY_MS: Final = 250
+"""Between two entries of a hub: twenty lanes with a play a minute or so each, for the day and the night."""
 MONEY: Final = 30_000
 TENANT, VENUE = bytes(range(16)), bytes(range(16, 32))
 BARE: Final = ("batches", "entries", "postings")
@@ -118,12 +120,17 @@ class Pen:
         self._seq = 0
         self._waiting = [encode_entry(EpochOpened(1, self._header(0), 1))]
 
+    @property
+    def now_ms(self) -> int:
+        """What its clock shows, which is also the office's."""
+        return WALL_MS + self._seq * ENTRY_MS
+
     def batch(self) -> bytes:
         """Play and seal."""
         while len(self._waiting) < BATCH:
             self._waiting += [encode_entry(entry) for entry in self._play()]
         records, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-        moment = Moment(mono_ms=0, wall_ms=WALL_MS + self._seq, quality=TimeQuality.SYNCED)
+        moment = Moment(mono_ms=0, wall_ms=self.now_ms, quality=TimeQuality.SYNCED)
         sealer = self.identity.office_sealer
         sealed = seal_next(self.identity, self._state, sealer, moment, records, compress=True)
         self._state = msgspec.structs.replace(
@@ -162,8 +169,8 @@ class Pen:
     def _header(self, lane: int, turn: int = 0, tender: Tender = Tender.PURSE) -> Header:
         self._seq += 1
         return Header(
-            self._seq, WALL_MS + self._seq, bytes(16), self._seq, TimeQuality.SYNCED, DAY, Actor.GUEST, tender, VENUE,
-            None, f"racer-{lane}", f"lane-{lane}", turn.to_bytes(16, "big") if turn else None,
+            self._seq, self.now_ms, bytes(16), self._seq * ENTRY_MS, TimeQuality.SYNCED, DAY, Actor.GUEST, tender,
+            VENUE, None, f"racer-{lane}", f"lane-{lane}", turn.to_bytes(16, "big") if turn else None,
         )  # fmt: skip
 
 
@@ -186,7 +193,7 @@ class Arena:
             for number, hub in enumerate(self._hubs):
                 pin_hub(store, TENANT, pinned(hub), venue_id=VENUE, name=f"hub-{number}", now_ms=WALL_MS)
         self._pens = [Pen(hub, self._guests_of(hub.hub_id)) for hub in self._hubs]
-        self._worker = Worker(self._store, self._keys, lambda: WALL_MS)
+        self._worker = Worker(self._store, self._keys, lambda: self._pens[0].now_ms)
         for pen in self._pens:
             self._worker.on_message(*pen.hello())
         self.entries = 0
