@@ -43,7 +43,9 @@ def hub_replace(  # noqa: PLR0913 - one parameter per option
     from back_office.fleet.closing import close, cost
     from back_office.fleet.documents import copy_documents
     from back_office.fleet.founding import find_hub
+    from cloud_sync.identity import IDENTITY_FILE
     from venuehub.office.checks import currency_of, refuse_nobody
+    from venuehub.office.tls import refuse_no_authority
     from venuehub.office.tools import open_office
 
     if yes:
@@ -61,6 +63,8 @@ def hub_replace(  # noqa: PLR0913 - one parameter per option
         if not yes:
             _say_what_is_missing(most, waiting, as_json=as_json)
             return
+        if not (into / IDENTITY_FILE).exists():
+            refuse_no_authority(folder)
         if at.closed_ms is None:  # once more would decide what stays open for want of its neighbours' word
             with store.writing() as tx:
                 close(desk_of(keys.tenant_id, tx), at, by=by, note=why, captured=captured)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from provisioning.certificates import Credentials, issue_hub, issue_server, make_authority, write_credentials
+from venuehub.errors import CliError, ExitCode
 
 AUTHORITY: Final = "ca"
 BROKER: Final = "broker"
@@ -23,6 +24,17 @@ def make_office_tls(folder: Path, *, tenant_id: bytes, tenant: str, broker_hosts
     write_credentials(authority, folder, AUTHORITY)
     write_credentials(issue_server(authority, broker_hosts, now=now), folder, BROKER)
     write_credentials(issue_hub(authority, tenant_id, now=now), folder, OFFICE)
+
+
+def refuse_no_authority(office_folder: Path) -> None:
+    """Refuse where no hub can be given a certificate, before anything is done that cannot be taken back."""
+    for name in (f"{AUTHORITY}.crt", f"{AUTHORITY}.pem"):
+        if not (office_folder / name).is_file():
+            message = "the office's certificate authority is not here, so no hub can be enrolled; nothing was done"
+            hint = f"put {AUTHORITY}.crt and {AUTHORITY}.pem back into the office's folder"
+            raise CliError(
+                "settings", message, where=str(office_folder / name), hint=hint, exit_code=ExitCode.NOT_PROVISIONED
+            )
 
 
 def make_hub_tls(office_folder: Path, hub_folder: Path, *, hub_id: bytes) -> None:

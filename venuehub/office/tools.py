@@ -22,7 +22,7 @@ from payment_core.errors import MalformedRecordError, UnknownEntryError
 from provisioning.identity import enroll_hub, pinned
 from provisioning.key_store import FileKeyStore
 from venuehub.errors import CliError, ExitCode, told_as, writing_to
-from venuehub.office.tls import make_hub_tls
+from venuehub.office.tls import make_hub_tls, refuse_no_authority
 from venuehub.output import note
 
 
@@ -116,6 +116,7 @@ def enroll(  # noqa: PLR0913 - one parameter per fact of a hub
 
     `epoch`: in which its journal begins; above that of a hub whose devices it takes over.
     """
+    refuse_no_authority(office)
     place = only_venue(store, keys.tenant_id, venue)
     identity = enroll_hub(
         keys, hub_id=hub_id, venue_id=place.venue_id, epoch=epoch, broker_host=at.host, broker_port=at.port

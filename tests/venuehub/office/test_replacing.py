@@ -84,6 +84,15 @@ def test_stopped_half_way_the_same_command_goes_on(folder, run, monkeypatch, ste
     assert set(hubs(folder)) == {"hall", "hall-2"}
 
 
+def test_without_the_authority_nothing_is_closed(folder, run):
+    (folder / "ca.pem").rename(folder.parent / "ca.pem")
+    code, said, _ = run(*DECIDED)
+    assert (code, said["error"]["where"]) == (4, str(folder / "ca.pem"))
+    assert hubs(folder)["hall"].closed_ms is None
+    (folder.parent / "ca.pem").rename(folder / "ca.pem")
+    assert run(*DECIDED)[0] == 0
+
+
 def test_a_folder_of_another_hub_is_not_taken_for_the_new_one(folder, run):
     assert run(*DECIDED, "--into", folder.parent / "hub-1")[0] == 2
 
