@@ -134,11 +134,13 @@ def take_in(desk: Desk, letter: Letter) -> Done | Refused:
 def relay(source: Store, target: Store, *, at_source: DeskAt, at_target: DeskAt) -> Relayed:
     """Bring over what the target's cell has not taken yet of the source's; run again after whatever happened.
 
-    The target books first, and only then the source notes it: killed between both, the target has it already.
+    The target books first, and only then the source notes it: killed between both, the target has it already. A target
+    that was restored from a backup is brought again what it has forgotten.
     """
     done = Relayed()
     with target.reading() as tx:
         to_cell = own_cell(tx, at_target(tx).tenant_id)
+    _offer_again(source, target, to_cell, at_source)
     refused: set[int] = set()
     while True:
         with source.reading() as tx:
@@ -157,6 +159,24 @@ def relay(source: Store, target: Store, *, at_source: DeskAt, at_target: DeskAt)
                 done.refused.append(outcome.why)
                 refused.add(letter.sent.office_seq)
         source.write(partial(_note, at_source, to_cell, has))
+
+
+def _offer_again(source: Store, target: Store, to_cell: str, at_source: DeskAt) -> None:
+    """Let wait what the source was told is taken, and the target does not have.
+
+    The source is asked first: what it was told by then stood in the target's books before.
+    """
+    with source.reading() as tx:
+        tenant_id = at_source(tx).tenant_id
+        own, said = own_cell(tx, tenant_id), cells.how_many_said(tx, tenant_id, to_cell)
+    with target.reading() as tx:
+        if cells.how_many_taken(tx, tenant_id, own) >= said:
+            return
+    with source.reading() as tx:
+        gone = {one.office_seq for one in cells.sent(tx, tenant_id) if one.to_cell == to_cell and one.taken_ms}
+    with target.reading() as tx:
+        gone -= {one.from_seq for one in cells.taken(tx, tenant_id) if one.from_cell == own}
+    source.write(lambda tx: cells.set_waiting(tx, tenant_id, to_cell, sorted(gone)))
 
 
 def clearing_of_cells(tx: Transaction, tenant_id: bytes) -> dict[tuple[str, str], int]:

@@ -61,6 +61,20 @@ _SET_TAKEN: Final = (
     )
     .values(taken_ms=sa.bindparam("b_now"))
 )  # fmt: skip
+_SET_WAITING: Final = (
+    sa.update(CELL_OUTBOX)
+    .where(
+        CELL_OUTBOX.c.tenant_id == sa.bindparam("b_tenant"), CELL_OUTBOX.c.to_cell == sa.bindparam("b_to"),
+        CELL_OUTBOX.c.office_seq == sa.bindparam("b_seq"),
+    )
+    .values(taken_ms=None)
+)  # fmt: skip
+_HOW_MANY_SAID: Final = sa.select(sa.func.count()).where(
+    CELL_OUTBOX.c.tenant_id == _TENANT, CELL_OUTBOX.c.to_cell == sa.bindparam("to"), CELL_OUTBOX.c.taken_ms.is_not(None)
+)
+_HOW_MANY_TAKEN: Final = sa.select(sa.func.count()).where(
+    CELL_INBOX.c.tenant_id == _TENANT, CELL_INBOX.c.from_cell == sa.bindparam("from_cell")
+)
 _TAKEN: Final = sa.select(*(CELL_INBOX.c[name] for name in Taken.__struct_fields__)).where(
     CELL_INBOX.c.tenant_id == _TENANT
 )
@@ -109,6 +123,23 @@ def set_taken(tx: Transaction, tenant_id: bytes, to_cell: str, office_seqs: list
     rows = [{"b_tenant": tenant_id, "b_to": to_cell, "b_seq": seq, "b_now": now_ms} for seq in office_seqs]
     if rows:
         tx.execute(_SET_TAKEN, rows)
+
+
+def set_waiting(tx: Transaction, tenant_id: bytes, to_cell: str, office_seqs: list[int]) -> None:
+    """Note that a cell does not have these any more."""
+    rows = [{"b_tenant": tenant_id, "b_to": to_cell, "b_seq": seq} for seq in office_seqs]
+    if rows:
+        tx.execute(_SET_WAITING, rows)
+
+
+def how_many_said(tx: Transaction, tenant_id: bytes, to_cell: str) -> int:
+    """Return how much a cell has taken, as far as these books know."""
+    return int(tx.execute(_HOW_MANY_SAID, {"tenant": tenant_id, "to": to_cell}).scalar())
+
+
+def how_many_taken(tx: Transaction, tenant_id: bytes, from_cell: str) -> int:
+    """Return how much was taken of another cell."""
+    return int(tx.execute(_HOW_MANY_TAKEN, {"tenant": tenant_id, "from_cell": from_cell}).scalar())
 
 
 def sent(tx: Transaction, tenant_id: bytes) -> list[Sent]:

@@ -196,6 +196,30 @@ def test_names_are_given_once(pair):
         assert isinstance(name_cells(at, "west", ["north"]), Refused)
 
 
+def test_a_cell_that_was_restored_is_brought_again_what_it_has_forgotten(pair, tmp_path):
+    north, south = pair
+    send(north, 100)
+    send(north, 200, number=2)
+    assert bring(north, south).taken == 2
+    (tmp_path / "backup").mkdir()
+    backup = Office(tmp_path / "backup")  # of the south, from before all that
+    with backup.store.writing() as tx:
+        assert name_cells(backup.desk(tx), "south", ["north"]) is None
+    send(north, 50, number=3)
+    assert [bring(north, backup).taken for _ in range(2)] == [3, 0]
+    assert (backup.purse(), on_its_way(north, backup)) == (350, {})
+    done = bring(north, south)  # and this is one from before the third
+    assert (done.taken, done.again, south.purse(), on_its_way(north, south)) == (1, 0, 350, {})
+    assert proven(north, south, backup)
+    backup.store.close()
+
+
+def test_a_build_that_believes_its_own_notes_is_caught(pair, tmp_path, monkeypatch):
+    monkeypatch.setattr(cells, "_offer_again", lambda *_: None)
+    with pytest.raises(AssertionError):
+        test_a_cell_that_was_restored_is_brought_again_what_it_has_forgotten(pair, tmp_path)
+
+
 # ---- whatever dies ----
 
 
@@ -300,8 +324,8 @@ def test_a_build_that_notes_it_taken_before_it_is_caught(pair, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(south.store, "write", lambda *_: [Done(1)])
         bring(north, south)
-    assert bring(north, south).taken == 0
-    assert on_its_way(north, south) == {"CNY": -300}
+    assert on_its_way(north, south) == {"CNY": -300}  # nobody would look for it, but that the target has less
+    assert bring(north, south).taken == 1
 
 
 @pytest.mark.parametrize("table", ["cell_inbox", "cell_outbox"])
