@@ -117,7 +117,7 @@ def take_in(desk: Desk, letter: Letter) -> Done | Refused:
     wrong = _wrong(desk, letter, told) if before is None else "it was taken before with another content"
     if wrong:
         why = f"cell {letter.from_cell}, entry {sent.office_seq}: {wrong}; nothing of it is booked"
-        papers.raise_alarm(tx, tenant_id, Alarm("cell_refused", tenant_id, why, desk.now_ms))
+        papers.raise_new(tx, tenant_id, Alarm("cell_refused", tenant_id, why, desk.now_ms))  # the relay comes again
         return Refused(why)
     assert isinstance(told, CellSent)
     if letter.guest is not None and people.account(tx, tenant_id, told.account_id) is None:

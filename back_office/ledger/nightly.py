@@ -10,7 +10,6 @@ from back_office.store.engine import Transaction
 from back_office.store.papers import Alarm
 
 KIND = "books_off"
-_ALARMS_LOOKED_AT = 1_000
 
 
 def faults_of_night(tx: Transaction, tenant_id: bytes) -> list[str]:
@@ -34,9 +33,4 @@ def raise_once(tx: Transaction, tenant_id: bytes, faults: list[str], *, now_ms: 
     if not faults:
         return False
     more = f", and {len(faults) - 1} more: venuehub office verify names them" if len(faults) > 1 else ""
-    text = f"{faults[0]}{more}"
-    known = papers.alarms(tx, tenant_id, limit=_ALARMS_LOOKED_AT)
-    if any((alarm.kind, alarm.text) == (KIND, text) for alarm in known):
-        return False
-    papers.raise_alarm(tx, tenant_id, Alarm(KIND, tenant_id, text, now_ms))
-    return True
+    return papers.raise_new(tx, tenant_id, Alarm(KIND, tenant_id, f"{faults[0]}{more}", now_ms))

@@ -1,6 +1,6 @@
 """Documents for hubs, every version of them, and alarms."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -28,6 +28,8 @@ def _newest() -> sa.Select[Any]:
 
 
 # Statements are built once: building one takes four times as long as running it.
+ALARMS_LOOKED_AT: Final = 1_000
+"""How many of the newest alarms are looked through for one that says the same."""
 _NEWEST = _newest()
 _NAMED = sa.select(*(DOCUMENTS.c[name] for name in ("hub_id", "name", "version", "body", "created_ms"))).where(
     DOCUMENTS.c.tenant_id == sa.bindparam("tenant"),
@@ -92,6 +94,15 @@ def raise_alarm(tx: Transaction, tenant_id: bytes, alarm: Alarm) -> None:
     tx.execute(insert_into(ALARMS), [row])
     what = {"kind": alarm.kind, "subject": alarm.subject_id.hex(), "text": alarm.text}
     webhooks.tell(tx, tenant_id, "alarm.raised", what, subject_id=alarm.subject_id, at_ms=alarm.raised_ms)
+
+
+def raise_new(tx: Transaction, tenant_id: bytes, alarm: Alarm) -> bool:
+    """Raise an alarm, unless one of the newest says the same; say whether it was raised."""
+    said = (alarm.kind, alarm.subject_id, alarm.text)
+    if any((one.kind, one.subject_id, one.text) == said for one in alarms(tx, tenant_id, limit=ALARMS_LOOKED_AT)):
+        return False
+    raise_alarm(tx, tenant_id, alarm)
+    return True
 
 
 def alarms(tx: Transaction, tenant_id: bytes, *, limit: int = 100) -> list[Alarm]:

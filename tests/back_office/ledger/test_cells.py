@@ -170,6 +170,8 @@ def test_one_refused_letter_holds_nobody_up(pair, monkeypatch):
         "not believed" if letter.sent.office_seq == wrong else ""))  # fmt: skip
     done = bring(north, south)
     assert (done.taken, len(done.refused)) == (1, 1)
+    assert len(bring(north, south).refused) == 1
+    assert south.alarms() == [("cell_refused", TENANT)]  # once, however often the relay comes
     assert on_its_way(north, south) == {"CNY": -100}
     monkeypatch.undo()
     assert bring(north, south).taken == 1
