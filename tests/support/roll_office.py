@@ -1,5 +1,6 @@
 """What the office does in a till roll: seals and receipts, and real books where a story needs them (`office …`)."""
 
+import functools
 import hashlib
 from collections.abc import Callable
 from typing import Any
@@ -13,16 +14,19 @@ from back_office.ledger.findings import Writer
 from back_office.ledger.passing import SignedVoucher
 from back_office.ledger.verify import prove_books
 from back_office.store import books, chains, lots, people, places
-from back_office.store.chains import Chain
+from back_office.store.chains import Batch, Chain
 from back_office.store.engine import Store, open_store, sqlite_url
 from back_office.store.people import GuestAccount
 from back_office.store.places import Tenant
-from cloud_sync.protocol.envelope import STREAM_LEDGER
+from cloud_sync.identity import HubIdentity
+from cloud_sync.protocol.batcher import build_body
+from cloud_sync.protocol.envelope import STREAM_LEDGER, Header, batch_hash
+from cloud_sync.sealing import seal_batch
 from edge_agent.ledger import outbox
 from edge_agent.ledger.entries import read_records, read_tail
 from edge_agent.messages import BatchSealed, LeaseArrived, ReceiptTaken
 from payment_core.accounts import Kind
-from payment_core.journal import LeasePassed, decode_entry
+from payment_core.journal import LeasePassed, TimeQuality, decode_entry
 from provisioning.identity import enroll_hub, pinned
 from tests.back_office.world import KEYS, TENANT
 from tests.support.hall import START_MS, VENUE_ID, Hall, account_of
@@ -44,6 +48,11 @@ class OfficeVerbs:
     step: Callable[..., Any]
     known: Callable[[str], None]
     store: Store | None = None
+
+    @functools.cached_property
+    def identities(self) -> dict[bytes, HubIdentity]:
+        """The hubs that the books know."""
+        return {}
 
     def _sync_line(self) -> None:
         """Seal what is new at a hall, send it, take the office's receipt; with an office, it is in the books then."""
@@ -76,6 +85,7 @@ class OfficeVerbs:
                     KEYS, hub_id=hub_id_of(n), venue_id=VENUE_ID, epoch=1, broker_host="127.0.0.1", broker_port=1883
                 )
                 pin_hub(self.store, TENANT, pinned(identity), venue_id=VENUE_ID, name=name, now_ms=START_MS)
+                self.identities[identity.hub_id] = identity
         return self.store
 
     def _desk(self, tx: Any) -> Desk:
@@ -146,18 +156,37 @@ class OfficeVerbs:
             if chain is None:
                 chain = Chain(hub_id=hub_id, stream=STREAM_LEDGER, epoch=1)
                 chains.add_chain(tx, TENANT, chain)
+            rows = read_records(self.hall.store, after_seq=chain.rec_seq, limit=10_000)
+            batch = self._batch(chain, rows)
+            chains.add_batch(tx, TENANT, batch)
             writer = Writer(hub_id=hub_id, venue_id=VENUE_ID, stream=STREAM_LEDGER, epoch=1)
             booking = Booking(tx, TENANT, writer, now_ms=self.hall.wall_ms, read_voucher=self._read_voucher)
-            rows = read_records(self.hall.store, after_seq=chain.rec_seq, limit=10_000)
             for _seq, record, head in rows:
                 booking.add(Arrived(decode_entry(record), record, head))
             booking.finish()
             moved = Chain(
                 hub_id=hub_id, stream=STREAM_LEDGER, epoch=1, rec_seq=rows[-1][0], tail_hash=rows[-1][2],
-                batch_seq=chain.batch_seq + 1, batch_hash=chain.batch_hash,
+                batch_seq=batch.batch_seq, batch_hash=batch.hash,
             )  # fmt: skip
             chains.move_chain(tx, TENANT, moved)
             return [finding.kind for finding in booking.findings]
+
+    def _batch(self, chain: Chain, rows: list[tuple[int, bytes, bytes]]) -> Batch:
+        """Seal what is new as the hub does."""
+        identity = self.identities[chain.hub_id]
+        sealer, signer = identity.office_sealer, identity.signer
+        header = Header(
+            hub_id=chain.hub_id, epoch=1, batch_seq=chain.batch_seq + 1, first_record=chain.rec_seq + 1,
+            record_count=len(rows), created_ms=self.hall.wall_ms, time_quality=TimeQuality.SYNCED,
+            recipient_key=sealer.key_id, signer_key=signer.key_id, previous_batch_hash=chain.batch_hash,
+            journal_tail_hash=rows[-1][2],
+        )  # fmt: skip
+        body = build_body([record for _seq, record, _head in rows])
+        data = seal_batch(header, body, sealer=sealer, signer=signer)
+        return Batch(
+            hub_id=chain.hub_id, stream=STREAM_LEDGER, epoch=1, batch_seq=header.batch_seq, hash=batch_hash(data),
+            first_rec=header.first_record, rec_count=len(rows), received_ms=self.hall.wall_ms, sealed=data,
+        )  # fmt: skip
 
     def _read_voucher(self, giver: bytes, signed: bytes) -> SignedVoucher | None:
         """Find what a hall gave: the LAN of a roll carries a name where a signature would stand."""

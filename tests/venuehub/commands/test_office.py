@@ -180,6 +180,7 @@ def test_verify_ends_with_one_where_an_amount_was_changed(folder, run):
             "gaps": 0,
             "duplicates": 0,
             "office_equals_hubs": None,
+            "first_bad": "",
             "faults": [],
         },
     )
