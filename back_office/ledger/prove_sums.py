@@ -30,8 +30,8 @@ def prove_sums(tx: Transaction, tenant_id: bytes, proof: Proof, found: Recompute
     kept = {(row.account, row.unit): row.amount for row in books.balances(tx, tenant_id)}
     for wrong in (*_balances(kept, found), *_days(tx, tenant_id, found), *_late(tx, tenant_id, found)):
         proof.wrong(wrong)
-    for told in found.takings.compare(tx):
-        proof.wrong(Wrong("takings", "", told))
+    for key, text in found.takings.compare(tx):
+        proof.wrong(Wrong("takings", key, text))
     for (name, unit), amount in kept.items():
         if name.kind in OWED and amount > 0:
             found.impossible.append(

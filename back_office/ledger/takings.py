@@ -102,13 +102,17 @@ class TakingsCount:
         takings.move_takings(tx, self._tenant_id, self.sums)
         takings.add_late(tx, self._tenant_id, self.late)
 
-    def compare(self, tx: Transaction) -> Iterable[str]:
-        """Yield what is kept otherwise, where everything was counted."""
+    def compare(self, tx: Transaction) -> Iterable[tuple[str, str]]:
+        """Yield the keys of what is kept otherwise, each with what is wrong, where everything was counted."""
         kept, said = takings.takings(tx, self._tenant_id), {place: tuple(sums) for place, sums in self.sums.items()}
         for place in sorted(kept.keys() | said.keys(), key=str):
             if kept.get(place) != said.get(place):
-                where = f"takings of {place.business_date} {place.machine} {place.lane} {place.kind} {place.unit}"
-                yield f"{where}: {kept.get(place)} is kept, the entries say {said.get(place)}"
+                key = f"{place.business_date} {place.machine} {place.lane} {place.kind} {place.unit}"
+                yield key, f"{_summed(kept.get(place))} is kept, the entries say {_summed(said.get(place))}"
+
+
+def _summed(sums: tuple[int, ...] | None) -> str:
+    return f"{sums[0]} in {sums[1]} entries" if sums else "nothing"
 
 
 def venue_of_entry(entry: Entry, writer: Writer, tenant_id: bytes) -> bytes:

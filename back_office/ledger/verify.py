@@ -58,8 +58,9 @@ def prove_books(tx: Transaction, tenant_id: bytes) -> Proof:
 
 def _prove_closings(tx: Transaction, tenant_id: bytes, proof: Proof) -> None:
     """Prove the Zs, and that none is gone: each was written into the audit, too."""
-    for text in closing.check(tx, tenant_id):
-        proof.wrong(Wrong("closings", "", text))
+    for told_of_one in closing.check(tx, tenant_id):
+        z, _, text = told_of_one.partition(": ")
+        proof.wrong(Wrong("closings", z, text))
     told = Counter(row.line.subject_id for row in acts.audit_chain(tx, tenant_id) if row.line.what == closing.CLOSED)
     kept = Counter(row.venue_id for row in closings.closings(tx, tenant_id))
     for venue_id in sorted(told.keys() | kept.keys()):

@@ -191,6 +191,12 @@ def test_the_check_finds_what_somebody_changed(traded, change, why):
     assert any(why in fault for fault in faults(traded))
 
 
+def test_the_proof_names_the_z_that_somebody_changed(traded):
+    z(traded)
+    tamper(traded, "UPDATE closings SET by = 'x'")
+    assert traded.prove().first_bad == f"closings Z 1 of {DAY}"
+
+
 def test_two_who_close_at_once_get_two_numbers_and_one_z_for_each_date(traded):
     traded.now_ms += 4 * 86_400_000
     wanted = [DAY, DAY, NEXT, NEXT, 20261124]
