@@ -1,4 +1,4 @@
-"""The office's composition root: one uplink, one worker thread, one HTTP server, in one TaskGroup."""
+"""The office's composition root: one uplink, one worker thread, its HTTP servers, in one TaskGroup."""
 
 import asyncio
 import contextlib
@@ -9,13 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
+from back_office.api.access import Books
+from back_office.api.cursors import cursor_key
+from back_office.api.sending import Sender
 from back_office.fleet.founding import refuse_unfounded
 from back_office.ingest.holding import Holding
 from back_office.live import Live
 from back_office.nightly import Nights
 from back_office.payments.sandbox_file import follow_orders
 from back_office.queries import Queries
-from back_office.serving import serve
+from back_office.serving import serve, serve_api
 from back_office.settings import OfficeSettings, Ready, SettingsError, database_url
 from back_office.store.engine import open_store
 from back_office.store.faults import StoreError
@@ -56,9 +59,12 @@ async def _run(settings: OfficeSettings, on_ready: Callable[[int, frozenset[int]
         live, ready = Live(), Ready(lambda port: on_ready(port, worker.held))
         queries = Queries(store, keys.tenant_id, worker.presence, now_ms)
         uplink = Uplink(settings, worker, live, ready, books)
-        parts = [uplink.run(), serve(settings, queries, live, ready)]
+        private = frozenset(settings.private_hooks)
+        api = Books(store, keys.tenant_id, cursor_key(keys.pepper), now_ms, private)
+        parts = [uplink.run(), serve(settings, queries, live, ready), serve_api(settings, api, ready)]
         if settings.stands_in:  # workers beside others leave it to the office
             parts.append(Nights(store, keys.tenant_id, now_ms).run())
+            parts.append(Sender(store, keys.tenant_id, now_ms, private).run())
         if settings.sandbox:
             parts.append(uplink.orders(lambda: follow_orders(store, keys, settings.folder, clock=now_ms)))
         try:

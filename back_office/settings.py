@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -34,7 +35,8 @@ class HttpAddress(msgspec.Struct, frozen=True):
 class OfficeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What `office run` and `office ingest` need. `folder`: keys; `demo_control`: the demo's address, or empty.
 
-    database: the books' URL. sandbox: look after payment orders whose channel is the sandbox in this folder.
+    database: the books' URL. sandbox: look after payment orders whose channel is the sandbox in this folder. api: where
+    the API is served; private_hooks: hosts inside that webhooks may go to.
     partitions: whose messages are taken; worker: its name over restarts; stands_in: it gives up what another asks for.
     """
 
@@ -42,6 +44,8 @@ class OfficeSettings(msgspec.Struct, frozen=True, kw_only=True):
     broker: MqttSettings
     database: str = ""
     http: HttpAddress | None = None
+    api: HttpAddress | None = None
+    private_hooks: tuple[str, ...] = ()
     demo_control: str = ""
     sandbox: bool = False
     partitions: tuple[int, ...] = tuple(range(PARTITIONS))
@@ -53,9 +57,9 @@ class Ready:
     """What `run` tells as soon as it serves: the HTTP port in use, 0 without pages."""
 
     def __init__(self, tell: Callable[[int], None]) -> None:
-        """Take who is told; told once, when broker and pages are both there."""
+        """Take who is told; told once, when broker, pages and API are all there."""
         self._tell = tell
-        self._waiting = {"broker", "http"}
+        self._waiting = {"broker", "http", "api"}
         self._port = 0
 
     def have(self, part: str, *, port: int = 0) -> None:
@@ -145,6 +149,31 @@ def http_address(text: str) -> HttpAddress:
         message = f"--http {text}: write 127.0.0.1:8080, or 127.0.0.1:0 for a free port"
         raise SettingsError(message)
     return HttpAddress(host or LOOPBACK, int(port))
+
+
+def api_address(text: str, *, behind_tls: bool) -> HttpAddress:
+    """Read `host:port` of the API; only this machine's own address where nothing in front of it speaks TLS."""
+    try:
+        found = http_address(text)
+    except SettingsError:
+        found = HttpAddress("", 0)
+    if not found.port:
+        message = f"--api {text}: write 127.0.0.1:8081"
+        raise SettingsError(message)
+    if not (behind_tls or _is_loopback(found.host)):
+        message = (
+            f"--api {text}: keys would cross the network for all to read; listen on 127.0.0.1, "
+            "or say --api-behind-tls where a proxy in front of it speaks TLS"
+        )
+        raise SettingsError(message)
+    return found
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _driver_named(url: str) -> str:

@@ -75,7 +75,7 @@ _NUMBERED = sa.update(DELIVERIES).where(
     DELIVERIES.c.tenant_id == sa.bindparam("tenant"), DELIVERIES.c.hook_id == sa.bindparam("hook"),
     DELIVERIES.c.number == sa.bindparam("at"),
 )  # fmt: skip
-_DROP = sa.update(DELIVERIES).where(
+_OF_WAITING = sa.update(DELIVERIES).where(
     DELIVERIES.c.tenant_id == sa.bindparam("tenant"), DELIVERIES.c.hook_id == sa.bindparam("hook"), _WAITING
 )
 _FORGET = sa.delete(DELIVERIES).where(
@@ -128,10 +128,12 @@ def hook(tx: Transaction, tenant_id: bytes, hook_id: bytes) -> Webhook | None:
 
 
 def set_state(tx: Transaction, tenant_id: bytes, hook_id: bytes, state: HookState, *, now_ms: int) -> None:
-    """Disable, resume or end a webhook; what waits for one that ended goes nowhere."""
+    """Disable, resume or end a webhook; what waits for one that ended goes nowhere, for one that is resumed at once."""
     tx.execute(_CHANGE, {"tenant": tenant_id, "hook": hook_id, "state": state})
     if state == "ended":
-        tx.execute(_DROP, {"tenant": tenant_id, "hook": hook_id, "state": "dropped", "done_ms": now_ms})
+        tx.execute(_OF_WAITING, {"tenant": tenant_id, "hook": hook_id, "state": "dropped", "done_ms": now_ms})
+    if state == "active":
+        tx.execute(_OF_WAITING, {"tenant": tenant_id, "hook": hook_id, "attempts": 0, "due_ms": now_ms})
 
 
 def first_waiting(tx: Transaction, tenant_id: bytes, hook_id: bytes) -> Delivery | None:

@@ -28,6 +28,7 @@ class Story:
         settings = OfficeSettings(folder=office.file.parent, broker=self.link_settings)
         self.ready = asyncio.Event()
         made_ready = Ready(lambda _: self.ready.set())
+        made_ready.have("api")
         made_ready.have("http")
         self.office = Uplink(settings, office.worker, Live(), made_ready, books)
         self._logged = asyncio.Queue()

@@ -152,6 +152,13 @@ def run(
     folder: Folder,
     broker: Annotated[str, typer.Option(help="The office's broker, mqtt:// or mqtts://.")] = BROKER,
     http: Annotated[str, typer.Option(help="Where the pages are served; port 0: a free one; empty: no pages.")] = "",
+    api: Annotated[str, typer.Option(help="Where the API is served, such as 127.0.0.1:8081; empty: no API.")] = "",
+    api_behind_tls: Annotated[
+        bool, typer.Option("--api-behind-tls", help="A proxy in front of the API speaks TLS.")
+    ] = False,
+    hooks_to: Annotated[
+        list[str] | None, typer.Option("--hooks-to", help="A host inside that webhooks may go to; may be repeated.")
+    ] = None,
     db: ingest.Db = "",
     sandbox: Annotated[bool, typer.Option("--sandbox", help="Look after payment orders of the sandbox.")] = False,
     demo_control: Annotated[str, typer.Option(hidden=True)] = "",
@@ -162,7 +169,7 @@ def run(
     Beside `office ingest` it stands in for partitions that no worker has asked for.
     """
     from back_office.app import run as run_office
-    from back_office.settings import OfficeSettings, broker_settings, database_url, http_address
+    from back_office.settings import OfficeSettings, api_address, broker_settings, database_url, http_address
     from venuehub.office.tools import office_faults
 
     with office_faults(folder):
@@ -173,6 +180,8 @@ def run(
             worker=f"run@{socket.gethostname()}",
             stands_in=True,
             http=http_address(http) if http else None,
+            api=api_address(api, behind_tls=api_behind_tls) if api else None,
+            private_hooks=tuple(hooks_to or ()),
             demo_control=demo_control,
             sandbox=sandbox,
         )
