@@ -165,7 +165,8 @@ class Worker:
         before = self.presence.troubles.get(hub_id)
         moved = self.presence.take_state(hub_id, payload)
         trouble = self.presence.troubles.get(hub_id)
-        if trouble is not None and trouble != before and self._holding.has(hub_id):
+        is_news = trouble is not None and trouble != before and self._holding.has(hub_id)
+        if trouble is not None and is_news and self.presence.may_alarm(hub_id, self._clock()):
             alarm = Alarm(trouble.kind, hub_id, trouble.text, self._clock())
             fences = self._holding.fences(hub_id)
             try:
@@ -173,6 +174,7 @@ class Worker:
             except StoreError:
                 self.presence.troubles.pop(hub_id, None)  # nobody was told: the same word is news once more
                 raise
+            self.presence.alarmed(hub_id, alarm.at_ms)
         return moved
 
     def _enrolled(self, hub_id: bytes) -> bool:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from back_office.fleet import mail, telling
 from back_office.fleet.closing import reopen
 from back_office.fleet.documents import keep_document
+from back_office.ingest.presence import ALARMS_MS, ALARMS_OF_HUB
 from back_office.members.cards import add_card, find_card, parse_card, set_status
 from back_office.store import grants, papers, people, places
 from back_office.store.faults import StoreUnavailableError
@@ -249,6 +250,19 @@ def test_a_hub_that_does_not_sell_is_an_alarm_once_until_it_sells_again(office):
     assert says("safe_mode", fault="damaged")[0] == "safe_mode: the hub does not say why"
     assert len(says("online")) == 2
     assert len(says("safe_mode", why="x" * 5_000)[0]) == len("safe_mode: ") + 500
+
+
+def test_a_hub_that_tells_of_ever_other_troubles_buries_no_alarm_of_others(office):
+    def alarms_after(times: int) -> int:
+        for number in range(times):
+            state = msgspec.json.encode({"state": "closed", "why": f"{office.now_ms} {number}"})
+            office.worker.on_message(hub_topic(HUB, "up", "state"), state)
+        with office.store.reading() as tx:
+            return len(papers.alarms(tx, TENANT))
+
+    assert alarms_after(50) == ALARMS_OF_HUB
+    office.now_ms += ALARMS_MS
+    assert alarms_after(1) == ALARMS_OF_HUB + 1
 
 
 def test_a_trouble_is_an_alarm_though_the_database_was_away_when_it_was_told(office, monkeypatch):

@@ -121,6 +121,12 @@ def test_what_was_dropped_or_is_not_understood_is_counted(teller):
     assert (kept.dropped, kept.passed, kept.at_ms) == (42, 1, 4)
 
 
+def test_a_name_that_no_database_keeps_holds_nothing_up(teller):
+    (receipt,) = teller.tell(device(1, "a\0b"), device(2, "b", state="\0"), device(3, "c"))
+    assert receipt.through_seq == 1
+    assert [one.device for one in teller.read("devices", HUB)] == ["c"]
+
+
 def test_a_batch_that_comes_again_changes_nothing_and_has_its_receipt(teller, office):
     teller.tell(health(1))
     data = teller.store.kept(0, 1)[0].data
