@@ -174,7 +174,7 @@ class Worker:
             except StoreError:
                 self.presence.troubles.pop(hub_id, None)  # nobody was told: the same word is news once more
                 raise
-            self.presence.alarmed(hub_id, alarm.at_ms)
+            self.presence.alarmed(hub_id, alarm.raised_ms)
         return moved
 
     def _enrolled(self, hub_id: bytes) -> bool:
