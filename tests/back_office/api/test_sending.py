@@ -1,4 +1,4 @@
-"""Webhooks: written with what they tell of, sent in order, signed, at least once; never inside, never where it is led."""
+"""Webhooks: written with what they tell of, sent in order, signed, at least once; never inside, never led away."""
 
 import json
 import threading
@@ -10,7 +10,9 @@ from back_office.api import sending
 from back_office.api.addresses import located, parsed, refusal_of
 from back_office.api.calling import Called, call, signature
 from back_office.api.sending import CLAIM_MS, OFF, WAITS_MS, Sender
-from back_office.ingest.verdicts import freeze
+from back_office.ingest.verdicts import freeze, keep_evidence
+from back_office.ledger.closing import make_z
+from back_office.ledger.desk import venue_of
 from back_office.store import papers, webhooks
 from back_office.store.papers import Alarm
 from examples.webhook_receiver import OLDEST_S, is_ours
@@ -23,7 +25,7 @@ from tests.back_office.api.desk import (
     second_venue,
     told,
 )  # fmt: skip
-from tests.back_office.world import HUB, TENANT, VENUE, WALL_MS
+from tests.back_office.world import DAY, HUB, TENANT, VENUE, WALL_MS
 
 TAKEN, NOT_TAKEN = Called(taken=True, answer="200"), Called(taken=False, answer="500")
 ALL = list(webhooks.EVENTS)
@@ -36,7 +38,7 @@ class Ends:
     def __init__(self):
         self.got, self.answers = [], []
 
-    def __call__(self, hook, delivery, _private):
+    def __call__(self, _hook, delivery, _private):
         self.got.append((delivery.number, delivery.event))
         return self.answers.pop(0) if self.answers else TAKEN
 
@@ -65,9 +67,8 @@ def alarm(office, text="look", *, hub_id=HUB, fail=False):
 
 def waiting(office, hook_id):
     with office.store.reading() as tx:
-        return [
-            row for row in webhooks.deliveries(tx, TENANT, hook_id, before=10**9, most=99) if row.state == "waiting"
-        ]
+        rows = webhooks.deliveries(tx, TENANT, hook_id, before=10**9, most=99)
+        return [row for row in rows if row.state == "waiting"]
 
 
 def state_of(office, hook_id):
@@ -96,9 +97,15 @@ def test_every_event_is_told(api, office):
     with office.store.writing() as tx:
         freeze(tx, TENANT, HUB, "fork", office.now_ms)
         freeze(tx, TENANT, HUB, "fork", office.now_ms)
-    office.worker.books.park(HUB, "a newer type", b"bytes")
+        for _ in range(2):
+            keep_evidence(tx, TENANT, HUB, "parked", "a newer type", b"bytes", now_ms=office.now_ms)
+        office.now_ms += 2 * 86_400_000
+        make_z(tx, TENANT, venue_of(tx, TENANT, VENUE), DAY, by="ann", now_ms=office.now_ms)
+    alarm(office)
     found = sorted((row.number, row.event) for row in waiting(office, hook_id))
-    assert [event for _number, event in found] == ["refund.booked", "hub.frozen", "batch.parked", "alarm.raised"]
+    assert [event for _number, event in found] == [
+        "refund.booked", "hub.frozen", "batch.parked", "closing.made", "alarm.raised",
+    ]  # fmt: skip
 
 
 def test_what_fails_waits_and_holds_up_what_comes_behind_it(api, office, sender, ends):
