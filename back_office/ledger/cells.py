@@ -28,6 +28,8 @@ from payment_core.posting import clearing_of
 
 PAGE: Final = 100
 """How much the relay brings over in one transaction."""
+MOST_NAMED: Final = 10
+"""So many entries are named in an alarm."""
 LONGEST_NAME: Final = 32
 _KIND: Final = "cell_sent"
 DeskAt = Callable[[Transaction], Desk]
@@ -135,11 +137,11 @@ def relay(source: Store, target: Store, *, at_source: DeskAt, at_target: DeskAt)
     """Bring over what the target's cell has not taken yet of the source's; run again after whatever happened.
 
     The target books first, and only then the source notes it: killed between both, the target has it already. A target
-    that was restored from a backup is brought again what it has forgotten.
+    that was restored from a backup is brought again what it has forgotten; a source that was is told what it sent.
     """
-    done = Relayed()
     with target.reading() as tx:
         to_cell = own_cell(tx, at_target(tx).tenant_id)
+    done = Relayed(refused=_forgotten(source, target, to_cell, at_source))
     _offer_again(source, target, to_cell, at_source)
     refused: set[int] = set()
     while True:
@@ -159,6 +161,32 @@ def relay(source: Store, target: Store, *, at_source: DeskAt, at_target: DeskAt)
                 done.refused.append(outcome.why)
                 refused.add(letter.sent.office_seq)
         source.write(partial(_note, at_source, to_cell, has))
+
+
+def _forgotten(source: Store, target: Store, to_cell: str, at_source: DeskAt) -> list[str]:
+    """Return what the target has taken and the source does not know that it sent, and alarm it there, once.
+
+    A source that was set back has that money in its purses again: it is there twice until a person settles it. The
+    target is asked first: what it has by then the source has sent before.
+    """
+    with source.reading() as tx:
+        tenant_id = at_source(tx).tenant_id
+        own = own_cell(tx, tenant_id)
+    with target.reading() as tx:
+        taken = [one.from_seq for one in cells.taken(tx, tenant_id) if one.from_cell == own]
+    with source.reading() as tx:
+        lost = set(taken) - {one.office_seq for one in cells.sent(tx, tenant_id) if one.to_cell == to_cell}
+    if not lost:
+        return []
+    told = ", ".join(str(seq) for seq in sorted(lost)[:MOST_NAMED])
+    why = f"cell {to_cell} has taken {len(lost)} sums that these books do not know of (entries {told}): a backup?"
+
+    def tell(tx: Transaction) -> None:
+        desk = at_source(tx)
+        papers.raise_new(tx, tenant_id, Alarm("cell_forgot", tenant_id, f"{why} They are there twice", desk.now_ms))
+
+    source.write(tell)
+    return [why]
 
 
 def _offer_again(source: Store, target: Store, to_cell: str, at_source: DeskAt) -> None:

@@ -12,7 +12,7 @@ from back_office.ledger.cell_proof import cell_faults
 from back_office.ledger.cells import SendOut, clearing_of_cells, clearing_sum, name_cells, relay, send_out
 from back_office.ledger.counter import Done, Refused
 from back_office.store import cells as rows
-from back_office.store import lots, people
+from back_office.store import lots, papers, people
 from back_office.store.faults import StoreError
 from back_office.store.people import GuestAccount
 from back_office.store.transaction import Transaction
@@ -220,6 +220,30 @@ def test_a_build_that_believes_its_own_notes_is_caught(pair, tmp_path, monkeypat
     monkeypatch.setattr(cells, "_offer_again", lambda *_: None)
     with pytest.raises(AssertionError):
         test_a_cell_that_was_restored_is_brought_again_what_it_has_forgotten(pair, tmp_path)
+
+
+def test_a_cell_that_has_forgotten_what_it_sent_is_told_so(pair, tmp_path):
+    north, south = pair
+    send(north, 300)
+    bring(north, south)
+    (tmp_path / "backup").mkdir()
+    backup = Office(tmp_path / "backup")  # of the north, from before that: the 300 are in its purse, too
+    with backup.store.writing() as tx:
+        assert name_cells(backup.desk(tx), "north", ["south"]) is None
+    backup.top_up(1_000)
+    for _ in range(2):
+        (why,) = bring(backup, south).refused
+        assert why.startswith("cell south has taken 1 sums that these books do not know of")
+    with backup.store.reading() as tx:
+        assert [alarm.kind for alarm in papers.alarms(tx, TENANT)] == ["cell_forgot"]
+    assert bring(north, south).refused == []
+    backup.store.close()
+
+
+def test_a_build_that_asks_nobody_what_it_sent_is_caught(pair, tmp_path, monkeypatch):
+    monkeypatch.setattr(cells, "_forgotten", lambda *_: [])
+    with pytest.raises(ValueError, match="not enough values"):
+        test_a_cell_that_has_forgotten_what_it_sent_is_told_so(pair, tmp_path)
 
 
 # ---- whatever dies ----
