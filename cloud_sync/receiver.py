@@ -249,9 +249,10 @@ class Receiver:
 
     def _next_waiting(self, now_ms: int, topic: str, hub: HubRecord, done: Header) -> list[Effect]:
         data = self._waiting.take_next(hub.hub_id, done.batch_seq)
-        if data is None:
-            return [self._receipt(now_ms, hub, done.epoch)]
-        return self._on_batch(now_ms, topic, hub, data)
+        effects = [] if data is None else self._on_batch(now_ms, topic, hub, data)
+        if any(isinstance(effect, Publish) for effect in effects):
+            return effects
+        return [*effects, self._receipt(now_ms, hub, done.epoch)]  # what waited was refused: `done` is booked
 
     def _buffer(self, hub: HubRecord, header: Header, watermark: Watermark, data: bytes) -> list[Effect]:
         if header.batch_seq <= watermark.batch_seq + receipts.GAP_BATCHES:

@@ -179,6 +179,17 @@ def test_a_gap_is_asked_for_and_what_waited_behind_it_is_applied_when_it_closes(
     assert answers(closing) == [receipt(1, 3, batch_hash(three), 2)]
 
 
+def test_what_closes_a_gap_has_its_receipt_though_what_waited_behind_it_is_refused():
+    office, receiver = greeted()
+    pen = Pen()
+    one, poison = pen.good(2), pen.batch([b"\x01"])
+    receiver.on_message(2, BATCH_TOPIC, poison)
+    closing = receiver.on_message(3, BATCH_TOPIC, one)
+    assert answers(closing) == [receipt(1, 1, batch_hash(one), 3)]
+    assert Refusal(BATCH_TOPIC, "parked") in closing
+    assert office.watermark(HUB).batch_seq == 1
+
+
 def test_each_gap_is_asked_for_once_and_again_after_a_hello():
     _, receiver = greeted()
     pen = Pen()
