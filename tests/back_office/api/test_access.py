@@ -155,6 +155,7 @@ def test_a_revoked_key_counts_no_more_from_its_next_request_on(api, office):
     ]  # fmt: skip
 
 
+@pytest.mark.sqlite
 def test_a_key_is_named_by_its_beginning_and_kept_as_a_hash(api, office):
     text = api.key("reader", name="export")
     assert re.fullmatch(r"vh_[0-9a-f]{12}_[0-9a-f]{64}", text)
