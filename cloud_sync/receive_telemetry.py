@@ -36,8 +36,8 @@ class TelemetryBooks(Protocol):
     def apply(self, batch: TelemetryBatch) -> bool:
         """Take a batch in one transaction; False: another worker has moved the mark meanwhile."""
 
-    def forked(self, hub_id: bytes, epoch: int, batch_seq: int) -> None:
-        """Raise an alarm, once for an epoch."""
+    def forked(self, hub_id: bytes, epoch: int) -> None:
+        """Raise an alarm, once for an epoch, and not for each of many."""
 
 
 Place = Literal["next", "known", "gap", "fork", "old_epoch"]
@@ -69,7 +69,7 @@ class TelemetryReceiver:
         mark = self._books.mark(hub_id)
         place = place_of(mark, header, digest=digest)
         if place == "fork":
-            self._books.forked(hub_id, header.epoch, header.batch_seq)
+            self._books.forked(hub_id, header.epoch)
         if place != "next":
             return mark
         batch = self._prove(hub_id, parsed, digest, receipts.start_of(mark, header.epoch))

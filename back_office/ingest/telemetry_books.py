@@ -1,5 +1,6 @@
 """What cloud_sync's telemetry receiver asks of the store, in one transaction: the newest of each thing is kept."""
 
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -53,15 +54,20 @@ class TelemetryDesk:
             self._take(tx, batch, now_ms)
         return True
 
-    def forked(self, hub_id: bytes, epoch: int, batch_seq: int) -> None:
-        """Raise an alarm, once for an epoch: two files of telemetry were written under one number."""
+    def forked(self, hub_id: bytes, epoch: int) -> None:
+        """Raise an alarm, once a day: two files of telemetry were written under one number.
+
+        A hub that was stolen can begin as many epochs as it likes.
+        """
         with self._store.writing(*self._fences(hub_id)) as tx:
             old = telemetry.chain(tx, self._tenant_id, hub_id)
             if old is None or old.forked_epoch >= epoch:
                 return
             telemetry.put(tx, self._tenant_id, msgspec.structs.replace(old, forked_epoch=epoch))
-            text = f"telemetry of epoch {epoch} has another batch {batch_seq}: was its file set back? It begins anew"
-            papers.raise_alarm(tx, self._tenant_id, Alarm("telemetry_fork", hub_id, text, self._clock()))
+            now_ms = self._clock()
+            day = time.strftime("%Y-%m-%d", time.gmtime(now_ms / 1000))
+            text = f"telemetry has other batches under one number ({day}): was its file set back? It begins anew"
+            papers.raise_new(tx, self._tenant_id, Alarm("telemetry_fork", hub_id, text, now_ms))
 
     # ---- inside ----
 

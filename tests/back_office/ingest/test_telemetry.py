@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from back_office.ingest.telemetry_books import TelemetryDesk
 from back_office.store import places, telemetry
 from cloud_sync.downlink import Accepted, Downlink
 from cloud_sync.protocol.envelope import MAGIC, parse_envelope
@@ -197,6 +198,17 @@ def test_a_fork_is_told_once_and_money_goes_on(teller, office):
     assert office.frozen() == ""
     assert office.take(office.hub.batch()).refusals == ()
     twin.store.close()
+
+
+def test_forks_without_end_are_one_alarm_a_day(teller, office):
+    teller.tell(health(1))
+    desk = TelemetryDesk(office.store, TENANT, lambda: office.now_ms)
+    for epoch in range(2_000_000_000, 2_000_000_050):
+        desk.forked(HUB, epoch)
+    assert office.alarms() == [("telemetry_fork", HUB)]
+    office.now_ms += 24 * 3_600_000
+    desk.forked(HUB, 2_000_000_050)
+    assert len(office.alarms()) == 2
 
 
 def test_bounds_hold_for_a_hub_that_makes_things_up(teller, office, monkeypatch):
