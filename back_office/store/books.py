@@ -7,7 +7,6 @@ from itertools import islice
 import msgspec
 import sqlalchemy as sa
 
-from back_office.store.chains import Chain
 from back_office.store.engine import Transaction
 from back_office.store.tables import ACCOUNTS, BALANCES, DAYS, POSTINGS
 from back_office.store.transaction import insert_into
@@ -264,28 +263,3 @@ def days(tx: Transaction, tenant_id: bytes, business_date: int | None = None) ->
     else:
         rows = tx.execute(_ROWS_OF_DAY, {**asked, "date": business_date})
     return [DayRow(date, kind, tender, _named(*moved), postings) for date, kind, tender, postings, *moved in rows]
-
-
-_POSTINGS = (
-    sa.select(POSTINGS.c.seq, ACCOUNTS.c.kind, ACCOUNTS.c.key, ACCOUNTS.c.scope_id, POSTINGS.c.unit, POSTINGS.c.amount)
-    .join(ACCOUNTS, (ACCOUNTS.c.tenant_id == POSTINGS.c.tenant_id) & (ACCOUNTS.c.account_no == POSTINGS.c.account_no))
-    .where(
-        POSTINGS.c.tenant_id == sa.bindparam("tenant"),
-        POSTINGS.c.hub_id == sa.bindparam("hub"),
-        POSTINGS.c.stream == sa.bindparam("stream"),
-        POSTINGS.c.epoch == sa.bindparam("epoch"),
-        POSTINGS.c.seq.between(sa.bindparam("first"), sa.bindparam("last")),
-    )
-    .order_by(POSTINGS.c.seq, POSTINGS.c.line)
-)
-
-
-def postings_of(tx: Transaction, tenant_id: bytes, of: Chain, *, first: int, last: int) -> dict[int, list[Balance]]:
-    """Return the stored postings of the entries `first` to `last` of a chain, by seq."""
-    asked = {
-        "tenant": tenant_id, "hub": of.hub_id, "stream": of.stream, "epoch": of.epoch, "first": first, "last": last
-    }  # fmt: skip
-    found: dict[int, list[Balance]] = {}
-    for seq, *row in tx.execute(_POSTINGS, asked):
-        found.setdefault(seq, []).append(_named(*row))
-    return found

@@ -129,7 +129,7 @@ class Carrying:
     def _bring(self, now_ms: int, owner: bytes) -> list[Publish]:
         way = self._under_way.setdefault(owner, {})
         letters: list[Publish] = []
-        for batch in self._store.waiting(owner, behind=(0, 0), most=AT_ONCE):
+        for batch in self._store.waiting(owner, most=AT_ONCE):
             _, due_ms = way.get(batch.digest, (batch, now_ms))
             if now_ms >= due_ms:
                 way[batch.digest] = (batch, now_ms + AGAIN_MS)

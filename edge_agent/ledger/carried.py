@@ -111,14 +111,14 @@ class CarriedStore:
         self._write(insert, row)
         return True
 
-    def waiting(self, hub_id: bytes, *, behind: tuple[int, int], most: int) -> list[Carried]:
-        """Return what is kept of a hub behind (epoch, batch seq), in order; what a disk has changed is let go."""
+    def waiting(self, hub_id: bytes, *, most: int) -> list[Carried]:
+        """Return the first of what is kept of a hub and not refused, in order; what a disk has changed is let go."""
         sql = (
             "SELECT hub_id, epoch, batch_seq, hash, last_rec, sealed FROM carried "
-            "WHERE hub_id = ? AND (epoch, batch_seq) > (?, ?) AND why = '' ORDER BY epoch, batch_seq LIMIT ?"
+            "WHERE hub_id = ? AND why = '' ORDER BY epoch, batch_seq LIMIT ?"
         )
         try:
-            rows = [Carried(*row) for row in self._connection.execute(sql, (hub_id, *behind, most))]
+            rows = [Carried(*row) for row in self._connection.execute(sql, (hub_id, most))]
         except sqlite3.Error as error:
             raise self._broken(error) from error
         for row in rows:

@@ -77,7 +77,7 @@ class Carrier:
         """Return the batches that lie here for a neighbour."""
         store = self.round._store
         assert store is not None
-        return [one.sealed for owner in store.owners() for one in store.waiting(owner, behind=(0, 0), most=1_000)]
+        return [one.sealed for owner in store.owners() for one in store.waiting(owner, most=1_000)]
 
     def die(self) -> None:
         """End for good, with the whole folder."""

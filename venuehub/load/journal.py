@@ -29,7 +29,6 @@ from payment_core.journal import (
 UNIT: Final = "CNY"
 COIN: Final = 100
 """What a play costs: one coin of 1.00."""
-ENTRIES_OF_A_PLAY: Final = 4
 LANES: Final = 4
 HOLD_MS: Final = 2_000
 TAPS_BEGIN: Final = 1 << 32

@@ -102,7 +102,7 @@ def test_a_build_that_lets_go_when_the_broker_has_it_is_caught(venue, monkeypatc
 
     def forgets(self, now_ms, owner):
         letters = bring(self, now_ms, owner)
-        for batch in self._store.waiting(owner, behind=(0, 0), most=carrying.AT_ONCE):
+        for batch in self._store.waiting(owner, most=carrying.AT_ONCE):
             self._store.let_go(owner, batch.epoch, through_seq=batch.batch_seq)
         return letters
 
