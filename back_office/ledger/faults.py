@@ -6,7 +6,15 @@ class LedgerError(Exception):
 
 
 class BooksBrokenError(LedgerError):
-    """The books would not balance: a bug or a changed database. Nothing of the transaction may be kept."""
+    """The books would not balance: a bug or a changed database. Nothing of the transaction may be kept.
+
+    table, key: the record that does not fit the others, where it is known.
+    """
+
+    def __init__(self, message: str, *, table: str = "lots", key: str = "") -> None:
+        super().__init__(message)
+        self.table = table
+        self.key = key
 
 
 class UnbookableError(LedgerError):

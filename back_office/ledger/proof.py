@@ -62,7 +62,7 @@ def _prove_lots(standing: Standing, accounts: Collection[bytes], only_lots: Coll
     for place, lease in standing.leases.items():
         if lease.left < 0 or lease.settled < 0:
             message = f"the lease {place} has {lease.left} left and {lease.settled} settled"
-            raise BooksBrokenError(message)
+            raise BooksBrokenError(message, table="leases", key=f"{_named(place)} epoch {place.epoch}")
         terms[LotKey(place.account_id, place.unit, place.lot)][1] += lease.left + lease.settled
     for key in terms.keys() | standing.lots.keys():
         if key.account_id not in accounts or (only_lots is not None and key.lot not in only_lots):
@@ -75,7 +75,11 @@ def _prove_lots(standing: Standing, accounts: Collection[bytes], only_lots: Coll
                 f"the venue stands for {lot.covered}, {lot.paid_out} was paid out; but {lot.available} is available, "
                 f"{waiting} on its way and {at_hubs} at hubs"
             )
-            raise BooksBrokenError(message)
+            raise BooksBrokenError(message, key=_named(key))
+
+
+def _named(place: LotKey | LeaseKey) -> str:
+    return f"{place.account_id.hex()} {place.unit} {place.lot.hex() or 'none'}"
 
 
 def _agree(what: str, kept: Mapping[Place, int], booked: Mapping[Place, int]) -> None:
@@ -85,7 +89,7 @@ def _agree(what: str, kept: Mapping[Place, int], booked: Mapping[Place, int]) ->
             account_id, unit, *hub = place
             where = "".join(f" {hub_id.hex()}" for hub_id in hub if isinstance(hub_id, bytes))
             message = f"account {account_id.hex()} {unit}: {what}{where} has {has}, its balance says {said}"
-            raise BooksBrokenError(message)
+            raise BooksBrokenError(message, key=f"of {account_id.hex()} {unit}{where}")
 
 
 def prove_accounts(tx: Transaction, tenant_id: bytes, account_ids: Collection[bytes]) -> None:

@@ -18,6 +18,7 @@ class Wrong(msgspec.Struct, frozen=True):
 class Proof(msgspec.Struct, kw_only=True):
     """What was found. `faults`: the first sentences about what is wrong; `gaps` and `duplicates` count entries.
 
+    balanced: balances add up to nothing in each unit, and so do the postings of every single entry.
     first_bad: table and key of the first record that is wrong, empty where all is well.
     """
 

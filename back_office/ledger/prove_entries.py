@@ -82,6 +82,8 @@ class ChainProof:
             found.days[place] += posting.amount
             found.day_lines[place] += 1
         said = [Balance(full_name(one.account, writer, entry), one.unit, one.amount) for one in postings(entry)]
+        if any(_sums(stored).values()):
+            proof.balanced = False
         if not _agree(stored, said):
             proof.wrong(Wrong("postings", key, f"entry {row.seq}: its postings are not what the entry says"))
         found.take(entry, writer, row, stored, lines)
@@ -123,6 +125,14 @@ def _differing(row: EntryRow, entry: Entry) -> Iterator[str]:
     for name, value in said.items():
         if getattr(row, name) != value:
             yield name
+
+
+def _sums(stored: list[Balance]) -> dict[str, int]:
+    """Return what an entry's postings add up to in each unit: nothing, or the books do not balance."""
+    units: defaultdict[str, int] = defaultdict(int)
+    for row in stored:
+        units[row.unit] += row.amount
+    return units
 
 
 def _agree(stored: list[Balance], said: list[Balance]) -> bool:

@@ -41,7 +41,7 @@ def prove_books(tx: Transaction, tenant_id: bytes) -> Proof:
     try:
         prove_accounts(tx, tenant_id, found.guests.accounts)
     except BooksBrokenError as error:
-        proof.wrong(Wrong("lots", "formula", str(error)))
+        proof.wrong(Wrong(error.table, error.key, str(error)))
     _prove_closings(tx, tenant_id, proof)
     for wrong in cell_faults(tx, tenant_id):
         proof.wrong(wrong)

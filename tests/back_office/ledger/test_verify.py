@@ -64,6 +64,20 @@ def test_books_off_by_one_do_not_balance(played):
     assert "the books do not balance: CNY is off by 1" in proof.faults
 
 
+def test_postings_of_an_entry_that_are_off_do_not_balance(played):
+    tamper(played, "UPDATE postings SET amount = amount + 1 WHERE line = 0 AND seq = 2 AND stream = 0")
+    proof = played.prove()
+    assert (proof.ok, proof.balanced) == (False, False)
+
+
+def test_a_lot_that_does_not_fit_the_others_is_named(played):
+    tamper(played, "UPDATE lots SET available = available + 1")
+    proof = played.prove()
+    table, account, unit, lot = proof.first_bad.split()
+    assert (table, account, unit, len(lot)) == ("lots", GUEST.hex(), "CNY", 32)
+    assert "is available" in proof.faults[0]
+
+
 def test_an_event_that_is_booked_twice_is_a_duplicate(played):
     for _ in range(2):
         played.hub.write(lambda header: CoinBooked(1, header, "acceptor-1", 1, 7, 1, 1, "CNY", 100))
