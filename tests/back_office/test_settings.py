@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from back_office import settings
-from back_office.settings import HttpAddress, SettingsError, broker_settings, http_address
+from back_office.settings import HttpAddress, SettingsError, api_address, broker_settings, http_address
 
 FOLDER = Path("/srv/office")
 
@@ -35,6 +35,17 @@ def test_http_addresses():
     for wrong in ("here", "127.0.0.1:", "127.0.0.1:99999"):
         with pytest.raises(SettingsError, match="--http"):
             http_address(wrong)
+
+
+def test_the_api_is_on_this_machine_or_behind_tls():
+    for here in ("127.0.0.1", "localhost", "[::1]"):
+        assert api_address(f"{here}:8081", behind_tls=False).host == here
+    with pytest.raises(SettingsError, match="--api-behind-tls"):
+        api_address("10.0.0.5:8081", behind_tls=False)
+    assert api_address("10.0.0.5:8081", behind_tls=True) == HttpAddress("10.0.0.5", 8081)
+    for wrong in ("here", "127.0.0.1:0"):
+        with pytest.raises(SettingsError, match=r"write 127\.0\.0\.1:8081"):
+            api_address(wrong, behind_tls=False)
 
 
 def test_books_are_where_the_folder_says_and_a_password_is_never_in_argv(tmp_path):
