@@ -1,5 +1,6 @@
 """The gate that every request passes before it is read: size, number, key, role, venue, rate, content type."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from hashlib import sha256
 from typing import Annotated, Any, Final
@@ -16,8 +17,10 @@ from back_office.api.rates import Rates
 
 MOST_BODY: Final = 256 * 1024
 """Bytes of a request's body."""
-MOST_AT_ONCE: Final = 16
-"""Requests that are answered at the same time; others are asked to come again."""
+MOST_AT_ONCE: Final = 8
+"""Requests that are answered at the same time, fewer than the store has connections; others come again."""
+BODY_S: Final = 10.0
+"""How long a body may take to come."""
 
 
 class Bounds:
@@ -76,7 +79,7 @@ class GuardedRoute(APIRoute):
             rates: Rates = request.app.state.rates
             shown = request.headers.get("authorization", "")
             asked = await run_in_threadpool(let_in, books, rates, operation, shown, names)
-            body = await request.body()
+            body = await _body(request)
             if body and request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
                 raise refused(415, "send application/json")
             said = f"{request.method}\n{request.url.path}\n{request.url.query}\n".encode() + body
@@ -84,6 +87,14 @@ class GuardedRoute(APIRoute):
             return await answer(request)
 
         return guarded
+
+
+async def _body(request: Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await request.body()
+    except TimeoutError:
+        raise refused(408, f"a body comes within {BODY_S:.0f} s") from None
 
 
 def asked_of(request: Request) -> Asked:

@@ -1,6 +1,7 @@
 """Accounts, statements, trial balance, takings, closings, reconciliation: what the books say, never changed here."""
 
-from typing import Annotated, Any
+from datetime import date
+from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Query
@@ -38,6 +39,8 @@ from payment_core.identifiers import uuid_bytes, uuid_text
 from payment_core.journal import Tender
 from payment_core.price_calendar import date_text
 
+MOST_DAYS: Final = 400
+"""Business dates of one question about takings."""
 router = APIRouter(route_class=GuardedRoute, tags=["money"])
 
 
@@ -113,6 +116,8 @@ def list_takings(
     cursor: Cursor = None,
 ) -> Page[models.Taking]:
     """Return what business dates moved on every kind of account, split as asked."""
+    if (date.fromisoformat(last) - date.fromisoformat(first)).days >= MOST_DAYS:
+        raise refused(422, f"query.last: at most {MOST_DAYS} days at once")
     split = list(dict.fromkeys(by))
     after = place_of(asked, cursor, first, last, split)
     venue_id = asked.venue.venue_id if asked.venue is not None else b""
@@ -189,9 +194,9 @@ def _taking_place(row: Group) -> tuple[object, ...]:
 
 def _taking(split: list[Grouping], row: Group) -> models.Taking:
     by: dict[str, Any] = dict(zip(split, row.by, strict=True))
-    date, hub = by.get("business_date"), by.get("hub")
+    day, hub = by.get("business_date"), by.get("hub")
     return models.Taking(
-        business_date=date_text(date) if date is not None else None, hub=optional_id(hub),
+        business_date=date_text(day) if day is not None else None, hub=optional_id(hub),
         machine=by.get("machine"), lane=by.get("lane"), shift=by.get("shift"),
         type=TYPE_NAMES.get(row.type, str(row.type)), tender=Tender(row.tender).name.lower(), kind=row.kind.value,
         amount=row.amount, unit=row.unit, entries=row.entries,

@@ -1,10 +1,11 @@
 """OPS-2: money goes back by the desk's rules, once for each Idempotency-Key, however often and however many ask."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from back_office.api import once
+from back_office.api import gate, once
 from back_office.api.bearer import revoke_key
 from back_office.store import acts, api_keys
 from tests.back_office.api.desk import HUB_TEXT, TOLD, Api, told
@@ -168,6 +169,22 @@ def test_only_so_many_at_once(paid):
     api.app.middleware_stack = bounds
     while type(bounds).__name__ != "Bounds":
         bounds = bounds.app
-    bounds._busy = 16
+    bounds._busy = 8
     answer = api.get("/hubs", key)
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(paid, monkeypatch):
+    monkeypatch.setattr(gate, "BODY_S", 0.0)
+
+    async def never(_request):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(gate.Request, "body", never)
+    assert paid.post("/refunds", paid.key(), WISH).status == 408
+
+
+def test_takings_are_asked_for_a_year_at_most(paid):
+    key = paid.key("reader")
+    assert paid.get("/takings?first=2026-01-01&last=2026-12-31", key).status == 200
+    assert paid.get("/takings?first=2020-01-01&last=2026-12-31", key).status == 422

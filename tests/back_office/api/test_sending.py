@@ -27,6 +27,7 @@ from tests.back_office.api.desk import (
 )  # fmt: skip
 from tests.back_office.world import DAY, HUB, TENANT, VENUE, WALL_MS
 
+pytestmark = pytest.mark.long
 TAKEN, NOT_TAKEN = Called(taken=True, answer="200"), Called(taken=False, answer="500")
 ALL = list(webhooks.EVENTS)
 HALF = 0.5
