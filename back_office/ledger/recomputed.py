@@ -29,7 +29,7 @@ DayKey = tuple[int, int, int, AccountName, str]
 
 
 class Recomputed:
-    """Sums over all entries. `late`: which of them are kept as late."""
+    """Sums over all entries, which come hub by hub. `late`: which of them are kept as late."""
 
     def __init__(self, tenant_id: bytes, late: list[LateRow]) -> None:
         """Nothing is counted yet."""
@@ -40,7 +40,10 @@ class Recomputed:
         self.facts = GuestFacts(tenant_id)
         self.takings = TakingsCount(tenant_id)
         self.late = {(row.hub_id, row.stream, row.epoch, row.seq): row for row in late}
-        self.events: Counter[tuple[object, ...]] = Counter()
+        self._events: Counter[tuple[object, ...]] = Counter()
+        self._hub_id = b""
+        self._of_hub: Counter[tuple[object, ...]] = Counter()
+        self._doubled = 0
         self.authorizations = Authorizations()
         self.impossible: list[Wrong] = []
 
@@ -52,17 +55,29 @@ class Recomputed:
         self.facts.take(entry, writer)
         self.guests.take(entry, writer, stored)
 
+    def doubled(self) -> int:
+        """Return how often an event was booked once more."""
+        return self._doubled + _beyond_once(self._of_hub) + _beyond_once(self._events)
+
     def _note_event(self, entry: Entry, writer: Writer) -> None:
+        if writer.hub_id != self._hub_id:  # devices are a hub's own: what they told is in memory for one hub at a time
+            self._doubled += _beyond_once(self._of_hub)
+            self._of_hub.clear()
+            self._hub_id = writer.hub_id
         match entry:
             case Held() | Declined():
-                self.events[writer.hub_id, "tap", entry.reader, entry.event_epoch, entry.event_seq] += 1
+                self._of_hub["tap", entry.reader, entry.event_epoch, entry.event_seq] += 1
             case CoinBooked() | CashSold() | PrizeSeen():
-                self.events[writer.hub_id, "coin", entry.device, entry.event_epoch, entry.event_seq] += 1
+                self._of_hub["coin", entry.device, entry.event_epoch, entry.event_seq] += 1
             case BroughtIn():
-                self.events["intake", entry.intake_id] += 1
+                self._events["intake", entry.intake_id] += 1
             case PaidOutHere():
-                self.events["payout", entry.payout_id] += 1
+                self._events["payout", entry.payout_id] += 1
             case Refunded() if entry.refund_id:
-                self.events["refund", entry.refund_id] += 1
+                self._events["refund", entry.refund_id] += 1
             case _:
                 pass
+
+
+def _beyond_once(counted: Counter[tuple[object, ...]]) -> int:
+    return counted.total() - len(counted)

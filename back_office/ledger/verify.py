@@ -48,7 +48,7 @@ def prove_books(tx: Transaction, tenant_id: bytes) -> Proof:
     audit = prove_audit(tx, tenant_id)
     if not audit.ok:
         proof.wrong(Wrong("audit", str(audit.first_bad), audit.reason))
-    proof.duplicates = sum(count - 1 for count in found.events.values())
+    proof.duplicates = found.doubled()
     if proof.duplicates:
         proof.fault(f"{proof.duplicates} events are booked more than once")
     for wrong in found.impossible:

@@ -4,7 +4,7 @@
 import pytest
 
 from payment_core.journal import CoinBooked
-from tests.back_office.world import GUEST, tamper
+from tests.back_office.world import GUEST, OTHER_HUB, tamper
 
 
 @pytest.fixture
@@ -84,6 +84,16 @@ def test_an_event_that_is_booked_twice_is_a_duplicate(played):
     played.take(played.hub.batch())
     proof = played.prove()
     assert (proof.ok, proof.duplicates) == (False, 1)
+
+
+def test_events_are_counted_hub_by_hub_and_those_of_one_hub_are_no_other_hubs(played):
+    foyer = played.enroll(OTHER_HUB, "foyer")
+    played.worker.on_message(*foyer.hello())
+    for hub, times in ((played.hub, 2), (foyer, 3)):
+        for _ in range(times):
+            hub.write(lambda header: CoinBooked(1, header, "acceptor-1", 1, 7, 1, 1, "CNY", 100))
+        played.take(hub.batch(), hub)
+    assert played.prove().duplicates == 3
 
 
 def test_only_the_first_faults_are_told(played):
