@@ -175,6 +175,10 @@ class Uploader:
             return []
         return self._judge(now, receipt, self._window.get(receipt.through_seq))
 
+    def is_answered_by(self, receipt: Receipt) -> bool:
+        """Say whether an authentic receipt answers the newest hello; else it is an old one, or is played again."""
+        return bool(self._nonce) and receipt.nonce == self._nonce
+
     def _judge(self, now: Moment, receipt: Receipt, own: SealedBatch | None) -> list[Effect]:
         state = self._state
         verdict = judge_receipt(

@@ -16,7 +16,7 @@ from typing import Final, NoReturn
 
 from cloud_sync.ending import heed_signals
 from cloud_sync.identity import HubIdentity, IdentityError, load_identity
-from cloud_sync.protocol.messages import Trust
+from cloud_sync.protocol.messages import Receipt, Trust
 from device_profiles.loading import SettingsError
 from edge_agent.clock import Clock
 from edge_agent.ledger.integrity import full_check
@@ -157,7 +157,7 @@ class Hub:
     def _tell(self, fact: Heard) -> None:
         if self._telemetry is not None:
             self._telemetry.hear(fact)
-        if self._second is not None and not isinstance(fact, DeviceIs):
+        if self._second is not None and not isinstance(fact, DeviceIs | Receipt):
             self._second.hear(fact)
 
     def _take_trust(self, trust: Trust) -> None:

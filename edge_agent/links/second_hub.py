@@ -197,7 +197,7 @@ class SecondHub:
     def join(self, uplink: Uplink) -> None:
         """Bring by this uplink what is kept, and have it seal without its office while somebody keeps that."""
         self._post = uplink.post
-        uplink.on_carried = self.hear
+        uplink.on_carried = uplink.on_answer = self.hear
         uplink.may_seal_alone = self.has_carrier
 
     def has_carrier(self) -> bool:

@@ -116,6 +116,8 @@ class Uplink:
         self._on_trust = on_trust
         self.on_receipt: Callable[[Receipt | None], None] = lambda _receipt: None
         """Hears every receipt, of whatever stream; None: the connection is gone."""
+        self.on_answer: Callable[[Receipt], None] = lambda _receipt: None
+        """Hears the receipts that answer this connection's hello: only they prove that the office is there."""
         self.on_carried: Callable[[CarriedTaken], None] = lambda _taken: None
         """Hears what the office says about neighbours' batches that were brought to it."""
         self.may_seal_alone: Callable[[], bool] = lambda: False
@@ -243,6 +245,8 @@ class Uplink:
         match body:
             case Receipt():
                 self.on_receipt(body)
+                if self._uploader.is_answered_by(body):
+                    self.on_answer(body)
                 self._answered = True
                 self._offer(OfficeLink(up=True))
                 self._do(self._uploader.on_receipt(self._now(), body))

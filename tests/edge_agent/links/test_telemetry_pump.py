@@ -3,12 +3,14 @@
 import asyncio
 import threading
 
+import msgspec
 import pytest
 
 from cloud_sync.letters import Publish
 from cloud_sync.protocol.envelope import NO_BATCH, STREAM_TELEMETRY, parse_envelope
 from cloud_sync.protocol.messages import TAKES_TELEMETRY, Receipt
 from cloud_sync.telemetry_post import SEAL_AGE_MS
+from cloud_sync.uploader import Uploader
 from edge_agent.links import telemetry_pump
 from edge_agent.links.telemetry_pump import MOST_HEARD, TelemetryPump
 from edge_agent.links.telemetry_round import TelemetryRound
@@ -104,3 +106,27 @@ def test_the_uplink_tells_of_receipts_of_every_stream_and_leaves_room_behind_the
     uplink.post(Publish("vh/1/p00/x/up/batch", b"x"))
     assert not uplink.has_room(), "something waits to go out"
     reader.close()
+
+
+def answered(hall):
+    """Return what a receipt of an earlier connection, and one of this, said to those whom only an answer tells."""
+    uplink, reader, _pinned = start(hall, [])
+    heard = []
+    uplink.on_answer = heard.append
+    old = Receipt(1, 0, NO_BATCH, START_MS, bytes(16))
+    uplink._take(old)
+    uplink._uploader.on_connected(uplink._now())
+    uplink._take(old)
+    uplink._take(msgspec.structs.replace(old, nonce=uplink._uploader._nonce))
+    reader.close()
+    return [receipt.nonce == bytes(16) for receipt in heard]
+
+
+def test_a_receipt_that_is_played_again_does_not_say_that_the_office_is_there(hall):
+    assert answered(hall) == [False]
+
+
+def test_a_build_that_takes_any_receipt_for_an_answer_is_caught(hall, monkeypatch):
+    monkeypatch.setattr(Uploader, "is_answered_by", lambda _self, _receipt: True)
+    with pytest.raises(AssertionError):
+        test_a_receipt_that_is_played_again_does_not_say_that_the_office_is_there(hall)
