@@ -13,8 +13,10 @@ import msgspec
 from sqlite_utils import Database
 
 from edge_agent.ledger.entries import ChainReport, check_chain
+from edge_agent.ledger.known_end import cut_off
 from edge_agent.ledger.migrations import MIGRATIONS
 from edge_agent.ledger.store import LedgerError
+from edge_agent.ledger.tail_mark import Mark, read_mark
 from payment_core.errors import VaultError
 from payment_core.journal import Entry, decode_entry
 from payment_core.posting import postings
@@ -28,10 +30,11 @@ COLUMNS: Final = (
 
 
 class LedgerFile:
-    """A ledger opened for reading only."""
+    """A ledger opened for reading only. `mark`: how far it had come before it was opened, where that is known."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, mark: Mark | None = None) -> None:
         self.database = Database(connection)
+        self.mark = mark
 
     def rows(self, sql: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
@@ -47,12 +50,13 @@ def open_ledger(path: Path) -> Iterator[LedgerFile]:
     if not path.is_file():
         raise CliError("ledger", "there is no such file", where=str(path), hint=HINT, exit_code=ExitCode.USAGE)
     told = partial(told_as, "ledger", sqlite3.Error, LedgerError, where=str(path), hint=HINT)
+    mark = read_mark(path)
     with told(exit_code=ExitCode.USAGE):
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     with closing(connection), _damage_told(path), told():
         with told(exit_code=ExitCode.USAGE):
             _refuse_other_releases(connection)
-        yield LedgerFile(connection)
+        yield LedgerFile(connection, mark)
 
 
 @contextmanager
@@ -74,8 +78,12 @@ def _refuse_other_releases(connection: sqlite3.Connection) -> None:
 
 
 def verify_journal(ledger: LedgerFile) -> ChainReport:
-    """Follow the chain from the journal's start, or from where it was pruned."""
-    return check_chain(ledger)
+    """Follow the chain from the journal's start, or from where it was pruned, to where it is known to have gone."""
+    report = check_chain(ledger)
+    if not report.ok:
+        return report
+    first_bad, why = cut_off(ledger, ledger.mark)
+    return msgspec.structs.replace(report, ok=False, first_bad=first_bad, reason=why) if first_bad else report
 
 
 def exported(ledger: LedgerFile) -> Iterator[dict[str, object]]:

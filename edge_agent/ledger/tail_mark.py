@@ -38,11 +38,7 @@ class TailMark:
 
     def read(self) -> Mark | None:
         """Return what was marked, or None before the first time, and where the mark itself is damaged."""
-        raw = os.pread(self._file, _BODY.size + _SUM.size, 0)
-        if len(raw) < _BODY.size + _SUM.size or _SUM.unpack(raw[_BODY.size :])[0] != zlib.crc32(raw[: _BODY.size]):
-            return None
-        magic, seq, batch_seq, link = _BODY.unpack(raw[: _BODY.size])
-        return Mark(Tail(seq, link), batch_seq) if magic == _MAGIC else None
+        return _parsed(os.pread(self._file, _BODY.size + _SUM.size, 0))
 
     def note(self, store: Reads, *, sealed: bool = True) -> None:
         """Write down how far a ledger has come, all of it committed. `sealed`: there may be a new batch."""
@@ -72,6 +68,22 @@ class TailMark:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def read_mark(ledger: Path) -> Mark | None:
+    """Return what is marked beside a ledger file, which is only read; None where no mark is, or a damaged one."""
+    try:
+        return _parsed(ledger.with_name(f"{ledger.name}.mark").read_bytes())
+    except OSError:
+        return None
+
+
+def _parsed(raw: bytes) -> Mark | None:
+    body, check = raw[: _BODY.size], raw[_BODY.size :]
+    if len(check) != _SUM.size or _SUM.unpack(check)[0] != zlib.crc32(body):
+        return None
+    magic, seq, batch_seq, link = _BODY.unpack(body)
+    return Mark(Tail(seq, link), batch_seq) if magic == _MAGIC else None
 
 
 def newest_batch(store: Reads) -> int:

@@ -9,7 +9,9 @@ from contextlib import closing
 import msgspec
 import pytest
 
-from payment_core.journal import Lot, LotKind, decode_entry, encode_entry
+from edge_agent.ledger.store import SqliteStore
+from edge_agent.ledger.tail_mark import TailMark
+from payment_core.journal import Lot, LotKind, chain_hash, decode_entry, encode_entry
 from tests.support.hall import Hall, the_command
 from tests.support.sizes import size
 from venuehub.cli import main
@@ -60,6 +62,41 @@ def test_the_first_bad_entry_is_named(ledger, capsys, statements, first_bad):
     report = json.loads(out)
     assert (code, report["ok"], report["first_bad"], report["entries"]) == (1, False, first_bad, first_bad - 1)
     assert run(capsys, "verify", "--ledger", ledger)[1].startswith(f"bad: entry {first_bad} (")
+
+
+@pytest.mark.parametrize("beside", ["mark", "play", "receipt"])
+def test_an_end_that_was_cut_off_is_missed(ledger, capsys, beside):
+    if beside == "mark":
+        with closing(SqliteStore(ledger)) as store, closing(TailMark(ledger.with_name("ledger.sqlite3.mark"))) as mark:
+            mark.note(store)
+    others = {
+        "mark": ["DROP TRIGGER authorizations_stay", "DELETE FROM authorizations"],
+        "play": [],
+        "receipt": ["DROP TRIGGER authorizations_stay", "DELETE FROM authorizations",
+                    "UPDATE meta SET value = 5 WHERE key = 'acked_seq'"],
+    }  # fmt: skip
+    spoil(ledger, "DROP TRIGGER entries_kept", *others[beside], "DELETE FROM entries WHERE seq = 5")
+    code, out = run(capsys, "verify", "--ledger", ledger, "--json")
+    report = json.loads(out)
+    assert (code, report["first_bad"], report["entries"]) == (1, 5, 4)
+    assert report["reason"].startswith("missing: the journal ends at entry 4, ")
+
+
+def test_a_mark_of_another_end_is_told(ledger, capsys):
+    with closing(SqliteStore(ledger)) as store, closing(TailMark(ledger.with_name("ledger.sqlite3.mark"))) as mark:
+        mark.note(store)
+    spoil(ledger, "DROP TRIGGER entries_only_append")
+    connection = sqlite3.connect(ledger)
+    record, before = connection.execute(
+        "SELECT record, (SELECT hash FROM entries WHERE seq = 4) FROM entries WHERE seq = 5"
+    ).fetchone()
+    entry = decode_entry(record)
+    other = encode_entry(msgspec.structs.replace(entry, header=msgspec.structs.replace(entry.header, wall_ms=1)))
+    with connection:
+        connection.execute("UPDATE entries SET record = ?, hash = ? WHERE seq = 5", (other, chain_hash(before, other)))
+    connection.close()
+    said = "bad: entry 5 (another one than the mark beside the ledger names)"
+    assert run(capsys, "verify", "--ledger", ledger)[1].startswith(said)
 
 
 @pytest.mark.parametrize("column", ["record", "hash", "seq"])

@@ -28,7 +28,10 @@ def journal() -> None:
 
 @app.command("verify", epilog="Example: venuehub journal verify --ledger /var/lib/venuehub/ledger.sqlite3 --json")
 def verify(ledger: Ledger, *, as_json: AsJson = False) -> None:
-    """Follow the hash chain over every entry. Exit code 1 where an entry is missing, changed or unreadable."""
+    """Follow the hash chain over every entry, and as far as receipts, batches, plays and the file's mark say it went.
+
+    Exit code 1 where an entry is missing, changed or unreadable; 2 where the file is no ledger.
+    """
     from venuehub.journal_tools import open_ledger, verify_journal
 
     with open_ledger(ledger) as reader:
