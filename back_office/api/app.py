@@ -18,7 +18,8 @@ _ROUTERS: Final = (fleet_routes, money_routes, act_routes, desk_routes)
 _ALWAYS: Final = {
     400: "the request cannot be read", 401: "no key that counts", 403: "the key may not do this",
     404: "there is no such thing, or it is another venue's", 408: "the body did not come",
-    413: "the request is too long", 415: "the request is no application/json", 422: "something in the request cannot be meant",
+    413: "the request is too long", 415: "the request is no application/json",
+    422: "something in the request cannot be meant",
     429: "the key asks too often", 500: "a fault of the office", 503: "the books cannot be asked just now",
 }  # fmt: skip
 _OF_ACTS: Final = {409: "it cannot be done, or the Idempotency-Key named another request"}

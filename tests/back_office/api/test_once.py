@@ -1,7 +1,6 @@
 """OPS-2: money goes back by the desk's rules, once for each Idempotency-Key, however often and however many ask."""
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -11,7 +10,6 @@ from back_office.store import acts, api_keys
 from tests.back_office.api.desk import HUB_TEXT, TOLD, Api, told
 from tests.back_office.world import TENANT
 
-ALL_AT_ONCE = 12
 WISH = {"channel": "counter", "payment": "p1", "amount": 100}
 
 
@@ -64,22 +62,6 @@ def test_no_more_goes_back_than_was_paid_and_the_refusal_is_kept(paid, office):
     refused = paid.post("/refunds", key, {**WISH, "amount": 400}, once="n2")
     assert (refused.status, refused.headers["content-type"]) == (409, "application/problem+json")
     assert office.purse() == 200
-
-
-def all_at_once(api, key, names):
-    with ThreadPoolExecutor(ALL_AT_ONCE) as pool:
-        return list(pool.map(lambda name: api.post("/refunds", key, {**WISH, "amount": 1_000}, once=name), names))
-
-
-@pytest.mark.long
-def test_of_many_at_the_same_time_exactly_one_is_done(paid, office):
-    key = paid.key()
-    answers = all_at_once(paid, key, ["n1"] * ALL_AT_ONCE)
-    assert {(one.status, one.body) for one in answers} == {(201, answers[0].body)}
-    assert office.purse() == 0
-    others = all_at_once(paid, key, [f"m{n}" for n in range(ALL_AT_ONCE)])
-    assert {one.status for one in others} == {409}
-    assert office.prove().ok
 
 
 def test_a_build_that_keeps_no_answer_is_caught(paid, office, monkeypatch):
