@@ -3,11 +3,12 @@
 from hashlib import sha256
 from typing import Annotated, Any, Final, Literal
 
+import msgspec
 from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import Field
 
-from back_office.api import models
+from back_office.api import act_models as models
 from back_office.api.access import Asked
 from back_office.api.asking import SOME_ITEMS, AmountAsked, Cursor, HubAsked, Limit, VenueAsked, Word, page_of
 from back_office.api.cursors import place_of
@@ -104,11 +105,21 @@ def create_refund(asked: AskedFor, wish: RefundWish, name: Once) -> Response:
 def list_documents(
     asked: AskedFor, hub: HubAsked, limit: Limit = SOME_ITEMS, cursor: Cursor = None
 ) -> Page[models.Document]:
-    """Return the newest version of each document of a hub, by name; what stands in them is not told here."""
+    """Return the newest version of each document of a hub, by name."""
     after = place_of(asked, cursor) or ("",)
     with asked.reading() as tx:
         rows = [row for row in papers.documents(tx, asked.tenant_id, asked.writer) if row.name > after[0]]
     return page_of(asked, rows, limit, _document, lambda row: (row.name,))
+
+
+@router.get("/documents/{name}", operation_id="read_document")
+def read_document(asked: AskedFor, name: DocumentName, hub: HubAsked) -> models.DocumentContent:
+    """Return the newest version of one document of a hub with what stands in it; never `staff`."""
+    with asked.reading() as tx:
+        row = papers.newest(tx, asked.tenant_id, asked.writer, name)
+    if row is None:
+        raise refused(404, "the hub has no such document")
+    return models.DocumentContent(**_document(row).model_dump(), content=msgspec.json.decode(row.body))
 
 
 @router.post("/documents", operation_id="publish_document", status_code=201, response_model=models.Document)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path
 from fastapi.responses import Response
 from pydantic import Field
 
-from back_office.api import models
+from back_office.api import act_models as models
 from back_office.api.access import Asked
 from back_office.api.addresses import refusal_of
 from back_office.api.asking import (

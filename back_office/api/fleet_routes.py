@@ -23,7 +23,7 @@ from back_office.fleet.bound import bound_of
 from back_office.ledger.statement import TYPE_NAMES
 from back_office.store import chains, pages, places
 from back_office.store.engine import Transaction
-from back_office.store.pages import AppliedBatch, PostedEntry
+from back_office.store.pages import AppliedBatch, NumberedAlarm, PostedEntry
 from back_office.store.places import Hub, Venue
 from cloud_sync.protocol.envelope import STREAM_LEDGER
 from payment_core.identifiers import uuid_text
@@ -65,6 +65,23 @@ def read_hub(asked: AskedFor, hub: Annotated[str, Path(pattern=UUID)]) -> models
     assert asked.hub is not None, "the gate found it"
     with asked.reading() as tx:
         return _hub(tx, asked.hub)
+
+
+@router.get("/alarms", operation_id="list_alarms")
+def list_alarms(
+    asked: AskedFor, venue: VenueAsked = None, limit: Limit = SOME_ITEMS, cursor: Cursor = None
+) -> Page[models.Alarm]:
+    """Return alarms, the oldest first. Of one venue: those about its hubs, and a page may be shorter than asked."""
+    after = place_of(asked, cursor) or (0,)
+    with asked.reading() as tx:
+        rows = pages.alarms(tx, asked.tenant_id, after=after[0], most=limit + 1)
+        hubs = {hub.hub_id: hub.venue_id for hub in places.hubs(tx, asked.tenant_id)}
+    page = page_of(asked, rows, limit, lambda row: row, lambda row: (row.number,))
+    wanted = [
+        row for row in page.items
+        if asked.venue is None or asked.venue.venue_id in {hubs.get(row.alarm.subject_id), row.alarm.subject_id}
+    ]  # fmt: skip
+    return Page(items=[_alarm(row, known=row.alarm.subject_id in hubs) for row in wanted], next=page.next)
 
 
 @router.get("/entries", operation_id="list_entries")
@@ -143,6 +160,14 @@ def _entry(row: PostedEntry) -> models.Entry:
             )
             for line in row.lines
         ],
+    )  # fmt: skip
+
+
+def _alarm(row: NumberedAlarm, *, known: bool) -> models.Alarm:
+    said = row.alarm
+    return models.Alarm(
+        number=row.number, at_ms=said.raised_ms, kind=said.kind, hub=uuid_text(said.subject_id) if known else None,
+        subject=said.subject_id.hex(), text=said.text,
     )  # fmt: skip
 
 

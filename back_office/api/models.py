@@ -1,11 +1,8 @@
 """What the API says: amounts in whole minor units with a unit, ids as text, moments in UTC ms, dates as 2026-11-22."""
 
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
-
-from back_office.store.api_keys import Role
-from back_office.store.webhooks import DeliveryState, Event, HookState
 
 T = TypeVar("T")
 Id = Annotated[str, Field(description="36 characters, lower case")]
@@ -59,6 +56,17 @@ class Hub(Told):
     last_seen_ms: Ms | None
     frozen: str
     closed_ms: Ms | None
+
+
+class Alarm(Told):
+    """Something a person should look at. hub: the one it is about; subject: an id in hexadecimal."""
+
+    number: int
+    at_ms: Ms
+    kind: str
+    hub: Id | None
+    subject: str
+    text: str
 
 
 class Account(Told):
@@ -245,93 +253,3 @@ class ClosingReport(Closing):
     """A Z with its report as the JSON text that its hash is over (docs/books.md)."""
 
     report: str
-
-
-class Refund(Told):
-    """A payment, or a part of it, that went back. kept: what stayed for gifts that were spent; null: not told here."""
-
-    id: Id
-    channel: str
-    payment: str
-    account: Id
-    amount: Minor
-    unit: str
-    kept: Minor | None = None
-    entry: int
-    at_ms: Ms
-
-
-class Document(Told):
-    """A version of what configures a hub. effective_ms: from when on it counts, 0: at once."""
-
-    name: str
-    version: int
-    sha256: str
-    created_ms: Ms
-    effective_ms: Ms
-
-
-class Key(Told):
-    """A key of the API; its secret is nowhere. venue null: every venue."""
-
-    id: str
-    name: str
-    role: Role
-    venue: Id | None
-    created_ms: Ms
-    created_by: str
-    revoked_ms: Ms | None
-    revoked_by: str
-
-
-class AuditLine(Told):
-    """Who did what about whom, and why; each hash continues the one before. subject: an id in hexadecimal."""
-
-    number: int
-    at_ms: Ms
-    who: str
-    what: str
-    subject: str
-    note: str
-    hash: str
-
-
-class Webhook(Told):
-    """Who hears of events. venue null: of every venue's, and of those that belong to none."""
-
-    id: Id
-    url: str
-    events: list[Event]
-    venue: Id | None
-    state: HookState
-    newest_event: int
-    created_ms: Ms
-    created_by: str
-
-
-class NewWebhook(Webhook):
-    """A webhook that was made. secret: 64 hexadecimal digits, 32 bytes that sign what it is sent; shown once."""
-
-    secret: str
-
-
-class Delivery(Told):
-    """One event of a webhook. answer: what came of the last attempt."""
-
-    number: int
-    event: str
-    state: DeliveryState
-    attempts: int
-    made_ms: Ms
-    due_ms: Ms
-    done_ms: Ms | None
-    answer: str
-
-
-class Body(BaseModel):
-    """A request: nothing in it that is not known, and no text taken for a number."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-Content = dict[str, Any]

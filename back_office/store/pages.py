@@ -9,8 +9,9 @@ import sqlalchemy as sa
 
 from back_office.store.acts import Act, AuditLine, ChainedLine
 from back_office.store.engine import Transaction
+from back_office.store.papers import Alarm
 from back_office.store.people import GuestAccount
-from back_office.store.tables import ACCOUNTS, ACTS, AUDIT, BATCHES, ENTRIES, GUEST_ACCOUNTS, POSTINGS
+from back_office.store.tables import ACCOUNTS, ACTS, ALARMS, AUDIT, BATCHES, ENTRIES, GUEST_ACCOUNTS, POSTINGS
 
 LEDGER: Final = 0
 """The stream of the books."""
@@ -49,6 +50,13 @@ class AppliedBatch(msgspec.Struct, frozen=True):
     first_rec: int
     rec_count: int
     received_ms: int
+
+
+class NumberedAlarm(msgspec.Struct, frozen=True):
+    """An alarm with its number, which only rises."""
+
+    number: int
+    alarm: Alarm
 
 
 def _behind(major: sa.Column[Any], minor: sa.Column[Any]) -> sa.ColumnElement[bool]:
@@ -112,6 +120,14 @@ _AUDIT = (
 )
 
 
+_ALARMS = (
+    sa.select(ALARMS.c.alarm_no, *(ALARMS.c[name] for name in Alarm.__struct_fields__))
+    .where(ALARMS.c.tenant_id == sa.bindparam("tenant"), ALARMS.c.alarm_no > sa.bindparam("after"))
+    .order_by(ALARMS.c.alarm_no)
+    .limit(_MOST)
+)
+
+
 def entries(
     tx: Transaction, tenant_id: bytes, hub_id: bytes, *, after: tuple[int, int], most: int
 ) -> list[PostedEntry]:
@@ -147,6 +163,12 @@ def acts(tx: Transaction, tenant_id: bytes, kind: str, *, after: int, most: int)
     """Return acts of a kind behind the office's entry `after`, in the order of booking."""
     asked = {"tenant": tenant_id, "kind": kind, "after": after, "most": most}
     return [Act(*row) for row in tx.execute(_ACTS, asked)]
+
+
+def alarms(tx: Transaction, tenant_id: bytes, *, after: int, most: int) -> list[NumberedAlarm]:
+    """Return alarms behind a number, in their order."""
+    rows = tx.execute(_ALARMS, {"tenant": tenant_id, "after": after, "most": most})
+    return [NumberedAlarm(number, Alarm(*alarm)) for number, *alarm in rows]
 
 
 def audit(tx: Transaction, tenant_id: bytes, *, after: int, most: int) -> list[ChainedLine]:

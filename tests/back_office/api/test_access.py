@@ -9,9 +9,13 @@ import pytest
 from back_office.api import access, bearer, rates
 from back_office.api.app import make_document
 from back_office.api.bearer import revoke_key
+from back_office.fleet.documents import keep_document
 from back_office.ledger.closing import Z, make_z
 from back_office.ledger.desk import Desk, TopUp, venue_of
+from back_office.store import papers
+from back_office.store.papers import Alarm
 from payment_core.identifiers import uuid_text
+from payment_core.policy import RiskDocument
 from tests.back_office.api.desk import (
     OTHER_VENUE,
     OTHER_VENUES_HUB,
@@ -62,6 +66,9 @@ def some_books(office):
         for venue_id in WHERE:
             made = make_z(tx, TENANT, venue_of(tx, TENANT, venue_id), DAY, by="ann", now_ms=office.now_ms)
             assert isinstance(made, Z)
+            hub_id = WHERE[venue_id][1]
+            keep_document(tx, TENANT, hub_id, "risk", RiskDocument(version=0), now_ms=office.now_ms)
+            papers.raise_alarm(tx, TENANT, Alarm("odd", hub_id, "look", office.now_ms))
     api, hooks = Api(office), {}
     key = api.key()
     for venue_id in WHERE:
@@ -75,7 +82,7 @@ def request_of(path, said, venue_id, hooks):
     """Return what to ask of a route so that it is about one venue, with an answer to be had."""
     payment, hub_id = WHERE[venue_id]
     filled = path.format(
-        hub=uuid_text(hub_id), account=uuid_text(GUEST), z_no=1, hook=hooks[venue_id],
+        hub=uuid_text(hub_id), account=uuid_text(GUEST), z_no=1, name="risk", hook=hooks[venue_id],
     )  # fmt: skip
     values = {
         "hub": uuid_text(hub_id), "venue": uuid_text(venue_id), "kind": "revenue", "first": SOON, "last": SOON,
@@ -139,6 +146,12 @@ def test_a_lists_items_are_those_of_the_keys_venue_alone(office):
     key = api.key("reader", OTHER_VENUE)
     assert [one["name"] for one in told(api.get("/hubs", key))["items"]] == ["zoo"]
     assert [one["name"] for one in told(api.get("/venues", key))["items"]] == ["Zoo"]
+    with office.store.writing() as tx:
+        for subject in (HUB, OTHER_VENUES_HUB, TENANT, OTHER_VENUE):
+            papers.raise_alarm(tx, TENANT, Alarm("odd", subject, "look", office.now_ms))
+    found = [one["subject"] for one in told(api.get("/alarms", key))["items"]]
+    assert found == [OTHER_VENUES_HUB.hex(), OTHER_VENUE.hex()]
+    assert len(told(api.get("/alarms", api.key("reader")))["items"]) == 4
 
 
 def test_a_revoked_key_counts_no_more_from_its_next_request_on(api, office):
