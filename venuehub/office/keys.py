@@ -13,6 +13,7 @@ from venuehub.output import AsJson, note, print_json, print_line
 if TYPE_CHECKING:
     from back_office.fleet.key_rotation import KeyUse
     from back_office.store.engine import Store
+    from cloud_sync.identity import OfficeKeys
 
 keys_app = typer.Typer(name="keys", no_args_is_help=True, help="The keys that hubs seal their batches to.")
 DAY_MS: Final = 24 * 3_600_000
@@ -51,12 +52,15 @@ def rotate(store: "Store", folder: Path, *, by: str, at_ms: int) -> Rotated:
 @keys_app.command(
     "rotate",
     epilog="Example: venuehub office keys rotate --dir office --by ann --json -> "
-    '{"key": "5d1c…", "number": 2, "finished": false}. Exit code 0; again after a kill finishes what was begun.',
+    '{"key": "5d1c…", "number": 2, "finished": false}. Exit code 0; again after a kill finishes what was begun; '
+    "2: nobody is named.",
 )
-def keys_rotate(*, folder: Folder, by: By = "", as_json: AsJson = False) -> None:
+def keys_rotate(*, folder: Folder, by: By, as_json: AsJson = False) -> None:
     """Make the next receive key and tell every hub; older keys still open what was sealed to them."""
+    from venuehub.office.checks import refuse_nobody
     from venuehub.office.tools import open_office
 
+    refuse_nobody(by)
     with open_office(folder) as (store, _):
         done = rotate(store, folder, by=by, at_ms=now_ms())
     note("copy the office's folder to where its backup is: without this key nothing that hubs send from now on opens")
@@ -69,43 +73,46 @@ def keys_rotate(*, folder: Folder, by: By = "", as_json: AsJson = False) -> None
 @keys_app.command(
     "list",
     epilog='Example: venuehub office keys list --dir office --json -> {"keys": [{"key": "5d1c…", "number": 2, '
-    '"age_days": 3, "in_use": true, "opens": true, "hubs": [{"hub": "hall", "why": "seals"}]}]}. Exit code 0.',
+    '"age_days": 3, "in_use": true, "opens": true, "file": "receive-1.key", '
+    '"hubs": [{"hub": "hall", "why": "seals"}]}]}. Exit code 0.',
 )
 def keys_list(*, folder: Folder, as_json: AsJson = False) -> None:
-    """Show each receive key, its age, and the hubs of which something sealed to it may still come."""
+    """Show each receive key, its file, its age, and the hubs of which something sealed to it may still come."""
     from cloud_sync.protocol.envelope import key_id
-    from cloud_sync.sealing import receive_public
+    from venuehub.office.books_told import print_table
     from venuehub.office.tools import open_office
 
     with open_office(folder) as (store, keys):
-        publics = [receive_public(private) for private in keys.receive_privates]
-        found = _uses(store, keys.tenant_id, publics)
-    opening, at_ms = {key_id(public).hex() for public in publics}, now_ms()
+        files = _files(folder, keys)
+        found = _uses(store, keys.tenant_id, list(files))
+    opening, at_ms = {key_id(public).hex(): name for public, name in files.items()}, now_ms()
     rows = [
         {
             **msgspec.to_builtins(use), "age_days": (at_ms - use.since_ms) // DAY_MS, "in_use": use.next_ms is None,
-            "opens": use.key in opening,
+            "opens": use.key in opening, "file": opening.get(use.key, ""),
         }
         for use in found
     ]  # fmt: skip
     if as_json:
         print_json({"keys": rows})
         return
+    lines = []
     for use, row in zip(found, rows, strict=True):
         names = ", ".join(f"{one.hub}{' (until it is heard)' * (one.why == 'sealed')}" for one in use.hubs)
         state = "in use" if row["in_use"] else "opens" if row["opens"] else "retired"
-        print_line(f"{use.number:>3}  {use.key}  {row['age_days']:>5} days  {state:8}  {names or 'no hub'}")
+        lines.append((use.number, use.key, row["file"] or "none", row["age_days"], state, names or "no hub"))
+    print_table((">number", "key", "file", ">days", "state", "hubs that may still seal to it"), lines)
 
 
 @keys_app.command(
     "retire",
-    epilog="Example: venuehub office keys retire --dir office --key 5d1c0a3f2b4c6d7e --by ann --note leaked --json. "
+    epilog="Example: venuehub office keys retire --dir office --key 2 --by ann --note leaked --json. "
     "Exit code 0; 1 where the key is in use, or too young and nobody says who decides it.",
 )
 def keys_retire(
     *,
     folder: Folder,
-    key: Annotated[str, typer.Option(help="The key, as `office keys list` shows it.")],
+    key: Annotated[str, typer.Option(help="The key or its number, as `office keys list` shows it.")],
     by: By = "",
     why: Why = "",
     as_json: AsJson = False,
@@ -120,8 +127,8 @@ def keys_retire(
     if by or why:
         refuse_nobody(by, note=why)
     with open_office(folder) as (store, _), changing_keys(folder) as keys:
-        publics = [receive_public(private) for private in keys.receive_privates]
-        use = next((one for one in _uses(store, keys.tenant_id, publics) if one.key == key.lower()), None)
+        known = _uses(store, keys.tenant_id, [receive_public(private) for private in keys.receive_privates])
+        use = next((one for one in known if key.lower() in (one.key, str(one.number))), None)
         if use is None:
             hint = "venuehub office keys list shows them"
             raise CliError("office", f"there is no receive key {key!r}", where="--key", hint=hint)
@@ -136,6 +143,19 @@ def keys_retire(
         print_json({"key": use.key, "number": use.number, "still_used_by": [one.hub for one in use.hubs]})
     else:
         print_line(f"receive key {use.number} ({use.key}) is gone")
+
+
+def _files(folder: Path, keys: "OfficeKeys") -> dict[bytes, str]:
+    """Return the receive keys of the folder, the newest first, each with the name of its file."""
+    from cloud_sync.identity import read_office_file, receive_name
+    from cloud_sync.sealing import receive_public
+    from cloud_sync.secret_files import secret_path
+
+    numbers = read_office_file(folder).numbers
+    return {
+        receive_public(private): secret_path(folder, receive_name(number)).name
+        for number, private in zip(numbers, keys.receive_privates, strict=True)
+    }
 
 
 def _uses(store: "Store", tenant_id: bytes, publics: list[bytes]) -> "list[KeyUse]":

@@ -195,16 +195,16 @@ def test_a_folder_of_the_release_before_is_read_and_rotated(folder, run):
     file = folder / "office.json"
     file.write_text(json.dumps({"tenant_id": json.loads(file.read_text())["tenant_id"], "receive_keys": 1}))
     file.chmod(0o600)
-    assert run("rotate")[0] == 0
+    assert run("rotate", "--by", "ann")[0] == 0
     assert len(load_office(folder).receive_privates) == 2
     assert not list(folder.glob("*.new"))
 
 
 def test_books_restored_from_before_a_key_was_retired_send_no_hub_to_it(folder, run):
-    assert run("rotate")[0] == 0
+    assert run("rotate", "--by", "ann")[0] == 0
     copy = (folder / "office.sqlite").read_bytes()
     old = listed(run)[0]["key"]
-    assert run("rotate")[0] == 0
+    assert run("rotate", "--by", "ann")[0] == 0
     assert run("retire", "--key", old, "--by", "ann", "--note", "leaked")[0] == 0
     for log in folder.glob("office.sqlite-*"):
         log.unlink()
@@ -220,7 +220,25 @@ def test_books_restored_from_before_a_key_was_retired_send_no_hub_to_it(folder, 
         assert outbox.read_cursor(hub.hall.store).batch_seq == 1
 
 
+def test_nobody_rotates_no_key(folder, run):
+    for nobody in ([], ["--by", " "]):
+        assert run("rotate", *nobody)[0] == 2
+    assert len(load_office(folder).receive_privates) == 1
+
+
+def test_the_list_names_the_files_and_retire_takes_its_number(folder, run, capsys):
+    run("rotate", "--by", "ann")
+    assert [(row["number"], row["file"]) for row in listed(run)] == [(2, "receive-1.key"), (1, "receive-0.key")]
+    assert main(["office", "keys", "list", "--dir", str(folder)]) == 0
+    head, newest, _ = capsys.readouterr().out.splitlines()
+    assert head.split()[:5] == ["number", "key", "file", "days", "state"]
+    assert newest.split()[2] == "receive-1.key"
+    assert run("retire", "--key", "1", "--by", "ann", "--note", "leaked")[1]["number"] == 1
+    assert not (folder / "receive-0.key").exists()
+    assert [row["file"] for row in listed(run)] == ["receive-1.key", ""]
+
+
 def test_two_at_once_are_refused(folder, run):
     with changing_keys(folder):
-        code, said, _ = run("rotate")
+        code, said, _ = run("rotate", "--by", "ann")
     assert (code, said["error"]["code"]) == (4, "identity")
