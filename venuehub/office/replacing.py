@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from back_office.store.engine import Store
     from back_office.store.places import Hub
     from cloud_sync.identity import HubIdentity, OfficeKeys
+    from cloud_sync.mqtt_link import MqttSettings
 
 app = typer.Typer(no_args_is_help=True)
 BROKER: Final = "mqtt://127.0.0.1:1883"
@@ -43,6 +44,7 @@ def hub_replace(  # noqa: PLR0913 - one parameter per option
     from back_office.fleet.closing import close, cost
     from back_office.fleet.documents import copy_documents
     from back_office.fleet.founding import find_hub
+    from back_office.settings import broker_settings
     from cloud_sync.identity import IDENTITY_FILE
     from venuehub.office.checks import currency_of, refuse_nobody
     from venuehub.office.tls import refuse_no_authority
@@ -63,12 +65,16 @@ def hub_replace(  # noqa: PLR0913 - one parameter per option
         if not yes:
             _say_what_is_missing(most, waiting, as_json=as_json)
             return
+        at_broker = broker_settings(broker, folder)
+        _refuse_taken_name(store, keys, name, into)
         if not (into / IDENTITY_FILE).exists():
             refuse_no_authority(folder)
+        else:
+            _made_before(store, keys, into, at)
         if at.closed_ms is None:  # once more would decide what stays open for want of its neighbours' word
             with store.writing() as tx:
                 close(desk_of(keys.tenant_id, tx), at, by=by, note=why, captured=captured)
-        identity = _enrolled(store, keys, folder, into, at, name or _next_name(store, keys, at), broker)
+        identity = _enrolled(store, keys, folder, into, at, name or _next_name(store, keys, at), at_broker)
         called = find_hub(store, keys.tenant_id, identity.hub_id.hex()).name
         with store.writing() as tx:
             documents = copy_documents(tx, keys.tenant_id, of=at.hub_id, to=identity.hub_id, now_ms=now_ms())
@@ -98,6 +104,19 @@ def _unheard_neighbours(store: "Store", at: "Hub") -> list[str]:
     return [one.name for one in others if one.nonce and (one.last_seen_ms or 0) < since_ms]
 
 
+def _refuse_taken_name(store: "Store", keys: "OfficeKeys", name: str, into: Path) -> None:
+    """Raise CliError where another hub has the name: that is to be known before the dead one is closed."""
+    from back_office.store import places
+    from cloud_sync.identity import IDENTITY_FILE
+
+    with store.reading() as tx:
+        taken = {hub.name for hub in places.hubs(tx, keys.tenant_id)}
+    if name in taken and not (into / IDENTITY_FILE).exists():
+        hint = "choose another one, or leave --name out"
+        message = f"there is a hub {name!r} already; nothing was done"
+        raise CliError("settings", message, where="--name", hint=hint, exit_code=ExitCode.USAGE)
+
+
 def _next_name(store: "Store", keys: "OfficeKeys", at: "Hub") -> str:
     from back_office.store import places
 
@@ -110,12 +129,11 @@ def _next_name(store: "Store", keys: "OfficeKeys", at: "Hub") -> str:
 
 
 def _enrolled(
-    store: "Store", keys: "OfficeKeys", folder: Path, into: Path, at: "Hub", called: str, broker: str
+    store: "Store", keys: "OfficeKeys", folder: Path, into: Path, at: "Hub", called: str, at_broker: "MqttSettings"
 ) -> "HubIdentity":
     """Return the new hub, enrolled now, or by the same command that was stopped half way."""
-    from back_office.settings import broker_settings
     from back_office.store import places
-    from cloud_sync.identity import IDENTITY_FILE, load_identity
+    from cloud_sync.identity import IDENTITY_FILE
     from payment_core.identifiers import uuid7
     from venuehub.office.tools import enroll
 
@@ -125,10 +143,18 @@ def _enrolled(
         with store.reading() as tx:
             venue = next(one.name for one in places.venues(tx, keys.tenant_id) if one.venue_id == at.venue_id)
         return enroll(
-            store, keys, office=folder, hub_folder=into, name=called, venue=venue, at=broker_settings(broker, folder),
+            store, keys, office=folder, hub_folder=into, name=called, venue=venue, at=at_broker,
             hub_id=uuid7(unix_ms=now_ms(), dice=secrets.token_bytes(10)),
             epoch=max(at.epoch, at.allowed_epoch) + 1,  # its devices act on no number that they may have seen
         )  # fmt: skip
+    return _made_before(store, keys, into, at)
+
+
+def _made_before(store: "Store", keys: "OfficeKeys", into: Path, at: "Hub") -> "HubIdentity":
+    """Return what the same command enrolled before it was stopped; CliError where it is the identity of another hub."""
+    from back_office.store import places
+    from cloud_sync.identity import load_identity
+
     identity = load_identity(into)
     with store.reading() as tx:
         known = places.hub(tx, keys.tenant_id, identity.hub_id)

@@ -93,8 +93,11 @@ def test_without_the_authority_nothing_is_closed(folder, run):
     assert run(*DECIDED)[0] == 0
 
 
-def test_a_folder_of_another_hub_is_not_taken_for_the_new_one(folder, run):
-    assert run(*DECIDED, "--into", folder.parent / "hub-1")[0] == 2
+@pytest.mark.parametrize("words", [("--into", "@/hub-1"), ("--name", "hall"), ("--broker", "ftp://x")])
+def test_what_the_new_one_cannot_have_is_found_out_before_anything_is_closed(folder, run, words):
+    code, said, _ = run(*DECIDED, *(word.replace("@", str(folder.parent)) for word in words))
+    assert code == 2, said
+    assert hubs(folder)["hall"].closed_ms is None
 
 
 @pytest.mark.parametrize("carried", [0, 1, 2])
