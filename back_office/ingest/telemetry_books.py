@@ -42,7 +42,8 @@ class TelemetryDesk:
     def apply(self, batch: TelemetryBatch) -> bool:
         """Take a batch; False: another worker has moved the mark meanwhile."""
         now_ms, after = self._clock(), batch.after
-        with self._store.writing(*self._fences(batch.hub_id)) as tx:
+
+        def take(tx: Transaction) -> bool:
             old = telemetry.chain(tx, self._tenant_id, batch.hub_id)
             mark = _mark(old)
             if mark.epoch > after.epoch or (mark.epoch == after.epoch and mark != batch.before):
@@ -52,22 +53,27 @@ class TelemetryDesk:
                 now_ms, old.forked_epoch if old is not None else 0,
             ))  # fmt: skip
             self._take(tx, batch, now_ms)
-        return True
+            return True
+
+        return self._store.write(take, *self._fences(batch.hub_id))
 
     def forked(self, hub_id: bytes, epoch: int) -> None:
         """Raise an alarm, once a day: two files of telemetry were written under one number.
 
         A hub that was stolen can begin as many epochs as it likes.
         """
-        with self._store.writing(*self._fences(hub_id)) as tx:
+        now_ms = self._clock()
+
+        def note(tx: Transaction) -> None:
             old = telemetry.chain(tx, self._tenant_id, hub_id)
             if old is None or old.forked_epoch >= epoch:
                 return
             telemetry.put(tx, self._tenant_id, msgspec.structs.replace(old, forked_epoch=epoch))
-            now_ms = self._clock()
             day = time.strftime("%Y-%m-%d", time.gmtime(now_ms / 1000))
             text = f"telemetry has other batches under one number ({day}): was its file set back? It begins anew"
             papers.raise_new(tx, self._tenant_id, Alarm("telemetry_fork", hub_id, text, now_ms))
+
+        self._store.write(note, *self._fences(hub_id))
 
     # ---- inside ----
 

@@ -7,8 +7,9 @@ import pytest
 from back_office.ingest.telemetry_books import TelemetryDesk
 from back_office.store import places, telemetry
 from cloud_sync.downlink import Accepted, Downlink
-from cloud_sync.protocol.envelope import MAGIC, parse_envelope
-from cloud_sync.protocol.messages import TAKES_TELEMETRY, Receipt
+from cloud_sync.protocol.envelope import MAGIC, NO_BATCH, parse_envelope
+from cloud_sync.protocol.messages import TAKES_TELEMETRY, Receipt, Trust
+from cloud_sync.sealing import new_receive_key, receive_public
 from cloud_sync.telemetry_post import SEAL_AGE_MS, TelemetryPost
 from cloud_sync.upload_effects import Moment
 from edge_agent.ledger.telemetry import TelemetryStore
@@ -140,6 +141,27 @@ def test_a_batch_that_comes_again_changes_nothing_and_has_its_receipt(teller, of
     assert not handled.moved
 
 
+def test_a_batch_that_nobody_can_open_any_more_ends_no_telemetry(teller, office):
+    teller.tell(health(1))
+    teller.post.on_trust(Trust(2, receive_key=receive_public(new_receive_key())))
+    teller.store.add([(2, encode_fact(health(2, 9)))])
+    teller.mono_ms += SEAL_AGE_MS
+    (letter,) = teller.post.on_tick(teller.now())
+    assert office.worker.on_message(letter.topic, letter.payload).refusals, "sealed to a key that the office has not"
+    teller.post.on_trust(office.hub.identity.trust)
+    told = teller.post.on_receipt
+    again = Receipt(1, 0, NO_BATCH, WALL_MS, bytes(16), takes=TAKES_TELEMETRY)
+    while teller.store.place().epoch == teller.chain().epoch:
+        teller.mono_ms += SEAL_AGE_MS
+        told(teller.now(), again)
+        for letter in teller.post.on_tick(teller.now()):
+            office.worker.on_message(letter.topic, letter.payload)
+    teller.tell(health(3))
+    assert decode_fact(teller.read("health")[HUB].record).at_ms == 3
+    assert teller.store.waits() == (0, 0)
+    assert office.alarms() == []
+
+
 def test_a_gap_is_answered_with_how_far_it_is_and_nothing_is_kept(teller, office):
     for number in range(3):
         teller.store.add([(1, encode_fact(health(number)))])
@@ -224,3 +246,16 @@ def test_telemetry_is_no_gap_in_the_journal(teller, office):
     teller.tell(health(2))
     assert office.worker.presence.gaps == {}
     assert parse_envelope(teller.store.kept(0, 1)[0].data).header.stream == 1
+
+
+@pytest.mark.slow
+def test_telemetry_is_taken_while_others_write(tmp_path, postgres_founded):
+    office = Office(tmp_path, postgres_founded)
+    teller = Teller(office, tmp_path / "telemetry.sqlite3")
+    with office.store.beside() as tx:  # another worker, in the middle of its transaction
+        assert len(places.hubs(tx, TENANT)) == 1
+        (receipt,) = teller.tell(health(1), device(1))
+        TelemetryDesk(office.store, TENANT, lambda: office.now_ms).forked(HUB, WALL_MS)
+    assert (receipt.through_seq, teller.chain().forked_epoch) == (1, WALL_MS)
+    teller.store.close()
+    office.store.close()
