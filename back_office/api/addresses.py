@@ -2,13 +2,15 @@
 
 import socket
 from collections.abc import Collection
-from ipaddress import ip_address
+from ipaddress import IPv6Network, ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 _PORTS: Final = {"http": 80, "https": 443}
+_TRANSLATED: Final = IPv6Network("64:ff9b::/96")
+"""By these some networks reach any IPv4 address, also one inside."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -58,7 +60,8 @@ def _inside(address: str) -> str:
     at = ip_address(address.partition("%")[0])
     mapped = getattr(at, "ipv4_mapped", None)
     at = mapped if mapped is not None else at
-    if at.is_global and not at.is_multicast:
+    led = at.version == 6 and (at.sixtofour or at.teredo or at in _TRANSLATED)
+    if at.is_global and not at.is_multicast and not led:
         return ""
     return f"{address} is no address of the outside; `office run --hooks-to` names hosts inside that may be told"
 

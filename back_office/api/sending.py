@@ -16,7 +16,7 @@ from back_office.store import api_keys, papers, webhooks
 from back_office.store.engine import Store, Transaction
 from back_office.store.faults import StoreError
 from back_office.store.papers import Alarm
-from back_office.store.webhooks import Delivery, Webhook
+from back_office.store.webhooks import Delivery, HookState, Webhook
 from payment_core.identifiers import uuid_text
 
 _MINUTE_MS: Final = 60_000
@@ -143,6 +143,8 @@ class Sender:
             done = replace(delivery, state="delivered", due_ms=now_ms, done_ms=now_ms, answer=came.answer)
             webhooks.change_delivery(tx, self._tenant_id, done)
             return
+        if not self._is(tx, hook, "active", "disabled"):
+            return  # it was ended meanwhile, and this went with it
         wait_ms = WAITS_MS[min(delivery.attempts, len(WAITS_MS)) - 1]
         due_ms = now_ms + int(wait_ms * (1 - JITTER + 2 * JITTER * self._dice()))
         webhooks.change_delivery(tx, self._tenant_id, replace(delivery, due_ms=due_ms, answer=came.answer))
@@ -150,7 +152,13 @@ class Sender:
         if delivery.attempts > len(WAITS_MS):
             self._switch_off(tx, hook, f"event {delivery.number} was sent {delivery.attempts} times: {came.answer}")
 
+    def _is(self, tx: Transaction, hook: Webhook, *states: HookState) -> bool:
+        now = webhooks.hook(tx, self._tenant_id, hook.hook_id)
+        return now is not None and now.state in states
+
     def _switch_off(self, tx: Transaction, hook: Webhook, why: str) -> None:
+        if not self._is(tx, hook, "active"):
+            return
         now_ms = self._clock()
         webhooks.set_state(tx, self._tenant_id, hook.hook_id, "disabled", now_ms=now_ms)
         text = f"webhook {uuid_text(hook.hook_id)} is switched off: {why}"

@@ -181,6 +181,20 @@ def test_one_that_is_ended_is_told_nothing_more(api, office, sender, ends):
     assert (ends.got, waiting(office, hook_id)) == ([], [])
 
 
+def test_one_that_is_ended_while_it_is_told_stays_ended(api, office):
+    key = api.key()
+    hook_id, _ = hook_of(api, key)
+    name = told(api.get("/webhooks", key))["items"][0]["id"]
+
+    def ended_meanwhile(*_):
+        api.ask("DELETE", f"/webhooks/{name}", key)
+        return NOT_TAKEN
+
+    alarm(office)
+    Sender(office.store, TENANT, lambda: office.now_ms, call=ended_meanwhile).drain(hook_id)
+    assert (state_of(office, hook_id), waiting(office, hook_id)) == ("ended", [])
+
+
 def test_a_webhook_of_one_venue_hears_of_that_venue_alone(office):
     second_venue(office)
     api = Api(office)
@@ -198,7 +212,7 @@ def test_a_webhook_of_one_venue_hears_of_that_venue_alone(office):
     [
         "http://books.example/", "https://127.0.0.1/", "https://10.1.2.3/x", "https://[::1]/", "https://169.254.1.1/",
         "https://[::ffff:10.0.0.1]/", "https://a:b@books.example/", "https://", "https://224.0.0.1/", "https://0.0.0.0/",
-        "https://100.64.0.1/", "https://books.example:99999/",
+        "https://100.64.0.1/", "https://[64:ff9b::a00:1]/", "https://[2002:a00:1::]/", "https://books.example:99999/",
     ],
 )  # fmt: skip
 def test_no_webhook_leads_inside(api, url):
