@@ -10,7 +10,7 @@ from typing import Final
 _PLACE: Final = re.compile(r"(--[a-z-]+):? (?=\S)|(\S*[/.]\S*): ")
 """What a room's text begins with: an option, or a file."""
 _REMEDY: Final = re.compile(
-    r"(.+)(?:; |[.] (?=[A-Z])|: (?=(?:write|run|choose|name|look|check|give|say) )|: (?=is |are ))(.+)", re.DOTALL
+    r"(.+)(?:; |[.] (?=[A-Z])|: (?=(?:write|run|choose|name|look|check|give|say|add) )|: (?=is |are ))(.+)", re.DOTALL
 )
 """What a room's text ends with: `…; choose another`, `…. Choose another.`, `…: write HOST:PORT`, `…: is it there?`."""
 

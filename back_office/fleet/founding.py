@@ -19,6 +19,10 @@ class FoundingError(Exception):
     """The office is there already, or the hub's name is taken, or the venue is not known; the text says which."""
 
 
+class VenueUnknownError(FoundingError):
+    """No venue is named so, or none is named where there are several; the text lists them."""
+
+
 def found_office(store: Store, tenant: Tenant, *, venue_id: bytes, venue: str, timezone: str) -> None:
     """Write the tenant, its first venue and the first entry of its books; FoundingError where books are there."""
     tenant_id = tenant.tenant_id
@@ -41,13 +45,13 @@ def refuse_unfounded(store: Store, tenant_id: bytes) -> None:
 
 
 def only_venue(store: Store, tenant_id: bytes, name: str = "") -> Venue:
-    """Return the venue of this name, or the only one; FoundingError lists what there is."""
+    """Return the venue of this name, or the only one; VenueUnknownError lists what there is."""
     with store.reading() as tx:
         known = places.venues(tx, tenant_id)
     chosen = [venue for venue in known if name in ("", venue.name)]
     if len(chosen) != 1:
         message = f"which venue? This office has {', '.join(repr(venue.name) for venue in known)}"
-        raise FoundingError(message)
+        raise VenueUnknownError(message)
     return chosen[0]
 
 

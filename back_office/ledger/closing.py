@@ -66,21 +66,21 @@ def make_z(
     """Close a business date; the caller's transaction writes. One Z for each date, and none before it is over."""
     kept = closings.of_date(tx, tenant_id, venue.venue_id, business_date)
     if kept is not None:
-        return ZRefused(f"{business_date} is closed already: Z {kept.z_no}")
+        return ZRefused(f"{date_text(business_date)} is closed already: Z {kept.z_no}")
     z_no = takings.next_z(tx, tenant_id, venue.venue_id)
     report = _report(tx, tenant_id, venue, business_date, now_ms=now_ms, z_no=z_no, by=by)
     if isinstance(report, NoSuchDate):
         return ZRefused(report.why)
     if now_ms < report.ends_ms:
-        return ZRefused(f"{business_date} is not over yet")
+        return ZRefused(f"{date_text(business_date)} is not over yet")
     if not report.sums and business_date < _first_date(tx, tenant_id, venue):
-        return ZRefused(f"on {business_date} there was no office yet, and nothing moved")
+        return ZRefused(f"on {date_text(business_date)} there was no office yet, and nothing moved")
     last = closings.last(tx, tenant_id, venue.venue_id)
     prev_hash = last.hash if last is not None else closings.BEFORE_THE_FIRST
     body = msgspec.json.encode(report)
     made = Closing(venue.venue_id, z_no, business_date, body, z_hash(prev_hash, body), prev_hash, now_ms, by)
     closings.add(tx, tenant_id, made)
-    acts.audit(tx, tenant_id, AuditLine(now_ms, by, CLOSED, venue.venue_id, f"{business_date} as Z {z_no}"))
+    acts.audit(tx, tenant_id, AuditLine(now_ms, by, CLOSED, venue.venue_id, f"{date_text(business_date)} as Z {z_no}"))
     what = {"z_no": z_no, "business_date": date_text(business_date), "hash": made.hash.hex()}
     webhooks.tell(tx, tenant_id, "closing.made", what, subject_id=venue.venue_id, at_ms=now_ms)
     return Z(z_no, made.hash.hex(), prev_hash.hex(), report)

@@ -39,6 +39,11 @@ _NUMBERS = sa.select(ACCOUNTS.c.account_no).where(
     ACCOUNTS.c.kind.in_(sa.bindparam("kinds", expanding=True)),
     ACCOUNTS.c.key == sa.bindparam("key"),
 )
+_KEYS = (
+    sa.select(ACCOUNTS.c.key).distinct()
+    .where(ACCOUNTS.c.tenant_id == sa.bindparam("tenant"), ACCOUNTS.c.kind == sa.bindparam("kind"))
+    .order_by(ACCOUNTS.c.key).limit(sa.bindparam("most"))
+)  # fmt: skip
 _PLACE: Final = (
     ENTRIES.c.received_ms, ENTRIES.c.hub_id, ENTRIES.c.stream, ENTRIES.c.epoch, ENTRIES.c.seq, POSTINGS.c.unit
 )  # fmt: skip
@@ -72,6 +77,12 @@ _STANDS = sa.select(BALANCES.c.unit, sa.func.sum(BALANCES.c.amount)).where(
     BALANCES.c.tenant_id == sa.bindparam("tenant"),
     BALANCES.c.account_no.in_(sa.bindparam("numbers", expanding=True)),
 ).group_by(BALANCES.c.unit)  # fmt: skip
+
+
+def keys_of(tx: Transaction, tenant_id: bytes, kind: str, *, most: int) -> list[str]:
+    """Return the keys of the accounts of a kind, in order; at most so many."""
+    asked = {"tenant": tenant_id, "kind": kind, "most": most}
+    return list(tx.execute(_KEYS, asked).scalars())
 
 
 def numbers(tx: Transaction, tenant_id: bytes, kinds: Sequence[str], key: str) -> list[int]:

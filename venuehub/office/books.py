@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from venuehub.errors import CliError, ExitCode
 from venuehub.office.desk import Folder, now_ms
-from venuehub.output import AsJson, print_json, print_line
+from venuehub.output import AsJson, counted, print_json, print_line
+
+if TYPE_CHECKING:
+    from back_office.ledger.closing import Z
 
 app = typer.Typer()
 VenueName = Annotated[str, typer.Option("--venue", help="The venue, where there are several.")]
@@ -136,6 +139,9 @@ def takings(
         print_json({"from": dates[0], "to": dates[1], "takings": told})
         return
     lines = [(*names, row.kind, money(row.amount, row.unit), row.unit, row.entries) for names, row in rows]
+    sums = books.totals((row.kind, row.unit, row.amount, row.entries) for row in found)
+    nothing = ("",) * (len(split) - 1)
+    lines += [("total", *nothing, kind, money(amount, unit), unit, count) for kind, unit, amount, count in sums]
     books.print_table((*split, "what", ">amount", "unit", ">entries"), lines)
 
 
@@ -192,18 +198,24 @@ def z(
     if isinstance(made, ZRefused):
         hint = "venuehub office closings lists what is closed, office x shows any date"
         raise CliError("refused", made.why, where=str(folder), hint=hint)
-    if as_json:
-        print_json(made)
-        return
-    books.print_report(made.report)
-    print_line(f"Z {made.z_no} is kept, hash {made.hash}")
+    _print_again([made], made.z_no, folder, as_json=as_json)
 
 
-@app.command("closings", epilog="Example: venuehub office closings --dir office --json")
-def closings(*, folder: Folder, venue: VenueName = "", as_json: AsJson = False) -> None:
+@app.command(
+    "closings",
+    epilog="Example: venuehub office closings --dir office --z 3, to print that Z again. Exit code 1: no such Z.",
+)
+def closings(
+    *,
+    folder: Folder,
+    number: Annotated[int | None, typer.Option("--z", min=1, help="Print this one again, as it was made.")] = None,
+    venue: VenueName = "",
+    as_json: AsJson = False,
+) -> None:
     """List the Zs of a venue, each with its hash; --json prints their reports too."""
     from back_office.fleet.founding import only_venue
     from back_office.ledger.closing import zs
+    from payment_core.price_calendar import date_text
     from venuehub.office.books_told import print_table
     from venuehub.office.checks import moment
     from venuehub.office.tools import open_office
@@ -212,13 +224,16 @@ def closings(*, folder: Folder, venue: VenueName = "", as_json: AsJson = False) 
         place = only_venue(store, keys.tenant_id, venue)
         with store.reading() as tx:
             found = zs(tx, keys.tenant_id, venue_id=place.venue_id)
+    if number is not None:
+        _print_again(found, number, folder, as_json=as_json)
+        return
     if as_json:
         print_json(found)
         return
     rows = [
         (
             one.z_no,
-            one.report.business_date,
+            date_text(one.report.business_date),
             moment(one.report.made_ms),
             one.report.by,
             len(one.report.silent),
@@ -227,6 +242,21 @@ def closings(*, folder: Folder, venue: VenueName = "", as_json: AsJson = False) 
         for one in found
     ]
     print_table((">Z", ">date", "made", "by", ">silent hubs", "hash"), rows)
+
+
+def _print_again(found: "Sequence[Z]", number: int, folder: Path, *, as_json: bool) -> None:
+    """Print a Z that is kept, as it was made; CliError where there is none of this number."""
+    from venuehub.office.books_told import print_report
+
+    kept = next((one for one in found if one.z_no == number), None)
+    if kept is None:
+        hint = f"they are numbered from 1 to {len(found)}" if found else "venuehub office z makes the first"
+        raise CliError("office", f"there is no Z {number}", where=str(folder), hint=hint)
+    if as_json:
+        print_json(kept)
+        return
+    print_report(kept.report)
+    print_line(f"Z {kept.z_no} is kept, hash {kept.hash}")
 
 
 @app.command(
@@ -280,7 +310,7 @@ def export(  # noqa: PLR0913 - one for each option
     if as_json:
         print_json({"what": what, "file": str(file), "rows": count})
     else:
-        print_line(f"{what}: {count} rows in {file}")
+        print_line(f"{what}: {counted(count, 'row')} in {file}")
 
 
 def _refuse_unheeded(what: str, given: dict[str, str], *, heeded: Sequence[str]) -> None:
@@ -301,9 +331,8 @@ def _account(tx: Any, keys: Any, *, card: str, account: str) -> Any:  # noqa: AN
     from venuehub.office.books_told import account_of, usage
 
     if bool(card) == bool(account):
-        raise usage(
-            wrong="whose statement?", option="--card", hint="name a card with --card or an account with --account"
-        )
+        wrong = "--card and --account name two accounts: one of them is told" if card else "whose statement?"
+        raise usage(wrong=wrong, option="--card", hint="name a card with --card, or an account with --account")
     if account:
         return account_of(tx, keys.tenant_id, account)
     return Kind.PURSE, find_card(tx, keys.tenant_id, parse_card(card), pepper=keys.pepper).account_id.hex()

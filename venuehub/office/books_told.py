@@ -1,14 +1,17 @@
 """What the commands about the books ask and print: dates, accounts, cursors, and tables of whole columns."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Final
 
 from back_office.business_day import business_date, day_bounds
 from back_office.ledger import statement
 from back_office.ledger.closing_report import Report, SumLine
 from back_office.ledger.statement import Statement
-from back_office.store import people, places
+from back_office.ledger.takings import TAKEN
+from back_office.store import people, places, statements
 from back_office.store.engine import Transaction
 from back_office.store.places import Venue
 from back_office.store.statements import LinePlace
@@ -16,13 +19,18 @@ from back_office.store.takings import GROUPINGS, Grouping
 from payment_core.accounts import CHART, Kind
 from payment_core.identifiers import uuid_bytes
 from payment_core.journal import Tender
+from payment_core.price_calendar import date_text
 from venuehub.errors import CliError, ExitCode
 from venuehub.office.checks import moment
 from venuehub.office.told import money, sums
-from venuehub.output import print_line
+from venuehub.output import counted, print_line
 
+_TAKEN: Final = frozenset(kind.value for kind in TAKEN)
 _DATE: Final = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)")
 _DAY_MS: Final = 86_400_000
+_LOOKED_AT: Final = 1_000
+_NAMED: Final = 8
+"""Keys of a kind that are looked through for what somebody meant, and those that are named."""
 
 
 def date_of(text: str, venue: Venue, *, option: str) -> int:
@@ -82,13 +90,11 @@ def account_of(tx: Transaction, tenant_id: bytes, text: str) -> tuple[Kind, str]
     kind, _, key = text.partition(":")
     if kind in {one.value for one in Kind}:
         chosen = Kind(kind)
-        if statement.is_known(tx, tenant_id, chosen, key):
-            return chosen, key
-        raise usage(
-            wrong=f"nothing was ever booked on {text!r}",
-            option="--account",
-            hint="venuehub office trial lists the kinds",
-        )
+        for written in (key, key.replace("-", "").lower()):  # ids are copied with their dashes, too
+            if statement.is_known(tx, tenant_id, chosen, written):
+                return chosen, written
+        hint = _nearest(tx, tenant_id, kind, key)
+        raise usage(wrong=f"nothing was ever booked on {text!r}", option="--account", hint=hint)
     try:
         account_id = uuid_bytes(text) if "-" in text else bytes.fromhex(text)
     except ValueError:
@@ -97,6 +103,15 @@ def account_of(tx: Transaction, tenant_id: bytes, text: str) -> tuple[Kind, str]
         hint = "write a guest's account id, or KIND:KEY such as revenue:racer-1; --card names a card's account"
         raise usage(wrong=f"there is no account {text!r}", option="--account", hint=hint)
     return Kind.PURSE, account_id.hex()
+
+
+def _nearest(tx: Transaction, tenant_id: bytes, kind: str, key: str) -> str:
+    """Return the keys that somebody may have meant: those that read most like his, or the first ones."""
+    known = statements.keys_of(tx, tenant_id, kind, most=_LOOKED_AT)
+    if not known:
+        return f"nothing was ever booked on {kind}; venuehub office trial lists the kinds"
+    near = get_close_matches(key, known, n=_NAMED) or known[:_NAMED]
+    return f"of {kind} there are {', '.join(near)}{' and more' * (len(known) > len(near))}"
 
 
 def cursor_text(place: LinePlace | None) -> str:
@@ -141,7 +156,7 @@ def print_statement(page: Statement) -> None:
     print_line(f"opening: {sums(page.opening)}")
     rows = [
         (
-            line.business_date, moment(line.place.received_ms), line.hub or "office",
+            date_text(line.business_date), moment(line.place.received_ms), line.hub or "office",
             f"{line.place.epoch}/{line.place.seq}", line.machine, line.what, money(line.amount, line.unit),
             money(line.balance, line.unit),
         )
@@ -157,18 +172,22 @@ def print_report(report: Report) -> None:
     """Print an X or a Z."""
     called = f"Z {report.z_no}" if report.by else "X"
     closed = f" (closed: Z {report.z_no})" if report.z_no and not report.by else ""
-    print_line(f"{called} of {report.venue_name}, {report.business_date}{closed}, made {moment(report.made_ms)}")
+    date = date_text(report.business_date)
+    print_line(f"{called} of {report.venue_name}, {date}{closed}, made {moment(report.made_ms)}")
+    _print_accounts(report.sums)
     _print_sums(report.sums)
     if report.machines:
-        rows = [
-            (one.hub, one.machine, one.kind, money(_own_side(one.kind) * one.amount, one.unit), one.entries)
+        rows: list[Sequence[object]] = [
+            (one.hub, one.machine, one.kind, money(own_side(one.kind) * one.amount, one.unit), one.entries)
             for one in report.machines
         ]
+        signed = ((one.kind, one.unit, own_side(one.kind) * one.amount, one.entries) for one in report.machines)
+        rows += [("", "total", kind, money(amount, unit), count) for kind, unit, amount, count in totals(signed)]
         print_table(("hub", "machine", "what", ">amount", ">entries"), rows)
     for title, days in (("late", report.late), ("after its Z", report.after_z)):
         for day in days:
-            count = sum(hub.entries for hub in day.hubs)
-            print_line(f"{title}: {count} entries of {day.business_date} (Z {day.z_no})")
+            count = counted(sum(hub.entries for hub in day.hubs), "entry", "entries")
+            print_line(f"{title}: {count} of {date_text(day.business_date)} (Z {day.z_no})")
             _print_sums(day.sums)
     for hub in report.heard:
         print_line(f"heard: {hub.name}, through entry {hub.through_entry} of epoch {hub.epoch}")
@@ -181,12 +200,31 @@ def print_report(report: Report) -> None:
             f"in doubt: {money(doubt.amount, doubt.unit)} at {doubt.machine} ({doubt.hub}), {doubt.authorization}"
         )
     if report.open_dates:
-        print_line(f"without a Z: {', '.join(map(str, report.open_dates))}")
+        print_line(f"without a Z: {', '.join(map(date_text, report.open_dates))}")
 
 
-def _own_side(kind: str) -> int:
+def own_side(kind: str) -> int:
     """Return by what an amount is shown above nothing where its account rose: a box that was emptied stands below."""
     return 1 if CHART[Kind(kind)].side == "debit" else -1
+
+
+def totals(lines: Iterable[tuple[str, str, int, int]]) -> list[tuple[str, str, int, int]]:
+    """Return kind, unit, amount and entries of some lines added up by kind and unit, in this order."""
+    sums: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for kind, unit, amount, entries in lines:
+        total = sums[kind, unit]
+        total[0] += amount
+        total[1] += entries
+    return [(kind, unit, amount, entries) for (kind, unit), (amount, entries) in sorted(sums.items())]
+
+
+def _print_accounts(lines: Sequence[SumLine]) -> None:
+    """Print what the date came to by account, as the page of a day has it: above nothing where an account rose."""
+    signed = ((one.kind, one.unit, own_side(one.kind) * one.amount, one.entries) for one in lines if one.kind in _TAKEN)
+    rows = [(kind, money(amount, unit), unit, count) for kind, unit, amount, count in totals(signed)]
+    if rows:
+        print_table(("account", ">amount", "unit", ">entries"), rows)
+        print_line("")
 
 
 def _print_sums(lines: Sequence[SumLine]) -> None:

@@ -127,7 +127,9 @@ def worded(text: str) -> str:
 
 def names_of(tx: Transaction, tenant_id: bytes) -> dict[bytes, str]:
     """Return what people call those whom alarms and audit are about."""
-    return {hub.hub_id: f"hub {hub.name}" for hub in places.hubs(tx, tenant_id)} | {tenant_id: "office"}
+    hubs = {hub.hub_id: f"hub {hub.name}" for hub in places.hubs(tx, tenant_id)}
+    venues = {venue.venue_id: f"venue {venue.name}" for venue in places.venues(tx, tenant_id)}
+    return {**hubs, **venues, tenant_id: "office"}
 
 
 def age(ms: int) -> str:

@@ -10,7 +10,7 @@ import msgspec
 
 from back_office.console.demo_control import DemoControlError
 from back_office.fleet.documents import DocumentError
-from back_office.fleet.founding import FoundingError, only_venue, pin_hub, refuse_unfounded
+from back_office.fleet.founding import FoundingError, VenueUnknownError, only_venue, pin_hub, refuse_unfounded
 from back_office.ledger.faults import UnbookableError
 from back_office.members.cards import CardKnownError, CardTextError, CardUnknownError
 from back_office.settings import SettingsError, database_file, database_url
@@ -46,6 +46,10 @@ def _told() -> Iterator[None]:
         told_as("settings", CardTextError, where="--card", exit_code=ExitCode.USAGE),
         told_as("settings", DocumentError, otherwise=compare, exit_code=ExitCode.USAGE),
         told_as("office", FoundingError, otherwise="write one of the names that are listed here"),
+        told_as(
+            "settings", VenueUnknownError, where="--venue", otherwise="write one of these names",
+            exit_code=ExitCode.USAGE,
+        ),
         told_as("office", CardKnownError, where="--card", otherwise="venuehub office card show tells whose it is"),
         told_as("office", CardUnknownError, where="--card", otherwise="add it first: venuehub office card add"),
         told_as("refused", UnbookableError, where="--amount", otherwise="choose a smaller one"),

@@ -4,6 +4,7 @@ import csv
 import json
 import sqlite3
 from contextlib import closing
+from uuid import UUID
 
 import pytest
 
@@ -49,7 +50,7 @@ def run(capsys, folder):
 @pytest.fixture
 def told(capsys, folder):
     def call(what, *words):
-        assert main(["office", what, "--dir", str(folder), *words]) == 0
+        assert main(["office", *what.split(), "--dir", str(folder), *words]) == 0
         return capsys.readouterr().out
 
     return call
@@ -129,6 +130,49 @@ def test_a_day_is_closed_once_and_listed(run, told):
     assert run("verify")[0] == 0
 
 
+def test_a_z_is_printed_again_as_it_was_made(run, told):
+    made = run("z", "--by", "Mei")[1]
+    assert run("closings", "--z", 1, "--venue", "Hall") == (0, made)
+    again = told("closings", "--z", "1")
+    assert f"Z 1 is kept, hash {made['hash']}" in again
+    assert again.startswith("Z 1 of Hall, ")
+    code, said = run("closings", "--z", 2)
+    assert (code, said["error"]["message"]) == (1, "there is no Z 2")
+    assert "venue Hall" in told("audit list")
+
+
+def test_a_report_adds_up_by_account_and_machine(told):
+    account = [line.split() for line in told("x").splitlines() if "psp_clearing" in line]
+    assert account[0] == ["psp_clearing", "¥15.00", "CNY", "2"]
+    *_, total = told("takings", "--by", "tender,hub").splitlines()
+    assert total.split() == ["total", "psp_clearing", "¥15.00", "CNY", "2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--card", CARD, "--account", "drawer:safe"), "one of them"),
+        (("--account", "drawer:=1+2"), "of drawer there are =1+1"),
+        (("--account", "tips:x"), "nothing was ever booked on tips;"),
+        (("--card", "ntag213:04A1B2C3D4E581"), "add it with"),
+    ],
+)  # fmt: skip
+def test_whose_statement_cannot_be_told_is_answered_with_what_there_is(run, words, said):
+    code, answer = run("statement", *words)
+    error = answer["error"]
+    assert code == (1 if "add it" in said else 2)
+    assert said in f"{error['message']} {error['hint']}"
+    assert "add it" not in error["message"]  # it is said once, in the hint
+
+
+def test_an_account_that_is_named_by_an_id_is_found_with_its_dashes(folder, run):
+    hub = UUID(int=7)
+    with open_office(folder) as (store, keys), store.writing() as tx:
+        desk = Desk(tx, keys.tenant_id, places.venues(tx, keys.tenant_id)[0], now_ms=now_ms())
+        desk.append(lambda header: CashMoved(1, header, "nowhere", hub.hex, "CNY", 300, 290, "ann"))
+    assert len(run("statement", "--account", f"drawer:{str(hub).upper()}")[1]["lines"]) == 1
+
+
 def test_an_export_is_whole_or_not_there_and_never_written_over(run, tmp_path):
     file = tmp_path / "trial.csv"
     assert run("export", "--what", "trial", "--csv", file)[1]["rows"] == 4
@@ -173,7 +217,7 @@ def test_an_option_that_would_not_narrow_an_export_is_refused(run, tmp_path, wor
 def test_an_export_is_of_the_venue_that_is_named(run, tmp_path):
     assert run("export", "--what", "takings", "--csv", tmp_path / "hall.csv", "--venue", "Hall")[1]["rows"] > 0
     code, said = run("export", "--what", "takings", "--csv", tmp_path / "none.csv", "--venue", "Nowhere")
-    assert (code, "which venue?" in said["error"]["message"]) == (1, True)
+    assert (code, "which venue?" in said["error"]["message"]) == (2, True)
 
 
 def test_a_box_that_was_emptied_stands_below_nothing(capsys):
@@ -185,7 +229,7 @@ def test_a_box_that_was_emptied_stands_below_nothing(capsys):
     )  # fmt: skip
     books_told.print_report(report)
     said = capsys.readouterr().out
-    assert "X of Hall, 20261122 (closed: Z 3)" in said  # not the Z: that is kept as it was made
+    assert "X of Hall, 2026-11-22 (closed: Z 3)" in said  # not the Z: that is kept as it was made
     assert "-¥22.00" in said
     assert " ¥3.00" in said
 
