@@ -88,9 +88,9 @@ def test_a_z_is_kept_and_says_what_the_x_said(traded):
 def test_a_date_has_one_z_and_none_before_it_is_over(traded):
     assert isinstance(z(traded), Z)
     assert z(traded) == ZRefused("2026-11-22 is closed already: Z 1")
-    assert z(traded, NEXT) == ZRefused(f"{NEXT} is not over yet")
+    assert z(traded, NEXT) == ZRefused("2026-11-23 is not over yet")
     assert z(traded, 20261131) == ZRefused("20261131 is no date: write yyyymmdd")
-    assert z(traded, 20200101) == ZRefused("on 20200101 there was no office yet, and nothing moved")
+    assert z(traded, 20200101) == ZRefused("on 2020-01-01 there was no office yet, and nothing moved")
 
 
 def test_zs_are_numbered_without_a_gap_and_chained(traded):
