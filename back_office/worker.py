@@ -13,9 +13,10 @@ from back_office.ingest.hub_books import HubBooks
 from back_office.ingest.presence import Presence
 from back_office.ingest.telemetry_books import TelemetryDesk
 from back_office.ledger.desk import Desk, venue_of
+from back_office.ledger.faults import LedgerError
 from back_office.store import acts, chains, papers, places, set_back
 from back_office.store.engine import Store, Transaction
-from back_office.store.faults import StoreError, StoreFencedError
+from back_office.store.faults import StoreError, StoreFencedError, StoreRefusedError
 from back_office.store.grants import LeaseKey, LeaseRow
 from back_office.store.papers import Alarm
 from back_office.store.places import Hub
@@ -310,14 +311,30 @@ class Worker:
         return [self._mail.elsewhere(hub, request.account_id, coming=coming)]
 
     def _serve_wishes(self) -> list[Publish]:
-        """Lease what came back to the hubs that were waiting for it, and tell them."""
+        """Lease what came back to the hubs that were waiting for it, and tell them.
+
+        Each account by itself: one whose books are off, or whose hub is another worker's now, holds up nobody else.
+        """
         now_ms = self._clock()
-        waiting = self._wishes.hubs()
-        fences = {fence for hub_id in waiting for fence in self._holding.fences(hub_id)}
+        with self._store.reading() as tx:
+            due = self._wishes.due(tx, now_ms=now_ms)
+        served = [hub_id for account_id, hub_id in due.items() if self._serve(account_id, hub_id, now_ms)]
+        return [letter for hub_id in dict.fromkeys(served) for letter in self._telling.tell(hub_id)]
+
+    def _serve(self, account_id: bytes, hub_id: bytes, now_ms: int) -> bool:
+        fences = self._holding.fences(hub_id)
         try:
-            served = self._store.write(lambda tx: self._wishes.serve(tx, now_ms=now_ms), *sorted(fences))
+            try:
+                self._store.write(lambda tx: self._wishes.serve(tx, hub_id, account_id, now_ms=now_ms), *fences)
+            except (LedgerError, StoreRefusedError):  # beside others it may have seen what will not be kept
+                with self._store.writing(*fences) as tx:
+                    self._wishes.serve(tx, hub_id, account_id, now_ms=now_ms)
         except StoreFencedError:
-            for hub_id in waiting:
-                self._let_go(self._holding.lost(hub_id))
-            return []
-        return [letter for hub_id in served for letter in self._telling.tell(hub_id)]
+            self._let_go(self._holding.lost(hub_id))
+            return False
+        except (LedgerError, StoreRefusedError) as error:
+            self._wishes.drop(account_id)
+            off = Alarm("books_off", account_id, f"nothing is leased of it: {error}", now_ms)
+            self._store.write(lambda tx: papers.raise_new(tx, self._tenant_id, off))
+            return False
+        return True

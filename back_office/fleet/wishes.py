@@ -36,10 +36,6 @@ class Wishes:
     def __bool__(self) -> bool:
         return bool(self._open)
 
-    def hubs(self) -> set[bytes]:
-        """Return which hubs wait."""
-        return {wish.hub_id for wish in self._open.values()}
-
     def forget(self, is_gone: Callable[[bytes], bool]) -> None:
         """Let go of hubs that another worker looks after: they ask again."""
         self._open = {account: wish for account, wish in self._open.items() if not is_gone(wish.hub_id)}
@@ -74,14 +70,19 @@ class Wishes:
         wish = self._open.get(account_id)
         return tuple(wish.asked_ms) if wish is not None and wish.hub_id == hub.hub_id else ()
 
-    def serve(self, tx: Transaction, *, now_ms: int) -> list[bytes]:
-        """Lease what is in the purses of accounts that are wished for; return the hubs that got something."""
+    def due(self, tx: Transaction, *, now_ms: int) -> dict[bytes, bytes]:
+        """Return the accounts that are wished for and have something in their purses, and the hub of each."""
         self._open = {account: wish for account, wish in self._open.items() if wish.until_ms > now_ms}
-        served: list[bytes] = []
         there = lots.live_lots(tx, self._tenant_id, self._open, [])
-        for account_id in sorted({key.account_id for key, row in there.items() if row.available > 0}):
-            hub = places.hub(tx, self._tenant_id, self._open[account_id].hub_id)
-            assert hub is not None, "who wished was enrolled"
-            Desk(tx, self._tenant_id, venue_of(tx, self._tenant_id, hub.venue_id), now_ms=now_ms).lease(hub, account_id)
-            served.append(hub.hub_id)
-        return served
+        back = sorted({key.account_id for key, row in there.items() if row.available > 0})
+        return {account_id: self._open[account_id].hub_id for account_id in back}
+
+    def serve(self, tx: Transaction, hub_id: bytes, account_id: bytes, *, now_ms: int) -> None:
+        """Lease what is in the purse of one that is due."""
+        hub = places.hub(tx, self._tenant_id, hub_id)
+        assert hub is not None, "who wished was enrolled"
+        Desk(tx, self._tenant_id, venue_of(tx, self._tenant_id, hub.venue_id), now_ms=now_ms).lease(hub, account_id)
+
+    def drop(self, account_id: bytes) -> None:
+        """Let go of a wish that cannot be served."""
+        self._open.pop(account_id, None)

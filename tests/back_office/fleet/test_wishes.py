@@ -4,9 +4,10 @@ import msgspec
 import pytest
 
 from back_office.fleet.wishes import AGAIN_MS, WISH_MS
+from back_office.worker import Worker
 from cloud_sync.letters import read_message
 from cloud_sync.protocol.messages import Elsewhere, Grant, Lease, LeaseRequest, Recall, Trust
-from tests.back_office.world import GUEST, HUB, KEYS, OTHER_HUB, WALL_MS, leaves
+from tests.back_office.world import GUEST, HUB, KEYS, OTHER_GUEST, OTHER_HUB, WALL_MS, leaves, tamper
 
 
 @pytest.fixture
@@ -109,3 +110,20 @@ def test_the_hubs_of_a_venue_are_told_of_each_other(office):
     identity = office.other.identity
     assert (peer.hub_id, peer.name, peer.sign_public) == (OTHER_HUB, "foyer", identity.signer.public)
     assert msgspec.structs.replace(peer) == peer
+
+
+def test_an_account_whose_lots_are_off_holds_up_nobody_else(halls):
+    halls.top_up(500, account=OTHER_GUEST, payment="p2")
+    halls.lease(account=OTHER_GUEST)
+    for account in (GUEST, OTHER_GUEST):
+        halls.worker.on_message(*halls.other.letter(LeaseRequest(account), "request"))
+    halls.hub.returned(1_000, why="recall")
+    halls.hub.returned(500, account=OTHER_GUEST, why="recall")
+    other = Worker(halls.store, KEYS, lambda: halls.now_ms)  # ours hears of it at its next look only
+    other.on_message(halls.hub.batch_topic, halls.hub.batch())
+    tamper(halls, f"UPDATE lots SET available = available + 7 WHERE account_id = x'{GUEST.hex()}'")  # noqa: S608 - our own id
+    halls.worker.tick()
+    assert (halls.left(OTHER_HUB), halls.left(OTHER_HUB, account=OTHER_GUEST)) == (0, 500)
+    for _look in range(3):
+        halls.worker.tick()
+    assert halls.alarms() == [("books_off", GUEST)]

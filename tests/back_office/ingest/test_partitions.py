@@ -12,7 +12,7 @@ from back_office.store.partitions import TTL_MS
 from back_office.worker import Worker
 from cloud_sync.protocol import topics
 from cloud_sync.protocol.messages import LeaseRequest
-from tests.back_office.world import GUEST, HUB, KEYS, OTHER_HUB, TENANT, WALL_MS, leaves
+from tests.back_office.world import GUEST, HUB, KEYS, OTHER_GUEST, OTHER_HUB, TENANT, WALL_MS, leaves, tamper
 
 PARTITION, OTHER_PARTITION = topics.partition(HUB), topics.partition(OTHER_HUB)
 
@@ -170,6 +170,23 @@ def test_no_letter_of_a_hub_is_answered_by_who_lost_it(office, workers, message)
     letter = office.hub.hello() if message == "hello" else office.hub.letter(LeaseRequest(GUEST), "request")
     assert reasons(first.on_message(*letter)) == ["fenced"]
     assert office.left() == 0
+
+
+def test_a_wish_of_a_hub_that_is_lost_costs_no_other_hub_its_place(office, workers):
+    other = office.enroll(OTHER_HUB, "foyer")
+    worker, beside = workers.start("a"), Worker(office.store, KEYS, lambda: office.now_ms)
+    for hub in (office.hub, other):
+        worker.on_message(*hub.hello())
+    for giver, wisher, account in ((other, office.hub, GUEST), (office.hub, other, OTHER_GUEST)):
+        office.top_up(1_000, account=account, payment=account.hex())
+        office.lease(account=account, hub_id=giver.identity.hub_id)
+        worker.on_message(*wisher.letter(LeaseRequest(account), "request"))
+        giver.returned(1_000, account=account, why="recall")
+        beside.on_message(giver.batch_topic, giver.batch())
+    tamper(office, f"UPDATE partition_leases SET epoch = epoch + 1 WHERE partition = {PARTITION}")  # noqa: S608 - our own id
+    worker.tick()
+    assert worker.held == frozenset(range(64)) - {PARTITION}
+    assert (office.left(HUB), office.left(OTHER_HUB, account=OTHER_GUEST)) == (0, 1_000)
 
 
 def test_a_build_that_does_not_check_the_fence_is_caught(office, workers, monkeypatch):
