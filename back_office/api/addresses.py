@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Collection
-from ipaddress import IPv6Network, ip_address
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -60,7 +60,7 @@ def _inside(address: str) -> str:
     at = ip_address(address.partition("%")[0])
     mapped = getattr(at, "ipv4_mapped", None)
     at = mapped if mapped is not None else at
-    led = at.version == 6 and (at.sixtofour or at.teredo or at in _TRANSLATED)
+    led = isinstance(at, IPv6Address) and bool(at.sixtofour or at.teredo or at in _TRANSLATED)
     if at.is_global and not at.is_multicast and not led:
         return ""
     return f"{address} is no address of the outside; `office run --hooks-to` names hosts inside that may be told"

@@ -60,7 +60,9 @@ class NumberedAlarm(msgspec.Struct, frozen=True):
 
 
 def _behind(major: sa.Column[Any], minor: sa.Column[Any]) -> sa.ColumnElement[bool]:
-    return (major > sa.bindparam("epoch")) | ((major == sa.bindparam("epoch")) & (minor > sa.bindparam("seq")))
+    """Compare as one value: so the key is entered behind it, and a page costs the same however far it is."""
+    asked = sa.tuple_(sa.bindparam("epoch", type_=major.type), sa.bindparam("seq", type_=minor.type))
+    return sa.tuple_(major, minor) > asked
 
 
 def _of_chain(table: sa.Table) -> tuple[sa.ColumnElement[bool], ...]:

@@ -7,6 +7,7 @@ import pytest
 from back_office.api import gate, once
 from back_office.api.bearer import revoke_key
 from back_office.store import acts, api_keys
+from back_office.store.faults import StoreUnavailableError
 from tests.back_office.api.desk import HUB_TEXT, TOLD, Api, told
 from tests.back_office.world import TENANT
 
@@ -62,6 +63,20 @@ def test_no_more_goes_back_than_was_paid_and_the_refusal_is_kept(paid, office):
     refused = paid.post("/refunds", key, {**WISH, "amount": 400}, once="n2")
     assert (refused.status, refused.headers["content-type"]) == (409, "application/problem+json")
     assert office.purse() == 200
+
+
+def test_the_act_and_its_answer_are_kept_together_or_not_at_all(paid, office, monkeypatch):
+    def lost(*_):
+        message = "the disk is full"
+        raise StoreUnavailableError(message)
+
+    key = paid.key()
+    with monkeypatch.context() as broken:
+        broken.setattr(once.api_keys, "keep_answer", lost)
+        answer = paid.post("/refunds", key, WISH)
+    assert (answer.status, answer.headers["retry-after"], office.purse()) == (503, "5", 1_000)
+    assert paid.post("/refunds", key, WISH).status == 201
+    assert (office.purse(), office.prove().ok) == (900, True)
 
 
 def test_a_build_that_keeps_no_answer_is_caught(paid, office, monkeypatch):

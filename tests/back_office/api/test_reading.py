@@ -1,0 +1,84 @@
+"""Pages of the API: in the order of the journal, nothing twice and nothing left out, whatever comes between."""
+
+import pytest
+
+from back_office.store import pages
+from back_office.store.tables import BATCHES, ENTRIES
+from payment_core.identifiers import uuid_text
+from tests.back_office.api.desk import HUB_TEXT, told
+from tests.back_office.world import GUEST, HUB, TENANT
+
+
+@pytest.fixture
+def played(api, office):
+    """A guest has paid 1,000 and played four times for 100."""
+    office.top_up(1_000)
+    office.lease()
+    office.take(office.hub.batch())
+    play(office, 4)
+    return api
+
+
+def play(office, times, first=1):
+    for number in range(first, first + times):
+        office.hub.held(100, authorization=number)
+        office.hub.captured(100, authorization=number)
+        office.take(office.hub.batch())
+
+
+def walked(api, key, path, *, most=50):
+    """Return every item of a list, a page of two at a time."""
+    items, cursor = [], ""
+    for _ in range(most):
+        page = told(api.get(f"{path}&limit=2{cursor}", key))
+        items += page["items"]
+        if page["next"] is None:
+            return items
+        cursor = f"&cursor={page['next']}"
+    raise AssertionError(path)
+
+
+def test_entries_come_in_the_order_of_the_journal_with_their_lines(played):
+    found = walked(played, played.key("reader"), f"/entries?hub={HUB_TEXT}")
+    assert [(one["epoch"], one["seq"]) for one in found] == [(1, number) for number in range(1, 10)]
+    captured = [one for one in found if one["type"] == "Captured"]
+    assert len(captured) == 4
+    assert sum(line["amount"] for one in found for line in one["lines"]) == 0
+    assert {(line["kind"], line["amount"]) for line in captured[0]["lines"]} == {("held", 100), ("revenue", -100)}
+
+
+def test_a_cursor_that_was_kept_goes_on_with_what_came_since(played, office):
+    key = played.key("reader")
+    page = told(played.get(f"/entries?hub={HUB_TEXT}&limit=8", key))
+    play(office, 1, first=9)
+    rest = told(played.get(f"/entries?hub={HUB_TEXT}&cursor={page['next']}", key))
+    assert [one["seq"] for one in rest["items"]] == [9, 10, 11]
+
+
+def test_batches_takings_and_audit_are_walked_whole(played):
+    key = played.key("auditor")
+    assert [one["number"] for one in walked(played, key, f"/batches?hub={HUB_TEXT}")] == [1, 2, 3, 4, 5]
+    takings = walked(played, key, "/takings?first=2026-11-22&last=2026-11-22&by=machine&by=business_date")
+    assert len(takings) == len({tuple(one.items()) for one in takings})
+    assert sum(one["amount"] for one in takings) == 0
+    assert [one["number"] for one in walked(played, key, "/audit?")] == [1]
+
+
+def test_a_guests_statement_ends_at_what_is_there_now(played):
+    key, account = played.key("reader"), uuid_text(GUEST)
+    first = told(played.get(f"/accounts/{account}/statement?limit=2", key))
+    rest = told(played.get(f"/accounts/{account}/statement?limit=100&cursor={first['next']}", key))
+    assert (first["closing"], rest["opening"]) == (first["closing"], first["closing"])
+    assert rest["closing"] == rest["now"] == [{"amount": 600, "unit": "CNY"}]
+
+
+@pytest.mark.sqlite
+@pytest.mark.parametrize(("statement", "table"), [("_ENTRIES", ENTRIES), ("_BATCHES", BATCHES)])
+def test_a_page_is_found_by_its_key_however_far_it_is(office, statement, table):
+    with office.store.reading() as tx:
+        values = {"tenant": TENANT, "hub": HUB, "epoch": 1, "seq": 5, "most": 10}
+        words, filled = tx._words(getattr(pages, statement), values).filled(values)
+        plan = " ".join(str(row[-1]) for row in tx._cursor.execute(f"EXPLAIN QUERY PLAN {words}", filled))
+    assert "AND (epoch," in plan, plan
+    assert "TEMP B-TREE" not in plan
+    assert table.name in plan
