@@ -170,7 +170,8 @@ class Pen:
         self._seq += 1
         return Header(
             self._seq, self.now_ms, bytes(16), self._seq * ENTRY_MS, TimeQuality.SYNCED, DAY, Actor.GUEST, tender,
-            VENUE, None, f"racer-{lane}", f"lane-{lane}", turn.to_bytes(16, "big") if turn else None,
+            VENUE, None, f"racer-{lane}", f"lane-{lane}",
+            self.identity.hub_id[:8] + turn.to_bytes(8, "big") if turn else None,
         )  # fmt: skip
 
 

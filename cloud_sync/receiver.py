@@ -101,7 +101,7 @@ class Receiver:
         group: list[_Next] = []
         for topic, payload in messages:
             address = topics.parse_hub_topic(topic) if len(messages) > 1 else None
-            ahead = [batch for _, _, batch in group if address is not None and batch.hub_id == address.hub_id]
+            ahead = [one for one in group if address is not None and one[2].hub_id == address.hub_id]
             joins = None if address is None else self._joins(address, topic, payload, ahead)
             if joins is not None:
                 group.append(joins)
@@ -115,13 +115,15 @@ class Receiver:
                 effects += self.on_message(now_ms, topic, payload)
         return effects + self._apply_group(now_ms, group)
 
-    def _joins(self, at: topics.UplinkAddress, topic: str, data: bytes, ahead: Sequence[AcceptedBatch]) -> _Next | None:
+    def _joins(self, at: topics.UplinkAddress, topic: str, data: bytes, ahead: Sequence[_Next]) -> _Next | None:
         """Return the batch that a message is, where nothing is to be said of it but that it is next."""
         looks = envelope.parse_envelope(data) if (at.direction, at.leaf) == ("up", "batch") else None
-        hub = self._office.hub(at.hub_id) if isinstance(looks, Envelope) else None
-        if hub is None or hub.frozen or not isinstance(looks, Envelope):
+        if not isinstance(looks, Envelope):
             return None
-        self._mark = ahead[-1].after if ahead else None
+        hub = ahead[-1][1] if ahead else self._office.hub(at.hub_id)
+        if hub is None or hub.frozen:
+            return None
+        self._mark = ahead[-1][2].after if ahead else None
         mark, digest = self._watermark(hub.hub_id), batch_hash(data)
         allowed = hub.allowed_epoch
         verdict = receipts.judge_batch(mark, looks.header, digest=digest, known_hash=digest, allowed_epoch=allowed)

@@ -1,15 +1,26 @@
 """What cloud_sync's receiver asks of the books, answered by the store: one transaction per question."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import groupby
 from typing import Final
 
 from back_office.fleet.key_rotation import note_trust
 from back_office.fleet.restored import relearn
+from back_office.ingest.alike import (
+    add_entries,
+    beginning_of,
+    book_alike,
+    chain_at,
+    dedupe_of,
+    only_plays,
+    writer_of,
+)
 from back_office.ingest.greetings import compare, hear_whole, risk_from, watermark_of
 from back_office.ingest.set_free import late_beyond, settle_passed
 from back_office.ingest.verdicts import alarm, fitting, freeze, judge, keep_evidence
 from back_office.ingest.vouchers import reader
-from back_office.ledger.booking import MAX_WHOLE, Arrived, Booking, Writer
+from back_office.ledger.booking import MAX_WHOLE, Booking
 from back_office.ledger.caps import RISK
 from back_office.ledger.clones import find_clones
 from back_office.ledger.desk import Desk, venue_of
@@ -20,7 +31,6 @@ from back_office.ledger.taker_bound import beyond_taker
 from back_office.members.consents import keep_consents
 from back_office.risk.watch import watch
 from back_office.store import chains, lots, places, set_back
-from back_office.store.chains import Batch, Chain
 from back_office.store.engine import Fence, Store, Transaction
 from back_office.store.faults import StoreFencedError, StoreRefusedError
 from back_office.store.places import Greeting, Hub
@@ -28,7 +38,6 @@ from cloud_sync.protocol.envelope import STREAM_LEDGER, Envelope, parse_envelope
 from cloud_sync.protocol.messages import HeardOf, Hello
 from cloud_sync.protocol.receipts import OWN_JOURNAL, Watermark
 from cloud_sync.receiver import AcceptedBatch, HubRecord, Outcome
-from payment_core.journal import chain_hash
 
 PARKED_AT_MOST: Final = 256
 """Batches of one hub that are kept without being booked; a hub keeps its own until a receipt covers them."""
@@ -56,6 +65,7 @@ class HubBooks:
         self._clock = clock
         self._on_hello = on_hello
         self._suspects: set[bytes] = set()  # hubs whose last batch was parked: what they send is applied by itself
+        self._noted: set[bytes] = set()  # hubs of whose last batch something was found: they are judged by themselves
 
     def hub(self, hub_id: bytes) -> HubRecord | None:
         """Return what is pinned and noted about a hub, or None where it is not enrolled.
@@ -135,10 +145,11 @@ class HubBooks:
         """
         if len(batches) > 1 and not any(batch.hub_id in self._suspects for batch in batches):
             fences = {fence for batch in batches for fence in self._fences(batch.hub_id)}
-            try:
-                return self._store.write(lambda tx: [self._apply(tx, batch) for batch in batches], *sorted(fences))
-            except (LedgerError, StoreRefusedError, StoreFencedError):
-                pass
+            for apply in (self._apply_alike, self._apply_in_turn):
+                try:
+                    return self._store.write(partial(apply, batches), *sorted(fences))
+                except (LedgerError, StoreRefusedError, StoreFencedError):
+                    pass
         return [self._apply_alone(batch) for batch in batches]
 
     def _apply_alone(self, batch: AcceptedBatch) -> Outcome:
@@ -157,6 +168,20 @@ class HubBooks:
             return "parked"
         self._suspects.discard(batch.hub_id)
         return outcome
+
+    def _apply_in_turn(self, batches: Sequence[AcceptedBatch], tx: Transaction) -> list[Outcome]:
+        return [self._apply(tx, batch) for batch in batches]
+
+    def _apply_alike(self, batches: Sequence[AcceptedBatch], tx: Transaction) -> list[Outcome]:
+        """Apply batches in their order, those together that only play and of whose hubs nothing was found lately."""
+        outcomes: list[Outcome] = []
+        for alike, group in groupby(batches, lambda each: each.hub_id not in self._noted and only_plays(each)):
+            run = list(group)
+            if alike and len(run) > 1 and book_alike(tx, self._tenant_id, run, self._clock()):
+                outcomes += ["applied"] * len(run)
+            else:
+                outcomes += self._apply_in_turn(run, tx)
+        return outcomes
 
     def _apply(self, tx: Transaction, batch: AcceptedBatch) -> Outcome:
         header, now_ms = batch.header, self._clock()
@@ -185,7 +210,8 @@ class HubBooks:
         late = late_beyond(tx, self._tenant_id, hub, batch.entries)
         found = [*booking.findings, *floor, *piles, *people, *clones, *late]
         judge(tx, self._tenant_id, hub, found, now_ms, frozenset(learning))
-        watch(tx, self._tenant_id, hub, header.epoch, batch.entries, now_ms=now_ms)
+        seen = watch(tx, self._tenant_id, hub, header.epoch, batch.entries, now_ms=now_ms)
+        (self._noted.add if found or seen else self._noted.discard)(batch.hub_id)
         return "applied"
 
     def greeted(self, hub_id: bytes, hello: Hello, *, number: int, now_ms: int) -> None:
@@ -206,6 +232,7 @@ class HubBooks:
             compare(tx, self._tenant_id, hub_id, hello, now_ms)
             note_trust(tx, self._tenant_id, hub_id, hello, now_ms=now_ms)
             hear_whole(tx, self._tenant_id, hub_id, hello, min(number, now_ms), self._clock())
+
         self._store.write(keep, *self._fences(hub_id))
         self._on_hello(hub_id, hello)
 
@@ -252,47 +279,17 @@ class HubBooks:
 
     def _begin_chain(self, tx: Transaction, batch: AcceptedBatch) -> None:
         if batch.before.batch_seq == 0:
-            start = Chain(hub_id=batch.hub_id, stream=STREAM_LEDGER, epoch=batch.header.epoch)
-            chains.add_chain(tx, self._tenant_id, start)
+            chains.add_chain(tx, self._tenant_id, beginning_of(batch))
 
     def _book(self, tx: Transaction, hub: Hub, batch: AcceptedBatch, now_ms: int) -> Booking:
-        header = batch.header
-        dedupe = Batch(
-            hub_id=hub.hub_id,
-            stream=STREAM_LEDGER,
-            epoch=header.epoch,
-            batch_seq=header.batch_seq,
-            hash=batch.digest,
-            first_rec=header.first_record,
-            rec_count=header.record_count,
-            received_ms=now_ms,
-            sealed=batch.data,
-        )
-        chains.add_batch(tx, self._tenant_id, dedupe)
-        writer = Writer(
-            hub_id=hub.hub_id, venue_id=hub.venue_id, stream=STREAM_LEDGER, epoch=header.epoch,
-            closed=hub.closed_ms is not None,
-        )  # fmt: skip
+        chains.add_batch(tx, self._tenant_id, dedupe_of(batch, now_ms))
         vouchers = reader(tx, self._tenant_id)
+        writer = writer_of(hub, batch.header.epoch)
         booking = Booking(tx, self._tenant_id, writer, now_ms=now_ms, read_voucher=vouchers)
-        tail = batch.before.tail_hash
-        for entry, record in zip(batch.entries, batch.records, strict=True):
-            tail = chain_hash(tail, record)
-            booking.add(Arrived(entry, record, tail))
+        add_entries(booking, batch)
         booking.finish()
         return booking
 
     def _move_on(self, tx: Transaction, batch: AcceptedBatch, now_ms: int) -> None:
-        after = batch.after
-        to = Chain(
-            hub_id=batch.hub_id,
-            stream=STREAM_LEDGER,
-            epoch=after.epoch,
-            rec_seq=after.last_record,
-            tail_hash=after.tail_hash,
-            batch_seq=after.batch_seq,
-            batch_hash=after.batch_hash,
-        )
-        chains.move_chain(tx, self._tenant_id, to)
-        places.booked(tx, self._tenant_id, batch.hub_id, epoch=after.epoch, now_ms=now_ms)
-
+        chains.move_chain(tx, self._tenant_id, chain_at(batch.hub_id, batch.after))
+        places.booked(tx, self._tenant_id, {batch.hub_id: batch.after.epoch}, now_ms=now_ms)

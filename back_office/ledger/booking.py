@@ -67,7 +67,10 @@ _JUDGED: Final = (Held, Increased, Captured, Voided, Expired, InDoubt, Refunded,
 
 
 class Booking:
-    """Books entries of one writer inside the caller's transaction. `add` in order, then `finish` once."""
+    """Books entries inside the caller's transaction. `add` in order, then `finish` once.
+
+    Entries of several writers go together where each of them plays only (`alike.py`); `turn_to` names the next one.
+    """
 
     def __init__(
         self, tx: Transaction, tenant_id: bytes, writer: Writer, *, now_ms: int,
@@ -81,7 +84,12 @@ class Booking:
         self._now_ms = now_ms
         self._read_voucher = read_voucher
         self._arrived: list[Arrived] = []
+        self._writers: list[Writer] = []
         self._posted: list[tuple[Posting, ...]] = []
+
+    def turn_to(self, writer: Writer) -> None:
+        """Take the next entries as another writer's."""
+        self._writer = writer
 
     def add(self, arrived: Arrived) -> None:
         """Take the next entry; UnbookableError where a number in it is beyond what books can hold."""
@@ -108,6 +116,7 @@ class Booking:
             message = f"record {header.seq}: a name in it is longer than {LONGEST_NAME} characters"
             raise UnbookableError(message)
         self._arrived.append(arrived)
+        self._writers.append(self._writer)
         self._posted.append(rows)
 
     def finish(self) -> None:
@@ -119,8 +128,9 @@ class Booking:
             self._tx, self._tenant_id, self._writer, [arrived.entry for arrived in self._arrived],
             now_ms=self._now_ms, read_voucher=self._read_voucher,
         )  # fmt: skip
-        taken = zip(self._arrived, self._posted, strict=True)
-        lines = [guests.take(arrived.entry, rows) for arrived, rows in taken]
+        lines = []
+        for arrived, guests.writer, rows in zip(self._arrived, self._writers, self._posted, strict=True):
+            lines.append(guests.take(arrived.entry, rows))
         self.findings += guests.findings
         self._judge_authorizations()
         self._write(lines)
@@ -130,28 +140,29 @@ class Booking:
     # ---- inside ----
 
     def _judge_authorizations(self) -> None:
-        writer, judge = self._writer, Authorizations()
         named = (arrived.entry.header.authorization_id for arrived in self._arrived)
         ids = {authorization_id for authorization_id in named if authorization_id is not None}
-        chain = chains.Chain(hub_id=writer.hub_id, stream=writer.stream, epoch=writer.epoch)
-        for record in chains.records_of_authorizations(self._tx, self._tenant_id, chain, ids) if ids else ():
-            judge.take(decode_entry(record))
-        for arrived in self._arrived:
-            wrong = judge.take(arrived.entry)
+        judges = {_journal(writer): Authorizations() for writer in self._writers}
+        hubs = {hub_id for hub_id, _, _ in judges}
+        for journal, record in chains.records_of_authorizations(self._tx, self._tenant_id, hubs, ids):
+            if journal in judges:
+                judges[journal].take(decode_entry(record))
+        for arrived, writer in zip(self._arrived, self._writers, strict=True):
+            wrong = judges[_journal(writer)].take(arrived.entry)
             if wrong:
                 text = f"entry {arrived.entry.header.seq}: {type(arrived.entry).__name__}: {wrong}"
                 self.findings.append(Finding("impossible", text))
 
     def _write(self, lines: list[list[Line]]) -> None:
-        tx, tenant_id, writer = self._tx, self._tenant_id, self._writer
-        taken = list(zip(self._arrived, lines, strict=True))
+        tx, tenant_id = self._tx, self._tenant_id
+        taken = list(zip(self._arrived, self._writers, lines, strict=True))
         chains.add_entries(tx, tenant_id, [self._entry_row(*each) for each in taken])
         numbers = books.account_numbers(tx, tenant_id, (line[0] for group in lines for line in group))
         kinds = {number: name.kind for name, number in numbers.items()}
         rows: list[PostingRow] = []
         moves: dict[tuple[int, str], int] = defaultdict(int)
         days: dict[books.DayPlace, tuple[int, int]] = defaultdict(lambda: (0, 0))
-        for arrived, group in taken:
+        for arrived, writer, group in taken:
             header, kind = arrived.entry.header, TYPE_NUMBERS[type(arrived.entry)]
             for line, (name, unit, amount) in enumerate(group):
                 number = numbers[name]
@@ -175,16 +186,19 @@ class Booking:
         books.move_days(tx, tenant_id, days)
         self._count_takings(taken)
 
-    def _count_takings(self, taken: list[tuple[Arrived, list[Line]]]) -> None:
-        tx, tenant_id, writer = self._tx, self._tenant_id, self._writer
-        dates = {arrived.entry.header.business_date for arrived, _ in taken}
-        judge, count = LateJudge(tx, tenant_id, writer.venue_id, dates), TakingsCount(tenant_id)
-        for arrived, group in taken:
-            count.take(arrived.entry, writer, group, told_in=judge.told_in(arrived.entry.header.business_date))
+    def _count_takings(self, taken: list[tuple[Arrived, Writer, list[Line]]]) -> None:
+        tx, tenant_id = self._tx, self._tenant_id
+        dates = {arrived.entry.header.business_date for arrived, _, _ in taken}
+        venues = {writer.venue_id for _, writer, _ in taken}
+        judges = {venue_id: LateJudge(tx, tenant_id, venue_id, dates) for venue_id in venues}
+        count = TakingsCount(tenant_id)
+        for arrived, writer, group in taken:
+            told_in = judges[writer.venue_id].told_in(arrived.entry.header.business_date)
+            count.take(arrived.entry, writer, group, told_in=told_in)
         count.write(tx)
 
-    def _entry_row(self, arrived: Arrived, lines: list[Line]) -> EntryRow:
-        entry, header, writer = arrived.entry, arrived.entry.header, self._writer
+    def _entry_row(self, arrived: Arrived, writer: Writer, lines: list[Line]) -> EntryRow:
+        entry, header = arrived.entry, arrived.entry.header
         return EntryRow(
             hub_id=writer.hub_id,
             stream=writer.stream,
@@ -201,6 +215,10 @@ class Booking:
             received_ms=self._now_ms,
             posted=posted_seal(self._now_ms, lines),
         )
+
+
+def _journal(writer: Writer) -> tuple[bytes, int, int]:
+    return writer.hub_id, writer.stream, writer.epoch
 
 
 def _number(kind: type) -> int:

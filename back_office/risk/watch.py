@@ -3,7 +3,8 @@
 Alarms only. What is done about a card is a person's act; the alarm says which.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -14,7 +15,7 @@ from back_office.risk.rule import LOOK_BACK_MS, MINUTE_MS, TravelRule, Ways, win
 from back_office.risk.travel import Leap, Travels
 from back_office.risk.velocity import Rush, Rushes
 from back_office.store import card_uses, papers, places
-from back_office.store.card_uses import CardUse, Mark, Slice
+from back_office.store.card_uses import CardUse, Mark
 from back_office.store.engine import Transaction
 from back_office.store.papers import Alarm
 from back_office.store.places import Hub
@@ -27,41 +28,72 @@ ALARMS_AT_ONCE: Final = 20
 """So many alarms one batch may raise of each kind; the last says how many more there would be."""
 FORGOTTEN_PER_USE: Final = 4
 """So many old uses of its hub may go for each that comes: no batch has to clear up a week, and none stays behind."""
+USES_OF_AN_ACCOUNT: Final = 1_000
+"""So many uses of an account are read beside a batch's own at most; a window that allows more counts no further."""
 _DIGITS: Final = 6
 
 
-def watch(tx: Transaction, tenant_id: bytes, hub: Hub, epoch: int, entries: Iterable[Entry], *, now_ms: int) -> None:
+class Seen(msgspec.Struct, frozen=True):
+    """What a look found, and what it was made with."""
+
+    hubs: dict[bytes, Hub]
+    rule: TravelRule
+    leaps: dict[Mark, Leap]
+    rushes: dict[Mark, Rush]
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is something to alarm."""
+        return bool(self.leaps or self.rushes)
+
+
+def watch(tx: Transaction, tenant_id: bytes, hub: Hub, epoch: int, entries: Iterable[Entry], *, now_ms: int) -> bool:
     """Keep the uses that a batch tells of, and alarm what cannot be one card's, or is too much for one account.
 
-    Kinds `travel` and `velocity`, subject: the hub whose batch showed it.
+    Kinds `travel` and `velocity`, subject: the hub whose batch showed it. Returns whether there was anything.
     """
-    fresh = [use for entry in entries if (use := use_of(entry, hub.hub_id, epoch)) and _is_timely(use, now_ms)]
+    seen = look(tx, tenant_id, uses_of(hub.hub_id, epoch, entries, now_ms=now_ms), now_ms=now_ms)
+    if seen is None or not seen.anything:
+        return False
+    alarms = _Alarms(tx, tenant_id, hub.hub_id, now_ms, seen.rule)
+    words = _Words(seen.hubs, {venue.venue_id: venue for venue in places.venues(tx, tenant_id)})
+    alarms.raise_for({mark: words.leap(leap) for mark, leap in seen.leaps.items()})
+    alarms.raise_for({mark: words.rush(rush) for mark, rush in seen.rushes.items()})
+    return True
+
+
+def look(tx: Transaction, tenant_id: bytes, fresh: Sequence[CardUse], *, now_ms: int) -> Seen | None:
+    """Keep uses and compare them with what all hubs told of their cards; None: there is nothing to compare."""
     if not fresh:
-        return
-    old_ms, most = now_ms - LOOK_BACK_MS, FORGOTTEN_PER_USE * len(fresh) + 1
-    card_uses.forget_uses(tx, tenant_id, hub.hub_id, before_ms=old_ms, most=most)
+        return None
+    counts = Counter(use.hub_id for use in fresh)
+    most = {hub_id: FORGOTTEN_PER_USE * count + 1 for hub_id, count in sorted(counts.items())}
+    card_uses.forget_uses(tx, tenant_id, most, before_ms=now_ms - LOOK_BACK_MS)
     card_uses.add_uses(tx, tenant_id, fresh)
     hubs = {each.hub_id: each for each in places.hubs(tx, tenant_id)}
     if len(hubs) == 1:
-        return
+        return None
     rule = TravelRule.newest(tx, tenant_id)
-    seqs = {use.seq for use in fresh}
+    new = {(use.hub_id, use.epoch, use.seq) for use in fresh}
 
     def is_new(use: CardUse) -> bool:
-        return use.hub_id == hub.hub_id and use.epoch == epoch and use.seq in seqs
+        return (use.hub_id, use.epoch, use.seq) in new
 
     travels = Travels(rule, Ways(rule, {each.hub_id: each.venue_id for each in hubs.values()}), is_new)
     windows = windows_over_all(card_uses.risk_documents(tx, tenant_id))
     rushes = Rushes(windows, is_new)
     reach_ms = max(rule.longest_ms, *(window.window_ms for window in windows), 0)
-    for use in card_uses.uses_around(tx, tenant_id, _slice(fresh, reach_ms)):
+    counted = max((window.count + 1 for window in windows), default=0)
+    around = card_uses.Slice(uses=fresh, reach_ms=reach_ms, of_account=min(counted, USES_OF_AN_ACCOUNT))
+    for use in card_uses.uses_around(tx, tenant_id, around):
         travels.hear(use)
         rushes.hear(use)
-    if travels.leaps or rushes.rushes:
-        alarms = _Alarms(tx, tenant_id, hub.hub_id, now_ms, rule)
-        words = _Words(hubs, {venue.venue_id: venue for venue in places.venues(tx, tenant_id)})
-        alarms.raise_for({mark: words.leap(leap) for mark, leap in travels.leaps.items()})
-        alarms.raise_for({mark: words.rush(rush) for mark, rush in rushes.rushes.items()})
+    return Seen(hubs, rule, travels.leaps, rushes.rushes)
+
+
+def uses_of(hub_id: bytes, epoch: int, entries: Iterable[Entry], *, now_ms: int) -> list[CardUse]:
+    """Return the uses that a batch tells of whose time can be."""
+    return [use for entry in entries if (use := use_of(entry, hub_id, epoch)) and _is_timely(use, now_ms)]
 
 
 def use_of(entry: Entry, hub_id: bytes, epoch: int) -> CardUse | None:
@@ -79,14 +111,6 @@ def use_of(entry: Entry, hub_id: bytes, epoch: int) -> CardUse | None:
 
 def _is_timely(use: CardUse, now_ms: int) -> bool:
     return now_ms - LOOK_BACK_MS <= use.wall_ms <= now_ms + AHEAD_MS
-
-
-def _slice(fresh: list[CardUse], reach_ms: int) -> Slice:
-    times = [use.wall_ms for use in fresh]
-    return Slice(
-        hub_id=fresh[0].hub_id, epoch=fresh[0].epoch, first=min(use.seq for use in fresh),
-        last=max(use.seq for use in fresh), from_ms=min(times) - reach_ms, to_ms=max(times) + reach_ms,
-    )  # fmt: skip
 
 
 class _Alarms:

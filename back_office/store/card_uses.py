@@ -1,6 +1,9 @@
 """Where and when cards were used in the last days, over all hubs, the rule over it, and what was alarmed already."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -27,8 +30,12 @@ RISK_MARKS: Final = sa.Table(
 )  # fmt: skip
 
 
-_MOST_RECORDS: Final = 1_000_000
-"""More than any batch has."""
+USES_OF_A_CARD: Final = 64
+"""So many uses of a card that other batches brought are read beside a batch's own: the newest. No hub that tells of
+thousands slows the books of the others down.
+"""
+SUBJECTS_AT_ONCE: Final = 64
+"""Cards or accounts of one statement."""
 
 
 class CardUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,14 +57,14 @@ class CardUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Slice(msgspec.Struct, frozen=True, kw_only=True):
-    """The uses that one batch brought (`first` to `last` of a hub's epoch), and the time around them to look at."""
+    """The uses that came last, of one batch or several, and what is to be looked at beside them.
 
-    hub_id: bytes
-    epoch: int
-    first: int
-    last: int
-    from_ms: int
-    to_ms: int
+    reach_ms: so long before and behind them. of_account: so many other uses of an account that pays; 0: none.
+    """
+
+    uses: Sequence[CardUse]
+    reach_ms: int
+    of_account: int
 
 
 class Mark(msgspec.Struct, frozen=True, order=True):
@@ -68,37 +75,33 @@ class Mark(msgspec.Struct, frozen=True, order=True):
     places: str
 
 
-def _around() -> sa.CompoundSelect[Any]:
-    """Return the query for all uses, at any hub, of a batch's cards and accounts.
+_COLUMNS: Final = [CARD_USES.c[name] for name in CardUse.__struct_fields__]
 
-    Each branch is a search: the batch's own rows by the primary key, the others by card and time or account and time.
+
+@cache
+def newest_of(name: str, subjects: int) -> sa.CompoundSelect[Any]:
+    """Return the query for the newest uses of each of so many subjects, `name` being the column that has them.
+
+    Each is a search of its own in the index by subject and time, which ends with the last row that is asked for.
     """
-    of = CARD_USES.c
-    batch = CARD_USES.alias("batch")
-    mine = (
-        batch.c.tenant_id == sa.bindparam("tenant"),
-        batch.c.hub_id == sa.bindparam("hub"),
-        batch.c.epoch == sa.bindparam("epoch"),
-        batch.c.seq.between(sa.bindparam("first"), sa.bindparam("last")),
-    )
-    within = (
-        of.tenant_id == sa.bindparam("tenant"),
-        of.wall_ms.between(sa.bindparam("from_ms"), sa.bindparam("to_ms")),
-    )
-    # The limit is never reached; it keeps SQLite from looking for distinct cards through all cards there are.
-    brought = sa.select(batch.c.credential_id, batch.c.account_id, batch.c.approved).where(*mine).limit(_MOST_RECORDS)
-    one, other = brought.subquery("one"), brought.subquery("other")
-    cards = sa.select(one.c.credential_id).distinct().subquery("cards")
-    paying = sa.select(other.c.account_id).where(other.c.account_id != b"", other.c.approved == 1)
-    their = paying.distinct().subquery("accounts")
-    columns = [of[name] for name in CardUse.__struct_fields__]
-    of_cards = sa.select(*columns).join(cards, of.credential_id == cards.c.credential_id).where(*within)
-    of_accounts = sa.select(*columns).join(their, of.account_id == their.c.account_id).where(*within, of.approved == 1)
-    return sa.union(of_cards, of_accounts).order_by("wall_ms", "hub_id", "epoch", "seq")
+    searches = [
+        sa.select(
+            sa.select(*_COLUMNS)
+            .where(
+                CARD_USES.c.tenant_id == sa.bindparam("tenant"),
+                CARD_USES.c[name] == sa.bindparam(f"subject_{number}"),
+                CARD_USES.c.wall_ms.between(sa.bindparam(f"from_{number}"), sa.bindparam(f"to_{number}")),
+            )
+            .order_by(CARD_USES.c.wall_ms.desc())
+            .limit(sa.bindparam(f"most_{number}"))
+            .subquery()
+        )
+        for number in range(subjects)
+    ]
+    return sa.union_all(*searches)
 
 
 # Statements are built once: building one takes four times as long as running it.
-AROUND: Final = _around()
 _OLDEST: Final = (
     sa.select(CARD_USES.c.epoch, CARD_USES.c.seq)
     .where(CARD_USES.c.tenant_id == sa.bindparam("tenant"), CARD_USES.c.hub_id == sa.bindparam("hub"))
@@ -157,27 +160,50 @@ def add_uses(tx: Transaction, tenant_id: bytes, uses: Sequence[CardUse]) -> None
     tx.add_rows(CARD_USES, ("tenant_id", *_AS_THEY_ARE, "approved"), rows)
 
 
-def forget_uses(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, before_ms: int, most: int) -> None:
-    """Let go of what is too old to be compared, among the `most` oldest entries of a hub."""
-    tx.execute(_FORGET, {"tenant": tenant_id, "hub": hub_id, "before_ms": before_ms, "most": most})
+def forget_uses(tx: Transaction, tenant_id: bytes, most: Mapping[bytes, int], *, before_ms: int) -> None:
+    """Let go of what is too old to be compared, among so many of each hub's oldest entries (`most`)."""
+    rows = [{"tenant": tenant_id, "hub": hub_id, "before_ms": before_ms, "most": m} for hub_id, m in most.items()]
+    tx.execute(_FORGET, rows)
 
 
 def uses_around(tx: Transaction, tenant_id: bytes, batch: Slice) -> Iterator[CardUse]:
-    """Yield all uses of a batch's cards and accounts within its time, at every hub, in order of their clocks.
+    """Yield a batch's uses and those near them of its cards and accounts, at every hub, in order of their clocks.
 
-    One query; rows come as they are asked for and are never all in memory.
+    At most USES_OF_A_CARD for each card and `of_account` for each account beside its own, whatever the table holds.
     """
-    asked = {
-        "tenant": tenant_id, "hub": batch.hub_id, "epoch": batch.epoch, "first": batch.first, "last": batch.last,
-        "from_ms": batch.from_ms, "to_ms": batch.to_ms,
-    }  # fmt: skip
-    for hub_id, epoch, seq, credential_id, account_id, wall_ms, quality, reader, approved, amount in tx.stream(
-        AROUND, asked
-    ):
-        yield CardUse(
-            hub_id=hub_id, epoch=epoch, seq=seq, credential_id=credential_id, account_id=account_id, wall_ms=wall_ms,
-            quality=quality, reader=reader, approved=bool(approved), amount=amount,
-        )  # fmt: skip
+    found = {(use.hub_id, use.epoch, use.seq): use for use in batch.uses}
+    cards, accounts = defaultdict(list), defaultdict(list)
+    for use in batch.uses:
+        cards[use.credential_id].append(use.wall_ms)
+        if batch.of_account and use.approved and use.account_id:
+            accounts[use.account_id].append(use.wall_ms)
+    for name, subjects, most in (
+        ("credential_id", cards, USES_OF_A_CARD), ("account_id", accounts, batch.of_account)
+    ):  # fmt: skip
+        for use in _newest(tx, tenant_id, name, subjects, most, batch.reach_ms):
+            if name == "credential_id" or use.approved:
+                found[use.hub_id, use.epoch, use.seq] = use
+    yield from sorted(found.values(), key=lambda use: (use.wall_ms, use.hub_id, use.epoch, use.seq))
+
+
+def _newest(
+    tx: Transaction, tenant_id: bytes, name: str, subjects: Mapping[bytes, Sequence[int]], most: int, reach_ms: int
+) -> Iterator[CardUse]:
+    waiting = iter(subjects.items())
+    while page := list(islice(waiting, SUBJECTS_AT_ONCE)):
+        places = 1 << (len(page) - 1).bit_length()  # few texts serve all
+        page += [(b"", (0,))] * (places - len(page))
+        asked: dict[str, object] = {"tenant": tenant_id}
+        for number, (subject, times) in enumerate(page):
+            asked[f"subject_{number}"] = subject
+            asked[f"from_{number}"], asked[f"to_{number}"] = min(times) - reach_ms, max(times) + reach_ms
+            asked[f"most_{number}"] = most + len(times) if subject else 0
+        for *row, approved, amount in tx.execute(newest_of(name, places), asked):
+            hub_id, epoch, seq, credential_id, account_id, wall_ms, quality, reader = row
+            yield CardUse(
+                hub_id=hub_id, epoch=epoch, seq=seq, credential_id=credential_id, account_id=account_id,
+                wall_ms=wall_ms, quality=quality, reader=reader, approved=bool(approved), amount=amount,
+            )  # fmt: skip
 
 
 def marked(tx: Transaction, tenant_id: bytes, marks: Iterable[Mark]) -> dict[Mark, int]:

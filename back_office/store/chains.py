@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 import sqlalchemy as sa
 
+from back_office.store.books import chunks
 from back_office.store.engine import Transaction
 from back_office.store.tables import BATCHES, CHAINS, ENTRIES, EVIDENCE
 from back_office.store.transaction import insert_into
@@ -35,10 +36,13 @@ _BATCH_HASH = sa.select(BATCHES.c.hash).where(*_place(BATCHES), BATCHES.c.batch_
 _NEWEST_BATCH = sa.select(BATCHES.c.sealed).where(*_place(BATCHES)).order_by(BATCHES.c.batch_seq.desc()).limit(1)
 _ADD_BATCH = insert_into(BATCHES)
 _RECORDS = (
-    sa.select(ENTRIES.c.record)
-    .where(*_place(ENTRIES), ENTRIES.c.authorization_id.in_(sa.bindparam("ids", expanding=True)))
+    sa.select(ENTRIES.c.hub_id, ENTRIES.c.stream, ENTRIES.c.epoch, ENTRIES.c.record)
+    .where(
+        ENTRIES.c.tenant_id == sa.bindparam("tenant"), ENTRIES.c.hub_id.in_(sa.bindparam("hubs", expanding=True)),
+        ENTRIES.c.authorization_id.in_(sa.bindparam("ids", expanding=True)),
+    )
     .order_by(ENTRIES.c.seq)
-)
+)  # fmt: skip
 
 
 class Chain(msgspec.Struct, frozen=True):
@@ -125,6 +129,14 @@ _OF_TENANT = (
 )
 
 
+_OF_HUBS = _OF_TENANT.where(CHAINS.c.hub_id.in_(sa.bindparam("hubs", expanding=True)))
+
+
+def chains_of(tx: Transaction, tenant_id: bytes, hub_ids: Iterable[bytes]) -> list[Chain]:
+    """Return every chain of some hubs."""
+    return [Chain(*row) for row in tx.execute(_OF_HUBS, {"tenant": tenant_id, "hubs": list(hub_ids)})]
+
+
 def chains(tx: Transaction, tenant_id: bytes) -> list[Chain]:
     """Return every chain of a tenant, the office's own too."""
     return [Chain(*row) for row in tx.execute(_OF_TENANT, {"tenant": tenant_id})]
@@ -137,15 +149,29 @@ def add_chain(tx: Transaction, tenant_id: bytes, start: Chain) -> None:
 
 def move_chain(tx: Transaction, tenant_id: bytes, to: Chain) -> None:
     """Write down how far a chain has come."""
-    values = {
-        "rec_seq": to.rec_seq, "tail_hash": to.tail_hash, "batch_seq": to.batch_seq, "batch_hash": to.batch_hash
-    }  # fmt: skip
-    tx.execute(_MOVE_CHAIN, {**_at(tenant_id, to.hub_id, to.stream, to.epoch), **values})
+    move_chains(tx, tenant_id, [to])
+
+
+def move_chains(tx: Transaction, tenant_id: bytes, to: Iterable[Chain]) -> None:
+    """Write down how far each chain has come."""
+    rows = [
+        {
+            **_at(tenant_id, one.hub_id, one.stream, one.epoch), "rec_seq": one.rec_seq, "tail_hash": one.tail_hash,
+            "batch_seq": one.batch_seq, "batch_hash": one.batch_hash,
+        }
+        for one in to
+    ]  # fmt: skip
+    tx.execute(_MOVE_CHAIN, rows)
 
 
 def add_batch(tx: Transaction, tenant_id: bytes, batch: Batch) -> None:
     """Write the dedupe row; the primary key refuses a second batch of the same place."""
-    tx.execute(_ADD_BATCH, [{"tenant_id": tenant_id, **msgspec.structs.asdict(batch)}])
+    add_batches(tx, tenant_id, [batch])
+
+
+def add_batches(tx: Transaction, tenant_id: bytes, batches: Iterable[Batch]) -> None:
+    """Write dedupe rows; the primary key refuses a second batch of the same place."""
+    tx.execute(_ADD_BATCH, [{"tenant_id": tenant_id, **msgspec.structs.asdict(batch)} for batch in batches])
 
 
 def batch_hash(
@@ -225,11 +251,14 @@ def entries_of(tx: Transaction, tenant_id: bytes, of: Chain) -> Iterator[EntryRo
 
 
 def records_of_authorizations(
-    tx: Transaction, tenant_id: bytes, of: Chain, authorization_ids: Iterable[bytes]
-) -> list[bytes]:
-    """Return the records of some authorizations in a chain, in order. At most as many ids as a batch has records."""
-    values = {**_at(tenant_id, of.hub_id, of.stream, of.epoch), "ids": list(authorization_ids)}
-    return [record for (record,) in tx.execute(_RECORDS, values)]
+    tx: Transaction, tenant_id: bytes, hub_ids: Iterable[bytes], authorization_ids: Iterable[bytes]
+) -> Iterator[tuple[tuple[bytes, int, int], bytes]]:
+    """Yield the records of some authorizations in some hubs' chains (hub, stream, epoch), in each chain's order."""
+    hubs = list(hub_ids)
+    for ids in chunks(authorization_ids):
+        for *of, record in tx.execute(_RECORDS, {"tenant": tenant_id, "hubs": hubs, "ids": ids}):
+            hub_id, stream, epoch = of
+            yield (hub_id, stream, epoch), record
 
 
 def entry(tx: Transaction, tenant_id: bytes, of: Chain, seq: int) -> EntryRow | None:

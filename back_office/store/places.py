@@ -1,5 +1,7 @@
 """Tenants, venues and hubs: who is there, which keys are pinned, who is frozen, who was seen when."""
 
+from collections.abc import Iterable, Mapping
+
 import msgspec
 import sqlalchemy as sa
 
@@ -76,6 +78,7 @@ _ITSELF = HUBS.alias()
 _ITS_VENUE = sa.select(_ITSELF.c.venue_id).where(_ITSELF.c.tenant_id == _TENANT, _ITSELF.c.hub_id == _HUB)
 _NEIGHBOURS = _OF_TENANT.where(HUBS.c.venue_id == _ITS_VENUE.scalar_subquery(), HUBS.c.hub_id != _HUB)
 _ONE_HUB = _HUBS.where(HUBS.c.hub_id == _HUB)
+_BY_IDS = _HUBS.where(HUBS.c.hub_id.in_(sa.bindparam("hubs", expanding=True)))
 
 
 def add_tenant(tx: Transaction, tenant: Tenant) -> None:
@@ -119,10 +122,19 @@ def hub(tx: Transaction, tenant_id: bytes, hub_id: bytes) -> Hub | None:
     return None if row is None else Hub(*row)
 
 
-def booked(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, epoch: int, now_ms: int) -> None:
-    """Note that a batch of a hub's epoch is in the books."""
-    values = {"epoch": epoch, "last_seen_ms": now_ms}
-    tx.execute(_UPDATE, {"tenant": tenant_id, "hub": hub_id, **values})
+def hubs_by_id(tx: Transaction, tenant_id: bytes, hub_ids: Iterable[bytes]) -> dict[bytes, Hub]:
+    """Return some hubs."""
+    rows = tx.execute(_BY_IDS, {"tenant": tenant_id, "hubs": list(hub_ids)})
+    return {found.hub_id: found for found in (Hub(*row) for row in rows)}
+
+
+def booked(tx: Transaction, tenant_id: bytes, epochs: Mapping[bytes, int], *, now_ms: int) -> None:
+    """Note that batches are in the books. epochs: of which epoch of each hub."""
+    rows = [
+        {"tenant": tenant_id, "hub": hub_id, "epoch": epoch, "last_seen_ms": now_ms}
+        for hub_id, epoch in sorted(epochs.items())  # two writers never cross
+    ]
+    tx.execute(_UPDATE, rows)
 
 
 def freeze(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, why: str) -> None:

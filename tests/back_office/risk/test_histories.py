@@ -125,7 +125,7 @@ class InOrderOfArrival:
 
     def __call__(self, tx, tenant_id, batch):
         for use in list(self.uses_around(tx, tenant_id, batch)):
-            if use.hub_id == batch.hub_id and batch.first <= use.seq <= batch.last:
+            if use in batch.uses:
                 before = self.last.get(use.credential_id)
                 if before is not None and before.wall_ms <= use.wall_ms:
                     yield before
@@ -142,7 +142,7 @@ def test_a_build_that_compares_in_order_of_arrival_is_noticed(town, monkeypatch)
 def test_a_build_that_counts_each_hub_alone_is_noticed(town, monkeypatch):
     around = card_uses.uses_around
     alone = lambda tx, tenant_id, batch: (  # noqa: E731 - one expression
-        use for use in around(tx, tenant_id, batch) if use.hub_id == batch.hub_id
+        use for use in around(tx, tenant_id, batch) if use.hub_id == batch.uses[0].hub_id
     )
     monkeypatch.setattr(card_uses, "uses_around", alone)
     how_many = 20
