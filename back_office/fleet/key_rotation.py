@@ -12,7 +12,7 @@ import msgspec
 
 from back_office.fleet.trust import TRUST, keep_trust, peers_of
 from back_office.ledger.booking import MAX_WHOLE
-from back_office.store import acts, chains, papers, places, receive_keys
+from back_office.store import acts, chains, papers, places, receive_keys, slips
 from back_office.store.acts import AuditLine
 from back_office.store.engine import Transaction
 from back_office.store.places import Hub
@@ -27,11 +27,12 @@ KEPT_MS: Final = 180 * 24 * 3_600_000
 class HubUse(msgspec.Struct, frozen=True):
     """Why something sealed to a key may still come from a hub.
 
-    `seals`: it has said of no newer one that it has it; `sealed`: it has, and what it sealed before is not all here.
+    `seals`: it has said of no newer one that it has it; `sealed`: it has, and what it sealed before is not all here;
+    `closed`: either, of a hub that was closed and has not said since that it holds nothing back.
     """
 
     hub: str
-    why: Literal["seals", "sealed"]
+    why: Literal["seals", "sealed", "closed"]
 
 
 class KeyUse(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,8 +94,8 @@ def note_trust(tx: Transaction, tenant_id: bytes, hub_id: bytes, hello: Hello, *
 def uses(tx: Transaction, tenant_id: bytes, publics: Sequence[bytes]) -> list[KeyUse]:
     """Return every key, newest first, with the hubs of which something sealed to it may still come.
 
-    publics: those of the folder, newest first. Hubs that are closed and said all, and those without a batch to send,
-    count like all others until they have said that they have a newer key.
+    publics: those of the folder, newest first. Hubs without a batch to send count like all others until they have said
+    that they have a newer key; those that were closed, until they have said that they hold nothing back.
     """
     told = receive_keys.told(tx, tenant_id)
     if not told:
@@ -102,10 +103,12 @@ def uses(tx: Transaction, tenant_id: bytes, publics: Sequence[bytes]) -> list[Ke
         told = [ReceiveKey(number, public, founded_ms) for number, public in enumerate(reversed(publics), 1)]
     order = {key.public: key.number for key in told}
     sealing = {key.number: list[HubUse]() for key in told}
+    whole_ms = slips.clear_ms(tx, tenant_id)
     for hub in places.hubs(tx, tenant_id):
-        if hub.closed_ms is None:
-            for number, use in _of_hub(tx, tenant_id, hub, told, order):
-                sealing[number].append(use)
+        if _has_said_all(hub, whole_ms.get(hub.hub_id, 0)):
+            continue
+        for number, use in _of_hub(tx, tenant_id, hub, told, order):
+            sealing[number].append(use if hub.closed_ms is None else HubUse(hub.name, "closed"))
     after = {key.number: later.since_ms for key, later in pairwise(told)}
     return [
         KeyUse(
@@ -131,6 +134,11 @@ def _of_hub(
             yield at, HubUse(hub.name, "sealed")
         at = order[named.receive_key]
     yield at, HubUse(hub.name, "seals")
+
+
+def _has_said_all(hub: Hub, whole_ms: int) -> bool:
+    """Say whether a closed hub has signed the end of its journal, or said since that it holds nothing back."""
+    return hub.closed_ms is not None and (hub.closed_epoch >= max(hub.epoch, 1) or whole_ms > hub.closed_ms)
 
 
 def _is_booked(tx: Transaction, tenant_id: bytes, hub: Hub, row: TrustHeard) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 keys_app = typer.Typer(name="keys", no_args_is_help=True, help="The keys that hubs seal their batches to.")
 DAY_MS: Final = 24 * 3_600_000
+_UNTIL: Final = {"sealed": " (until it is heard)", "closed": " (closed, until it says that this was all)"}
 Why = Annotated[str, typer.Option("--note", help="Why; the audit keeps it.")]
 
 
@@ -98,7 +99,7 @@ def keys_list(*, folder: Folder, as_json: AsJson = False) -> None:
         return
     lines = []
     for use, row in zip(found, rows, strict=True):
-        names = ", ".join(f"{one.hub}{' (until it is heard)' * (one.why == 'sealed')}" for one in use.hubs)
+        names = ", ".join(f"{one.hub}{_UNTIL.get(one.why, '')}" for one in use.hubs)
         state = "in use" if row["in_use"] else "opens" if row["opens"] else "retired"
         lines.append((use.number, use.key, row["file"] or "none", row["age_days"], state, names or "no hub"))
     print_table((">number", "key", "file", ">days", "state", "hubs that may still seal to it"), lines)

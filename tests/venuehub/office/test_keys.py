@@ -124,6 +124,26 @@ def test_the_list_says_which_hub_still_seals_to_which(folder, run):
         assert [row["hubs"] for row in listed(run)] == [[{"hub": "hall", "why": "seals"}], []]
 
 
+def test_a_closed_hub_needs_its_key_until_it_has_said_all(folder, run):
+    with open_office(folder) as (store, keys):
+        worker = Worker(store, keys, lambda: WALL_MS + hub.mono_ms)
+        hub = PostedHub(folder.parent, load_identity(folder.parent / "hub-1"), worker)
+        hub.connect()  # that it held nothing back then says nothing of later
+        hub.passes = lambda _leaf: False
+        hub.sell(2)
+        hub.tick()
+        with store.writing() as tx:
+            (row,) = places.hubs(tx, keys.tenant_id)
+            places.close(tx, keys.tenant_id, row.hub_id, now_ms=WALL_MS + hub.mono_ms)
+        rotate(store, folder, by="ann", at_ms=LATER_MS)
+        assert [row["hubs"] for row in listed(run)] == [[], [{"hub": "hall", "why": "closed"}]]
+        hub.passes = lambda _leaf: True
+        for _word in range(2):
+            hub.connect()
+            hub.tick()
+        assert [row["hubs"] for row in listed(run)] == [[], []]
+
+
 class KilledError(BaseException):
     """The command ends here, with whatever is on the disk."""
 
