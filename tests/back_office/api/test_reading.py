@@ -9,6 +9,9 @@ from tests.back_office.api.desk import HUB_TEXT, told
 from tests.back_office.world import GUEST, HUB, TENANT
 
 
+pytestmark = pytest.mark.long
+
+
 @pytest.fixture
 def played(api, office):
     """A guest has paid 1,000 and played four times for 100."""

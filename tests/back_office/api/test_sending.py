@@ -1,6 +1,7 @@
 """Webhooks: written with what they tell of, sent in order, signed, at least once; never inside, never led away."""
 
 import json
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -26,6 +27,7 @@ from tests.back_office.api.desk import (
     told,
 )  # fmt: skip
 from tests.back_office.world import DAY, HUB, TENANT, VENUE, WALL_MS
+from venuehub.office.tls import make_office_tls
 
 pytestmark = pytest.mark.long
 TAKEN, NOT_TAKEN = Called(taken=True, answer="200"), Called(taken=False, answer="500")
@@ -228,9 +230,14 @@ def test_a_name_that_leads_inside_is_not_called_unless_it_was_named(monkeypatch)
 
 
 @pytest.fixture
-def listening():
+def got():
+    """What came to the server of a test."""
+    return []
+
+
+@pytest.fixture
+def serving(got):
     """Serve one address of this machine that takes events, and one that leads to it."""
-    got = []
 
     class End(BaseHTTPRequestHandler):
         def do_POST(self):
@@ -243,18 +250,27 @@ def listening():
         def log_message(self, *_):
             """Say nothing."""
 
-    server = HTTPServer(("127.0.0.1", 0), End)
+    class Quiet(HTTPServer):
+        def handle_error(self, *_):
+            """Say nothing of one who hung up."""
+
+    server = Quiet(("127.0.0.1", 0), End)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield server.server_port, got
+    yield server
     server.shutdown()
     thread.join()
     server.server_close()
 
 
-def sent(office, port, path):
+@pytest.fixture
+def listening(serving, got):
+    return serving.server_port, got
+
+
+def sent(office, port, path, scheme="http"):
     api = Api(office, private_hooks=frozenset({"127.0.0.1"}))
-    wish = {"url": f"http://127.0.0.1:{port}{path}", "events": ALL}
+    wish = {"url": f"{scheme}://127.0.0.1:{port}{path}", "events": ALL}
     secret = bytes.fromhex(told(api.post("/webhooks", api.key(), wish))["secret"])
     alarm(office)
     with office.store.reading() as tx:
@@ -291,3 +307,17 @@ def test_a_receiver_that_checks_no_signature_is_caught(monkeypatch):
 def test_nobody_there_is_told_as_what_it_is(office):
     _secret, came = sent(office, 1, "/taken")
     assert (came.taken, came.answer.partition(":")[0]) == (False, "ConnectionRefusedError")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_by_https_only_a_certificate_that_is_known_is_told(office, serving, got, tmp_path, monkeypatch, known):
+    make_office_tls(tmp_path, tenant_id=TENANT, tenant="Star Arcade", broker_hosts=("127.0.0.1",))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "broker.crt", tmp_path / "broker.pem")
+    serving.socket = tls.wrap_socket(serving.socket, server_side=True)
+    if known:
+        trusting = ssl.create_default_context(cafile=tmp_path / "ca.crt")
+        monkeypatch.setattr("ssl.create_default_context", lambda: trusting)
+    _secret, came = sent(office, serving.server_port, "/taken", scheme="https")
+    assert (came.taken, len(got)) == (known, int(known))
+    assert known or "CERTIFICATE_VERIFY_FAILED" in came.answer
