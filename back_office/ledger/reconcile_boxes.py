@@ -10,6 +10,7 @@ from back_office.store.engine import Transaction
 from back_office.store.meters import Box, Happened
 from back_office.store.places import Hub
 from payment_core.journal import BoxCounted, Tampered, decode_entry
+from payment_core.price_calendar import date_text
 
 _COUNTED: Final = (TYPE_NUMBERS[BoxCounted],)
 _TAMPERED: Final = (TYPE_NUMBERS[Tampered],)
@@ -28,7 +29,9 @@ def compare_boxes(tx: Transaction, tenant_id: bytes, hubs: Sequence[Hub], busine
             continue
         after = before.seq if before else 0
         booked = meters.in_box(tx, tenant_id, box, after=after, before=at.seq)
-        since = f"the count of {before.business_date} (entry {before.seq})" if before else "the journal's beginning"
+        since = "the journal's beginning"
+        if before:
+            since = f"the count of {date_text(before.business_date)} (entry {before.seq})"
         until = f"entry {at.seq} by {count.staff}"
         found.compared += 2
         if count.counted != count.booked:

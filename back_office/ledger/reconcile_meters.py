@@ -18,6 +18,7 @@ from back_office.store.meters import Meter
 from back_office.store.places import Hub
 from payment_core.desk import MeterName
 from payment_core.journal import MeterRead, decode_entry
+from payment_core.price_calendar import date_text
 
 METERS: Final[tuple[MeterName, ...]] = get_args(MeterName)
 TICKET: Final = "ticket"
@@ -135,7 +136,7 @@ def _not_there(meter: str, span: Sequence[Reading], declared: Meter | None, busi
     if meter not in METERS:
         return "no release before this one knows what it counts"
     if not span:
-        return f"it was not read on {business_date}"
+        return f"it was not read on {date_text(business_date)}"
     if len(span) == 1:
         return f"it was read once, {_told(span[0])}: there is nothing to count from"
     if declared is None and meter in {"credits", "coins"}:
@@ -184,4 +185,4 @@ def _explained(sums: Sums, span: Iterable[Reading]) -> Iterator[str]:
 
 def _told(reading: Reading) -> str:
     where = f"entry {reading.seq}" if reading.hub_id else "brought to the office"
-    return f"{reading.value} on {reading.business_date} by {reading.by} ({where})"
+    return f"{reading.value} on {date_text(reading.business_date)} by {reading.by} ({where})"

@@ -65,7 +65,8 @@ def _prove_closings(tx: Transaction, tenant_id: bytes, proof: Proof) -> None:
     kept = Counter(row.venue_id for row in closings.closings(tx, tenant_id))
     for venue_id in sorted(told.keys() | kept.keys()):
         if told[venue_id] != kept[venue_id]:
-            text = f"{kept[venue_id]} Zs are kept, the audit says that {told[venue_id]} were made"
+            have, made = kept[venue_id], told[venue_id]
+            text = f"{have} {'Z is' if have == 1 else 'Zs are'} kept, the audit says that {made} were made"
             proof.wrong(Wrong("closings", venue_id.hex(), text))
 
 

@@ -8,7 +8,7 @@ import typer
 from msgspec import to_builtins
 
 from venuehub.errors import ExitCode, told_as
-from venuehub.output import AsJson, print_json, print_line
+from venuehub.output import AsJson, counted, print_json, print_line
 
 app = typer.Typer(name="journal", no_args_is_help=True)
 Ledger = Annotated[Path, typer.Option("--ledger", help="A hub's ledger file; it is only read.")]
@@ -39,9 +39,10 @@ def verify(ledger: Ledger, *, as_json: AsJson = False) -> None:
     if as_json:
         print_json(report)
     elif report.ok:
-        print_line(f"ok: {report.entries} entries, head {report.head}")
+        print_line(f"ok: {counted(report.entries, 'entry', 'entries')}, head {report.head}")
     else:
-        print_line(f"bad: entry {report.first_bad} ({report.reason}); {report.entries} entries before it are good")
+        good = f"{counted(report.entries, 'entry', 'entries')} before it {'is' if report.entries == 1 else 'are'} good"
+        print_line(f"bad: entry {report.first_bad} ({report.reason}); {good}")
     if not report.ok:
         raise typer.Exit(ExitCode.FAILED)
 

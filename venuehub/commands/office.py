@@ -20,7 +20,7 @@ from venuehub.office.meters import meter_app
 from venuehub.office.signers import signer_app
 from venuehub.office.slips import slip_app
 from venuehub.office.travel import travel_app
-from venuehub.output import AsJson, note, print_json, print_line
+from venuehub.output import AsJson, counted, note, print_json, print_line
 
 app = typer.Typer(name="office", no_args_is_help=True, help="The back office: books, hubs, members' cards.")
 document_app = typer.Typer(name="document", no_args_is_help=True, help="What hubs are configured by.")
@@ -204,7 +204,10 @@ def verify(
     ledger: Annotated[Path | None, typer.Option(help="A hub's ledger file, to compare record by record.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Prove the books: recompute everything from the entries. Exit code 1 where something is wrong."""
+    """Prove the books: recompute everything from the entries.
+
+    Exit code 1 where something is wrong; 2 where the file is no ledger, or of no hub of this office.
+    """
     from back_office.ledger.hub_ledger import LedgerFileError, compare_ledger
     from back_office.ledger.verify import prove_books
     from venuehub.office.tools import open_office
@@ -212,12 +215,16 @@ def verify(
     with open_office(folder) as (store, keys), store.reading() as tx:
         proof = prove_books(tx, keys.tenant_id)
         if ledger is not None:
-            with told_as("ledger", LedgerFileError):
+            with told_as("ledger", LedgerFileError, exit_code=ExitCode.USAGE):
                 compare_ledger(tx, keys.tenant_id, ledger, proof)
     if as_json:
         print_json(proof)
     else:
-        print_line(f"{'ok' if proof.ok else 'NOT ok'}: {proof.entries} entries, {proof.gaps} gaps")
+        count = f"{counted(proof.entries, 'entry', 'entries')}, {counted(proof.gaps, 'gap')}"
+        print_line(f"{'ok' if proof.ok else 'NOT ok'}: {count}")
+        if proof.office_equals_hubs is not None:
+            same = "is" if proof.office_equals_hubs else "is NOT"
+            print_line(f"what the office has of {ledger} {same} what stands there, record by record")
         for fault in proof.faults:
             print_line(f"  {fault}")
     if not proof.ok:

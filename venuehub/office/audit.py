@@ -8,7 +8,7 @@ import typer
 
 from venuehub.errors import ExitCode, told_as
 from venuehub.office.desk import Folder, now_ms
-from venuehub.output import AsJson, print_json, print_line
+from venuehub.output import AsJson, counted, print_json, print_line
 
 audit_app = typer.Typer(name="audit", no_args_is_help=True, help="Who decided what: a chain that nobody can edit.")
 _MOST_LINES: Final = 10_000
@@ -41,7 +41,7 @@ def list_lines(
         return
     for one, about in told:
         print_line(f"{moment(one.at_ms)}  {one.who}  {one.what}, {about}{f': {one.note}' if one.note else ''}")
-    print_line(f"{len(told)} lines")
+    print_line(counted(len(told), "line"))
 
 
 @audit_app.command(
@@ -92,7 +92,8 @@ def verify(
     if as_json:
         print_json(proof)
     elif proof.ok:
-        print_line(f"ok: {proof.lines} lines, head {proof.hash}; {proof.anchors} anchors agree")
+        agree = f"{counted(proof.anchors, 'anchor')} {'agrees' if proof.anchors == 1 else 'agree'}"
+        print_line(f"ok: {counted(proof.lines, 'line')}, head {proof.hash}; {agree}")
     else:
         print_line(f"NOT ok: line {proof.first_bad}: {proof.reason}")
     if not proof.ok:

@@ -85,6 +85,19 @@ def refuse_unknown_zone(tx: Transaction, tenant_id: bytes, zone: str) -> None:
         raise CliError("settings", f"there is no zone {zone!r}", where="--zone", hint=hint, exit_code=ExitCode.USAGE)
 
 
+def is_known_machine(tx: Transaction, tenant_id: bytes, venue_id: bytes, machine: str) -> bool:
+    """Say whether a devices document of the venue names the machine; a note says so where none does: it may yet come.
+
+    A name that was mistyped would be compared with nothing for ever.
+    """
+    hubs = [hub for hub in places.hubs(tx, tenant_id) if hub.venue_id == venue_id and hub.closed_ms is None]
+    known = sorted({lane.machine for hub in hubs for lane in _devices(tx, tenant_id, hub)})
+    if machine not in known:
+        named = f"known are {', '.join(known)}" if known else "no machine is known yet"
+        note(f"no devices document names a machine {machine}: {named}. It is kept, for a machine that comes later")
+    return machine in known
+
+
 def refuse_unknown_drawer(tx: Transaction, tenant_id: bytes, drawer: str, *, option: str) -> None:
     """Raise CliError where no hub booked cash there and no staff document names it."""
     booked = {row.account.key for row in books.balances(tx, tenant_id) if row.account.kind is Kind.DRAWER}

@@ -6,7 +6,7 @@ import typer
 
 from venuehub.errors import CliError, ExitCode
 from venuehub.office.desk import By, Folder, now_ms
-from venuehub.output import AsJson, print_json, print_line
+from venuehub.output import AsJson, counted, print_json, print_line
 
 if TYPE_CHECKING:
     from back_office.ledger.machine_day import Reading
@@ -21,6 +21,8 @@ MeterText = Annotated[
     str, typer.Option("--meter", help="credits: whoever gave them; coins: alone; tickets, prizes: what came out.")
 ]
 _LAST_DATE: Final = 99_991_231
+_EARLIEST_MS: Final = 1_577_836_800_000
+"""2020: nothing was read before; what is written so was meant as seconds."""
 _LARGEST: Final = 10**9
 """The largest number that a meter shows, as at a hub's desk."""
 
@@ -28,7 +30,7 @@ _LARGEST: Final = 10**9
 @meter_app.command(
     "set",
     epilog="Example: venuehub office meter set --dir office --machine racer-2 --meter credits --worth 100 --digits 6 "
-    "--by ann. Exit code 2: no such meter, or no unit.",
+    "--by ann. Exit code 2: no such meter, or no unit. Of a machine that is in no devices document it says so.",
 )
 def set_meter(  # noqa: PLR0913 - one for each option
     *,
@@ -46,7 +48,7 @@ def set_meter(  # noqa: PLR0913 - one for each option
     from back_office.fleet.founding import only_venue
     from back_office.store import acts, meters
     from back_office.store.acts import AuditLine
-    from venuehub.office.checks import refuse_no_money, refuse_nobody
+    from venuehub.office.checks import is_known_machine, refuse_no_money, refuse_nobody
     from venuehub.office.tools import open_office
 
     _refuse_odd(machine, meter)
@@ -60,8 +62,9 @@ def set_meter(  # noqa: PLR0913 - one for each option
             meters.declare(tx, keys.tenant_id, row)
             note = f"{machine} {meter}: {worth} {unit}, {digits} digits"
             acts.audit(tx, keys.tenant_id, AuditLine(now_ms(), by, "meter set", at.venue_id, note))
+            known = is_known_machine(tx, keys.tenant_id, at.venue_id, machine)
     if as_json:
-        print_json(_told(row))
+        print_json({**_told(row), "known_machine": known})
     else:
         print_line(f"{machine} {meter}: one count is {worth} {unit}, {digits or 'unknown'} digits")
 
@@ -69,7 +72,8 @@ def set_meter(  # noqa: PLR0913 - one for each option
 @meter_app.command(
     "add",
     epilog="Example: venuehub office meter add --dir office --machine racer-2 --meter credits --value 104233 --by ann. "
-    "Exit code 1: it stood higher before, and no --note says why; 2: no such meter, or more than it can show.",
+    "Exit code 1: it stood higher before, and no --note says why; 2: no such meter, an odd moment, "
+    "or more than it can show.",
 )
 def add_reading(  # noqa: PLR0913 - one for each option
     *,
@@ -90,12 +94,13 @@ def add_reading(  # noqa: PLR0913 - one for each option
     from back_office.business_day import business_date
     from back_office.fleet.founding import only_venue
     from back_office.store import meters
-    from venuehub.office.checks import refuse_nobody
+    from payment_core.price_calendar import date_text
+    from venuehub.office.checks import is_known_machine, refuse_nobody
     from venuehub.office.tools import open_office
 
     _refuse_odd(machine, meter)
     refuse_nobody(by)
-    moment = now_ms() if read_ms is None else read_ms
+    moment = now_ms() if read_ms is None else _refuse_odd_moment(read_ms)
     with open_office(folder) as (store, keys):
         at = only_venue(store, keys.tenant_id, venue)
         date = business_date(moment, timezone=at.timezone, day_begins_minute=at.day_begins_minute)
@@ -113,11 +118,12 @@ def add_reading(  # noqa: PLR0913 - one for each option
                 at.venue_id, machine, meter, 0, value, int(reset), date, moment, by, note
             )  # fmt: skip
             meters.add_reading(tx, keys.tenant_id, reading)
+            is_known_machine(tx, keys.tenant_id, at.venue_id, machine)
     rose = _rose(last, value, digits) if rows and not reset else None
     if as_json:
         print_json({"machine": machine, "meter": meter, "value": value, "business_date": date, "rose": rose})
     else:
-        print_line(f"{machine} {meter}: {value} on {date}" + (f", {rose} more" if rose else ""))
+        print_line(f"{machine} {meter}: {value} on {date_text(date)}" + (f", {rose} more" if rose else ""))
 
 
 @meter_app.command(
@@ -131,6 +137,7 @@ def list_meters(*, folder: Folder, venue: VenueName = "", as_json: AsJson = Fals
     """List what is known of the meters of a venue, and the newest reading of each."""
     from back_office.fleet.founding import only_venue
     from back_office.store import meters
+    from payment_core.price_calendar import date_text
     from venuehub.office.tools import open_office
 
     with open_office(folder) as (store, keys):
@@ -152,8 +159,9 @@ def list_meters(*, folder: Folder, venue: VenueName = "", as_json: AsJson = Fals
     for _, row in sorted(known.items()):
         print_line(f"{row.machine} {row.meter}: one count is {row.worth} {row.unit}, {row.digits or 'unknown'} digits")
     for one in newest:
-        print_line(f"{one.machine} {one.meter}: {one.value} on {one.business_date} by {one.by} {one.note}".rstrip())
-    print_line(f"{len(known)} meters, {len(newest)} of them read" if known or newest else "no meters")
+        date = date_text(one.business_date)
+        print_line(f"{one.machine} {one.meter}: {one.value} on {date} by {one.by} {one.note}".rstrip())
+    print_line(f"{counted(len(known), 'meter')} declared, {len(newest)} read" if known or newest else "no meters")
 
 
 def _readings(
@@ -179,6 +187,15 @@ def _refuse_too_long(machine: str, meter: str, value: int, digits: int) -> None:
         message = f"{meter} of {machine} has {digits} digits: it cannot show {value}"
         hint = "look again; venuehub office meter set --digits says how far it counts"
         raise CliError("settings", message, where="--value", hint=hint, exit_code=ExitCode.USAGE)
+
+
+def _refuse_odd_moment(at_ms: int) -> int:
+    """Return a moment at which a meter can have been read; CliError where it is to come, or in seconds, or mistyped."""
+    if _EARLIEST_MS <= at_ms <= now_ms():
+        return at_ms
+    message = f"{at_ms} is {'a moment to come' if at_ms > now_ms() else 'before 2020'}"
+    hint = f"write UTC milliseconds, as {now_ms()} is now; leave it out where it was read just now"
+    raise CliError("settings", message, where="--at-ms", hint=hint, exit_code=ExitCode.USAGE)
 
 
 def _told(row: "Meter") -> dict[str, object]:

@@ -7,7 +7,7 @@ import typer
 
 from venuehub.errors import ExitCode, told_as
 from venuehub.office.desk import Folder, now_ms
-from venuehub.output import AsJson, print_json, print_line
+from venuehub.output import AsJson, counted, print_json, print_line
 
 if TYPE_CHECKING:
     from back_office.ledger.difference import Difference
@@ -21,7 +21,7 @@ VenueName = Annotated[str, typer.Option("--venue", help="The venue, where there 
     epilog="Example: venuehub office reconcile --dir office --date 2026-11-22 --json -> "
     '{"ok": false, "venue": "Hall", "business_date": 20261122, "compared": 14, "differences": [{"kind": "meter", '
     '"machine": "racer-2", "what": "credits", "unit": "CNY", "expected": 300, "found": 400, "amount": 100, …}], '
-    '"missing": []}. Exit code 1: something differs; 0: nothing that could be compared does.',
+    '"missing": []}. Exit code 1: something differs; 0: nothing that could be compared does; 2: no ledger.',
 )
 def reconcile(
     *,
@@ -47,7 +47,10 @@ def reconcile(
         with store.reading() as tx:
             told = told_sums(tx, keys.tenant_id, day)
             if ledger is not None:
-                with told_as("ledger", LedgerFileError, VaultError, where=str(ledger)):
+                with (
+                    told_as("ledger", VaultError, where=str(ledger)),
+                    told_as("ledger", LedgerFileError, where=str(ledger), exit_code=ExitCode.USAGE),
+                ):
                     own = sums_of_ledger(tx, keys.tenant_id, ledger, day)
                 told = [one for one in told if (one.hub_id, one.epoch) != (own.hub_id, own.epoch)] + [own]
             found = differences(tx, keys.tenant_id, at, day, told)
@@ -64,7 +67,8 @@ def reconcile(
         for gone in found.missing:
             where = " ".join(name for name in (gone.machine, gone.hub) if name)
             print_line(f"not there: {gone.what} of {where}: {gone.why}")
-        print_line(f"{len(found.differences)} differences in {found.compared} pairs, {len(found.missing)} not there")
+        count = f"{counted(len(found.differences), 'difference')} in {counted(found.compared, 'pair')}"
+        print_line(f"{count}, {len(found.missing)} not there")
     if not found.ok:
         raise typer.Exit(ExitCode.FAILED)
 

@@ -30,6 +30,7 @@ from payment_core.journal import (
     TicketsKept,
     decode_entry,
 )
+from payment_core.price_calendar import date_text
 from payment_core.telemetry import encode_fact
 from tests.back_office.ledger.test_verify import tamper
 from tests.back_office.world import DAY, HUB, TENANT, VENUE, WALL_MS
@@ -224,7 +225,7 @@ def test_the_largest_stands_first_and_says_what_it_was_made_of(evening):
     found = evening.found().differences
     assert [(one.what, one.amount) for one in found] == [("coins", 900), ("credits", 100), ("cash_box counted", -10)]
     assert "coins 4 = meter 8 - our pulses 1 - test 1 - remote credit 2" in found[1].compared
-    assert found[1].since == f"1000 on {BEFORE} by lin (entry 2)"
+    assert found[1].since == f"1000 on {date_text(BEFORE)} by lin (entry 2)"
 
 
 def test_what_could_explain_it_is_told(evening):
@@ -252,7 +253,7 @@ def test_what_nobody_read_is_missing_and_never_nothing(evening):
     evening.send()
     found, gone = missing(evening)
     assert found == []
-    assert gone == {(f"meter {meter}", f"it was not read on {DAY}") for meter in BEGAN}
+    assert gone == {(f"meter {meter}", f"it was not read on {date_text(DAY)}") for meter in BEGAN}
 
 
 def test_a_build_that_takes_what_is_missing_for_nothing_is_caught(evening, monkeypatch):
@@ -261,7 +262,7 @@ def test_a_build_that_takes_what_is_missing_for_nothing_is_caught(evening, monke
     evening.read(BEGAN, date=BEFORE)
     evening.coin(1)
     evening.send()
-    assert missing(evening) != ([], {(f"meter {meter}", f"it was not read on {DAY}") for meter in BEGAN})
+    assert missing(evening) != ([], {(f"meter {meter}", f"it was not read on {date_text(DAY)}") for meter in BEGAN})
 
 
 def test_a_first_reading_and_a_hub_that_told_nothing_are_missing(evening):
@@ -312,7 +313,8 @@ def test_a_reading_that_was_brought_to_the_office_counts_by_its_moment(evening):
             tx, TENANT, OfficeReading(VENUE, MACHINE, "coins", 0, 703, 0, DAY, WALL_MS + 60_000, "ann", "")
         )
     (one,) = evening.found().differences
-    assert (one.what, one.amount, one.until) == ("coins", 200, f"703 on {DAY} by ann (brought to the office)")
+    until = f"703 on {date_text(DAY)} by ann (brought to the office)"
+    assert (one.what, one.amount, one.until) == ("coins", 200, until)
 
 
 def test_a_meter_of_which_nobody_said_what_it_is_worth_is_missing(evening):

@@ -212,7 +212,7 @@ def test_every_fault_has_a_place_and_a_remedy(folder, tmp_path, run):
         (("card", "add", "--dir", folder, "--card", "foo"), "--card"),
         (("card", "status", "--dir", folder, *card, "lost"), "--card"),
         (("topup", "--dir", folder, *card, "--amount", 1, "--hub", "hub-9"), str(folder)),
-        (("enroll", "--dir", folder, "--hub", tmp_path / "h", "--venue", "Moon"), str(folder)),
+        (("enroll", "--dir", folder, "--hub", tmp_path / "h", "--venue", "Moon"), "--venue"),
         (("run", "--dir", folder, "--broker", "http://x"), "--broker"),
         (("run", "--dir", folder, "--http", "127.0.0.1:99999"), "--http"),
     ):

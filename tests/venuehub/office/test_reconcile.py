@@ -1,10 +1,17 @@
 """`venuehub office reconcile` and `office meter`: what they take, what they print, and their exit codes."""
 
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 
+from back_office.worker import Worker
+from cloud_sync.identity import load_identity
+from tests.support.posted_hub import WALL_MS, PostedHub
 from venuehub.cli import main
+from venuehub.office import meters
+from venuehub.office.tools import open_office
 
 pytestmark = pytest.mark.long
 EVENING_MS = 1_795_350_000_000
@@ -23,7 +30,8 @@ def run(capsys):
 
 
 @pytest.fixture
-def folder(tmp_path, office_after):
+def folder(tmp_path, office_after, monkeypatch):
+    monkeypatch.setattr(meters, "now_ms", lambda: EVENING_MS + 1)
     return office_after(tmp_path, 'init --dir @/office --tenant "Star Arcade" --venue Hall')
 
 
@@ -35,7 +43,7 @@ def test_a_meter_that_rose_where_the_books_have_no_coin_is_a_difference(folder, 
     code, said = run(*reconcile)
     assert (code, said["differences"]) == (0, [])
     assert [(gone["what"], gone["why"]) for gone in said["missing"]] == [
-        ("meter coins", "it was not read on 20261122")
+        ("meter coins", "it was not read on 2026-11-22")
     ]  # fmt: skip
     assert run(*add, "--value", 702, "--at-ms", EVENING_MS)[1]["rose"] == 2
     code, said = run(*reconcile)
@@ -44,7 +52,7 @@ def test_a_meter_that_rose_where_the_books_have_no_coin_is_a_difference(folder, 
     assert main(["office", *map(str, reconcile)]) == 1
     out = capsys.readouterr().out
     assert out.startswith("¥2.00  racer-2  coins: found ¥2.00, expected ¥0.00\n    coins 2 = the meter")
-    assert out.endswith("1 differences in 1 pairs, 0 not there\n")
+    assert out.endswith("1 difference in 1 pair, 0 not there\n")
     listed = run("meter", "list", "--dir", folder)[1]
     assert [(row["worth"], row["digits"]) for row in listed["meters"]] == [(100, 5)]
     assert [row["value"] for row in listed["readings"]] == [702]
@@ -59,7 +67,7 @@ def test_a_meter_that_stood_higher_before_needs_a_word(folder, run, capsys):
     assert (code, said["error"]["message"]) == (1, "coins of racer-2 stood at 700 before")
     assert run(*add, "--value", 5, "--at-ms", EVENING_MS, "--reset", "--note", "exchanged")[1]["rose"] is None
     assert main(["office", "meter", "list", "--dir", str(folder)]) == 0
-    assert "racer-2 coins: 5 on 20261122 by ann exchanged\n" in capsys.readouterr().out
+    assert "racer-2 coins: 5 on 2026-11-22 by ann exchanged\n" in capsys.readouterr().out
 
 
 def test_digits_say_what_a_meter_can_show_and_how_it_goes_on(folder, run):
@@ -84,4 +92,42 @@ def test_what_nobody_can_mean_is_refused(folder, run, changed, where):
 def test_no_date_and_no_ledger_are_told(folder, run, tmp_path):
     assert run("reconcile", "--dir", folder, "--date", "yesterday")[1]["error"]["where"] == "--date"
     code, said = run("reconcile", "--dir", folder, "--ledger", tmp_path / "no.sqlite3")
-    assert (code, said["error"]["code"]) == (1, "ledger")
+    assert (code, said["error"]["code"]) == (2, "ledger")
+    code, said = run("verify", "--dir", folder, "--ledger", tmp_path / "no.sqlite3")
+    assert (code, said["error"]["code"]) == (2, "ledger")
+
+
+def test_verify_says_in_words_whether_the_office_equals_the_hub(folder, capsys):
+    office = str(folder)
+    assert main(["office", "enroll", "--dir", office, "--hub", str(folder.parent / "hub-1"), "--name", "hall"]) == 0
+    with open_office(folder) as (store, keys):
+        worker = Worker(store, keys, lambda: WALL_MS)
+        hub = PostedHub(folder.parent, load_identity(folder.parent / "hub-1"), worker)
+        hub.connect()
+        hub.sell(1)
+        hub.tick()
+        hub.reader.close()
+        hub.hall.store.close()
+    ledger = hub.hall.path
+    capsys.readouterr()
+    assert main(["office", "verify", "--dir", office, "--ledger", str(ledger)]) == 0
+    assert f"what the office has of {ledger} is what stands there" in capsys.readouterr().out
+    with closing(sqlite3.connect(ledger)) as file:
+        file.execute("DROP TRIGGER entries_kept")
+        file.execute("DELETE FROM entries WHERE seq = (SELECT max(seq) FROM entries)")
+        file.commit()
+    assert main(["office", "verify", "--dir", office, "--ledger", str(ledger)]) == 1
+    assert f"what the office has of {ledger} is NOT what stands there" in capsys.readouterr().out
+
+
+def test_a_machine_that_no_document_names_is_kept_and_told(folder, run, capsys):
+    words = ["meter", "set", "--dir", str(folder), *COINS, "--worth", "100", "--by", "ann"]
+    assert run(*words)[1]["known_machine"] is False
+    assert main(["office", *words]) == 0
+    assert "no devices document names a machine racer-2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("at_ms", "said"), [(1_795_263_600, "before 2020"), (EVENING_MS + 2, "a moment to come")])
+def test_a_moment_at_which_nobody_read_it_is_refused(folder, run, at_ms, said):
+    code, answer = run("meter", "add", "--dir", folder, *COINS, "--by", "ann", "--value", 5, "--at-ms", at_ms)
+    assert (code, answer["error"]["where"], said in answer["error"]["message"]) == (2, "--at-ms", True)
