@@ -1,5 +1,6 @@
 """A business date for the page, from the report that an X or a Z is."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, timedelta
@@ -19,12 +20,13 @@ from payment_core.price_calendar import as_number, date_text
 
 CLOSINGS: Final = 31
 """Zs that the page lists, the newest first."""
+_DATE: Final = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
 _SHOWN: Final = frozenset(kind.value for kind in TAKEN)
 
 
 def day_page(tx: Transaction, tenant_id: bytes, venue: Venue, business_date: str, *, now_ms: int) -> Day:
     """Return a date, YYYY-MM-DD, as it stands; of what is none, today's."""
-    asked = int(business_date.replace("-", "")) if business_date.replace("-", "").isdecimal() else 0
+    asked = int(business_date.replace("-", "")) if _DATE.fullmatch(business_date) else 0
     found = x_report(tx, tenant_id, venue, asked, now_ms=now_ms)
     if isinstance(found, NoSuchDate):
         today = day_of(now_ms, timezone=venue.timezone, day_begins_minute=venue.day_begins_minute)

@@ -26,6 +26,9 @@ COOKIE_S: Final = 365 * 86_400
 MAX_VIEWERS: Final = 64
 """Open streams; a page beyond it is told to come back."""
 
+LONGEST_TOLD: Final = 40
+"""Characters of what is no date that the page repeats."""
+
 _TEMPLATES: Final = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=select_autoescape(),
@@ -69,15 +72,17 @@ class Pages:
         return _page(html, request, words)
 
     async def day(self, request: Request) -> Response:
-        """Show one business date as it stands, `?date=2026-11-22`; of what is no date, today."""
+        """Show one business date as it stands, `?date=2026-11-22`; of what is no date, today, with a word, as 400."""
         words = self._language(request)
         venue = await self._queries.venue()
-        found = await self._queries.day(request.query_params.get("date", venue.business_date))
+        asked = request.query_params.get("date") or venue.business_date
+        found = await self._queries.day(asked)
+        odd = "" if asked.replace("-", "") == found.business_date.replace("-", "") else asked[:LONGEST_TOLD]
         html = _TEMPLATES.get_template("day.html").render(
-            words=words, venue=venue, day=found, static=self._static.url,
+            words=words, venue=venue, day=found, odd=odd, static=self._static.url,
             other=next(name for name in LANGUAGES if name != words.language),
         )  # fmt: skip
-        return _page(html, request, words)
+        return _page(html, request, words, status=400 if odd else 200)
 
     async def stream(self, request: Request) -> Response:
         """Push the regions that have changed, for as long as the page is open."""
@@ -143,9 +148,9 @@ class Pages:
         return {name: _TEMPLATES.get_template(f"{name}.html").render(words=words, look=look) for name in REGIONS}
 
 
-def _page(html: str, request: Request, words: Words) -> Response:
+def _page(html: str, request: Request, words: Words, *, status: int = 200) -> Response:
     """Return a page; a language that was asked for is kept."""
-    response = HTMLResponse(html)
+    response = HTMLResponse(html, status_code=status)
     if "lang" in request.query_params:
         response.set_cookie(COOKIE, words.language, max_age=COOKIE_S, httponly=True, samesite="strict")
     return response

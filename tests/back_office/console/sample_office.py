@@ -95,8 +95,9 @@ class SampleOffice:
         return self.loose_rows[:limit]
 
     async def day(self, business_date: str) -> Day:
+        shown = business_date if business_date.startswith("2026-") else "2026-11-22"  # of what is no date, today
         usual = {
-            "at_ms": AT_MS, "business_date": business_date, "before": "2026-11-21", "after": "2026-11-23", "z_no": 0,
+            "at_ms": AT_MS, "business_date": shown, "before": "2026-11-21", "after": "2026-11-23", "z_no": 0,
             "sums": [], "machines": [], "hubs": [], "late": [], "behind": [], "doubts": [], "open_dates": [],
             "closings": [],
         }  # fmt: skip

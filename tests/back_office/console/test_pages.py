@@ -267,3 +267,17 @@ def test_a_day_without_anything_says_so_in_chinese_and_keeps_the_language():
         assert said in text_of(answer)
     assert "language=zh-Hans" in answer.headers["set-cookie"]
     assert 'href="/day?date=2026-11-21"' in answer.text
+
+
+@pytest.mark.parametrize("lang", ["en", "zh-Hans"])
+def test_what_is_no_date_is_answered_with_today_and_a_word(lang):
+    answer = get(SampleOffice(), f"/day?date=<b>foo&lang={lang}")
+    assert answer.status == 400
+    assert "&lt;b&gt;foo" in answer.text
+    assert ("is no date. This is today, 2026-11-22" if lang == "en" else "不是日期") in text_of(answer)
+    assert get(SampleOffice(), "/day?date=").status == 200
+
+
+def test_there_is_no_day_after_today():
+    assert "date=2026-11-23" not in get(SampleOffice(), "/day").text
+    assert "date=2026-11-23" in get(SampleOffice(), "/day?date=2026-11-21").text
