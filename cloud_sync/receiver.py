@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from cloud_sync import receive_carried, sealing
-from cloud_sync.letters import Publish, post_message, read_message
+from cloud_sync.letters import Publish, read_message
 from cloud_sync.protocol import envelope, receipts, topics
 from cloud_sync.protocol.batcher import Refused, read_entries, verify_records
 from cloud_sync.protocol.envelope import Envelope, Header, batch_hash
@@ -20,21 +20,18 @@ from cloud_sync.protocol.messages import (
     TAKES_CARRIED,
     TAKES_COMPRESSED,
     TAKES_TELEMETRY,
-    Body,
-    HeardOf,
     Hello,
-    HelloRequest,
     LeaseRequest,
     ListRequest,
     Message,
-    Receipt,
     Rejected,
     ResendRequest,
 )
 from cloud_sync.protocol.receipts import Watermark
+from cloud_sync.receipt_post import ReceiptPost
 from cloud_sync.receive_telemetry import TelemetryReceiver
 from cloud_sync.received import AcceptedBatch, Applied, Asked, Effect, HubRecord, Office, Outcome, Refusal
-from cloud_sync.sealing import HpkeSealer, Opener
+from cloud_sync.sealing import Opener
 from cloud_sync.signing import Signer
 from cloud_sync.waiting_batches import WaitingBatches
 
@@ -64,10 +61,10 @@ class Receiver:
         self._office = office
         self._tenant_id = tenant_id
         self._opener = opener
-        self._signer = signer
         self._telemetry = telemetry
         self._holds = holds
-        self._takes = OFFICE_TAKES | (TAKES_TELEMETRY if telemetry is not None else 0)
+        takes = OFFICE_TAKES | (TAKES_TELEMETRY if telemetry is not None else 0)
+        self._post = ReceiptPost(tenant_id=tenant_id, signer=signer, takes=takes)
         self._waiting = WaitingBatches()
         self._asked: dict[bytes, tuple[int, int]] = {}
         self._righted: dict[bytes, int] = {}
@@ -101,7 +98,8 @@ class Receiver:
         group: list[_Next] = []
         for topic, payload in messages:
             address = topics.parse_hub_topic(topic) if len(messages) > 1 else None
-            ahead = [one for one in group if address is not None and one[2].hub_id == address.hub_id]
+            about = () if address is None else (address.hub_id, receive_carried.written_for(address, payload))
+            ahead = [one for one in group if one[2].hub_id in about]
             joins = None if address is None else self._joins(address, topic, payload, ahead)
             if joins is not None:
                 group.append(joins)
@@ -174,7 +172,7 @@ class Receiver:
         mark = self._telemetry.take(hub.hub_id, parsed, data) if self._telemetry is not None else "stream"
         if isinstance(mark, str):
             return [Refusal(topic, mark)]
-        return [self._receipt_for(now_ms, hub, mark, stream=parsed.header.stream)]
+        return [self._post.receipt(now_ms, hub, mark, stream=parsed.header.stream)]
 
     def _on_carried(self, now_ms: int, topic: str, carrier: HubRecord, data: bytes) -> list[Effect]:
         found = receive_carried.owner_of(self._office, carrier, data)
@@ -189,7 +187,7 @@ class Receiver:
             if any(isinstance(effect, Publish) for effect in effects):
                 return effects
         word = receive_carried.word_about(self._office, owner, header, data, effects)
-        return [*effects, self._to_hub(carrier, word, "command", 0)]
+        return [*effects, self._post.to_hub(carrier, word, "command", 0)]
 
     def _place(self, now_ms: int, topic: str, hub: HubRecord, parsed: Envelope, data: bytes) -> list[Effect]:
         header = parsed.header
@@ -250,7 +248,7 @@ class Receiver:
         )
 
     def _next_waiting(self, now_ms: int, topic: str, hub: HubRecord, done: Header) -> list[Effect]:
-        data = self._waiting.take_next(hub.hub_id, done.batch_seq)
+        data = self._waiting.take_next(hub.hub_id, done.epoch, done.batch_seq)
         effects = [] if data is None else self._on_batch(now_ms, topic, hub, data)
         if any(isinstance(effect, Publish) for effect in effects):
             return effects
@@ -258,7 +256,7 @@ class Receiver:
 
     def _buffer(self, hub: HubRecord, header: Header, watermark: Watermark, data: bytes) -> list[Effect]:
         if header.batch_seq <= watermark.batch_seq + receipts.GAP_BATCHES:
-            self._waiting.keep(hub.hub_id, header.batch_seq, data)
+            self._waiting.keep(hub.hub_id, header.epoch, header.batch_seq, data)
         return self._ask_again(hub, header.epoch, watermark.batch_seq + 1)
 
     def _ask_again(self, hub: HubRecord, epoch: int, from_seq: int) -> list[Effect]:
@@ -266,7 +264,7 @@ class Receiver:
         if self._asked.get(hub.hub_id) == (epoch, from_seq):
             return []
         self._asked[hub.hub_id] = (epoch, from_seq)
-        return [self._to_hub(hub, ResendRequest(epoch, from_seq), "command", 0)]
+        return [self._post.to_hub(hub, ResendRequest(epoch, from_seq), "command", 0)]
 
     def _freeze(self, now_ms: int, hub: HubRecord, epoch: int, reason: str, evidence: bytes) -> list[Effect]:
         self._office.freeze(hub.hub_id, reason, (evidence,))
@@ -291,6 +289,7 @@ class Receiver:
 
     def _on_hello(self, now_ms: int, hub: HubRecord, hello: Hello, number: int, payload: bytes) -> list[Effect]:
         self._asked.pop(hub.hub_id, None)
+        self._waiting.begin(hub.hub_id, min(hello.epoch, hub.allowed_epoch))
         fresh = number > hub.hello_number
         if fresh or self._is_righted(now_ms, hub, hello, number):
             self._office.greeted(hub.hub_id, hello, number=max(number, hub.hello_number), now_ms=now_ms)
@@ -325,28 +324,4 @@ class Receiver:
         if watermark.epoch < epoch <= hub.allowed_epoch:
             watermark = Watermark(epoch=epoch)
         heard = () if hub.frozen else self._office.heard_of(hub.hub_id)
-        return self._receipt_for(now_ms, hub, watermark, heard=heard)
-
-    def _receipt_for(
-        self, now_ms: int, hub: HubRecord, watermark: Watermark, *, heard: tuple[HeardOf, ...] = (), stream: int = 0
-    ) -> Publish:
-        if not hub.nonce:
-            return self._to_hub(hub, HelloRequest(), "command", 0)
-        receipt = Receipt(
-            epoch=watermark.epoch,
-            through_seq=watermark.batch_seq,
-            batch_hash=watermark.batch_hash,
-            server_ms=now_ms,
-            nonce=hub.nonce,
-            frozen=hub.frozen,
-            reopened="" if hub.frozen else hub.reopened,
-            heard=heard,
-            stream=stream,
-            takes=self._takes,
-        )
-        return self._to_hub(hub, receipt, "receipt", watermark.batch_seq)
-
-    def _to_hub(self, hub: HubRecord, body: Body, leaf: str, number: int) -> Publish:
-        message = Message(sender=self._tenant_id, to=hub.hub_id, number=number, body=body)
-        payload = post_message(message, signer=self._signer, sealer=HpkeSealer(hub.receive_public))
-        return Publish(topics.hub_topic(hub.hub_id, "down", leaf), payload)
+        return self._post.receipt(now_ms, hub, watermark, heard=heard)

@@ -30,6 +30,7 @@ class Turns:
         self._waiting: dict[str, deque[Inbound]] = {}
         """By hub, the next one first."""
         self._bytes: dict[str, int] = {}
+        self._all_bytes = 0
         self._some = asyncio.Event()
 
     def put(self, message: Inbound) -> None:
@@ -37,10 +38,9 @@ class Turns:
         hub, size = _hub_of(message), len(message.payload)
         there = self._waiting.get(hub, deque())
         older = _same(there, message) if message.topic.endswith(_NEWEST_COUNTS) else None
-        own = self._bytes.get(hub, 0) - (len(there[older].payload) if older is not None else 0)
-        others = sum(self._bytes.values()) - self._bytes.get(hub, 0)
-        full = older is None and len(there) >= HUB_MESSAGES
-        if full or own + size > HUB_BYTES or others + own + size > ALL_BYTES:
+        more = size - (len(there[older].payload) if older is not None else 0)
+        own, full = self._bytes.get(hub, 0) + more, older is None and len(there) >= HUB_MESSAGES
+        if full or own > HUB_BYTES or self._all_bytes + more > ALL_BYTES:
             self.dropped += 1
             return
         if older is None:
@@ -48,7 +48,8 @@ class Turns:
         else:
             there[older] = message
         self._waiting[hub] = there
-        self._bytes[hub] = own + size
+        self._bytes[hub] = own
+        self._all_bytes += more
         self._some.set()
 
     async def take(self, most: int) -> list[Inbound]:
@@ -66,6 +67,7 @@ class Turns:
         message = there.popleft()
         del self._waiting[hub]
         self._bytes[hub] -= len(message.payload)
+        self._all_bytes -= len(message.payload)
         if there:
             self._waiting[hub] = there  # behind all others
         else:

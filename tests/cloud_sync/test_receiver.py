@@ -167,6 +167,34 @@ def test_what_waits_behind_gaps_is_bounded_in_bytes(monkeypatch):
     assert office.watermark(HUB).batch_seq == 2
 
 
+def test_hubs_that_are_gone_fill_what_waits_for_nobody_else(monkeypatch):
+    office, receiver = greeted()
+    first, second, third = (pen := Pen()).good(1), pen.good(2), pen.good(2)
+    monkeypatch.setattr(waiting_batches, "BUFFERED_BATCHES", 4)
+    for gone in range(4):
+        receiver._waiting.keep(bytes([gone]) * 16, 1, 9, b"dead")
+    for data in (third, second, first):
+        receiver.on_message(2, BATCH_TOPIC, data)
+    assert office.watermark(HUB).batch_seq == 3
+    assert [hub_id[0] for hub_id in receiver._waiting._of] == [2, 3], "the oldest went first"
+    assert (receiver._waiting._bytes, len(receiver._waiting)) == (8, 2)
+
+
+def test_what_waits_of_an_epoch_that_a_hub_has_left_is_let_go_and_hides_nothing():
+    office, receiver = greeted()
+    old, new = Pen(), Pen(epoch=2)
+    office.hubs[HUB] = msgspec.structs.replace(office.hubs[HUB], allowed_epoch=2)
+    behind = [old.good(1), old.good(1)][1]
+    receiver.on_message(2, BATCH_TOPIC, behind)
+    first, second = new.good(1), new.good(1)
+    receiver.on_message(2, BATCH_TOPIC, second)
+    assert sorted(receiver._waiting._of[HUB]) == [(1, 2), (2, 2)]
+    receiver.on_message(3, hub_topic(HUB, "up", "hello"), hello_bytes(epoch=2, last_seq=2, number=6))
+    assert sorted(receiver._waiting._of[HUB]) == [(2, 2)]
+    receiver.on_message(3, BATCH_TOPIC, first)
+    assert office.watermark(HUB).batch_seq == 2
+
+
 def test_a_gap_is_asked_for_and_what_waited_behind_it_is_applied_when_it_closes():
     office, receiver = greeted()
     pen = Pen()
@@ -267,7 +295,7 @@ def test_batches_too_far_ahead_are_not_kept():
     receiver.on_message(2, BATCH_TOPIC, batches[64])
     assert len(receiver._waiting) == 0
     receiver.on_message(2, BATCH_TOPIC, batches[63])
-    assert list(receiver._waiting._of[HUB]) == [64]
+    assert list(receiver._waiting._of[HUB]) == [(1, 64)]
 
 
 @pytest.mark.parametrize("kind", ["same-number", "other-previous"])

@@ -12,6 +12,7 @@ from back_office.store.books import AccountName
 from back_office.store.faults import StoreConflictError, StoreRefusedError, StoreUnavailableError, StoreUnknownError
 from back_office.store.transactions import Store
 from cloud_sync import receiver
+from cloud_sync.protocol.topics import hub_topic
 from payment_core.accounts import Kind
 from payment_core.journal import CoinBooked
 from tests.back_office.world import HUB, OTHER_HUB, TENANT, leaves
@@ -85,6 +86,15 @@ def test_what_waited_behind_a_gap_joins_and_what_is_known_is_answered(two):
     handled = together(office, (hub, third), (hub, first), (hub, first), (hub, second))
     assert (booked(office), handled.refusals) == (3, ())
     assert office.prove().ok
+
+
+def test_what_is_carried_for_a_hub_is_judged_behind_its_own_batch_in_the_same_turn(two):
+    office, hub, other = two
+    own, carried = coin(hub, 1), coin(hub, 2)
+    topic = hub_topic(other.identity.hub_id, "up", "carried")
+    handled = office.worker.on_messages([(hub.batch_topic, own), (topic, carried)])
+    assert leaves(handled.letters) == ["receipt", "receipt", "command"], "asked for nothing again; the carrier is told"
+    assert (booked(office), handled.letters[2].topic) == (2, hub_topic(OTHER_HUB, "down", "command"))
 
 
 def test_a_batch_that_is_poison_takes_no_other_with_it(two):
