@@ -3,7 +3,8 @@
 A synchronous state machine over one port, `Shelf`; every input returns the letters to publish. It speaks only while the
 newest receipt of the connection says that the office takes telemetry, and it gives no connection up: what the office
 does not answer waits ten minutes. A receipt of this stream needs no nonce: one that is played again moves nothing that
-a true one would not, and asks for nothing twice.
+a true one would not, and asks for nothing twice. What an office that answers does not take for an hour (it may be
+sealed to a key that nobody has any more) is sealed once more, to the newest key, in a new epoch.
 """
 
 from collections.abc import Callable
@@ -26,6 +27,8 @@ SEAL_AGE_MS: Final = 5 * 60_000
 RESENDS: Final = 2
 QUIET_MS: Final = 10 * 60_000
 """After two resends without progress this long is waited: telemetry drops no connection that money may be using."""
+QUIETS: Final = 6
+"""After so many of them, in each of which the office answered something else, all that waits is sealed once more."""
 _LARGEST_EPOCH: Final = 2**32 - 1
 
 
@@ -68,6 +71,8 @@ class TelemetryPost:
         self._brought_seq = 0
         self._resends = 0
         self._due_ms = 0
+        self._quiets = 0
+        self._is_answered = False
 
     def on_disconnected(self) -> None:
         """Stop sending; what is sealed goes out again once a receipt has come on the next connection."""
@@ -81,10 +86,11 @@ class TelemetryPost:
     def on_receipt(self, now: Moment, receipt: Receipt) -> list[Publish]:
         """Take an authentic receipt of any stream."""
         self._takes = receipt.takes
+        self._is_answered = True
         if receipt.stream != STREAM_TELEMETRY or receipt.epoch < self._place.epoch:
             return []
         if receipt.epoch > self._place.epoch or receipt.through_seq > self._place.last_seq:
-            return self._begin_anew(now, receipt)
+            return self._begin_anew(now, receipt.epoch)
         if receipt.through_seq < self._place.acked_seq:
             return self._bring_back(now, receipt)
         return self._judge(now, receipt)
@@ -107,11 +113,11 @@ class TelemetryPost:
         """Compare the office's hash with our own under the same number; where ours is gone there is nothing to say."""
         own = self._shelf.kept(receipt.through_seq - 1, 1) if receipt.through_seq else []
         if own and own[0].batch_seq == receipt.through_seq and own[0].digest != receipt.batch_hash:
-            return self._begin_anew(now, receipt)
+            return self._begin_anew(now, receipt.epoch)
         if receipt.through_seq > self._place.acked_seq:
             self._shelf.take_receipt(receipt.through_seq, now.wall_ms)
             self._place = self._shelf.place()
-            self._resends = 0
+            self._resends = self._quiets = 0
             self._rearm(now)
         return []
 
@@ -121,17 +127,17 @@ class TelemetryPost:
             return []
         batches = self._shelf.kept(receipt.through_seq, WINDOW_BATCHES)
         if not batches or batches[0].batch_seq != receipt.through_seq + 1:
-            return self._begin_anew(now, receipt)
+            return self._begin_anew(now, receipt.epoch)
         self._brought_seq = batches[-1].batch_seq
         return [self._letter(batch) for batch in batches]
 
-    def _begin_anew(self, now: Moment, receipt: Receipt) -> list[Publish]:
+    def _begin_anew(self, now: Moment, seen_epoch: int) -> list[Publish]:
         """Take an epoch above all that the office or this file has seen; a clock that is right makes it today's."""
-        epoch = max(now.wall_ms // 1000, receipt.epoch + 1, self._place.epoch + 1)
+        epoch = max(now.wall_ms // 1000, seen_epoch + 1, self._place.epoch + 1)
         if epoch <= _LARGEST_EPOCH:
             self._shelf.begin_epoch(epoch)
             self._place = self._shelf.place()
-            self._sent_seq = self._brought_seq = self._resends = 0
+            self._sent_seq = self._brought_seq = self._resends = self._quiets = 0
         return []
 
     def _send(self, now: Moment) -> list[Publish]:
@@ -142,13 +148,18 @@ class TelemetryPost:
         elif place.last_seq == place.acked_seq or now.mono_ms < self._due_ms:
             return []
         elif self._resends == RESENDS:
-            self._resends, self._due_ms = 0, now.mono_ms + QUIET_MS
-            return []
+            return self._be_quiet(now)
         else:
             after = place.acked_seq
             self._resends += 1
         self._rearm(now)
         return [self._letter(batch) for batch in self._shelf.kept(after, WINDOW_BATCHES)]
+
+    def _be_quiet(self, now: Moment) -> list[Publish]:
+        self._resends, self._due_ms = 0, now.mono_ms + QUIET_MS
+        self._quiets += self._is_answered
+        self._is_answered = False
+        return self._begin_anew(now, self._place.epoch) if self._quiets >= QUIETS else []
 
     def _rearm(self, now: Moment) -> None:
         dice = int.from_bytes(self._draw(2), "big") / 65_536

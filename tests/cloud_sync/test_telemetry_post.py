@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cloud_sync.protocol.envelope import NO_BATCH, STREAM_TELEMETRY, batch_hash, parse_envelope
 from cloud_sync.protocol.messages import TAKES_TELEMETRY, Receipt
-from cloud_sync.telemetry_post import FULL_BATCH, QUIET_MS, SEAL_AGE_MS, WINDOW_BATCHES, TelemetryPost
+from cloud_sync.telemetry_post import FULL_BATCH, QUIET_MS, QUIETS, SEAL_AGE_MS, WINDOW_BATCHES, TelemetryPost
 from cloud_sync.upload_effects import UploadState
 from payment_core.telemetry import DeviceWas, encode_fact
 from tests.cloud_sync.world import WALL_MS, hub_identity, moment
@@ -126,6 +126,36 @@ def test_resends_are_the_same_bytes_and_end_in_a_long_quiet(shelf):
     assert len(shelf.batches) == 1
 
 
+def epochs_of(shelf, *, hours, answers):
+    """Return the epochs in which a batch went out that nobody takes, while the office answers something else or not."""
+    post = post_of(shelf)
+    post.on_receipt(moment(0), WELCOME)
+    seen = []
+    for tick in range(0, hours * 3_600_000, 5_000):
+        if answers and tick % 300_000 == 0:
+            post.on_receipt(moment(tick), WELCOME)
+        seen += [parse_envelope(letter.payload).header.epoch for letter in post.on_tick(moment(tick))]
+    return sorted(set(seen))
+
+
+def test_what_an_office_that_answers_does_not_take_is_sealed_once_more(shelf):
+    first, second = epochs_of(shelf, hours=2, answers=True)[:2]
+    assert first == 7 < second
+    assert shelf.rows == []
+    assert [batch.record_count for batch in shelf.batches] == [FULL_BATCH]
+
+
+def test_a_build_that_sends_the_same_bytes_for_ever_is_caught(shelf, monkeypatch):
+    monkeypatch.setattr("cloud_sync.telemetry_post.QUIETS", 10**9)
+    with pytest.raises(ValueError, match="unpack"):
+        test_what_an_office_that_answers_does_not_take_is_sealed_once_more(shelf)
+
+
+def test_an_office_that_is_silent_is_waited_for(shelf):
+    assert QUIETS > 1
+    assert epochs_of(shelf, hours=3, answers=False) == [7]
+
+
 def test_at_most_eight_wait_for_a_receipt():
     shelf = MemoryShelf(*map(fact, range(20 * FULL_BATCH)))
     post = post_of(shelf)
@@ -181,7 +211,8 @@ def test_an_office_that_was_restored_gets_again_what_is_kept():
     assert shelf.state.epoch > 7, "what is no longer kept cannot be brought back"
 
 
-steps = st.lists(st.tuples(st.sampled_from(["tick", "deliver", "twice", "lose", "cut", "restart"]), st.integers(0, 9)))
+step = st.sampled_from(["tick", "deliver", "twice", "lose", "cut", "restart"])
+steps = st.lists(st.tuples(step, st.integers(0, 9)), max_size=24)
 
 
 @pytest.mark.long
