@@ -8,7 +8,6 @@ from payment_core.identifiers import uuid_text
 from tests.back_office.api.desk import HUB_TEXT, told
 from tests.back_office.world import GUEST, HUB, TENANT
 
-
 pytestmark = pytest.mark.long
 
 
