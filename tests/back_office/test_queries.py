@@ -172,5 +172,6 @@ def test_a_business_date_as_the_page_shows_it(office):
     assert {row.account: row.amount for row in found.sums}["revenue"].minor > 0
     assert [row.machine for row in found.machines if row.account == "revenue"] == ["racer-2"]
     assert [(hub.name, bool(hub.silent)) for hub in found.hubs] == [("hall", True)]
+    assert ask(office, lambda queries: queries.day("9" * 5_000)).business_date == "2026-11-23"
     today = ask(office, lambda queries: queries.day("yesterday"))
     assert (today.business_date, today.z_no, today.before) == ("2026-11-23", 0, date)

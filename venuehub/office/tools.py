@@ -15,7 +15,7 @@ from back_office.ledger.faults import UnbookableError
 from back_office.members.cards import CardKnownError, CardTextError, CardUnknownError
 from back_office.settings import SettingsError, database_file, database_url
 from back_office.store.engine import Store, is_whole, open_store
-from back_office.store.faults import RESTORE, StoreDamagedError, StoreError
+from back_office.store.faults import RESTORE, StoreDamagedError, StoreDowngradeError, StoreError
 from cloud_sync.identity import HubIdentity, IdentityError, OfficeKeys, load_office
 from cloud_sync.mqtt_link import MqttLinkError, MqttSettings
 from payment_core.errors import MalformedRecordError, UnknownEntryError
@@ -24,6 +24,11 @@ from provisioning.key_store import FileKeyStore
 from venuehub.errors import CliError, ExitCode, told_as, writing_to
 from venuehub.office.tls import make_hub_tls, refuse_no_authority
 from venuehub.output import note
+
+_WAY_BACK: Final = (
+    "keep this release, or put the copy of the whole folder from before the upgrade back and run `venuehub office "
+    "restored` with the release before: hubs tell again what came since"
+)
 
 
 @contextmanager
@@ -54,6 +59,7 @@ def _told() -> Iterator[None]:
         told_as("office", CardUnknownError, where="--card", otherwise="add it first: venuehub office card add"),
         told_as("refused", UnbookableError, where="--amount", otherwise="choose a smaller one"),
         told_as("store", StoreError),
+        told_as("store", StoreDowngradeError, otherwise=_WAY_BACK),
         told_as("damaged", StoreDamagedError),
         told_as("identity", IdentityError, exit_code=ExitCode.NOT_PROVISIONED),
         told_as("broker_unreachable", MqttLinkError, exit_code=ExitCode.UNAVAILABLE),

@@ -54,7 +54,9 @@ def test_books_go_down_and_up_again_and_a_copy_is_kept(folder, capsys):
 def test_what_cannot_be_done_changes_nothing_and_leaves_no_copy(folder, capsys, to, said):
     before = (folder / "office.sqlite").read_bytes()
     assert main(["office", "downgrade", "--dir", str(folder), "--to", to, "--by", "ann"]) == 1
-    assert said in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert said in told
+    assert ("put the copy of the whole folder from before the upgrade back" in told) == (to == "0003")
     assert (folder / "office.sqlite").read_bytes() == before
     assert [file.name for file in folder.glob("office-*.sqlite")] == []
 

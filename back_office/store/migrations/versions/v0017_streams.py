@@ -23,7 +23,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop them; not behind a rotation."""
-    refuse_where("receive_keys", "receive keys were rotated: the release before reads no folder with more than one")
+    only_here = "keep this release, which alone opens what hubs seal to the new key"
+    text = f"receive keys were rotated: the release before reads no folder with more than one; {only_here}"
+    refuse_where("receive_keys", text)
     for name in _TELEMETRY:
         op.drop_table(name)
     op.drop_table("trust_heard")
