@@ -247,8 +247,8 @@ class Uplink:
                 self.on_receipt(body)
                 if self._uploader.is_answered_by(body):
                     self.on_answer(body)
-                self._answered = True
-                self._offer(OfficeLink(up=True))
+                    self._answered = True
+                    self._offer(OfficeLink(up=True))
                 self._do(self._uploader.on_receipt(self._now(), body))
                 self._again.set()
             case Lease(grants=grants):

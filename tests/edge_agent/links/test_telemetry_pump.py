@@ -14,7 +14,7 @@ from cloud_sync.uploader import Uploader
 from edge_agent.links import telemetry_pump
 from edge_agent.links.telemetry_pump import MOST_HEARD, TelemetryPump
 from edge_agent.links.telemetry_round import TelemetryRound
-from edge_agent.messages import DeviceIs
+from edge_agent.messages import DeviceIs, OfficeLink
 from payment_core.bus import DeviceState
 from tests.edge_agent.links.test_telemetry_round import IDENTITY, WELCOME
 from tests.edge_agent.links.test_uplink import start
@@ -113,12 +113,15 @@ def answered(hall):
     uplink, reader, _pinned = start(hall, [])
     heard = []
     uplink.on_answer = heard.append
+    links = []
+    uplink._offer = lambda fact: links.append(fact) or True
     old = Receipt(1, 0, NO_BATCH, START_MS, bytes(16))
     uplink._take(old)
     uplink._uploader.on_connected(uplink._now())
     uplink._take(old)
     uplink._take(msgspec.structs.replace(old, nonce=uplink._uploader._nonce))
     reader.close()
+    assert links.count(OfficeLink(up=True)) == 1, "the till hears of an office that answers, and of no other"
     return [receipt.nonce == bytes(16) for receipt in heard]
 
 
