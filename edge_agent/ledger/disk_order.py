@@ -1,6 +1,7 @@
 """In which order a hub gives things up on a disk that fills up, and takes them back: a table, and nothing else.
 
-The journal and its sealed batches are in no row: they are never given up.
+The journal and its sealed batches are in no row: they are never given up. Nor are neighbours' batches: the office has
+none of those that are still here.
 """
 
 from enum import Enum, IntEnum
@@ -17,11 +18,9 @@ class Given(IntEnum):
 
     NOTHING = 0
     TELEMETRY_SMALL = 1
-    CARRIED = 2
-    """of neighbours' batches, those that the office already has"""
-    TELEMETRY = 3
-    BALLAST = 4
-    NEW_MONEY = 5
+    TELEMETRY = 2
+    BALLAST = 3
+    NEW_MONEY = 4
 
 
 class Disk(Enum):
@@ -37,7 +36,6 @@ class Act(Enum):
     """What is done on the way to the next row."""
 
     SHRINK_TELEMETRY = "shrink_telemetry"
-    LET_CARRIED_GO = "let_carried_go"
     STOP_TELEMETRY = "stop_telemetry"
     RELEASE_BALLAST = "release_ballast"
     STOP_NEW_MONEY = "stop_new_money"
@@ -49,16 +47,14 @@ class Act(Enum):
 
 _DOWN: Final = (
     (Given.NOTHING, Given.TELEMETRY_SMALL, Act.SHRINK_TELEMETRY),
-    (Given.TELEMETRY_SMALL, Given.CARRIED, Act.LET_CARRIED_GO),
-    (Given.CARRIED, Given.TELEMETRY, Act.STOP_TELEMETRY),
+    (Given.TELEMETRY_SMALL, Given.TELEMETRY, Act.STOP_TELEMETRY),
     (Given.TELEMETRY, Given.BALLAST, Act.RELEASE_BALLAST),
     (Given.BALLAST, Given.NEW_MONEY, Act.STOP_NEW_MONEY),
 )
 _UP: Final = (
     (Given.NEW_MONEY, Given.BALLAST, Act.TAKE_NEW_MONEY),
     (Given.BALLAST, Given.TELEMETRY, Act.HOLD_BALLAST),
-    (Given.TELEMETRY, Given.CARRIED, Act.START_TELEMETRY),
-    (Given.CARRIED, Given.TELEMETRY_SMALL, None),
+    (Given.TELEMETRY, Given.TELEMETRY_SMALL, Act.START_TELEMETRY),
     (Given.TELEMETRY_SMALL, Given.NOTHING, Act.GROW_TELEMETRY),
 )
 Row = tuple[Given, Act | None]

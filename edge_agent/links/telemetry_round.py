@@ -65,8 +65,6 @@ class TelemetryRound:
         self, ledger: Path, identity: HubIdentity, now: Callable[[], VenueMoment], *, is_short: bool = False,
         free: Callable[[Path], int] = free_bytes,
     ) -> None:  # fmt: skip
-        self.let_carried_go: Callable[[], None] = lambda: None
-        """Gives up what is carried for neighbours and the office has; called in this thread."""
         self._ledger = ledger
         self._identity = identity
         self._now = now
@@ -190,8 +188,6 @@ class TelemetryRound:
         self._given = given
         if act in _BUDGETS:
             store.set_budget(_BUDGETS[act])
-        elif act is Act.LET_CARRIED_GO:
-            self.let_carried_go()
 
     def _keep(self, store: TelemetryStore, facts: Sequence[Fact]) -> None:
         if self._lost[0]:

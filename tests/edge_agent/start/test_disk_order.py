@@ -39,12 +39,12 @@ class TightBallast(Ballast):
 
 @pytest.mark.parametrize(
     ("after", "given"),
-    [(0, Given.NOTHING), (1, Given.TELEMETRY_SMALL), (2, Given.CARRIED), (3, Given.TELEMETRY), (4, Given.NEW_MONEY)],
+    [(0, Given.NOTHING), (1, Given.TELEMETRY_SMALL), (2, Given.TELEMETRY), (3, Given.NEW_MONEY)],
 )
 def test_what_comes_first_goes_first_and_no_more_than_must(tmp_path, after, given):
     ballast = TightBallast(after)
     assert hold_in_order(ballast, tmp_path, act=ballast.act) is given
-    assert ballast.acts == [*list(Act)[: min(after, 3)], *(["overboard"] if after > 3 else [])]
+    assert ballast.acts == [*list(Act)[: min(after, 2)], *(["overboard"] if after > 2 else [])]
 
 
 def fill_telemetry(folder, facts=FACTS):
@@ -62,7 +62,6 @@ def told(folder):
 
 def test_giving_up_telemetry_counts_what_goes(tmp_path):
     fill_telemetry(tmp_path, 8_000)
-    give_up(tmp_path, Act.LET_CARRIED_GO)
     give_up(tmp_path, Act.SHRINK_TELEMETRY)
     assert told(tmp_path) == (8_000, 0), "that is small already"
     give_up(tmp_path, Act.STOP_TELEMETRY)
