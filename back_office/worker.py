@@ -11,6 +11,7 @@ from back_office.fleet.wishes import Wishes
 from back_office.ingest.holding import AllOfIt, Holding
 from back_office.ingest.hub_books import HubBooks
 from back_office.ingest.presence import Presence
+from back_office.ingest.row_counts import RowCounts
 from back_office.ingest.telemetry_books import TelemetryDesk
 from back_office.ledger.desk import Desk, venue_of
 from back_office.ledger.faults import LedgerError
@@ -58,6 +59,7 @@ class Worker:
         self._audit: int | None = None
         self._newest_ms = 0
         self._unparked: set[bytes] = set()
+        self._row_counts = RowCounts(store)
         books = HubBooks(store, keys.tenant_id, clock, on_hello=self._on_hello, fences=self._holding.fences)
         facts = TelemetryDesk(store, keys.tenant_id, clock, self._holding.fences)
         telemetry = TelemetryReceiver(facts, opener=keys.opener)
@@ -207,19 +209,21 @@ class Worker:
     def _take(self, messages: Sequence[tuple[str, bytes]]) -> Handled:
         letters: list[Publish] = []
         refusals: list[Refusal] = []
-        moved = False
+        moved, applied = False, 0
         for effect in self._receiver.on_messages(self._clock(), messages):
             match effect:
                 case Publish():
                     letters.append(effect)
-                case Applied():
+                case Applied(batch):
                     moved = True
+                    applied += len(batch.entries)
                 case Asked():
                     letters += self._answer(effect)
                 case Refusal():
                     refusals.append(effect)
                     if effect.reason == "fenced":
                         self._lose([message for message in messages if message[0] == effect.topic])
+        self._row_counts.booked(applied)
         moved = moved or bool(self._greeted)
         for hub_id, hello in self._greeted:
             letters += self._telling.welcome(hub_id, hello)

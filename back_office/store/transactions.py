@@ -51,6 +51,17 @@ _SERVER_ALONE: Final = "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE tenants I
 _SERVER_READS: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
+LOOK_S: Final = 5
+"""So long a server may take to count its rows while batches wait."""
+_LOOKED_AT: Final = (
+    "chains", "batches", "entries", "accounts", "postings", "balances", "days", "takings", "leases", "card_uses"
+)  # fmt: skip
+_COUNTED: Final = (
+    "SELECT n_mod_since_analyze <= n_live_tup / 2 AND coalesce(last_analyze, last_autoanalyze) IS NOT NULL "
+    "FROM pg_stat_user_tables WHERE relname = 'postings' AND schemaname = current_schema()"
+)
+
+
 class Fence(msgspec.Struct, frozen=True, order=True):
     """A worker's right to a partition: it ends the moment the row has another epoch, whatever any clock says."""
 
@@ -144,12 +155,28 @@ class Store:
             found = driver.execute("SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables")
             return int(found.fetchone()[0])
 
-    def look_at_tables(self) -> None:
-        """Let a server count its rows now, on which its plans rest: it does so by itself, a minute behind."""
-        with contextlib.closing(self._engine.raw_connection()) as connection:
+    def look_at_tables(self) -> bool:
+        """Let a server count the rows that entries go with, on which its plans rest; say whether it did.
+
+        It does so by itself, a minute behind: until then it looks for each posting's account through all there are.
+        Nothing is done where it has counted most of them, or in a file; after LOOK_S it is let be.
+        """
+        if self._is_sqlite:
+            return False
+        with self._told_as_ours(beside=False), contextlib.closing(self._engine.raw_connection()) as connection:
             driver: Any = connection.driver_connection
-            driver.execute("ANALYZE")
-            driver.commit()
+            if not driver.autocommit:
+                driver.autocommit = True
+            driver.execute("SELECT pg_stat_force_next_flush()")
+            if driver.execute(_COUNTED).fetchone()[0]:
+                return False
+            try:
+                with driver.transaction():
+                    driver.execute(f"SET LOCAL statement_timeout = '{LOOK_S}s'")
+                    driver.execute(f"ANALYZE {', '.join(_LOOKED_AT)}")
+            except self._faults.errors.QueryCanceled:
+                return False
+            return True
 
     def close(self) -> None:
         """Close every connection."""
