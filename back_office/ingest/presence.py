@@ -67,7 +67,8 @@ class Presence:
             return False
         self.online[hub_id] = said.state == "online"
         if said.state in TROUBLES:
-            self.troubles[hub_id] = Trouble(said.state, said.why[:MOST_WORDS] or "the hub does not say why")
+            why = said.why.replace("\0", "")[:MOST_WORDS]  # PostgreSQL keeps no such text
+            self.troubles[hub_id] = Trouble(said.state, why or "the hub does not say why")
         elif said.state == "online":  # one that only went away still has it
             self.troubles.pop(hub_id, None)
         return True

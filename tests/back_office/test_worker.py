@@ -250,6 +250,7 @@ def test_a_hub_that_does_not_sell_is_an_alarm_once_until_it_sells_again(office):
     assert says("safe_mode", fault="damaged")[0] == "safe_mode: the hub does not say why"
     assert len(says("online")) == 2
     assert len(says("safe_mode", why="x" * 5_000)[0]) == len("safe_mode: ") + 500
+    assert says("no_new_money", why="the\0 disk\0")[0] == "no_new_money: the disk"
 
 
 def test_a_hub_that_tells_of_ever_other_troubles_buries_no_alarm_of_others(office):
