@@ -73,8 +73,15 @@ class Holding:
         return Moved(frozenset(fresh), frozenset(gone))
 
     def lost(self, hub_id: bytes) -> frozenset[int]:
-        """Note that another worker has the partition of a hub; return it."""
+        """Note that another worker has the partition of a hub, where the books say so; return it.
+
+        Which hub a message was about may be what somebody made up: nothing is given up by a message's word.
+        """
         partition = topics.partition(hub_id)
+        with self._store.reading() as tx:
+            row = partitions.leases(tx, self._tenant_id).get(partition)
+        if row is not None and row.epoch == self._held.get(partition):
+            return frozenset()
         return frozenset() if self._held.pop(partition, None) is None else frozenset({partition})
 
     def release(self) -> None:

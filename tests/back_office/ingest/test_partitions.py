@@ -111,6 +111,30 @@ def test_a_worker_that_starts_again_takes_its_own_at_once_and_fences_the_process
     assert (len(before.held), len(again.held)) == (0, topics.PARTITIONS)
 
 
+def kept_beside_what_was_lost(office, workers):
+    """Have a worker hear that it lost one partition, by letters that name two: of the other it is still the owner."""
+    first = workers.start("a", wanted={PARTITION, OTHER_PARTITION})
+    workers.clocks["b"] = office.now_ms + TTL_MS
+    workers.start("b", wanted={PARTITION})
+    data = office.hub.seal()
+    forged = office.enroll(OTHER_HUB, "stage").seal()
+    first._lose([(office.hub.batch_topic, data), (topics.hub_topic(HUB, "up", "carried"), forged)])
+    return first.held
+
+
+def test_only_what_the_books_say_is_lost_is_given_up(office, workers):
+    assert kept_beside_what_was_lost(office, workers) == {OTHER_PARTITION}
+
+
+def test_a_build_that_gives_up_by_a_messages_word_is_caught(office, workers, monkeypatch):
+    def lost(self, hub_id):
+        return frozenset({partition} if self._held.pop(partition := topics.partition(hub_id), None) else ())
+
+    monkeypatch.setattr(Holding, "lost", lost)
+    with pytest.raises(AssertionError):
+        test_only_what_the_books_say_is_lost_is_given_up(office, workers)
+
+
 def test_who_stands_in_gives_up_what_another_asks_for(office, workers):
     stands_in, worker = workers.start("run", yields=True), workers.start("a", wanted=range(16))
     assert (len(stands_in.held), worker.held) == (64, frozenset())
