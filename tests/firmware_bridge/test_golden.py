@@ -16,6 +16,8 @@ from firmware_bridge.wire.ssp import Event
 from firmware_bridge.wire.ssp_credits import Counted, Tally, count_notes
 from firmware_bridge.wire.ssp_crypto import unseal
 
+pytestmark = pytest.mark.long
+
 CATALOG = load_catalog()
 COINS = CATALOG["cctalk-coin-acceptor"]
 LINE = CATALOG["arcade-coin-line"]

@@ -19,6 +19,8 @@ from payment_core.commands import Accept, PulseCredit, make_command
 from tests.support.on_a_pty import on_a_pty
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.long
+
 CATALOG = load_catalog()
 LINE = CATALOG["arcade-coin-line"]
 

@@ -19,6 +19,8 @@ from venuehub.commands import device as app
 from venuehub.device_tools import catalog_pages, device_at, monitor
 from venuehub.errors import CliError
 
+pytestmark = pytest.mark.long
+
 CATALOG = load_catalog()
 PAGES = catalog_pages()
 SERIAL = sorted(name for name, page in CATALOG.items() if page.transport.serial is not None)

@@ -16,7 +16,7 @@ from back_office.store.engine import _MIGRATIONS, open_store, sqlite_url
 from tests.back_office.ledger.test_verify import tamper
 from tests.back_office.world import HUB, TENANT, WALL_MS
 
-pytestmark = pytest.mark.sqlite
+pytestmark = [pytest.mark.sqlite, pytest.mark.long]
 
 COLUMNS = ("at_ms", "who", "what", "subject_id", "note", "prev_hash", "hash", "tenant_id")
 LINES = 5

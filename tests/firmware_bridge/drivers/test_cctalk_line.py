@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from device_profiles.loading import load_catalog
 from device_profiles.schema import Acceptor
 from firmware_bridge.drivers.cctalk_acceptor import CctalkAcceptor
@@ -18,6 +20,8 @@ from payment_core.events import CoinInserted
 from tests.support.hopper_bench import QUICK, SERIAL, dispense
 from tests.support.in_memory import in_memory
 from tests.support.on_a_pty import on_a_pty
+
+pytestmark = pytest.mark.long
 
 ACCEPTOR = Acceptor(unit="CNY", positions={3: 100}, poll_ms=20)
 DEADLINE_S = 15

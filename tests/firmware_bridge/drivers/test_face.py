@@ -20,6 +20,8 @@ from payment_core.events import CredentialPresented
 from tests.support.driving import driving, happens
 from tests.support.on_a_pty import RunningSimulator, on_a_pty
 
+pytestmark = pytest.mark.long
+
 MODULE = Biometric(media="face", pages=100)
 LI = (b"FM000001" + b"\x00\x07").hex().upper()
 CANARY = "canary5e1f"

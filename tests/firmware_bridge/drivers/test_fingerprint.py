@@ -17,6 +17,8 @@ from tests.support.driving import driving, happens
 from tests.support.fingers import AN, LI, R307, looks, make_quick, online, relay, story, until
 from tests.support.on_a_pty import RunningSimulator, on_a_pty
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):

@@ -24,6 +24,8 @@ from tests.support.driving import Driving, driving, happens
 from tests.support.fingers import LI, R307, R503, looks, make_quick, online, relay, story
 from tests.support.on_a_pty import RunningSimulator, on_a_pty
 
+pytestmark = pytest.mark.long
+
 CANARY = "canary5e1f"
 
 

@@ -20,6 +20,8 @@ from payment_core.events import CashSale, EventsLost, SessionEnded, VendRequeste
 from tests.support.driving import driving, happens
 from tests.support.vend_bench import ALWAYS_IDLE, LEVEL_1, SESSIONS, Ledger, Machine, hurry
 
+pytestmark = pytest.mark.long
+
 YES = ApproveVend(100, 1)
 A, B = "c,STATUS,VEND,1.00,1", "c,STATUS,VEND,3.50,7"
 FENCE = "fence"

@@ -17,6 +17,8 @@ from payment_core.events import CoinInserted, EventsLost
 from tests.support.in_memory import in_memory, now_ms
 from tests.support.sizes import count
 
+pytestmark = pytest.mark.long
+
 CASH = {1: 10, 2: 50, 3: 100, 9: 100, 10: 500, 11: 1_000}
 DEADLINE_S = 5
 

@@ -346,6 +346,7 @@ def test_two_broken_answers_are_looked_over(tmp_path: Path) -> None:
     play(tmp_path, story, simulator=cable)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "fault",
     [

@@ -19,6 +19,8 @@ from payment_core.events import CodeScanned
 from tests.support.driving import driving
 from tests.support.on_a_pty import on_a_pty
 
+pytestmark = pytest.mark.long
+
 
 @contextlib.asynccontextmanager
 async def at(running, **settings):
