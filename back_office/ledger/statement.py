@@ -42,7 +42,8 @@ class Line(msgspec.Struct, frozen=True):
 class Statement(msgspec.Struct, frozen=True):
     """One page. opening: what was there before its first line, closing behind its last, by unit; now: at this moment.
 
-    after: the place behind which the next page begins; None: this is the last.
+    after: the place behind which the next page begins; None: this is the last. opening counts all that stands before
+    the page now: where it is not the closing of the page before, something was booked there meanwhile (LinePlace).
     """
 
     opening: dict[str, int]
@@ -50,13 +51,6 @@ class Statement(msgspec.Struct, frozen=True):
     closing: dict[str, int]
     now: dict[str, int]
     after: LinePlace | None
-
-
-def lines(
-    tx: Transaction, tenant_id: bytes, account_id: bytes, *, after: LinePlace | None = None, most: int = MOST_LINES
-) -> list[Line]:
-    """Return at most `most` lines of a guest's account behind `after`."""
-    return of_guest(tx, tenant_id, account_id, after=after, most=most).lines
 
 
 def of_guest(

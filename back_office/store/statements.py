@@ -13,7 +13,11 @@ from back_office.store.transaction import Row
 
 
 class LinePlace(msgspec.Struct, frozen=True, order=True):
-    """Where a line stands among all: in the order of booking, by the entry, by unit. It never changes."""
+    """Where a line stands among all: by when its booking began, by the entry, by unit. It never changes.
+
+    Bookings that run beside each other may be kept in another order than they began in, and workers' clocks differ: a
+    line may come to stand before a place that was read already. It is there whenever all is read from the beginning.
+    """
 
     received_ms: int
     hub_id: bytes
@@ -93,7 +97,7 @@ def numbers(tx: Transaction, tenant_id: bytes, kinds: Sequence[str], key: str) -
 def lines(
     tx: Transaction, tenant_id: bytes, accounts: Sequence[int], *, after: LinePlace | None, most: int
 ) -> list[LineRow]:
-    """Return what moved on some accounts together, behind `after`, in the order of booking.
+    """Return what moved on some accounts together, behind `after`, in the order of their places.
 
     It reads every line of these accounts, however few are asked for: a page costs what the account is long.
     """

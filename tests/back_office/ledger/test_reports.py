@@ -214,8 +214,26 @@ def test_an_account_of_the_chart_has_a_statement_too(tmp_path):
         page = statement.of_account(tx, TENANT, Kind.REVENUE, "racer-2")
         assert [(line.what, line.amount, line.balance) for line in page.lines] == [("Captured", 200, 200)]
         assert not statement.is_known(tx, TENANT, Kind.REVENUE, "racer-9")
-        assert statement.lines(tx, TENANT, OTHER_GUEST) == []
+        assert statement.of_guest(tx, TENANT, OTHER_GUEST).lines == []
     story.office.store.close()
+
+
+def test_what_comes_to_stand_before_a_page_that_was_read_shows_in_the_next_ones_opening(tmp_path):
+    office = Office(tmp_path)
+    for number in range(3):
+        office.now_ms += 1_000
+        office.top_up(100, payment=f"p{number}")
+    with office.store.reading() as tx:
+        first = statement.of_guest(tx, TENANT, GUEST, most=2)
+    office.now_ms -= 1_500  # another worker's clock
+    office.top_up(7, payment="late")
+    with office.store.reading() as tx:
+        second = statement.of_guest(tx, TENANT, GUEST, after=first.after)
+        whole = statement.of_guest(tx, TENANT, GUEST)
+    assert [line.amount for line in second.lines] == [100]
+    assert (first.closing, second.opening, second.closing) == ({"CNY": 200}, {"CNY": 207}, second.now)
+    assert [line.amount for line in whole.lines] == [100, 7, 100, 100]
+    office.store.close()
 
 
 @pytest.mark.parametrize(
