@@ -275,7 +275,7 @@ def test_who_decided_what_is_listed(folder, run, capsys):
     (line,) = run("audit", "list", "--dir", folder)[1]
     assert (line["who"], line["what"], line["about"], line["note"]) == ("ann", "hub closed", "hub hall", "stolen")
     assert main(["office", "audit", "list", "--dir", str(folder)]) == 0
-    assert "  ann  hub closed, hub hall: stolen\n1 lines\n" in capsys.readouterr().out
+    assert "  ann  hub closed, hub hall: stolen\n1 line\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("by", ["", " "])
