@@ -92,13 +92,7 @@ _MOVE_BALANCE = (
     )
     .values(amount=sa.bindparam("b_amount"))
 )
-_ADD_TO_DAY = sa.text(
-    "INSERT INTO days (tenant_id, business_date, type, tender, account_no, unit, amount, postings) "
-    "VALUES (:tenant_id, :business_date, :type, :tender, :account_no, :unit, :amount, :postings) "
-    "ON CONFLICT (tenant_id, business_date, type, tender, account_no, unit) "
-    "DO UPDATE SET amount = days.amount + excluded.amount, postings = days.postings + excluded.postings"
-)
-"""What SQLite and PostgreSQL write in the same words."""
+_DAY_KEY = ("tenant_id", *DayPlace.__struct_fields__)
 
 
 def account_numbers(tx: Transaction, tenant_id: bytes, names: Iterable[AccountName]) -> dict[AccountName, int]:
@@ -161,12 +155,9 @@ def move_balances(
 
 def move_days(tx: Transaction, tenant_id: bytes, moves: Mapping[DayPlace, tuple[int, int]]) -> None:
     """Add `moves` {place: (amount, number of postings)} to the days."""
-    rows = [
-        {"tenant_id": tenant_id, **msgspec.structs.asdict(place), "amount": amount, "postings": count}
-        for place, (amount, count) in sorted(moves.items(), key=lambda move: msgspec.structs.astuple(move[0]))
-    ]
+    rows = sorted((tenant_id, *msgspec.structs.astuple(place), *sums) for place, sums in moves.items())
     if rows:
-        tx.execute(_ADD_TO_DAY, rows)
+        tx.add_up(DAYS, _DAY_KEY, ("amount", "postings"), rows)
 
 
 @lru_cache(maxsize=10_000)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from back_office.store.books import chunks
 from back_office.store.engine import Transaction
 from back_office.store.tables import DOCUMENTS, METADATA
-from back_office.store.transaction import insert_into
+from back_office.store.transaction import Row, insert_into
 from back_office.store.types import RAW, TEXT, WHOLE, key, value
 
 CARD_USES: Final = sa.Table(
@@ -30,7 +30,7 @@ RISK_MARKS: Final = sa.Table(
 )  # fmt: skip
 
 
-USES_OF_A_CARD: Final = 64
+USES_OF_A_CARD: Final = 32
 """So many uses of a card that other batches brought are read beside a batch's own: the newest. No hub that tells of
 thousands slows the books of the others down.
 """
@@ -67,6 +67,10 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
     of_account: int
 
 
+Bounds = tuple[bytes, int, int, int]
+"""A card or an account, the time to look in (UTC ms, both ends), and how many of the newest uses."""
+
+
 class Mark(msgspec.Struct, frozen=True, order=True):
     """What an alarm was about: `subject_id` the card or account, `places` the hubs."""
 
@@ -99,6 +103,21 @@ def newest_of(name: str, subjects: int) -> sa.CompoundSelect[Any]:
         for number in range(subjects)
     ]
     return sa.union_all(*searches)
+
+
+@cache
+def newest_at_once(name: str) -> sa.TextClause:
+    """Return the same for any number of subjects, their bounds as lists: in PostgreSQL's words, which SQLite lacks.
+
+    There a search in a union is planned anew for each subject, which takes longer than the search.
+    """
+    columns = ", ".join(CardUse.__struct_fields__)
+    bounds = "CAST(:froms AS int8[]), CAST(:tos AS int8[]), CAST(:mosts AS int8[])"
+    return sa.text(
+        f"SELECT found.* FROM unnest(CAST(:subjects AS bytea[]), {bounds}) AS asked (subject, from_ms, to_ms, most) "  # noqa: S608 - ours
+        f"CROSS JOIN LATERAL (SELECT {columns} FROM card_uses WHERE tenant_id = :tenant AND {name} = asked.subject "
+        "AND wall_ms BETWEEN asked.from_ms AND asked.to_ms ORDER BY wall_ms DESC LIMIT asked.most) AS found"
+    )
 
 
 # Statements are built once: building one takes four times as long as running it.
@@ -189,21 +208,38 @@ def uses_around(tx: Transaction, tenant_id: bytes, batch: Slice) -> Iterator[Car
 def _newest(
     tx: Transaction, tenant_id: bytes, name: str, subjects: Mapping[bytes, Sequence[int]], most: int, reach_ms: int
 ) -> Iterator[CardUse]:
-    waiting = iter(subjects.items())
+    bounds = [
+        (subject, min(times) - reach_ms, max(times) + reach_ms, most + len(times))
+        for subject, times in subjects.items()
+    ]  # fmt: skip
+    for *row, approved, amount in _rows_of(tx, tenant_id, name, bounds):
+        hub_id, epoch, seq, credential_id, account_id, wall_ms, quality, reader = row
+        yield CardUse(
+            hub_id=hub_id, epoch=epoch, seq=seq, credential_id=credential_id, account_id=account_id,
+            wall_ms=wall_ms, quality=quality, reader=reader, approved=bool(approved), amount=amount,
+        )  # fmt: skip
+
+
+def _rows_of(tx: Transaction, tenant_id: bytes, name: str, bounds: Sequence[Bounds]) -> Iterator[Row]:
+    asked: dict[str, object] = {"tenant": tenant_id}
+    if bounds and not tx.is_sqlite:
+        names = ("subjects", "froms", "tos", "mosts")
+        asked.update(zip(names, (list(column) for column in zip(*bounds, strict=True)), strict=True))
+        yield from tx.execute(newest_at_once(name), asked)
+        return
+    waiting = iter(bounds)
     while page := list(islice(waiting, SUBJECTS_AT_ONCE)):
         places = 1 << (len(page) - 1).bit_length()  # few texts serve all
-        page += [(b"", (0,))] * (places - len(page))
-        asked: dict[str, object] = {"tenant": tenant_id}
-        for number, (subject, times) in enumerate(page):
-            asked[f"subject_{number}"] = subject
-            asked[f"from_{number}"], asked[f"to_{number}"] = min(times) - reach_ms, max(times) + reach_ms
-            asked[f"most_{number}"] = most + len(times) if subject else 0
-        for *row, approved, amount in tx.execute(newest_of(name, places), asked):
-            hub_id, epoch, seq, credential_id, account_id, wall_ms, quality, reader = row
-            yield CardUse(
-                hub_id=hub_id, epoch=epoch, seq=seq, credential_id=credential_id, account_id=account_id,
-                wall_ms=wall_ms, quality=quality, reader=reader, approved=bool(approved), amount=amount,
-            )  # fmt: skip
+        for number, bound in enumerate([*page, *[(b"", 0, 0, 0)] * (places - len(page))]):
+            fields = zip(("subject", "from", "to", "most"), bound, strict=True)
+            asked.update((f"{field}_{number}", value) for field, value in fields)
+        yield from tx.execute(newest_of(name, places), {k: asked[k] for k in _asked_of(places)})
+
+
+@cache
+def _asked_of(places: int) -> tuple[str, ...]:
+    fields = (f"{field}_{number}" for number in range(places) for field in ("subject", "from", "to", "most"))
+    return ("tenant", *fields)
 
 
 def marked(tx: Transaction, tenant_id: bytes, marks: Iterable[Mark]) -> dict[Mark, int]:

@@ -125,6 +125,27 @@ def _copy_into(table: sa.Table, names: tuple[str, ...]) -> str:
 
 _ON_A_SERVER: Final[dict[type, str]] = {sa.BigInteger: "int8", sa.LargeBinary: "bytea", sa.Text: "text"}
 """What PostgreSQL calls our kinds of columns; its binary form must be told."""
+
+
+@cache
+def _adding_up(table: sa.Table, key: tuple[str, ...], sums: tuple[str, ...]) -> str:
+    return _plain_insert(table, key + sums) + _where_it_is(table, key, sums)
+
+
+@cache
+def _adding_up_at_once(table: sa.Table, key: tuple[str, ...], sums: tuple[str, ...]) -> str:
+    """Return one statement for all rows, its columns as lists: one for each row takes a server thrice as long."""
+    names = key + sums
+    lists = ", ".join(f"%s::{_ON_A_SERVER[type(table.c[name].type)]}[]" for name in names)
+    into = f"INSERT INTO {table.name} ({', '.join(names)}) SELECT * FROM unnest({lists})"  # noqa: S608 - ours
+    return into + _where_it_is(table, key, sums)
+
+
+def _where_it_is(table: sa.Table, key: tuple[str, ...], sums: tuple[str, ...]) -> str:
+    rises = ", ".join(f"{name} = {table.name}.{name} + excluded.{name}" for name in sums)
+    return f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {rises}"
+
+
 _KNOWN: Final[dict[str, WeakKeyDictionary[sa.Executable, dict[tuple[str, ...], _Words]]]] = {}
 """By dialect, then by statement: one that is built for a single use is forgotten with it."""
 
@@ -138,6 +159,11 @@ class Transaction:
         self._cursor = connection.cursor()
         self._dialect = dialect
         self._known = _KNOWN.setdefault(dialect.name, WeakKeyDictionary())
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the books are a file."""
+        return self._dialect.name == "sqlite"
 
     def execute(self, statement: sa.Executable, values: Values | Sequence[Values] = _NOTHING) -> Rows:
         """Run a statement, or for each of several values; values that it was built with need not be given."""
@@ -161,6 +187,14 @@ class Transaction:
             copy.set_types([_ON_A_SERVER[type(column.type)] for column in columns])
             for row in rows:
                 copy.write_row(row)
+
+    def add_up(self, table: sa.Table, key: Sequence[str], sums: Sequence[str], rows: Sequence[Row]) -> None:
+        """Add rows, in the order of `key` and then `sums`; where a key is there, its sums rise by the row's."""
+        if self._dialect.name == "sqlite":
+            self._cursor.executemany(_adding_up(table, tuple(key), tuple(sums)), rows)
+            return
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        self._cursor.execute(_adding_up_at_once(table, tuple(key), tuple(sums)), columns)
 
     def stream(self, statement: sa.Executable, values: Values = _NOTHING) -> Iterator[Row]:
         """Run a query whose rows come as they are asked for and are never all in memory."""
