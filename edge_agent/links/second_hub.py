@@ -220,7 +220,14 @@ class SecondHub:
         while True:
             heard, self._heard = self._heard, []
             self._news.clear()
-            for letter in await loop.run_in_executor(self._thread, partial(self._rounds.step, heard)):
+            try:
+                letters = await loop.run_in_executor(self._thread, partial(self._rounds.step, heard))
+            except Exception:  # whoever starts this again finds it heard: some of it is said once
+                later, self._heard = self._heard, heard
+                for fact in later:
+                    self.hear(fact)
+                raise
+            for letter in letters:
                 if isinstance(letter, Publish):
                     self._post(letter)
                 else:

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from cloud_sync.letters import Publish
 from cloud_sync.protocol.messages import Trust
 from edge_agent.links.telemetry_round import Heard, TelemetryRound
+from edge_agent.messages import DeviceIs
 
 TICK_S: Final = 1.0
 MOST_HEARD: Final = 1_024
@@ -36,11 +37,17 @@ class TelemetryPump:
         self._thread = ThreadPoolExecutor(1, "telemetry")
 
     def hear(self, fact: Heard) -> None:
-        """Take a device's state, a receipt, a trust document, or None for a connection that is gone."""
-        if len(self._heard) < MOST_HEARD:
-            self._heard.append(fact)
-        else:
-            self._unheard += 1
+        """Take a device's state, a receipt, a trust document, or None for a connection that is gone.
+
+        Where there is no room a state is lost, and counted; a receipt is, and comes again. What is said once finds room.
+        """
+        if len(self._heard) >= MOST_HEARD:
+            if not isinstance(fact, Trust | None):
+                self._unheard += isinstance(fact, DeviceIs)
+                return
+            said_again = (at for at, one in enumerate(self._heard) if not isinstance(one, Trust | None))
+            self._unheard += isinstance(self._heard.pop(next(said_again, 0)), DeviceIs)
+        self._heard.append(fact)
 
     async def run(self) -> None:
         """Go round until cancelled."""

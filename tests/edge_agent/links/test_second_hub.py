@@ -1,8 +1,11 @@
 """The queue before the second hub's thread: a flood of neighbours hides nothing that nobody says twice."""
 
+import asyncio
+
 import pytest
 
 from cloud_sync.protocol.peers import PeerHere
+from edge_agent.ledger.store import LedgerError
 from edge_agent.links import second_hub
 from edge_agent.links.peer_link import PeerLink
 from edge_agent.links.second_hub import MOST_HEARD, BatchOf, FromCarrier, SecondHub, SecondHubRound
@@ -36,6 +39,15 @@ def test_who_the_neighbours_are_and_that_the_office_is_gone_is_heard_in_a_flood(
     for _ in range(2 * MOST_HEARD):
         second.hear(None)
     assert second._heard == [None] * MOST_HEARD
+
+
+def test_what_was_heard_outlives_a_round_that_fails(second):
+    away = second._rounds._ledger.rename(second._rounds._ledger.with_name("away"))
+    second.hear(trust_of(US, OTHER))
+    with pytest.raises(LedgerError):
+        asyncio.run(second.run())
+    assert second._heard == [trust_of(US, OTHER)]
+    away.rename(second._rounds._ledger)
 
 
 def test_a_build_that_drops_whatever_finds_no_room_is_caught(second, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 
 from cloud_sync.letters import Publish
 from cloud_sync.protocol.envelope import NO_BATCH, STREAM_TELEMETRY, parse_envelope
-from cloud_sync.protocol.messages import TAKES_TELEMETRY, Receipt
+from cloud_sync.protocol.messages import TAKES_TELEMETRY, Receipt, Trust
 from cloud_sync.telemetry_post import SEAL_AGE_MS
 from cloud_sync.uploader import Uploader
 from edge_agent.links import telemetry_pump
@@ -89,6 +89,18 @@ def test_what_finds_no_room_is_counted_not_kept(hall):
     for number in range(MOST_HEARD + 3):
         pump.hear(DeviceIs(f"racer-{number}", DeviceState("online", 5)))
     assert (len(pump._heard), pump._unheard) == (MOST_HEARD, 3)
+    pump.close()
+
+
+def test_what_is_said_once_finds_room_and_only_facts_count_as_lost(hall):
+    pump = TelemetryPump(TelemetryRound(hall.path, IDENTITY, hall.moment), line=lambda: None, trust=None)
+    for number in range(MOST_HEARD):
+        pump.hear(DeviceIs(f"racer-{number}", DeviceState("online", 5)))
+    trust = Trust(3, (), b"")
+    for fact in (WELCOME, None, trust):
+        pump.hear(fact)
+    assert (pump._heard[-2:], len(pump._heard)) == ([None, trust], MOST_HEARD)
+    assert pump._unheard == 2, "two states; a receipt comes again"
     pump.close()
 
 
