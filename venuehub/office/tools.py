@@ -52,7 +52,10 @@ def _told() -> Iterator[None]:
         told_as("settings", DocumentError, otherwise=compare, exit_code=ExitCode.USAGE),
         told_as("office", FoundingError, otherwise="write one of the names that are listed here"),
         told_as(
-            "office", VenueUnknownError, where="--venue", otherwise="write one of these names",
+            "office",
+            VenueUnknownError,
+            where="--venue",
+            otherwise="write one of these names",
             exit_code=ExitCode.USAGE,
         ),
         told_as("office", CardKnownError, where="--card", otherwise="venuehub office card show tells whose it is"),
