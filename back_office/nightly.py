@@ -7,8 +7,10 @@ from typing import Final
 import structlog
 
 from back_office.business_day import business_date
+from back_office.ledger import own_journal
+from back_office.ledger.audit_proof import newest_anchor
 from back_office.ledger.nightly import faults_of_night, raise_once
-from back_office.store import acts, places
+from back_office.store import places
 from back_office.store.engine import Store
 from back_office.store.faults import StoreError
 
@@ -44,7 +46,9 @@ class Nights:
                 if date == self._date:
                     return False
                 faults = faults_of_night(tx, self._tenant_id)
-                number, link = acts.audit_end(tx, self._tenant_id)
+            self._store.write(lambda tx: own_journal.tell(tx, self._tenant_id, now_ms=now_ms))
+            with self._store.reading() as tx:
+                anchor = newest_anchor(tx, self._tenant_id, day="")
             if faults:
                 self._store.write(lambda tx: raise_once(tx, self._tenant_id, faults, now_ms=now_ms))
         except StoreError as error:
@@ -52,5 +56,6 @@ class Nights:
             return False
         self._date = date
         log.info("books.night", date=date, faults=len(faults), first=faults[0] if faults else "")
-        log.info("books.audit", date=date, number=number, hash=link.hex())
+        own = {"own_seq": anchor.own.seq, "own_hash": anchor.own.hash.hex()}
+        log.info("books.audit", date=date, number=anchor.number, hash=anchor.hash.hex(), **own)
         return True

@@ -10,10 +10,15 @@ from typing import Final
 
 import msgspec
 
+from back_office.ledger import own_journal
+from back_office.ledger.own_journal import Stands
 from back_office.store import acts
 from back_office.store.engine import Transaction
 
-_ANCHOR: Final = re.compile(r"(\d{4}-\d\d-\d\d) (\d{1,15}) ([0-9a-f]{64})")
+_ANCHOR: Final = re.compile(r"(\d{4}-\d\d-\d\d) (\d{1,15}) ([0-9a-f]{64})(?: (\d{1,15}) ([0-9a-f]{64}))?")
+_CLOSED: Final = "close_date"
+"""As in closing.py, which writes it."""
+_OWN: Final = "the office's own entry"
 _LONGEST_FILE: Final = 100_000
 """Lines of an anchor file that are read: more than two hundred years of days."""
 
@@ -23,15 +28,18 @@ class AnchorFileError(Exception):
 
 
 class Anchor(msgspec.Struct, frozen=True):
-    """What is kept outside: on `day` the newest line had this number and this hash."""
+    """What is kept outside: on `day` the newest line had this number and this hash. own: where the office's own journal
+    stood; one of a release before says nothing of it.
+    """  # noqa: D205 - one sentence
 
     day: str
     number: int
     hash: bytes
+    own: Stands = Stands()
 
     def text(self) -> str:
-        """Return the anchor's line, as `read_anchors` takes it: `2026-11-22 57 9f…`."""
-        return f"{self.day} {self.number} {self.hash.hex()}"
+        """Return the anchor's line, as `read_anchors` takes it: `2026-11-22 57 9f… 812 4c…`."""
+        return f"{self.day} {self.number} {self.hash.hex()} {self.own.seq} {self.own.hash.hex()}"
 
 
 class AuditProof(msgspec.Struct, kw_only=True):
@@ -59,13 +67,14 @@ def read_anchors(lines: Iterable[str]) -> list[Anchor]:
         if found is None:
             message = f"line {at} is no anchor; a line is a day, a number and 64 hex digits: 2026-11-22 57 9f…"
             raise AnchorFileError(message)
-        anchors.append(Anchor(found[1], int(found[2]), bytes.fromhex(found[3])))
+        own = Stands(int(found[4]), bytes.fromhex(found[5])) if found[4] else Stands()
+        anchors.append(Anchor(found[1], int(found[2]), bytes.fromhex(found[3]), own))
     return anchors
 
 
 def newest_anchor(tx: Transaction, tenant_id: bytes, *, day: str) -> Anchor:
     """Return what is to be kept outside of today's audit."""
-    return Anchor(day, *acts.audit_end(tx, tenant_id))
+    return Anchor(day, *acts.audit_end(tx, tenant_id), own_journal.stands(tx, tenant_id))
 
 
 def prove_audit(tx: Transaction, tenant_id: bytes, anchors: Sequence[Anchor] = ()) -> AuditProof:
@@ -83,11 +92,16 @@ def prove_audit(tx: Transaction, tenant_id: bytes, anchors: Sequence[Anchor] = (
             _bad(proof, row.number, "it is not what its hash says")
         number, tail = row.number, row.hash
         proof.lines += 1
+        told = own_journal.told_in(row.line, closed=_CLOSED)
+        if told is not None and own_journal.has_changed(tx, tenant_id, told):
+            _bad(proof, row.number, f"{_OWN} {told.seq} is another now, or gone: it, or one before it, was rewritten")
         _anchored(proof, kept, number, tail)
     proof.head, proof.hash = number, tail.hex()
     for anchor in sorted(anchors, key=lambda one: one.number):
         if anchor.number > number:
             _bad(proof, number + 1, f"it is missing: the audit ends at {number}, the anchor of {anchor.day} says more")
+        if own_journal.has_changed(tx, tenant_id, anchor.own):
+            _bad(proof, anchor.number, f"{_OWN} {anchor.own.seq} is not what the anchor of {anchor.day} says")
     _conflicting(proof, anchors)
     return proof
 

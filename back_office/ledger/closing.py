@@ -13,6 +13,7 @@ import msgspec
 from back_office.business_day import business_date as day_of
 from back_office.business_day import day_bounds
 from back_office.ledger import closing_report as parts
+from back_office.ledger import own_journal
 from back_office.ledger.closing_report import Report
 from back_office.store import acts, closings, places, takings, webhooks
 from back_office.store.acts import AuditLine
@@ -80,7 +81,8 @@ def make_z(
     body = msgspec.json.encode(report)
     made = Closing(venue.venue_id, z_no, business_date, body, z_hash(prev_hash, body), prev_hash, now_ms, by)
     closings.add(tx, tenant_id, made)
-    acts.audit(tx, tenant_id, AuditLine(now_ms, by, CLOSED, venue.venue_id, f"{date_text(business_date)} as Z {z_no}"))
+    note = f"{date_text(business_date)} as Z {z_no}; {own_journal.stands(tx, tenant_id).text()}"
+    acts.audit(tx, tenant_id, AuditLine(now_ms, by, CLOSED, venue.venue_id, note))
     what = {"z_no": z_no, "business_date": date_text(business_date), "hash": made.hash.hex()}
     webhooks.tell(tx, tenant_id, "closing.made", what, subject_id=venue.venue_id, at_ms=now_ms)
     return Z(z_no, made.hash.hex(), prev_hash.hex(), report)

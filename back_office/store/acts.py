@@ -145,6 +145,13 @@ def audit_chain(tx: Transaction, tenant_id: bytes) -> Iterator[ChainedLine]:
         yield ChainedLine(number, AuditLine(*line), prev_hash, link)
 
 
+def newest_note(tx: Transaction, tenant_id: bytes, what: str) -> str | None:
+    """Return the note of the newest line that says `what`; None: there is none."""
+    query = sa.select(AUDIT.c.note).where(AUDIT.c.tenant_id == tenant_id, AUDIT.c.what == what)
+    found: str | None = tx.execute(query.order_by(AUDIT.c.audit_no.desc()).limit(1)).scalar()
+    return found
+
+
 def audit_number(tx: Transaction, tenant_id: bytes) -> int:
     """Return the number of the audit's newest line, 0 before the first."""
     return tx.execute(_TOP_AUDIT, {"tenant": tenant_id}).scalar() or 0

@@ -47,10 +47,10 @@ def list_lines(
 @audit_app.command(
     "anchor",
     epilog="Example: venuehub office audit anchor --dir office >> /media/stick/anchors.txt, once a day. "
-    '--json -> {"day": "2026-11-22", "number": 57, "hash": "9f…"}. Exit code 0.',
+    '--json -> {"day": "2026-11-22", "number": 57, "hash": "9f…", "own_seq": 812, "own_hash": "4c…"}. Exit code 0.',
 )
 def anchor(*, folder: Folder, as_json: AsJson = False) -> None:
-    """Print day, number and hash of the newest line: keep it where this machine cannot write."""
+    """Print day, number and hash of the newest line, and of the office's own journal: keep it outside this machine."""
     from back_office.ledger.audit_proof import newest_anchor
     from venuehub.office.tools import open_office
 
@@ -58,7 +58,8 @@ def anchor(*, folder: Folder, as_json: AsJson = False) -> None:
     with open_office(folder) as (store, keys), store.reading() as tx:
         newest = newest_anchor(tx, keys.tenant_id, day=day)
     if as_json:
-        print_json({"day": newest.day, "number": newest.number, "hash": newest.hash.hex()})
+        own = {"own_seq": newest.own.seq, "own_hash": newest.own.hash.hex()}
+        print_json({"day": newest.day, "number": newest.number, "hash": newest.hash.hex(), **own})
     else:
         print_line(newest.text())
 
