@@ -69,10 +69,10 @@ _SET_WAITING: Final = (
     )
     .values(taken_ms=None)
 )  # fmt: skip
-_HOW_MANY_SAID: Final = sa.select(sa.func.count()).where(
+_HOW_MANY_SAID: Final = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(CELL_OUTBOX.c.office_seq), 0)).where(
     CELL_OUTBOX.c.tenant_id == _TENANT, CELL_OUTBOX.c.to_cell == sa.bindparam("to"), CELL_OUTBOX.c.taken_ms.is_not(None)
 )
-_HOW_MANY_TAKEN: Final = sa.select(sa.func.count()).where(
+_HOW_MANY_TAKEN: Final = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(CELL_INBOX.c.from_seq), 0)).where(
     CELL_INBOX.c.tenant_id == _TENANT, CELL_INBOX.c.from_cell == sa.bindparam("from_cell")
 )
 _TAKEN: Final = sa.select(*(CELL_INBOX.c[name] for name in Taken.__struct_fields__)).where(
@@ -132,14 +132,16 @@ def set_waiting(tx: Transaction, tenant_id: bytes, to_cell: str, office_seqs: li
         tx.execute(_SET_WAITING, rows)
 
 
-def how_many_said(tx: Transaction, tenant_id: bytes, to_cell: str) -> int:
-    """Return how much a cell has taken, as far as these books know."""
-    return int(tx.execute(_HOW_MANY_SAID, {"tenant": tenant_id, "to": to_cell}).scalar())
+def how_many_said(tx: Transaction, tenant_id: bytes, to_cell: str) -> tuple[int, int]:
+    """Return how much a cell has taken, as far as these books know: how many entries, and the sum of their seqs."""
+    (found,) = tx.execute(_HOW_MANY_SAID, {"tenant": tenant_id, "to": to_cell})
+    return int(found[0]), int(found[1])
 
 
-def how_many_taken(tx: Transaction, tenant_id: bytes, from_cell: str) -> int:
-    """Return how much was taken of another cell."""
-    return int(tx.execute(_HOW_MANY_TAKEN, {"tenant": tenant_id, "from_cell": from_cell}).scalar())
+def how_many_taken(tx: Transaction, tenant_id: bytes, from_cell: str) -> tuple[int, int]:
+    """Return how much was taken of another cell: how many entries, and the sum of their seqs there."""
+    (found,) = tx.execute(_HOW_MANY_TAKEN, {"tenant": tenant_id, "from_cell": from_cell})
+    return int(found[0]), int(found[1])
 
 
 def sent(tx: Transaction, tenant_id: bytes) -> list[Sent]:

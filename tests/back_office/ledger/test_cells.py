@@ -187,6 +187,16 @@ def test_pages_are_brought_over_one_after_another(pair, monkeypatch):
     assert (south.purse(), on_its_way(north, south)) == (50, {})
 
 
+def test_a_relay_with_nothing_to_find_reads_no_list_of_all_that_ever_went(pair, monkeypatch):
+    for number in range(3):
+        send(pair[0], 100, number=number)
+    assert bring(*pair).taken == 3
+    send(pair[0], 100, number=9)
+    for name in ("sent", "taken"):
+        monkeypatch.setattr(cells.cells, name, lambda _tx, _tenant: pytest.fail("it was read"))
+    assert (bring(*pair).taken, bring(*pair).taken) == (1, 0)
+
+
 def test_names_are_given_once(pair):
     north, _ = pair
     with north.store.writing() as tx:
