@@ -39,7 +39,7 @@ class TelemetryPump:
     def hear(self, fact: Heard) -> None:
         """Take a device's state, a receipt, a trust document, or None for a connection that is gone.
 
-        Where there is no room a state is lost, and counted; a receipt is, and comes again. What is said once finds room.
+        Without room a state is lost, and counted; a receipt is, and comes again. What is said once finds room.
         """
         if len(self._heard) >= MOST_HEARD:
             if not isinstance(fact, Trust | None):
