@@ -182,6 +182,7 @@ REFUSED = (
     ("0014", "0013", {"card_stock": None}, "known by their keys here only"),
     ("0015", "0014", {"consents": None}, "consents stand"),
     ("0017", "0016", {"receive_keys": None}, "receive keys"),
+    ("0017", "0016", {"entries": {"type": 1, "record": b"\x99"}}, "began after a salvage"),
     ("0018", "0017", {"closings": {"z_no": 1, "prev_hash": bytes(32)}}, "closings"),
     ("0019", "0018", {"entries": {"type": 37}}, "tell of meters"),
     ("0020", "0019", {"deliveries": {"state": "waiting"}}, "events wait"),
