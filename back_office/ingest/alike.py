@@ -122,7 +122,7 @@ def writer_of(hub: Hub, epoch: int) -> Writer:
     )
 
 
-def add_entries(booking: Booking, batch: AcceptedBatch) -> None:
+def take_entries(booking: Booking, batch: AcceptedBatch) -> None:
     """Add a batch's entries to a booking, each with the chain's hash after it."""
     tail = batch.before.tail_hash
     for entry, record in zip(batch.entries, batch.records, strict=True):
@@ -163,6 +163,6 @@ def _book(
     booking = Booking(tx, tenant_id, writer_of(hubs[first.hub_id], first.header.epoch), now_ms=now_ms)
     for batch in batches:
         booking.turn_to(writer_of(hubs[batch.hub_id], batch.header.epoch))
-        add_entries(booking, batch)
+        take_entries(booking, batch)
     booking.finish()
     return len(booking.findings)

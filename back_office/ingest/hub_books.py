@@ -8,7 +8,7 @@ from typing import Final
 from back_office.fleet.key_rotation import note_trust
 from back_office.fleet.restored import relearn
 from back_office.ingest.alike import (
-    add_entries,
+    take_entries,
     beginning_of,
     book_alike,
     chain_at,
@@ -131,10 +131,6 @@ class HubBooks:
                 epoch, seq = unheard.get(hub.hub_id, (hub.epoch + 1, 0))
                 found.append(HeardOf(hub.hub_id, *min(booked, (epoch, max(seq - 1, 0)))))
         return tuple(found)
-
-    def apply(self, batch: AcceptedBatch) -> Outcome:
-        """Apply one batch, as `apply_together` does several."""
-        return self.apply_together([batch])[0]
 
     def apply_together(self, batches: Sequence[AcceptedBatch]) -> list[Outcome]:
         """Apply batches, their dedupe rows and the new watermarks in one transaction; park what no book can hold.
@@ -286,7 +282,7 @@ class HubBooks:
         vouchers = reader(tx, self._tenant_id)
         writer = writer_of(hub, batch.header.epoch)
         booking = Booking(tx, self._tenant_id, writer, now_ms=now_ms, read_voucher=vouchers)
-        add_entries(booking, batch)
+        take_entries(booking, batch)
         booking.finish()
         return booking
 

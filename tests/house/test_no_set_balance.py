@@ -24,7 +24,7 @@ WRITERS = {
     "move_takings": {"back_office/ledger/takings.py"}, "add_late": {"back_office/ledger/takings.py"},
 }  # fmt: skip
 """Functions that write them, and who may call each."""
-STATEMENTS = frozenset({"insert", "update", "delete", "insert_into"})
+STATEMENTS = frozenset({"insert", "update", "delete", "insert_into", "add_rows", "add_up"})
 IN_WORDS = re.compile(r"\b(?:INSERT\s+INTO|REPLACE\s+INTO|UPDATE|DELETE\s+FROM)\s+(\w+)", re.IGNORECASE)
 ROUTES = frozenset({"get", "post", "put", "patch", "delete", "route", "Route", "add_route", "add_api_route"})
 SET_WORDS = re.compile(r"balance|adjust|set[-_/]?(?:purse|amount|money)", re.IGNORECASE)
