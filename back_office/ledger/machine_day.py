@@ -84,9 +84,10 @@ class MachineBooks:
                 _count(sums, entry, credits)
         return sums
 
-    def machines(self) -> set[str]:
-        """Return the machines at which anything happened."""
-        return {name for name in self._of if name}
+    def machines(self, business_date: int) -> set[str]:
+        """Return the machines at which anything happened on a business date."""
+        dates = ((name, at.business_date) for name, rows in self._of.items() for at, _, _ in rows)
+        return {name for name, date in dates if name and date == business_date}
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):

@@ -79,11 +79,8 @@ def compare_meters(
     since = min((rows[0].business_date for rows in spans.values() if rows), default=business_date)
     names = [hub.hub_id for hub in hubs]
     books = MachineBooks(meters.happened(tx, tenant_id, names, types=LOOKED_AT, since=since, through=business_date))
-    today = MachineBooks(
-        meters.happened(tx, tenant_id, names, types=LOOKED_AT, since=business_date, through=business_date)
-    )
     found = Found()
-    for machine in sorted(today.machines() | {name for name, _ in (*known, *read)}):
+    for machine in sorted(books.machines(business_date) | {name for name, _ in (*known, *read)}):
         mine = sorted({meter for name, meter in (*known, *spans) if name == machine})
         if not mine:
             found.missing.append(Missing("meter", machine, "", "nobody ever read a meter of it"))

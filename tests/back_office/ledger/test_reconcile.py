@@ -247,6 +247,22 @@ def missing(evening):
     return found.differences, {(one.what, one.why) for one in found.missing}
 
 
+def test_the_entries_at_machines_are_read_once(evening, monkeypatch):
+    evening.live()
+    evening.send()
+    asked, happened = [], meters.happened
+
+    def counted(tx, tenant_id, hubs, *, types, since, through):
+        asked.append(types)
+        return happened(tx, tenant_id, hubs, types=types, since=since, through=through)
+
+    monkeypatch.setattr(meters, "happened", counted)
+    office = evening.office
+    with office.store.reading() as tx:
+        found = reconcile_meters.compare_meters(tx, TENANT, VENUE, places.hubs(tx, TENANT), DAY)
+    assert (found.differences, asked.count(machine_day.LOOKED_AT)) == ([], 1)
+
+
 def test_what_nobody_read_is_missing_and_never_nothing(evening):
     evening.read(BEGAN, date=BEFORE)
     evening.coin(1)
