@@ -8,12 +8,12 @@ from typing import Final
 from back_office.fleet.key_rotation import note_trust
 from back_office.fleet.restored import relearn
 from back_office.ingest.alike import (
-    take_entries,
     beginning_of,
     book_alike,
     chain_at,
     dedupe_of,
     only_plays,
+    take_entries,
     writer_of,
 )
 from back_office.ingest.greetings import compare, hear_whole, risk_from, watermark_of
