@@ -44,7 +44,8 @@ class CarryFault(msgspec.Struct, frozen=True):
 class Carrying:
     """A synchronous state machine over the store; times are ms since boot, `wall_ms` UTC.
 
-    Neighbours count as heard when it starts: a hub that starts knows of nobody's silence yet.
+    Neighbours count as heard when it starts: a hub that starts knows of nobody's silence yet. A batch says nothing of
+    its owner being there: anybody who saw it can bring it again. What he says himself has a number that rises.
     """
 
     def __init__(self, hub_id: bytes, store: CarriedStore, *, now_ms: int) -> None:
@@ -64,12 +65,11 @@ class Carrying:
         """Take who the neighbours are by the office's word. What was kept of others before stays."""
         self._peers = {peer.hub_id: peer for peer in peers if peer.hub_id != self._hub_id}
 
-    def on_batch(self, now_ms: int, hub_id: bytes, data: bytes, *, wall_ms: int) -> list[TellKept | CarryFault]:
+    def on_batch(self, hub_id: bytes, data: bytes, *, wall_ms: int) -> list[TellKept | CarryFault]:
         """Take a neighbour's batch in, and answer when it is on the disk, or that it cannot be."""
         batch = self._read(hub_id, data)
         if isinstance(batch, CarryFault):
             return [batch]
-        self._heard_ms[hub_id] = now_ms
         answer = PeerKept(batch.epoch, batch.batch_seq)
         try:
             kept = self._store.keep(batch, now_ms=wall_ms)

@@ -5,6 +5,7 @@ Nothing here is durable: what must arrive is sent again by the till until it is 
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -55,6 +56,8 @@ class PeerLink:
         self.on_carrier: Callable[[bytes, CarryBody], None] = lambda _hub_id, _body: None
         """Hears what a neighbour says about batches, verified."""
         self._up = False
+        self._said = 0
+        self._said_by: dict[bytes, int] = {}
         if trust is not None:
             self.on_trust(trust)
 
@@ -78,9 +81,14 @@ class PeerLink:
                 if self._up and self._outbound.qsize() < BATCHES_BEHIND:
                     self._outbound.put_nowait(effect)
             case SayHere(hub_id=hub_id, body=here):
-                self.carry_out(ToPeer(hub_id, 0, here))
+                self.carry_out(ToPeer(hub_id, self._next_number(), here))
             case TellKept(hub_id=hub_id, body=kept):
-                self.carry_out(ToPeer(hub_id, 0, kept))
+                self.carry_out(ToPeer(hub_id, self._next_number(), kept))
+
+    def _next_number(self) -> int:
+        """Return a number above all before, over restarts too where the clock is right: at least UTC ms."""
+        self._said = max(self._said + 1, time.time_ns() // 1_000_000)
+        return self._said
 
     async def run(self) -> None:
         """Connect, subscribe, pump; again after every loss with full jitter."""
@@ -153,7 +161,9 @@ class PeerLink:
             log("lan.rejected", sender=address.name, reason="address")
             return
         if isinstance(body, CarryBody):
-            self.on_carrier(message.sender, body)
+            if message.number > self._said_by.get(message.sender, 0):  # else it is an old one that is played again
+                self._said_by[message.sender] = message.number
+                self.on_carrier(message.sender, body)
             return
         self._offer(FromPeer(message.sender, message.number, body, letter.signed))
 

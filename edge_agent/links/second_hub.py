@@ -151,7 +151,7 @@ class SecondHubRound:
 
     def _keep(self, now: Moment, carrying: Carrying, fact: BatchOf) -> list[Said]:
         said: list[Said] = []
-        for answer in carrying.on_batch(now.boottime_ms, fact.hub_id, fact.data, wall_ms=now.wall_ms):
+        for answer in carrying.on_batch(fact.hub_id, fact.data, wall_ms=now.wall_ms):
             if isinstance(answer, CarryFault):
                 self._tell(f"{answer.why}, of {uuid_text(answer.hub_id)}")
             else:

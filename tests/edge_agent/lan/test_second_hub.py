@@ -231,3 +231,32 @@ def test_another_worker_s_hub_gets_it_as_its_own(venue):
     assert venue.booked(HUB) == sealed
     (word,) = brought(venue, venue.b, sealed[-1]).letters
     assert word.topic == hub_topic(OTHER_HUB, "down", "command")
+
+
+def brought_beside_a_replay(venue):
+    """Have A die while somebody plays one of its batches again and again; return how many the office has."""
+    venue.both_offline()
+    sealed = sell_alone(venue)
+    venue.kill(venue.a)
+    venue.b.go_on()
+    for _second in range(65):
+        venue.b.heard.append(BatchOf(HUB, sealed[0]))
+        venue.pass_s(1)
+    return len(venue.booked(HUB)), len(sealed)
+
+
+def test_a_dead_hubs_batch_that_is_played_again_keeps_its_carrier_from_nothing(venue):
+    booked, sealed = brought_beside_a_replay(venue)
+    assert booked == sealed == 3
+
+
+def test_a_build_to_which_a_batch_says_that_its_owner_is_there_is_caught(venue, monkeypatch):
+    take = Carrying.on_batch
+
+    def on_batch(self, hub_id, data, *, wall_ms):
+        self._heard_ms[hub_id] = venue.ms
+        return take(self, hub_id, data, wall_ms=wall_ms)
+
+    monkeypatch.setattr(Carrying, "on_batch", on_batch)
+    with pytest.raises(AssertionError):
+        test_a_dead_hubs_batch_that_is_played_again_keeps_its_carrier_from_nothing(venue)

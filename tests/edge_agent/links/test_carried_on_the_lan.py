@@ -9,7 +9,7 @@ from cloud_sync.protocol.messages import Message
 from cloud_sync.protocol.peers import PeerHere, PeerKept
 from cloud_sync.sealing import HpkeSealer, receive_public
 from edge_agent.lan.carrying import TellKept
-from edge_agent.lan.handing import HandOver
+from edge_agent.lan.handing import HandOver, SayHere
 from edge_agent.links import peer_link
 from edge_agent.links.peer_link import BATCHES_BEHIND, PeerLink
 from payment_core.bus import peer_topic
@@ -39,9 +39,9 @@ def ear():
     return Ear()
 
 
-def letter(sender, body):
+def letter(sender, body, number=1):
     us, them = identity_of(US), identity_of(sender)
-    message = Message(sender=them.hub_id, to=us.hub_id, number=0, body=body)
+    message = Message(sender=them.hub_id, to=us.hub_id, number=number, body=body)
     return post_message(message, signer=them.signer, sealer=HpkeSealer(receive_public(us.receive_private)))
 
 
@@ -59,6 +59,36 @@ def test_what_a_neighbour_says_about_batches_is_nothing_for_the_till(ear, body):
     ear.hear(STRANGER, "ask", letter(STRANGER, body))
     ear.hear(OTHER, "ask", letter(STRANGER, body))
     assert (ear.said, ear.offered) == ([(identity_of(OTHER).hub_id, body)], [])
+
+
+def heard_of_numbers(ear, *numbers):
+    """Return which of a neighbour's words with these numbers were heard, in the order they came."""
+    for number in numbers:
+        ear.hear(OTHER, "ask", letter(OTHER, PeerHere(1, number, room=True), number))
+    return [body.acked_seq for _hub, body in ear.said]
+
+
+def test_what_is_played_again_makes_nobody_there(ear):
+    assert heard_of_numbers(ear, 0, 5, 5, 4, 6, 5) == [5, 6]
+
+
+def test_a_build_that_takes_any_number_is_caught(ear, monkeypatch):
+    class Forgetful(dict):
+        def get(self, *_of):
+            return -1
+
+    monkeypatch.setattr(ear.link, "_said_by", Forgetful())
+    with pytest.raises(AssertionError):
+        test_what_is_played_again_makes_nobody_there(ear)
+
+
+def test_what_a_hub_says_about_batches_is_numbered(ear):
+    them, here = identity_of(OTHER).hub_id, PeerHere(1, 7, room=True)
+    ear.link._set_up(up=True)
+    for effect in (SayHere(them, here), TellKept(them, PeerKept(1, 8)), SayHere(them, here)):
+        ear.link.say(effect)
+    numbers = [ear.link._outbound.get_nowait().number for _effect in range(3)]
+    assert 0 < numbers[0] < numbers[1] < numbers[2]
 
 
 def test_a_batch_leaves_as_it_was_sealed_and_not_behind_many_letters(ear):
