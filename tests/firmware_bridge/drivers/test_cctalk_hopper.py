@@ -17,8 +17,6 @@ from payment_core.commands import Accept, ApproveVend, Command, Identify, make_c
 from tests.support.hopper_bench import PLAIN, QUICK, SERIAL, Venue, dispense, former
 from tests.support.sizes import count
 
-pytestmark = pytest.mark.long
-
 HEADER_AT = 3
 NO_COUNT = Works(coin_ms=8, timeout_ms=60, has_count=False, has_levels=False)
 
