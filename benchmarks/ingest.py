@@ -24,6 +24,7 @@ from back_office.store.people import GuestAccount
 from back_office.store.places import Tenant
 from back_office.store.tables import METADATA
 from back_office.worker import Worker
+from benchmarks.bare import Bared
 from benchmarks.report import PAIRS, Report, Row, finished, judge
 from cloud_sync.identity import HubIdentity
 from cloud_sync.letters import post_message
@@ -181,7 +182,8 @@ class Arena:
     def __init__(self, ours: str, bare: str) -> None:
         """Found both, enrol the hubs, lease their guests' money to them, and greet."""
         self._keys = make_office(TENANT)
-        self._store, self._bare = open_store(ours, create=True), open_store(bare, create=True)
+        self._ours, self._theirs = Bared(ours), Bared(bare)
+        self._store, self._bare = self._ours.store, self._theirs.store
         self._hubs = [
             enroll_hub(
                 self._keys, hub_id=bytes([number + 1] * 16), venue_id=VENUE, epoch=1, broker_host="h", broker_port=1
@@ -308,10 +310,10 @@ class Arena:
     def _write_bare(self, rows: dict[str, tuple[list[str], list[tuple[Any, ...]]]]) -> float:
         """Write the rows as barely as the database's driver can, in one transaction; return entries per second."""
         begin = time.perf_counter()
-        with self._bare.bare() as driver:
+        with self._theirs.writing() as driver:
             for name, (names, values) in rows.items():
                 columns = ", ".join(names)
-                if self._bare.is_sqlite:
+                if self._theirs.is_sqlite:
                     places_of = ", ".join("?" * len(names))
                     driver.executemany(f"INSERT INTO {name} ({columns}) VALUES ({places_of})", values)  # noqa: S608
                     continue
@@ -322,4 +324,4 @@ class Arena:
 
     def _writes(self) -> int:
         """Return how many rows were ever written by the office's connection, or into its database on a server."""
-        return self._store.rows_written()
+        return self._ours.rows_written()

@@ -129,32 +129,6 @@ class Store:
             time.sleep(random.random() * PAUSE_S * 2**run)  # noqa: S311 - jitter
         raise AssertionError  # the last run returns or raises
 
-    @property
-    def is_sqlite(self) -> bool:
-        """Whether the books are a file."""
-        return self._is_sqlite
-
-    @contextlib.contextmanager
-    def bare(self) -> Iterator[Any]:
-        """Hand out the driver's own connection within a transaction that writes: to measure what bare writes cost."""
-        with contextlib.closing(self._engine.raw_connection()) as connection:
-            driver: Any = connection.driver_connection
-            if not (self._is_sqlite or driver.autocommit):
-                driver.autocommit = True
-            driver.execute(_SQLITE_WRITES if self._is_sqlite else _SERVER_BESIDE)
-            yield driver
-            driver.commit()
-
-    def rows_written(self) -> int:
-        """Return how many rows were written so far: by this process into a file, by anybody on a server."""
-        with contextlib.closing(self._engine.raw_connection()) as connection:
-            driver: Any = connection.driver_connection
-            if self._is_sqlite:
-                return int(driver.total_changes)
-            driver.execute("SELECT pg_stat_force_next_flush()")
-            found = driver.execute("SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables")
-            return int(found.fetchone()[0])
-
     def look_at_tables(self) -> bool:
         """Let a server count the rows that entries go with, on which its plans rest; say whether it did.
 
