@@ -22,6 +22,7 @@ from back_office.serving import serve, serve_api
 from back_office.settings import OfficeSettings, Ready, SettingsError, database_url
 from back_office.store.engine import open_store
 from back_office.store.faults import StoreError
+from back_office.store.partitions import clock_of
 from back_office.uplink import Uplink
 from back_office.worker import Worker
 from cloud_sync.ending import first_fault, heed_signals
@@ -53,8 +54,9 @@ async def _run(settings: OfficeSettings, on_ready: Callable[[int, frozenset[int]
     refuse_unfounded(store, keys.tenant_id)
     with contextlib.closing(store), ThreadPoolExecutor(1, thread_name_prefix="books") as books:
         holding = Holding(
-            store, keys.tenant_id, settings.worker, now_ms, wanted=settings.partitions, yields=settings.stands_in
-        )
+            store, keys.tenant_id, settings.worker, clock_of(store, now_ms), wanted=settings.partitions,
+            yields=settings.stands_in,
+        )  # fmt: skip
         worker = Worker(store, keys, now_ms, holding)
         live, ready = Live(), Ready(lambda port: on_ready(port, worker.held))
         queries = Queries(store, keys.tenant_id, worker.presence, now_ms)

@@ -4,18 +4,19 @@ The clock decides only when another may take over. That two never write for one 
 takes a partition raises it, and a transaction of the one before finds another epoch than its own.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 
-from back_office.store.engine import Transaction
+from back_office.store.engine import Store, Transaction
 from back_office.store.tables import PARTITION_LEASES
 from back_office.store.transaction import insert_into
 
 TTL_MS: Final = 10_000
 """How long a lease runs without being renewed: so long a dead worker's partitions wait."""
+_SERVER_MS = sa.select(sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()) * 1_000, sa.BigInteger))
 _ROWS = sa.select(
     PARTITION_LEASES.c.partition, PARTITION_LEASES.c.worker, PARTITION_LEASES.c.epoch, PARTITION_LEASES.c.until_ms,
     PARTITION_LEASES.c.asked_by, PARTITION_LEASES.c.asked_until_ms,
@@ -38,6 +39,19 @@ class Lease(msgspec.Struct, frozen=True):
     def open_to(self, worker: str, now_ms: int) -> bool:
         """Say whether a worker may take it: nobody's lease runs, and nobody else has asked for it."""
         return self.until_ms <= now_ms and (self.asked_by in {"", worker} or self.asked_until_ms <= now_ms)
+
+
+def clock_of(store: Store, own: Callable[[], int]) -> Callable[[], int]:
+    """Return the clock that leases go by (UTC ms): the server's, one for all; `own` where the books are a file.
+
+    By its own clock a worker an hour ahead would take every lease, and hold all others off for an hour.
+    """
+
+    def now_ms() -> int:
+        with store.reading() as tx:
+            return own() if tx.is_sqlite else int(tx.execute(_SERVER_MS).scalar())
+
+    return now_ms
 
 
 def leases(tx: Transaction, tenant_id: bytes) -> dict[int, Lease]:

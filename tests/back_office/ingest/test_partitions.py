@@ -111,6 +111,27 @@ def test_a_worker_that_starts_again_takes_its_own_at_once_and_fences_the_process
     assert (len(before.held), len(again.held)) == (0, topics.PARTITIONS)
 
 
+def held_by_who_is_ahead(office, clock_of):
+    """Let a worker whose clock is an hour ahead take all, and end; return whether another may take it by now."""
+    holdings = []
+    for ahead_ms in (3_600_000, 0):
+        own = office.now_ms + ahead_ms
+        clock = clock_of(office.store, lambda own=own: own)
+        holdings.append(Holding(office.store, TENANT, f"w{ahead_ms}", clock))
+        holdings[-1].look()
+    return rows(office)[0].until_ms - clock()
+
+
+def test_on_a_server_all_leases_go_by_its_clock(office):
+    with office.store.reading() as tx:
+        one_clock = not tx.is_sqlite  # a file has workers of one machine
+    assert (held_by_who_is_ahead(office, partitions.clock_of) <= TTL_MS) == one_clock
+
+
+def test_a_build_that_goes_by_each_workers_clock_is_caught(office):
+    assert held_by_who_is_ahead(office, lambda _store, own: own) > TTL_MS
+
+
 def kept_beside_what_was_lost(office, workers):
     """Have a worker hear that it lost one partition, by letters that name two: of the other it is still the owner."""
     first = workers.start("a", wanted={PARTITION, OTHER_PARTITION})
