@@ -266,6 +266,12 @@ def test_a_hub_that_tells_of_ever_other_troubles_buries_no_alarm_of_others(offic
     assert alarms_after(1) == ALARMS_OF_HUB + 1
 
 
+def test_a_build_that_bounds_no_hubs_alarms_is_caught(office, monkeypatch):
+    monkeypatch.setattr(office.worker.presence, "may_alarm", lambda _hub_id, _now_ms: True)
+    with pytest.raises(AssertionError):
+        test_a_hub_that_tells_of_ever_other_troubles_buries_no_alarm_of_others(office)
+
+
 def test_a_trouble_is_an_alarm_though_the_database_was_away_when_it_was_told(office, monkeypatch):
     def away(_tx, _tenant_id, _alarm):
         raise StoreUnavailableError

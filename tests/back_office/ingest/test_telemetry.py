@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from back_office.ingest.telemetry_books import TelemetryDesk
-from back_office.store import places, telemetry
+from back_office.store import papers, places, telemetry
 from cloud_sync.downlink import Accepted, Downlink
 from cloud_sync.protocol.envelope import MAGIC, NO_BATCH, parse_envelope
 from cloud_sync.protocol.messages import TAKES_TELEMETRY, Receipt, Trust
@@ -230,6 +230,13 @@ def test_forks_without_end_are_one_alarm_a_day(teller, office):
     office.now_ms += 24 * 3_600_000
     desk.forked(HUB, 2_000_000_050)
     assert len(office.alarms()) == 2
+
+
+def test_a_build_that_tells_of_each_fork_is_caught(teller, office, monkeypatch):
+    monkeypatch.setattr("back_office.store.papers.raise_new", papers.raise_alarm)
+    monkeypatch.setattr("back_office.ingest.telemetry_books.papers.raise_new", papers.raise_alarm)
+    with pytest.raises(AssertionError):
+        test_forks_without_end_are_one_alarm_a_day(teller, office)
 
 
 def test_bounds_hold_for_a_hub_that_makes_things_up(teller, office, monkeypatch):
