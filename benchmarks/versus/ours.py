@@ -19,8 +19,8 @@ from payment_core.policy import Lane, RiskDocument
 from payment_core.pricing import PriceList, PriceRule
 from venuehub.demo.brokers import free_port
 from venuehub.demo.places import UNIT, Place
-from venuehub.demo.processes import Child
 from venuehub.demo.plan import COIN_POSITION, COIN_VALUE, ZONES, ArcadePlan, Folder, make_hall
+from venuehub.demo.processes import Child
 from venuehub.demo.venue import Arcade, found_arcade
 from venuehub.demo.waiting import eventually
 
