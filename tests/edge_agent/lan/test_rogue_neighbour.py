@@ -4,7 +4,7 @@ import pytest
 
 from back_office.store.transactions import Fence
 from cloud_sync import receive_carried
-from cloud_sync.protocol.envelope import Header
+from cloud_sync.protocol.envelope import Header, parse_envelope
 from cloud_sync.protocol.topics import hub_topic, partition
 from cloud_sync.received import Refusal
 from cloud_sync.sealing import seal_batch
@@ -57,6 +57,12 @@ def test_what_its_owner_did_not_sign_goes_to_no_other_worker(venue):
     assert handled.refusals == (Refusal(topic, "signer"),)
     assert [letter.topic for letter in handled.letters] == [hub_topic(OTHER_HUB, "down", "command")]
     assert worker.presence.gaps == {}
+
+
+def test_a_build_that_passes_on_what_its_owner_did_not_sign_is_caught(venue, monkeypatch):
+    monkeypatch.setattr(receive_carried.sealing, "authenticate", lambda data, **_of: parse_envelope(data))
+    with pytest.raises(AssertionError):
+        test_what_its_owner_did_not_sign_goes_to_no_other_worker(venue)
 
 
 def test_what_another_worker_fenced_is_brought_again_on_the_same_connection(venue):
