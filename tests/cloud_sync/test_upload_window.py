@@ -120,7 +120,7 @@ def flags_of(hub):
 def test_a_body_is_compressed_only_while_the_newest_receipt_says_that_it_is_opened(monkeypatch):
     hub, office, receiver = greeted()
     for takes in (0, 1, 6, 7, 0):
-        monkeypatch.setattr(receiver, "_takes", takes)
+        monkeypatch.setattr(receiver._post, "_takes", takes)
         hub.connect(10)
         exchange(hub, receiver, 10)
         hub.commit(40)
@@ -143,7 +143,7 @@ def test_what_was_sealed_goes_out_as_it_is_whatever_the_office_says_later(monkey
     hub.tick(20)
     (first,) = [letter.payload for letter in hub.outgoing]
     hub.outgoing.clear()
-    monkeypatch.setattr(receiver, "_takes", 0)
+    monkeypatch.setattr(receiver._post, "_takes", 0)
     hub.connect(1_000)
     exchange(hub, receiver, 1_000)
     assert hub.batches[2].data == first
