@@ -112,7 +112,7 @@ class _Story:
             await fleet.all_quiet(seconds=DRAIN_S)
             await self._relay(SOUTH, NORTH)
             await self._relay(NORTH, SOUTH)
-            return await asyncio.to_thread(self._report, fleet, began)
+            return await self._told(fleet, began)
 
     # ---- what dies ----
 
@@ -227,6 +227,17 @@ class _Story:
             for hub_id, found in booked(cell.store, self._tenant_id).items()
             if self._stage.cell_of(hub_id) is cell
         }
+
+    async def _told(self, fleet: Fleet, began: float) -> ScaleReport:
+        """Return what came of it; connections that a killed backend took with it are found out one by one."""
+        until = time.monotonic() + AWAY_S
+        while True:
+            try:
+                return await asyncio.to_thread(self._report, fleet, began)
+            except StoreUnavailableError:
+                if time.monotonic() > until:
+                    raise
+            await asyncio.sleep(0.2)
 
     def _report(self, fleet: Fleet, began: float) -> ScaleReport:
         stage = self._stage
