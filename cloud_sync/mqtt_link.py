@@ -346,4 +346,16 @@ def _tls_context(settings: MqttSettings, where: str) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as error:
         named = f"{settings.ca_file}, {settings.cert_file}, {settings.key_file}"
         raise BrokerUnavailableError(where, f"TLS files cannot be used ({named}): {error}") from error
+    context.sslsocket_class = _ClosedWhenRefused
     return context
+
+
+class _ClosedWhenRefused(ssl.SSLSocket):
+    """Close with a handshake that fails: paho lets go of such a socket open, one for each try of a long outage."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the parent's own form
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise

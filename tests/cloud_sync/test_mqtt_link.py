@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import gc
 import socket
 import statistics
 import time
@@ -284,6 +285,20 @@ def test_mutual_tls_by_our_own_certificates(tmp_path):
         run(story)
         with pytest.raises(BrokerUnavailableError):
             run(without_certificate)
+
+
+@pytest.mark.filterwarnings("always::ResourceWarning")
+def test_a_tls_handshake_that_fails_leaves_no_socket_open(tmp_path, recwarn):
+    write_credentials(make_authority("Lucky Arcade", now=dt.datetime.now(dt.UTC)), tmp_path, "ca")
+
+    async def story():
+        async with MqttLink(settings(port, ca_file=str(tmp_path / "ca.crt"))):
+            pass
+
+    with scripted_peer(()) as port, pytest.raises(BrokerUnavailableError):
+        run(story)
+    gc.collect()
+    assert [str(found.message) for found in recwarn.list if "SSLSocket" in str(found.message)] == []
 
 
 def test_tls_files_that_are_not_there_are_named():
