@@ -9,7 +9,7 @@ import contextlib
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from back_office.fleet.founding import found_office, pin_hub
 from back_office.ledger.desk import Desk, TopUp
 from back_office.store import people, places
-from back_office.store.engine import open_store, sqlite_url
+from back_office.store.engine import sqlite_url
 from back_office.store.people import GuestAccount
 from back_office.store.places import Tenant
 from back_office.store.tables import METADATA
@@ -76,37 +76,41 @@ POINTED_AT: Final = ("accounts", "chains")
 
 def run(*, db: str = "sqlite", grown: bool = False, entries: int = GROWN, pairs: int = PAIRS) -> Report:
     """Measure all rows on one kind of database. `entries`: how many there are when it has `grown`."""
-    with tempfile.TemporaryDirectory(prefix="venuehub-bench-") as name, _urls(db, Path(name)) as (ours, bare):
+    with tempfile.TemporaryDirectory(prefix="venuehub-bench-") as name, _databases(db, Path(name)) as make:
         if grown and shutil.disk_usage(name).free < FREE_BYTES * entries / GROWN:
             message = f"{FREE_BYTES * entries // GROWN} bytes are needed; name another place by TMPDIR"
             raise CliError("no_room", message, where=name, exit_code=ExitCode.UNAVAILABLE)
-        arena = Arena(ours, bare)
+        arena = Arena(make("ours"), make("bare"))
         arena.warm_up()
-        found = [arena.pair() for _ in range(pairs)]
-        rows = [judge("taken_in", "/s", found, at_least=LEAST[db])]
+        rows = [judge("taken_in", "/s", [arena.pair() for _ in range(pairs)], at_least=LEAST[db])]
         rows += arena.replays(pairs)
         if grown:
+            young = Arena(make("young"), make("young_bare"))
+            young.grow(arena.entries)
             arena.grow(entries)
-            now = [arena.pair()[1] for _ in range(pairs)]
-            begun = [rate for _, rate in found]
-            rows.append(judge("when_grown", "/s", list(zip(begun, now, strict=True)), at_least=0.8))
+            beside = [(young.take(TOGETHER), arena.take(TOGETHER)) for _ in range(pairs)]
+            rows.append(judge("when_grown", "/s", beside, at_least=0.8))
+            young.close()
         arena.close()
         return finished(rows)
 
 
 @contextlib.contextmanager
-def _urls(db: str, folder: Path) -> Iterator[tuple[str, str]]:
+def _databases(db: str, folder: Path) -> Iterator[Callable[[str], str]]:
+    """Yield what makes an empty database of that kind by its name, and returns its URL."""
     if db == "sqlite":
-        yield sqlite_url(folder / "ours.sqlite"), sqlite_url(folder / "bare.sqlite")
+        yield lambda name: sqlite_url(folder / f"{name}.sqlite")
         return
     with postgres.passing(settings={"shared_buffers": "256MB", "max_wal_size": "4GB", "io_method": "sync"}) as server:
-        with contextlib.closing(open_store(server.url, create=True)):
-            pass
-        engine = sa.create_engine(server.url, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            connection.execute(sa.text("CREATE DATABASE bare"))
-        engine.dispose()
-        yield server.url, server.database("bare")
+
+        def made(name: str) -> str:
+            engine = sa.create_engine(server.url, isolation_level="AUTOCOMMIT")
+            with engine.connect() as connection:
+                connection.execute(sa.text(f"CREATE DATABASE {name}"))
+            engine.dispose()
+            return server.database(name)
+
+        yield made
 
 
 class Pen:
