@@ -72,6 +72,7 @@ from payment_core.person_entries import ConsentGiven, ConsentWithdrawn, Template
 from payment_core.records import PRICE_HASH_BYTES, Actor, Cause, Header, Lot, LotKind, Part, Record, Tender, TimeQuality
 
 __all__ = [
+    "APPENDED",
     "CHAIN_LABEL",
     "CHAIN_START",
     "KNOWN_TYPES",
@@ -177,6 +178,8 @@ Entry = HubEntry | OfficeEntry
 
 VERSIONS: Final[dict[type[Record], int]] = dict.fromkeys(get_args(Entry), 1)
 KNOWN_TYPES: Final = frozenset(kind.number() for kind in VERSIONS)
+APPENDED: Final[dict[type[Record], int]] = {EpochOpened: 1}
+"""How many fields at an entry's end the release before does not know: left out while they hold their defaults."""
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final[msgspec.msgpack.Decoder[Entry]] = msgspec.msgpack.Decoder(Entry)
@@ -184,8 +187,16 @@ _ANY: Final = msgspec.msgpack.Decoder()
 
 
 def encode_entry(entry: Entry) -> bytes:
-    """Return the canonical record of an entry."""
-    return _ENCODER.encode(entry)
+    """Return the canonical record of an entry: what the release before can say too, it can read (APPENDED)."""
+    appended = APPENDED.get(type(entry))
+    if appended is None:
+        return _ENCODER.encode(entry)
+    fields = [entry.number(), *msgspec.structs.astuple(entry)]
+    for field in reversed(msgspec.structs.fields(entry)[-appended:]):
+        if fields[-1] != field.default:
+            break
+        fields.pop()
+    return _ENCODER.encode(fields)
 
 
 def decode_entry(record: bytes) -> Entry:
@@ -201,7 +212,7 @@ def decode_entry(record: bytes) -> Entry:
     if entry.version != VERSIONS[type(entry)]:
         message = f"entry {type(entry).__name__} version {entry.version} is not known"
         raise UnknownEntryError(message)
-    if _ENCODER.encode(entry) != record and not _is_older_form(record, entry):
+    if encode_entry(entry) != record and not _is_older_form(record, entry):
         message = f"entry {type(entry).__name__} is not in canonical form"
         raise MalformedRecordError(message)
     return entry
@@ -210,7 +221,7 @@ def decode_entry(record: bytes) -> Entry:
 def _is_older_form(record: bytes, entry: Entry) -> bool:
     """Say whether a record is canonical but for fields at the ends of its arrays that later releases appended."""
     raw = _ANY.decode(record)
-    return _ENCODER.encode(raw) == record and _begins(raw, _ANY.decode(_ENCODER.encode(entry)))
+    return _ENCODER.encode(raw) == record and _begins(raw, _ANY.decode(encode_entry(entry)))
 
 
 def _begins(short: object, whole: object) -> bool:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import msgpack
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,7 +109,7 @@ def test_a_version_of_a_later_release_is_parked(entry, version):
 
 @given(entries)
 def test_a_field_that_a_later_release_appended_is_not_dropped_silently(entry):
-    array = [*msgpack.unpackb(encode_entry(entry)), "new"]
+    array = [*msgpack.unpackb(msgspec.msgpack.encode(entry)), "new"]
     with pytest.raises(MalformedRecordError, match="canonical"):
         decode_entry(msgpack.packb(array))
 
@@ -129,7 +130,7 @@ def test_a_released_record_keeps_its_bytes_and_its_meaning(path):
     name, _, older = path.stem.partition(".")
     assert f"{type(entry).__name__}-{entry.version}" == name
     assert repr(entry) == vector["entry"]
-    assert (encode_entry(entry) == record) is not bool(older)
+    assert (encode_entry(entry) == record) is not older.startswith("issue")
     assert chain_hash(CHAIN_START, record).hex() == vector["chain_hash"]
 
 

@@ -89,7 +89,7 @@ _IS: Final[dict[str, Callable[[Any], bool]]] = {
     "p": _rows(_PART),
     "l": _rows(_LOT),
     "L": lambda value: value is None or is_row(value, _LOT),
-    "m": lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
+    "m": lambda value: isinstance(value, list) and len(value) > 0 and all(isinstance(each, str) for each in value),
     "c": _up_to(7),
     "o": _up_to(4),
     "n": _up_to(2**53 - 1),

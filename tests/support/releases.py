@@ -29,8 +29,12 @@ class Release:
 
     def place_of(self, module: str) -> str:
         """Return where its Python finds a module: in its tree, or this would prove nothing."""
-        words = [*self.python[:-1], "-c", f"import {module}; print({module}.__file__)"]
-        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+        return self.said(f"import {module}; print({module}.__file__)").strip()
+
+    def said(self, program: str, *words: str) -> str:
+        """Return what a few lines of Python print among its code."""
+        line = [*self.python[:-1], "-c", program, *words]
+        return subprocess.run(line, capture_output=True, text=True, check=True).stdout
 
     @property
     def books_version(self) -> str:

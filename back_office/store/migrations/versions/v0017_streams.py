@@ -22,14 +22,13 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them; not behind a rotation, nor an EpochOpened of a salvage, whose last array (`missing`) is not empty."""
+    """Drop them; not behind a rotation, nor an EpochOpened that says what is `missing` (nine fields)."""
     only_here = "keep this release, which alone opens what hubs seal to the new key"
     text = f"receive keys were rotated: the release before reads no folder with more than one; {only_here}"
     refuse_where("receive_keys", text)
-    nine, empty = ("x'99'", "x'90'") if op.get_context().dialect.name == "sqlite" else (r"'\x99'", r"'\x90'")
-    salvaged = f"type = 1 AND substr(record, 1, 1) = {nine} AND substr(record, length(record), 1) <> {empty}"
+    nine = "x'99'" if op.get_context().dialect.name == "sqlite" else r"'\x99'"
     text = "epochs began after a salvage and say what is missing, which the release before cannot read"
-    refuse_where(f"entries WHERE {salvaged}", text)
+    refuse_where(f"entries WHERE type = 1 AND substr(record, 1, 1) = {nine}", text)
     for name in _TELEMETRY:
         op.drop_table(name)
     op.drop_table("trust_heard")
