@@ -118,7 +118,7 @@ def test_what_was_stopped_or_starved_goes_on_within_thirty_seconds(tmp_path, pro
                     began = time.monotonic()
                     assert await goes_on(fleet, AGAIN_S[name]), (name, harm.__name__)
                     print(name, harm.__name__, f"{time.monotonic() - began:.1f} s")  # noqa: T201 - for docs/guarantees
-                assert fleet.report(booked(store, tenant_id)).is_whole
+                assert fleet.report(booked(store, tenant_id, seats)).is_whole
             assert proof_of(store, tenant_id).ok
 
     asyncio.run(story())

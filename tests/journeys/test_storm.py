@@ -88,15 +88,16 @@ def test_a_build_that_waits_by_its_dice_alone_is_caught(monkeypatch):
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_everything_that_was_started(tmp_path):
-    command = load("--hubs", "2", "--minutes", "5", "--json")
+@pytest.mark.parametrize(("number", "before"), [(signal.SIGINT, []), (signal.SIGTERM, ["nohup"])])
+def test_whoever_ends_a_run_ends_everything_that_it_started(tmp_path, number, before):
+    command = [*before, *load("--hubs", "2", "--minutes", "5", "--json")]
     scratch = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=scratch) as running:
         try:
             assert any("all hubs are there" in line for line in running.stderr)
             started = children_of(running.pid)
             assert len(started) == 2  # broker and office
-            running.send_signal(signal.SIGINT)
+            running.send_signal(number)
             out, _ = running.communicate(timeout=30)
         finally:
             running.kill()

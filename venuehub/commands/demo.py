@@ -1,11 +1,11 @@
 """`venuehub demo`: a running arcade in one command."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
 
+from venuehub.ending import run_interruptibly
 from venuehub.errors import CliError, ExitCode, writing_to
 from venuehub.output import AsJson, note, print_json, print_line
 
@@ -17,7 +17,9 @@ HEADLESS_SECONDS = 20.0
 def demo(
     *,
     headless: Annotated[bool, typer.Option("--headless", help="End by itself and print a report.")] = False,
-    seconds: Annotated[float | None, typer.Option(min=1.0, help="How long guests come; else until Ctrl-C.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=1.0, max=86_400.0, help="How long guests come; else until Ctrl-C.")
+    ] = None,
     outage: Annotated[bool, typer.Option("--outage", help="Cut the internet for the middle third.")] = False,
     tour: Annotated[
         bool, typer.Option("--tour", help="Break everything that has a button, one after another.")
@@ -42,7 +44,7 @@ def demo(
         seconds = HEADLESS_SECONDS
     options = DemoOptions(seconds=seconds, outage=outage, tour=tour, seed=seed, keep=keep)
     note("Opening the arcade …")
-    report = asyncio.run(run_demo(options, say=note))
+    report = run_interruptibly(run_demo(options, say=note))
     if as_json:
         print_json(report)
     else:
@@ -61,7 +63,7 @@ def _tell_scale(*, seconds: float | None, seed: int, as_json: bool) -> None:
 
     from venuehub.scale.story import SECONDS, run_story
 
-    report = asyncio.run(run_story(say=note, seconds=seconds or SECONDS, seed=seed))
+    report = run_interruptibly(run_story(say=note, seconds=seconds or SECONDS, seed=seed))
     told = cast("dict[str, object]", msgspec.to_builtins(report))
     if as_json:
         print_json(told)

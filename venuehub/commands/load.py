@@ -1,7 +1,5 @@
 """`venuehub load`: many hubs against one broker and one office."""
 
-import asyncio
-import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -9,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from venuehub.ending import run_interruptibly
 from venuehub.errors import CliError, ExitCode, writing_to
 from venuehub.output import AsJson, print_json, print_line
 
 if TYPE_CHECKING:
-    from venuehub.load.run import LoadOptions, LoadReport
+    from venuehub.load.run import LoadReport
 
 app = typer.Typer()
 
@@ -22,9 +21,12 @@ app = typer.Typer()
 def load(
     *,
     hubs: Annotated[int, typer.Option(min=1, max=9_999, help="How many hubs.")] = 500,
-    minutes: Annotated[float, typer.Option(min=0.05, help="How long guests play.")] = 2.0,
+    minutes: Annotated[float, typer.Option(min=0.05, max=1_440.0, help="How long guests play.")] = 2.0,
     plays: Annotated[
-        float, typer.Option("--plays-per-second", min=0.1, help="Coin plays of all hubs together; each is 4 entries.")
+        float,
+        typer.Option(
+            "--plays-per-second", min=0.1, max=10_000.0, help="Coin plays of all hubs together; each is 4 entries."
+        ),
     ] = 20.0,
     broker: Annotated[
         str | None,
@@ -36,7 +38,9 @@ def load(
             help="The office's folder: hubs load-0001 and on are enrolled there. One of its own if not given."
         ),
     ] = None,
-    outage: Annotated[float, typer.Option(min=0.0, help="How many seconds the broker is away; 0: never.")] = 0.0,
+    outage: Annotated[
+        float, typer.Option(min=0.0, max=86_400.0, help="How many seconds the broker is away; 0: never.")
+    ] = 0.0,
     storm: Annotated[bool, typer.Option("--storm", help="Switch all hubs off and on in the same moment.")] = False,
     seed: Annotated[int, typer.Option(help="The same seed: guests play at the same hubs.")] = 1,
     keep: Annotated[Path | None, typer.Option(help="Keep books and logs in this folder.")] = None,
@@ -46,7 +50,7 @@ def load(
 
     Exit code 1 where an entry is lost or doubled, the books are not proven, or a hub does not come back.
     """
-    from venuehub.load.run import LoadOptions
+    from venuehub.load.run import LoadOptions, run_load
 
     if (broker is None) != (office is None):
         raise CliError(
@@ -59,21 +63,13 @@ def load(
         hubs=hubs, seconds=minutes * 60, plays_per_second=plays, broker=broker, office=office, outage=outage,
         storm=storm, seed=seed, keep=keep,
     )  # fmt: skip
-    report = asyncio.run(_run(options))
+    report = run_interruptibly(run_load(options, say=partial(print, file=sys.stderr, flush=True)))
     if as_json:
         print_json(report)
     else:
         _print_lines(report)
     if not report.holds:
         raise typer.Exit(ExitCode.FAILED)
-
-
-async def _run(options: "LoadOptions") -> "LoadReport":
-    """Run; SIGTERM does what Ctrl-C does: everything that was started is ended."""
-    from venuehub.load.run import run_load
-
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
-    return await run_load(options, say=partial(print, file=sys.stderr, flush=True))
 
 
 def _make_empty(keep: Path) -> None:

@@ -53,8 +53,6 @@ async def run_demo(options: DemoOptions, *, say: Callable[[str], None]) -> dict[
     stage = Stage(make_plan(options.seed), folder)
     actions = Actions(stage)
     folder.make(stage.plan.halls)
-    # Whoever ends the demo while it opens ends all of it: SIGTERM does what Ctrl-C does.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
     outage = OutageFigures()
     control = Control(folder.root / "control", actions.do, lambda: standing(outage.adversary))
     await control.start()

@@ -1,27 +1,26 @@
 """What an office's books have of a fleet: asked of the store itself, whichever database it is."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 from back_office.ledger.verify import Proof, prove_books
 from back_office.store import chains
 from back_office.store.engine import Store, Transaction
 from cloud_sync.protocol.envelope import STREAM_LEDGER
 from payment_core.journal import CoinBooked, Held, decode_entry
+from venuehub.load.hub import Seat
 from venuehub.load.report import Booked
 
 
-def booked(store: Store, tenant_id: bytes) -> dict[bytes, Booked]:
-    """Return what is booked of each hub's newest epoch, by hub."""
+def booked(store: Store, tenant_id: bytes, seats: Iterable[Seat]) -> dict[bytes, Booked]:
+    """Return what is booked of each seat's own epoch, by hub: what a former run wrote there is of another epoch."""
+    found = {}
     with store.reading() as tx:
-        newest = {
-            chain.hub_id: chain
-            for chain in sorted(chains.chains(tx, tenant_id), key=lambda chain: chain.epoch)
-            if chain.stream == STREAM_LEDGER
-        }
-        return {
-            hub_id: Booked(chain.rec_seq, chain.tail_hash, _doubled(tx, tenant_id, chain))
-            for hub_id, chain in newest.items()
-        }
+        for hub in (seat.identity for seat in seats):
+            chain = chains.chain(tx, tenant_id, hub.hub_id, stream=STREAM_LEDGER, epoch=hub.epoch)
+            if chain is not None:
+                found[hub.hub_id] = Booked(chain.rec_seq, chain.tail_hash, _doubled(tx, tenant_id, chain))
+    return found
 
 
 def proof_of(store: Store, tenant_id: bytes) -> Proof:

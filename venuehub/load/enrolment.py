@@ -69,23 +69,22 @@ def enroll_many(
     return enrolled
 
 
-def seats_of(identities: list[HubIdentity], folder: Path, *, host: str, port: int) -> tuple[Seat, ...]:
+def seats_of(
+    identities: list[HubIdentity], folder: Path, *, host: str, port: int, tls: bool = True
+) -> tuple[Seat, ...]:
     """Return where these hubs go: one broker, with the certificates that `enroll_many` put into `folder`."""
-    return tuple(
-        Seat(
-            identity,
-            (
-                MqttSettings(
-                    host=host,
-                    port=port,
-                    ca_file=str(place / f"{AUTHORITY}.crt"),
-                    cert_file=str(place / f"{HUB}.crt"),
-                    key_file=str(place / f"{HUB}.pem"),
-                ),
-            ),
-        )
-        for number, identity in enumerate(identities, start=1)
-        for place in (folder / f"load-{number:04d}",)
+    plain = MqttSettings(host=host, port=port)
+    folders = [folder / f"load-{number:04d}" for number in range(1, len(identities) + 1)]
+    brokers = [_with_tls(plain, place) if tls else plain for place in folders]
+    return tuple(Seat(identity, (broker,)) for identity, broker in zip(identities, brokers, strict=True))
+
+
+def _with_tls(plain: MqttSettings, place: Path) -> MqttSettings:
+    return msgspec.structs.replace(
+        plain,
+        ca_file=str(place / f"{AUTHORITY}.crt"),
+        cert_file=str(place / f"{HUB}.crt"),
+        key_file=str(place / f"{HUB}.pem"),
     )
 
 

@@ -31,7 +31,7 @@ TIMEZONE: Final = "UTC"
 CUTOFF_MINUTE: Final = 6 * 60
 
 Ask = Callable[[], Awaitable[Mapping[bytes, Booked]]]
-"""Asks the office's books: what is booked of each hub's newest epoch."""
+"""Asks the office's books: what is booked of each seat's epoch."""
 
 
 class FleetSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +91,10 @@ class Fleet:
     async def all_up(self, *, seconds: float) -> bool:
         """Wait until the office has answered every hub on its present connection."""
         return await _until(lambda: all(hub.up for hub in self.hubs), seconds)
+
+    async def any_up(self, *, seconds: float) -> bool:
+        """Wait until the office has answered one hub at least."""
+        return await _until(lambda: any(hub.up for hub in self.hubs), seconds)
 
     async def all_down(self, *, seconds: float) -> bool:
         """Wait until every hub has noticed that its link is gone."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import shutil
 import tempfile
 import time
@@ -14,6 +15,7 @@ import msgspec
 from back_office.settings import broker_settings
 from back_office.store.engine import Store
 from cloud_sync.identity import OfficeKeys
+from cloud_sync.mqtt_link import MqttSettings
 from venuehub.errors import CliError, ExitCode
 from venuehub.load.books import booked, proof_of
 from venuehub.load.enrolment import enroll_many, seats_of
@@ -23,9 +25,13 @@ from venuehub.load.report import FleetReport
 from venuehub.load.room import make_room
 from venuehub.load.stage import LOOPBACK, OwnOffice
 from venuehub.office.tools import office_faults, open_office
+from venuehub.output import counted
 
 UP_S: Final = 180.0
 """How long all hubs may take to be there, and to come back; a goal is the report's business."""
+REACH_S: Final = 10.0
+FIRST_S: Final = 60.0
+"""How long not one hub of a whole fleet may be answered before it is said that nobody is there to answer."""
 NOTICE_S: Final = 30.0
 CUT_S: Final = 0.5
 Say = Callable[[str], None]
@@ -75,13 +81,17 @@ class _Log:
 
     def __init__(self, file: Path) -> None:
         self.counts: dict[str, int] = {}
+        self.why = ""
+        """The last reason that an uplink gave for having no link."""
         self._file = file.open("a", encoding="utf-8")
 
     def write(self, text: str) -> int:
         """Write one line, and count what it tells."""
         with contextlib.suppress(msgspec.MsgspecError):
-            event = msgspec.json.decode(text, type=dict[str, object]).get("event")
-            self.counts[str(event)] = self.counts.get(str(event), 0) + 1
+            line = msgspec.json.decode(text, type=dict[str, object])
+            event = str(line.get("event"))
+            self.counts[event] = self.counts.get(event, 0) + 1
+            self.why = str(line.get("why") or self.why)
         return self._file.write(text)
 
     def flush(self) -> None:
@@ -130,23 +140,41 @@ async def _place(options: LoadOptions, root: Path) -> AsyncIterator[_Place]:
                            exit_code=ExitCode.USAGE)  # fmt: skip
         with office_faults(options.office):
             at = broker_settings(options.broker, options.office)
-        hubs = options.office / "load"
-        with _enrolled(options, options.office, hubs, at.host, at.port) as (seats, store, keys):
+        await _reach(at)
+        with _enrolled(options, options.office, options.office / "load", at) as (seats, store, keys):
             yield _Place(seats, store, keys, None)
         return
     async with OwnOffice(root) as own:
-        with _enrolled(options, own.folder, root / "hubs", LOOPBACK, own.port) as (seats, store, keys):
+        at = broker_settings(f"mqtts://{LOOPBACK}:{own.port}", own.folder)
+        with _enrolled(options, own.folder, root / "hubs", at) as (seats, store, keys):
             await own.start_office()
             yield _Place(seats, store, keys, own)
 
 
+async def _reach(at: MqttSettings) -> None:
+    """Meet the broker's port before a hub is enrolled, and as nobody: the office's name would end its own session."""
+    try:
+        async with asyncio.timeout(REACH_S):
+            _reader, writer = await asyncio.open_connection(at.host, at.port)
+    except OSError as error:  # a timeout, too
+        why = os.strerror(error.errno) if error.errno else str(error) or f"no answer within {REACH_S:g} s"
+        message = f"the broker cannot be reached ({why})"
+        raise CliError(
+            "broker_unreachable", message, where=f"{at.host}:{at.port}",
+            hint="is it running, and is this its port? --broker names another", exit_code=ExitCode.UNAVAILABLE,
+        ) from error  # fmt: skip
+    writer.transport.abort()
+
+
 @contextlib.contextmanager
 def _enrolled(
-    options: LoadOptions, office: Path, hubs: Path, host: str, port: int
+    options: LoadOptions, office: Path, hubs: Path, at: MqttSettings
 ) -> Iterator[tuple[tuple[Seat, ...], Store, OfficeKeys]]:
     with open_office(office) as (store, keys):
-        identities = enroll_many(store, keys, office=office, folder=hubs, count=options.hubs, host=host, port=port)
-        yield seats_of(identities, hubs, host=host, port=port), store, keys
+        identities = enroll_many(
+            store, keys, office=office, folder=hubs, count=options.hubs, host=at.host, port=at.port
+        )
+        yield seats_of(identities, hubs, host=at.host, port=at.port, tls=bool(at.ca_file)), store, keys
 
 
 class _Run:
@@ -166,7 +194,10 @@ class _Run:
         options, place = self._options, self._place
         settings = FleetSettings(seats=place.seats, plays_per_second=options.plays_per_second, seed=options.seed)
         async with Fleet(settings) as fleet:
-            self._up_s = await self._back(fleet, "all hubs are there")
+            began = time.monotonic()
+            if not await fleet.any_up(seconds=FIRST_S):
+                raise self._silent()
+            self._up_s = await self._back(fleet, "all hubs are there", began)
             playing = asyncio.create_task(fleet.play(options.seconds))
             try:
                 await self._happen(fleet)
@@ -175,7 +206,7 @@ class _Run:
                 playing.cancel()
             await fleet.all_quiet(seconds=DRAIN_S)
             await fleet.all_up(seconds=UP_S)
-            report = fleet.report(await asyncio.to_thread(booked, place.store, place.keys.tenant_id))
+            report = fleet.report(await asyncio.to_thread(booked, place.store, place.keys.tenant_id, place.seats))
         proof = await asyncio.to_thread(proof_of, place.store, place.keys.tenant_id)
         refusals = {event: count for event, count in self._log.counts.items() if event in REFUSALS}
         return LoadReport(
@@ -194,7 +225,7 @@ class _Run:
             await fleet.switch_off()
             await asyncio.sleep(CUT_S)
             fleet.switch_on()
-            self._storm_back_s = await self._back(fleet, "all hubs are back after the storm")
+            self._storm_back_s = await self._back(fleet, "all hubs are back after the storm", time.monotonic())
 
     async def _outage(self, fleet: Fleet) -> float | None:
         """Stop the broker and start it again; where it is not ours, the hubs' own links are off as long."""
@@ -211,10 +242,20 @@ class _Run:
             await own.broker.stop()
             await asyncio.sleep(seconds)
             await own.start_broker()
-        return await self._back(fleet, "all hubs are back after the outage")
+        return await self._back(fleet, "all hubs are back after the outage", time.monotonic())
 
-    async def _back(self, fleet: Fleet, words: str) -> float | None:
-        began = time.monotonic()
+    def _silent(self) -> CliError:
+        options, at = self._options, self._place.seats[0].brokers[0]
+        why = self._log.why and f"; the last that a hub said: {self._log.why}"
+        hint = "run again with --keep DIR: its logs"
+        if options.office is not None:
+            hint = f"is its office there? venuehub office run --dir {options.office} --broker {options.broker}"
+        return CliError(
+            "office_silent", f"none of {counted(options.hubs, 'hub')} was answered within {FIRST_S:g} s{why}",
+            where=f"{at.host}:{at.port}", hint=hint, exit_code=ExitCode.UNAVAILABLE,
+        )  # fmt: skip
+
+    async def _back(self, fleet: Fleet, words: str, began: float) -> float | None:
         if not await fleet.all_up(seconds=UP_S):
             self._say(f"not all hubs came within {UP_S:g} s")
             return None

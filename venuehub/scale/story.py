@@ -221,12 +221,11 @@ class _Story:
         return self._stage.keys.tenant_id
 
     def _booked(self) -> dict[bytes, Booked]:
-        return {
-            hub_id: found
-            for cell in self._stage.cells.values()
-            for hub_id, found in booked(cell.store, self._tenant_id).items()
-            if self._stage.cell_of(hub_id) is cell
-        }
+        found: dict[bytes, Booked] = {}
+        for cell in self._stage.cells.values():
+            seats = [seat for seat in self._stage.seats if self._stage.cell_of(seat.identity.hub_id) is cell]
+            found |= booked(cell.store, self._tenant_id, seats)
+        return found
 
     async def _told(self, fleet: Fleet, began: float) -> ScaleReport:
         """Return what came of it; connections that a killed backend took with it are found out one by one."""
