@@ -87,8 +87,8 @@ class TelemetryDesk:
                     lost += count
                 case HubHealth():
                     newest = fact
-                case DeviceWas() if "\0" in fact.device + fact.state:
-                    pass  # PostgreSQL keeps no such text: one record would hold up all behind it
+                case DeviceWas() if not _may_be_kept(fact.device + fact.state):
+                    pass  # one record would hold up all behind it
                 case DeviceWas(device=name) if name in devices or len(devices) < MOST_DEVICES:
                     devices[name] = DeviceState(hub_id, name, fact.state, fact.since_ms, fact.at_ms)
                     telemetry.put(tx, self._tenant_id, devices[name])
@@ -118,6 +118,10 @@ class TelemetryDesk:
         ))  # fmt: skip
         if not same and len(known) >= MOST_DAYS:
             telemetry.drop(tx, self._tenant_id, known[0])
+
+
+def _may_be_kept(text: str) -> bool:
+    return "\0" not in text  # PostgreSQL keeps no such text
 
 
 def _mark(found: TelemetryChain | None) -> Watermark:

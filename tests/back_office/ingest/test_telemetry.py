@@ -4,8 +4,10 @@ import shutil
 
 import pytest
 
+from back_office.ingest import telemetry_books
 from back_office.ingest.telemetry_books import TelemetryDesk
 from back_office.store import papers, places, telemetry
+from back_office.store.faults import StoreRefusedError
 from cloud_sync.downlink import Accepted, Downlink
 from cloud_sync.protocol.envelope import MAGIC, NO_BATCH, parse_envelope
 from cloud_sync.protocol.messages import TAKES_TELEMETRY, Receipt, Trust
@@ -127,6 +129,12 @@ def test_a_name_that_no_database_keeps_holds_nothing_up(teller):
     (receipt,) = teller.tell(device(1, "a\0b"), device(2, "b", state="\0"), device(3, "c"))
     assert receipt.through_seq == 1
     assert [one.device for one in teller.read("devices", HUB)] == ["c"]
+
+
+def test_a_build_that_keeps_any_name_is_caught(teller, monkeypatch):
+    monkeypatch.setattr(telemetry_books, "_may_be_kept", lambda _text: True)
+    with pytest.raises((AssertionError, StoreRefusedError)):  # the second is a server's word
+        test_a_name_that_no_database_keeps_holds_nothing_up(teller)
 
 
 def test_a_batch_that_comes_again_changes_nothing_and_has_its_receipt(teller, office):

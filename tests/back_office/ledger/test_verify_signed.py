@@ -4,12 +4,12 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from back_office.ledger import prove_batches
+from back_office.ledger import prove_batches, verify
 from back_office.ledger.posted import posted_seal
 from back_office.store import chains
 from back_office.store.books import AccountName
 from back_office.store.tables import ACCOUNTS, ENTRIES, POSTINGS
-from cloud_sync.protocol.envelope import batch_hash
+from cloud_sync.protocol.envelope import batch_hash, parse_envelope
 from payment_core.accounts import Kind
 from payment_core.journal import CoinBooked, chain_hash, decode_entry, encode_entry
 from tests.back_office.world import HUB, tamper
@@ -75,6 +75,13 @@ def test_an_entry_that_no_batch_brought_is_none(office):
     assert any("its batches brought" in fault for fault in office.prove().faults)
 
 
+def test_a_build_that_looks_at_no_tail_of_a_watermark_is_caught(office, monkeypatch):
+    prove = verify.prove_batches
+    monkeypatch.setattr(verify, "prove_batches", lambda *of: (one for one in prove(*of) if one.table != "chains"))
+    with pytest.raises(AssertionError):
+        test_an_entry_that_no_batch_brought_is_none(office)
+
+
 def test_a_batch_that_its_hub_did_not_sign_is_none(office):
     office.worker.on_message(*office.hub.hello())
     data = office.hub.batch()
@@ -83,3 +90,9 @@ def test_a_batch_that_its_hub_did_not_sign_is_none(office):
     change(office, "batches", sealed=forged, hash=batch_hash(forged))
     change(office, "chains", batch_hash=batch_hash(forged))
     assert any("its hub has not signed it: signature" in fault for fault in office.prove().faults)
+
+
+def test_a_build_that_asks_for_no_signature_is_caught(office, monkeypatch):
+    monkeypatch.setattr(prove_batches, "authenticate", lambda data, **_of: parse_envelope(data))
+    with pytest.raises(AssertionError):
+        test_a_batch_that_its_hub_did_not_sign_is_none(office)

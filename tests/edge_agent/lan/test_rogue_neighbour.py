@@ -2,6 +2,7 @@
 
 import pytest
 
+from back_office.store import chains, places
 from back_office.store.transactions import Fence
 from cloud_sync import receive_carried
 from cloud_sync.protocol.envelope import Header, parse_envelope
@@ -9,6 +10,7 @@ from cloud_sync.protocol.topics import hub_topic, partition
 from cloud_sync.received import Refusal
 from cloud_sync.sealing import seal_batch
 from edge_agent.lan import carrying
+from edge_agent.ledger.carried import CarriedStore
 from edge_agent.links.second_hub import BatchOf
 from payment_core.records import TimeQuality
 from tests.back_office.world import HUB, OTHER_HUB, TENANT
@@ -65,7 +67,8 @@ def test_a_build_that_passes_on_what_its_owner_did_not_sign_is_caught(venue, mon
         test_what_its_owner_did_not_sign_goes_to_no_other_worker(venue)
 
 
-def test_what_another_worker_fenced_is_brought_again_on_the_same_connection(venue):
+def dies_with_batches(venue):
+    """A's box dies behind a sale without an office, and B takes it for silent; return what A had sealed."""
     venue.both_offline()
     venue.a.post.sell(2)
     assert venue.a.round.carrier == OTHER_HUB
@@ -73,9 +76,14 @@ def test_what_another_worker_fenced_is_brought_again_on_the_same_connection(venu
     venue.pass_s(3)
     sealed = venue.a.post.batches()
     venue.kill(venue.a)
+    venue.pass_s(61)
+    return sealed
+
+
+def test_what_another_worker_fenced_is_brought_again_on_the_same_connection(venue):
+    sealed = dies_with_batches(venue)
     books = venue.office.worker._receiver._office
     books._fences = lambda hub_id: (Fence(TENANT, partition(HUB), 0),) if hub_id == HUB else ()
-    venue.pass_s(61)
     venue.b.go_on()
     venue.pass_s(12)
     assert len(venue.booked(HUB)) < len(sealed)
@@ -88,3 +96,36 @@ def test_a_build_that_calls_a_lost_fence_a_refusal_is_caught(venue, monkeypatch)
     monkeypatch.setattr(receive_carried, "_FOR_NOW", frozenset())
     with pytest.raises(AssertionError):
         test_what_another_worker_fenced_is_brought_again_on_the_same_connection(venue)
+
+
+def lies_there(venue):
+    """Return how many batches of the dead hub are on its neighbour's disk, taken by the office or not."""
+    return venue.b.round._store._connection.execute("SELECT count(*) FROM carried").fetchone()[0]
+
+
+def test_what_the_office_refuses_stays_with_its_carrier_until_it_is_taken(venue):
+    sealed = dies_with_batches(venue)
+    with venue.office.store.writing() as tx:
+        places.freeze(tx, TENANT, HUB, why="lost")
+    venue.b.go_on()
+    venue.pass_s(45)
+    assert (venue.booked(HUB), venue.b.carried(), lies_there(venue)) == ([], [], len(sealed))
+    with venue.office.store.reading() as tx:
+        kept = [one.sealed for one in chains.evidence(tx, TENANT)]
+    assert sorted(kept) == sorted(sealed)  # whoever settles it has them, each once
+    with venue.office.store.writing() as tx:
+        places.reopen(tx, TENANT, HUB, allowed_epoch=1)
+    venue.b.go_off()
+    venue.b.go_on()
+    venue.pass_s(12)
+    assert (venue.booked(HUB), lies_there(venue), venue.office.frozen(OTHER_HUB)) == (sealed, 0, "")
+    assert venue.office.prove().ok
+
+
+def test_a_build_that_lets_go_of_what_is_refused_is_caught(venue, monkeypatch):
+    def forget(self, batch, _why):
+        self.let_go(batch.hub_id, batch.epoch, through_seq=batch.batch_seq)
+
+    monkeypatch.setattr(CarriedStore, "refused", forget)
+    with pytest.raises(AssertionError):
+        test_what_the_office_refuses_stays_with_its_carrier_until_it_is_taken(venue)
