@@ -134,6 +134,9 @@ def test_the_report_adds_up_and_what_is_kept_can_be_verified_by_itself(tmp_path)
     books = venuehub("office", "verify", "--dir", str(folder / "office"), "--ledger", str(ledger))
     assert books["balanced"] is True
     assert books["office_equals_hubs"] is True
+    new = ("--into", str(folder / "hub-2"), "--yes", "--by", "ann", "--note", "broken")
+    replaced = venuehub("office", "hub", "replace", "--dir", str(folder / "office"), "--hub", "hall", *new)
+    assert replaced["replaced"]["hub"] == "hall"
     again = subprocess.run(demo("--keep", str(folder)), capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     assert (again.returncode, again.stdout) == (2, "")
     assert f"{folder} is not empty" in again.stderr

@@ -50,10 +50,12 @@ def free_port() -> int:
     raise CliError("no_port", f"no free port in {PORT_TRIES} tries", exit_code=ExitCode.UNAVAILABLE)
 
 
-def make_broker(name: str, folder: Path, log: Path, *, port: int, users: tuple[User, ...], tls: bool = False) -> Child:
+def make_broker(
+    name: str, folder: Path, log: Path, *, port: int, users: tuple[User, ...], office: Path | None = None
+) -> Child:
     """Return the process of a broker on loopback; CliError where there is none to start.
 
-    `tls`: mutual TLS with the certificates in `folder`; who somebody is, is then said by the certificate alone.
+    office: mutual TLS with the certificates of this office; who somebody is, is then said by the certificate alone.
     """
     mosquitto = find_mosquitto()
     if mosquitto is None:
@@ -70,7 +72,7 @@ def make_broker(name: str, folder: Path, log: Path, *, port: int, users: tuple[U
         f"listener {port} 127.0.0.1\n"
         f"acl_file {rules}\n"
         "allow_anonymous false\n"
-        f"{_certificates(folder) if tls else _passwords(folder, users)}"
+        f"{_certificates(office) if office else _passwords(folder, users)}"
         "set_tcp_nodelay true\n"
         "persistence false\n"
         "max_inflight_messages 0\n"
@@ -92,9 +94,9 @@ def _passwords(folder: Path, users: tuple[User, ...]) -> str:
     return f"password_file {file}\n"
 
 
-def _certificates(folder: Path) -> str:
+def _certificates(office: Path) -> str:
     return (
-        f"cafile {folder / 'ca.crt'}\ncertfile {folder / 'server.crt'}\nkeyfile {folder / 'server.pem'}\n"
+        f"cafile {office / 'ca.crt'}\ncertfile {office / 'broker.crt'}\nkeyfile {office / 'broker.pem'}\n"
         "require_certificate true\nuse_identity_as_username true\nuse_username_as_clientid true\n"
     )
 

@@ -93,7 +93,7 @@ class Stage:
         )  # fmt: skip
         office = make_broker(
             "office-broker", self.folder.root / "office-broker", self.folder.logs / "office-broker.log",
-            port=office_port, users=_office_users(self.arcade), tls=True,
+            port=office_port, users=_office_users(self.arcade), office=self.folder.office,
         )  # fmt: skip
         for child, port in ((bus, bus_port), (office, office_port)):
             await self._add(child)

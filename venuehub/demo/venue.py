@@ -1,6 +1,5 @@
 """Sets the demo venue up: keys, books, members, leases, documents, and the settings files of every program."""
 
-import datetime as dt
 import os
 import secrets
 import time
@@ -24,15 +23,16 @@ from payment_core.desk import ActName
 from payment_core.identifiers import uuid7, uuid_text
 from payment_core.pin import SALT_BYTES, make_verifier
 from payment_core.staff_policy import Desk, Person, Quota, Role, StaffDocument
-from provisioning.certificates import issue_hub, issue_server, make_authority, write_credentials
 from provisioning.identity import enroll_hub, make_office, pinned
 from venuehub.demo.brokers import User, find_mosquitto
 from venuehub.demo.persons import add_factors
 from venuehub.demo.places import COIN_LINE, READER, UNIT, Booth, Member
 from venuehub.demo.plan import COIN_POSITION, COIN_VALUE, DESK, ArcadePlan, Folder, HallPlan
+from venuehub.office.tls import make_hub_tls, make_office_tls
 
 TIMEZONE: Final = "Asia/Shanghai"
 LOOPBACK: Final = "127.0.0.1"
+TENANT: Final = "Demo Arcades"
 STAFF: Final = "lin"
 _UPLINK_TLS: Final = 'ca_file = "ca.crt"\ncert_file = "hub.crt"\nkey_file = "hub.pem"\n'
 """The wheel that stands in for mosquitto speaks plain MQTT only."""
@@ -97,11 +97,13 @@ def found_arcade(plan: ArcadePlan, folder: Folder, *, uplink_port: int) -> Arcad
     identities = [_enroll(keys, venue_id, uplink_port) for _hall in plan.halls]
     for hall, identity in zip(plan.halls, identities, strict=True):
         save_identity(identity, folder.hall(hall.name).hub / "identity")
-    _write_certificates(plan, identities, folder)
+    make_office_tls(folder.office, tenant_id=tenant_id, tenant=TENANT, broker_hosts=(LOOPBACK,))
+    for hall, identity in zip(plan.halls, identities, strict=True):
+        make_hub_tls(folder.office, folder.hall(hall.name).hub, hub_id=identity.hub_id)
     now_ms = time.time_ns() // 1_000_000
     store = open_store(sqlite_url(database_file(folder.office)), create=True)
     try:
-        tenant = Tenant(tenant_id, "Demo Arcades", now_ms)
+        tenant = Tenant(tenant_id, TENANT, now_ms)
         found_office(store, tenant, venue_id=venue_id, venue="星光游乐城 Starlight", timezone=TIMEZONE)
         hubs = [
             pin_hub(store, tenant_id, pinned(identity), venue_id=venue_id, name=hall.name, now_ms=now_ms)
@@ -174,19 +176,6 @@ def _top_up(account: GuestAccount, member: Member, number: int) -> TopUp:
     return TopUp(
         account_id=account.account_id, unit=UNIT, amount=member.balance, channel="sandbox", payment_id=f"demo-{number}"
     )
-
-
-def _write_certificates(plan: ArcadePlan, identities: Sequence[HubIdentity], folder: Folder) -> None:
-    now = dt.datetime.now(dt.UTC)
-    authority = make_authority("Demo Arcades", now=now)
-    hubs = [folder.hall(hall.name).hub for hall in plan.halls]
-    for place in (folder.office, *hubs, folder.root / "office-broker"):
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (place / "ca.crt").write_bytes(authority.certificate)
-    for place, identity in zip(hubs, identities, strict=True):
-        write_credentials(issue_hub(authority, identity.hub_id, now=now), place, "hub")
-    write_credentials(issue_hub(authority, identities[0].tenant_id, now=now), folder.office, "office")
-    write_credentials(issue_server(authority, [LOOPBACK], now=now), folder.root / "office-broker", "server")
 
 
 def _users(number: int, hubs: Sequence[str]) -> HallUsers:

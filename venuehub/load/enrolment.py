@@ -20,7 +20,7 @@ from payment_core.identifiers import uuid7
 from provisioning.certificates import Credentials, issue_hub, write_credentials
 from provisioning.identity import enroll_hub, make_office, pinned
 from venuehub.load.hub import Seat
-from venuehub.office.tls import AUTHORITY, HUB, make_office_tls
+from venuehub.office.tls import AUTHORITY, HUB, make_office_tls, refuse_no_authority
 
 HUBS_OF_A_VENUE: Final = 10
 """A venue's hubs know each other's keys, and each receipt names the others: hundreds in one venue are no venue."""
@@ -49,6 +49,7 @@ def enroll_many(
 
     Those that `folder` has from an earlier run are taken again, in their next epoch: their journals are gone.
     """
+    refuse_no_authority(office)
     authority = Credentials((office / f"{AUTHORITY}.crt").read_bytes(), (office / f"{AUTHORITY}.pem").read_bytes())
     folders = [folder / f"load-{number:04d}" for number in range(1, count + 1)]
     with store.writing() as tx:

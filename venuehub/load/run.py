@@ -249,7 +249,7 @@ class _Run:
         why = self._log.why and f"; the last that a hub said: {self._log.why}"
         hint = "run again with --keep DIR: its logs"
         if options.office is not None:
-            hint = f"is its office there? venuehub office run --dir {options.office} --broker {options.broker}"
+            hint = f"does its office run, and at this broker? venuehub office run --dir {options.office}"
         return CliError(
             "office_silent", f"none of {counted(options.hubs, 'hub')} was answered within {FIRST_S:g} s{why}",
             where=f"{at.host}:{at.port}", hint=hint, exit_code=ExitCode.UNAVAILABLE,

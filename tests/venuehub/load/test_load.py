@@ -44,6 +44,14 @@ def test_a_broker_that_is_not_there_is_told_at_once_and_no_hub_is_enrolled(offic
 
 
 @pytest.mark.long
+def test_an_office_without_its_authority_can_enroll_nobody(office, capsys):
+    (office / "ca.pem").unlink()
+    with socket.create_server(("127.0.0.1", 0)) as silence:
+        code, error = loaded(office, silence.getsockname()[1], capsys)
+    assert (code, error["where"]) == (4, str(office / "ca.pem"))
+
+
+@pytest.mark.long
 def test_an_office_that_answers_no_hub_is_told_and_no_guest_plays(office, capsys, monkeypatch):
     monkeypatch.setattr(run_room, "FIRST_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silence:
