@@ -6,6 +6,7 @@ import statistics
 
 from benchmarks.versus.faults import FAULTS
 from benchmarks.versus.gateway import VERSION
+from benchmarks.versus.rig import SETTLE_S
 
 Run = dict[str, object]
 TEN = 10
@@ -41,15 +42,19 @@ def table(runs: list[Run]) -> str:
     days = sorted({str(run["at"])[:10] for run in runs})
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     lines.append(
-        f"\n{min(repeats)} runs of each, {days[0]}" + (f" to {days[-1]}" if days[1:] else "") + f"; {machine}."
+        f"\nMissing: not there {SETTLE_S:.0f} s after the fault was over. {min(repeats)} runs of each, {days[0]}"
+        + (f" to {days[-1]}" if days[1:] else "")
+        + f"; {machine}."
     )
     return "\n".join(lines)
 
 
 def _counted(runs: list[Run]) -> str:
     lost, doubled, sent = (sum(_number(run, key) for run in runs) for key in ("lost", "doubled", "sent"))
+    worst = max(_number(run, "lost") for run in runs)
     after = statistics.median(_number(run, "settled_s") for run in runs)
-    return f"{lost:,.0f} lost, {doubled:,.0f} doubled of {sent:,.0f}; all there after {after:.0f} s"
+    end = f"at most {worst:,.0f} in a run" if lost else f"all there after {after:.0f} s"
+    return f"{lost:,.0f} missing, {doubled:,.0f} doubled of {sent:,.0f}; {end}"
 
 
 def _measured(runs: list[Run], key: str) -> str:
