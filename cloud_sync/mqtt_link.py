@@ -24,7 +24,20 @@ from aiomqtt.exceptions import MqttConnectError
 from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, error_string
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from cloud_sync.mqtt_faults import (
+    BrokerUnavailableError,
+    MqttLinkError,
+    PublishRefusedError,
+    SubscriptionRefusedError,
+    why_lost,
+)
+from cloud_sync.mqtt_tls import tls_context
 from cloud_sync.protocol.retry import FLOOR_MS
+
+__all__ = [
+    "BrokerUnavailableError", "Inbound", "MqttLink", "MqttLinkError", "MqttSettings", "PublishRefusedError",
+    "SubscriptionRefusedError",
+]  # fmt: skip
 
 INBOX_MESSAGES: Final = 10_000
 INBOX_BYTES: Final = 32 * 1024 * 1024
@@ -60,37 +73,6 @@ class MqttSettings(msgspec.Struct, frozen=True, kw_only=True):
         return f"MqttSettings(host={self.host!r}, port={self.port}, client_id={self.client_id!r})"
 
 
-class MqttLinkError(Exception):
-    """Base of this door's faults."""
-
-
-class BrokerUnavailableError(MqttLinkError):
-    """The broker cannot be reached, did not answer, or hung up. `where` is host:port, `hint` what to look at."""
-
-    def __init__(self, where: str, hint: str) -> None:
-        super().__init__(f"MQTT broker {where}: {hint}")
-        self.where = where
-        self.hint = hint
-
-
-class SubscriptionRefusedError(MqttLinkError):
-    """The broker refused a topic filter; `topic` names it, `code` is the SUBACK's."""
-
-    def __init__(self, topic: str, code: int) -> None:
-        super().__init__(f"the broker refused topic {topic!r} with code 0x{code:02x}: look at its access list")
-        self.topic = topic
-        self.code = code
-
-
-class PublishRefusedError(MqttLinkError):
-    """A broker of version 5 acknowledged a publish with a refusal (an older one says nothing: M6 in security.md)."""
-
-    def __init__(self, topic: str, code: int) -> None:
-        super().__init__(f"the broker refused a publish to {topic!r} with code 0x{code:02x}: look at its access list")
-        self.topic = topic
-        self.code = code
-
-
 class Inbound(msgspec.Struct, frozen=True):
     """One message that arrived. `retained`: the broker kept it from before we subscribed."""
 
@@ -122,7 +104,8 @@ class MqttLink:
 
     async def __aenter__(self) -> Self:
         """Connect with MQTT 5, or 3.1.1 where the broker does not take 5."""
-        tls = _tls_context(self._settings, self._where)
+        own = self._settings
+        tls = tls_context(self._where, ca_file=own.ca_file, cert_file=own.cert_file, key_file=own.key_file)
         try:
             await self._connect(aiomqtt.ProtocolVersion.V5, tls)
         except _WrongVersionError:
@@ -270,7 +253,9 @@ class MqttLink:
         try:
             await anext(aiter(self._client.messages))
         except aiomqtt.MqttError as error:
-            self._end(f"the connection was lost ({error.__cause__ or error})")
+            cause = error.__cause__ or error
+            code = _number(cause.rc) if isinstance(cause, aiomqtt.MqttCodeError) and cause.rc is not None else 0
+            self._end(f"the connection was lost ({why_lost(code, str(cause))})")
 
     def _end(self, hint: str) -> None:
         if self._lost is None:
@@ -334,28 +319,3 @@ def _seen(entering: asyncio.Task[aiomqtt.Client]) -> None:
 
 def _number(code: Any) -> int:  # noqa: ANN401 - a plain code, or paho's ReasonCode
     return code if isinstance(code, int) else int(code.value)
-
-
-def _tls_context(settings: MqttSettings, where: str) -> ssl.SSLContext | None:
-    if not settings.ca_file:
-        return None
-    try:
-        context = ssl.create_default_context(cafile=settings.ca_file)
-        if settings.cert_file:
-            context.load_cert_chain(settings.cert_file, settings.key_file or None)
-    except (OSError, ssl.SSLError) as error:
-        named = f"{settings.ca_file}, {settings.cert_file}, {settings.key_file}"
-        raise BrokerUnavailableError(where, f"TLS files cannot be used ({named}): {error}") from error
-    context.sslsocket_class = _ClosedWhenRefused
-    return context
-
-
-class _ClosedWhenRefused(ssl.SSLSocket):
-    """Close with a handshake that fails: paho lets go of such a socket open, one for each try of a long outage."""
-
-    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the parent's own form
-        try:
-            super().do_handshake(block)
-        except OSError:
-            self.close()
-            raise

@@ -35,12 +35,19 @@ class Credentials(msgspec.Struct, frozen=True):
 def make_authority(tenant_name: str, *, now: dt.datetime) -> Credentials:
     """Return a new certificate authority for one tenant's hubs and broker."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{tenant_name} hubs")])
-    builder = _builder(name, name, key.public_key(), now=now, days=AUTHORITY_DAYS)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
-    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    return _pem(builder.sign(key, SHA256()), key)
+    name = _named(f"{tenant_name} hubs")
+    return _pem(_authority(name, key, now=now).sign(key, SHA256()), key)
+
+
+def narrow_authority(authority: Credentials, client_id: bytes, *, now: dt.datetime) -> bytes:
+    """Return the authority's certificate (PEM) once more, good for one client alone: the one with this id.
+
+    Where a broker trusts it in the authority's place, of all clients of that authority only this one gets in.
+    """
+    permitted = x509.NameConstraints([x509.DirectoryName(_named(uuid_text(client_id)))], None)
+    key = _signing_key(authority)
+    builder = _authority(x509.load_pem_x509_certificate(authority.certificate).subject, key, now=now)
+    return builder.add_extension(permitted, critical=True).sign(key, SHA256()).public_bytes(Encoding.PEM)
 
 
 def issue_server(authority: Credentials, hosts: Sequence[str], *, now: dt.datetime) -> Credentials:
@@ -72,13 +79,9 @@ def _issue(
     now: dt.datetime,
 ) -> Credentials:
     parent = x509.load_pem_x509_certificate(authority.certificate)
-    signing_key = load_pem_private_key(authority.private_key, password=None)
-    if not isinstance(signing_key, ec.EllipticCurvePrivateKey):
-        message = "the authority's key is no P-256 key: make a new authority"
-        raise TypeError(message)
+    signing_key = _signing_key(authority)
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-    builder = _builder(name, parent.subject, key.public_key(), now=now, days=LEAF_DAYS)
+    builder = _builder(_named(common_name), parent.subject, key.public_key(), now=now, days=LEAF_DAYS)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
     builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
@@ -88,6 +91,25 @@ def _issue(
     if alternatives is not None:
         builder = builder.add_extension(alternatives, critical=False)
     return _pem(builder.sign(signing_key, SHA256()), key)
+
+
+def _signing_key(authority: Credentials) -> ec.EllipticCurvePrivateKey:
+    key = load_pem_private_key(authority.private_key, password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        message = "the authority's key is no P-256 key: make a new authority"
+        raise TypeError(message)
+    return key
+
+
+def _named(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _authority(name: x509.Name, key: ec.EllipticCurvePrivateKey, *, now: dt.datetime) -> x509.CertificateBuilder:
+    builder = _builder(name, name, key.public_key(), now=now, days=AUTHORITY_DAYS)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
+    return builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
 
 
 def _builder(

@@ -1,6 +1,8 @@
 """The office as a process: the command line, a real broker under mutual TLS, a hub, a page, and a clean end."""
 
 import asyncio
+import contextlib
+import io
 import json
 import signal
 import subprocess
@@ -12,29 +14,22 @@ import pytest
 from back_office.store.engine import open_store, sqlite_url
 from cloud_sync.downlink import Accepted, Downlink
 from cloud_sync.identity import load_identity
-from cloud_sync.mqtt_link import MqttLink, MqttSettings
+from cloud_sync.mqtt_link import MqttLink
 from cloud_sync.protocol.messages import CredentialList, Lease, LeaseRequest, Receipt
 from cloud_sync.protocol.topics import hub_filters
+from tests.back_office.shipped_broker import as_hub, shipped_broker
 from tests.back_office.world import HubPen
-from tests.cloud_sync.broker import mosquitto
+from venuehub.cli import main
 
 pytestmark = pytest.mark.slow
 DEADLINE_S = 20
-MUTUAL_TLS = """
-cafile {office}/ca.crt
-certfile {office}/broker.crt
-keyfile {office}/broker.pem
-require_certificate true
-use_identity_as_username true
-use_username_as_clientid true
-"""
 
 
 def venuehub(*words):
-    done = subprocess.run(
-        [sys.executable, "-m", "venuehub", *words, "--json"], capture_output=True, text=True, timeout=60, check=False
-    )
-    return done.returncode, json.loads(done.stdout)
+    """Return a command's exit code and answer; in this process, for a new one takes a second to begin."""
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        code = main([*words, "--json"])
+    return code, json.loads(said.getvalue())
 
 
 @pytest.fixture
@@ -46,11 +41,10 @@ def folders(tmp_path):
 
 
 @pytest.fixture
-def broker(tmp_path, folders):
-    office, hub = folders
-    with mosquitto(tmp_path, MUTUAL_TLS.format(office=office)) as (port, _):
-        files = {"ca_file": hub / "ca.crt", "cert_file": hub / "hub.crt", "key_file": hub / "hub.pem"}
-        yield MqttSettings(host="127.0.0.1", port=port, **{name: str(file) for name, file in files.items()})
+def broker(folders):
+    folder, hub = folders
+    with shipped_broker(folder, load_identity(hub).tenant_id) as at:
+        yield at
 
 
 @pytest.fixture
@@ -58,7 +52,7 @@ def office(folders, broker):
     folder, hub_folder = str(folders[0]), folders[1]
     command = [sys.executable, "-m", "venuehub", "office", "run", "--dir", folder, "--json", "--http", "127.0.0.1:0"]
     process = subprocess.Popen(
-        [*command, "--broker", f"mqtts://127.0.0.1:{broker.port}"], stdout=subprocess.PIPE, text=True
+        [*command, "--broker", f"mqtts://127.0.0.1:{broker.office}"], stdout=subprocess.PIPE, text=True
     )
     ready = json.loads(process.stdout.readline())
     yield folder, load_identity(hub_folder), ready["http"]
@@ -111,14 +105,14 @@ async def visit(identity, broker, folder, account_id):
         assert [grant.granted_total for grant in (await guest.hear(Lease)).grants] == [500]
 
 
-def test_a_hub_comes_plays_and_is_in_the_books(office, broker):
+def test_a_hub_comes_plays_and_is_in_the_books(office, folders, broker):
     folder, identity, page = office
     code, card = venuehub("office", "card", "add", "--dir", folder, "--card", "ntag213:04A1B2C3D4E580", "--name", "W.")
     assert code == 0
     top_up = ("office", "topup", "--dir", folder, "--card", "ntag213:04A1B2C3D4E580", "--amount", "1000")
     assert venuehub(*top_up, "--payment-id", "p1")[1]["again"] is False
     assert venuehub(*top_up, "--payment-id", "p1")[1]["again"] is True
-    asyncio.run(visit(identity, broker, folder, bytes.fromhex(card["account_id"])))
+    asyncio.run(visit(identity, as_hub(folders[1], broker.hubs), folder, bytes.fromhex(card["account_id"])))
     with urllib.request.urlopen(page, timeout=10) as answer:  # noqa: S310 - the office's own page
         assert answer.status == 200
     code, proof = venuehub("office", "verify", "--dir", folder)

@@ -28,8 +28,15 @@ def free_port():
 def mosquitto(folder: Path, extra: str = "allow_anonymous true\n"):
     """Run a broker and yield (port, process) once it says that it is running."""
     port = free_port()
+    with running(folder, BASE.format(port=port) + extra) as process:
+        yield port, process
+
+
+@contextlib.contextmanager
+def running(folder: Path, text: str):
+    """Run a broker with these settings; yield its process once it says that it is running."""
     settings = folder / "mosquitto.conf"
-    settings.write_text(BASE.format(port=port) + extra)
+    settings.write_text(text)
     program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
     process = subprocess.Popen([program, "-c", str(settings)], stderr=subprocess.PIPE, text=True)
     try:
@@ -39,7 +46,7 @@ def mosquitto(folder: Path, extra: str = "allow_anonymous true\n"):
         else:
             message = "mosquitto did not start"
             raise AssertionError(message)
-        yield port, process
+        yield process
     finally:
         process.kill()
         process.wait()

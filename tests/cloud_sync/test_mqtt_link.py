@@ -256,6 +256,17 @@ def test_every_suback_code_is_read():
         run(story)
 
 
+@pytest.mark.parametrize("goodbye", [(b"\xe0\x01\x8e",), ()], ids=["says-so", "hangs-up"])
+def test_a_link_that_another_program_took_over_says_what_to_look_at(goodbye):
+    async def story():
+        async with MqttLink(settings(port)) as link:
+            with pytest.raises(BrokerUnavailableError, match="another program connected with the same certificate"):
+                await link.publish("a", b"")
+
+    with scripted_peer((CONNACK_5, *goodbye)) as port:
+        run(story)
+
+
 def test_mutual_tls_by_our_own_certificates(tmp_path):
     now = dt.datetime.now(dt.UTC)
     authority = make_authority("Lucky Arcade", now=now)

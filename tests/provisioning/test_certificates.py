@@ -8,7 +8,15 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from cloud_sync.identity import IdentityError
-from provisioning.certificates import issue_hub, issue_server, make_authority, write_credentials
+from payment_core.identifiers import uuid_text
+from provisioning.certificates import (
+    Credentials,
+    issue_hub,
+    issue_server,
+    make_authority,
+    narrow_authority,
+    write_credentials,
+)
 
 HUB = bytes.fromhex("019399a0000070008000000000000001")
 NOW = dt.datetime.now(dt.UTC)
@@ -16,16 +24,20 @@ AUTHORITY = make_authority("Lucky Arcade", now=NOW)
 FOREIGN = make_authority("Another", now=NOW)
 
 
-def handshake(tmp_path, *, server, client, trust):
-    """Run a TLS handshake in memory, both sides strict; return the client's name as the server saw it."""
+def handshake(tmp_path, *, server, client, trust, known=None):
+    """Run a TLS handshake in memory, both sides strict; return the client's name as the server saw it.
+
+    known: what the client trusts, where it is not what the server does.
+    """
     for name, credentials in (("server", server), ("client", client)):
         write_credentials(credentials, tmp_path, name)
     (tmp_path / "ca.crt").write_bytes(trust.certificate)
+    (tmp_path / "known.crt").write_bytes((known or trust).certificate)
     ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tmp_path / "ca.crt")
     ours.verify_mode = ssl.CERT_REQUIRED
     ours.verify_flags |= ssl.VERIFY_X509_STRICT
     ours.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.pem")
-    theirs = ssl.create_default_context(cafile=tmp_path / "ca.crt")
+    theirs = ssl.create_default_context(cafile=tmp_path / "known.crt")
     theirs.verify_flags |= ssl.VERIFY_X509_STRICT
     theirs.load_cert_chain(tmp_path / "client.crt", tmp_path / "client.pem")
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -68,6 +80,18 @@ def test_no_other_pair_gets_through(tmp_path, case):
             server = issue_server(AUTHORITY, ["127.0.0.2"], now=NOW)
     with pytest.raises(ssl.SSLError):
         handshake(tmp_path, server=server, client=client, trust=AUTHORITY)
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["the-one", "another"])
+def test_a_narrow_authority_is_good_for_one_client_alone(tmp_path, ours):
+    trust = Credentials(narrow_authority(AUTHORITY, HUB, now=NOW), AUTHORITY.private_key)
+    client = issue_hub(AUTHORITY, HUB if ours else bytes(16), now=NOW)
+    server = issue_server(AUTHORITY, ["127.0.0.1"], now=NOW)
+    if ours:
+        assert handshake(tmp_path, server=server, client=client, trust=trust, known=AUTHORITY) == uuid_text(HUB)
+        return
+    with pytest.raises(ssl.SSLError):
+        handshake(tmp_path, server=server, client=client, trust=trust, known=AUTHORITY)
 
 
 def test_a_leaf_lives_ninety_days_on_p256():

@@ -24,6 +24,7 @@ class OwnOffice:
         self.folder = folder / "office"
         self.logs = folder
         self.port = free_port()
+        self.office_port = free_port()
         self.broker: Child
         self.office: Child
 
@@ -39,7 +40,7 @@ class OwnOffice:
         keys = found(self.folder, broker_hosts=(LOOPBACK,))
         (self.folder / "acl").write_text(office_access(uuid_text(keys.tenant_id)))
         own_user = f"user {self.folder.owner()}\n"  # as root, mosquitto would become another user and lose the folder
-        config = office_broker(folder=self.folder, port=self.port, address=LOOPBACK)
+        config = office_broker(folder=self.folder, port=self.port, office_port=self.office_port, address=LOOPBACK)
         (self.folder / "mosquitto.conf").write_text(config + own_user)
         await self.start_broker()
         return self
@@ -74,7 +75,7 @@ class OwnOffice:
         """
         log = self.logs / "office.log"
         arguments = ["office", program, "--dir", str(self.folder), "--json"]
-        command = python_module("venuehub", *arguments, "--broker", f"mqtts://{LOOPBACK}:{self.port}")
+        command = python_module("venuehub", *arguments, "--broker", f"mqtts://{LOOPBACK}:{self.office_port}")
         said_before = log.stat().st_size if log.exists() else 0
         self.office = Child("office", command, log=log, restart=restart)
         await self.office.start()

@@ -5,17 +5,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from provisioning.certificates import Credentials, issue_hub, issue_server, make_authority, write_credentials
+from cloud_sync.secret_files import write_secret
+from provisioning.certificates import (
+    Credentials,
+    issue_hub,
+    issue_server,
+    make_authority,
+    narrow_authority,
+    write_credentials,
+)
 from venuehub.errors import CliError, ExitCode
 
 AUTHORITY: Final = "ca"
 BROKER: Final = "broker"
 OFFICE: Final = "office"
+OFFICE_AUTHORITY: Final = "office-ca.crt"
+"""What the broker trusts at the listener of the office's own programs: the authority, for the office alone."""
 HUB: Final = "hub"
 
 
 def make_office_tls(folder: Path, *, tenant_id: bytes, tenant: str, broker_hosts: Sequence[str]) -> None:
-    """Write `ca`, `broker` and `office`, each `.crt` and `.pem`, into the office's folder; never over a file.
+    """Write `ca`, `broker` and `office`, each `.crt` and `.pem`, and `office-ca.crt`; never over a file.
 
     The office proves itself to the broker by the tenant's id, as a hub does by its own.
     """
@@ -24,6 +34,7 @@ def make_office_tls(folder: Path, *, tenant_id: bytes, tenant: str, broker_hosts
     write_credentials(authority, folder, AUTHORITY)
     write_credentials(issue_server(authority, broker_hosts, now=now), folder, BROKER)
     write_credentials(issue_hub(authority, tenant_id, now=now), folder, OFFICE)
+    write_secret(folder / OFFICE_AUTHORITY, narrow_authority(authority, tenant_id, now=now))
 
 
 def refuse_no_authority(office_folder: Path) -> None:
