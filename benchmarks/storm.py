@@ -23,7 +23,7 @@ def run() -> Report:
     )  # fmt: skip
     stderr = sys.stderr
     report = asyncio.run(run_load(options, say=lambda text: print(text, file=stderr, flush=True)))
-    assert report.holds, f"what the fleet sent is not what the books have: {report}"
+    assert not report.wrong, f"what the fleet sent is not what the books have: {report}"
     return finished(rows_of(report))
 
 

@@ -9,7 +9,7 @@ import typer
 
 from venuehub.ending import run_interruptibly
 from venuehub.errors import CliError, ExitCode, writing_to
-from venuehub.output import AsJson, print_json, print_line
+from venuehub.output import AsJson, counted, note, print_json, print_line
 
 if TYPE_CHECKING:
     from venuehub.load.run import LoadReport
@@ -68,7 +68,9 @@ def load(
         print_json(report)
     else:
         _print_lines(report)
-    if not report.holds:
+    for wrong in report.wrong:
+        note(f"this does not hold: {wrong}")
+    if report.wrong:
         raise typer.Exit(ExitCode.FAILED)
 
 
@@ -84,16 +86,19 @@ def _make_empty(keep: Path) -> None:
 
 def _print_lines(report: "LoadReport") -> None:
     fleet = report.fleet
-    print_line(f"{fleet.up} of {report.hubs} hubs, {fleet.plays} plays, {fleet.entries} entries")
-    print_line(f"receipts {fleet.receipts}, entries without one {fleet.entries - fleet.with_receipt}")
-    print_line(f"play to receipt p50 {fleet.p50_ms} ms, p99 {fleet.p99_ms} ms, longest {fleet.longest_ms} ms")
-    print_line(f"lost {fleet.lost}, doubled {fleet.doubled}, books proven: {'yes' if report.proof else 'NO'}")
-    print_line(f"connects {fleet.connects}, most of one hub in a second {fleet.connects_per_s}")
+    plays, entries = counted(fleet.plays, "play"), counted(fleet.entries, "entry", "entries")
+    print_line(f"{fleet.up} of {counted(report.hubs, 'hub')}, {plays}, {entries}")
+    print_line(f"{counted(fleet.receipts, 'receipt')}, entries without one {fleet.entries - fleet.with_receipt}")
+    quick = f"p50 {fleet.p50_ms} ms, p99 {fleet.p99_ms} ms, " if fleet.p50_ms is not None else ""
+    print_line(f"play to receipt {quick}longest {fleet.longest_ms} ms")
+    proven = "yes" if report.proof else "NO"
+    print_line(f"booked {fleet.booked}, lost {fleet.lost}, doubled {fleet.doubled}, books proven: {proven}")
+    print_line(f"{counted(fleet.connects, 'connect')}, at most {fleet.connects_per_s} of one hub within a second")
     for words, took in (("there", report.up_s), ("after the outage", report.outage_back_s),
                         ("after the storm", report.storm_back_s)):  # fmt: skip
         if took is not None:
             print_line(f"all hubs {words} within {took} s")
     for event, count in report.refusals.items():
-        print_line(f"{event} {count}")
+        print_line(f"hubs logged {event} {counted(count, 'time')}")
     for fault in report.faults:
         print_line(f"  {fault}")

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from venuehub.output import counted
+
 
 class Booked(msgspec.Struct, frozen=True):
     """What an office's books have of one hub's epoch: entries without a gap, the chain's hash, events booked twice."""
@@ -40,10 +42,21 @@ class FleetReport(msgspec.Struct, frozen=True, kw_only=True):
     frozen: int
 
     @property
+    def wrong(self) -> list[str]:
+        """Return in words what does not hold: what is lost, doubled, without a receipt, or frozen."""
+        found = (
+            (self.lost, "entry is not in the books", "entries are not in the books"),
+            (self.doubled, "entry or event is booked more than once", "entries or events are booked more than once"),
+            (self.other_books, "hub ends otherwise in the books", "hubs end otherwise in the books"),
+            (self.entries - self.with_receipt, "entry has no receipt", "entries have no receipt"),
+            (self.frozen, "hub was frozen by the office", "hubs were frozen by the office"),
+        )  # fmt: skip
+        return [counted(count, one, many) for count, one, many in found if count]
+
+    @property
     def is_whole(self) -> bool:
-        """Say whether nothing is lost or doubled, every entry has its receipt, and nobody was frozen."""
-        wrong = (self.lost, self.doubled, self.other_books)
-        return not any(wrong) and self.with_receipt == self.entries and not self.frozen
+        """Say whether nothing is wrong."""
+        return not self.wrong
 
 
 def percentile(counted: Mapping[int, int], share: float) -> int | None:

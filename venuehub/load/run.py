@@ -55,7 +55,8 @@ class LoadReport(msgspec.Struct, frozen=True, kw_only=True):
     """One run. back_s: from the end of the outage, or of the storm's cut, until every hub was answered again.
 
     files: the limit of open files, before and now. refusals: what the hubs logged as thrown away or frozen. proof: the
-    books recomputed from their entries, and the first sentences of what is wrong there.
+    books recomputed from their entries; faults: the first sentences of what is wrong there. wrong: what does not hold,
+    in words; empty is what everybody wants.
     """
 
     hubs: int
@@ -69,11 +70,7 @@ class LoadReport(msgspec.Struct, frozen=True, kw_only=True):
     proof: bool
     faults: list[str]
     files: tuple[int, int]
-
-    @property
-    def holds(self) -> bool:
-        """Say whether all came and came back, and nothing is lost, doubled or refused."""
-        return self.proof and self.fleet.is_whole and self.fleet.up == self.hubs
+    wrong: tuple[str, ...]
 
 
 class _Log:
@@ -208,11 +205,16 @@ class _Run:
             await fleet.all_up(seconds=UP_S)
             report = fleet.report(await asyncio.to_thread(booked, place.store, place.keys.tenant_id, place.seats))
         proof = await asyncio.to_thread(proof_of, place.store, place.keys.tenant_id)
+        wrong = report.wrong
+        if away := report.hubs - report.up:
+            wrong.append(f"{counted(away, 'hub')} had no answer at the end")
+        if not proof.ok:
+            wrong.append("the books cannot be proven from their entries")
         refusals = {event: count for event, count in self._log.counts.items() if event in REFUSALS}
         return LoadReport(
             hubs=options.hubs, seconds=options.seconds, seed=options.seed, up_s=self._up_s,
             outage_back_s=self._outage_back_s, storm_back_s=self._storm_back_s, fleet=report, refusals=refusals,
-            proof=proof.ok, faults=proof.faults, files=files,
+            proof=proof.ok, faults=proof.faults, files=files, wrong=tuple(wrong),
         )  # fmt: skip
 
     async def _happen(self, fleet: Fleet) -> None:
