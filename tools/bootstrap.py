@@ -25,6 +25,11 @@ ALONE_PART: Final = "alone or browser or root"
 COMPUTING: Final = ("-n", "2", "--dist", "worksteal")
 WAITING: Final = ("-n", "3", "--dist", "worksteal")
 """Workers for two cores: tests of programs wait for them most of the time."""
+FORGETFUL: Final = ("-o", "tmp_path_retention_policy=failed")
+"""Only what failed leaves its files: they lie in memory."""
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a file system, and mkdtemp makes the names
+MEMORY_FREE: Final = 1024 * 1024 * 1024
+"""Bytes that must be free there: containers give 64 MiB, which one test can fill."""
 
 Mode = Literal["demo", "scale", "test"]
 HOLDERS: Final[dict[Mode, tuple[Mode, ...]]] = {
@@ -223,7 +228,7 @@ def set_up(root: Path, plan: Plan) -> None:
 def pytest_runs(plan: Plan) -> list[list[str]]:
     """Return the arguments of each pytest run: what only computes, what waits for programs, what wants to be alone."""
     if plan.size == "quick":
-        return [[*COMPUTING, "-m", f"not (long or slow or {ALONE_PART})", *plan.rest]]
+        return [[*COMPUTING, *FORGETFUL, "-m", f"not (long or slow or {ALONE_PART})", *plan.rest]]
     if plan.size == "scale":
         return [["-m", "scale", "tests/scale", *plan.rest]]
     alone = ALONE_PART if plan.browser else f"({ALONE_PART}) and not browser"
@@ -232,6 +237,16 @@ def pytest_runs(plan: Plan) -> list[list[str]]:
         [*WAITING, "-m", f"slow and not ({ALONE_PART})", *plan.rest],
         ["-m", alone, *plan.rest],
     ]
+
+
+def memory_folder(folder: Path = MEMORY) -> str | None:
+    """Return where temporary files wait for no disk, if a program may be started there and there is room; else None."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return None
+    allowed = not found.f_flag & getattr(os, "ST_NOEXEC", 0) and os.access(folder, os.W_OK)
+    return str(folder) if allowed and found.f_bavail * found.f_frsize >= MEMORY_FREE else None
 
 
 def check_statically(tools: Path) -> bool:
@@ -260,6 +275,9 @@ def test(plan: Plan) -> int:
     # Compiling the tree anew in each process costs half a minute; where it may not be littered, this still holds.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = str(ROOT / ".venv/bytecode")
+    # Half of a quick test's time is a ledger waiting for its disk; the larger sizes wait for it.
+    if plan.size == "quick" and "TMPDIR" not in os.environ and (folder := memory_folder()) is not None:
+        os.environ["TMPDIR"] = folder
     statically_content = plan.size == "scale" or check_statically(tools)
     codes = [
         subprocess.run((tools / "python", "-m", "pytest", *arguments), cwd=ROOT, check=False).returncode

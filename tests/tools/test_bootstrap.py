@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_quick_and_full_at_once_is_wrong_usage(capsys):
 def test_quick_runs_one_part_and_the_others_run_three():
     two, three = (["-n", workers, "--dist", "worksteal", "-m"] for workers in ("2", "3"))
     assert bootstrap.pytest_runs(bootstrap.parse(["test", "--quick"])) == [
-        [*two, "not (long or slow or alone or browser or root)"],
+        [*two[:-1], "-o", "tmp_path_retention_policy=failed", "-m", "not (long or slow or alone or browser or root)"],
     ]
     assert bootstrap.pytest_runs(bootstrap.parse(["test", "-x"])) == [
         [*two, "not (slow or alone or browser or root)", "-x"],
@@ -61,6 +62,19 @@ def test_quick_runs_one_part_and_the_others_run_three():
         "-m",
         "(alone or browser or root) and not browser",
     ]
+
+
+def test_quick_files_lie_in_memory_where_there_is_room_and_programs_may_run(tmp_path, monkeypatch):
+    def memory(room=bootstrap.MEMORY_FREE, flags=0):
+        found = SimpleNamespace(f_bavail=room // 4096, f_frsize=4096, f_flag=flags)
+        monkeypatch.setattr(bootstrap.os, "statvfs", lambda _folder: found)
+        monkeypatch.setattr(bootstrap.os, "ST_NOEXEC", 8, raising=False)
+        return bootstrap.memory_folder(tmp_path)
+
+    assert bootstrap.memory_folder(tmp_path / "none") is None
+    assert memory() == str(tmp_path)
+    assert memory(room=bootstrap.MEMORY_FREE - 4096) is None
+    assert memory(flags=8) is None
 
 
 def test_scale_is_a_run_of_its_own_and_a_demo_of_its_own():
