@@ -35,9 +35,9 @@ async def _half_open(rig: Rig) -> Figures:
 async def _cuts(rig: Rig) -> Figures:
     for _cut in range(10):
         await rig.feed(200, per_second=100)
-        rig.line.cut()
+        rig.line.pull()
         await rig.feed(100, per_second=100)
-        rig.line.mend()
+        rig.line.plug()
     return {}
 
 
@@ -58,7 +58,7 @@ async def _full_disk(rig: Rig) -> Figures:
 
 
 async def _cold(rig: Rig) -> Figures:
-    rig.line.cut()
+    rig.line.pull()
     await rig.start_edge()
     await asyncio.sleep(5)
     await rig.feed(500, per_second=100)
@@ -66,14 +66,14 @@ async def _cold(rig: Rig) -> Figures:
     await rig.kill_edge()
     await asyncio.sleep(3)
     await rig.start_far()
-    rig.line.mend()
+    rig.line.plug()
     return {}
 
 
 async def _backlog(rig: Rig) -> Figures:
-    rig.line.cut()
+    rig.line.pull()
     await rig.feed(10_500, per_second=500)
-    rig.line.mend()
+    rig.line.plug()
     return {}
 
 

@@ -10,9 +10,9 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.processes import cpu_s, status
-from benchmarks.versus.line import Line
 from venuehub.demo.brokers import find_mosquitto, free_port
 from venuehub.demo.processes import Child
+from venuehub.demo.relay import Relay
 from venuehub.demo.waiting import eventually
 
 DEVICES = 8
@@ -38,7 +38,7 @@ class Rig(ABC):
         self.state = state
         self.far_port = free_port()
         self.venue_port = free_port()
-        self.line = Line(self.far_port)
+        self.line = Relay(self.far_port)
         self.edge: Child
         self.sent_at: dict[int, float] = {}
         self.first_at: dict[int, float] = {}

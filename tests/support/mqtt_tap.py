@@ -25,7 +25,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class MqttTap:
-    """Listens on loopback and forwards to `target_port`; as `benchmarks.versus.line.Line` it can be cut."""
+    """Listens on loopback and forwards to `target_port`; as `venuehub.demo.relay.Relay` it can be cut."""
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
