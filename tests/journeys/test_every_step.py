@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import math
 import random
 import time
+from typing import NamedTuple
 
 import pytest
 
@@ -11,10 +13,12 @@ from benchmarks.versus.ours import Ours
 from benchmarks.versus.rig import READY_S
 from cloud_sync.letters import Publish
 from cloud_sync.mqtt_link import MqttLink, MqttLinkError, MqttSettings
+from edge_agent.ledger.reader import LedgerReader
 from tests.support.mqtt_tap import MqttTap, Step
 from tests.support.sizes import count, size
 from venuehub.demo.audit import read_books
 from venuehub.demo.brokers import free_port
+from venuehub.demo.plan import ZONES
 
 pytestmark = pytest.mark.slow
 COINS = 3
@@ -32,6 +36,8 @@ ACTS = ("cut", "hub", "office")
 EQUAL_S = 60.0
 FAULTY = frozenset({"hello", "batch", "request", "receipt", "lease", "command"})
 LOST, DOUBLED, SHUFFLED = 0.2, 0.3, 50
+HELD_S = 1.0
+"""How long a letter may be held that nothing overtakes."""
 GONE_S = 6.0
 """Longer than a resend takes."""
 
@@ -69,11 +75,19 @@ class Journey(Ours):
 
         return cut if what == "cut" else kill
 
+    def owed(self):
+        """Count the hub's entries of which it has no receipt: a hub that was frozen gets none any more."""
+        with contextlib.closing(LedgerReader(self.demo.hall(ZONES[0]).ledger)) as ledger:
+            ((newest, known),) = ledger.rows(
+                "SELECT (SELECT max(seq) FROM entries), (SELECT value FROM meta WHERE key = 'acked_seq')"
+            )
+        return newest - known
+
     async def equal(self, seconds=EQUAL_S):
-        """Wait until every coin is in the books and they are the journal's, entry by entry."""
+        """Wait until every coin is in the books, the hub knows it, and they are the journal's, entry by entry."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if not self.unsafe() and len(self.arrived()) == len(self.sent_at):
+            if not self.unsafe() and len(self.arrived()) == len(self.sent_at) and not self.owed():
                 books = read_books(self.arcade, self.demo)
                 if books.office_equals_hubs and not books.faults:
                     assert (books.balanced, books.gaps, books.duplicates) == (True, 0, 0)
@@ -120,8 +134,19 @@ def test_a_cut_or_a_kill_at_any_step_leaves_equal_books(tmp_path):
     asyncio.run(story())
 
 
+class Late(NamedTuple):
+    """A letter under way: it comes behind so many letters in all, or at a time, whichever is first."""
+
+    place: int
+    due: float
+    letter: Publish
+
+
 class Shuffler:
-    """Carries letters between the hub's broker and the office's: some are lost, doubled, or overtaken by fifty."""
+    """Carries letters between the hub's broker and the office's: some are lost, doubled, or overtaken by fifty.
+
+    What comes twice comes the second time behind up to fifty later letters, however long that takes.
+    """
 
     def __init__(self, hub_port, office_port, dice):
         self.gone = ""
@@ -139,29 +164,38 @@ class Shuffler:
                 group.create_task(self._carry(far, near))
 
     async def _carry(self, source, target):
-        waiting = []
+        waiting, came = [], 0
 
         async def deliver():
             while True:
                 await asyncio.sleep(0.02)
-                for _letter in range(min(len(waiting), 1 + len(waiting) // 8)):
-                    letter = waiting.pop(self._dice.randrange(min(len(waiting), SHUFFLED)))
-                    await target.publish_soon(letter.topic, letter.payload, retain=letter.retain)
+                now = time.monotonic()
+                ready = [one for one in waiting if one.place <= came or one.due <= now]
+                waiting[:] = [one for one in waiting if one not in ready]
+                for one in sorted(ready, key=lambda one: min(one.place, came)):
+                    await target.publish_soon(one.letter.topic, one.letter.payload, retain=one.letter.retain)
 
         async def listen():
+            nonlocal came
             async for message in source.messages():
                 leaf = message.topic.rpartition("/")[2]
                 letter = Publish(message.topic, message.payload, retain=leaf == "state" or "document" in message.topic)
-                if leaf in FAULTY:
-                    times = 0 if leaf == self.gone or self._dice.random() < LOST else 1
-                    waiting.extend([letter] * (times + (times and self._dice.random() < DOUBLED)))
-                else:
-                    waiting.append(letter)
+                came += 1
+                if leaf not in FAULTY:
+                    waiting.append(Late(came, 0.0, letter))
+                elif leaf != self.gone and self._dice.random() >= LOST:
+                    waiting.append(self._late(came, letter, HELD_S))
+                    if self._dice.random() < DOUBLED:
+                        waiting.append(self._late(came, letter, math.inf))
 
         with contextlib.suppress(MqttLinkError):
             async with asyncio.TaskGroup() as group:
                 group.create_task(deliver())
                 group.create_task(listen())
+
+    def _late(self, came, letter, held_s):
+        due = time.monotonic() + held_s * (1 - self._dice.random())
+        return Late(came + self._dice.randint(0, SHUFFLED), due, letter)
 
 
 async def in_bad_weather(folder, coins, *, hub_program=("edge_agent.app",), gone="", seconds=EQUAL_S):
@@ -172,7 +206,7 @@ async def in_bad_weather(folder, coins, *, hub_program=("edge_agent.app",), gone
     journey = Ours(folder, folder / "venue" / "hub" / "state")
     journey.line = MqttTap(journey.far_port)
     journey.hub_program = hub_program
-    journey.equal = Journey.equal.__get__(journey)
+    journey.owed, journey.equal = Journey.owed.__get__(journey), Journey.equal.__get__(journey)
     own_port = free_port()
     try:
         await journey.set_up()
