@@ -32,17 +32,18 @@ from back_office.ledger.list_changes import change_list
 from back_office.ledger.taker_bound import beyond_taker
 from back_office.members.consents import keep_consents
 from back_office.risk.watch import watch
-from back_office.store import chains, lots, places, set_back
+from back_office.store import chains, lots, papers, places, set_back
 from back_office.store.engine import Fence, Store, Transaction
 from back_office.store.faults import StoreFencedError, StoreRefusedError
+from back_office.store.papers import Alarm
 from back_office.store.places import Greeting, Hub
-from cloud_sync.protocol.envelope import STREAM_LEDGER, Envelope, parse_envelope
+from cloud_sync.protocol.envelope import STREAM_LEDGER, Envelope, batch_hash, parse_envelope
 from cloud_sync.protocol.messages import HeardOf, Hello
 from cloud_sync.protocol.receipts import OWN_JOURNAL, Watermark
 from cloud_sync.receiver import AcceptedBatch, HubRecord, Outcome
 
 PARKED_AT_MOST: Final = 256
-"""Batches of one hub that are kept without being booked; a hub keeps its own until a receipt covers them."""
+"""Batches of one hub that are kept and not booked; a hub keeps its own until a receipt covers them."""
 
 
 def _is_heard(hub: Hub) -> bool:
@@ -264,14 +265,21 @@ class HubBooks:
         self._store.write(contain, *self._fences(hub_id))
 
     def park(self, hub_id: bytes, why: str, data: bytes) -> None:
-        """Keep a batch that is not booked, alarm once for each; beyond `PARKED_AT_MOST` its hub alone has them."""
-        now_ms = self._clock()
+        """Keep a batch that is not booked, alarm once for each.
+
+        Where `PARKED_AT_MOST` are kept that were not booked since, its hub alone has it, and the alarm says that.
+        """
+        now_ms, tenant_id = self._clock(), self._tenant_id
 
         def keep(tx: Transaction) -> None:
-            full = chains.evidence_of(tx, self._tenant_id, hub_id, kind="parked") >= PARKED_AT_MOST
-            if not full and keep_evidence(tx, self._tenant_id, hub_id, "parked", why, data, now_ms=now_ms):
-                text = f"a batch is kept and not booked: {why}"
-                alarm(tx, self._tenant_id, hub_id, "parked", text, now_ms=now_ms)
+            if chains.is_kept(tx, tenant_id, hub_id, batch_hash(data)):
+                return
+            if chains.unbooked(tx, tenant_id, hub_id, stream=STREAM_LEDGER, kind="parked") >= PARKED_AT_MOST:
+                text = f"{PARKED_AT_MOST} batches are kept and not booked; what comes behind them the hub alone has"
+                papers.raise_new(tx, tenant_id, Alarm("parked", hub_id, text, now_ms))
+                return
+            keep_evidence(tx, tenant_id, hub_id, "parked", why, data, now_ms=now_ms)
+            alarm(tx, tenant_id, hub_id, "parked", f"a batch is kept and not booked: {why}", now_ms=now_ms)
 
         self._store.write(keep, *self._fences(hub_id))
 

@@ -57,7 +57,7 @@ class SilentHub(msgspec.Struct, frozen=True):
     """A hub whose day may not be whole. since_ms: when it was heard last, None: never.
 
     why: `not_heard` since the date's end; `batches_missing` that its hello told of; `parked` batches that are kept and
-    not booked; `frozen`: nothing is taken of it.
+    were not booked since; `frozen`: nothing is taken of it.
     """
 
     hub: str
@@ -192,7 +192,8 @@ def _silence(
         return "not_heard"
     if hub.sealed_seq > batch:
         return "batches_missing"
-    return "parked" if chains.evidence_of(tx, tenant_id, hub.hub_id, kind="parked") else None
+    kept = chains.unbooked(tx, tenant_id, hub.hub_id, stream=STREAM_LEDGER, kind="parked")
+    return "parked" if kept else None
 
 
 def doubts_of(

@@ -190,21 +190,35 @@ def newest_batch(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, stream: in
 
 def keep_evidence(tx: Transaction, tenant_id: bytes, evidence: Evidence) -> bool:
     """Keep a batch that was not applied; False: the same bytes are kept already."""
-    query = sa.select(EVIDENCE.c.hash).where(
-        EVIDENCE.c.tenant_id == tenant_id, EVIDENCE.c.hub_id == evidence.hub_id, EVIDENCE.c.hash == evidence.hash
-    )
-    if tx.execute(query).first() is not None:
+    if is_kept(tx, tenant_id, evidence.hub_id, evidence.hash):
         return False
     tx.execute(insert_into(EVIDENCE), [{"tenant_id": tenant_id, **msgspec.structs.asdict(evidence)}])
     return True
 
 
-def evidence_of(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, kind: str) -> int:
-    """Return how many batches of a hub are kept and not applied for this kind of reason."""
-    query = sa.select(sa.func.count()).where(
-        EVIDENCE.c.tenant_id == tenant_id, EVIDENCE.c.hub_id == hub_id, EVIDENCE.c.kind == kind
+def is_kept(tx: Transaction, tenant_id: bytes, hub_id: bytes, digest: bytes) -> bool:
+    """Say whether a batch is kept as evidence, by its hash."""
+    query = sa.select(EVIDENCE.c.hash).where(
+        EVIDENCE.c.tenant_id == tenant_id, EVIDENCE.c.hub_id == hub_id, EVIDENCE.c.hash == digest
     )
-    return int(tx.execute(query).scalar() or 0)
+    return tx.execute(query).first() is not None
+
+
+_APPLIED_SINCE = sa.exists().where(
+    BATCHES.c.tenant_id == EVIDENCE.c.tenant_id, BATCHES.c.hub_id == EVIDENCE.c.hub_id,
+    BATCHES.c.stream == sa.bindparam("of_stream"), BATCHES.c.epoch == EVIDENCE.c.epoch,
+    BATCHES.c.batch_seq == EVIDENCE.c.batch_seq, BATCHES.c.hash == EVIDENCE.c.hash,
+)  # fmt: skip
+_NOT_APPLIED = sa.select(sa.func.count()).where(
+    EVIDENCE.c.tenant_id == sa.bindparam("tenant"), EVIDENCE.c.hub_id == sa.bindparam("hub"),
+    EVIDENCE.c.kind == sa.bindparam("of_kind"), ~_APPLIED_SINCE,
+)  # fmt: skip
+
+
+def unbooked(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, stream: int, kind: str) -> int:
+    """Return how many batches of a hub are kept for this kind of reason and were not applied since."""
+    asked = {"tenant": tenant_id, "hub": hub_id, "of_stream": stream, "of_kind": kind}
+    return int(tx.execute(_NOT_APPLIED, asked).scalar() or 0)
 
 
 def evidence(tx: Transaction, tenant_id: bytes) -> list[Evidence]:

@@ -5,6 +5,7 @@ import sqlite3
 import msgspec
 import pytest
 
+from back_office.fleet.closing import reopen
 from back_office.fleet.documents import keep_document
 from back_office.ingest import hub_books
 from back_office.store import books, chains, engine, grants, papers, places
@@ -254,7 +255,38 @@ def test_batches_of_a_frozen_hub_are_kept_once_each_and_not_without_end(office, 
         assert [(one.kind, one.why) for one in kept] == [("parked", "the hub is frozen: overclaim")] * 2
         assert len({one.hash for one in kept}) == 2
         assert chains.chain(tx, TENANT, HUB, stream=0, epoch=1) is None
-    assert alarms(office) == ["parked", "parked"]
+    assert alarms(office) == ["parked", "parked", "parked"], "one for each, and one that no more is kept"
+
+
+def poisoned_behind_a_booked_one(office, monkeypatch):
+    """Park a batch that is booked later, with room for no other; then two that no release can read, twice."""
+    monkeypatch.setattr(hub_books, "PARKED_AT_MOST", 1)
+    hub = greeted(office)
+    with office.store.writing() as tx:
+        places.freeze(tx, TENANT, HUB, why="overclaim")
+    data = hub.batch()
+    office.take(data)
+    with office.store.writing() as tx:
+        reopen(tx, TENANT, places.hub(tx, TENANT, HUB), by="ann", note="looked at", now_ms=office.now_ms)
+    office.take(data)
+    before = len(alarms(office))
+    for number in (41, 42, 41, 42):
+        poison = hub.seal(raw=[msgspec.msgpack.encode([number, 1, []])])
+        assert [refusal.reason for refusal in office.take(poison).refusals] == ["parked"]
+    with office.store.reading() as tx:
+        return [alarm.text for alarm in reversed(papers.alarms(tx, TENANT))][before:]
+
+
+def test_what_was_booked_since_takes_no_place_and_what_finds_none_is_told(office, monkeypatch):
+    kept, alone = poisoned_behind_a_booked_one(office, monkeypatch)
+    assert "a batch is kept and not booked" in kept
+    assert "the hub alone has" in alone
+
+
+def test_a_build_that_counts_what_was_booked_is_caught(office, monkeypatch):
+    monkeypatch.setattr(chains, "unbooked", lambda tx, *_at, **_of: len(chains.evidence(tx, TENANT)))
+    (alone,) = poisoned_behind_a_booked_one(office, monkeypatch)
+    assert "the hub alone has" in alone, "the test above wants two"
 
 
 def test_a_number_no_column_can_hold_parks_the_batch(office):

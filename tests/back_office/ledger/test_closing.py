@@ -7,13 +7,14 @@ import pytest
 import sqlalchemy as sa
 
 from back_office.business_day import day_bounds
+from back_office.ingest.verdicts import keep_evidence
 from back_office.ledger import closing
 from back_office.ledger.closing import Z, ZRefused, make_z, x_report
 from back_office.store import closings, places, takings
 from back_office.store.downgrade import go_down
 from back_office.store.faults import StoreDowngradeError, StoreError, StoreRefusedError
 from payment_core.journal import Cause, CoinBooked, InDoubt, Part
-from tests.back_office.world import DAY, GUEST, OTHER_HUB, TENANT, VENUE, tamper
+from tests.back_office.world import DAY, GUEST, HUB, OTHER_HUB, TENANT, VENUE, tamper
 
 BEGINS_MS, ENDS_MS = day_bounds(DAY, timezone="Asia/Shanghai", day_begins_minute=360)
 NEXT = 20261123
@@ -131,6 +132,16 @@ def test_a_hub_that_sealed_more_than_came_is_silent(traded):
     traded.worker.on_message(*traded.hub.hello(last_seq=9))
     (silent,) = x(traded).silent
     assert (silent.name, silent.why, silent.through_entry) == ("hall", "batches_missing", 4)
+
+
+def test_a_hub_is_named_for_what_was_parked_until_it_is_booked(traded):
+    play(traded, 100, authorization=2)
+    data = traded.hub.seal()
+    with traded.store.writing() as tx:
+        keep_evidence(tx, TENANT, HUB, "parked", "frozen then", data, now_ms=traded.now_ms)
+    assert [hub.why for hub in x(traded).silent] == ["parked"]
+    traded.take(traded.hub.sent(data))
+    assert x(traded).silent == []
 
 
 def test_what_comes_behind_the_z_is_late_in_the_next_and_after_it_in_its_own(traded):
