@@ -8,6 +8,7 @@ import msgspec
 
 from back_office.ledger.desk import Desk
 from back_office.ledger.gifts_due import due_of, note_due
+from back_office.ledger.gifts_sent import Gifts, as_given
 from back_office.ledger.terms import TopUpTerms
 from back_office.store import acts, grants, lots
 from back_office.store.acts import Act
@@ -65,18 +66,16 @@ def plan(desk: Desk, paid: Paid, amount: int | None) -> WayBack | str:
 
     A text says why nothing goes.
     """
-    mine, gifts = lots_of(desk, paid)
+    mine, found = lots_of(desk, paid)
+    gifts = as_given(desk, found)
     before = went_back(desk, paid.channel, paid.payment_id)
     there = _there(desk, paid, mine, before)
     gross = there if amount is None else amount
     if not 1 <= gross <= there:
         return f"{gross} {paid.unit} cannot go back: {there} of this payment are in the purse"
     rule = TopUpTerms.newest(desk.tx, desk.tenant_id).gift_rule
-    away = {} if rule == "keep" else _elsewhere(desk, gifts)
-    if any(away.values()):
-        said = ", ".join(f"{amount} {key.unit}" for key, amount in sorted(away.items()) if amount)
-        return f"of its gifts {said} lie at hubs or are on their way: they are recalled first"
-    return _with_gifts(desk, paid, (mine, gifts), before, rule, gross)
+    why = "" if rule == "keep" else _not_here(desk, gifts)
+    return why or _with_gifts(desk, paid, (mine, gifts.rows), before, rule, gross)
 
 
 def plan_net(desk: Desk, paid: Paid, amount: int) -> WayBack | str:
@@ -114,10 +113,11 @@ class TakenBack(msgspec.Struct, frozen=True):
 def plan_reversal(desk: Desk, paid: Paid, amount: int) -> TakenBack:
     """Return how `amount`, which the channel took back already, leaves the purse.
 
-    Its gifts go by the same rule as for a refund, also those that lie at hubs or are on their way: when they come back.
-    What of them was spent is the house's: nothing is left to keep it of.
+    Its gifts go by the same rule as for a refund, also those that lie at hubs, in cells or on their way: when they are
+    back. What of them was spent is the house's: nothing is left to keep it of.
     """
-    mine, gifts = lots_of(desk, paid)
+    mine, found = lots_of(desk, paid)
+    gifts = as_given(desk, found).rows
     parts = parts_of(mine, paid.unit, amount)
     before = went_back(desk, paid.channel, paid.payment_id)
     rule = TopUpTerms.newest(desk.tx, desk.tenant_id).gift_rule
@@ -234,6 +234,16 @@ def _away(desk: Desk, gifts: Mapping[LotKey, LotRow]) -> dict[LotKey, LotRow]:
         left = row.deposited - row.paid_out - settled[key] - due_of(desk.tx, desk.tenant_id, key)
         rows[key] = msgspec.structs.replace(row, available=left)
     return rows
+
+
+def _not_here(desk: Desk, gifts: Gifts) -> str:
+    """Return what of gifts has to come into the purse before their payment can go back; empty: nothing."""
+    away = _elsewhere(desk, gifts.rows)
+    if any(away.values()):
+        said = ", ".join(f"{amount} {key.unit}" for key, amount in sorted(away.items()) if amount)
+        return f"of its gifts {said} lie at hubs or are on their way: they are recalled first"
+    said = ", ".join(f"{amount} {key.unit} in cell {cell}" for (cell, key), amount in sorted(gifts.in_cells.items()))
+    return said and f"of its gifts are {said}: they are sent back first"
 
 
 def _elsewhere(desk: Desk, rows: Mapping[LotKey, LotRow]) -> dict[LotKey, int]:

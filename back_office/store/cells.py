@@ -1,12 +1,13 @@
 """Which cells there are, what waits to be taken by another cell, and what was taken of others."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 
 from back_office.store.engine import Transaction
-from back_office.store.tables import ACCOUNTS, BALANCES, ENTRIES, METADATA
+from back_office.store.tables import ACCOUNTS, BALANCES, ENTRIES, METADATA, POSTINGS
 from back_office.store.transaction import insert_into
 from back_office.store.types import RAW, TEXT, WHOLE, key, value
 from payment_core.accounts import Kind
@@ -87,6 +88,22 @@ _RECORDS: Final = (
     .where(ENTRIES.c.tenant_id == _TENANT, ENTRIES.c.hub_id == _TENANT, ENTRIES.c.type == sa.bindparam("type"))
     .order_by(ENTRIES.c.seq)
 )
+_MOVES_PURSE: Final = (
+    sa.select(POSTINGS.c.seq)
+    .join(ACCOUNTS, (ACCOUNTS.c.tenant_id == POSTINGS.c.tenant_id) & (ACCOUNTS.c.account_no == POSTINGS.c.account_no))
+    .where(
+        POSTINGS.c.tenant_id == _TENANT, POSTINGS.c.hub_id == _TENANT,
+        ACCOUNTS.c.kind == Kind.PURSE.value, ACCOUNTS.c.key == sa.bindparam("key"),
+    )
+)  # fmt: skip
+_OF_ACCOUNT: Final = (
+    sa.select(ENTRIES.c.record)
+    .where(
+        ENTRIES.c.tenant_id == _TENANT, ENTRIES.c.hub_id == _TENANT,
+        ENTRIES.c.type.in_(sa.bindparam("types", expanding=True)), ENTRIES.c.seq.in_(_MOVES_PURSE),
+    )
+    .order_by(ENTRIES.c.seq)
+)  # fmt: skip
 _CLEARING: Final = (
     sa.select(ACCOUNTS.c.key, BALANCES.c.unit, BALANCES.c.amount)
     .join(BALANCES, (BALANCES.c.tenant_id == ACCOUNTS.c.tenant_id) & (BALANCES.c.account_no == ACCOUNTS.c.account_no))
@@ -168,6 +185,12 @@ def taken(tx: Transaction, tenant_id: bytes) -> list[Taken]:
 def records(tx: Transaction, tenant_id: bytes, type_number: int) -> list[tuple[int, bytes]]:
     """Return seq and record of the office's own entries of one type."""
     return [(seq, record) for seq, record in tx.execute(_RECORDS, {"tenant": tenant_id, "type": type_number})]
+
+
+def records_of_account(tx: Transaction, tenant_id: bytes, account_id: bytes, types: Sequence[int]) -> list[bytes]:
+    """Return the records of the office's own entries of some types that moved an account's purse, in their order."""
+    asked = {"tenant": tenant_id, "key": account_id.hex(), "types": list(types)}
+    return list(tx.execute(_OF_ACCOUNT, asked).scalars())
 
 
 def clearing(tx: Transaction, tenant_id: bytes, keys: list[str]) -> list[tuple[str, str, int]]:

@@ -7,10 +7,12 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from back_office.ledger import cells
+from back_office.ledger import cells, going_back
 from back_office.ledger.cell_proof import cell_faults
 from back_office.ledger.cells import SendOut, clearing_of_cells, clearing_sum, name_cells, relay, send_out
-from back_office.ledger.counter import Done, Refused
+from back_office.ledger.counter import Done, PayOut, Refused, Reversal, pay_out, reverse
+from back_office.ledger.gifts_sent import Gifts
+from back_office.ledger.terms import GiftStep, TopUpTerms, keep_terms
 from back_office.store import cells as rows
 from back_office.store import lots, papers, people
 from back_office.store.faults import StoreError
@@ -243,7 +245,7 @@ def test_a_cell_that_has_forgotten_what_it_sent_is_told_so(pair, tmp_path):
     backup.top_up(1_000)
     for _ in range(2):
         (why,) = bring(backup, south).refused
-        assert why.startswith("cell south has taken 1 sums that these books do not know of")
+        assert why.startswith("cell south has taken 1 sum unknown to these books")
     with backup.store.reading() as tx:
         assert [alarm.kind for alarm in papers.alarms(tx, TENANT)] == ["cell_forgot"]
     assert bring(north, south).refused == []
@@ -254,6 +256,89 @@ def test_a_build_that_asks_nobody_what_it_sent_is_caught(pair, tmp_path, monkeyp
     monkeypatch.setattr(cells, "_forgotten", lambda *_: [])
     with pytest.raises(ValueError, match="not enough values"):
         test_a_cell_that_has_forgotten_what_it_sent_is_told_so(pair, tmp_path)
+
+
+# ---- gifts of a payment that goes back ----
+
+
+def with_a_gift(pair, rule):
+    """The north gives 200 bonus with a payment of 1,000; the first payment of the pair came before and has none."""
+    with pair[0].store.writing() as tx:
+        keep_terms(tx, TENANT, TopUpTerms(steps=(GiftStep("CNY", 1_000, "bonus", 200),), gift_rule=rule), now_ms=1)
+    pair[0].top_up(1_000, payment="p2")
+
+
+def refund(office, amount=None):
+    wish = PayOut(refund_id=bytes(16), channel="counter", payment_id="p2", amount=amount)
+    with office.store.writing() as tx:
+        return pay_out(office.desk(tx), wish)
+
+
+def taken_back(office):
+    with office.store.writing() as tx:
+        return reverse(office.desk(tx), Reversal(reversal_id=bytes(16), channel="counter", payment_id="p2"))
+
+
+@pytest.mark.parametrize("rule", ["forfeit", "pro_rata", "keep"])
+def test_a_payment_whose_gift_is_in_another_cell_does_not_go_back_before_it_came(pair, rule):
+    north, south = pair
+    with_a_gift(pair, rule)
+    send(north, unit="bonus")
+    for _ in range(2):  # on its way, and there
+        refused = refund(north)
+        if rule == "keep":
+            assert refused.amount == 1_000
+            return
+        assert refused == Refused("of its gifts are 200 bonus in cell south: they are sent back first")
+        bring(north, south)
+    send(south, unit="bonus", to="north")
+    bring(south, north)
+    assert refund(north).amount == 1_000
+    assert (north.purse(unit="bonus"), south.purse(unit="bonus")) == (0, 0)
+    assert proven(north, south)
+
+
+@pytest.mark.parametrize(("rule", "left"), [("forfeit", 0), ("pro_rata", 0), ("keep", 200)])
+def test_a_gift_that_comes_home_behind_its_payments_reversal_goes_then(pair, rule, left):
+    north, south = pair
+    with_a_gift(pair, rule)
+    send(north, unit="bonus")
+    bring(north, south)
+    assert isinstance(taken_back(north), Done)
+    send(south, 50, unit="bonus", to="north")
+    bring(south, north)
+    assert north.purse(unit="bonus") == (50 if left else 0)
+    send(south, unit="bonus", to="north", number=2)
+    bring(south, north)
+    assert (north.purse(unit="bonus"), south.purse(unit="bonus")) == (left, 0)
+    assert proven(north, south)
+
+
+def test_a_gift_that_went_and_came_is_no_larger_than_it_was_given(pair):
+    north, south = pair
+    with_a_gift(pair, "pro_rata")
+    for number in (1, 2):
+        send(north, unit="bonus", number=number)
+        bring(north, south)
+        send(south, unit="bonus", to="north", number=number)
+        bring(south, north)
+    assert refund(north, 500).amount == 500
+    assert north.purse(unit="bonus") == 100
+    assert proven(north, south)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        lambda pair: test_a_payment_whose_gift_is_in_another_cell_does_not_go_back_before_it_came(pair, "forfeit"),
+        lambda pair: test_a_gift_that_comes_home_behind_its_payments_reversal_goes_then(pair, "forfeit", 0),
+        test_a_gift_that_went_and_came_is_no_larger_than_it_was_given,
+    ],
+)
+def test_a_build_that_forgets_that_gifts_go_to_other_cells_is_caught(pair, monkeypatch, seen):
+    monkeypatch.setattr(going_back, "as_given", lambda _desk, found: Gifts(dict(found), {}))
+    with pytest.raises(AssertionError):
+        seen(pair)
 
 
 # ---- whatever dies ----
