@@ -2,11 +2,13 @@
 
 import hmac
 import http.client
+import io
 import socket
 import ssl
 from collections.abc import Collection
 from hashlib import sha256
-from typing import Final
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -14,7 +16,13 @@ from back_office.api.addresses import Target, located, parsed
 from back_office.store.webhooks import Delivery, Webhook
 from payment_core.identifiers import uuid_text
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 TIMEOUT_S: Final = 10.0
+"""Of a whole call: connecting, sending, and what is read of the answer."""
+MOST_ANSWER: Final = 200
+"""Characters that are kept of what went wrong."""
 _READ_BYTES: Final = 1_024
 _FINE: Final = range(200, 300)
 
@@ -36,7 +44,7 @@ def call(hook: Webhook, delivery: Delivery, private: Collection[str], *, now_ms:
             return Called(taken=False, answer=at)
         return _sent(at, hook, delivery, now_ms)
     except (OSError, http.client.HTTPException, UnicodeError) as error:
-        return Called(taken=False, answer=f"{type(error).__name__}: {error}"[:200])
+        return Called(taken=False, answer=f"{type(error).__name__}: {error}"[:MOST_ANSWER])
 
 
 def signature(secret: bytes, body: bytes, *, now_ms: int) -> str:
@@ -52,23 +60,61 @@ def _sent(at: Target, hook: Webhook, delivery: Delivery, now_ms: int) -> Called:
         "Venuehub-Delivery": f"{uuid_text(hook.hook_id)}/{delivery.number}",
         "Venuehub-Signature": signature(hook.secret, delivery.body, now_ms=now_ms),
     }  # fmt: skip
-    connection = _connection(at)
-    try:
+    ends_s = monotonic() + TIMEOUT_S
+    with _joined(at, ends_s) as joined:
+        connection = http.client.HTTPConnection(at.host, at.port)
+        connection.sock = _Timed(joined, ends_s)
         connection.request("POST", at.path, delivery.body, headers)
         answer = connection.getresponse()
         answer.read(_READ_BYTES)
-    finally:
-        connection.close()
     return Called(taken=answer.status in _FINE, answer=str(answer.status))
 
 
-def _connection(at: Target) -> http.client.HTTPConnection:
-    connection = http.client.HTTPConnection(at.host, at.port, timeout=TIMEOUT_S)
-    plain = socket.create_connection((at.address, at.port), timeout=TIMEOUT_S)
+def _joined(at: Target, ends_s: float) -> socket.socket:
+    plain = socket.create_connection((at.address, at.port), timeout=_left_s(ends_s))
+    if at.scheme != "https":
+        return plain
     try:
-        secure = at.scheme == "https"
-        connection.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=at.host) if secure else plain
+        plain.settimeout(_left_s(ends_s))  # of the whole handshake
+        return ssl.create_default_context().wrap_socket(plain, server_hostname=at.host)
     except BaseException:
         plain.close()
         raise
-    return connection
+
+
+def _left_s(ends_s: float) -> float:
+    """Return what is left until then. TimeoutError: nothing."""
+    left_s = ends_s - monotonic()
+    if left_s <= 0:
+        message = f"the whole call took more than {TIMEOUT_S:.0f} s"
+        raise TimeoutError(message)
+    return left_s
+
+
+class _Timed(io.RawIOBase):
+    """What http.client uses of a socket, all of it together done by `ends_s`; who made the socket closes it.
+
+    A socket's own timeout is of each read alone: a receiver that drips would hold its thread without end.
+    """
+
+    def __init__(self, on: socket.socket, ends_s: float) -> None:
+        self._on, self._ends_s = on, ends_s
+
+    def sendall(self, body: bytes) -> None:
+        rest = memoryview(body)
+        while rest:
+            self._on.settimeout(_left_s(self._ends_s))
+            rest = rest[self._on.send(rest) :]
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: "WriteableBuffer") -> int:
+        self._on.settimeout(_left_s(self._ends_s))
+        return self._on.recv_into(into)
+
+    def close(self) -> None:
+        """Do nothing: http.client closes what it writes to before it has read the answer."""

@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
-from back_office.api.calling import Called, call
+from back_office.api.calling import MOST_ANSWER, Called, call
 from back_office.api.desk_routes import MOST_HOOKS
 from back_office.api.once import KEEP_MS
 from back_office.store import api_keys, papers, webhooks
@@ -26,7 +26,7 @@ JITTER: Final = 0.2
 CLAIM_MS: Final = 2 * _MINUTE_MS
 """How long one who sends has for it: longer than a call. One who is killed meanwhile sends it once more then."""
 MOST_WAITING: Final = 10_000
-"""Events that wait for one webhook; beyond them it is off."""
+"""Events that came for one webhook since it was made or resumed and wait; beyond them it is off."""
 MOST_IN_A_ROW: Final = 100
 LOOK_S: Final = 1.0
 TIDY_S: Final = 3_600.0
@@ -79,8 +79,7 @@ class Sender:
                 ]
             for hook, first in found:
                 if first is not None and hook.last_no - first.number >= MOST_WAITING:
-                    why = f"{MOST_WAITING} events wait for it"
-                    self._store.write(lambda tx, hook=hook, why=why: self._switch_off(tx, hook, why))  # type: ignore[misc]
+                    self._store.write(lambda tx, hook=hook: self._bound(tx, hook))  # type: ignore[misc]
         except StoreError as error:
             log.warning("webhooks.not_looked_at", why=str(error))
             return []
@@ -95,7 +94,7 @@ class Sender:
             if claimed is None:
                 return
             hook, delivery = claimed
-            came = self._call(hook, delivery, self._private)
+            came = self._called(hook, delivery)
             self._store.write(lambda tx, hook=hook, at=delivery, came=came: self._note(tx, hook, at, came))  # type: ignore[misc]
             if not came.taken:
                 return
@@ -115,6 +114,13 @@ class Sender:
 
     # ---- inside ----
 
+    def _called(self, hook: Webhook, delivery: Delivery) -> Called:
+        try:
+            return self._call(hook, delivery, self._private)
+        except Exception as error:  # whatever it is, it counts as a try: else the event would be sent for ever
+            log.exception("webhook.call_failed", hook=hook.hook_id.hex(), number=delivery.number)
+            return Called(taken=False, answer=f"{type(error).__name__}: {error}"[:MOST_ANSWER])
+
     def _over_the_net(self, hook: Webhook, delivery: Delivery, private: Collection[str]) -> Called:
         return call(hook, delivery, private, now_ms=self._clock())
 
@@ -123,6 +129,8 @@ class Sender:
             self.drain(hook_id)
         except StoreError as error:
             log.warning("webhook.not_sent", hook=hook_id.hex(), why=str(error))
+        except Exception:  # nobody reads what becomes of this thread
+            log.exception("webhook.not_sent", hook=hook_id.hex())
         finally:
             self._busy.discard(hook_id)
 
@@ -155,6 +163,11 @@ class Sender:
     def _is(self, tx: Transaction, hook: Webhook, *states: HookState) -> bool:
         now = webhooks.hook(tx, self._tenant_id, hook.hook_id)
         return now is not None and now.state in states
+
+    def _bound(self, tx: Transaction, hook: Webhook) -> None:
+        first = webhooks.first_fresh(tx, self._tenant_id, hook.hook_id)
+        if first is not None and hook.last_no - first.number >= MOST_WAITING:
+            self._switch_off(tx, hook, f"{MOST_WAITING} events wait for it")
 
     def _switch_off(self, tx: Transaction, hook: Webhook, why: str) -> None:
         if not self._is(tx, hook, "active"):

@@ -66,6 +66,7 @@ _WAITING: Final[sa.ColumnElement[bool]] = sa.literal_column(
     "deliveries.state = 'waiting'"
 )  # in these words the index answers it
 _FIRST = _DELIVERIES.where(_WAITING).order_by(DELIVERIES.c.number).limit(1)
+_FRESH = _FIRST.where(DELIVERIES.c.due_ms == DELIVERIES.c.made_ms)
 _NEWEST = (
     _DELIVERIES.where(DELIVERIES.c.number < sa.bindparam("before"))
     .order_by(DELIVERIES.c.number.desc())
@@ -139,6 +140,12 @@ def set_state(tx: Transaction, tenant_id: bytes, hook_id: bytes, state: HookStat
 def first_waiting(tx: Transaction, tenant_id: bytes, hook_id: bytes) -> Delivery | None:
     """Return the event whose turn it is at a webhook."""
     row = tx.execute(_FIRST, {"tenant": tenant_id, "hook": hook_id}).first()
+    return None if row is None else Delivery(*row)
+
+
+def first_fresh(tx: Transaction, tenant_id: bytes, hook_id: bytes) -> Delivery | None:
+    """Return the oldest that waits and was neither tried nor there when the webhook was resumed."""
+    row = tx.execute(_FRESH, {"tenant": tenant_id, "hook": hook_id}).first()
     return None if row is None else Delivery(*row)
 
 

@@ -1,13 +1,16 @@
 """Webhooks: written with what they tell of, sent in order, signed, at least once; never inside, never led away."""
 
 import json
+import socket
 import ssl
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from time import monotonic, sleep
 
 import pytest
 
-from back_office.api import sending
+from back_office.api import calling, sending
 from back_office.api.addresses import located, parsed, refusal_of
 from back_office.api.calling import Called, call, signature
 from back_office.api.sending import CLAIM_MS, OFF, WAITS_MS, Sender
@@ -171,6 +174,62 @@ def test_too_much_that_waits_switches_it_off(api, office, sender, monkeypatch):
     assert state_of(office, hook_id) == "disabled"
 
 
+def full_and_resumed(api, office, sender, monkeypatch):
+    """Return a webhook for which as much waits as may, switched off for it and resumed."""
+    monkeypatch.setattr(sending, "MOST_WAITING", 3)
+    hook_id, _ = hook_of(api, key := api.key())
+    for _ in range(4):
+        alarm(office)
+    sender.due()
+    office.now_ms += 1_000
+    name = told(api.get("/webhooks", key))["items"][0]["id"]
+    assert told(api.post(f"/webhooks/{name}/resumption", key, once="again"))["state"] == "active"
+    return hook_id
+
+
+def test_one_that_was_off_for_too_much_is_sent_all_of_it_once_resumed(api, office, sender, ends, monkeypatch):
+    hook_id = full_and_resumed(api, office, sender, monkeypatch)
+    alarm(office)
+    ends.answers = [TAKEN, NOT_TAKEN]
+    for wait_ms in (0, WAITS_MS[0]):
+        office.now_ms += wait_ms
+        assert sender.due() == [hook_id]
+        sender.drain(hook_id)
+        assert (state_of(office, hook_id), sender.due()) == ("active", [])
+    assert ([number for number, _event in ends.got], waiting(office, hook_id)) == ([1, 2, 2, 3, 4, 5], [])
+
+
+def test_as_much_again_since_it_was_resumed_switches_it_off_again(api, office, sender, monkeypatch):
+    hook_id = full_and_resumed(api, office, sender, monkeypatch)
+    for number in range(4):
+        assert (number, state_of(office, hook_id)) == (number, "active")
+        alarm(office)
+        sender.due()
+    assert state_of(office, hook_id) == "disabled"
+
+
+def test_a_build_that_counts_what_was_there_when_it_was_resumed_is_caught(api, office, sender, monkeypatch):
+    monkeypatch.setattr(webhooks, "first_fresh", webhooks.first_waiting)
+    hook_id = full_and_resumed(api, office, sender, monkeypatch)
+    sender.due()
+    assert state_of(office, hook_id) == "disabled", "the test above sees that"
+
+
+def test_a_call_that_ends_in_a_fault_of_ours_is_a_try_like_any(api, office):
+    hook_id, _ = hook_of(api)
+    alarm(office)
+
+    def broken(*_):
+        raise ZeroDivisionError
+
+    sender = Sender(office.store, TENANT, lambda: office.now_ms, call=broken)
+    for wait_ms in (*WAITS_MS, 0):
+        sender.drain(hook_id)
+        office.now_ms += wait_ms + wait_ms // 5
+    assert state_of(office, hook_id) == "disabled"
+    assert waiting(office, hook_id)[0].answer.startswith("ZeroDivisionError")
+
+
 def test_one_that_is_ended_is_told_nothing_more(api, office, sender, ends):
     key = api.key()
     hook_id, _ = hook_of(api, key)
@@ -302,6 +361,40 @@ def test_a_receiver_that_checks_no_signature_is_caught(monkeypatch):
     monkeypatch.setattr("examples.webhook_receiver.hmac.compare_digest", lambda _one, _other: True)
     forged = signature(bytes(32), b"{}", now_ms=WALL_MS)
     assert is_ours(bytes([1]) * 32, forged, b"{}", now_s=WALL_MS / 1_000), "the tests above see that"
+
+
+def drips(office, monkeypatch):
+    """Return what a call comes to whose receiver answers a byte each twentieth of a second, and how long it took."""
+    monkeypatch.setattr(calling, "TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip():
+            taken, _from = server.accept()
+            with taken, suppress(OSError):
+                taken.recv(65_536)
+                for byte in b"HTTP/1.1 200 OK\r\n\r\n":
+                    taken.send(bytes([byte]))
+                    sleep(0.05)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        began_s = monotonic()
+        came = sent(office, server.getsockname()[1], "/taken")[1]
+        took_s = monotonic() - began_s
+        thread.join()
+    return came, took_s
+
+
+def test_who_drips_holds_a_call_no_longer_than_any(office, monkeypatch):
+    came, took_s = drips(office, monkeypatch)
+    assert (came.taken, came.answer.partition(":")[0]) == (False, "TimeoutError")
+    assert took_s < 0.9, "the answer takes a second"
+
+
+def test_a_build_that_times_each_read_alone_is_caught(office, monkeypatch):
+    monkeypatch.setattr(calling, "_left_s", lambda _ends_s: calling.TIMEOUT_S)
+    came, took_s = drips(office, monkeypatch)
+    assert took_s >= 0.9 or came.taken, "the test above sees that"
 
 
 def test_nobody_there_is_told_as_what_it_is(office):
