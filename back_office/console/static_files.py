@@ -1,5 +1,6 @@
 """The room's own static files under a path that carries their hash, so that a browser may keep them for ever."""
 
+import functools
 import hashlib
 import os
 from pathlib import Path
@@ -15,16 +16,22 @@ FOR_EVER: Final = "public, max-age=31536000, immutable"
 _HASH_CHARACTERS: Final = 16
 
 
+@functools.cache
+def _release(folder: Path) -> str:
+    """Return the hash of all files below a folder, as they were when this program first asked."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:_HASH_CHARACTERS]
+
+
 class StaticTree(StaticFiles):
     """All files below `static/`, served as `/static/{hash of all of them}/...`; relative links between them hold."""
 
     def __init__(self) -> None:
         super().__init__(directory=FOLDER)
-        digest = hashlib.sha256()
-        for path in sorted(FOLDER.rglob("*")):
-            if path.is_file():
-                digest.update(path.relative_to(FOLDER).as_posix().encode() + b"\0" + path.read_bytes())
-        self.release = digest.hexdigest()[:_HASH_CHARACTERS]
+        self.release = _release(FOLDER)
         """Changes whenever a static file changes."""
 
     def url(self, name: str) -> str:

@@ -1,9 +1,11 @@
 """The console's words: one TOML file per language, asked by dotted keys; sums, ages and times for people."""
 
+import functools
 import tomllib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import resources
+from types import MappingProxyType
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -15,10 +17,11 @@ NO_TIME: Final = "–"
 _STEPS: Final = ((86_400_000, "days"), (3_600_000, "hours"), (60_000, "minutes"), (1_000, "seconds"))
 
 
-def load(language: str) -> dict[str, str]:
+@functools.cache
+def load(language: str) -> Mapping[str, str]:
     """Return one language's texts by dotted key, such as `result.in_doubt`."""
     text = resources.files("back_office.console").joinpath("texts", _FILES[language]).read_text(encoding="utf-8")
-    return dict(_flat(tomllib.loads(text), ""))
+    return MappingProxyType(dict(_flat(tomllib.loads(text), "")))
 
 
 class Words:

@@ -1,8 +1,10 @@
 """The words of the pages: two TOML files per language (guests and desk), read once, asked by dotted keys."""
 
+import functools
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
+from types import MappingProxyType
 from typing import Final
 
 from payment_core.money import SYMBOLS, Money, money_text
@@ -36,13 +38,14 @@ def next_language(language: str) -> str:
     return LANGUAGES[(LANGUAGES.index(language) + 1) % len(LANGUAGES)]
 
 
-def load(language: str) -> dict[str, str]:
+@functools.cache
+def load(language: str) -> Mapping[str, str]:
     """Return one language's texts by dotted key, such as `reason.not_enough.advice`."""
     if language not in _FILES:
         raise UnknownLanguageError(language)
     folder, file = resources.files("edge_agent.terminal").joinpath("texts"), _FILES[language]
     texts = [folder.joinpath(name).read_text(encoding="utf-8") for name in (file, f"desk_{file}")]
-    return {key: text for part in texts for key, text in _flat(tomllib.loads(part), "")}
+    return MappingProxyType({key: text for part in texts for key, text in _flat(tomllib.loads(part), "")})
 
 
 class Words:

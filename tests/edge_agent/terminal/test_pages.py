@@ -152,7 +152,7 @@ def test_the_first_language_is_the_venues_or_the_browsers(path, venue, browser, 
 
 
 def test_the_stream_begins_in_the_browsers_language():
-    answer = get(page_of("").app(), "/lane/racer-2/stream", headers={"accept-language": "en"}, until=b"beat")
+    answer = get(page_of("").app(), "/lane/racer-2/stream", headers={"accept-language": "en"}, until=b'"language"')
     assert '"language": "en"' in answer.text
 
 
