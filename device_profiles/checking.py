@@ -9,6 +9,7 @@ from device_profiles.golden_cases import problem_of
 from device_profiles.loading import SettingsError, load_catalog, load_profile
 from device_profiles.matching import coin_inputs
 from device_profiles.schema import MAX_POSITIONS, SHORTEST_PULSE_MS, Profile
+from payment_core.wording import counted
 
 SHORTEST_SOURCE: Final = 20
 FEWEST_CASES: Final = 3
@@ -183,7 +184,7 @@ def golden_cases_can_be_played(profile: Profile, _path: Path) -> str:
 def golden_cases_prove_something(profile: Profile, _path: Path) -> str:
     """A page is finished when its driver was seen to do right, also in trouble."""
     if len(profile.golden) < FEWEST_CASES:
-        return f"{len(profile.golden)} golden cases are too few: write {FEWEST_CASES}, one of them with a fault."
+        return f"{counted(len(profile.golden), 'golden case')}, too few: write {FEWEST_CASES}, one with a fault."
     return "" if any(case.fault for case in profile.golden) else "no golden case has a fault: add one (fault = true)."
 
 

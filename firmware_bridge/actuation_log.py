@@ -31,6 +31,7 @@ from payment_core.commands import (
     make_command,
 )
 from payment_core.errors import MalformedMessageError
+from payment_core.wording import counted
 
 COMMANDS_KEPT: Final = 4_096
 SLOTS: Final = 2 * COMMANDS_KEPT
@@ -224,7 +225,7 @@ class ActuationLog:
         body = struct.pack("<Q", self._generation) + msgspec.msgpack.encode(self._marks)
         data = _TABLE.pack(zlib.crc32(body), len(body)) + body
         if len(data) > TABLE_BYTES:
-            message = f"the marks of {len(self._marks)} devices do not fit the actuation log"
+            message = f"the marks of {counted(len(self._marks), 'device')} do not fit the actuation log"
             raise LogFileError(message)
         write_at(self._file, data, offset=self._generation % 2 * TABLE_BYTES)
         os.fdatasync(self._file)

@@ -12,6 +12,7 @@ from device_profiles.matching import Device
 from firmware_bridge.ports import real_port
 from firmware_bridge.settings import Broker, load_settings
 from firmware_bridge.transports.interface import TransportError
+from payment_core.wording import counted
 
 CONNECT_S: Final = 2.0
 
@@ -33,7 +34,7 @@ def check_bridge(config: Path) -> list[Finding]:
         return [Finding("bridge-settings", "problem", str(error), "correct the file, then ask again")]
     file = settings.file
     return [
-        Finding("bridge-settings", "ok", f"{config}: {len(file.device)} devices"),
+        Finding("bridge-settings", "ok", f"{config}: {counted(len(file.device), 'device')}"),
         check_state_dir(Path(file.state_dir)),
         check_broker(file.broker),
         *(check_device(device) for device in file.device),

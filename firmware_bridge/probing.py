@@ -25,6 +25,7 @@ from firmware_bridge.wire import gm65, hlk_fm22x, pn532, qibixx, ssp, zfm
 from firmware_bridge.wire.cctalk import Checksum, Header
 from firmware_bridge.wire.cctalk_coins import parse_number, parse_text
 from firmware_bridge.wire.companion import Channel
+from payment_core.wording import counted
 
 ANSWER_S: Final = 0.3
 _CHECKSUMS: Final[tuple[Checksum, ...]] = ("simple", "crc")
@@ -97,7 +98,7 @@ async def probe_companion(pipe: BytePipe, profile: Profile) -> Answered | None:
     board = await CompanionLine(pipe).meet()
     if board is None or kind not in board.channels:
         return None
-    return Answered("companion", f"{board.firmware}, {len(board.channels)} channels", board.serial)
+    return Answered("companion", f"{board.firmware}, {counted(len(board.channels), 'channel')}", board.serial)
 
 
 async def probe_gm65(pipe: BytePipe, _profile: Profile) -> Answered | None:

@@ -38,9 +38,7 @@ def check_prices(prices: PriceList, *, cutoff_minute: int) -> tuple[Problem, ...
     minutes = {band.name: minutes_of(prices.bands, band.name) for band in prices.bands}
     problems = _names(prices) + _bands(prices, cutoff_minute) + _cash(prices) + _pairs(prices, minutes)
     if len(problems) > PROBLEMS_TOLD:
-        more = Problem(
-            "truncated", "the list", f"{len(problems) - PROBLEMS_TOLD} more are not told", "mend these first"
-        )
+        more = Problem("truncated", "the list", f"not told: {len(problems) - PROBLEMS_TOLD} more", "mend these first")
         problems = [*problems[:PROBLEMS_TOLD], more]
     return tuple(problems)
 

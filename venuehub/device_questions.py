@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from payment_core.wording import counted
 from venuehub.addresses import host_and_port
 from venuehub.errors import ExitCode, told_as
 from venuehub.output import AsJson, note, print_json, print_line
@@ -97,7 +98,7 @@ def _check_all(pages: "list[Profile]", *, as_json: bool) -> None:
         for verdict in () if as_json else wrong:
             print_line(f"wrong  {page.name}: {verdict.case}: {verdict.problem}")
         if not as_json and not wrong:
-            print_line(f"ok     {page.name}: {len(verdicts)} golden cases")
+            print_line(f"ok     {page.name}: {counted(len(verdicts), 'golden case')}")
     if right < len(checked):
         note(f"the golden cases of {right} of {len(checked)} profiles hold")
         raise typer.Exit(ExitCode.FAILED)

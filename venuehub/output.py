@@ -22,11 +22,6 @@ def print_line(text: str) -> None:
     sys.stdout.flush()
 
 
-def counted(count: int, one: str, many: str = "") -> str:
-    """Return a count with its noun: 1 line, 2 lines; `many` where that is not `one` with an s."""
-    return f"{count} {one if count == 1 else many or f'{one}s'}"
-
-
 def note(text: str) -> None:
     """Tell the person something that is not the result: on stderr."""
     sys.stderr.write(text + "\n")

@@ -25,6 +25,7 @@ from back_office.store.people import GuestAccount
 from payment_core.journal import CellLot, CellSent, CellTaken, Entry, Header, decode_entry, encode_entry
 from payment_core.lots import spend_order
 from payment_core.posting import clearing_of
+from payment_core.wording import counted
 
 PAGE: Final = 100
 """How much the relay brings over in one transaction."""
@@ -182,7 +183,7 @@ def _forgotten(source: Store, target: Store, to_cell: str, at_source: DeskAt) ->
     if not lost:
         return []
     told = ", ".join(str(seq) for seq in sorted(lost)[:MOST_NAMED])
-    why = f"cell {to_cell} has taken {len(lost)} sums that these books do not know of (entries {told}): a backup?"
+    why = f"cell {to_cell} has taken {counted(len(lost), 'sum')} unknown to these books (entries {told}): a backup?"
 
     def tell(tx: Transaction) -> None:
         desk = at_source(tx)

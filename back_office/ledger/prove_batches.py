@@ -12,6 +12,7 @@ from back_office.store.chains import Batch, Chain
 from back_office.store.engine import Transaction
 from cloud_sync.protocol.envelope import NO_BATCH, Header, Rejected, batch_hash, parse_envelope
 from cloud_sync.sealing import authenticate
+from payment_core.wording import counted
 
 
 def prove_batches(tx: Transaction, tenant_id: bytes, chain: Chain, signer: bytes | None) -> Iterator[Wrong]:
@@ -38,7 +39,8 @@ def prove_batches(tx: Transaction, tenant_id: bytes, chain: Chain, signer: bytes
     if (seq, link) != (chain.batch_seq, chain.batch_hash):
         yield Wrong("chains", where, f"it ends at batch {seq}, its watermark says {chain.batch_seq}, or another hash")
     if signer is not None and rec != chain.rec_seq:
-        yield Wrong("chains", where, f"its batches brought {rec} entries, its watermark says {chain.rec_seq}")
+        told = counted(rec, "entry", "entries")
+        yield Wrong("chains", where, f"its batches brought {told}, its watermark says {chain.rec_seq}")
 
 
 def _fault_of(batch: Batch, seq: int, link: bytes, rec: int) -> str:

@@ -47,9 +47,9 @@ class ChainProof:
             for row in page:
                 if row.seq != seq + 1:
                     proof.gaps += row.seq - seq - 1
-                    proof.wrong(
-                        Wrong("entries", f"{where}/{seq + 1}", f"entries {seq + 1} to {row.seq - 1} are missing")
-                    )
+                    first, last = seq + 1, row.seq - 1
+                    gone = f"entry {first} is" if first == last else f"entries {first} to {last} are"
+                    proof.wrong(Wrong("entries", f"{where}/{first}", f"{gone} missing"))
                 tail = chain_hash(tail, row.record)
                 if tail != row.hash:
                     proof.wrong(Wrong("entries", entry_key(row), f"entry {row.seq} does not continue the hash chain"))

@@ -12,6 +12,7 @@ from back_office.store.engine import Transaction
 from back_office.store.takings import Grouping, LateRow, TakingsPlace
 from payment_core.accounts import CHART, Kind
 from payment_core.journal import Entry, Tender
+from payment_core.wording import counted
 
 TAKEN: Final = frozenset(
     {
@@ -112,7 +113,7 @@ class TakingsCount:
 
 
 def _summed(sums: tuple[int, ...] | None) -> str:
-    return f"{sums[0]} in {sums[1]} entries" if sums else "nothing"
+    return f"{sums[0]} in {counted(sums[1], 'entry', 'entries')}" if sums else "nothing"
 
 
 def venue_of_entry(entry: Entry, writer: Writer, tenant_id: bytes) -> bytes:

@@ -20,6 +20,7 @@ from back_office.ledger.recount_compare import compare
 from back_office.store import acts, chains, closings, places, takings
 from back_office.store.engine import Transaction
 from cloud_sync.protocol.envelope import STREAM_LEDGER
+from payment_core.wording import counted
 
 __all__ = ["Proof", "prove_books"]
 
@@ -50,7 +51,7 @@ def prove_books(tx: Transaction, tenant_id: bytes) -> Proof:
         proof.wrong(Wrong("audit", str(audit.first_bad), audit.reason))
     proof.duplicates = found.doubled()
     if proof.duplicates:
-        proof.fault(f"{proof.duplicates} events are booked more than once")
+        proof.fault(f"{counted(proof.duplicates, 'event')} booked more than once")
     for wrong in found.impossible:
         proof.wrong(wrong)
     return proof

@@ -21,6 +21,7 @@ from back_office.store.papers import Alarm
 from back_office.store.places import Hub
 from payment_core.journal import Declined, Entry, Held, TimeQuality
 from payment_core.money import MAX_MINOR, MINOR_DIGITS
+from payment_core.wording import counted
 
 AHEAD_MS: Final = 60 * MINUTE_MS
 """A hub that is further ahead of the office than this does not know the time, whatever it says."""
@@ -147,7 +148,7 @@ class _Words(msgspec.Struct, frozen=True):
         apart_s = (after.wall_ms - before.wall_ms) // 1_000
         return (
             f"card {_short(after.credential_id)} was used {self._place(before)} and {apart_s} s later "
-            f"{self._place(after)}, and the way takes {leap.minutes} minutes: one of the two is a copy; "
+            f"{self._place(after)}, and the way takes {counted(leap.minutes, 'minute')}: one of the two is a copy; "
             "block the card and give its owner a new one"
         )
 

@@ -53,7 +53,7 @@ BROKEN = {
     checking.a_simulator_stands_in: (replace(GOOD, simulator=""), COIN, "simulator is missing"),
     checking.golden_cases_can_be_played: (
         replace(GOOD, golden=(Golden(name="a case"),)), COIN, "golden 'a case': nothing is expected"),
-    checking.golden_cases_prove_something: (replace(GOOD, golden=CASES[1:]), COIN, "2 golden cases are too few"),
+    checking.golden_cases_prove_something: (replace(GOOD, golden=CASES[1:]), COIN, "2 golden cases, too few"),
 }  # fmt: skip
 
 

@@ -275,7 +275,7 @@ def test_a_journal_is_decided_again(tmp_path, capsys):
     code, out = run(capsys, "replay", "--ledger", path)
     assert code == 1
     assert "  was declined over_day_limit" in out
-    assert "2 decisions taken again, 1 come out otherwise" in out
+    assert "2 decisions taken again, otherwise now: 1" in out
 
 
 def test_entries_without_facts_are_counted(tmp_path, capsys):
@@ -288,7 +288,7 @@ def test_entries_without_facts_are_counted(tmp_path, capsys):
     connection.commit()
     connection.close()
     assert (
-        "1 decisions taken again, 0 come out otherwise; left out: 1 without facts"
+        "1 decision taken again, otherwise now: 0; left out: 1 without facts"
         in run(capsys, "replay", "--ledger", path)[1]
     )
     told = json.loads(run(capsys, "explain", authorization, "--ledger", path, "--json")[1])

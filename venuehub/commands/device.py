@@ -8,6 +8,7 @@ import msgspec
 import typer
 from typer.core import TyperCommand
 
+from payment_core.wording import counted
 from venuehub.device_questions import OwnPages, check, identify, page_of, pages_with
 from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.output import AsJson, note, print_json, print_line
@@ -173,7 +174,7 @@ def monitor(
         )
         if as_json:
             print_json(condition)
-        note(f"{path}: {' '.join(word for word in words if word)}, {condition.noise} bytes of noise")
+        note(f"{path}: {' '.join(word for word in words if word)}, {counted(condition.noise, 'byte')} of noise")
 
     pages = pages_with(profiles)
     page = page_of(profile, pages)

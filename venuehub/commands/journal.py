@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 from msgspec import to_builtins
 
+from payment_core.wording import counted
 from venuehub.errors import ExitCode, told_as
-from venuehub.output import AsJson, counted, print_json, print_line
+from venuehub.output import AsJson, print_json, print_line
 
 app = typer.Typer(name="journal", no_args_is_help=True)
 Ledger = Annotated[Path, typer.Option("--ledger", help="A hub's ledger file; it is only read.")]
@@ -106,7 +107,7 @@ def replay(ledger: Ledger, *, as_json: AsJson = False) -> None:
             print_line(f"  was {difference.was}")
             print_line(f"  now {difference.now}")
         print_line(
-            f"{report.decided} decisions taken again, {len(report.differences)} come out otherwise; left out: "
+            f"{counted(report.decided, 'decision')} taken again, otherwise now: {len(report.differences)}; left out: "
             f"{report.without_facts} without facts, {report.without_documents} whose documents are gone"
         )
     if not report.ok:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from payment_core.wording import counted
 from venuehub.ending import run_interruptibly
 from venuehub.errors import CliError, ExitCode, writing_to
-from venuehub.output import AsJson, counted, note, print_json, print_line
+from venuehub.output import AsJson, note, print_json, print_line
 
 if TYPE_CHECKING:
     from venuehub.load.run import LoadReport

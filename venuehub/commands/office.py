@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from payment_core.wording import counted
 from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.office import books, cards, downgrade, guest, hubs, ingest, opening, reconcile, replacing, restored
 from venuehub.office import desk as office_desk
@@ -20,7 +21,7 @@ from venuehub.office.meters import meter_app
 from venuehub.office.signers import signer_app
 from venuehub.office.slips import slip_app
 from venuehub.office.travel import travel_app
-from venuehub.output import AsJson, counted, note, print_json, print_line
+from venuehub.output import AsJson, note, print_json, print_line
 
 app = typer.Typer(name="office", no_args_is_help=True, help="The back office: books, hubs, members' cards.")
 document_app = typer.Typer(name="document", no_args_is_help=True, help="What hubs are configured by.")

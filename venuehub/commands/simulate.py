@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from payment_core.wording import counted
 from venuehub.errors import CliError, ExitCode
 from venuehub.output import AsJson, print_json, print_line
 
@@ -163,7 +164,8 @@ def _money(amount: int) -> str:
 
 
 def _print_report(report: "Report") -> None:
-    print_line(f"{report.seeds} seeds, {report.steps} steps, {report.entries} entries, {len(report.failed)} failed")
+    steps, entries = counted(report.steps, "step"), counted(report.entries, "entry", "entries")
+    print_line(f"{counted(report.seeds, 'seed')}, {steps}, {entries}, {len(report.failed)} failed")
     losses = (
         ("played on the floor", report.floor_loss_max, report.floor_bound),
         ("spent after a disk was put back", report.rollback_loss_max, report.rollback_bound),
@@ -173,8 +175,10 @@ def _print_report(report: "Report") -> None:
     for words, worst, bound in losses:
         print_line(f"  {words:<32} at most {_money(worst)} of the {_money(bound)} that it may cost")
     print_line(f"  {'spent beyond what there was':<32} {_money(report.overspend)}")
-    print_line(f"  {'refused with money in the venue':<32} {report.refused_with_money_in_venue_lan_up} times")
+    print_line(
+        f"  {'refused with money in the venue':<32} {counted(report.refused_with_money_in_venue_lan_up, 'time')}"
+    )
     for failure in report.failed:
-        print_line(f"seed {failure.seed}, {failure.steps} steps. Replay: {failure.replay}")
+        print_line(f"seed {failure.seed}, {counted(failure.steps, 'step')}. Replay: {failure.replay}")
         for line in [*failure.wrong, *failure.trace]:
             print_line(f"  {line}")

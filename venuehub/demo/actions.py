@@ -11,6 +11,7 @@ import msgspec
 from back_office.console.interface import DEMO_ACTIONS, DemoAction
 from edge_agent.ledger.reader import LedgerReader
 from payment_core.money import Money, money_text
+from payment_core.wording import counted
 from venuehub.demo.attendant import leave_doubt
 from venuehub.demo.hub_audit import read_hubs
 from venuehub.demo.places import UNIT, Place
@@ -180,7 +181,7 @@ def back_online(waited: int, left: int, passed: int) -> Said:
         en = f"{waited} journal entries had waited at the hubs, and every one of them went into the books."
         zh = f"主机上等待的 {waited} 条记录已全部入账。"
     return Said(
-        f"Back online: {en} Meanwhile money followed its guests to the other hall {passed} times.",
+        f"Back online: {en} Meanwhile money followed its guests to the other hall {counted(passed, 'time')}.",
         f"网络恢复: {zh}断网期间, 余额跟随客人到另一个厅 {passed} 次。",
     )
 

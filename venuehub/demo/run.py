@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from payment_core.money import Money, money_text
+from payment_core.wording import counted
 from venuehub.demo.actions import Actions, unsynced
 from venuehub.demo.adversary import attack, bound_of, note_taken, standing
 from venuehub.demo.attendant import doubt_and_settle
@@ -141,7 +142,7 @@ def _told(outage: OutageFigures) -> list[str]:
     bound, taken, own = (money_text(Money(amount, UNIT)) for amount in (loss.bound, loss.taken, loss.by_adversary))
     settled = money_text(Money(doubts.amount, UNIT))
     return [
-        f"Money followed its guests to the other hall {outage.passed} times, over the venue's own network.",
+        f"Money followed its guests to the other hall {counted(outage.passed, 'time')}, over the venue's own network.",
         f"A bridge died in the middle of a play. The attendant looked and settled {doubts.settled} doubt of {settled}."
         if doubts.made
         else "No bridge died in the middle of a play this time: each machine was faster than the plug.",

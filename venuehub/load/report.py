@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from venuehub.output import counted
+from payment_core.wording import counted
 
 
 class Booked(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from back_office.settings import broker_settings
 from back_office.store.engine import Store
 from cloud_sync.identity import OfficeKeys
 from cloud_sync.mqtt_link import MqttSettings
+from payment_core.wording import counted
 from venuehub.errors import CliError, ExitCode
 from venuehub.load.books import booked, proof_of
 from venuehub.load.enrolment import enroll_many, seats_of
@@ -25,7 +26,6 @@ from venuehub.load.report import FleetReport
 from venuehub.load.room import make_room
 from venuehub.load.stage import LOOPBACK, OwnOffice
 from venuehub.office.tools import office_faults, open_office
-from venuehub.output import counted
 
 UP_S: Final = 180.0
 """How long all hubs may take to be there, and to come back; a goal is the report's business."""

@@ -6,9 +6,10 @@ from typing import Annotated, Final
 
 import typer
 
+from payment_core.wording import counted
 from venuehub.errors import ExitCode, told_as
 from venuehub.office.desk import Folder, now_ms
-from venuehub.output import AsJson, counted, print_json, print_line
+from venuehub.output import AsJson, print_json, print_line
 
 audit_app = typer.Typer(name="audit", no_args_is_help=True, help="Who decided what: a chain that nobody can edit.")
 _MOST_LINES: Final = 10_000

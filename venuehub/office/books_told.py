@@ -20,10 +20,11 @@ from payment_core.accounts import CHART, Kind
 from payment_core.identifiers import uuid_bytes
 from payment_core.journal import Tender
 from payment_core.price_calendar import date_text
+from payment_core.wording import counted
 from venuehub.errors import CliError, ExitCode
 from venuehub.office.checks import moment
 from venuehub.office.told import money, sums
-from venuehub.output import counted, print_line
+from venuehub.output import print_line
 
 _TAKEN: Final = frozenset(kind.value for kind in TAKEN)
 _DATE: Final = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)")

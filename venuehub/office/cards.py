@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from payment_core.wording import counted
 from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.office import desk as office_desk
 from venuehub.output import AsJson, note, print_json, print_line
@@ -218,7 +219,7 @@ def card_rights(
     for one in found.rights:
         last = datetime.fromtimestamp(one.until_ms / 1_000, ZoneInfo(venue.timezone)).strftime("%Y-%m-%d %H:%M")
         print_line(f"{one.group}: until {last} {venue.timezone}, {one.cool_down_ms // 1_000} s between plays")
-    print_line(f"{len(rights)} passes from list version {version} on")
+    print_line(f"{counted(len(rights), 'pass', 'passes')} from list version {version} on")
 
 
 @card_app.command(
@@ -281,7 +282,7 @@ def _limits(card: "Credential", currency: str) -> str:
     caps = (card.tap_limit, card.day_limit)
     tap, day = ("its class's" if cap is None else money(cap, currency or "minor units") for cap in caps)
     places = ", ".join(card.zones) or "every zone"
-    venues = f"{len(card.venues)} venues" if card.venues else "every venue"
+    venues = counted(len(card.venues), "venue") if card.venues else "every venue"
     second = "at every tap" if card.step_up else "as its class has it"
     return f"per tap {tap}, per day {day}, in {places}, at {venues}, second factor {second}, group {card.group or '-'}"
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from payment_core.wording import counted
 from venuehub.errors import CliError, ExitCode
 from venuehub.office.desk import ActId, Amount, By, Folder, act_id, desk_of
 from venuehub.output import AsJson, print_json, print_line
@@ -131,6 +132,6 @@ def show(*, folder: Folder, as_json: AsJson = False) -> None:
         rows = [{"cell": cell, "unit": unit, "amount": amount} for (cell, unit), amount in sorted(clearing.items())]
         print_json({"own": own, "clearing": rows, "waiting": waiting})
         return
-    print_line(f"cell {own or 'without a name'}; {waiting} sums not known to be taken")
+    print_line(f"cell {own or 'without a name'}; {counted(waiting, 'sum')} not known to be taken")
     for (cell, unit), amount in sorted(clearing.items()):
         print_line(f"clearing with {cell}: {amount} {unit}")

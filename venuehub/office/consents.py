@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from payment_core.wording import counted
 from venuehub.office.cards import CardText
 from venuehub.office.desk import Folder, now_ms
 from venuehub.output import AsJson, print_json, print_line
@@ -42,7 +43,7 @@ def consent_withdraw(
     if as_json:
         print_json({"withdrawn": count, "pending": waiting})
         return
-    print_line(f"{count} consents withdrawn; {waiting} templates to be deleted by their modules")
+    print_line(f"{counted(count, 'consent')} withdrawn; {counted(waiting, 'template')} to be deleted by their modules")
     if waiting:
         print_line("venuehub office consent show says when each module has proven it")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from payment_core.wording import counted
 from venuehub.errors import CliError, ExitCode
 from venuehub.output import AsJson, print_json, print_line
 
@@ -122,7 +123,7 @@ def expire(*, folder: Folder, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"entry": outcome.office_seq, "again": outcome.again, "lots": outcome.amount})
     elif outcome.amount:
-        print_line(f"{outcome.amount} lots that had run out were ended (up to entry {outcome.office_seq})")
+        print_line(f"ended {counted(outcome.amount, 'lot')} that had run out (up to entry {outcome.office_seq})")
     else:
         print_line("nothing has run out: no lot was ended")
 

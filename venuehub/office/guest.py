@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from payment_core.wording import counted
 from venuehub.office.desk import Folder
 from venuehub.output import AsJson, print_json, print_line
 
@@ -82,7 +83,7 @@ def alarms(
         return
     for row in rows:
         print_line(_alarm_line(row))
-    print_line(f"{len(rows)} alarms")
+    print_line(counted(len(rows), "alarm"))
 
 
 def _guest(tx: "Transaction", tenant_id: bytes, card: "Credential") -> dict[str, object]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from payment_core.wording import counted
 from venuehub.errors import CliError, ExitCode
 from venuehub.office.desk import By, Folder, desk_of, now_ms, plain
 from venuehub.output import AsJson, print_json, print_line
@@ -60,8 +61,8 @@ def hub_close(
         end = "settle it" if closed_ms is not None else "close it for good"
         print_line(f"not {'settled' if closed_ms is not None else 'closed'}: add --yes --by NAME --note WHY to {end}")
     else:
-        settled = f"{done.leases} leases, {done.vouchers} vouchers and {done.authorizations} open plays were settled"
-        print_line(f"closed for good: {settled}")
+        leases, vouchers = counted(done.leases, "lease"), counted(done.vouchers, "voucher")
+        print_line(f"closed for good; settled: {leases}, {vouchers}, {counted(done.authorizations, 'open play')}")
 
 
 def cost_lines(most: "HubCost", currency: str, *, closed: bool) -> list[str]:

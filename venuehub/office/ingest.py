@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
+from payment_core.wording import counted
 from venuehub.output import AsJson, print_json, print_line
 
 app = typer.Typer(no_args_is_help=True)
@@ -49,6 +50,7 @@ def ingest(
             if as_json:
                 print_json({"ready": True, "worker": settings.worker, "partitions": sorted(held), "broker": broker})
             else:
-                print_line(f"worker {settings.worker} ready: {len(held)} partitions of {partitions}, broker {broker}")
+                held_now = counted(len(held), "partition")
+                print_line(f"worker {settings.worker} ready: {held_now} of {partitions}, broker {broker}")
 
         run(settings, ready)

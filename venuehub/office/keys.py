@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 import typer
 
+from payment_core.wording import counted
 from venuehub.errors import CliError
 from venuehub.office.desk import By, Folder, now_ms
 from venuehub.output import AsJson, note, print_json, print_line
@@ -178,7 +179,7 @@ def _refuse_retiring(use: "KeyUse", *, by: str) -> None:
     hint = "add --by NAME --note WHY to do it all the same"
     days = (now_ms() - use.next_ms) // DAY_MS
     if now_ms() - use.next_ms < KEPT_MS:
-        message = f"key {use.key} was replaced {days} days ago; it is kept {KEPT_MS // DAY_MS} days"
+        message = f"key {use.key} was replaced {counted(days, 'day')} ago; it is kept {KEPT_MS // DAY_MS} days"
         raise CliError("refused", message, where="--key", hint=hint)
     if use.hubs:
         names = ", ".join(one.hub for one in use.hubs)

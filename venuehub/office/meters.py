@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from payment_core.wording import counted
 from venuehub.errors import CliError, ExitCode
 from venuehub.office.desk import By, Folder, now_ms
-from venuehub.output import AsJson, counted, print_json, print_line
+from venuehub.output import AsJson, print_json, print_line
 
 if TYPE_CHECKING:
     from back_office.ledger.machine_day import Reading

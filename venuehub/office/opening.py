@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from payment_core.wording import counted
 from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.office.desk import Folder, desk_of
 from venuehub.output import AsJson, print_json, print_line
@@ -60,7 +61,7 @@ def opening(
     if as_json:
         print_json({"booked": booked, "again": again})
     else:
-        print_line(f"{booked} balances taken over, {again} were there already")
+        print_line(f"{counted(booked, 'balance')} taken over, there already: {again}")
 
 
 @contextmanager

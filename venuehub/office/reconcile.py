@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from payment_core.wording import counted
 from venuehub.errors import ExitCode, told_as
 from venuehub.office.desk import Folder, now_ms
-from venuehub.output import AsJson, counted, print_json, print_line
+from venuehub.output import AsJson, print_json, print_line
 
 if TYPE_CHECKING:
     from back_office.ledger.difference import Difference

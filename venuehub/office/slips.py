@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from payment_core.wording import counted
 from venuehub.errors import CliError
 from venuehub.output import AsJson, print_json, print_line
 
@@ -111,4 +112,4 @@ def return_all(*, folder: Folder, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"returned": [uuid_text(slip.slip_id) for slip in done]})
     else:
-        print_line(f"{len(done)} slips returned")
+        print_line(f"{counted(len(done), 'slip')} returned")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from payment_core.wording import counted
 from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.office.desk import Folder, now_ms, plain
 from venuehub.output import AsJson, print_json, print_line
@@ -59,7 +60,8 @@ def travel_show(*, folder: Folder, as_json: AsJson = False) -> None:
         if key != "ways":
             print_line(f"{key} = {value}")
     for way in rule.ways:
-        print_line(f"{names.get(way.one, way.one)} to {names.get(way.other, way.other)}: {way.minutes} minutes")
+        takes = counted(way.minutes, "minute")
+        print_line(f"{names.get(way.one, way.one)} to {names.get(way.other, way.other)}: {takes}")
 
 
 def _places(tx: "Transaction", tenant_id: bytes) -> dict[str, str]:

@@ -94,7 +94,7 @@ def test_what_closing_can_cost_is_told_as_money(folder, run, capsys):
     assert main([*close, "--yes", "--by", "ann", "--note", "x"]) == 0
     assert main(close) == 0
     said = capsys.readouterr().out
-    assert "closed for good: 1 leases" in said
+    assert "closed for good; settled: 1 lease, 0 vouchers" in said
     assert "it was closed before, on 20" in said
 
 

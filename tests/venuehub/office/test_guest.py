@@ -56,7 +56,7 @@ def test_a_guest_and_alarms_for_people(folder, capsys):
     for words in (
         "W.: card is active, class C, life 1", "balance ¥15.00, 200 bonus; owes ¥10.00",
         "paid by counter p1: ¥10.00 at hall",
-        "¥5.00 in the purse", "payment p2 of counter: ¥5.00", "payment_conflict", "1 alarms",
+        "¥5.00 in the purse", "payment p2 of counter: ¥5.00", "payment_conflict", "1 alarm",
     ):  # fmt: skip
         assert words in said
     assert main(["office", "card", "show", "--dir", str(folder), "--card", "ntag213:04010203040580"]) == 1
