@@ -80,24 +80,24 @@ def database_url(folder: Path, asked: str = "") -> str:
 
     A password is taken from the file alone: whoever lists this machine's processes sees what they were started with.
     """
-    if asked:
-        if urlsplit(asked).password:
-            message = f"--db: others see a password there; write the URL into {folder / URL_FILE} (mode 0600) instead"
-            raise SettingsError(message)
-        return _driver_named(asked)
     file = folder / URL_FILE
+    if asked:
+        if _has_password(asked):
+            message = f"--db: others see a password there; write the URL into {file} (mode 0600) and leave --db out"
+            raise SettingsError(message)
+        return _driver_named(asked, "--db")
     try:
         mode = file.stat().st_mode
         text = file.read_text("utf-8").strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return f"sqlite:///{database_file(folder).absolute()}"
     except (OSError, UnicodeDecodeError) as error:
-        message = f"{file} cannot be read: {error}"
+        message = f"{file}: cannot be read ({error}); write the books' URL into it"
         raise SettingsError(message) from error
     if mode & _NOT_OTHERS:
-        message = f"{file} can be read by others: chmod 600 {file}"
+        message = f"{file}: can be read by others; chmod 600 {file}"
         raise SettingsError(message)
-    return _driver_named(text)
+    return _driver_named(text, str(file))
 
 
 def keep_database_url(folder: Path, url: str) -> None:
@@ -176,12 +176,22 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _driver_named(url: str) -> str:
+def _has_password(url: str) -> bool:
+    parts = urlsplit(url)
+    return bool(parts.password) or "password" in parts.query
+
+
+def _driver_named(url: str, where: str) -> str:
+    """Return an URL as it is opened; `where` it stands. What stands there may be a password, so it is not told."""
     scheme, colon, rest = url.partition("://")
     if scheme == "sqlite":
         return url
-    if not colon or scheme not in {"postgresql", "postgres", "postgresql+psycopg"}:
-        message = f"{scheme}://: write postgresql://user@host/name, or sqlite:///file"
+    known = scheme in {"postgresql", "postgres", "postgresql+psycopg"}
+    if not colon or not known or not _port(urlsplit(url), 1) or "password" in urlsplit(url).query:
+        message = (
+            f"{where}: {'is no database that books can be in' if url else 'is empty'}; "
+            "write postgresql://user@host/name, or postgresql://user:password@host/name into db.url alone"
+        )
         raise SettingsError(message)
     return f"postgresql+psycopg://{rest}"
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
+import structlog
 
 from back_office.store import partitions
 from back_office.store.engine import Fence, Store, Transaction
@@ -12,6 +13,7 @@ from cloud_sync.protocol import topics
 ALL: Final = range(topics.PARTITIONS)
 RENEW_MS: Final = partitions.TTL_MS // 3
 """How often leases are renewed: two renewals may fail before one runs out."""
+log = structlog.get_logger()
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -70,6 +72,8 @@ class Holding:
         self._looked_ms = now_ms
         gone = {partition for partition, epoch in before.items() if self._held.get(partition) != epoch}
         fresh = {partition for partition, epoch in self._held.items() if before.get(partition) != epoch}
+        if fresh or gone:
+            log.info("partitions.moved", worker=self._worker, taken=len(fresh), lost=len(gone), held=len(self._held))
         return Moved(frozenset(fresh), frozenset(gone))
 
     def lost(self, hub_id: bytes) -> frozenset[int]:

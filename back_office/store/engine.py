@@ -18,6 +18,7 @@ from back_office.store.faults import (
     RESTORE,
     StoreNotThereError,
     StoreUnfitError,
+    StoreUnreachableError,
     StoreVersionError,
 )
 from back_office.store.transaction import Transaction
@@ -68,8 +69,8 @@ def open_store(url: str, *, create: bool = False) -> Store:
     """Open the database at `url`, bring it to this release's version, and read its settings back.
 
     StoreNotThereError: no books there and `create` is not asked; nothing is written. StoreVersionError: a newer or
-    foreign one. StoreDamagedError: not a database any more. StoreUnfitError: a setting that keeps money safe did not
-    take, or the place cannot be used.
+    foreign one. StoreDamagedError: not a database any more. StoreUnreachableError: no server there, or it does not let
+    us in. StoreUnfitError: a setting that keeps money safe did not take, or the place cannot be used.
     """
     parsed = sa.make_url(url)
     file = Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
@@ -83,6 +84,10 @@ def open_store(url: str, *, create: bool = False) -> Store:
         place = parsed.render_as_string(hide_password=True)
         if not isinstance(error, sa.exc.OperationalError):
             raise damaged(getattr(error, "orig", error), place) from error
+        if file is None and not getattr(error.orig, "sqlstate", None):  # it has taken no statement of ours
+            why = str(error.orig).partition("\n")[0]
+            message = f"{place}: {why}; look at db.url or --db, and whether the server is there"
+            raise StoreUnreachableError(message) from error
         message = f"{place} cannot be used as the office's database: {error.orig}; check the address and the free space"
         raise StoreUnfitError(message) from error
     except BaseException:
@@ -131,6 +136,8 @@ def _migrate(engine: sa.Engine, where: str, *, create: bool) -> None:
     with writing_alone(engine) as tx:
         config.attributes["connection"] = tx
         command.upgrade(config, "head")
+        if current is not None and engine.dialect.name != "sqlite":  # a file's plans rest on its keys alone
+            tx.execute(sa.text("ANALYZE"))
 
 
 @contextlib.contextmanager

@@ -26,6 +26,10 @@ class StoreUnfitError(StoreError):
     """The database does not keep what it is asked to keep: a setting did not take, or it is damaged."""
 
 
+class StoreUnreachableError(StoreUnfitError):
+    """The database's server is not there, or does not let us in."""
+
+
 class StoreDamagedError(StoreUnfitError):
     """What the database holds cannot be read any more."""
 

@@ -51,17 +51,36 @@ def test_the_api_is_on_this_machine_or_behind_tls():
 def test_books_are_where_the_folder_says_and_a_password_is_never_in_argv(tmp_path):
     assert settings.database_url(tmp_path) == f"sqlite:///{tmp_path}/office.sqlite"
     assert settings.database_url(tmp_path, "postgresql://me@db/books") == "postgresql+psycopg://me@db/books"
-    with pytest.raises(settings.SettingsError, match=r"others see a password there; .*db\.url"):
-        settings.database_url(tmp_path, "postgresql://me:secret@db/books")
-    with pytest.raises(settings.SettingsError, match=r"mysql://: write postgresql://"):
+    for shown in ("postgresql://me:secret@db/books", "postgresql://me@db/books?password=secret"):
+        with pytest.raises(settings.SettingsError, match=r"others see a password there; .*db\.url") as told:
+            settings.database_url(tmp_path, shown)
+        assert "secret" not in str(told.value)
+    with pytest.raises(settings.SettingsError, match=r"--db: .*; write postgresql://"):
         settings.database_url(tmp_path, "mysql://me@db/books")
     file = tmp_path / "db.url"
     file.write_text("postgresql://me:secret@db/books\n")
     file.chmod(0o644)
-    with pytest.raises(settings.SettingsError, match="can be read by others: chmod 600"):
+    with pytest.raises(settings.SettingsError, match=r"db\.url: can be read by others; chmod 600 .*db\.url"):
         settings.database_url(tmp_path)
     file.chmod(0o600)
     assert settings.database_url(tmp_path) == "postgresql+psycopg://me:secret@db/books"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("", "is empty"), ("secret", "is no database"), ("mysql://me:secret@db/books", "is no database"),
+        ("postgresql://me:secret@db:port/books", "is no database"),
+        ("postgresql://me@db/books?password=secret", "is no database"),
+    ],
+)  # fmt: skip
+def test_a_file_that_names_no_books_is_named_and_what_stands_there_is_not_told(tmp_path, text, what):
+    file = tmp_path / "db.url"
+    file.write_text(text)
+    file.chmod(0o600)
+    with pytest.raises(settings.SettingsError, match=rf"db\.url: {what}.*; write postgresql://") as told:
+        settings.database_url(tmp_path)
+    assert "secret" not in str(told.value)
 
 
 def test_a_url_is_kept_for_its_owner_alone(tmp_path):

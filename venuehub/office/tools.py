@@ -15,7 +15,7 @@ from back_office.ledger.faults import UnbookableError
 from back_office.members.cards import CardKnownError, CardTextError, CardUnknownError
 from back_office.settings import SettingsError, database_file, database_url
 from back_office.store.engine import Store, is_whole, open_store
-from back_office.store.faults import RESTORE, StoreDamagedError, StoreDowngradeError, StoreError
+from back_office.store.faults import RESTORE, StoreDamagedError, StoreDowngradeError, StoreError, StoreUnreachableError
 from cloud_sync.identity import HubIdentity, IdentityError, OfficeKeys, load_office
 from cloud_sync.mqtt_link import MqttLinkError, MqttSettings
 from payment_core.errors import MalformedRecordError, UnknownEntryError
@@ -64,6 +64,7 @@ def _told() -> Iterator[None]:
         told_as("store", StoreError),
         told_as("store", StoreDowngradeError, otherwise=_WAY_BACK),
         told_as("damaged", StoreDamagedError),
+        told_as("database_unreachable", StoreUnreachableError, exit_code=ExitCode.UNAVAILABLE),
         told_as("identity", IdentityError, exit_code=ExitCode.NOT_PROVISIONED),
         told_as("broker_unreachable", MqttLinkError, exit_code=ExitCode.UNAVAILABLE),
     ):

@@ -6,6 +6,7 @@ from contextlib import closing
 import msgspec
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 
@@ -16,6 +17,7 @@ from back_office.store.faults import (
     StoreNotThereError,
     StoreRefusedError,
     StoreUnavailableError,
+    StoreUnreachableError,
     StoreVersionError,
 )
 from back_office.store.tables import METADATA
@@ -201,6 +203,28 @@ def test_the_migrations_speak_postgresql_too():
     assert "amount BIGINT NOT NULL" in text
     assert "CREATE TRIGGER entries_append_only BEFORE UPDATE OR DELETE ON entries" in text
     assert "STRICT" not in text
+
+
+@pytest.mark.slow
+def test_a_server_that_does_not_let_us_in_is_told_as_such(empty_postgres_url):
+    stranger = empty_postgres_url.replace("postgres@", "nobody-here@", 1)
+    with pytest.raises(StoreUnreachableError, match=r'role "nobody-here" does not exist; look at db\.url'):
+        open_store(stranger)
+
+
+@pytest.mark.slow
+def test_a_server_counts_its_rows_behind_an_upgrade(postgres_url):
+    counted = sa.text("SELECT count(*) FROM pg_class WHERE relname = 'entries' AND reltuples >= 0")
+    config, looking = engine.migrations_config(), sa.create_engine(postgres_url)
+    with closing(looking.connect()) as connection:
+        assert connection.execute(counted).scalar() == 0
+    with looking.begin() as tx:
+        config.attributes["connection"] = tx
+        command.downgrade(config, engine.known_versions()[1])
+    open_store(postgres_url).close()
+    with closing(looking.connect()) as connection:
+        assert connection.execute(counted).scalar() == 1
+    looking.dispose()
 
 
 class _Lines:

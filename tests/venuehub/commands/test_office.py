@@ -45,6 +45,23 @@ def test_a_time_zone_that_does_not_exist(tmp_path, run):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgresql://me:secret@127.0.0.1:1/books", (2, "settings", "--db")),
+        ("postgresql://me@127.0.0.1:1/books", (69, "database_unreachable", "postgresql+psycopg://me@127.0.0.1:1/books")),
+    ],
+)
+def test_books_that_cannot_be_are_told_and_nothing_is_left(tmp_path, capsys, url, told):
+    code = main(["office", "init", "--dir", str(tmp_path / "x"), "--tenant", "T", "--db", url, "--json"])
+    said = capsys.readouterr()
+    error = json.loads(said.out)["error"]
+    assert (code, error["code"], error["where"]) == told
+    assert "db.url" in error["hint"]
+    assert ("keys in files" in said.err, "secret" in said.out + said.err) == (False, False)
+    assert not (tmp_path / "x").exists()
+
+
 def test_hubs_are_enrolled(folder, tmp_path, run):
     code, said = run("enroll", "--dir", folder, "--hub", tmp_path / "hub-1", "--broker", "mqtt://broker:1884")
     assert (code, said["name"]) == (0, "hub-1")
