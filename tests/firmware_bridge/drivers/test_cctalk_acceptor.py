@@ -224,6 +224,7 @@ def test_a_lower_counter_without_proof_is_progress_and_the_gap_is_told(tmp_path)
         asyncio.run(story(running))
 
 
+@pytest.mark.slow
 def test_a_reset_that_looks_like_no_progress_is_found_by_the_lost_inhibits(tmp_path):
     async def story(running):
         async with host(running) as driving:
@@ -257,6 +258,7 @@ def test_a_silence_ends_in_the_difference_of_the_coin_counter(tmp_path):
         asyncio.run(story(running))
 
 
+@pytest.mark.slow
 def test_noise_is_counted_and_costs_no_coin(tmp_path):
     async def story(running):
         async with host(running) as driving:
@@ -403,6 +405,7 @@ async def changed_for_a_stranger(*, pulled: bool, driver: type[CctalkAcceptor] =
     return passed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pulled", [True, False], ids=["pulled", "at once"])
 def test_a_stranger_in_its_place_moves_no_counter_and_no_booked_coin_is_credited_again(monkeypatch, pulled):
     monkeypatch.setattr(cctalk_acceptor, "POLL_LIMIT_S", 0.3)

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import Callable
 from functools import partial
 
 import msgspec
@@ -264,6 +263,7 @@ def test_of_several_begun_commands_the_one_that_was_written_is_read_back_and_the
     story(steps)
 
 
+@pytest.mark.slow
 def test_a_hopper_that_loses_power_in_mid_payout_tells_what_it_paid():
     async def steps():
         simulator = CctalkHopperSimulator(works=Works(coin_ms=40))
@@ -282,6 +282,7 @@ def test_a_hopper_that_loses_power_in_mid_payout_tells_what_it_paid():
     story(steps)
 
 
+@pytest.mark.slow
 def test_silence_in_mid_payout_ends_the_driver_and_the_next_one_reads_back(monkeypatch):
     monkeypatch.setattr(cctalk_hopper, "SILENT_S", 0.3)
 
@@ -428,11 +429,6 @@ def test_mutant_without_the_reset_the_hopper_is_locked_out():
     story(steps)
 
 
-def later(seconds: float, work: Callable[[], None]) -> None:
-    """Do it in a while."""
-    asyncio.get_running_loop().call_later(seconds, work)
-
-
 ACCEPT = make_command(Accept(on=True), command_id="a", seq=0, boot_id="b", ttl_ms=9_000)
 
 
@@ -443,6 +439,7 @@ def test_a_hopper_that_gives_nothing_is_reset_once_and_again_when_somebody_asks_
         simulator.command(["jam", "0"], now_ms=0)
         venue = Venue(simulator)
         resets: list[object] = []
+        loop = asyncio.get_running_loop()
 
         def look_at_it() -> None:
             resets.append(simulator.status()["resets"])
@@ -451,7 +448,7 @@ def test_a_hopper_that_gives_nothing_is_reset_once_and_again_when_somebody_asks_
         def second_guest() -> None:
             venue.inbox.put_nowait(dispense(1, 2))
 
-        still_to_do = {3: second_guest, 4: partial(later, 4 * cctalk_hopper.UPKEEP_S, look_at_it)}
+        still_to_do = {3: second_guest, 4: partial(loop.call_later, 4 * cctalk_hopper.UPKEEP_S, look_at_it)}
 
         def online_fault_online_fault_online() -> bool:
             still_to_do.pop(len(venue.conditions), int)()

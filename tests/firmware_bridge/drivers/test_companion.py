@@ -272,11 +272,13 @@ def test_a_board_that_restarts_keeps_its_gate_shut(monkeypatch, greeted_by_anoth
     asyncio.run(shut_and_cut(Companion, greeted_by_another=greeted_by_another))
 
 
+@pytest.mark.slow
 def test_a_driver_that_forgets_what_it_was_told_is_caught():
     with pytest.raises(TimeoutError):
         asyncio.run(shut_and_cut(ForgetsTheGate, greeted_by_another=False))
 
 
+@pytest.mark.slow
 def test_a_driver_that_shuts_only_whom_it_greets_is_caught(monkeypatch):
     monkeypatch.setattr(companion, "SHUT_EVERY_S", 60)
     with pytest.raises(TimeoutError):

@@ -226,6 +226,7 @@ def test_a_result_that_comes_late_ends_the_doubt():
     played(story)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("vend_ms", "end"), [(30, "unknown"), (400, "done")])
 def test_a_board_that_falls_silent_is_offline_and_its_vend_waits_for_what_it_says_when_it_is_back(vend_ms, end):
     async def story():
@@ -302,6 +303,7 @@ def test_a_machine_that_does_not_know_its_price_is_told_no():
     played(story)
 
 
+@pytest.mark.slow
 def test_a_machine_off_its_bus_or_disabled_is_a_fault_before_anybody_pays():
     async def story():
         machine = Machine()

@@ -172,6 +172,7 @@ async def answered(driving: Host) -> Answer:
     return said
 
 
+@pytest.mark.slow
 def test_a_card_proves_itself_to_the_hub_in_two_turns_over_the_bus(tmp_path: Path) -> None:
     key = bytes(16)
 
@@ -231,6 +232,7 @@ def test_every_identifier_is_told_by_its_kind(tmp_path: Path, card: str, media: 
     play(tmp_path, story, EVERYTHING)
 
 
+@pytest.mark.slow
 def test_both_kinds_of_cards_are_seen_in_turn(tmp_path: Path) -> None:
     async def story(driving: Host, running: RunningSimulator) -> None:
         for card, uid in ((NTAG213, "04A1B2C3D4E580"), ("felica:0114B34D0000AA01", "0114B34D0000AA01")) * 2:
@@ -254,6 +256,7 @@ def test_an_order_for_a_reader_that_is_away_is_refused(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+@pytest.mark.slow
 def test_an_order_that_is_with_a_reader_that_dies_ends_in_a_doubt(tmp_path: Path) -> None:
     class Deaf(Pn532Simulator):
         """A chip that hangs."""
@@ -320,6 +323,7 @@ def test_a_chip_that_a_killed_bridge_left_waiting_is_taken_over(tmp_path: Path) 
         asyncio.run(story(running))
 
 
+@pytest.mark.slow
 def test_two_broken_answers_are_looked_over(tmp_path: Path) -> None:
     class Noisy(Pn532Simulator):
         """A bad cable: garbage stands before some answers."""

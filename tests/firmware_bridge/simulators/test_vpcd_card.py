@@ -76,6 +76,7 @@ def played(script: str) -> tuple[list[bytes], str]:
     return heard, output.getvalue()
 
 
+@pytest.mark.slow
 def test_a_script_taps_cards() -> None:
     heard, counters = played(f"tap {NTAG213} for 100ms\npause 600ms\ntap felica:0114B34D0000AA01 for 100ms\n")
     assert heard == [bytes.fromhex("04A1B2C3D4E5809000"), bytes.fromhex("0114B34D0000AA019000")]
