@@ -99,9 +99,12 @@ def init(
     ):
         ZoneInfo(timezone)
     hosts = broker_host or LOCAL_HOSTS
+    warned: list[str] = []
+    with office_faults(folder):
+        database_url(folder, db)  # before anything is made
     with office_faults(folder), undone_on_fault(folder, option="--dir"):
         keys = make_office(_new_id())
-        FileKeyStore(folder, warn=note).keep_office(keys)
+        FileKeyStore(folder, warn=warned.append).keep_office(keys)
         with told_as(
             "settings", ValueError, where="--broker-host", hint="write a name or an address", exit_code=ExitCode.USAGE
         ):
@@ -114,6 +117,7 @@ def init(
             found_office(store, founder, venue_id=_new_id(), venue=venue or tenant, timezone=timezone)
         finally:
             store.close()
+    note("\n".join(warned))
     if as_json:
         print_json({"tenant_id": uuid_text(keys.tenant_id), "dir": str(folder)})
     else:

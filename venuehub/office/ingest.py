@@ -50,7 +50,7 @@ def ingest(
             if as_json:
                 print_json({"ready": True, "worker": settings.worker, "partitions": sorted(held), "broker": broker})
             else:
-                held_now = counted(len(held), "partition")
-                print_line(f"worker {settings.worker} ready: {held_now} of {partitions}, broker {broker}")
+                has = f"{counted(len(held), 'partition')} of {partitions}" if held else f"stands by for {partitions}"
+                print_line(f"worker {settings.worker} ready: {has}, broker {broker}")
 
         run(settings, ready)
