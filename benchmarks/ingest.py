@@ -59,6 +59,8 @@ BATCH: Final = 1_000
 TOGETHER: Final = 4
 """Batches that wait when the office looks: they are one transaction, in both arms."""
 GROWN: Final = 2_000_000
+A_HUB_FOR: Final = 2_000
+"""Entries for each hub of an office that has grown, with `GUESTS` guests of its own: a thousand, and 64,000."""
 FREE_BYTES: Final = 6 * 1024**3
 """What two databases of so many entries need, and their logs."""
 LEAST: Final = {"sqlite": 0.2, "postgresql": 0.3}
@@ -86,7 +88,7 @@ def run(*, db: str = "sqlite", grown: bool = False, entries: int = GROWN, pairs:
         rows += arena.replays(pairs)
         if grown:
             young = Arena(make("young"), make("young_bare"))
-            young.grow(arena.entries)
+            young.warm_up()
             arena.grow(entries)
             beside = [(young.take(TOGETHER), arena.take(TOGETHER)) for _ in range(pairs)]
             rows.append(judge("when_grown", "/s", beside, at_least=0.8))
@@ -188,12 +190,7 @@ class Arena:
         self._keys = make_office(TENANT)
         self._ours, self._theirs = Bared(ours), Bared(bare)
         self._store, self._bare = self._ours.store, self._theirs.store
-        self._hubs = [
-            enroll_hub(
-                self._keys, hub_id=bytes([number + 1] * 16), venue_id=VENUE, epoch=1, broker_host="h", broker_port=1
-            )
-            for number in range(HUBS)
-        ]
+        self._hubs = [self._enrol(number) for number in range(HUBS)]
         for store in (self._store, self._bare):
             tenant = Tenant(TENANT, "Bench", WALL_MS)
             found_office(store, tenant, venue_id=VENUE, venue="Hall", timezone="Asia/Shanghai")
@@ -250,7 +247,11 @@ class Arena:
         ]
 
     def grow(self, entries: int) -> None:
-        """Take until there are so many."""
+        """Enrol more hubs with guests of their own, then take until there are so many entries."""
+        for number in range(HUBS, entries // A_HUB_FOR):
+            hub = self._enrol(number)
+            pin_hub(self._store, TENANT, pinned(hub), venue_id=VENUE, name=f"hub-{number}", now_ms=WALL_MS)
+            self._guests_of(hub.hub_id)
         while self.entries < entries:
             self.take(TOGETHER)
 
@@ -260,6 +261,10 @@ class Arena:
         self._bare.close()
 
     # ---- inside ----
+
+    def _enrol(self, number: int) -> HubIdentity:
+        hub_id = (number + 1).to_bytes(8, "big") * 2
+        return enroll_hub(self._keys, hub_id=hub_id, venue_id=VENUE, epoch=1, broker_host="h", broker_port=1)
 
     def _guests_of(self, hub_id: bytes) -> list[tuple[bytes, bytes]]:
         found = []
