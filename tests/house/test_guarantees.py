@@ -15,8 +15,8 @@ PROMISES = {
     *(f"BUS-{n}" for n in range(1, 4)), *(f"BIO-{n}" for n in range(1, 4)),
     *(f"DUR-{n}" for n in range(1, 9)), *(f"VND-{n}" for n in range(1, 5)), *(f"LSE-{n}" for n in range(1, 7)),
     *(f"TOK-{n}" for n in range(1, 7)), "TIM-1", "RES-2", "RES-3", "RES-4",
-    "BAT-7", "RES-6", "RES-7", "OPS-1", "OPS-2", "OPS-3", "OPS-4", "OPS-5", "OPS-6",
-    "BAT-2", "BAT-3", "BAT-4", "BAT-5", "BAT-8", "MQT-5", "MQT-6", "RES-1", "RES-5",
+    "RES-6", "RES-7", "OPS-1", "OPS-2", "OPS-3", "OPS-4", "OPS-5", "OPS-6",
+    *(f"BAT-{n}" for n in range(1, 9)), "MQT-5", "MQT-6", "RES-1", "RES-5",
 }  # fmt: skip
 
 

@@ -31,6 +31,7 @@ AT_BATCH = (
     ("office", True, "receipt"),
     ("office", False, "puback"),
     ("hub", False, "receipt"),
+    ("hub", True, "puback"),
 )
 ACTS = ("cut", "hub", "office")
 EQUAL_S = 60.0
