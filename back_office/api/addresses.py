@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 _PORTS: Final = {"http": 80, "https": 443}
-_TRANSLATED: Final = IPv6Network("64:ff9b::/96")
-"""By these some networks reach any IPv4 address, also one inside."""
+_OUTSIDE: Final = IPv6Network("2000::/3")
+"""All that was ever given out. By others, as 64:ff9b::/96, some networks reach any IPv4 address, also one inside."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -60,7 +60,7 @@ def _inside(address: str) -> str:
     at = ip_address(address.partition("%")[0])
     mapped = getattr(at, "ipv4_mapped", None)
     at = mapped if mapped is not None else at
-    led = isinstance(at, IPv6Address) and bool(at.sixtofour or at.teredo or at in _TRANSLATED)
+    led = isinstance(at, IPv6Address) and bool(at.sixtofour or at.teredo or at not in _OUTSIDE)
     if at.is_global and not at.is_multicast and not led:
         return ""
     return f"{address} is no address of the outside; `office run --hooks-to` names hosts inside that may be told"

@@ -19,8 +19,8 @@ from payment_core.identifiers import uuid_text
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-TIMEOUT_S: Final = 10.0
-"""Of a whole call: connecting, sending, and what is read of the answer."""
+TIMEOUT_S: Final = 8.0
+"""Of a whole call: connecting, sending, and what is read of the answer. Shorter than an office has to end."""
 MOST_ANSWER: Final = 200
 """Characters that are kept of what went wrong."""
 _READ_BYTES: Final = 1_024

@@ -13,8 +13,8 @@ from back_office.api.problems import refused
 
 _MAC_BYTES: Final = 16
 _LABEL: Final = b"venuehub/api/cursor/v1\0"
-MOST_CURSOR: Final = 512
-"""Characters of a cursor."""
+MOST_CURSOR: Final = 3_072
+"""Characters of a cursor: in one of takings three names of 128 characters may stand, each of four bytes."""
 Place = tuple[Any, ...]
 
 

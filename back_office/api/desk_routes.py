@@ -23,7 +23,7 @@ from back_office.api.asking import (
 from back_office.api.cursors import place_of
 from back_office.api.gate import AskedFor, GuardedRoute
 from back_office.api.models import Page
-from back_office.api.once import Once, once
+from back_office.api.once import Once, must_count, once
 from back_office.api.problems import Problem, problem, refused
 from back_office.store import acts, api_keys, pages, webhooks
 from back_office.store.acts import AuditLine, ChainedLine
@@ -107,7 +107,12 @@ def create_webhook(asked: AskedFor, wish: WebhookWish, name: Once, venue: VenueA
 @router.delete("/webhooks/{hook}", operation_id="end_webhook")
 def end_webhook(asked: AskedFor, hook: IdAsked) -> models.Webhook:
     """End a webhook for good: what waits for it goes nowhere. Ended already: the same answer."""
-    return asked.books.store.write(lambda tx: _moved(tx, asked, hook, "ended"))
+
+    def act(tx: Transaction) -> models.Webhook:
+        must_count(tx, asked)
+        return _moved(tx, asked, hook, "ended")
+
+    return asked.books.store.write(act)
 
 
 @router.post("/webhooks/{hook}/resumption", operation_id="resume_webhook", response_model=models.Webhook)

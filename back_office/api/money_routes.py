@@ -60,7 +60,7 @@ def read_account(asked: AskedFor, account: IdAsked) -> models.AccountNow:
         row = people.account(tx, asked.tenant_id, uuid_bytes(account))
         if row is None:
             raise refused(404, "there is no such account")
-        now = statements.of_guest(tx, asked.tenant_id, row.account_id, most=1).now
+        now = statements.held(tx, asked.tenant_id, row.account_id)
     return models.AccountNow(**_account(row), holds=amounts(now))
 
 
@@ -122,11 +122,11 @@ def list_takings(
     after = place_of(asked, cursor, first, last, split)
     venue_id = asked.venue.venue_id if asked.venue is not None else b""
     with asked.reading() as tx:
-        found = takings.grouped(
-            tx, asked.tenant_id, by=split, first=day_number(first), last=day_number(last), venue_id=venue_id
-        )
-    rows = [row for row in sorted(found, key=_taking_place) if after is None or _taking_place(row) > after]
-    return page_of(asked, rows[: limit + 1], limit, lambda row: _taking(split, row), _taking_place, first, last, split)
+        rows = takings.grouped(
+            tx, asked.tenant_id, by=split, first=day_number(first), last=day_number(last), venue_id=venue_id,
+            after=after, most=limit + 1,
+        )  # fmt: skip
+    return page_of(asked, rows, limit, lambda row: _taking(split, row), _taking_place, first, last, split)
 
 
 @router.get("/closings", operation_id="list_closings")

@@ -25,14 +25,19 @@ KEEP_MS: Final = 30 * 86_400_000
 _FIRST_PROBLEM: Final = 400
 
 
+def must_count(tx: Transaction, asked: Asked) -> None:
+    """Refuse an act whose key was revoked since it was asked: HTTPException 401."""
+    now = api_keys.key(tx, asked.tenant_id, asked.key.key_id)
+    if now is None or now.revoked_ms is not None:
+        raise refused(401, "this key counts no more", headers=NO_KEY)
+
+
 def once(asked: Asked, name: str, work: Callable[[Transaction], tuple[int, BaseModel]]) -> Response:
     """Do `work` in one transaction with its answer, or answer as before. 409: the name was another request's."""
     books, tenant_id, key = asked.books, asked.tenant_id, asked.key
 
     def act(tx: Transaction) -> tuple[int, bytes, bool]:
-        now = api_keys.key(tx, tenant_id, key.key_id)
-        if now is None or now.revoked_ms is not None:
-            raise refused(401, "this key counts no more", headers=NO_KEY)
+        must_count(tx, asked)
         kept = api_keys.answer(tx, tenant_id, key.key_id, name)
         if kept is not None:
             if kept.request_hash != asked.request_hash:

@@ -53,19 +53,21 @@ class Sender:
         """Send for as long as the office runs, each webhook for itself: a slow one holds up no other."""
         loop = asyncio.get_running_loop()
         tidied_s = float("-inf")
-        pool = ThreadPoolExecutor(MOST_HOOKS + 1, thread_name_prefix="webhooks")
+        pool = ThreadPoolExecutor(MOST_HOOKS, thread_name_prefix="webhooks")
+        looking = ThreadPoolExecutor(1, thread_name_prefix="webhooks-due")  # of its own: calls hold up no look
         try:
             while True:
-                for hook_id in await loop.run_in_executor(pool, self.due):
+                for hook_id in await loop.run_in_executor(looking, self.due):
                     if hook_id not in self._busy:
                         self._busy.add(hook_id)
                         pool.submit(self._drained, hook_id)
                 if loop.time() - tidied_s >= TIDY_S:
                     tidied_s = loop.time()
-                    await loop.run_in_executor(pool, self.tidy)
+                    await loop.run_in_executor(looking, self.tidy)
                 await asyncio.sleep(LOOK_S)
         finally:
             self._stopped = True
+            looking.shutdown(wait=False, cancel_futures=True)
             await asyncio.to_thread(pool.shutdown, cancel_futures=True)
 
     def due(self) -> list[bytes]:

@@ -67,6 +67,12 @@ def of_account(
     return _statement(tx, tenant_id, (kind,), key, after=after, most=most)
 
 
+def held(tx: Transaction, tenant_id: bytes, account_id: bytes) -> dict[str, int]:
+    """Return what a guest has now, by unit: read from the balances, however long the statement is."""
+    accounts = _accounts(tx, tenant_id, GUEST_KINDS, account_id.hex())
+    return {unit: _sign(GUEST_KINDS) * amount for unit, amount in statements.stood(tx, tenant_id, accounts).items()}
+
+
 def whole(tx: Transaction, tenant_id: bytes, kind: Kind, key: str) -> Iterator[Line]:
     """Yield every line of an account; Kind.PURSE: of the guest whose id the key is. Never all in memory."""
     kinds = GUEST_KINDS if kind is Kind.PURSE else (kind,)

@@ -71,6 +71,8 @@ _ALL = sa.select(*(TAKINGS.c[name] for name in _PLACE), TAKINGS.c.amount, TAKING
 )
 _OF_VENUE = _ALL.where(TAKINGS.c.venue_id == sa.bindparam("venue"))
 _OF_DATE = _OF_VENUE.where(TAKINGS.c.business_date == sa.bindparam("date"))
+_OF_DATES = _ALL.where(TAKINGS.c.business_date.between(sa.bindparam("first"), sa.bindparam("last")))
+_OF_DATES_THERE = _OF_DATES.where(TAKINGS.c.venue_id == sa.bindparam("venue"))
 _LATE_IN = _OF_VENUE.where(TAKINGS.c.told_in == sa.bindparam("z"))
 
 Takings = dict[TakingsPlace, tuple[int, int]]
@@ -80,6 +82,13 @@ Takings = dict[TakingsPlace, tuple[int, int]]
 def takings(tx: Transaction, tenant_id: bytes) -> Takings:
     """Return all there is."""
     return _read(tx.execute(_ALL, {"tenant": tenant_id}))
+
+
+def takings_between(tx: Transaction, tenant_id: bytes, *, first: int, last: int, venue_id: bytes = b"") -> Takings:
+    """Return what the business dates `first` to `last` moved at a venue; venue_id empty: at all."""
+    asked: dict[str, object] = {"tenant": tenant_id, "first": first, "last": last}
+    rows = tx.execute(_OF_DATES_THERE, {**asked, "venue": venue_id}) if venue_id else tx.execute(_OF_DATES, asked)
+    return _read(rows)
 
 
 def takings_of(tx: Transaction, tenant_id: bytes, venue_id: bytes, business_date: int) -> Takings:
@@ -109,9 +118,13 @@ class Group(msgspec.Struct, frozen=True):
 
 
 def grouped(
-    tx: Transaction, tenant_id: bytes, *, by: Sequence[Grouping], first: int, last: int, venue_id: bytes = b""
-) -> list[Group]:
-    """Return what the business dates `first` to `last` moved, split `by`; venue_id empty: all venues together."""
+    tx: Transaction, tenant_id: bytes, *, by: Sequence[Grouping], first: int, last: int, venue_id: bytes = b"",
+    after: Sequence[object] | None = None, most: int | None = None,
+) -> list[Group]:  # fmt: skip
+    """Return what the business dates `first` to `last` moved, split `by`; venue_id empty: all venues together.
+
+    In the order of (by, type, tender, kind, unit), texts by their bytes; `after`: only what comes behind these values.
+    """
     split = [TAKINGS.c[GROUPINGS[name]] for name in by]
     what = [TAKINGS.c.type, TAKINGS.c.tender, TAKINGS.c.kind, TAKINGS.c.unit]
     total = (sa.func.sum(TAKINGS.c.amount), sa.func.sum(TAKINGS.c.entries))
@@ -121,8 +134,18 @@ def grouped(
     if venue_id:
         query = query.where(TAKINGS.c.venue_id == venue_id)
     keys = list(dict.fromkeys([*split, *what]))
+    # a server's own order of texts may hold two of them for alike, or differ on its next machine
+    order = [
+        sa.collate(key, "C") if isinstance(key.type, sa.Text) and not tx.is_sqlite else key for key in keys
+    ]  # fmt: skip
+    if after is not None:
+        last_read = dict(zip([*split, *what], after, strict=True))
+        behind = [sa.literal(last_read[key], key.type) for key in keys]
+        query = query.where(sa.tuple_(*order) > sa.tuple_(*behind))
+        if split and split[0] is TAKINGS.c.business_date:
+            query = query.where(TAKINGS.c.business_date >= last_read[split[0]])  # of the row's values it is an index's
     found = []
-    for row in tx.execute(query.group_by(*keys).order_by(*keys)):
+    for row in tx.execute(query.group_by(*keys).order_by(*order).limit(most)):
         number, tender, kind, unit, amount, entries = row[len(by) :]
         found.append(Group(row[: len(by)], number, tender, Kind(kind), unit, int(amount), int(entries)))
     return found

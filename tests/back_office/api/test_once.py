@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from back_office.api import gate, once
+from back_office.api import desk_routes, gate, once
 from back_office.api.bearer import revoke_key
 from back_office.store import acts, api_keys
 from back_office.store.faults import StoreUnavailableError
@@ -87,8 +87,8 @@ def test_a_build_that_keeps_no_answer_is_caught(paid, office, monkeypatch):
     assert len(ids) == 2, "it did the same twice: the tests above see that"
 
 
-def test_a_key_that_is_revoked_meanwhile_does_nothing(paid, office, monkeypatch):
-    key = paid.key(name="shop")
+def revoke_meanwhile(office, monkeypatch):
+    """Let the key `shop` be revoked before the next transaction."""
     write = office.store.write
 
     def revoked_first(work):
@@ -97,8 +97,30 @@ def test_a_key_that_is_revoked_meanwhile_does_nothing(paid, office, monkeypatch)
         return write(work)
 
     monkeypatch.setattr(type(office.store), "write", lambda _self, work: revoked_first(work))
+
+
+def test_a_key_that_is_revoked_meanwhile_does_nothing(paid, office, monkeypatch):
+    key = paid.key(name="shop")
+    revoke_meanwhile(office, monkeypatch)
     assert paid.post("/refunds", key, WISH).status == 401
     assert office.purse() == 1_000
+
+
+def test_a_key_that_is_revoked_meanwhile_ends_no_webhook(paid, office, monkeypatch):
+    key = paid.key(name="shop")
+    made = told(paid.post("/webhooks", key, {"url": TOLD, "events": ["alarm.raised"]}))
+    revoke_meanwhile(office, monkeypatch)
+    assert paid.ask("DELETE", f"/webhooks/{made['id']}", key).status == 401
+    assert [one["state"] for one in told(paid.get("/webhooks", paid.key()))["items"]] == ["active"]
+
+
+def test_a_build_that_ends_one_without_asking_again_is_caught(paid, office, monkeypatch):
+    monkeypatch.setattr(desk_routes, "must_count", lambda _tx, _asked: None)
+    key = paid.key(name="shop")
+    made = told(paid.post("/webhooks", key, {"url": TOLD, "events": ["alarm.raised"]}))
+    with monkeypatch.context() as meanwhile:
+        revoke_meanwhile(office, meanwhile)
+        assert paid.ask("DELETE", f"/webhooks/{made['id']}", key).status == 200, "the test above sees that"
 
 
 def test_old_answers_are_let_go_and_the_act_is_still_done_once(paid, office):

@@ -4,9 +4,10 @@ import pytest
 
 from back_office.store import pages
 from back_office.store.tables import BATCHES, ENTRIES
+from back_office.store.takings import TakingsPlace, grouped, move_takings
 from payment_core.identifiers import uuid_text
 from tests.back_office.api.desk import HUB_TEXT, told
-from tests.back_office.world import GUEST, HUB, TENANT
+from tests.back_office.world import DAY, GUEST, HUB, TENANT, VENUE
 
 pytestmark = pytest.mark.long
 
@@ -72,6 +73,33 @@ def test_a_guests_statement_ends_at_what_is_there_now(played):
     rest = told(played.get(f"/accounts/{account}/statement?limit=100&cursor={first['next']}", key))
     assert (first["closing"], rest["opening"]) == (first["closing"], first["closing"])
     assert rest["closing"] == rest["now"] == [{"amount": 600, "unit": "CNY"}]
+
+
+def test_takings_are_walked_whole_by_whatever_they_are_split_and_however_long_names_are(api, office):
+    names = [letter * 128 for letter in ("\U0001f3b0", "机", "Z", "a", "é")]
+    places = [
+        TakingsPlace(VENUE, DAY + later, HUB, name, name, name, 3, 1, kind, "CNY")
+        for name in names for later in range(2) for kind in ("revenue", "held")
+    ]  # fmt: skip
+    with office.store.writing() as tx:
+        move_takings(tx, TENANT, dict.fromkeys(places, (1, 1)))
+    key, split = api.key("reader"), "&by=machine&by=tender&by=lane&by=shift"
+    for by, size in ((split, 10), (f"&by=business_date{split}", 20), ("&by=hub", 2)):
+        path = f"/takings?first=2026-11-22&last=2026-11-23{by}"
+        found = walked(api, key, path)
+        assert found == told(api.get(f"{path}&limit=500", key))["items"]
+        assert (len(found), sum(one["entries"] for one in found)) == (size, 20)
+
+
+def test_a_page_of_takings_counts_no_date_again_that_was_told(office):
+    asked = {"by": ["business_date"], "first": DAY, "last": DAY + 9, "venue_id": VENUE}
+    with office.store.writing() as tx:
+        move_takings(tx, TENANT, {
+            TakingsPlace(VENUE, DAY + later, HUB, "", "", "", 3, 1, "revenue", "CNY"): (later, 1) for later in range(9)
+        })  # fmt: skip
+        whole = grouped(tx, TENANT, **asked)
+        behind = grouped(tx, TENANT, **asked, after=(DAY + 3, 3, 1, "revenue", "CNY"), most=2)
+    assert (len(whole), behind) == (9, whole[4:6])
 
 
 @pytest.mark.sqlite

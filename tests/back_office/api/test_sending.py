@@ -273,7 +273,9 @@ def test_a_webhook_of_one_venue_hears_of_that_venue_alone(office):
     [
         "http://books.example/", "https://127.0.0.1/", "https://10.1.2.3/x", "https://[::1]/", "https://169.254.1.1/",
         "https://[::ffff:10.0.0.1]/", "https://a:b@books.example/", "https://", "https://224.0.0.1/", "https://0.0.0.0/",
-        "https://100.64.0.1/", "https://[64:ff9b::a00:1]/", "https://[2002:a00:1::]/", "https://books.example:99999/",
+        "https://100.64.0.1/", "https://[64:ff9b::a00:1]/", "https://[2002:a00:1::]/", "https://[64:ff9b:1::a00:1]/",
+        "https://[::ffff:0:10.0.0.1]/", "https://[::10.0.0.1]/", "https://[fec0::1]/", "https://[2001:0:1::]/",
+        "https://books.example:99999/",
     ],
 )  # fmt: skip
 def test_no_webhook_leads_inside(api, url):
