@@ -63,7 +63,8 @@ def told_as(
     try:
         yield
     except faults as error:
-        place, message, remedy = parted(str(error), where)
+        told = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        place, message, remedy = parted(told, where)
         raise CliError(code, message, where=place, hint=hint or remedy or otherwise, exit_code=exit_code) from error
 
 

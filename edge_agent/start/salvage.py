@@ -18,6 +18,7 @@ from edge_agent.settings import read_settings
 from edge_agent.start.opening import SALVAGE_NOTE, Place
 from payment_core.errors import DECODE_FAULTS
 from payment_core.journal import Actor, Header, Tender
+from payment_core.wording import counted
 
 NEW_FOLDER: Final = "salvage.new"
 MOST_NAME: Final = 64
@@ -88,7 +89,7 @@ def _prepare(place: Place, *, epoch: int, header: Header, by: str, unsent_stays:
         message = f"{place.ledger}: it is not known to be damaged. A hub that starts checks it, and says so if it is."
         raise SalvageRefusedError(message)
     known = look_into(place.ledger)
-    _refuse(known, epoch=epoch, unsent_stays=unsent_stays)
+    _refuse(place, known, epoch=epoch, unsent_stays=unsent_stays)
     new = place.folder.joinpath(NEW_FOLDER)
     shutil.rmtree(new, ignore_errors=True)  # of a run that was cut off before it moved anything
     new.mkdir(mode=0o700)
@@ -103,18 +104,18 @@ def _prepare(place: Place, *, epoch: int, header: Header, by: str, unsent_stays:
     return note
 
 
-def _refuse(known: Known, *, epoch: int, unsent_stays: bool) -> None:
+def _refuse(place: Place, known: Known, *, epoch: int, unsent_stays: bool) -> None:
     if epoch <= max(known.epoch, 1):
         message = (
-            f"this identity is for epoch {epoch}, and the ledger was in epoch {known.epoch or 'unknown'}: nobody would "
-            "believe what is said again under those numbers. First `venuehub office hub replace`, which closes the "
-            "old hub and enrolls the machine for the next epoch; then put the new identity folder in place."
+            f"{place.ledger}: it was in epoch {known.epoch or 'unknown'}, and this identity is for epoch {epoch}; "
+            "nobody would believe what is said again under those numbers. First `venuehub office hub replace`, which "
+            "closes the old hub and enrolls the machine for the next epoch; then put the new identity folder in place."
         )
         raise SalvageRefusedError(message)
     if known.unsent and not unsent_stays:
         message = (
-            f"{known.unsent} intact entries have no receipt yet. Run the hub with its old identity until its office "
-            "has them; or say --unsent-stays, and they are kept in quarantine only."
+            f"{place.ledger}: {counted(known.unsent, 'intact entry', 'intact entries')} without a receipt. Run the hub "
+            "with its old identity until its office has them; or say --unsent-stays: they are kept in quarantine only."
         )
         raise SalvageRefusedError(message)
 

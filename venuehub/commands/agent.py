@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from payment_core.wording import counted
 from venuehub.errors import ExitCode, told_as
 from venuehub.launch import become
 from venuehub.output import AsJson, print_json, print_line
@@ -63,4 +64,4 @@ def salvage(
     print_line(f"the old ledger is in {done.quarantine}; intact up to entry {done.previous_seq}")
     print_line(f"epoch {done.epoch} begins; missing: {', '.join(done.missing) or 'nothing'}")
     if done.unsent:
-        print_line(f"{done.unsent} intact entries were never sent: they are in quarantine only")
+        print_line(f"never sent, and in quarantine only: {counted(done.unsent, 'intact entry', 'intact entries')}")

@@ -152,7 +152,7 @@ def test_what_must_not_be_is_refused_and_nothing_moves(place, tmp_path):
     before = names(place)
     with pytest.raises(SalvageRefusedError, match="office hub replace"):
         do(place, epoch=1)
-    with pytest.raises(SalvageRefusedError, match="no receipt yet"):
+    with pytest.raises(SalvageRefusedError, match="without a receipt"):
         do(place, unsent_stays=False)
     assert names(place) == before
     sound = Place(tmp_path / "sound")

@@ -64,12 +64,14 @@ def test_it_says_where_the_old_files_are_and_a_hub_goes_on(config, capsys):
 
 
 @pytest.mark.parametrize(
-    ("epoch", "more", "word"), [(1, ["--unsent-stays"], "office hub replace"), (2, [], "no receipt yet")]
+    ("epoch", "more", "word"), [(1, ["--unsent-stays"], "office hub replace"), (2, [], "without a receipt")]
 )
 def test_it_is_refused_before_the_machine_is_enrolled_anew_and_while_entries_wait(config, capsys, epoch, more, word):
     identify(config.parent, epoch=epoch)
     assert run(config, *more) == 1
-    assert word in capsys.readouterr().out
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert word in f"{error['message']} {error['hint']}"
+    assert error["where"] == str(config.parent / "state" / "ledger.sqlite3")
     assert not (config.parent / "state" / "quarantine").exists()
 
 
@@ -77,7 +79,17 @@ def test_it_is_refused_beside_a_hub_that_runs(config, capsys):
     identify(config.parent, epoch=2)
     with Place(config.parent / "state").held_alone():
         assert run(config, "--unsent-stays") == 1
-    assert "another program" in capsys.readouterr().out
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert "another program" in error["message"]
+    assert error["where"].startswith(str(config.parent / "state"))
+
+
+def test_a_file_that_cannot_be_read_is_named(config, capsys):
+    identify(config.parent, epoch=2)
+    note = config.parent / "state" / "salvage.json"
+    note.mkdir()
+    assert run(config) == 1
+    assert json.loads(capsys.readouterr().out)["error"]["where"] == str(note)
 
 
 def test_a_salvage_has_a_name(config, capsys):

@@ -17,7 +17,7 @@ WELL = ["terminal", "run", "--hub", "hub-1", "--broker", "mqtt://127.0.0.1:1"]
         (["--http", "127.0.0.1:99999"], "--http: '127.0.0.1:99999': there is no port 99999"),
         (["--broker", "mqtt://x:70000"], "there is no port 70000"),
         (["--language", "th"], "--language: 'th' has no texts"),
-        (["--password-file", "/nowhere/secret"], "--password-file: [Errno 2]"),
+        (["--password-file", "/nowhere/secret"], "--password-file: /nowhere/secret: No such file"),
     ],
 )
 def test_a_wrong_setting_is_named(capsys, more, said):
