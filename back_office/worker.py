@@ -1,26 +1,22 @@
 """The office's post room, synchronous: what arrives from hubs goes into the books, and answers come out to publish."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
+from back_office.fleet.leasing import Leasing
 from back_office.fleet.mail import Mail
 from back_office.fleet.telling import Telling
 from back_office.fleet.trust import keep_trust
-from back_office.fleet.wishes import Wishes
 from back_office.ingest.holding import AllOfIt, Holding
 from back_office.ingest.hub_books import HubBooks
 from back_office.ingest.presence import Presence
 from back_office.ingest.row_counts import RowCounts
 from back_office.ingest.telemetry_books import TelemetryDesk
-from back_office.ledger.desk import Desk, venue_of
-from back_office.ledger.faults import LedgerError
 from back_office.store import acts, chains, papers, places, set_back
 from back_office.store.engine import Store, Transaction
-from back_office.store.faults import StoreError, StoreFencedError, StoreRefusedError
-from back_office.store.grants import LeaseKey, LeaseRow
+from back_office.store.faults import StoreError, StoreFencedError
 from back_office.store.papers import Alarm
-from back_office.store.places import Hub
 from cloud_sync.identity import OfficeKeys
 from cloud_sync.letters import Publish
 from cloud_sync.protocol.envelope import STREAM_LEDGER
@@ -29,7 +25,6 @@ from cloud_sync.protocol.topics import hub_topic, parse_hub_topic, partition
 from cloud_sync.receive_carried import CARRIED, written_for
 from cloud_sync.receive_telemetry import TelemetryReceiver
 from cloud_sync.receiver import Applied, Asked, Receiver, Refusal
-from payment_core.identifiers import UUID_BYTES
 
 
 class Handled(msgspec.Struct, frozen=True):
@@ -53,9 +48,13 @@ class Worker:
         self._tenant_id = keys.tenant_id
         self._clock = clock
         self._mail = Mail(keys)
-        self._wishes = Wishes(keys.tenant_id, self._mail)
         self._greeted: list[tuple[bytes, Hello]] = []
         self._telling = Telling(store, keys.tenant_id, self._mail)
+        self._leasing = Leasing(
+            store, keys.tenant_id, self._mail, self._telling, fences=self._holding.fences,
+            is_there=lambda hub_id: self.presence.online.get(hub_id, True),
+            lost=lambda hub_id: self._let_go(self._holding.lost(hub_id)),
+        )  # fmt: skip
         self._audit: int | None = None
         self._newest_ms = 0
         self._unparked: set[bytes] = set()
@@ -110,7 +109,7 @@ class Worker:
 
         self._receiver.forget(is_gone)
         self._telling.forget(is_gone)
-        self._wishes.forget(is_gone)
+        self._leasing.forget(is_gone)
         self._unparked = {hub_id for hub_id in self._unparked if not is_gone(hub_id)}
 
     def on_message(self, topic: str, payload: bytes) -> Handled:
@@ -228,8 +227,8 @@ class Worker:
         for hub_id, hello in self._greeted:
             letters += self._telling.welcome(hub_id, hello)
         self._greeted.clear()
-        if moved and self._wishes:
-            letters += self._serve_wishes()
+        if moved:
+            letters += self._leasing.serve(now_ms=self._clock())
         return Handled(tuple(letters), moved, tuple(refusals))
 
     def tick(self) -> list[Publish]:
@@ -241,8 +240,7 @@ class Worker:
         letters = self._ask_hellos(moved.taken)
         if audit != self._audit or moved.taken:
             letters += self._take_parked()
-        if self._wishes:  # what they wait for may come back through another worker
-            letters += self._serve_wishes()
+        letters += self._leasing.serve(now_ms=self._clock())
         letters += self._telling.tick(self._holding.has)
         self._audit = audit
         return letters
@@ -270,75 +268,8 @@ class Worker:
     def _answer(self, asked: Asked) -> list[Publish]:
         match asked.request:
             case LeaseRequest() as request:
-                return self._lease(asked.hub_id, request)
+                return self._leasing.answer(asked.hub_id, request, now_ms=self._clock())
             case ListRequest() as request:
                 with self._store.reading() as tx:
                     hub = places.hub(tx, self._tenant_id, asked.hub_id)
                     return [] if hub is None else list(self._mail.list(tx, hub, have_version=request.have_version))
-
-    def _lease(self, hub_id: bytes, request: LeaseRequest) -> list[Publish]:
-        """Lease what there is, and answer with it; what lies at other hubs is recalled for it.
-
-        Where there is nothing, that is the answer, and whether something comes: a guest stands there and waits.
-        """
-        if len(request.account_id) != UUID_BYTES:
-            return []
-        now_ms = self._clock()
-
-        def lease(tx: Transaction) -> Mapping[LeaseKey, LeaseRow]:
-            hub = places.hub(tx, self._tenant_id, hub_id)
-            assert hub is not None, "the receiver hears enrolled hubs only"
-            venue = venue_of(tx, self._tenant_id, hub.venue_id)
-            return Desk(tx, self._tenant_id, venue, now_ms=now_ms).lease(hub, request.account_id)
-
-        rows = self._store.write(lease, *self._holding.fences(hub_id))
-        told = self._telling.position(hub_id)
-        fresh = sum(row.left for row in rows.values() if told is None or row.granted_seq > told.grant_seq)
-        enough = fresh >= max(request.wanted, 1)
-        with self._store.reading() as tx:
-            hub = places.hub(tx, self._tenant_id, hub_id)
-            assert hub is not None, "the receiver hears enrolled hubs only"
-            recalls = [] if enough else self._wishes.recall(tx, hub, request.account_id, now_ms=now_ms)
-            again = list(self._mail.leases(tx, hub, {place: row for place, row in rows.items() if row.left}))
-            if not again and not fresh:
-                again = self._nothing_here(hub, request)
-        if told is None or not fresh:
-            return [*again, *recalls]
-        return [*self._telling.tell(hub_id), *recalls]
-
-    def _nothing_here(self, hub: Hub, request: LeaseRequest) -> list[Publish]:
-        """Answer that there is nothing, or where it is: a hub that went away gives nothing back; one unheard of may."""
-        asked = self._wishes.asked(hub, request.account_id)
-        if not asked:
-            return list(self._mail.nothing(hub, request.account_id, request.unit or ""))
-        coming = any(self.presence.online.get(holder, True) for holder in asked)
-        return [self._mail.elsewhere(hub, request.account_id, coming=coming)]
-
-    def _serve_wishes(self) -> list[Publish]:
-        """Lease what came back to the hubs that were waiting for it, and tell them.
-
-        Each account by itself: one whose books are off, or whose hub is another worker's now, holds up nobody else.
-        """
-        now_ms = self._clock()
-        with self._store.reading() as tx:
-            due = self._wishes.due(tx, now_ms=now_ms)
-        served = [hub_id for account_id, hub_id in due.items() if self._serve(account_id, hub_id, now_ms)]
-        return [letter for hub_id in dict.fromkeys(served) for letter in self._telling.tell(hub_id)]
-
-    def _serve(self, account_id: bytes, hub_id: bytes, now_ms: int) -> bool:
-        fences = self._holding.fences(hub_id)
-        try:
-            try:
-                self._store.write(lambda tx: self._wishes.serve(tx, hub_id, account_id, now_ms=now_ms), *fences)
-            except (LedgerError, StoreRefusedError):  # beside others it may have seen what will not be kept
-                with self._store.writing(*fences) as tx:
-                    self._wishes.serve(tx, hub_id, account_id, now_ms=now_ms)
-        except StoreFencedError:
-            self._let_go(self._holding.lost(hub_id))
-            return False
-        except (LedgerError, StoreRefusedError) as error:
-            self._wishes.drop(account_id)
-            off = Alarm("books_off", account_id, f"nothing is leased of it: {error}", now_ms)
-            self._store.write(lambda tx: papers.raise_new(tx, self._tenant_id, off))
-            return False
-        return True
