@@ -34,23 +34,10 @@ from cloud_sync.protocol.messages import Hello, Message
 from cloud_sync.protocol.topics import hub_topic
 from cloud_sync.upload_effects import Moment, UploadState
 from cloud_sync.upload_sealing import seal_next
-from payment_core.journal import (
-    Actor,
-    Captured,
-    Cause,
-    CoinBooked,
-    Commanded,
-    Entry,
-    EpochOpened,
-    Header,
-    Held,
-    Part,
-    Tender,
-    TimeQuality,
-    encode_entry,
-)
+from payment_core.journal import Actor, Entry, EpochOpened, Header, Part, Tender, TimeQuality, encode_entry
 from provisioning.identity import enroll_hub, make_office, pinned
 from venuehub.errors import CliError, ExitCode
+from venuehub.load.plays import card_play, coin_play
 from venuehub.scale import postgres
 
 HUBS: Final = 4
@@ -125,7 +112,7 @@ class Pen:
         self._guests = guests
         self._turn = 0
         self._seq = 0
-        self._waiting = [encode_entry(EpochOpened(1, self._header(0), 1))]
+        self._waiting = [encode_entry(EpochOpened(1, self._header(None, None, Actor.HUB, Tender.NONE), 1))]
 
     @property
     def now_ms(self) -> int:
@@ -153,32 +140,20 @@ class Pen:
         payload = post_message(message, signer=identity.signer, sealer=identity.office_sealer)
         return hub_topic(identity.hub_id, "up", "hello"), payload
 
-    def _play(self) -> list[Entry]:
+    def _play(self) -> Iterator[Entry]:
         self._turn += 1
-        turn, lane = self._turn, self._turn % LANES
+        turn, lane = self._turn, f"lane-{self._turn % LANES}"
+        play = self.identity.hub_id[:8] + turn.to_bytes(8, "big")
         if turn % 3 == 0:
-            part, acceptor = (Part("CNY", 100),), f"acceptor-{lane}"
-            coin = CoinBooked(1, self._header(lane, tender=Tender.CASH), acceptor, 1, turn, turn, 1, "CNY", 100)
-            held = Held(1, self._header(lane, turn, Tender.CASH), part, None, None, None, acceptor, 1, turn, 0)
-            return [coin, held, *self._ends(lane, part, None, Tender.CASH)]
+            return coin_play(self._header, lane, play, Part("CNY", 100), epoch=1, event=turn, until_ms=0)
         account, lot = self._guests[turn % len(self._guests)]
-        part = (Part("CNY", 1, 1, lot),)
-        held = Held(1, self._header(lane, turn), part, account, account, "C", f"reader-{lane}", 1, turn, 0)
-        return [held, *self._ends(lane, part, account, Tender.PURSE)]
+        return card_play(self._header, lane, play, Part("CNY", 1, 1, lot), account, epoch=1, event=turn)
 
-    def _ends(self, lane: int, part: tuple[Part, ...], account: bytes | None, tender: Tender) -> list[Entry]:
-        turn = self._turn
-        return [
-            Commanded(1, self._header(lane, turn, tender), f"racer-{lane}", turn, 1),
-            Captured(1, self._header(lane, turn, tender), part, account, Cause.DEVICE),
-        ]
-
-    def _header(self, lane: int, turn: int = 0, tender: Tender = Tender.PURSE) -> Header:
+    def _header(self, lane: str | None, play: bytes | None, actor: Actor, tender: Tender) -> Header:
         self._seq += 1
         return Header(
-            self._seq, self.now_ms, bytes(16), self._seq * ENTRY_MS, TimeQuality.SYNCED, DAY, Actor.GUEST, tender,
-            VENUE, None, f"racer-{lane}", f"lane-{lane}",
-            self.identity.hub_id[:8] + turn.to_bytes(8, "big") if turn else None,
+            self._seq, self.now_ms, bytes(16), self._seq * ENTRY_MS, TimeQuality.SYNCED, DAY, actor, tender, VENUE,
+            None, lane and f"machine-{lane}", lane, play,
         )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """A hub's journal in memory: what its guests do becomes real entries, and the shipped uplink reads them from here."""
 
 import random
+from functools import partial
 from typing import Final
 
 from cloud_sync.protocol.envelope import NO_BATCH
@@ -11,28 +12,22 @@ from edge_agent.messages import BatchSealed, Moment
 from payment_core.journal import (
     CHAIN_START,
     Actor,
-    Captured,
-    Cause,
-    CoinBooked,
-    Commanded,
     Entry,
     EpochOpened,
     Header,
-    Held,
     Part,
     Tender,
     chain_hash,
     decode_own,
     encode_entry,
 )
+from venuehub.load.plays import coin_play
 
 UNIT: Final = "CNY"
 COIN: Final = 100
 """What a play costs: one coin of 1.00."""
 LANES: Final = 4
 HOLD_MS: Final = 2_000
-TAPS_BEGIN: Final = 1 << 32
-"""Numbers of the events that ask for plays: beyond those of the coins, which the same acceptors count."""
 ID_BYTES: Final = 16
 
 
@@ -53,7 +48,7 @@ class MemoryJournal:
         self._batches: list[SealedBatch] = []
         self._acked_batch = 0
         self._versions = {"list": 0}
-        self._write(EpochOpened(1, self._header(now, lane=None, play=None), epoch))
+        self._write(EpochOpened(1, self._header(now, None, None, Actor.GUEST, Tender.NONE), epoch))
 
     @property
     def last_seq(self) -> int:
@@ -72,17 +67,9 @@ class MemoryJournal:
         self.plays += 1
         lane = f"lane-{self._dice.randrange(LANES) + 1}"
         play = self._dice.randbytes(ID_BYTES)
-        part = (Part(UNIT, COIN),)
-        event = self.plays
-        coin = self._header(now, lane=lane, play=None, actor=Actor.DEVICE, tender=Tender.CASH)
-        self._write(CoinBooked(1, coin, f"acceptor-{lane}", self.epoch, event, event, 1, UNIT, COIN))
-        head = self._header(now, lane=lane, play=play, tender=Tender.CASH)
-        tap, expires_ms = TAPS_BEGIN + event, now.wall_ms + HOLD_MS
-        self._write(Held(1, head, part, None, None, None, f"acceptor-{lane}", self.epoch, tap, expires_ms))
-        head = self._header(now, lane=lane, play=play, actor=Actor.HUB, tender=Tender.CASH)
-        self._write(Commanded(1, head, f"machine-{lane}", event, 1))
-        head = self._header(now, lane=lane, play=play, actor=Actor.DEVICE, tender=Tender.CASH)
-        self._write(Captured(1, head, part, None, Cause.DEVICE))
+        head, part, until_ms = partial(self._header, now), Part(UNIT, COIN), now.wall_ms + HOLD_MS
+        for entry in coin_play(head, lane, play, part, epoch=self.epoch, event=self.plays, until_ms=until_ms):
+            self._write(entry)
         return self.last_seq
 
     def store(self, batch: BatchSealed) -> None:
@@ -145,15 +132,7 @@ class MemoryJournal:
             tail = chain_hash(tail, record)
         return tail
 
-    def _header(
-        self,
-        now: Moment,
-        *,
-        lane: str | None,
-        play: bytes | None,
-        actor: Actor = Actor.GUEST,
-        tender: Tender = Tender.NONE,
-    ) -> Header:
+    def _header(self, now: Moment, lane: str | None, play: bytes | None, actor: Actor, tender: Tender) -> Header:
         return Header(
             seq=self.last_seq + 1,
             wall_ms=now.wall_ms,
