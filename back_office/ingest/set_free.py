@@ -32,8 +32,8 @@ def settle_passed(desk: Desk, hub: Hub, epoch: int, entries: Sequence[Entry]) ->
     named = {entry.to_hub for entry in entries if isinstance(entry, LeasePassed)}
     ids = {pass_id(hub.hub_id, epoch, entry.header.seq) for entry in entries if isinstance(entry, LeasePassed)}
     ids |= {pass_id(e.from_hub, e.from_epoch, e.from_seq) for e in entries if isinstance(e, VoucherTaken)}
-    for other in places.hubs(desk.tx, desk.tenant_id) if named else ():
-        if other.hub_id in named and other.closed_ms is not None:
+    for other in places.hubs_by_id(desk.tx, desk.tenant_id, sorted(named)).values() if named else ():
+        if other.closed_ms is not None:
             coming = left_behind(desk.tx, desk.tenant_id, other.hub_id).coming
             _append(desk, LeftBehind([], coming, {}))
     stuck = unreachable(desk.tx, desk.tenant_id, ids) if ids else []

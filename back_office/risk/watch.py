@@ -35,7 +35,7 @@ _DIGITS: Final = 6
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What a look found, and what it was made with."""
+    """What a look found, and what it was made with: the hubs that the uses are of."""
 
     hubs: dict[bytes, Hub]
     rule: TravelRule
@@ -64,29 +64,35 @@ def watch(tx: Transaction, tenant_id: bytes, hub: Hub, epoch: int, entries: Iter
 
 
 def look(tx: Transaction, tenant_id: bytes, fresh: Sequence[CardUse], *, now_ms: int) -> Seen | None:
-    """Keep uses and compare them with what all hubs told of their cards; None: there is nothing to compare."""
+    """Keep uses and compare them with what all hubs told of their cards; None: there is nothing to compare.
+
+    Of the hubs only those are read at which these cards and accounts were used: on a server each worker would stand in
+    the way of all others that write to any hub.
+    """
     if not fresh:
         return None
     counts = Counter(use.hub_id for use in fresh)
-    most = {hub_id: FORGOTTEN_PER_USE * count + 1 for hub_id, count in sorted(counts.items())}
-    card_uses.forget_uses(tx, tenant_id, most, before_ms=now_ms - LOOK_BACK_MS)
+    old = {hub_id: FORGOTTEN_PER_USE * count + 1 for hub_id, count in sorted(counts.items())}
+    card_uses.forget_uses(tx, tenant_id, old, before_ms=now_ms - LOOK_BACK_MS)
     card_uses.add_uses(tx, tenant_id, fresh)
-    hubs = {each.hub_id: each for each in places.hubs(tx, tenant_id)}
-    if len(hubs) == 1:
-        return None
     rule = TravelRule.newest(tx, tenant_id)
+    windows = windows_over_all(card_uses.risk_documents(tx, tenant_id))
+    reach_ms = max(rule.longest_ms, *(window.window_ms for window in windows), 0)
+    most = max((window.count + 1 for window in windows), default=0)
+    beside = card_uses.Slice(uses=fresh, reach_ms=reach_ms, of_account=min(most, USES_OF_AN_ACCOUNT))
+    around = list(card_uses.uses_around(tx, tenant_id, beside))
+    at = {use.hub_id for use in around}
+    if len(at) == 1:
+        return None
     new = {(use.hub_id, use.epoch, use.seq) for use in fresh}
 
     def is_new(use: CardUse) -> bool:
         return (use.hub_id, use.epoch, use.seq) in new
 
+    hubs = places.hubs_by_id(tx, tenant_id, sorted(at))
     travels = Travels(rule, Ways(rule, {each.hub_id: each.venue_id for each in hubs.values()}), is_new)
-    windows = windows_over_all(card_uses.risk_documents(tx, tenant_id))
     rushes = Rushes(windows, is_new)
-    reach_ms = max(rule.longest_ms, *(window.window_ms for window in windows), 0)
-    counted = max((window.count + 1 for window in windows), default=0)
-    around = card_uses.Slice(uses=fresh, reach_ms=reach_ms, of_account=min(counted, USES_OF_AN_ACCOUNT))
-    for use in card_uses.uses_around(tx, tenant_id, around):
+    for use in around:
         travels.hear(use)
         rushes.hear(use)
     return Seen(hubs, rule, travels.leaps, rushes.rushes)

@@ -7,6 +7,7 @@ from itertools import islice
 import msgspec
 import sqlalchemy as sa
 
+from back_office.store.by_index import OF_A_NAME, by_index
 from back_office.store.engine import Transaction
 from back_office.store.tables import ACCOUNTS, BALANCES, DAYS, POSTINGS
 from back_office.store.transaction import insert_into
@@ -71,11 +72,14 @@ def chunks(values: Iterable[object]) -> Iterator[list[object]]:
 
 
 # Statements are built once: building one takes four times as long as running it.
-_NUMBERS = sa.select(ACCOUNTS.c.kind, ACCOUNTS.c.key, ACCOUNTS.c.scope_id, ACCOUNTS.c.account_no).where(
-    ACCOUNTS.c.tenant_id == sa.bindparam("tenant"),
-    ACCOUNTS.c.kind.in_(sa.bindparam("kinds", expanding=True)),
-    ACCOUNTS.c.key.in_(sa.bindparam("keys", expanding=True)),
-)
+_NUMBERS = by_index(
+    sa.select(ACCOUNTS.c.kind, ACCOUNTS.c.key, ACCOUNTS.c.scope_id, ACCOUNTS.c.account_no).where(
+        ACCOUNTS.c.tenant_id == sa.bindparam("tenant"),
+        ACCOUNTS.c.kind.in_(sa.bindparam("kinds", expanding=True)),
+        ACCOUNTS.c.key.in_(sa.bindparam("keys", expanding=True)),
+    ),
+    ACCOUNTS, OF_A_NAME,
+)  # fmt: skip
 _LAST_NUMBER = sa.select(sa.func.max(ACCOUNTS.c.account_no)).where(ACCOUNTS.c.tenant_id == sa.bindparam("tenant"))
 _OPEN_ACCOUNT = insert_into(ACCOUNTS)
 _POSTING_COLUMNS = ("tenant_id", *PostingRow.__struct_fields__)
@@ -199,11 +203,14 @@ _BALANCE = _BALANCE_ROWS.with_only_columns(BALANCES.c.amount).where(
     ACCOUNTS.c.scope_id == sa.bindparam("scope"),
     BALANCES.c.unit == sa.bindparam("unit"),
 )
-_OF_GUESTS = _BALANCE_ROWS.where(
-    ACCOUNTS.c.tenant_id == sa.bindparam("tenant"),
-    ACCOUNTS.c.kind.in_([Kind.PURSE.value, Kind.LEASE.value, Kind.PASSING.value]),
-    ACCOUNTS.c.key.in_(sa.bindparam("keys", expanding=True)),
-)
+_OF_GUESTS = by_index(
+    _BALANCE_ROWS.where(
+        ACCOUNTS.c.tenant_id == sa.bindparam("tenant"),
+        ACCOUNTS.c.kind.in_([Kind.PURSE.value, Kind.LEASE.value, Kind.PASSING.value]),
+        ACCOUNTS.c.key.in_(sa.bindparam("keys", expanding=True)),
+    ),
+    ACCOUNTS, OF_A_NAME,
+)  # fmt: skip
 
 
 def guest_balances(tx: Transaction, tenant_id: bytes, account_ids: Iterable[bytes]) -> GuestBalances:

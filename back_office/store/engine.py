@@ -14,6 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import event
 
+from back_office.store.by_index import SQLiteWords
 from back_office.store.faults import (
     RESTORE,
     StoreNotThereError,
@@ -159,6 +160,7 @@ def make_engine(url: sa.URL) -> sa.Engine:
         event.listen(engine, "connect", _prepare_server)
         return engine
     engine = sa.create_engine(url, paramstyle="named", connect_args={"cached_statements": _STATEMENTS_KEPT})
+    engine.dialect.statement_compiler = SQLiteWords
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)  # of the migrations
     return engine

@@ -7,6 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from back_office.store.books import chunks
+from back_office.store.by_index import by_index
 from back_office.store.engine import Transaction
 from back_office.store.tables import LOTS, PASSING
 from back_office.store.transaction import Row, insert_into
@@ -118,10 +119,13 @@ _LIVE_LOTS: Final = _LOTS_OF.where((LOTS.c.available > 0) | LOTS.c.lot.in_(sa.bi
 _PASSING: Final = sa.select(*(PASSING.c[name] for name in (*_PASS_KEY, *_PASS_ROW))).where(
     PASSING.c.tenant_id == sa.bindparam("tenant")
 )
-_PASSING_OF: Final = _PASSING.where(
-    PASSING.c.account_id.in_(sa.bindparam("accounts", expanding=True)),
-    (_WAITING != 0) | PASSING.c.lot.in_(sa.bindparam("lots", expanding=True)),
-)
+_PASSING_OF: Final = by_index(
+    _PASSING.where(
+        PASSING.c.account_id.in_(sa.bindparam("accounts", expanding=True)),
+        (_WAITING != 0) | PASSING.c.lot.in_(sa.bindparam("lots", expanding=True)),
+    ),
+    PASSING, "passing_of_an_account",
+)  # fmt: skip
 _PASSES: Final = _PASSING.where(PASSING.c.pass_id.in_(sa.bindparam("ids", expanding=True)))
 
 
@@ -191,19 +195,24 @@ def expired_lots(tx: Transaction, tenant_id: bytes, *, now_ms: int) -> dict[LotK
 _HUB: Final = 16
 _EPOCH: Final = 24
 """Where a voucher's id goes on behind its giver, and behind its epoch."""
-_UNHEARD: Final = (
+_OPEN_TO: Final = "passing_open_to_a_hub"
+_UNHEARD: Final = by_index(
     sa.select(PASSING.c.from_hub, sa.func.min(PASSING.c.pass_id))
     .where(
         PASSING.c.tenant_id == sa.bindparam("tenant"), PASSING.c.to_hub == sa.bindparam("to"),
         sa.literal_column(OPEN), PASSING.c.given < PASSING.c.taken,
     )
-    .group_by(PASSING.c.from_hub)
+    .group_by(PASSING.c.from_hub),
+    PASSING, _OPEN_TO,
 )  # fmt: skip
 
 
-_ON_ITS_WAY: Final = sa.select(sa.func.sum(_WAITING)).where(
-    PASSING.c.tenant_id == sa.bindparam("tenant"), PASSING.c.to_hub == sa.bindparam("to"),
-    PASSING.c.unit == sa.bindparam("unit"), sa.literal_column(OPEN), _WAITING > 0,
+_ON_ITS_WAY: Final = by_index(
+    sa.select(sa.func.sum(_WAITING)).where(
+        PASSING.c.tenant_id == sa.bindparam("tenant"), PASSING.c.to_hub == sa.bindparam("to"),
+        PASSING.c.unit == sa.bindparam("unit"), sa.literal_column(OPEN), _WAITING > 0,
+    ),
+    PASSING, _OPEN_TO,
 )  # fmt: skip
 
 

@@ -6,9 +6,10 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
+from back_office.store.by_index import OF_A_NAME, by_index
 from back_office.store.engine import Transaction
 from back_office.store.lots import OPEN
-from back_office.store.tables import ACCOUNTS, BALANCES, ENTRIES, LEASES, LOTS, PASSING, POSTINGS
+from back_office.store.tables import ACCOUNTS, BALANCES, CHAINS, ENTRIES, LEASES, LOTS, PASSING, POSTINGS
 from back_office.store.transaction import Row
 
 
@@ -38,11 +39,14 @@ class LineRow(msgspec.Struct, frozen=True):
     amount: int
 
 
-_NUMBERS = sa.select(ACCOUNTS.c.account_no).where(
-    ACCOUNTS.c.tenant_id == sa.bindparam("tenant"),
-    ACCOUNTS.c.kind.in_(sa.bindparam("kinds", expanding=True)),
-    ACCOUNTS.c.key == sa.bindparam("key"),
-)
+_NUMBERS = by_index(
+    sa.select(ACCOUNTS.c.account_no).where(
+        ACCOUNTS.c.tenant_id == sa.bindparam("tenant"),
+        ACCOUNTS.c.kind.in_(sa.bindparam("kinds", expanding=True)),
+        ACCOUNTS.c.key == sa.bindparam("key"),
+    ),
+    ACCOUNTS, OF_A_NAME,
+)  # fmt: skip
 _KEYS = (
     sa.select(ACCOUNTS.c.key).distinct()
     .where(ACCOUNTS.c.tenant_id == sa.bindparam("tenant"), ACCOUNTS.c.kind == sa.bindparam("kind"))
@@ -150,7 +154,7 @@ class PostedLine(msgspec.Struct, frozen=True):
     amount: int | None
 
 
-_POSTED: Final = (
+_LINES_POSTED: Final = (
     sa.select(
         *(ENTRIES.c[name] for name in PostedLine.__struct_fields__[:10]),
         ACCOUNTS.c.kind,
@@ -166,17 +170,23 @@ _POSTED: Final = (
         )
     )
     .where(
-        ENTRIES.c.tenant_id == sa.bindparam("tenant"),
+        ENTRIES.c.tenant_id == sa.bindparam("tenant"), ENTRIES.c.hub_id == sa.bindparam("writer"),
         ENTRIES.c.business_date.between(sa.bindparam("first"), sa.bindparam("last")),
     )
-    .order_by(ENTRIES.c.hub_id, ENTRIES.c.stream, ENTRIES.c.epoch, ENTRIES.c.seq, POSTINGS.c.line)
+    .order_by(ENTRIES.c.stream, ENTRIES.c.epoch, ENTRIES.c.seq, POSTINGS.c.line)
+)  # fmt: skip
+_OF_DATES: Final = by_index(_LINES_POSTED, ENTRIES, "entries_of_a_date")
+_WRITERS: Final = (
+    sa.select(CHAINS.c.hub_id).distinct().where(CHAINS.c.tenant_id == sa.bindparam("tenant")).order_by(CHAINS.c.hub_id)
 )
 
 
 def posted_lines(tx: Transaction, tenant_id: bytes, *, first: int, last: int) -> Iterator[PostedLine]:
-    """Yield every line of the entries of some business dates, chain by chain; never all in memory."""
-    for row in tx.stream(_POSTED, {"tenant": tenant_id, "first": first, "last": last}):
-        yield PostedLine(*row)
+    """Yield every line of the entries of some business dates, chain by chain; never all in memory. first 0: of all."""
+    query = _OF_DATES if first else _LINES_POSTED
+    for writer in tx.execute(_WRITERS, {"tenant": tenant_id}).scalars():
+        for row in tx.stream(query, {"tenant": tenant_id, "writer": writer, "first": first, "last": last}):
+            yield PostedLine(*row)
 
 
 def _of_lot(table: sa.Table) -> sa.ColumnElement[bool]:

@@ -4,6 +4,7 @@ SQLAlchemy's own way of running a statement takes ten times as long as SQLite ta
 keeps is put into words once per dialect, and rows come as the driver's tuples, all at once.
 """
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, partial
@@ -146,6 +147,8 @@ def _where_it_is(table: sa.Table, key: tuple[str, ...], sums: tuple[str, ...]) -
     return f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {rises}"
 
 
+_STREAMS: Final = itertools.count(1)
+"""A cursor that stays on a server has a name there."""
 _KNOWN: Final[dict[str, WeakKeyDictionary[sa.Executable, dict[tuple[str, ...], _Words]]]] = {}
 """By dialect, then by statement: one that is built for a single use is forgotten with it."""
 
@@ -157,6 +160,7 @@ class Transaction:
         """Take a connection whose transaction is open."""
         self._connection = connection
         self._cursor = connection.cursor()
+        self._streams: list[Any] = []
         self._dialect = dialect
         self._known = _KNOWN.setdefault(dialect.name, WeakKeyDictionary())
 
@@ -197,15 +201,19 @@ class Transaction:
         self._cursor.execute(_adding_up_at_once(table, tuple(key), tuple(sums)), columns)
 
     def stream(self, statement: sa.Executable, values: Values = _NOTHING) -> Iterator[Row]:
-        """Run a query whose rows come as they are asked for and are never all in memory."""
-        cursor = self._connection.cursor()
-        cursor.arraysize = _PAGE
+        """Run a query whose rows come as they are asked for and are never all in memory, on a server neither."""
+        cursor = self._connection.cursor() if self.is_sqlite else self._connection.cursor(f"stream_{next(_STREAMS)}")
+        self._streams.append(cursor)
         cursor.execute(*self._words(statement, values).filled(values))
-        while page := cursor.fetchmany():
+        while page := cursor.fetchmany(_PAGE):
             yield from page
+        self._streams.remove(cursor)
+        cursor.close()
 
     def close(self) -> None:
         """Let go of the connection: a question asked later is a fault."""
+        for cursor in self._streams:  # here and not where it is forgotten: another transaction may run by then
+            cursor.close()
         self._cursor.close()
 
     def _words(self, statement: sa.Executable, values: Values) -> _Words:

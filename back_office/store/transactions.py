@@ -195,7 +195,7 @@ class Store:
         driver = self._faults
         try:
             yield
-        except (driver.Error, sa.exc.OperationalError, OverflowError, UnicodeDecodeError) as error:
+        except (driver.Error, sa.exc.OperationalError, sa.exc.TimeoutError, OverflowError, UnicodeDecodeError) as error:
             fault = _by_state(error, beside=beside) or self._by_class(error)
             if fault is None:
                 raise  # a bug of ours
@@ -207,6 +207,8 @@ class Store:
             return StoreRefusedError(f"a number is too big for the database: {error}")
         if isinstance(error, driver.IntegrityError | driver.DataError):
             return _refused(error)
+        if isinstance(error, sa.exc.TimeoutError):
+            return StoreUnavailableError(f"every connection to the database is at work: {error}; it may work later")
         if isinstance(error, driver.OperationalError | driver.InterfaceError | sa.exc.OperationalError):
             return _unavailable(error)
         if isinstance(error, driver.ProgrammingError):

@@ -97,15 +97,14 @@ def statement_rows(tx: Transaction, tenant_id: bytes, kind: Kind, key: str) -> I
 def takings_rows(tx: Transaction, tenant_id: bytes, *, first: int, last: int, venue_id: bytes = b"") -> Iterator[Row]:
     """Yield takings of some dates as they are counted, every kind of account; amounts debit positive."""
     hubs, venues = _hubs(tx, tenant_id), {venue.venue_id: venue.name for venue in places.venues(tx, tenant_id)}
-    found = takings.takings(tx, tenant_id)
+    found = takings.takings_between(tx, tenant_id, first=first, last=last, venue_id=venue_id)
     for at in sorted(found, key=lambda place: (place.business_date, str(place))):
-        if first <= at.business_date <= last and venue_id in (b"", at.venue_id):
-            amount, entries = found[at]
-            yield (
-                venues.get(at.venue_id, ""), at.business_date, hubs.get(at.hub_id, ""), at.machine, at.lane, at.shift,
-                TYPE_NAMES.get(at.type, str(at.type)), Tender(at.tender).name.lower(), at.kind, at.unit, amount,
-                entries, at.told_in,
-            )  # fmt: skip
+        amount, entries = found[at]
+        yield (
+            venues.get(at.venue_id, ""), at.business_date, hubs.get(at.hub_id, ""), at.machine, at.lane, at.shift,
+            TYPE_NAMES.get(at.type, str(at.type)), Tender(at.tender).name.lower(), at.kind, at.unit, amount,
+            entries, at.told_in,
+        )  # fmt: skip
 
 
 def entry_rows(tx: Transaction, tenant_id: bytes, *, first: int, last: int) -> Iterator[Row]:

@@ -1,0 +1,133 @@
+"""What SQLite looks at for a batch: by an index to what is asked for, never through all that a tenant has.
+
+The plans are SQLite's own (EXPLAIN QUERY PLAN) of every statement that its driver was given.
+"""
+
+import re
+import sqlite3
+from contextlib import closing
+
+import pytest
+import sqlalchemy as sa
+
+from back_office.store import books, by_index, chains, grants, lots, meters, places, statements
+from payment_core.accounts import Kind
+from tests.back_office.world import DAY, GUEST, HUB, OTHER_GUEST, OTHER_HUB, TENANT
+
+pytestmark = pytest.mark.sqlite
+FEW = {"tenants", "venues", "risk_rules", "set_back", "webhooks", "signers", "terms", "receive_keys"}
+"""Tables that do not grow with guests, hubs or time."""
+KNOWN = {"documents"}
+"""Every hub's limits count for everybody (risk.rule.windows_over_all): read whole, a few rows for each hub."""
+WHOLE = re.compile(r"^(?:SCAN (?P<scanned>\w+)|SEARCH (?P<searched>\w+) .*\(tenant_id=\?\))")
+LOOKED_UP = re.compile(r"(?i)^select max\(|order by \S+ desc\s+limit")
+"""The first or last of an index is one look."""
+
+
+@pytest.fixture
+def said(office):
+    """Collect the texts that SQLite is given, with their values in them."""
+    texts = []
+    sa.event.listen(office.store._engine, "checkout", lambda driver, *_: driver.set_trace_callback(texts.append))
+    return texts
+
+
+def whole_tables(office, texts):
+    """Return the growing tables through which a statement goes, with the statement."""
+    found = {}
+    with closing(sqlite3.connect(office.file)) as connection:
+        for text in {text for text in texts if re.match("(?i)select|update|delete|insert", text)}:
+            if LOOKED_UP.search(text):
+                continue
+            for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {text}").fetchall():
+                at = WHOLE.match(step)
+                name = at and (at["scanned"] or at["searched"])
+                if name and not name.startswith("anon_") and name not in FEW | KNOWN:
+                    found[re.sub(r"\s+", " ", text).partition(" FROM ")[2]] = step
+    return found
+
+
+def play(office, *pens, times=3):
+    """Let guests with leases play at several hubs at once, and tell the office of it together."""
+    for pen, guest in zip(pens, (GUEST, OTHER_GUEST), strict=False):
+        for _ in range(times):
+            number = int.from_bytes(pen.identity.hub_id[-1:]) << 16 | pen.seq
+            pen.held(1, account=guest, authorization=number)
+            pen.captured(1, account=guest, authorization=number)
+    handled = office.worker.on_messages([(pen.batch_topic, pen.batch()) for pen in pens])
+    assert not handled.refusals
+    assert office.alarms() == []
+
+
+@pytest.fixture
+def hall(office):
+    """An office with two hubs, at each of which a guest has money."""
+    other = office.enroll(OTHER_HUB, "bar")
+    for guest, hub_id in ((GUEST, HUB), (OTHER_GUEST, OTHER_HUB)):
+        office.top_up(1_000, account=guest, payment=guest.hex())
+        office.lease(account=guest, hub_id=hub_id)
+    for pen in (office.hub, other):
+        office.worker.on_message(*pen.hello())
+    return office, other
+
+
+def test_batches_of_plays_never_go_through_a_tenants_accounts_balances_or_vouchers(hall, said):
+    office, other = hall
+    play(office, office.hub, other)
+    play(office, office.hub)
+    assert len(said) > 50
+    assert whole_tables(office, said) == {}
+
+
+def test_a_voucher_between_hubs_and_a_receipt_go_by_an_index_too(hall, said):
+    office, other = hall
+    entry, voucher = office.hub.passed(other, 150)
+    office.take(office.hub.batch())
+    other.taken(office.hub, entry.header.seq, 150, voucher)
+    office.take(other.batch(), other)
+    assert office.alarms() == []
+    assert whole_tables(office, said) == {}
+
+
+@pytest.mark.parametrize("many", [1, 64, pytest.param(500, marks=pytest.mark.long)])
+def test_however_many_are_asked_for_at_once(hall, said, many):
+    office, _ = hall
+    ids = [number.to_bytes(16, "big") for number in range(many)]
+    with office.store.reading() as tx:
+        books.guest_balances(tx, TENANT, ids)
+        named = {"kinds": [kind.value for kind in Kind], "keys": [each.hex() for each in ids]}
+        tx.execute(books._NUMBERS, {"tenant": TENANT, **named})
+        tx.execute(books._STANDS, {"tenant": TENANT, "numbers": list(range(many))})
+        list(chains.records_of_authorizations(tx, TENANT, [HUB], ids))
+        lots.passing_of(tx, TENANT, ids, ids, ids)
+        lots.live_lots(tx, TENANT, ids, ids)
+        grants.live_leases(tx, TENANT, ids, ids)
+        places.hubs_by_id(tx, TENANT, ids)
+        statements.numbers(tx, TENANT, ["purse", "lease", "passing"], GUEST.hex())
+    assert whole_tables(office, said) == {}
+
+
+def test_a_date_and_what_was_counted_are_found_by_their_index(office, said):
+    counted = sorted(meters.COUNTINGS)
+    with office.store.reading() as tx:
+        list(meters.happened(tx, TENANT, [HUB], types=counted[:1], since=0, through=DAY))
+        list(meters.happened(tx, TENANT, [HUB], types=[1, 2], since=DAY, through=DAY))
+        meters.epochs_of_date(tx, TENANT, HUB, DAY)
+    texts = [text for text in said if "entries" in text]
+    with closing(sqlite3.connect(office.file)) as connection:
+        plans = [connection.execute(f"EXPLAIN QUERY PLAN {text}").fetchall()[0][3] for text in texts]
+    assert ["entries_counted" in plan for plan in plans] == [True, False, False]
+    assert ["entries_of_a_date" in plan for plan in plans] == [False, True, True]
+
+
+def test_without_the_hint_sqlite_goes_through_them_all(hall, said, monkeypatch):
+    office, _ = hall
+    plain = sa.select(books._NUMBERS.selected_columns.account_no).where(*books._NUMBERS._where_criteria)
+    with office.store.reading() as tx:
+        tx.execute(plain, {"tenant": TENANT, "kinds": ["purse"], "keys": [GUEST.hex()]})
+    assert "accounts" in str(whole_tables(office, said))
+
+
+def test_the_hint_is_sqlites_alone():
+    assert "INDEXED BY" not in str(books._NUMBERS.compile(dialect=sa.dialects.postgresql.dialect()))
+    assert by_index.OF_A_NAME in str(by_index.SQLiteWords(sa.dialects.sqlite.dialect(), books._NUMBERS))
