@@ -131,6 +131,7 @@ def test_a_name_that_no_database_keeps_holds_nothing_up(teller):
     assert [one.device for one in teller.read("devices", HUB)] == ["c"]
 
 
+@pytest.mark.long
 def test_a_build_that_keeps_any_name_is_caught(teller, monkeypatch):
     monkeypatch.setattr(telemetry_books, "_may_be_kept", lambda _text: True)
     with pytest.raises((AssertionError, StoreRefusedError)):  # the second is a server's word

@@ -75,6 +75,7 @@ def test_an_entry_that_no_batch_brought_is_none(office):
     assert any("its batches brought" in fault for fault in office.prove().faults)
 
 
+@pytest.mark.long
 def test_a_build_that_looks_at_no_tail_of_a_watermark_is_caught(office, monkeypatch):
     prove = verify.prove_batches
     monkeypatch.setattr(verify, "prove_batches", lambda *of: (one for one in prove(*of) if one.table != "chains"))
@@ -92,6 +93,7 @@ def test_a_batch_that_its_hub_did_not_sign_is_none(office):
     assert any("its hub has not signed it: signature" in fault for fault in office.prove().faults)
 
 
+@pytest.mark.long
 def test_a_build_that_asks_for_no_signature_is_caught(office, monkeypatch):
     monkeypatch.setattr(prove_batches, "authenticate", lambda data, **_of: parse_envelope(data))
     with pytest.raises(AssertionError):
