@@ -21,6 +21,8 @@ AT_ONCE: Final = 4
 AGAIN_MS: Final = 5_000
 FULL_MS: Final = 60_000
 """How long a neighbour without room is left alone."""
+NOT_KEPT_MS: Final = 60_000
+"""A carrier that is there and answered no batch for so long is told of: mostly by the broker's access list."""
 
 
 class HandOver(msgspec.Struct, frozen=True):
@@ -35,6 +37,12 @@ class SayHere(msgspec.Struct, frozen=True):
 
     hub_id: bytes
     body: PeerHere
+
+
+class NotKept(msgspec.Struct, frozen=True):
+    """An effect for the log, once of each silence: this neighbour says that it is there, and answers no batch."""
+
+    hub_id: bytes
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -63,6 +71,8 @@ class Handing:
         self._through = 0
         self._beyond: set[int] = set()
         self._under_way: dict[int, int] = {}
+        self._owes_ms: int | None = None
+        self._told = False
         self._here_ms: int | None = None
 
     def on_peers(self, peers: Sequence[bytes]) -> None:
@@ -79,6 +89,7 @@ class Handing:
         """The carrier has a batch on its disk, or no room for it."""
         if hub_id != self._carrier or answer.epoch != self._epoch or answer.batch_seq not in self._under_way:
             return
+        self._owes_ms, self._told = None, False
         if not answer.kept:
             self._full_ms[hub_id] = now_ms
             return
@@ -93,9 +104,9 @@ class Handing:
         behind = [peer for peer in there if peer > self._hub_id]
         return next(iter((*behind, *there)), None)
 
-    def on_tick(self, now_ms: int, at: Position, *, offline: bool, room: bool) -> list[HandOver | SayHere]:
+    def on_tick(self, now_ms: int, at: Position, *, offline: bool, room: bool) -> list[HandOver | SayHere | NotKept]:
         """Say that we are here, and hand over what the carrier does not have yet. `room`: we keep for others."""
-        effects: list[HandOver | SayHere] = []
+        effects: list[HandOver | SayHere | NotKept] = []
         if self._here_ms is None or now_ms - self._here_ms >= HERE_MS:
             self._here_ms = now_ms
             here = PeerHere(at.epoch, at.acked_seq, room)
@@ -105,19 +116,25 @@ class Handing:
             self._carrier, self._epoch, self._through = carrier, at.epoch, 0
             self._beyond.clear()
             self._under_way.clear()
+            self._owes_ms, self._told = None, False
         self._through = max(self._through, at.acked_seq)
         self._forget()
         if carrier is None or not offline or self._through >= at.last_seq:
+            self._owes_ms, self._told = None, False
             return effects
         return effects + self._hand_over(now_ms, carrier)
 
-    def _hand_over(self, now_ms: int, carrier: bytes) -> list[HandOver | SayHere]:
-        effects: list[HandOver | SayHere] = []
+    def _hand_over(self, now_ms: int, carrier: bytes) -> list[HandOver | SayHere | NotKept]:
+        effects: list[HandOver | SayHere | NotKept] = []
         for batch in self._kept(self._through, AT_ONCE):
             seq = batch.batch_seq
             if seq not in self._beyond and now_ms >= self._under_way.get(seq, now_ms):
                 self._under_way[seq] = now_ms + AGAIN_MS
                 effects.append(HandOver(carrier, batch.data))
+        self._owes_ms = now_ms if self._owes_ms is None else self._owes_ms
+        if now_ms - self._owes_ms >= NOT_KEPT_MS and not self._told:
+            self._told = True
+            effects.append(NotKept(carrier))
         return effects
 
     def _forget(self) -> None:

@@ -20,7 +20,7 @@ from cloud_sync.protocol.messages import TAKES_CARRIED, Receipt, Trust
 from cloud_sync.protocol.peers import CarryBody, PeerHere, PeerKept
 from cloud_sync.upload_effects import SealedBatch
 from edge_agent.lan.carrying import CarryFault, Carrying, TellKept
-from edge_agent.lan.handing import Handing, HandOver, Position, SayHere
+from edge_agent.lan.handing import Handing, HandOver, NotKept, Position, SayHere
 from edge_agent.ledger.carried import CARRIED_FILE, CarriedBrokenError, CarriedStore, sealed_so_far
 from edge_agent.ledger.reader import LedgerReader
 from edge_agent.ledger.store import LedgerError
@@ -36,6 +36,9 @@ MOST_TOLD: Final = 100
 """Different faults that are logged of one start."""
 MOST_HEARD: Final = 64
 """Facts that wait for the thread; a batch has at most a quarter of a megabyte."""
+
+
+NOT_KEPT: Final = "allow peer/+/batch in the access list of the venue's broker, as systemd/mosquitto/venuehub.acl does"
 
 
 class FromCarrier(msgspec.Struct, frozen=True):
@@ -162,7 +165,13 @@ class SecondHubRound:
         assert self._reader is not None, "opened at the first step"
         at = Position(*sealed_so_far(self._reader))
         room = self._carrying is not None and self._carrying.has_room
-        return [*self._handing.on_tick(now.boottime_ms, at, offline=self._takes is None, room=room)]
+        said: list[Said] = []
+        for effect in self._handing.on_tick(now.boottime_ms, at, offline=self._takes is None, room=room):
+            if isinstance(effect, NotKept):
+                log("lan.not_kept", by=uuid_text(effect.hub_id), remedy=NOT_KEPT)
+            else:
+                said.append(effect)
+        return said
 
     def _bring(self, now: Moment) -> list[Said]:
         may = self._carrying is not None and self._takes is not None and self._takes & TAKES_CARRIED

@@ -24,6 +24,7 @@ from payment_core.identifiers import uuid7, uuid_text
 from payment_core.pin import SALT_BYTES, make_verifier
 from payment_core.staff_policy import Desk, Person, Quota, Role, StaffDocument
 from provisioning.identity import enroll_hub, make_office, pinned
+from venuehub.bus_access import neighbour_rules, program_rules
 from venuehub.demo.brokers import User, find_mosquitto
 from venuehub.demo.persons import add_factors
 from venuehub.demo.places import COIN_LINE, READER, UNIT, Booth, Member
@@ -113,9 +114,8 @@ def found_arcade(plan: ArcadePlan, folder: Folder, *, uplink_port: int) -> Arcad
         regulars, ghosts = _fill_books(store, keys, hubs, plan, _staff(pin), now_ms)
     finally:
         store.close()
-    ids = [uuid_text(identity.hub_id) for identity in identities]
     halls = tuple(
-        Hall(hall.name, identity.hub_id, identity, _users(number, ids))
+        Hall(hall.name, identity.hub_id, identity, _users(number, uuid_text(identity.hub_id)))
         for number, (hall, identity) in enumerate(zip(plan.halls, identities, strict=True))
     )
     return Arcade(tenant_id, halls, _user("observer", "topic read vd/1/#"), pin, regulars, ghosts)
@@ -178,34 +178,16 @@ def _top_up(account: GuestAccount, member: Member, number: int) -> TopUp:
     )
 
 
-def _users(number: int, hubs: Sequence[str]) -> HallUsers:
-    """Return the users of one hall's programs: each may say and hear what its part of the tree is, and no more."""
-    hub = hubs[number]
+def _users(number: int, hub: str) -> HallUsers:
+    """Return the users of one hall's programs: each may say and hear what an installed venue's may, of its own hub."""
     suffix = f"-{number + 1}" if number else ""
-    device, lane = f"vd/1/{hub}/dev/+", f"vd/1/{hub}/lane/+/view"
-    bridge = f"vd/1/{hub}/bridge/+"
-    heard = (
-        *(f"topic read {device}/{leaf}" for leaf in ("birth", "state", "event", "result")),
-        f"topic read {bridge}/result",
-    )
-    told = (*(f"topic write {device}/{leaf}" for leaf in ("booked", "command")), f"topic write {bridge}/command")
-    asked, answered = f"vd/1/{hub}/terminal/+/request", f"vd/1/{hub}/terminal/+/reply"
-    peers = tuple(f"topic write vd/1/{other}/peer/{hub}/+" for other in hubs if other != hub)
+    rules = program_rules(hub)
+    neighbours = [f"topic {rule}" for rule in neighbour_rules(hub)]
     return HallUsers(
-        hub=_user(
-            f"hub{suffix}", *heard, *told, f"topic write {lane}", f"topic read {asked}", f"topic write {answered}",
-            f"topic read vd/1/{hub}/peer/+/+", *peers,
-        ),
-        bridge=_user(
-            f"bridge{suffix}",
-            *(rule.replace("read", "write") for rule in heard),
-            *(rule.replace("write", "read") for rule in told),
-        ),
-        terminal=_user(
-            f"terminal{suffix}", f"topic read {lane}", f"topic read {device}/birth", f"topic read {device}/state",
-            f"topic write {asked}", f"topic read {answered}", f"topic read vd/1/{hub}/terminal/+/view",
-        ),
-    )  # fmt: skip
+        hub=_user(f"hub{suffix}", *rules["hub"], *neighbours),
+        bridge=_user(f"bridge{suffix}", *rules["bridge"]),
+        terminal=_user(f"terminal{suffix}", *rules["terminal"]),
+    )
 
 
 def _user(name: str, *rules: str) -> User:

@@ -4,7 +4,19 @@ import pytest
 
 from cloud_sync.protocol.peers import PeerHere, PeerKept
 from cloud_sync.upload_effects import SealedBatch
-from edge_agent.lan.handing import AGAIN_MS, AT_ONCE, FULL_MS, HERE_MS, SILENT_MS, Handing, HandOver, Position, SayHere
+from edge_agent.lan.handing import (
+    AGAIN_MS,
+    AT_ONCE,
+    FULL_MS,
+    HERE_MS,
+    NOT_KEPT_MS,
+    SILENT_MS,
+    Handing,
+    HandOver,
+    NotKept,
+    Position,
+    SayHere,
+)
 
 LOW, US, HIGH, HIGHER = (bytes([n]) * 16 for n in (1, 2, 3, 4))
 
@@ -120,3 +132,29 @@ def test_it_says_that_it_is_here_to_each_neighbour_now_and_then(bench):
     assert said[0].body == PeerHere(1, 3, room=True)
     assert bench.tick(HERE_MS - 1, offline=False) == []
     assert len(bench.tick(1, offline=False)) == 3
+
+
+def told(bench, until_ms):
+    """Let the carrier be there and say at which ms it is told of that it answers no batch."""
+    moments = []
+    for at_ms in range(AGAIN_MS, until_ms + 1, AGAIN_MS):
+        bench.here(HIGH)
+        said = bench.tick(AGAIN_MS)
+        moments += [at_ms for one in said if one == NotKept(HIGH)]
+    return moments
+
+
+def test_a_carrier_that_answers_no_batch_is_told_of_once(bench):
+    assert told(bench, 3 * NOT_KEPT_MS) == [AGAIN_MS + NOT_KEPT_MS]
+    bench.kept_by(HIGH, 1)
+    assert told(bench, 2 * NOT_KEPT_MS) == [AGAIN_MS + NOT_KEPT_MS]  # another silence
+    bench.tick(offline=False)
+    assert told(bench, NOT_KEPT_MS) == []  # another outage begins to count anew
+
+
+def test_one_that_answers_is_not_told_of(bench):
+    bench.sealed = 40
+    for number in range(1, 40):
+        bench.here(HIGH)
+        assert NotKept(HIGH) not in bench.tick(AGAIN_MS)
+        bench.kept_by(HIGH, number)
