@@ -255,7 +255,7 @@ class Worker:
         letters: list[Publish] = []
         for hub in closed:
             with self._store.reading() as tx:
-                parked = chains.parked(tx, self._tenant_id, hub.hub_id) if hub.frozen else []
+                parked = chains.parked(tx, self._tenant_id, hub.hub_id, stream=STREAM_LEDGER) if hub.frozen else []
             for sealed in parked:
                 letters += self._receive([(hub_topic(hub.hub_id, "up", "batch"), sealed)]).letters
             if self._holding.has(hub.hub_id):  # only now: where the database went away, the rest is taken later

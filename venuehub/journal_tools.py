@@ -21,6 +21,7 @@ from payment_core.errors import VaultError
 from payment_core.journal import Entry, decode_entry
 from payment_core.posting import postings
 from venuehub.errors import CliError, ExitCode, told_as
+from venuehub.formulas import disarmed
 from venuehub.journal_explain import Explained
 
 HINT: Final = "name a hub's ledger file, e.g. --ledger /var/lib/venuehub/ledger.sqlite3"
@@ -138,7 +139,8 @@ def csv_lines(rows: Iterable[dict[str, object]]) -> Iterator[str]:
     for row in rows:
         line = io.StringIO()
         entry = msgspec.json.encode(row["entry"]).decode() if row["entry"] else ""
-        csv.DictWriter(line, COLUMNS, lineterminator="").writerow({**row, "entry": entry})
+        told = {name: disarmed(cell) for name, cell in row.items()}
+        csv.DictWriter(line, COLUMNS, lineterminator="").writerow({**told, "entry": entry})
         yield line.getvalue()
 
 

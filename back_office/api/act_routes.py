@@ -60,11 +60,11 @@ def list_refunds(
     after = place_of(asked, cursor) or (0,)
     with asked.reading() as tx:
         rows = pages.acts(tx, asked.tenant_id, _PAY_OUT, after=after[0], most=limit + 1)
-        found = {act.office_seq: _booked(tx, asked, act.office_seq) for act in rows[:limit]}
+        records = chains.records_at(tx, asked.tenant_id, _own(asked), [act.office_seq for act in rows[:limit]])
     page = page_of(asked, rows, limit, lambda act: act, lambda act: (act.office_seq,))
     wanted = [
         (act, entry) for act in page.items
-        if isinstance(entry := found[act.office_seq], PaidOut)
+        if isinstance(entry := decode_entry(records[act.office_seq]), PaidOut)
         and (asked.venue is None or entry.header.venue == asked.venue.venue_id)
     ]  # fmt: skip
     return Page(items=[_refund(act, entry) for act, entry in wanted], next=page.next)
@@ -150,9 +150,12 @@ def _audit(tx: Transaction, asked: Asked, what: str, subject_id: bytes, note: st
     acts.audit(tx, asked.tenant_id, AuditLine(now_ms, f"api:{asked.key.name}", what, subject_id, note))
 
 
+def _own(asked: Asked) -> Chain:
+    return Chain(hub_id=asked.tenant_id, stream=OFFICE_STREAM, epoch=OFFICE_EPOCH)
+
+
 def _booked(tx: Transaction, asked: Asked, seq: int) -> Entry | None:
-    office = Chain(hub_id=asked.tenant_id, stream=OFFICE_STREAM, epoch=OFFICE_EPOCH)
-    row = chains.entry(tx, asked.tenant_id, office, seq)
+    row = chains.entry(tx, asked.tenant_id, _own(asked), seq)
     return decode_entry(row.record) if row is not None else None
 
 

@@ -117,8 +117,18 @@ def end_webhook(asked: AskedFor, hook: IdAsked) -> models.Webhook:
 
 @router.post("/webhooks/{hook}/resumption", operation_id="resume_webhook", response_model=models.Webhook)
 def resume_webhook(asked: AskedFor, hook: IdAsked, name: Once) -> Response:
-    """Begin again with a webhook that was disabled: what waits for it goes out from the oldest on."""
-    return once(asked, name, lambda tx: (200, _moved(tx, asked, hook, "active")))
+    """Begin again with a webhook that was disabled: what waits for it goes out from the oldest on.
+
+    Of one that is active the oldest is tried now.
+    """
+
+    def act(tx: Transaction) -> tuple[int, models.Webhook]:
+        found = _mine(tx, asked, hook)
+        if found.state == "active":
+            webhooks.hurry(tx, asked.tenant_id, found.hook_id, now_ms=asked.books.clock())
+        return 200, _moved(tx, asked, hook, "active")
+
+    return once(asked, name, act)
 
 
 @router.get("/webhooks/{hook}/deliveries", operation_id="list_deliveries")

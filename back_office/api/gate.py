@@ -19,6 +19,7 @@ MOST_BODY: Final = 256 * 1024
 """Bytes of a request's body."""
 MOST_AT_ONCE: Final = 8
 """Requests that are answered at the same time, fewer than the store has connections; others come again."""
+_SAID: Final = 64
 BODY_S: Final = 10.0
 """How long a body may take to come."""
 
@@ -72,6 +73,7 @@ class GuardedRoute(APIRoute):
         answer = super().get_route_handler()
         operation = self.operation_id or ""
         assert operation in OPERATIONS, f"{self.path}: access.OPERATIONS has no row for it"
+        known = sorted(one.alias for one in self.dependant.query_params)
 
         async def guarded(request: Request) -> Response:
             books: Books = request.app.state.books
@@ -79,6 +81,7 @@ class GuardedRoute(APIRoute):
             rates: Rates = request.app.state.rates
             shown = request.headers.get("authorization", "")
             asked = await run_in_threadpool(let_in, books, rates, operation, shown, names)
+            _must_know(request, known)
             body = await _body(request)
             if body and request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
                 raise refused(415, "send application/json")
@@ -87,6 +90,15 @@ class GuardedRoute(APIRoute):
             return await answer(request)
 
         return guarded
+
+
+def _must_know(request: Request, known: list[str]) -> None:
+    """Refuse a question of which a part would not be looked at: its answer would be to another."""
+    strange = next((name for name in request.query_params if name not in known), None)
+    if strange is not None:
+        said = f"query.{strange[:_SAID]}".encode("ascii", "backslashreplace").decode()
+        there = f"there is {', '.join(known)}" if known else "there is none"
+        raise refused(422, f"{said}: not asked for here; {there}")
 
 
 async def _body(request: Request) -> bytes:

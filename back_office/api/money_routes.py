@@ -90,6 +90,9 @@ def read_statement(
     """Return the statement of an account of the chart, of all venues and hubs that have one."""
     after = place_of(asked, cursor, kind, key)
     with asked.reading() as tx:
+        if not statements.is_known(tx, asked.tenant_id, kind, key):
+            near = statements.nearest(tx, asked.tenant_id, kind, key)
+            raise refused(422, f"query.key: nothing was ever booked there; {near}")
         found = statements.of_account(
             tx, asked.tenant_id, kind, key, after=LinePlace(*after) if after else None, most=limit
         )
@@ -116,6 +119,8 @@ def list_takings(
     cursor: Cursor = None,
 ) -> Page[models.Taking]:
     """Return what business dates moved on every kind of account, split as asked."""
+    if last < first:
+        raise refused(422, "query.last: it is before the first")
     if (date.fromisoformat(last) - date.fromisoformat(first)).days >= MOST_DAYS:
         raise refused(422, f"query.last: at most {MOST_DAYS} days at once")
     split = list(dict.fromkeys(by))

@@ -5,6 +5,7 @@ An account of the chart is told by its kind and key: `revenue:racer-1`, `drawer:
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from typing import Final
 
 import msgspec
@@ -18,6 +19,8 @@ from payment_core.accounts import CHART, Kind
 GUEST_KINDS: Final = (Kind.PURSE, Kind.LEASE, Kind.PASSING)
 MOST_LINES: Final = 1_000
 """Lines of one page."""
+_LOOKED_AT: Final = 1_000
+_NAMED: Final = 8
 TYPE_NAMES: Final = {number: kind.__name__ for kind, number in TYPE_NUMBERS.items()}
 
 
@@ -83,6 +86,15 @@ def whole(tx: Transaction, tenant_id: bytes, kind: Kind, key: str) -> Iterator[L
 def is_known(tx: Transaction, tenant_id: bytes, kind: Kind, key: str) -> bool:
     """Say whether anything was ever booked on an account of the chart."""
     return bool(_accounts(tx, tenant_id, (kind,), key))
+
+
+def nearest(tx: Transaction, tenant_id: bytes, kind: Kind, key: str) -> str:
+    """Return in words which keys of a kind somebody may have meant: those that read most like his, or the first."""
+    known = statements.keys_of(tx, tenant_id, kind, most=_LOOKED_AT)
+    if not known:
+        return f"nothing was ever booked on {kind}"
+    near = get_close_matches(key, known, n=_NAMED) or known[:_NAMED]
+    return f"of {kind} there are {', '.join(near)}{' and more' * (len(known) > len(near))}"
 
 
 # ---- inside ----

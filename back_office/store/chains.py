@@ -6,6 +6,7 @@ import msgspec
 import sqlalchemy as sa
 
 from back_office.store.books import chunks
+from back_office.store.by_index import by_index
 from back_office.store.engine import Transaction
 from back_office.store.tables import BATCHES, CHAINS, ENTRIES, EVIDENCE
 from back_office.store.transaction import insert_into
@@ -34,14 +35,18 @@ def _at(tenant_id: bytes, hub_id: bytes, stream: int, epoch: int) -> dict[str, o
 _MOVE_CHAIN = sa.update(CHAINS).where(*_place(CHAINS))
 _BATCH_HASH = sa.select(BATCHES.c.hash).where(*_place(BATCHES), BATCHES.c.batch_seq == sa.bindparam("seq"))
 _NEWEST_BATCH = sa.select(BATCHES.c.sealed).where(*_place(BATCHES)).order_by(BATCHES.c.batch_seq.desc()).limit(1)
+_LAST_OF = sa.select(BATCHES.c.first_rec + BATCHES.c.rec_count - 1).where(
+    *_place(BATCHES), BATCHES.c.batch_seq == sa.bindparam("seq")
+)
 _ADD_BATCH = insert_into(BATCHES)
-_RECORDS = (
+_RECORDS = by_index(
     sa.select(ENTRIES.c.hub_id, ENTRIES.c.stream, ENTRIES.c.epoch, ENTRIES.c.record)
     .where(
         ENTRIES.c.tenant_id == sa.bindparam("tenant"), ENTRIES.c.hub_id.in_(sa.bindparam("hubs", expanding=True)),
         ENTRIES.c.authorization_id.in_(sa.bindparam("ids", expanding=True)),
     )
-    .order_by(ENTRIES.c.seq)
+    .order_by(ENTRIES.c.seq),
+    ENTRIES, "entries_of_an_authorization",
 )  # fmt: skip
 
 
@@ -182,6 +187,12 @@ def batch_hash(
     return found
 
 
+def last_of_batch(tx: Transaction, tenant_id: bytes, of: Chain, batch_seq: int) -> int:
+    """Return the last record of an applied batch of a chain; 0: it was not applied."""
+    asked = {**_at(tenant_id, of.hub_id, of.stream, of.epoch), "seq": batch_seq}
+    return int(tx.execute(_LAST_OF, asked).scalar() or 0)
+
+
 def newest_batch(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, stream: int, epoch: int) -> bytes | None:
     """Return the sealed bytes of the batch that was applied last; None: none was."""
     found: bytes | None = tx.execute(_NEWEST_BATCH, _at(tenant_id, hub_id, stream, epoch)).scalar()
@@ -239,12 +250,19 @@ def records_since(
     return [record for (record,) in tx.execute(query.order_by(ENTRIES.c.epoch, ENTRIES.c.seq))]
 
 
-def parked(tx: Transaction, tenant_id: bytes, hub_id: bytes) -> list[bytes]:
-    """Return a hub's batches that are kept and not booked, in their order."""
-    query = sa.select(EVIDENCE.c.sealed).where(
-        EVIDENCE.c.tenant_id == tenant_id, EVIDENCE.c.hub_id == hub_id, EVIDENCE.c.kind == "parked"
+_PARKED = (
+    sa.select(EVIDENCE.c.sealed)
+    .where(
+        EVIDENCE.c.tenant_id == sa.bindparam("tenant"), EVIDENCE.c.hub_id == sa.bindparam("hub"),
+        EVIDENCE.c.kind == "parked", ~_APPLIED_SINCE,
     )
-    return [sealed for (sealed,) in tx.execute(query.order_by(EVIDENCE.c.epoch, EVIDENCE.c.batch_seq))]
+    .order_by(EVIDENCE.c.epoch, EVIDENCE.c.batch_seq)
+)  # fmt: skip
+
+
+def parked(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, stream: int) -> list[bytes]:
+    """Return a hub's batches that are kept and were not booked since, in their order."""
+    return list(tx.execute(_PARKED, {"tenant": tenant_id, "hub": hub_id, "of_stream": stream}).scalars())
 
 
 def add_entries(tx: Transaction, tenant_id: bytes, rows: Sequence[EntryRow]) -> None:
@@ -279,6 +297,33 @@ def entry(tx: Transaction, tenant_id: bytes, of: Chain, seq: int) -> EntryRow | 
     """Return one entry of a chain."""
     row = tx.execute(_ENTRY, {**_at(tenant_id, of.hub_id, of.stream, of.epoch), "at": seq}).first()
     return None if row is None else EntryRow(*row)
+
+
+_RECORDS_AT = sa.select(ENTRIES.c.seq, ENTRIES.c.record).where(
+    *_place(ENTRIES), ENTRIES.c.seq.in_(sa.bindparam("seqs", expanding=True))
+)
+
+
+def records_at(tx: Transaction, tenant_id: bytes, of: Chain, seqs: Iterable[int]) -> dict[int, bytes]:
+    """Return some entries of a chain by their numbers; those that are not there are left out."""
+    at = _at(tenant_id, of.hub_id, of.stream, of.epoch)
+    return {seq: record for page in chunks(seqs) for seq, record in tx.execute(_RECORDS_AT, {**at, "seqs": page})}
+
+
+_OF_A_DATE = by_index(
+    sa.select(ENTRIES.c.record)
+    .where(
+        *_place(ENTRIES), ENTRIES.c.business_date == sa.bindparam("date"), ENTRIES.c.type == sa.bindparam("of_type")
+    )
+    .order_by(ENTRIES.c.seq),
+    ENTRIES, "entries_of_a_date",
+)  # fmt: skip
+
+
+def records_of_date(tx: Transaction, tenant_id: bytes, of: Chain, *, date: int, type_number: int) -> list[bytes]:
+    """Return the records of a chain's entries of one type and business date, in their order."""
+    asked = {**_at(tenant_id, of.hub_id, of.stream, of.epoch), "date": date, "of_type": type_number}
+    return list(tx.execute(_OF_A_DATE, asked).scalars())
 
 
 _NEWEST_MS = sa.select(sa.func.max(ENTRIES.c.received_ms)).where(ENTRIES.c.tenant_id == sa.bindparam("tenant"))

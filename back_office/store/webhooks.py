@@ -137,6 +137,13 @@ def set_state(tx: Transaction, tenant_id: bytes, hook_id: bytes, state: HookStat
         tx.execute(_OF_WAITING, {"tenant": tenant_id, "hook": hook_id, "attempts": 0, "due_ms": now_ms})
 
 
+def hurry(tx: Transaction, tenant_id: bytes, hook_id: bytes, *, now_ms: int) -> None:
+    """Let the event whose turn it is at a webhook be tried now, however long it was to wait."""
+    first = first_waiting(tx, tenant_id, hook_id)
+    if first is not None:
+        change_delivery(tx, tenant_id, msgspec.structs.replace(first, due_ms=now_ms))
+
+
 def first_waiting(tx: Transaction, tenant_id: bytes, hook_id: bytes) -> Delivery | None:
     """Return the event whose turn it is at a webhook."""
     row = tx.execute(_FIRST, {"tenant": tenant_id, "hook": hook_id}).first()

@@ -15,7 +15,7 @@ from payment_core.journal import Lot, LotKind, chain_hash, decode_entry, encode_
 from tests.support.hall import Hall, the_command
 from tests.support.sizes import size
 from venuehub.cli import main
-from venuehub.journal_tools import open_ledger, verify_journal
+from venuehub.journal_tools import COLUMNS, csv_lines, open_ledger, verify_journal
 
 
 @pytest.fixture
@@ -157,6 +157,12 @@ def test_export_as_csv(ledger, capsys):
     assert code == 0
     assert [row["seq"] for row in rows] == ["1", "2", "3", "4", "5"]
     assert json.loads(rows[4]["entry"])["cause"] == 0
+
+
+def test_no_text_of_a_csv_is_a_formula():
+    row = {**dict.fromkeys(COLUMNS), "machine": '=HYPERLINK("x")', "amount": -1}
+    (told,) = csv.DictReader(csv_lines([row]))
+    assert (told["machine"], told["amount"]) == ("'=HYPERLINK(\"x\")", "-1")
 
 
 def test_an_unreadable_entry_is_exported_as_such(ledger, capsys):

@@ -3,7 +3,6 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from typing import Final
 
 from back_office.business_day import business_date, day_bounds
@@ -11,7 +10,7 @@ from back_office.ledger import statement
 from back_office.ledger.closing_report import Report, SumLine
 from back_office.ledger.statement import Statement
 from back_office.ledger.takings import TAKEN
-from back_office.store import people, places, statements
+from back_office.store import people, places
 from back_office.store.engine import Transaction
 from back_office.store.places import Venue
 from back_office.store.statements import LinePlace
@@ -29,8 +28,6 @@ from venuehub.output import print_line
 _TAKEN: Final = frozenset(kind.value for kind in TAKEN)
 _DATE: Final = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)")
 _DAY_MS: Final = 86_400_000
-_LOOKED_AT: Final = 1_000
-_NAMED: Final = 8
 """Keys of a kind that are looked through for what somebody meant, and those that are named."""
 
 
@@ -94,7 +91,7 @@ def account_of(tx: Transaction, tenant_id: bytes, text: str) -> tuple[Kind, str]
         for written in (key, key.replace("-", "").lower()):  # ids are copied with their dashes, too
             if statement.is_known(tx, tenant_id, chosen, written):
                 return chosen, written
-        hint = _nearest(tx, tenant_id, kind, key)
+        hint = f"{statement.nearest(tx, tenant_id, chosen, key)}; venuehub office trial lists the kinds"
         raise usage(wrong=f"nothing was ever booked on {text!r}", option="--account", hint=hint)
     try:
         account_id = uuid_bytes(text) if "-" in text else bytes.fromhex(text)
@@ -104,15 +101,6 @@ def account_of(tx: Transaction, tenant_id: bytes, text: str) -> tuple[Kind, str]
         hint = "write a guest's account id, or KIND:KEY such as revenue:racer-1; --card names a card's account"
         raise usage(wrong=f"there is no account {text!r}", option="--account", hint=hint)
     return Kind.PURSE, account_id.hex()
-
-
-def _nearest(tx: Transaction, tenant_id: bytes, kind: str, key: str) -> str:
-    """Return the keys that somebody may have meant: those that read most like his, or the first ones."""
-    known = statements.keys_of(tx, tenant_id, kind, most=_LOOKED_AT)
-    if not known:
-        return f"nothing was ever booked on {kind}; venuehub office trial lists the kinds"
-    near = get_close_matches(key, known, n=_NAMED) or known[:_NAMED]
-    return f"of {kind} there are {', '.join(near)}{' and more' * (len(known) > len(near))}"
 
 
 def cursor_text(place: LinePlace | None) -> str:

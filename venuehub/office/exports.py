@@ -19,6 +19,7 @@ from payment_core.accounts import Kind
 from payment_core.identifiers import uuid_text
 from payment_core.journal import Tender
 from venuehub.errors import CliError, writing_to
+from venuehub.formulas import disarmed
 
 What = Literal["trial", "statement", "takings", "entries", "closings"]
 Cell = str | int | None
@@ -53,8 +54,6 @@ HEEDED: Final[dict[What, tuple[str, ...]]] = {
     "closings": ("--venue",),
 }
 """Which options each export is narrowed by; any other is refused."""
-FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
-"""A text that begins so is a formula to a spreadsheet: a machine that somebody has named so could read files there."""
 _AT_ONCE: Final = 1_000
 
 
@@ -138,7 +137,7 @@ def write_csv(file: Path, what: What, rows: Iterable[Row]) -> int:
         out.writerow(COLUMNS[what])
         count = 0
         for row in rows:
-            out.writerow([_disarmed(cell) for cell in row])
+            out.writerow([disarmed(cell) for cell in row])
             count += 1
     return count
 
@@ -181,10 +180,6 @@ def _new(file: Path, *, option: str) -> Iterator[Path]:
 def _is_there(file: Path, option: str) -> CliError:
     hint = f"name a new file with {option}, or move that one away: nothing is overwritten"
     return CliError("not_written", "there is a file of this name already", where=str(file), hint=hint)
-
-
-def _disarmed(cell: Cell) -> Cell:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULAS) else cell
 
 
 def _moment(ms: int) -> str:

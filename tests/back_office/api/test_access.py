@@ -85,8 +85,8 @@ def request_of(path, said, venue_id, hooks):
         hub=uuid_text(hub_id), account=uuid_text(GUEST), z_no=1, name="risk", hook=hooks[venue_id],
     )  # fmt: skip
     values = {
-        "hub": uuid_text(hub_id), "venue": uuid_text(venue_id), "kind": "revenue", "first": SOON, "last": SOON,
-        "business_date": SOON,
+        "hub": uuid_text(hub_id), "venue": uuid_text(venue_id), "kind": "psp_clearing", "key": "counter", "first": SOON,
+        "last": SOON, "business_date": SOON,
     }  # fmt: skip
     names = [one["name"] for one in said.get("parameters", []) if one["in"] == "query"]
     query = "&".join(f"{name}={values[name]}" for name in names if name in values)

@@ -102,6 +102,22 @@ def test_a_page_of_takings_counts_no_date_again_that_was_told(office):
     assert (len(whole), behind) == (9, whole[4:6])
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/takings?first=2026-11-22&last=2026-11-22&machine=crane-05", "query.machine: not asked for here"),
+        ("/alarms?since=1", "query.since: not asked for here"),
+        ("/trial?x=1", "query.x: not asked for here; there is none"),
+        ("/statements?kind=revenue&key=racer-1", "nothing was ever booked there; of revenue there are racer-2"),
+        ("/statements?kind=purse&key=x", "nothing was ever booked there"),
+        ("/takings?first=2026-11-30&last=2026-11-01", "query.last: it is before the first"),
+    ],
+)
+def test_a_question_that_cannot_be_meant_is_no_other_question(played, path, said):
+    answer = played.get(path, played.key("reader"))
+    assert (answer.status, said in told(answer)["detail"]) == (422, True), told(answer)
+
+
 @pytest.mark.sqlite
 @pytest.mark.parametrize(("statement", "table"), [("_ENTRIES", ENTRIES), ("_BATCHES", BATCHES)])
 def test_a_page_is_found_by_its_key_however_far_it_is(office, statement, table):

@@ -149,6 +149,32 @@ def test_behind_the_last_try_it_is_off_and_alarmed_and_can_be_resumed(api, offic
     assert waiting(office, hook_id) == []
 
 
+def test_an_event_of_a_clock_that_was_ahead_waits_for_no_moment_to_come(api, office, sender, ends):
+    hook_id, _ = hook_of(api)
+    office.now_ms += (ahead_ms := 2 * WAITS_MS[-1])
+    alarm(office)
+    office.now_ms -= ahead_ms
+    assert sender.due() == [hook_id]
+    office.now_ms += ahead_ms
+    ends.answers = [NOT_TAKEN]
+    sender.drain(hook_id)
+    office.now_ms -= ahead_ms
+    assert sender.due() == [hook_id]
+    sender.drain(hook_id)
+    assert waiting(office, hook_id) == []
+
+
+def test_resuming_one_that_is_active_tries_the_oldest_now(api, office, sender, ends):
+    hook_id, _ = hook_of(api, key := api.key())
+    alarm(office)
+    ends.answers = [NOT_TAKEN]
+    sender.drain(hook_id)
+    assert sender.due() == []
+    name = told(api.get("/webhooks", key))["items"][0]["id"]
+    assert told(api.post(f"/webhooks/{name}/resumption", key, once="now"))["state"] == "active"
+    assert sender.due() == [hook_id]
+
+
 def test_who_was_killed_while_sending_sends_once_more(api, office, ends):
     hook_id, _ = hook_of(api)
     alarm(office)

@@ -13,6 +13,7 @@ from back_office.ledger.desk import Desk
 from back_office.store import places
 from payment_core.journal import CashMoved
 from venuehub.cli import main
+from venuehub.formulas import disarmed
 from venuehub.office import books_told, exports
 from venuehub.office.desk import now_ms
 from venuehub.office.tools import open_office
@@ -194,7 +195,7 @@ def test_both_formats_hold_the_same_rows(run, tmp_path, what):
     assert heads == list(exports.COLUMNS[what])
     with closing(sqlite3.connect(base)) as connection:
         kept = connection.execute(f"SELECT * FROM {what} ORDER BY rowid").fetchall()  # noqa: S608 - a known name
-    assert [["" if cell is None else str(exports._disarmed(cell)) for cell in row] for row in kept] == rows
+    assert [["" if cell is None else str(disarmed(cell)) for cell in row] for row in kept] == rows
     amounts = [row[heads.index("amount")] for row in rows] if "amount" in heads else []
     assert all(amount.lstrip("-").isdigit() for amount in amounts if amount)
 
@@ -239,7 +240,7 @@ def test_what_a_spreadsheet_would_run_is_text(run, tmp_path):
     text = (tmp_path / "out.csv").read_text(encoding="utf-8-sig")
     assert ",drawer,'=1+1," in text
     assert ",drawer,=" not in text
-    assert [exports._disarmed(cell) for cell in ("@x", "+1", "-1", "=x", "\tx", -1, "a=b", None)] == [
+    assert [disarmed(cell) for cell in ("@x", "+1", "-1", "=x", "\tx", -1, "a=b", None)] == [
         "'@x", "'+1", "'-1", "'=x", "'\tx", -1, "a=b", None,
     ]  # fmt: skip
 
