@@ -5,6 +5,7 @@ from back_office.ingest.set_free import told_whole
 from back_office.ingest.verdicts import alarm, fitting
 from back_office.ledger.desk import Desk, venue_of
 from back_office.store import chains, places, set_back
+from back_office.store.chains import Chain
 from back_office.store.engine import Transaction
 from cloud_sync.protocol.envelope import STREAM_LEDGER
 from cloud_sync.protocol.messages import Hello
@@ -51,6 +52,20 @@ def risk_from(tx: Transaction, tenant_id: bytes, hub_id: bytes, hello: Hello) ->
     if hub is not None and hub.risk_from and hello.epoch <= max(hub.epoch, 1):
         return hub.risk_from
     return fitting(watermark_of(tx, tenant_id, hub_id, hello.epoch).last_record + hello.outbox_entries + 1)
+
+
+def journal_end(tx: Transaction, tenant_id: bytes, hub_id: bytes, hello: Hello) -> int:
+    """Return the last entry that a hub had in its epoch when it said hello.
+
+    Its outbox counts from the batch it has a receipt for, and the office may have booked more by then. Of one that has
+    receipts these books have forgotten it is too low: its hello's newest batch says then that something is missing.
+    """
+    at = watermark_of(tx, tenant_id, hub_id, hello.epoch)
+    begins = at.last_record
+    if hello.acked_seq < at.batch_seq:
+        of = Chain(hub_id=hub_id, stream=STREAM_LEDGER, epoch=hello.epoch)
+        begins = chains.last_of_batch(tx, tenant_id, of, hello.acked_seq)
+    return fitting(begins + hello.outbox_entries)
 
 
 def hear_whole(tx: Transaction, tenant_id: bytes, hub_id: bytes, hello: Hello, said_ms: int, now_ms: int) -> None:

@@ -18,7 +18,7 @@ from back_office.ingest.alike import (
     take_entries,
     writer_of,
 )
-from back_office.ingest.greetings import compare, hear_whole, risk_from, watermark_of
+from back_office.ingest.greetings import compare, hear_whole, journal_end, risk_from, watermark_of
 from back_office.ingest.set_free import late_beyond, settle_passed
 from back_office.ingest.verdicts import alarm, fitting, freeze, judge, keep_evidence
 from back_office.ingest.vouchers import reader
@@ -143,9 +143,14 @@ class HubBooks:
             if not others:
                 return ()
             unheard = lots.unheard_givers(tx, self._tenant_id, hub_id)
+            of = {
+                (chain.hub_id, chain.epoch): chain.rec_seq
+                for chain in chains.chains_of(tx, self._tenant_id, [hub.hub_id for hub in others])
+                if chain.stream == STREAM_LEDGER
+            }
             found = []
             for hub in others:
-                booked = (hub.epoch, watermark_of(tx, self._tenant_id, hub.hub_id, hub.epoch).last_record)
+                booked = (hub.epoch, of.get((hub.hub_id, hub.epoch), 0))
                 epoch, seq = unheard.get(hub.hub_id, (hub.epoch + 1, 0))
                 found.append(HeardOf(hub.hub_id, *min(booked, (epoch, max(seq - 1, 0)))))
         return tuple(found)
@@ -242,6 +247,9 @@ class HubBooks:
                 outbox_age_ms=fitting(hello.outbox_age_ms),
                 risk_version=risk_version,
                 risk_from=risk_from(tx, self._tenant_id, hub_id, hello) if risk_version else 0,
+                told_epoch=fitting(hello.epoch),
+                told_through=journal_end(tx, self._tenant_id, hub_id, hello),
+                told_ms=fitting(min(number, now_ms)),
             )
             places.greeted(tx, self._tenant_id, hub_id, greeting, now_ms=now_ms)
             compare(tx, self._tenant_id, hub_id, hello, now_ms)

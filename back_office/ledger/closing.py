@@ -4,6 +4,7 @@ A Z waits for no hub: it names those that were silent. What they send later belo
 and stands in the venue's next Z; so every entry stands in exactly one.
 """
 
+import re
 from collections.abc import Iterator
 from hashlib import sha256
 from typing import Final
@@ -27,6 +28,8 @@ __all__ = ["CLOSED", "NoSuchDate", "Report", "Z", "ZRefused", "check", "make_z",
 
 _LABEL: Final = b"venuehub/closing/v1\0"
 _REPORTS: Final = msgspec.json.Decoder(Report)
+_NAMED: Final = re.compile(r"\d{4}-\d\d-\d\d as Z (\d{1,9}) ([0-9a-f]{64}); .*")
+"""What the audit says of a Z; one of a release before has no hash in it."""
 CLOSED: Final = "close_date"
 """What the audit says where a Z was made: so one that is gone is missed."""
 
@@ -81,7 +84,7 @@ def make_z(
     body = msgspec.json.encode(report)
     made = Closing(venue.venue_id, z_no, business_date, body, z_hash(prev_hash, body), prev_hash, now_ms, by)
     closings.add(tx, tenant_id, made)
-    note = f"{date_text(business_date)} as Z {z_no}; {own_journal.stands(tx, tenant_id).text()}"
+    note = f"{date_text(business_date)} as Z {z_no} {made.hash.hex()}; {own_journal.stands(tx, tenant_id).text()}"
     acts.audit(tx, tenant_id, AuditLine(now_ms, by, CLOSED, venue.venue_id, note))
     what = {"z_no": z_no, "business_date": date_text(business_date), "hash": made.hash.hex()}
     webhooks.tell(tx, tenant_id, "closing.made", what, subject_id=venue.venue_id, at_ms=now_ms)
@@ -103,11 +106,14 @@ def z_hash(prev_hash: bytes, body: bytes) -> bytes:
 
 
 def check(tx: Transaction, tenant_id: bytes) -> Iterator[str]:
-    """Yield what is wrong with the Zs that are kept: their numbers, their chain, and sums that the books say otherwise.
+    """Yield what is wrong with the Zs that are kept: their numbers, their chain, sums that the books say otherwise, and
+    what the audit says otherwise: it names each by its hash, and an anchor of the audit is kept outside.
 
     A Z's sums are recomputed from takings, which the caller has proven against the entries.
-    """
+    """  # noqa: D205 - one sentence
     last: dict[bytes, Closing] = {}
+    named = _named_in_audit(tx, tenant_id)
+    names = {hub.hub_id: hub.name for hub in places.hubs(tx, tenant_id)}
     for row in closings.closings(tx, tenant_id):
         before = last.get(row.venue_id)
         number, prev_hash = (before.z_no + 1, before.hash) if before else (1, closings.BEFORE_THE_FIRST)
@@ -118,6 +124,8 @@ def check(tx: Transaction, tenant_id: bytes) -> Iterator[str]:
         if row.prev_hash != prev_hash or z_hash(row.prev_hash, row.body) != row.hash:
             yield f"{where}: it does not continue the chain of its venue's Zs"
             continue
+        if named.get((row.venue_id, row.z_no), row.hash) != row.hash:
+            yield f"{where}: it is another than the one that the audit names"
         said = _REPORTS.decode(row.body)
         told = (said.venue, said.z_no, said.business_date, said.made_ms, said.by)
         if told != (uuid_text(row.venue_id), row.z_no, row.business_date, row.made_ms, row.by):
@@ -129,9 +137,21 @@ def check(tx: Transaction, tenant_id: bytes) -> Iterator[str]:
         days = parts.late_days(groups, late, {day.business_date: day.z_no for day in said.late})
         if parts.sums_of(own) != said.sums or days != said.late:
             yield f"{where}: its sums are not what the entries say"
+        if parts.machines_of(own, names) != said.machines:
+            yield f"{where}: its machines' sums are not what the entries say"
 
 
 # ---- inside ----
+
+
+def _named_in_audit(tx: Transaction, tenant_id: bytes) -> dict[tuple[bytes, int], bytes]:
+    """Return the hash under which the audit names each Z; those that a release before made are not in it."""
+    named = {}
+    for row in acts.audit_chain(tx, tenant_id):
+        found = _NAMED.fullmatch(row.line.note) if row.line.what == CLOSED else None
+        if found is not None:
+            named[row.line.subject_id, int(found[1])] = bytes.fromhex(found[2])
+    return named
 
 
 def _report(

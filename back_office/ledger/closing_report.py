@@ -8,6 +8,7 @@ import msgspec
 
 from back_office.ledger.statement import TYPE_NAMES
 from back_office.store import chains, loose_ends, places, takings
+from back_office.store.chains import Chain
 from back_office.store.engine import Transaction
 from back_office.store.places import Hub, Venue
 from back_office.store.takings import LateGroup, Takings
@@ -44,7 +45,7 @@ class MachineLine(msgspec.Struct, frozen=True):
 
 
 class HeardHub(msgspec.Struct, frozen=True):
-    """A hub that was heard behind the date's end: all it had sealed is booked, through this entry of this epoch."""
+    """A hub that was heard behind the date's end: all it wrote till then is booked, to this entry of this epoch."""
 
     hub: str
     name: str
@@ -170,10 +171,9 @@ def hubs_of(
         ended = hub.closed_ms is not None and hub.closed_ms < begins_ms
         if hub.venue_id != venue.venue_id or hub.enrolled_ms >= ends_ms or ended:
             continue
-        chain = chains.chain(tx, tenant_id, hub.hub_id, stream=STREAM_LEDGER, epoch=max(hub.epoch, 1))
-        through, batch = (chain.rec_seq, chain.batch_seq) if chain is not None else (0, 0)
-        where = (uuid_text(hub.hub_id), hub.name, hub.epoch, through)
-        why = _silence(tx, tenant_id, hub, batch, due_ms=min(ends_ms, now_ms - SILENT_MS))
+        chain = _chain(tx, tenant_id, hub, max(hub.epoch, 1))
+        where = (uuid_text(hub.hub_id), hub.name, hub.epoch, chain.rec_seq)
+        why = _silence(tx, tenant_id, hub, chain, ends_ms=ends_ms, due_ms=min(ends_ms, now_ms - SILENT_MS))
         if why is None:
             heard.append(HeardHub(*where, hub.last_seen_ms or 0))
         else:
@@ -182,18 +182,41 @@ def hubs_of(
 
 
 def _silence(
-    tx: Transaction, tenant_id: bytes, hub: Hub, batch: int, *, due_ms: int
+    tx: Transaction, tenant_id: bytes, hub: Hub, booked: Chain, *, ends_ms: int, due_ms: int
 ) -> Literal["not_heard", "batches_missing", "parked", "frozen"] | None:
-    if hub.closed_ms is not None:
-        return None if hub.last_seen_ms is not None else "not_heard"
-    if hub.frozen:
+    """Return why a hub's day may not be whole. That something of it came says nothing: a neighbour may have brought it.
+
+    What counts is its own word: its newest booked entry, for all before that is booked too; or its newest hello, once
+    the journal is booked as far as it went then.
+    """
+    closed = hub.closed_ms is not None
+    if closed and hub.closed_epoch >= booked.epoch:  # it signed that nothing is left
+        return None
+    if hub.frozen and not closed:
         return "frozen"
-    if hub.last_seen_ms is None or hub.last_seen_ms < due_ms:
+    newest = chains.entry(tx, tenant_id, booked, booked.rec_seq)
+    wrote_ms = min(newest.wall_ms, newest.received_ms) if newest is not None else -1
+    told_ms = hub.told_ms if hub.told_ms is not None and hub.told_epoch >= hub.epoch else -1
+    if max(wrote_ms, told_ms) < due_ms:
         return "not_heard"
-    if hub.sealed_seq > batch:
+    if wrote_ms < ends_ms and _is_missing(tx, tenant_id, hub):
         return "batches_missing"
     kept = chains.unbooked(tx, tenant_id, hub.hub_id, stream=STREAM_LEDGER, kind="parked")
     return "parked" if kept else None
+
+
+def _is_missing(tx: Transaction, tenant_id: bytes, hub: Hub) -> bool:
+    """Say whether a hub's newest hello told of what is not booked; a hello of an epoch before counts no more."""
+    epoch = max(hub.epoch, hub.told_epoch, 1)
+    chain = _chain(tx, tenant_id, hub, epoch)
+    through = hub.told_through if hub.told_epoch == epoch else 0
+    sealed = hub.sealed_seq if hub.told_epoch in {0, epoch} else 0  # 0: an older release heard it
+    return chain.rec_seq < through or chain.batch_seq < sealed
+
+
+def _chain(tx: Transaction, tenant_id: bytes, hub: Hub, epoch: int) -> Chain:
+    chain = chains.chain(tx, tenant_id, hub.hub_id, stream=STREAM_LEDGER, epoch=epoch)
+    return chain or Chain(hub_id=hub.hub_id, stream=STREAM_LEDGER, epoch=epoch)
 
 
 def doubts_of(

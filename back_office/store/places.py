@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 import sqlalchemy as sa
 
+from back_office.store.by_index import by_index
 from back_office.store.engine import Transaction
 from back_office.store.tables import HUBS, TENANTS, VENUES
 from back_office.store.transaction import insert_into
@@ -47,6 +48,8 @@ class Hub(msgspec.Struct, frozen=True):
     closed it for good; closed_epoch: the newest epoch that the hub itself has closed; reopened: the freeze that an
     operator lifted last, or empty once it is frozen again. risk_version: of the risk document that its newest hello
     has, 0: none; risk_from: the first entry of its newest epoch that it surely wrote behind a risk document, 0: none.
+    told_through: with which entry of told_epoch its journal ended at told_ms, by its newest hello, and by its own clock
+    where that is not ahead of the office's; None: it said none, or an older release heard it.
     """
 
     tenant_id: bytes
@@ -70,13 +73,18 @@ class Hub(msgspec.Struct, frozen=True):
     reopened: str = ""
     risk_version: int = 0
     risk_from: int = 0
+    told_epoch: int = 0
+    told_through: int = 0
+    told_ms: int | None = None
 
 
 _HUBS = sa.select(*(HUBS.c[name] for name in Hub.__struct_fields__)).where(HUBS.c.tenant_id == _TENANT)
 _OF_TENANT = _HUBS.order_by(HUBS.c.name)
 _ITSELF = HUBS.alias()
 _ITS_VENUE = sa.select(_ITSELF.c.venue_id).where(_ITSELF.c.tenant_id == _TENANT, _ITSELF.c.hub_id == _HUB)
-_NEIGHBOURS = _OF_TENANT.where(HUBS.c.venue_id == _ITS_VENUE.scalar_subquery(), HUBS.c.hub_id != _HUB)
+_NEIGHBOURS = by_index(
+    _OF_TENANT.where(HUBS.c.venue_id == _ITS_VENUE.scalar_subquery(), HUBS.c.hub_id != _HUB), HUBS, "hubs_of_a_venue"
+)
 _ONE_HUB = _HUBS.where(HUBS.c.hub_id == _HUB)
 _BY_IDS = _HUBS.where(HUBS.c.hub_id.in_(sa.bindparam("hubs", expanding=True)))
 
@@ -168,6 +176,9 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
     outbox_age_ms: int
     risk_version: int
     risk_from: int
+    told_epoch: int
+    told_through: int
+    told_ms: int
 
 
 def greeted(tx: Transaction, tenant_id: bytes, hub_id: bytes, greeting: Greeting, *, now_ms: int) -> None:

@@ -26,7 +26,8 @@ HUBS: Final = Table(
     value("last_seen_ms", WHOLE, optional=True), value("sealed_seq", WHOLE),
     value("outbox_entries", WHOLE), value("outbox_age_ms", WHOLE), value("closed_ms", WHOLE, optional=True),
     value("closed_epoch", WHOLE), value("reopened", TEXT), value("risk_version", WHOLE),
-    value("risk_from", WHOLE),
+    value("risk_from", WHOLE), value("told_epoch", WHOLE), value("told_through", WHOLE),
+    value("told_ms", WHOLE, optional=True),
 )  # fmt: skip
 CHAINS: Final = Table(
     "chains", METADATA, key("tenant_id", RAW), key("hub_id", RAW), key("stream", WHOLE), key("epoch", WHOLE),

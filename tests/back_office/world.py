@@ -198,7 +198,7 @@ class HubPen:
         """Return topic and bytes of a message to the office."""
         self.hellos += 1
         identity = self.identity
-        message = Message(sender=identity.hub_id, to=identity.tenant_id, number=WALL_MS + self.hellos, body=body)
+        message = Message(sender=identity.hub_id, to=identity.tenant_id, number=self.clock_ms + self.hellos, body=body)
         payload = post_message(message, signer=identity.signer, sealer=identity.office_sealer)
         return hub_topic(identity.hub_id, "up", leaf), payload
 

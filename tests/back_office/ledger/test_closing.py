@@ -1,5 +1,6 @@
 """X at any time; Z numbered, kept and unchanged; a silent hub is named and not waited for; what is late is told."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -8,11 +9,13 @@ import sqlalchemy as sa
 
 from back_office.business_day import day_bounds
 from back_office.ingest.verdicts import keep_evidence
-from back_office.ledger import closing
+from back_office.ledger import closing, closing_report
 from back_office.ledger.closing import Z, ZRefused, make_z, x_report
 from back_office.store import closings, places, takings
 from back_office.store.downgrade import go_down
 from back_office.store.faults import StoreDowngradeError, StoreError, StoreRefusedError
+from cloud_sync.protocol.topics import hub_topic
+from cloud_sync.receive_carried import CARRIED
 from payment_core.journal import Cause, CoinBooked, InDoubt, Part
 from tests.back_office.world import DAY, GUEST, HUB, OTHER_HUB, TENANT, VENUE, tamper
 
@@ -53,9 +56,14 @@ def traded(office):
     play(office, 300)
     office.hub.write(lambda header: CoinBooked(1, header, "coins", 1, 1, 1, 1, "CNY", 100))
     office.take(office.hub.batch())
-    office.now_ms = ENDS_MS + 60_000
+    at(office, ENDS_MS + 60_000)
     office.worker.on_message(*office.hub.hello())
     return office
+
+
+def at(office, now_ms):
+    """Let it be so late, for the office and its hub."""
+    office.now_ms = office.hub.clock_ms = now_ms
 
 
 def earned(report):
@@ -144,6 +152,98 @@ def test_a_hub_is_named_for_what_was_parked_until_it_is_booked(traded):
     assert x(traded).silent == []
 
 
+def why_silent(office, date=DAY):
+    return {hub.name: hub.why for hub in x(office, date).silent}
+
+
+def offline(office):
+    """Let the hub write a coin that no batch has, and more that nobody has heard of."""
+    for number in (2, 3):
+        office.hub.write(lambda header, n=number: CoinBooked(1, header, "coins", 1, n, 1, 1, "CNY", 100))
+
+
+def test_a_hub_is_heard_once_all_that_its_hello_told_of_is_booked(traded):
+    offline(traded)
+    traded.worker.on_message(*traded.hub.hello(acked_seq=1, outbox_entries=2))
+    assert why_silent(traded) == {"hall": "batches_missing"}
+    traded.take(traded.hub.batch())
+    assert why_silent(traded) == {}
+    offline(traded)
+    booked = traded.hub.batch()
+    traded.take(booked)
+    traded.worker.on_message(*traded.hub.hello(acked_seq=1, outbox_entries=4))  # the receipt did not come to it
+    assert why_silent(traded) == {}
+
+
+def test_what_a_neighbour_brings_of_a_dead_hub_does_not_make_it_heard(traded):
+    neighbour = traded.enroll(OTHER_HUB, "bar")
+    neighbour.clock_ms = traded.now_ms
+    at(traded, BEGINS_MS + 2_000)
+    traded.worker.on_message(*traded.hub.hello())
+    offline(traded)
+    brought = traded.hub.batch()
+    traded.now_ms = ENDS_MS + 60_000
+    traded.worker.on_message(*neighbour.hello(outbox_entries=0))
+    traded.worker.on_message(hub_topic(OTHER_HUB, "up", CARRIED), brought)
+    assert why_silent(traded) == {"hall": "not_heard"}
+    assert x(traded).silent[0].through_entry == 6
+
+
+def test_a_hello_that_waited_at_the_broker_says_when_it_was_said(traded):
+    at(traded, ENDS_MS + 3_600_000)
+    waited = traded.hub.hello()
+    at(traded, ENDS_MS + 86_400_000 + 60_000)
+    traded.worker.on_message(*waited)
+    assert why_silent(traded, NEXT) == {"hall": "not_heard"}
+    traded.worker.on_message(*traded.hub.hello())
+    assert why_silent(traded, NEXT) == {}
+
+
+def test_an_entry_of_the_day_after_says_that_the_day_is_whole(traded):
+    at(traded, BEGINS_MS + 2_000)
+    header = msgspec.structs.replace(traded.hub.header(), business_date=NEXT, wall_ms=ENDS_MS + 1)
+    traded.hub.write(lambda _: CoinBooked(1, header, "coins", 1, 2, 1, 1, "CNY", 100))
+    at(traded, ENDS_MS + 60_000)
+    traded.take(traded.hub.batch())
+    assert why_silent(traded) == {}
+
+
+def test_a_hub_that_was_closed_dead_is_silent_and_one_that_said_all_is_not(traded):
+    with traded.store.writing() as tx:
+        tx.execute(sa.text("UPDATE hubs SET told_ms = 1"))  # it was heard in the morning
+        places.close(tx, TENANT, HUB, now_ms=BEGINS_MS + 5_000)
+    assert why_silent(traded) == {"hall": "not_heard"}
+    traded.worker.on_message(*traded.hub.hello(last_seq=9))
+    assert why_silent(traded) == {"hall": "batches_missing"}
+    with traded.store.writing() as tx:
+        places.close_epoch(tx, TENANT, HUB, epoch=1)
+    assert why_silent(traded) == {}
+
+
+def _by_what_came(tx, tenant_id, hub, booked, *, ends_ms, due_ms):
+    """Judge as a build that takes anything of a hub, and what it has sealed, for its day."""
+    if hub.closed_ms is not None:
+        return None
+    if (hub.last_seen_ms or 0) < due_ms:
+        return "not_heard"
+    return "batches_missing" if hub.sealed_seq > booked.batch_seq else None
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        test_a_hub_is_heard_once_all_that_its_hello_told_of_is_booked,
+        test_what_a_neighbour_brings_of_a_dead_hub_does_not_make_it_heard,
+        test_a_hello_that_waited_at_the_broker_says_when_it_was_said,
+        test_a_hub_that_was_closed_dead_is_silent_and_one_that_said_all_is_not,
+    ],
+)
+def test_a_build_that_takes_what_came_for_the_day_is_caught(traded, monkeypatch, seen):
+    monkeypatch.setattr(closing_report, "_silence", _by_what_came)
+    with pytest.raises(AssertionError):
+        seen(traded)
+
+
 def test_what_comes_behind_the_z_is_late_in_the_next_and_after_it_in_its_own(traded):
     z(traded)
     play(traded, 200, authorization=2)
@@ -200,6 +300,45 @@ def test_the_check_finds_what_somebody_changed(traded, change, why):
     z(traded)
     tamper(traded, change)
     assert any(why in fault for fault in faults(traded))
+
+
+def written_anew(office, **changes):
+    """Change the report of the only Z, and everything that is made of it."""
+    with office.store.reading() as tx:
+        (kept,) = closings.closings(tx, TENANT)
+    body = msgspec.json.encode({**msgspec.json.decode(kept.body), **changes})
+    made = closing.z_hash(kept.prev_hash, body)
+    quoted = "x'{}'" if office.url.startswith("sqlite") else "'\\x{}'"
+    change = " = ".join(("UPDATE closings SET body", f"{quoted}, hash", quoted))
+    tamper(office, change.format(body.hex(), made.hex()))
+
+
+def test_a_z_that_was_written_anew_is_not_the_one_that_the_audit_names(traded):
+    z(traded)
+    written_anew(traded, heard=[], by="Mei")
+    assert faults(traded) == [f"Z 1 of {DAY}: it is another than the one that the audit names"]
+    assert traded.prove().first_bad == f"closings Z 1 of {DAY}"
+
+
+def test_a_build_that_asks_no_audit_about_its_zs_is_caught(traded, monkeypatch):
+    monkeypatch.setattr(closing, "_named_in_audit", lambda *_: {})
+    with pytest.raises(AssertionError):
+        test_a_z_that_was_written_anew_is_not_the_one_that_the_audit_names(traded)
+
+
+def test_a_z_of_the_release_before_stands_in_the_audit_without_its_hash(traded, monkeypatch):
+    written, audit = [], closing.acts.audit
+
+    def without_hash(tx, tenant_id, line):
+        written.append(re.sub(" [0-9a-f]{64};", ";", line.note))
+        audit(tx, tenant_id, msgspec.structs.replace(line, note=written[-1]))
+
+    monkeypatch.setattr(closing.acts, "audit", without_hash)
+    z(traded)
+    assert re.match("2026-11-22 as Z 1; own journal at ", written[0])
+    assert (faults(traded), traded.prove().ok) == ([], True)
+    written_anew(traded, machines=[])
+    assert faults(traded) == [f"Z 1 of {DAY}: its machines' sums are not what the entries say"]
 
 
 def test_the_proof_names_the_z_that_somebody_changed(traded):
