@@ -105,7 +105,7 @@ class Sheet:
         self.writer = writer
         self.now_ms = now_ms
         self.read_voucher = read_voucher
-        self.intake = IntakeCap(tx, tenant_id, writer.hub_id)
+        self.intake = IntakeCap(tx, tenant_id, writer)
         self.lines: dict[tuple[AccountName, str], int] = defaultdict(int)
         named = Named(entries, writer)
         self._accounts, self._named = named.accounts, named.lots

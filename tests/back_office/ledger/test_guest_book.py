@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from back_office.fleet.documents import keep_document
-from back_office.ledger import guest_book, hub_steps
+from back_office.ledger import guest_book, hub_steps, intake_cap
 from back_office.ledger.counter import PayOut, Refused, pay_out
 from back_office.ledger.desk import Desk
 from back_office.ledger.findings import Finding
@@ -273,6 +273,31 @@ def test_money_that_a_hub_cannot_have_taken_in_is_nobodys(halls, amount, gift, s
     assert (halls.frozen(), {kind for kind, _ in halls.alarms()}) == ("overclaim", {"overclaim"})
     assert halls.balance(Kind.OVERCLAIM) == -amount
     assert halls.prove().faults == []
+
+
+def lane_by_lane(halls, *amounts):
+    """Make coins of a lane the guest's, each sum in a batch of its own; return what he got."""
+    allow_intake(halls, cap=300, credit=100)
+    before = halls.left()
+    for amount in amounts:
+        number = halls.hub.seq
+        halls.hub.write(lambda header, n=number: CoinBooked(1, header, "acceptor-1", 1, n, 1, 1, "CNY", 100))
+        brings_in(halls.hub, amount, source=Source.LANE_CREDIT, number=number)
+        send(halls, halls.hub)
+    return halls.left() - before
+
+
+def test_what_a_lane_may_give_in_a_day_is_counted_over_its_batches(halls):
+    assert lane_by_lane(halls, 60, 40) == 100
+    assert halls.frozen() == ""
+    assert lane_by_lane(halls, 1) == 0
+    assert (halls.frozen(), halls.balance(Kind.OVERCLAIM), halls.prove().faults) == ("overclaim", -1, [])
+
+
+def test_a_build_that_counts_a_lanes_day_anew_with_every_batch_is_caught(halls, monkeypatch):
+    monkeypatch.setattr(intake_cap.chains, "records_of_date", lambda *_, **__: [])
+    with pytest.raises(AssertionError):
+        test_what_a_lane_may_give_in_a_day_is_counted_over_its_batches(halls)
 
 
 def test_a_gift_that_no_document_allows_is_nobodys_and_its_money_the_guests(halls):
