@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from back_office.fleet.trust import keep_trust
+from back_office.ingest.presence import ALARMS_MS, ALARMS_OF_HUB
 from back_office.ledger.booking import MAX_WHOLE
 from back_office.ledger.findings import Finding
 from back_office.store import chains, papers, places, webhooks
@@ -29,11 +30,12 @@ def fitting(number: int) -> int:
 def judge(
     tx: Transaction, tenant_id: bytes, hub: Hub, findings: Sequence[Finding], now_ms: int, learning: frozenset[bytes]
 ) -> None:
-    """Raise one alarm per hub, kind and batch: the first finding, and how many there are.
+    """Raise one alarm per hub, kind and batch: the first finding, and how many there are. Of what does not freeze, so
+    many about a hub in an hour, and the first of each kind: one that was stolen would bury those of all others.
 
     What a hub says that an operator has closed is late, whatever it is: that freezes nothing any more. Nor does
     what restored books may have granted (`learning`: of which hubs).
-    """
+    """  # noqa: D205 - one sentence
     groups: dict[tuple[bytes, str], list[str]] = defaultdict(list)
     for finding in findings:
         kind = "late" if hub.closed_ms is not None and not finding.hub_id else finding.kind
@@ -41,9 +43,13 @@ def judge(
         groups[subject, "forgotten" if subject in learning and kind in FORGOTTEN else kind].append(finding.text)
     for (hub_id, kind), texts in sorted(groups.items()):
         more = f", and {len(texts) - 1} more in this batch" if len(texts) > 1 else ""
-        papers.raise_alarm(tx, tenant_id, Alarm(kind, hub_id, texts[0] + more, now_ms))
+        text = texts[0] + more
         if kind in FREEZING:
+            alarm(tx, tenant_id, hub_id, kind, text, now_ms=now_ms)
             freeze(tx, tenant_id, hub_id, kind, now_ms)
+        elif room := _room(tx, tenant_id, hub_id, kind, now_ms):
+            last = "; more like it is not told for an hour" if room == 1 else ""
+            alarm(tx, tenant_id, hub_id, kind, text + last, now_ms=now_ms)
 
 
 def freeze(tx: Transaction, tenant_id: bytes, hub_id: bytes, why: str, now_ms: int) -> None:
@@ -78,6 +84,12 @@ def keep_evidence(
         what = {"hub": uuid_text(hub_id), "epoch": epoch, "batch": evidence.batch_seq, "why": why}
         webhooks.tell(tx, tenant_id, "batch.parked", what, subject_id=hub_id, at_ms=now_ms)
     return kept
+
+
+def _room(tx: Transaction, tenant_id: bytes, hub_id: bytes, kind: str, now_ms: int) -> int:
+    """Return how many alarms about a hub may still be raised; counted in the books, for there are many workers."""
+    raised = papers.raised(tx, tenant_id, hub_id, since_ms=now_ms - ALARMS_MS + 1)
+    return max(ALARMS_OF_HUB - sum(raised.values()), 0 if kind in raised else 1)
 
 
 def alarm(tx: Transaction, tenant_id: bytes, hub_id: bytes, kind: str, text: str, *, now_ms: int) -> None:

@@ -39,6 +39,16 @@ _NAMED = sa.select(*(DOCUMENTS.c[name] for name in ("hub_id", "name", "version",
 _VERSIONS = _NAMED.order_by(DOCUMENTS.c.version)
 _NEWEST_NAMED = _NAMED.order_by(DOCUMENTS.c.version.desc()).limit(1)
 _TOP_ALARM = sa.select(sa.func.max(ALARMS.c.alarm_no)).where(ALARMS.c.tenant_id == sa.bindparam("tenant"))
+_LOOKED_AT = (
+    sa.select(ALARMS.c.kind, ALARMS.c.subject_id, ALARMS.c.raised_ms)
+    .where(ALARMS.c.tenant_id == sa.bindparam("tenant"))
+    .order_by(ALARMS.c.alarm_no.desc()).limit(ALARMS_LOOKED_AT).subquery()
+)  # fmt: skip
+_RAISED = (
+    sa.select(_LOOKED_AT.c.kind, sa.func.count())
+    .where(_LOOKED_AT.c.subject_id == sa.bindparam("subject"), _LOOKED_AT.c.raised_ms >= sa.bindparam("since"))
+    .group_by(_LOOKED_AT.c.kind)
+)
 _COUNT = sa.select(sa.func.count()).select_from(DOCUMENTS).where(DOCUMENTS.c.tenant_id == sa.bindparam("tenant"))
 
 
@@ -103,6 +113,12 @@ def raise_new(tx: Transaction, tenant_id: bytes, alarm: Alarm) -> bool:
         return False
     raise_alarm(tx, tenant_id, alarm)
     return True
+
+
+def raised(tx: Transaction, tenant_id: bytes, subject_id: bytes, *, since_ms: int) -> dict[str, int]:
+    """Return how many of the newest alarms are about a subject and no older than that, by kind."""
+    asked = {"tenant": tenant_id, "subject": subject_id, "since": since_ms}
+    return {kind: int(times) for kind, times in tx.execute(_RAISED, asked)}
 
 
 def alarms(tx: Transaction, tenant_id: bytes, *, limit: int = 100) -> list[Alarm]:

@@ -7,7 +7,9 @@ import pytest
 
 from back_office.fleet.closing import reopen
 from back_office.fleet.documents import keep_document
-from back_office.ingest import hub_books
+from back_office.ingest import hub_books, verdicts
+from back_office.ingest.presence import ALARMS_MS, ALARMS_OF_HUB
+from back_office.ledger.findings import Finding
 from back_office.store import books, chains, engine, grants, papers, places
 from back_office.store.faults import StoreUnavailableError
 from cloud_sync.downlink import Accepted, Downlink
@@ -287,6 +289,34 @@ def test_a_build_that_counts_what_was_booked_is_caught(office, monkeypatch):
     monkeypatch.setattr(chains, "unbooked", lambda tx, *_at, **_of: len(chains.evidence(tx, TENANT)))
     (alone,) = poisoned_behind_a_booked_one(office, monkeypatch)
     assert "the hub alone has" in alone, "the test above wants two"
+
+
+def tells_of_other_leases(office, batches):
+    """Say in each batch that the office leased what it did not; return how many alarms there are."""
+    for number in range(batches):
+        office.hub.write(lambda header, n=number: LeaseTaken(1, header, GUEST, "CNY", 1, 10 + n, 10 + n))
+        office.take(office.hub.batch())
+    return len(alarms(office))
+
+
+def test_a_hub_of_which_something_is_found_in_every_batch_buries_no_alarm_of_others(office):
+    greeted(office)
+    assert tells_of_other_leases(office, ALARMS_OF_HUB + 3) == ALARMS_OF_HUB
+    assert office.frozen() == ""
+    with office.store.writing() as tx:
+        assert papers.alarms(tx, TENANT)[0].text.endswith("; more like it is not told for an hour")
+        hub = places.hub(tx, TENANT, HUB)
+        verdicts.judge(tx, TENANT, hub, [Finding("late", "of another kind")] * 2, office.now_ms, frozenset())
+        verdicts.judge(tx, TENANT, hub, [Finding("late", "once more")], office.now_ms, frozenset())
+    assert len(alarms(office)) == ALARMS_OF_HUB + 1
+    office.now_ms += ALARMS_MS
+    assert tells_of_other_leases(office, 2) == ALARMS_OF_HUB + 3
+
+
+def test_a_build_that_bounds_no_findings_is_caught(office, monkeypatch):
+    monkeypatch.setattr(verdicts, "_room", lambda *_: 2)
+    with pytest.raises(AssertionError):
+        test_a_hub_of_which_something_is_found_in_every_batch_buries_no_alarm_of_others(office)
 
 
 def test_a_number_no_column_can_hold_parks_the_batch(office):
