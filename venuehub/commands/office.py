@@ -137,6 +137,7 @@ def enroll(
     """Give a hub an identity and a certificate, and pin its keys."""
     from back_office.settings import broker_settings
     from payment_core.identifiers import uuid_text
+    from venuehub.office.hubs import address_of
     from venuehub.office.tools import enroll, open_office
 
     called = name or hub_folder.resolve().name
@@ -146,9 +147,11 @@ def enroll(
             store, keys, office=folder, hub_folder=hub_folder, name=called, venue=venue, at=at, hub_id=_new_id()
         )
     if as_json:
-        print_json({"hub_id": uuid_text(identity.hub_id), "name": called, "dir": str(hub_folder)})
+        said = {"hub_id": uuid_text(identity.hub_id), "name": called, "dir": str(hub_folder)}
+        print_json({**said, "broker": address_of(identity)})
     else:
         print_line(f"{called}: enrolled as {uuid_text(identity.hub_id)}, identity in {hub_folder}")
+        print_line(f"it looks for the office at {address_of(identity)}, unless [uplink] in hub.toml says another")
 
 
 @app.command("run", epilog="Example: venuehub office run --dir office --http 127.0.0.1:8080")
@@ -173,6 +176,7 @@ def run(
 
     Beside `office ingest` it stands in for partitions that no worker has asked for.
     """
+    from back_office.api.app import ROOT
     from back_office.app import run as run_office
     from back_office.settings import OfficeSettings, api_address, broker_settings, database_url, http_address
     from venuehub.office.tools import office_faults
@@ -191,13 +195,14 @@ def run(
             sandbox=sandbox,
         )
         host = settings.http.host if settings.http else ""
+        asked_at = f"http://{settings.api.host}:{settings.api.port}{ROOT}" if settings.api else ""
 
         def ready(port: int, _held: frozenset[int]) -> None:
             address = f"http://{host}:{port}/" if port else ""
             if as_json:
-                print_json({"ready": True, "http": address, "broker": broker})
+                print_json({"ready": True, "http": address, "api": asked_at, "broker": broker})
             else:
-                print_line(f"office ready: {address or 'no pages'}, broker {broker}")
+                print_line(f"office ready: {address or 'no pages'}, {asked_at or 'no API'}, broker {broker}")
 
         run_office(settings, ready)
 

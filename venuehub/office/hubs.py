@@ -13,6 +13,7 @@ from venuehub.output import AsJson, print_json, print_line
 
 if TYPE_CHECKING:
     from back_office.fleet.closing import HubCost
+    from cloud_sync.identity import HubIdentity
 
 hub_app = typer.Typer(name="hub", no_args_is_help=True, help="The end of a dead hub, and the way back of a frozen one.")
 terms_app = typer.Typer(name="terms", no_args_is_help=True, help="What is given with a top-up, as data.")
@@ -63,6 +64,11 @@ def hub_close(
     else:
         leases, vouchers = counted(done.leases, "lease"), counted(done.vouchers, "voucher")
         print_line(f"closed for good; settled: {leases}, {vouchers}, {counted(done.authorizations, 'open play')}")
+
+
+def address_of(identity: "HubIdentity") -> str:
+    """Return where a hub looks for the office's broker, as its identity says."""
+    return f"{identity.broker_host}:{identity.broker_port}"
 
 
 def cost_lines(most: "HubCost", currency: str, *, closed: bool) -> list[str]:

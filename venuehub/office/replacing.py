@@ -3,15 +3,17 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
+import msgspec
 import typer
 
 from venuehub.errors import CliError, ExitCode
 from venuehub.office.desk import By, Folder, desk_of, now_ms, plain
-from venuehub.office.hubs import cost_lines
+from venuehub.office.hubs import address_of, cost_lines
 from venuehub.output import AsJson, note, print_json, print_line
 
 if TYPE_CHECKING:
-    from back_office.store.engine import Store
+    from back_office.fleet.closing import HubCost
+    from back_office.store.engine import Store, Transaction
     from back_office.store.places import Hub
     from cloud_sync.identity import HubIdentity, OfficeKeys
     from cloud_sync.mqtt_link import MqttSettings
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 BROKER: Final = "mqtt://127.0.0.1:1883"
 HEARD_MS: Final = 5 * 60_000
-"""A neighbour that was heard since then has brought what it carried."""
+"""A neighbour that was heard since then has brought what it carried, once its link is old enough."""
+BRINGING_MS: Final = 90_000
+"""A neighbour brings a silent hub's batches a minute after it was last heard, and has a moment for it."""
 
 
 @app.command(
@@ -56,14 +60,14 @@ def hub_replace(  # noqa: PLR0913 - one parameter per option
         at = find_hub(store, keys.tenant_id, hub)
         with store.writing() as tx:
             most, currency = cost(tx, keys.tenant_id, at), currency_of(tx, keys.tenant_id, at)
-        waiting = _unheard_neighbours(store, at)
+        _refuse_a_second(store, at, into)
+        near = _neighbours(store, at)
         for line in () if as_json else cost_lines(most, currency, closed=at.closed_ms is not None):
             print_line(line)
-        if waiting and at.closed_ms is None:
-            names = ", ".join(waiting)
-            note(f"not heard for five minutes: {names}. What they carry of {at.name} lessens this: bring them up first")
+        if at.closed_ms is None:
+            near.warn(at.name)
         if not yes:
-            _say_what_is_missing(most, waiting, as_json=as_json)
+            _say_what_is_missing(most, near, at, as_json=as_json)
             return
         at_broker = broker_settings(broker, folder)
         _refuse_taken_name(store, keys, name, into)
@@ -71,37 +75,102 @@ def hub_replace(  # noqa: PLR0913 - one parameter per option
             refuse_no_authority(folder)
         else:
             _made_before(store, keys, into, at)
-        if at.closed_ms is None:  # once more would decide what stays open for want of its neighbours' word
-            with store.writing() as tx:
+        with store.writing() as tx:
+            if at.closed_ms is None:  # once more would decide what stays open for want of its neighbours' word
                 close(desk_of(keys.tenant_id, tx), at, by=by, note=why, captured=captured)
-        identity = _enrolled(store, keys, folder, into, at, name or _next_name(store, keys, at), at_broker)
+            hub_id = _successor_of(tx, at, into)
+        identity = _enrolled(store, keys, folder, into, at, name or _next_name(store, keys, at), at_broker, hub_id)
         called = find_hub(store, keys.tenant_id, identity.hub_id.hex()).name
         with store.writing() as tx:
             documents = copy_documents(tx, keys.tenant_id, of=at.hub_id, to=identity.hub_id, now_ms=now_ms())
     if as_json:
         new = {"hub_id": identity.hub_id.hex(), "name": called, "dir": str(into), "documents": documents}
-        print_json({"cost": plain(most), "unheard": waiting, "replaced": {"hub": at.name, "by": new}})
+        new["broker"] = address_of(identity)
+        print_json({**near.plain(most), "replaced": {"hub": at.name, "by": new}})
         return
     print_line(f"{at.name}: closed for good; {called} is enrolled in its place, identity in {into}")
+    print_line(f"it looks for the office at {address_of(identity)}, unless [uplink] in hub.toml says another")
     print_line(f"its documents are {at.name}'s: {', '.join(documents) or 'none yet'}")
 
 
-def _say_what_is_missing(most: object, waiting: list[str], *, as_json: bool) -> None:
+class Neighbours(msgspec.Struct, frozen=True):
+    """Living hubs of the venue that may still carry batches of a dead one: `unheard` long, `bringing` just now."""
+
+    unheard: tuple[str, ...]
+    bringing: tuple[str, ...]
+    any: bool
+
+    def plain(self, most: "HubCost") -> dict[str, object]:
+        """Return them for JSON, beside what they may lessen."""
+        return {"cost": plain(most), "unheard": list(self.unheard), "bringing": list(self.bringing)}
+
+    def warn(self, name: str) -> None:
+        """Say on stderr whom to wait for."""
+        if self.unheard:
+            names = ", ".join(self.unheard)
+            note(f"not heard for five minutes: {names}. What they carry of {name} lessens this: bring them up first")
+        if self.bringing:
+            names = ", ".join(self.bringing)
+            note(f"connected just now: {names}. They may still bring what they keep of {name}: wait two minutes")
+
+
+def _say_what_is_missing(most: "HubCost", near: Neighbours, at: "Hub", *, as_json: bool) -> None:
     if as_json:
-        print_json({"cost": plain(most), "unheard": waiting, "replaced": None})
-    else:
-        print_line("not replaced: add --yes --by NAME --note WHY")
+        print_json({**near.plain(most), "replaced": None})
+        return
+    if near.any and at.closed_ms is None:
+        print_line(f"neighbours bring what they keep of {at.name} a minute after it fell silent; ask again then")
+    print_line("not replaced: add --yes --by NAME --note WHY")
 
 
-def _unheard_neighbours(store: "Store", at: "Hub") -> list[str]:
-    """Return the names of living hubs of the venue that may still carry batches of this one."""
+def _neighbours(store: "Store", at: "Hub") -> Neighbours:
     from back_office.store import places
 
     with store.reading() as tx:
         hubs = places.hubs(tx, at.tenant_id)
-    since_ms = now_ms() - HEARD_MS
+    now = now_ms()
     others = [one for one in hubs if one.venue_id == at.venue_id and one.hub_id != at.hub_id and one.closed_ms is None]
-    return [one.name for one in others if one.nonce and (one.last_seen_ms or 0) < since_ms]
+    known = [one for one in others if one.nonce]
+    unheard = tuple(one.name for one in known if (one.last_seen_ms or 0) < now - HEARD_MS)
+    fresh = [one.name for one in known if one.name not in unheard and (one.told_ms or 0) > now - BRINGING_MS]
+    return Neighbours(unheard, tuple(fresh), bool(known))
+
+
+def _refuse_a_second(store: "Store", at: "Hub", into: Path) -> None:
+    """Raise CliError where another hub stands in its place already, other than the one this command was making."""
+    from back_office.fleet.successor import successor
+    from back_office.store import places
+    from cloud_sync.identity import IDENTITY_FILE, load_identity
+    from venuehub.office.checks import moment
+
+    with store.reading() as tx:
+        named = successor(tx, at.tenant_id, at.hub_id)
+        new = places.hub(tx, at.tenant_id, named.content) if named is not None else None
+    if named is None or new is None:
+        return
+    half_way = (into / IDENTITY_FILE).exists() and load_identity(into).hub_id == new.hub_id
+    if not half_way or new.epoch or new.closed_ms is not None:
+        why = f"{at.name}: {new.name} was enrolled in its place on {moment(named.at_ms)}"
+        raise CliError("refused", why, where="--hub", hint=f"replace {new.name}, where that is dead too")
+
+
+def _successor_of(tx: "Transaction", at: "Hub", into: Path) -> bytes:
+    """Return the id of the hub that takes this one's place, kept with its end: stopped half way, it is the same."""
+    import secrets
+
+    from back_office.fleet.successor import name_successor, successor
+    from cloud_sync.identity import IDENTITY_FILE, load_identity
+    from payment_core.identifiers import uuid7
+
+    begun = load_identity(into).hub_id if (into / IDENTITY_FILE).exists() else b""
+    named = successor(tx, at.tenant_id, at.hub_id)
+    if named is not None:
+        if begun and begun != named.content:
+            raise _of_another(into, "not the one that this command was making")
+        return named.content
+    hub_id = begun or uuid7(unix_ms=now_ms(), dice=secrets.token_bytes(10))
+    name_successor(tx, at.tenant_id, at.hub_id, to=hub_id, now_ms=now_ms())
+    return hub_id
 
 
 def _refuse_taken_name(store: "Store", keys: "OfficeKeys", name: str, into: Path) -> None:
@@ -129,22 +198,19 @@ def _next_name(store: "Store", keys: "OfficeKeys", at: "Hub") -> str:
 
 
 def _enrolled(
-    store: "Store", keys: "OfficeKeys", folder: Path, into: Path, at: "Hub", called: str, at_broker: "MqttSettings"
-) -> "HubIdentity":
+    store: "Store", keys: "OfficeKeys", folder: Path, into: Path, at: "Hub", called: str, at_broker: "MqttSettings",
+    hub_id: bytes,
+) -> "HubIdentity":  # fmt: skip
     """Return the new hub, enrolled now, or by the same command that was stopped half way."""
     from back_office.store import places
     from cloud_sync.identity import IDENTITY_FILE
-    from payment_core.identifiers import uuid7
     from venuehub.office.tools import enroll
 
     if not (into / IDENTITY_FILE).exists():
-        import secrets
-
         with store.reading() as tx:
             venue = next(one.name for one in places.venues(tx, keys.tenant_id) if one.venue_id == at.venue_id)
         return enroll(
-            store, keys, office=folder, hub_folder=into, name=called, venue=venue, at=at_broker,
-            hub_id=uuid7(unix_ms=now_ms(), dice=secrets.token_bytes(10)),
+            store, keys, office=folder, hub_folder=into, name=called, venue=venue, at=at_broker, hub_id=hub_id,
             epoch=max(at.epoch, at.allowed_epoch) + 1,  # its devices act on no number that they may have seen
         )  # fmt: skip
     return _made_before(store, keys, into, at)
@@ -159,6 +225,10 @@ def _made_before(store: "Store", keys: "OfficeKeys", into: Path, at: "Hub") -> "
     with store.reading() as tx:
         known = places.hub(tx, keys.tenant_id, identity.hub_id)
     if known is None or known.hub_id == at.hub_id or known.closed_ms is not None or known.epoch:
-        message = f"{into} is the identity of another hub: {known.name if known else 'none of this office'}"
-        raise CliError("settings", message, where="--into", hint="choose an empty folder", exit_code=ExitCode.USAGE)
+        raise _of_another(into, known.name if known else "none of this office")
     return identity
+
+
+def _of_another(into: Path, whose: str) -> CliError:
+    message = f"{into} is the identity of another hub: {whose}"
+    return CliError("settings", message, where="--into", hint="choose an empty folder", exit_code=ExitCode.USAGE)

@@ -3,9 +3,11 @@
 import json
 
 import pytest
+import sqlalchemy as sa
 
 from back_office.fleet.closing import close, cost
 from back_office.store import papers, places
+from back_office.store.tables import HUBS
 from cloud_sync.identity import load_identity
 from cloud_sync.protocol.topics import hub_topic
 from payment_core.journal import LeaseTaken
@@ -59,6 +61,50 @@ def test_it_shows_the_cost_first_and_then_does_all_of_it(folder, run):
     with open_office(folder) as (store, keys), store.reading() as tx:
         risk = papers.newest(tx, keys.tenant_id, new.hub_id, "risk")
     assert json.loads(risk.body)["top_up_cap"] == 5_000
+
+
+def heard(folder, name, *, ago_ms, linked_ms):
+    """Have the office heard a neighbour so long ago, and its link made so long ago."""
+    with open_office(folder) as (store, keys), store.writing() as tx:
+        hub = places.hubs(tx, keys.tenant_id)
+        (which,) = [one for one in hub if one.name == name]
+        now_ms = replacing.now_ms()
+        values = {"nonce": bytes(16), "last_seen_ms": now_ms - ago_ms, "told_ms": now_ms - linked_ms}
+        tx.execute(sa.update(HUBS).where(HUBS.c.hub_id == which.hub_id).values(values))
+
+
+@pytest.mark.parametrize(
+    ("ago_ms", "linked_ms", "unheard", "bringing"),
+    [(1_000, 4_000, [], ["stage"]), (1_000, 120_000, [], []), (400_000, 500_000, ["stage"], [])],
+)
+def test_a_neighbour_whose_link_is_new_is_waited_for(folder, run, ago_ms, linked_ms, unheard, bringing):
+    assert main(["office", "enroll", "--dir", str(folder), "--hub", str(folder.parent / "s"), "--name", "stage"]) == 0
+    heard(folder, "stage", ago_ms=ago_ms, linked_ms=linked_ms)
+    code, said, err = run()
+    assert (code, said["unheard"], said["bringing"]) == (0, unheard, bringing)
+    assert ("They may still bring what they keep of hall" in err) == bool(bringing)
+
+
+def test_a_build_that_asks_for_no_young_link_is_caught(folder, run, monkeypatch):
+    monkeypatch.setattr(replacing, "BRINGING_MS", 0)
+    with pytest.raises(AssertionError):
+        test_a_neighbour_whose_link_is_new_is_waited_for(folder, run, 1_000, 4_000, [], ["stage"])
+
+
+def test_a_hub_is_replaced_once(folder, run):
+    broker = "mqtts://broker.example:8883"
+    assert run(*DECIDED, "--broker", broker)[1]["replaced"]["by"]["broker"] == "broker.example:8883"
+    for words in (("--into", str(folder.parent / "new-3")), ("--into", str(folder.parent / "new-3"), *DECIDED)):
+        code, said, _ = run(*words)
+        assert (code, said.get("error", {}).get("code")) == (1, "refused")
+        assert said["error"]["message"].startswith("hall: hall-2 was enrolled in its place on 20")
+    assert set(hubs(folder)) == {"hall", "hall-2"}
+
+
+def test_a_build_that_does_not_look_who_took_its_place_is_caught(folder, run, monkeypatch):
+    monkeypatch.setattr(replacing, "_refuse_a_second", lambda *_: None)
+    with pytest.raises(AssertionError):
+        test_a_hub_is_replaced_once(folder, run)
 
 
 class KilledError(BaseException):
