@@ -6,11 +6,12 @@ import ssl
 import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from ipaddress import IPv6Network
 from time import monotonic, sleep
 
 import pytest
 
-from back_office.api import calling, sending
+from back_office.api import addresses, calling, sending
 from back_office.api.addresses import located, parsed, refusal_of
 from back_office.api.calling import Called, call, signature
 from back_office.api.sending import CLAIM_MS, OFF, WAITS_MS, Sender
@@ -306,6 +307,12 @@ def test_a_webhook_of_one_venue_hears_of_that_venue_alone(office):
 )  # fmt: skip
 def test_no_webhook_leads_inside(api, url):
     assert api.post("/webhooks", api.key(), {"url": url, "events": ALL}).status == 422
+
+
+def test_a_build_that_takes_any_ipv6_is_caught(api, monkeypatch):
+    monkeypatch.setattr(addresses, "_OUTSIDE", IPv6Network("::/0"))
+    wish = {"url": "https://[64:ff9b:1::a00:1]/", "events": ALL}
+    assert api.post("/webhooks", api.key(), wish).status == 201, "the test above sees that"
 
 
 def test_a_name_that_leads_inside_is_not_called_unless_it_was_named(monkeypatch):
