@@ -144,8 +144,8 @@ def _hub(tx: Transaction, row: Hub) -> models.Hub:
     return models.Hub(
         id=uuid_text(row.hub_id), name=row.name, venue=uuid_text(row.venue_id), epoch=row.epoch,
         booked_entry=chain.rec_seq if chain else 0, booked_batch=chain.batch_seq if chain else 0,
-        sealed_batch=row.sealed_seq, outbox_entries=row.outbox_entries, last_seen_ms=row.last_seen_ms,
-        frozen=row.frozen, closed_ms=row.closed_ms,
+        sealed_batch=row.sealed_seq, outbox_entries=row.outbox_entries, told_ms=row.told_ms,
+        last_seen_ms=row.last_seen_ms, frozen=row.frozen, closed_ms=row.closed_ms,
     )  # fmt: skip
 
 

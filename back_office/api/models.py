@@ -43,7 +43,12 @@ class Venue(Told):
 
 
 class Hub(Told):
-    """A hub. booked_entry, booked_batch: how far its newest epoch is booked; frozen: why nothing is taken of it."""
+    """A hub. booked_entry, booked_batch: how far its newest epoch is booked; frozen: why nothing is taken of it.
+
+    sealed_batch: its newest, and outbox_entries: what it had that was not booked, as its newest hello said at told_ms
+    by its own clock; that comes when it connects, so what is booked may be newer. told_ms null: it said none, or said
+    it to an older release. last_seen_ms: when something of it came last, also by a neighbour.
+    """
 
     id: Id
     name: str
@@ -53,6 +58,7 @@ class Hub(Told):
     booked_batch: int
     sealed_batch: int
     outbox_entries: int
+    told_ms: Ms | None
     last_seen_ms: Ms | None
     frozen: str
     closed_ms: Ms | None

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from urllib.error import HTTPError
 
 import pytest
 
@@ -19,6 +20,7 @@ from cloud_sync.protocol.messages import CredentialList, Lease, LeaseRequest, Re
 from cloud_sync.protocol.topics import hub_filters
 from tests.back_office.shipped_broker import as_hub, shipped_broker
 from tests.back_office.world import HubPen
+from tests.cloud_sync.broker import free_port
 from venuehub.cli import main
 
 pytestmark = pytest.mark.slow
@@ -51,11 +53,12 @@ def broker(folders):
 def office(folders, broker):
     folder, hub_folder = str(folders[0]), folders[1]
     command = [sys.executable, "-m", "venuehub", "office", "run", "--dir", folder, "--json", "--http", "127.0.0.1:0"]
+    command += ["--api", f"127.0.0.1:{free_port()}"]
     process = subprocess.Popen(
         [*command, "--broker", f"mqtts://127.0.0.1:{broker.office}"], stdout=subprocess.PIPE, text=True
     )
     ready = json.loads(process.stdout.readline())
-    yield folder, load_identity(hub_folder), ready["http"]
+    yield folder, load_identity(hub_folder), ready["http"], ready["api"]
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
     process.stdout.close()
@@ -106,7 +109,7 @@ async def visit(identity, broker, folder, account_id):
 
 
 def test_a_hub_comes_plays_and_is_in_the_books(office, folders, broker):
-    folder, identity, page = office
+    folder, identity, page, api = office
     code, card = venuehub("office", "card", "add", "--dir", folder, "--card", "ntag213:04A1B2C3D4E580", "--name", "W.")
     assert code == 0
     top_up = ("office", "topup", "--dir", folder, "--card", "ntag213:04A1B2C3D4E580", "--amount", "1000")
@@ -115,6 +118,8 @@ def test_a_hub_comes_plays_and_is_in_the_books(office, folders, broker):
     asyncio.run(visit(identity, as_hub(folders[1], broker.hubs), folder, bytes.fromhex(card["account_id"])))
     with urllib.request.urlopen(page, timeout=10) as answer:  # noqa: S310 - the office's own page
         assert answer.status == 200
+    with pytest.raises(HTTPError, match="401"):
+        urllib.request.urlopen(f"{api}/trial", timeout=10)  # noqa: S310 - the office's own API
     code, proof = venuehub("office", "verify", "--dir", folder)
     assert (code, proof["ok"], proof["balanced"], proof["gaps"]) == (0, True, True, 0)
 

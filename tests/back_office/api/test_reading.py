@@ -50,6 +50,14 @@ def test_entries_come_in_the_order_of_the_journal_with_their_lines(played):
     assert {(line["kind"], line["amount"]) for line in captured[0]["lines"]} == {("held", 100), ("revenue", -100)}
 
 
+def test_a_hub_says_when_it_told_what_it_has(played, office):
+    key = played.key("reader")
+    assert told(played.get("/hubs", key))["items"][0]["told_ms"] is None
+    office.worker.on_message(*office.hub.hello(outbox_entries=3))
+    (hub,) = told(played.get("/hubs", key))["items"]
+    assert (hub["outbox_entries"], hub["told_ms"]) == (3, office.now_ms)
+
+
 def test_a_cursor_that_was_kept_goes_on_with_what_came_since(played, office):
     key = played.key("reader")
     page = told(played.get(f"/entries?hub={HUB_TEXT}&limit=8", key))
