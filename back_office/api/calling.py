@@ -8,16 +8,13 @@ import ssl
 from collections.abc import Collection
 from hashlib import sha256
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 import msgspec
 
 from back_office.api.addresses import Target, located, parsed
 from back_office.store.webhooks import Delivery, Webhook
 from payment_core.identifiers import uuid_text
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 TIMEOUT_S: Final = 8.0
 """Of a whole call: connecting, sending, and what is read of the answer. Shorter than an office has to end."""
@@ -112,7 +109,7 @@ class _Timed(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, into: "WriteableBuffer") -> int:
+    def readinto(self, into: Any) -> int:  # noqa: ANN401 - any buffer
         self._on.settimeout(_left_s(self._ends_s))
         return self._on.recv_into(into)
 

@@ -58,7 +58,7 @@ MONEY_CODE = (
 KEEPS_TIME = {"edge_agent/till_thread.py"}  # the pump around the till: seconds, no money
 SUPERVISORS = re.compile(
     r"(/app\.py|^back_office/uplink\.py|^back_office/.*worker.*\.py|^firmware_bridge/station\.py|^firmware_bridge/drivers/nfc_watch\.py"
-    r"|^edge_agent/till_thread\.py|^edge_agent/links/keeping\.py|^venuehub/cli\.py)$"
+    r"|^edge_agent/till_thread\.py|^edge_agent/links/keeping\.py|^venuehub/cli\.py|^back_office/api/sending\.py)$"
 )
 BROAD = re.compile(r"Exception\b|except\s*:")
 SOURCE_LINES = 350
