@@ -173,36 +173,42 @@ def hubs_of(
             continue
         chain = _chain(tx, tenant_id, hub, max(hub.epoch, 1))
         where = (uuid_text(hub.hub_id), hub.name, hub.epoch, chain.rec_seq)
-        why = _silence(tx, tenant_id, hub, chain, ends_ms=ends_ms, due_ms=min(ends_ms, now_ms - SILENT_MS))
+        words = _words(tx, tenant_id, hub, chain)
+        why = _silence(tx, tenant_id, hub, chain, words, ends_ms=ends_ms, due_ms=min(ends_ms, now_ms - SILENT_MS))
         if why is None:
-            heard.append(HeardHub(*where, hub.last_seen_ms or 0))
+            heard.append(HeardHub(*where, max(*words, 0)))
         else:
-            silent.append(SilentHub(*where, hub.last_seen_ms, why))
+            silent.append(SilentHub(*where, max(words) if max(words) >= 0 else None, why))
     return heard, silent
 
 
 def _silence(
-    tx: Transaction, tenant_id: bytes, hub: Hub, booked: Chain, *, ends_ms: int, due_ms: int
+    tx: Transaction, tenant_id: bytes, hub: Hub, booked: Chain, words: tuple[int, int], *, ends_ms: int, due_ms: int
 ) -> Literal["not_heard", "batches_missing", "parked", "frozen"] | None:
     """Return why a hub's day may not be whole. That something of it came says nothing: a neighbour may have brought it.
 
     What counts is its own word: its newest booked entry, for all before that is booked too; or its newest hello, once
     the journal is booked as far as it went then.
     """
+    wrote_ms, _ = words
     closed = hub.closed_ms is not None
     if closed and hub.closed_epoch >= booked.epoch:  # it signed that nothing is left
         return None
     if hub.frozen and not closed:
         return "frozen"
-    newest = chains.entry(tx, tenant_id, booked, booked.rec_seq)
-    wrote_ms = min(newest.wall_ms, newest.received_ms) if newest is not None else -1
-    told_ms = hub.told_ms if hub.told_ms is not None and hub.told_epoch >= hub.epoch else -1
-    if max(wrote_ms, told_ms) < due_ms:
+    if max(words) < due_ms:
         return "not_heard"
     if wrote_ms < ends_ms and _is_missing(tx, tenant_id, hub):
         return "batches_missing"
     kept = chains.unbooked(tx, tenant_id, hub.hub_id, stream=STREAM_LEDGER, kind="parked")
     return "parked" if kept else None
+
+
+def _words(tx: Transaction, tenant_id: bytes, hub: Hub, booked: Chain) -> tuple[int, int]:
+    """Return when a hub wrote its newest booked entry and when it said its newest hello, UTC ms; -1: never."""
+    newest = chains.entry(tx, tenant_id, booked, booked.rec_seq)
+    wrote_ms = min(newest.wall_ms, newest.received_ms) if newest is not None else -1
+    return wrote_ms, hub.told_ms if hub.told_ms is not None and hub.told_epoch >= hub.epoch else -1
 
 
 def _is_missing(tx: Transaction, tenant_id: bytes, hub: Hub) -> bool:
