@@ -15,7 +15,7 @@ from sqlite_utils import Database
 from edge_agent.ledger.entries import ChainReport, check_chain
 from edge_agent.ledger.known_end import cut_off
 from edge_agent.ledger.migrations import MIGRATIONS
-from edge_agent.ledger.store import LedgerError
+from edge_agent.ledger.store import WAY_ON, LedgerError
 from edge_agent.ledger.tail_mark import Mark, read_mark
 from payment_core.errors import VaultError
 from payment_core.journal import Entry, decode_entry
@@ -54,20 +54,27 @@ def open_ledger(path: Path) -> Iterator[LedgerFile]:
     mark = read_mark(path)
     with told(exit_code=ExitCode.USAGE):
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    with closing(connection), _damage_told(path), told():
-        with told(exit_code=ExitCode.USAGE):
+    with closing(connection), told():
+        with told(exit_code=ExitCode.USAGE), _damage_told(path):
             _refuse_other_releases(connection)
-        yield LedgerFile(connection, mark)
+        with _damage_told(path):
+            yield LedgerFile(connection, mark)
 
 
 @contextmanager
 def _damage_told(path: Path) -> Iterator[None]:
-    """Tell of a file that is damaged: an entry that is none, or words of SQLite's that are not even text."""
+    """Tell of a file that is damaged: by SQLite's word, by an entry that is none, by words that are not even text."""
+    hint = f"keep the hub's whole folder; then {WAY_ON}"
     try:
         yield
     except (VaultError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         message = "this file is damaged: what is written in it cannot be read"
-        hint = f"venuehub journal verify --ledger {path} names the first bad entry"
+        first = f"venuehub journal verify --ledger {path} names the first bad entry"
+        raise CliError("damaged", message, where=str(path), hint=f"{first}; {hint}") from error
+    except sqlite3.DatabaseError as error:
+        if not getattr(error, "sqlite_errorname", "").startswith("SQLITE_CORRUPT"):
+            raise
+        message = f"this is a hub's ledger, and it is damaged: {error}"
         raise CliError("damaged", message, where=str(path), hint=hint) from error
 
 

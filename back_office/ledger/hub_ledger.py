@@ -3,11 +3,16 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote
 
 from back_office.ledger.verify import Proof
 from back_office.store import chains
 from back_office.store.engine import Transaction
+
+_WAY_ON: Final = (
+    "keep the hub's whole folder; then `venuehub office hub replace`, and `venuehub agent salvage` at the hub go on"
+)
 
 
 class LedgerFileError(Exception):
@@ -43,7 +48,7 @@ def _read(file: Path) -> dict[int, tuple[bytes, bytes]]:
         with closing(sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=ro", uri=True)) as connection:
             rows = connection.execute("SELECT seq, record, hash FROM entries ORDER BY seq").fetchall()
     except (sqlite3.Error, UnicodeDecodeError) as error:  # of a damaged file SQLite's words may be no text
-        message = f"{file}: cannot be read as a hub's ledger ({error}); `venuehub journal verify` says what is damaged"
+        message = f"{file}: cannot be read as a hub's ledger ({error}); {_WAY_ON}"
         raise LedgerFileError(message) from error
     if not rows:
         message = f"{file}: its journal is empty"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from cloud_sync.protocol.batcher import MAX_RECORD_BYTES
-from edge_agent.ledger.store import LedgerDamagedError, Reads, Store
+from edge_agent.ledger.store import WAY_ON, LedgerDamagedError, Reads, Store
 from payment_core.errors import VaultError
 from payment_core.journal import CHAIN_START, Entry, chain_hash, decode_entry, encode_entry
 
@@ -112,6 +112,6 @@ def verify_tail(store: Reads, where: str, *, last: int) -> None:
     if not report.ok:
         message = (
             f"{where}: journal entry {report.first_bad} does not fit its chain ({report.reason}). The hub will not "
-            "spend. Keep the file, and set up the hub again: it opens a new epoch with what is known."
+            f"spend. Keep the folder. Then {WAY_ON}."
         )
         raise LedgerDamagedError(message)

@@ -10,7 +10,7 @@ from typing import Final
 
 from edge_agent.ledger.entries import chain_start, follow_chain
 from edge_agent.ledger.page_sums import PageSums
-from edge_agent.ledger.store import UNREADABLE, CommitUnknownError, LedgerDamagedError, Reads
+from edge_agent.ledger.store import UNREADABLE, WAY_ON, CommitUnknownError, LedgerDamagedError, Reads
 
 PAGES_AT_ONCE: Final = 128
 ENTRIES_AT_ONCE: Final = 64
@@ -54,6 +54,5 @@ def _pages(sums: PageSums, path: Path) -> Iterator[None]:
 
 def _damaged(path: Path, what: str) -> LedgerDamagedError:
     return LedgerDamagedError(
-        f"{path}: {what}. The hub will not spend. Keep the folder, and set up the hub again on a good disk: "
-        "it opens a new epoch with what is known."
+        f"{path}: {what}. The hub will not spend. Keep the folder. Then, on a good disk, {WAY_ON}."
     )

@@ -23,6 +23,11 @@ class LedgerError(Exception):
     """The ledger cannot be used; the text names the file and the remedy."""
 
 
+WAY_ON: Final = (
+    "`venuehub office hub replace` at the office, then `venuehub agent salvage` here: it moves the files into "
+    "quarantine and opens a new epoch with what is known"
+)
+"""What to do about a damaged ledger, in its order (docs/office.md, a hub that will not come back)."""
 Fault = Literal["full", "read_only", "damaged", "io", "unclear"]
 """What a disk does to a ledger; unclear: an error that a ledger in order does not raise."""
 
@@ -30,7 +35,7 @@ Fault = Literal["full", "read_only", "damaged", "io", "unclear"]
 REMEDIES: Final[dict[Fault, str]] = {
     "full": "The disk is full: free some space; the hub goes on by itself.",
     "read_only": "The disk is read-only: the card may be worn out; replace it.",
-    "damaged": "The disk changed the file: keep it, and set up the hub again on another disk.",
+    "damaged": "The disk changed the file: keep the folder. Then " + WAY_ON + ".",
     "unclear": "The hub stops, checks the whole file and goes on, if it is in order.",
     "io": "Check the disk's free space and health; the hub stops, reopens its ledger and reconciles.",
 }
@@ -184,7 +189,6 @@ class SqliteStore:
             self.abandon()
         self.sums.close()
 
-
     def abandon(self) -> None:
         """Close a file that must stay as it is: no checkpoint is made while another connection has it open."""
         self._open = False
@@ -205,10 +209,10 @@ class NotOpenedError(LedgerError):
 
 
 def _not_a_ledger(path: Path, error: BaseException) -> NotOpenedError:
-    return NotOpenedError(
-        f"{path}: cannot be opened as a ledger: {error}. Check the path, its permissions and free space.",
-        fault_of(getattr(error, "sqlite_errorname", "")),
-    )
+    fault = fault_of(getattr(error, "sqlite_errorname", ""))
+    remedy = "Check the path, its permissions and free space."
+    remedy = REMEDIES["damaged"] if fault == "damaged" else remedy
+    return NotOpenedError(f"{path}: cannot be opened as a ledger: {error}. {remedy}", fault)
 
 
 def fault_of(name: str) -> Fault | None:

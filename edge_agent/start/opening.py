@@ -23,6 +23,7 @@ from edge_agent.ledger.integrity import full_check
 from edge_agent.ledger.migrations import adopt_epoch, migrate
 from edge_agent.ledger.store import (
     UNREADABLE,
+    WAY_ON,
     CommitUnknownError,
     Fault,
     LedgerDamagedError,
@@ -175,7 +176,7 @@ def open_ledger(place: Place, *, epoch: int, damage: str = "") -> Opened | Shut:
         return Shut("damaged", damage or place.damage)
     used = place.was_used
     if used and not place.ledger.exists():
-        why = f"{place.ledger}: the ledger that was here is gone. Bring it back, or set up the hub again."
+        why = f"{place.ledger}: the ledger that was here is gone. Bring it back, or: {WAY_ON}."
         return Shut("damaged", why)
     short = hold_in_order(place.ballast, place.folder) is Given.NEW_MONEY
     opened = _try(place, epoch=epoch, used=used, short=short)
@@ -225,7 +226,7 @@ def _checked(place: Place, store: SqliteStore, *, epoch: int) -> TailMark:
     mark = TailMark(place.mark)
     missing = mark.missing(store)
     if missing:
-        message = f"{where}: {missing}. The hub will not spend. Keep the folder, and set up the hub again."
+        message = f"{where}: {missing}. The hub will not spend. Keep the folder. Then {WAY_ON}."
         raise LedgerDamagedError(message)
     if place.suspect():
         for _ in full_check(store, store.sums, place.ledger):

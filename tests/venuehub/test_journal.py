@@ -310,3 +310,21 @@ def test_a_file_that_is_no_ledger_has_one_exit_code(tmp_path, capsys):
         for command in ("replay", "verify"):
             code, out = run(capsys, command, "--ledger", path, "--json")
             assert (code, json.loads(out)["error"]["code"]) == (2, "ledger")
+
+
+def test_of_a_damaged_ledger_the_way_on_is_said(tmp_path, capsys):
+    hall = Hall(tmp_path / "ledger.sqlite3")
+    for _ in range(40):
+        hall.pass_ms(5_000)
+        hall.carry_out(hall.step(hall.coin()))
+    hall.store.close()
+    pages = bytearray(hall.path.read_bytes())
+    middle = len(pages) // 2 // 4096 * 4096
+    pages[middle:] = bytes(255 - one for one in pages[middle:])
+    hall.path.write_bytes(pages)
+    for command in ("verify", "export"):
+        code, out = run(capsys, command, "--ledger", hall.path, "--json")
+        told = json.loads(out)["error"]
+        assert (code, told["code"]) == (1, "damaged")
+        assert told["message"].startswith("this is a hub's ledger, and it is damaged: database disk image is malformed")
+        assert "`venuehub office hub replace` at the office, then `venuehub agent salvage` here" in told["hint"]

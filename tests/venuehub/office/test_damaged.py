@@ -97,4 +97,4 @@ def test_a_hubs_ledger_that_is_missing_or_damaged_is_named_and_the_books_are_not
     ledger.write_bytes(content.replace(b"CREATE TABLE entries", b"CREATE T\xff\xfe\xffE entries"))
     code, said = run(*verify)
     assert (code, said["error"]["code"], said["error"]["where"]) == (2, "ledger", str(ledger))
-    assert "journal verify" in said["error"]["hint"]
+    assert "venuehub agent salvage" in said["error"]["hint"]
