@@ -17,7 +17,7 @@ import msgspec
 import sqlalchemy as sa
 
 from back_office.fleet.founding import found_office, pin_hub
-from back_office.ledger.desk import Desk, TopUp
+from back_office.ledger.desk import Desk, TopUp, venue_of
 from back_office.store import people, places
 from back_office.store.engine import sqlite_url
 from back_office.store.people import GuestAccount
@@ -48,6 +48,7 @@ TOGETHER: Final = 4
 GROWN: Final = 2_000_000
 A_HUB_FOR: Final = 2_000
 """Entries for each hub of an office that has grown, with `GUESTS` guests of its own: a thousand, and 64,000."""
+IN_A_VENUE: Final = 8
 FREE_BYTES: Final = 6 * 1024**3
 """What two databases of so many entries need, and their logs."""
 LEAST: Final = {"sqlite": 0.2, "postgresql": 0.3}
@@ -224,8 +225,8 @@ class Arena:
     def grow(self, entries: int) -> None:
         """Enrol more hubs with guests of their own, then take until there are so many entries."""
         for number in range(HUBS, entries // A_HUB_FOR):
-            hub = self._enrol(number)
-            pin_hub(self._store, TENANT, pinned(hub), venue_id=VENUE, name=f"hub-{number}", now_ms=WALL_MS)
+            hub = self._enrol(number, self._venue_of(number))
+            pin_hub(self._store, TENANT, pinned(hub), venue_id=hub.venue_id, name=f"hub-{number}", now_ms=WALL_MS)
             self._guests_of(hub.hub_id)
         while self.entries < entries:
             self.take(TOGETHER)
@@ -237,16 +238,24 @@ class Arena:
 
     # ---- inside ----
 
-    def _enrol(self, number: int) -> HubIdentity:
+    def _enrol(self, number: int, venue_id: bytes = VENUE) -> HubIdentity:
         hub_id = (number + 1).to_bytes(8, "big") * 2
-        return enroll_hub(self._keys, hub_id=hub_id, venue_id=VENUE, epoch=1, broker_host="h", broker_port=1)
+        return enroll_hub(self._keys, hub_id=hub_id, venue_id=venue_id, epoch=1, broker_host="h", broker_port=1)
+
+    def _venue_of(self, number: int) -> bytes:
+        venue_id = VENUE if number < IN_A_VENUE else (number // IN_A_VENUE).to_bytes(8, "big") * 2
+        if number % IN_A_VENUE == 0:
+            with self._store.writing() as tx:
+                first = places.venues(tx, TENANT)[0]
+                places.add_venue(tx, msgspec.structs.replace(first, venue_id=venue_id, name=f"Hall {number}"))
+        return venue_id
 
     def _guests_of(self, hub_id: bytes) -> list[tuple[bytes, bytes]]:
         found = []
         with self._store.writing() as tx:
-            venue, hub = places.venues(tx, TENANT)[0], places.hub(tx, TENANT, hub_id)
+            hub = places.hub(tx, TENANT, hub_id)
             assert hub is not None
-            desk = Desk(tx, TENANT, venue, now_ms=WALL_MS)
+            desk = Desk(tx, TENANT, venue_of(tx, TENANT, hub.venue_id), now_ms=WALL_MS)
             for number in range(GUESTS):
                 account_id = hub_id[:8] + number.to_bytes(8, "big")
                 people.add_account(tx, TENANT, GuestAccount(account_id=account_id, created_ms=WALL_MS))
