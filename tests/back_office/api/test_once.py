@@ -106,6 +106,7 @@ def test_a_key_that_is_revoked_meanwhile_does_nothing(paid, office, monkeypatch)
     assert office.purse() == 1_000
 
 
+@pytest.mark.long
 def test_a_key_that_is_revoked_meanwhile_ends_no_webhook(paid, office, monkeypatch):
     key = paid.key(name="shop")
     made = told(paid.post("/webhooks", key, {"url": TOLD, "events": ["alarm.raised"]}))
@@ -114,6 +115,7 @@ def test_a_key_that_is_revoked_meanwhile_ends_no_webhook(paid, office, monkeypat
     assert [one["state"] for one in told(paid.get("/webhooks", paid.key()))["items"]] == ["active"]
 
 
+@pytest.mark.long
 def test_a_build_that_ends_one_without_asking_again_is_caught(paid, office, monkeypatch):
     monkeypatch.setattr(desk_routes, "must_count", lambda _tx, _asked: None)
     key = paid.key(name="shop")

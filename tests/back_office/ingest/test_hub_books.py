@@ -285,6 +285,7 @@ def test_what_was_booked_since_takes_no_place_and_what_finds_none_is_told(office
     assert "the hub alone has" in alone
 
 
+@pytest.mark.long
 def test_a_build_that_counts_what_was_booked_is_caught(office, monkeypatch):
     monkeypatch.setattr(chains, "unbooked", lambda tx, *_at, **_of: len(chains.evidence(tx, TENANT)))
     (alone,) = poisoned_behind_a_booked_one(office, monkeypatch)
