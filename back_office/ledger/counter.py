@@ -12,6 +12,7 @@ import msgspec
 from back_office.ledger.desk import Desk
 from back_office.ledger.going_back import Paid, note_way_back, plan, plan_reversal, went_back
 from back_office.ledger.signers import SignatureCheck, not_signed
+from back_office.ledger.whereabouts import lies_elsewhere
 from back_office.store import acts, books, grants, lots, orders, papers, webhooks
 from back_office.store.acts import Act, AuditLine
 from back_office.store.lots import LotKey, LotRow
@@ -111,7 +112,7 @@ def pay_out(desk: Desk, wish: PayOut) -> Done | Refused:
     desk.settle_debt(paid.account_id, paid.unit)
     way = plan(desk, _paid(paid), wish.amount)
     if isinstance(way, str):
-        return Refused(way)
+        return Refused(way, lies_elsewhere(desk, paid))
 
     def entry(header: Header) -> Entry:
         return PaidOut(

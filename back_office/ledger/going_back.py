@@ -71,6 +71,8 @@ def plan(desk: Desk, paid: Paid, amount: int | None) -> WayBack | str:
     before = went_back(desk, paid.channel, paid.payment_id)
     there = _there(desk, paid, mine, before)
     gross = there if amount is None else amount
+    if not gross and amount is None:
+        return f"nothing of this payment is in the purse: 0 {paid.unit}"
     if not 1 <= gross <= there:
         return f"{gross} {paid.unit} cannot go back: {there} of this payment are in the purse"
     rule = TopUpTerms.newest(desk.tx, desk.tenant_id).gift_rule

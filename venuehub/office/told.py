@@ -114,7 +114,7 @@ def refusal(why: str, *, folder: Path, hint: str, act_id: bytes = b"", name: str
     """Return a refusal with its sums as money, and the act under the name that its author gave it."""
     if act_id and name:
         why = why.replace(act_id.hex(), name)
-    return CliError("refused", worded(why), where=str(folder), hint=hint)
+    return CliError("refused", worded(why), where=str(folder), hint=worded(hint))
 
 
 def worded(text: str) -> str:
