@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -73,6 +73,14 @@ def build(names: Sequence[str]) -> typer.Typer:
     return root
 
 
+def _keep_examples_whole(command: Any) -> None:  # noqa: ANN401 - typer keeps its types to itself
+    """Let no help page break an example at the terminal's width: it is there to be pasted."""
+    for child in getattr(command, "commands", {}).values():
+        _keep_examples_whole(child)
+    if (command.epilog or "").startswith("Example: "):
+        command.epilog = f"\b\n{command.epilog}"
+
+
 def chosen(arguments: Sequence[str]) -> list[str]:
     """Return the nouns this call needs: the one it names, or all for help, completion and misspelt ones."""
     names = command_names()
@@ -133,6 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words = ["--help"]
     try:
         command = typer.main.get_command(build(chosen(words)))
+        _keep_examples_whole(command)
         result = command.main(args=words, prog_name="venuehub", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 
@@ -28,10 +29,16 @@ EVERY_COMMAND = leaves(typer.main.get_command(cli.build(cli.command_names())), (
 
 
 @pytest.mark.parametrize(("path", "command"), EVERY_COMMAND, ids=[path for path, _ in EVERY_COMMAND])
-def test_every_command_has_help_an_example_and_json(path, command, capsys):
+def test_every_command_has_help_an_example_and_json(path, command, capsys, tmp_path, monkeypatch):
     assert command.help, path
     assert cli.main([*path.split()[1:], "--help"]) == 0
-    assert f"Example: {path}" in " ".join(capsys.readouterr().out.split())
+    (example,) = (line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("Example: "))
+    words = shlex.split(example.strip().removeprefix("Example: "))
+    shell = next((at for at, word in enumerate(words) if word in {">", ">>", "|"}), len(words))
+    assert " ".join(words[: len(path.split())]) == path
+    tmp_path.joinpath("our-pages").mkdir()
+    monkeypatch.chdir(tmp_path)
+    command.make_context(path, words[len(path.split()) : shell])  # pasted as it stands, it is understood
     options = {option for parameter in command.params for option in parameter.opts}
     if path.split()[-1] not in RUNS_UNTIL_STOPPED:
         assert "--json" in options

@@ -31,8 +31,8 @@ def run(
 
 @app.command(
     "salvage",
-    epilog="Example: venuehub agent salvage --config /etc/venuehub/hub.toml --by ann. Exit code 0; again after a kill "
-    "it goes on; 1: refused, nothing was done.",
+    epilog="Example: venuehub agent salvage --config /etc/venuehub/hub.toml --by ann\n\n"
+    "Exit code 0; again after a kill it goes on; 1: refused, nothing was done.",
 )
 def salvage(
     *,

@@ -20,7 +20,10 @@ def terminal() -> None:
     """Show prices, results and balances on the screens beside the machines."""
 
 
-@app.command("run", epilog="Example: venuehub terminal run --hub 0199… --broker mqtt://127.0.0.1:1883")
+@app.command(
+    "run",
+    epilog="Example: venuehub terminal run --hub 019399a0-c0de-7000-8000-000000000001 --broker mqtt://127.0.0.1:1883",
+)
 def run(
     *,
     hub: Annotated[str, typer.Option(help="The hub's id, as in its topics.")],

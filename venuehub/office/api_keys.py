@@ -18,9 +18,9 @@ _LIST = "venuehub office api-key list shows who has one"
 
 @api_key_app.command(
     "add",
-    epilog="Example: venuehub office api-key add --dir office --name till-export --role reader --by ann --json "
-    '-> {"id": "3f…", "name": "till-export", "role": "reader", "venue": null, "key": "vh_3f…_9c…"}. '
-    "Exit code 1: a key of that name counts already.",
+    epilog="Example: venuehub office api-key add --dir office --name till-export --role reader --by ann --json\n\n"
+    'It prints {"id": "3f…", "name": "till-export", "role": "reader", "venue": null, "key": '
+    '"vh_3f…_9c…"}. Exit code 1: a key of that name counts already.',
 )
 def add(
     *,
@@ -60,9 +60,10 @@ def add(
 
 @api_key_app.command(
     "list",
-    epilog="Example: venuehub office api-key list --dir office --json "
-    '-> {"keys": [{"id": "3f…", "name": "till-export", "role": "reader", "venue": null, '
-    '"created_ms": 1795320000000, "created_by": "ann", "revoked_ms": null, "revoked_by": ""}]}. Exit code 0.',
+    epilog="Example: venuehub office api-key list --dir office --json\n\n"
+    'It prints {"keys": [{"id": "3f…", "name": "till-export", "role": "reader", "venue": null, '
+    '"created_ms": 1795320000000, "created_by": "ann", "revoked_ms": null, "revoked_by": ""}]}. Exit '
+    "code 0.",
 )
 def list_keys(*, folder: Folder, as_json: AsJson = False) -> None:
     """Show every key there ever was, and who made and revoked it."""
@@ -85,8 +86,8 @@ def list_keys(*, folder: Folder, as_json: AsJson = False) -> None:
 
 @api_key_app.command(
     "revoke",
-    epilog="Example: venuehub office api-key revoke --dir office --name till-export --by ann --json "
-    '-> {"revoked": "3f…"}. Exit code 1: no key of that name or id counts.',
+    epilog="Example: venuehub office api-key revoke --dir office --name till-export --by ann --json\n\n"
+    'It prints {"revoked": "3f…"}. Exit code 1: no key of that name or id counts.',
 )
 def revoke(
     *,

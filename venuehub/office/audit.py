@@ -47,8 +47,9 @@ def list_lines(
 
 @audit_app.command(
     "anchor",
-    epilog="Example: venuehub office audit anchor --dir office >> /media/stick/anchors.txt, once a day. "
-    '--json -> {"day": "2026-11-22", "number": 57, "hash": "9f…", "own_seq": 812, "own_hash": "4c…"}. Exit code 0.',
+    epilog="Example: venuehub office audit anchor --dir office >> /media/stick/anchors.txt\n\n"
+    'Once a day; with --json: {"day": "2026-11-22", "number": 57, "hash": "9f…", "own_seq": 812, '
+    '"own_hash": "4c…"}. Exit code 0.',
 )
 def anchor(*, folder: Folder, as_json: AsJson = False) -> None:
     """Print day, number and hash of the newest line, and of the office's own journal: keep it outside this machine."""
@@ -67,9 +68,10 @@ def anchor(*, folder: Folder, as_json: AsJson = False) -> None:
 
 @audit_app.command(
     "verify",
-    epilog="Example: venuehub office audit verify --dir office --anchor /media/stick/anchors.txt --json -> "
-    '{"ok": true, "lines": 57, "head": 57, "hash": "9f…", "anchors": 12, "first_bad": null, "reason": ""}. '
-    "Exit code 1: a line was changed, taken out or rewritten, first_bad names it; 2: no such file of anchors.",
+    epilog="Example: venuehub office audit verify --dir office --anchor /media/stick/anchors.txt --json\n\n"
+    'It prints {"ok": true, "lines": 57, "head": 57, "hash": "9f…", "anchors": 12, "first_bad": '
+    'null, "reason": ""}. Exit code 1: a line was changed, taken out or rewritten, first_bad names '
+    "it; 2: no such file of anchors.",
 )
 def verify(
     *,

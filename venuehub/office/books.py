@@ -25,7 +25,7 @@ ToDate = Annotated[str, typer.Option("--to", help="The last business date; --fro
 _EVER: Final = (0, 99_999_999)
 
 
-@app.command("trial", epilog="Example: venuehub office trial --dir office. Exit code 1: the books do not balance.")
+@app.command("trial", epilog="Example: venuehub office trial --dir office\n\nExit code 1: the books do not balance.")
 def trial(*, folder: Folder, as_json: AsJson = False) -> None:
     """Print the trial balance: what stands on each kind of account, in each unit; in sum nothing."""
     from back_office.ledger.trial import balance
@@ -146,7 +146,7 @@ def takings(
     books.print_table((*split, "what", ">amount", "unit", ">entries"), lines)
 
 
-@app.command("x", epilog="Example: venuehub office x --dir office --date 2026-11-22 --json. Nothing is kept of it.")
+@app.command("x", epilog="Example: venuehub office x --dir office --date 2026-11-22 --json\n\nNothing is kept of it.")
 def x(
     *,
     folder: Folder,
@@ -174,7 +174,7 @@ def x(
 
 @app.command(
     "z",
-    epilog="Example: venuehub office z --dir office --by Mei. Exit code 1: it is closed already, or not over.",
+    epilog="Example: venuehub office z --dir office --by Mei\n\nExit code 1: it is closed already, or not over.",
 )
 def z(
     *,
@@ -204,7 +204,8 @@ def z(
 
 @app.command(
     "closings",
-    epilog="Example: venuehub office closings --dir office --z 3, to print that Z again. Exit code 1: no such Z.",
+    epilog="Example: venuehub office closings --dir office --z 3\n\n"
+    "That one prints that Z again. Exit code 1: no such Z.",
 )
 def closings(
     *,
@@ -263,7 +264,8 @@ def _print_again(found: "Sequence[Z]", number: int, folder: Path, *, as_json: bo
 @app.command(
     "export",
     epilog="Example: venuehub office export --dir office --what entries --csv november.csv --from 2026-11-01 "
-    "--to 2026-11-30. Amounts are whole minor units; an existing file is never overwritten.",
+    "--to 2026-11-30\n\n"
+    "Amounts are whole minor units; an existing file is never overwritten.",
 )
 def export(  # noqa: PLR0913 - one for each option
     *,

@@ -15,8 +15,8 @@ cell_app = typer.Typer(name="cell", no_args_is_help=True, help="Money between ce
 
 @cell_app.command(
     "name",
-    epilog="Example: venuehub office cell name --dir north --own north --other south --json -> "
-    '{"own": "north", "others": ["south"]}. Exit code 0; 1: the name is another cell\'s.',
+    epilog="Example: venuehub office cell name --dir north --own north --other south --json\n\n"
+    'It prints {"own": "north", "others": ["south"]}. Exit code 0; 1: the name is another cell\'s.',
 )
 def name(
     *,
@@ -43,8 +43,10 @@ def name(
 
 @cell_app.command(
     "send",
-    epilog="Example: venuehub office cell send --dir north --to south --card ntag213:04A1B2C3D4E580 --by ann --id m1 "
-    '--json -> {"entry": 7, "again": false, "amount": 1000, "unit": "CNY", "to": "south"}. Exit code 0; 1: refused.',
+    epilog="Example: venuehub office cell send --dir north --to south --card ntag213:04A1B2C3D4E580 --by ann "
+    "--id m1 --json\n\n"
+    'It prints {"entry": 7, "again": false, "amount": 1000, "unit": "CNY", "to": "south"}. Exit code '
+    "0; 1: refused.",
 )
 def send(
     *,
@@ -82,8 +84,9 @@ def send(
 
 @cell_app.command(
     "relay",
-    epilog="Example: venuehub office cell relay --dir north --to-dir south --json -> "
-    '{"taken": 1, "again": 0, "refused": []}. Run it again whatever happened. Exit code 0; 3: some were refused.',
+    epilog="Example: venuehub office cell relay --dir north --to-dir south --json\n\n"
+    'It prints {"taken": 1, "again": 0, "refused": []}. Run it again whatever happened. Exit code 0; '
+    "3: some were refused.",
 )
 def relay(
     *,
@@ -115,8 +118,9 @@ def relay(
 
 @cell_app.command(
     "show",
-    epilog='Example: venuehub office cell show --dir north --json -> {"own": "north", "clearing": [{"cell": "south", '
-    '"unit": "CNY", "amount": -300}], "waiting": 1}. The sum of clearing over all cells is 0 when nothing waits.',
+    epilog="Example: venuehub office cell show --dir north --json\n\n"
+    'It prints {"own": "north", "clearing": [{"cell": "south", "unit": "CNY", "amount": -300}], '
+    '"waiting": 1}. The sum of clearing over all cells is 0 when nothing waits.',
 )
 def show(*, folder: Folder, as_json: AsJson = False) -> None:
     """Show what stands between these books and other cells, and how many sums are not known to be taken."""

@@ -18,8 +18,8 @@ consent_app = typer.Typer(name="consent", no_args_is_help=True, help="Consents t
 
 @consent_app.command(
     "withdraw",
-    epilog="Example: venuehub office consent withdraw --dir office --card ntag213:04A1B2C3D4E580 --by ann --json "
-    '-> {"withdrawn": 1, "pending": 1}. Exit code 0; 1: nobody knows the card.',
+    epilog="Example: venuehub office consent withdraw --dir office --card ntag213:04A1B2C3D4E580 --by ann --json\n\n"
+    'It prints {"withdrawn": 1, "pending": 1}. Exit code 0; 1: nobody knows the card.',
 )
 def consent_withdraw(
     *,
@@ -50,9 +50,9 @@ def consent_withdraw(
 
 @consent_app.command(
     "show",
-    epilog="Example: venuehub office consent show --dir office --card ntag213:04A1B2C3D4E580 --json "
-    '-> {"consents": [{"of": "finger", …}], "templates": [{"state": "pending", "deleted_ms": null, …}], "pending": 1}. '
-    "Exit code 0; 1: nobody knows the card.",
+    epilog="Example: venuehub office consent show --dir office --card ntag213:04A1B2C3D4E580 --json\n\n"
+    'It prints {"consents": [{"of": "finger", …}], "templates": [{"state": "pending", "deleted_ms": '
+    'null, …}], "pending": 1}. Exit code 0; 1: nobody knows the card.',
 )
 def consent_show(*, folder: Folder, card: CardText, as_json: AsJson = False) -> None:
     """Show what a card's owner agreed to, and each template with its certificate of deletion."""
@@ -66,8 +66,8 @@ def consent_show(*, folder: Folder, card: CardText, as_json: AsJson = False) -> 
 
 @consent_app.command(
     "list",
-    epilog="Example: venuehub office consent list --dir office --json "
-    '-> {"consents": […], "templates": […], "pending": 0}. Exit code 0.',
+    epilog="Example: venuehub office consent list --dir office --json\n\n"
+    'It prints {"consents": […], "templates": […], "pending": 0}. Exit code 0.',
 )
 def consent_list(*, folder: Folder, as_json: AsJson = False) -> None:
     """Show all consents and templates, and how many deletions no module has proven yet."""

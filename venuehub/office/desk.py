@@ -130,7 +130,8 @@ def expire(*, folder: Folder, as_json: AsJson = False) -> None:
 
 @app.command(
     "write-off",
-    epilog="Example: venuehub office write-off --dir office --hub hall --account 0193… --amount 500 --by ann",
+    epilog="Example: venuehub office write-off --dir office --hub hall --account "
+    "019399a0-c0de-7000-8000-000000000007 --amount 500 --by ann",
 )
 def give_up(  # noqa: PLR0913 - one parameter per option
     *,

@@ -19,9 +19,10 @@ Db = Annotated[
 
 @app.command(
     "ingest",
-    epilog="Example: venuehub office ingest --dir office --partitions 0-15 --worker a --json -> "
-    '{"ready": true, "worker": "a", "partitions": [0, 1, ...]}. A password belongs into the file db.url (mode 0600) in '
-    "the folder, never into --db: other users see how a process was started. Exit code 0 after SIGTERM.",
+    epilog="Example: venuehub office ingest --dir office --partitions 0-15 --worker a --json\n\n"
+    'It prints {"ready": true, "worker": "a", "partitions": [0, 1, ...]}. A password belongs into '
+    "the file db.url (mode 0600) in the folder, never into --db: other users see how a process was "
+    "started. Exit code 0 after SIGTERM.",
 )
 def ingest(
     *,

@@ -53,9 +53,9 @@ def rotate(store: "Store", folder: Path, *, by: str, at_ms: int) -> Rotated:
 
 @keys_app.command(
     "rotate",
-    epilog="Example: venuehub office keys rotate --dir office --by ann --json -> "
-    '{"key": "5d1c…", "number": 2, "finished": false}. Exit code 0; again after a kill finishes what was begun; '
-    "2: nobody is named.",
+    epilog="Example: venuehub office keys rotate --dir office --by ann --json\n\n"
+    'It prints {"key": "5d1c…", "number": 2, "finished": false}. Exit code 0; again after a kill '
+    "finishes what was begun; 2: nobody is named.",
 )
 def keys_rotate(*, folder: Folder, by: By, as_json: AsJson = False) -> None:
     """Make the next receive key and tell every hub; older keys still open what was sealed to them."""
@@ -74,9 +74,9 @@ def keys_rotate(*, folder: Folder, by: By, as_json: AsJson = False) -> None:
 
 @keys_app.command(
     "list",
-    epilog='Example: venuehub office keys list --dir office --json -> {"keys": [{"key": "5d1c…", "number": 2, '
-    '"age_days": 3, "in_use": true, "opens": true, "file": "receive-1.key", '
-    '"hubs": [{"hub": "hall", "why": "seals"}]}]}. Exit code 0.',
+    epilog="Example: venuehub office keys list --dir office --json\n\n"
+    'It prints {"keys": [{"key": "5d1c…", "number": 2, "age_days": 3, "in_use": true, "opens": true, '
+    '"file": "receive-1.key", "hubs": [{"hub": "hall", "why": "seals"}]}]}. Exit code 0.',
 )
 def keys_list(*, folder: Folder, as_json: AsJson = False) -> None:
     """Show each receive key, its file, its age, and the hubs of which something sealed to it may still come."""
@@ -108,7 +108,7 @@ def keys_list(*, folder: Folder, as_json: AsJson = False) -> None:
 
 @keys_app.command(
     "retire",
-    epilog="Example: venuehub office keys retire --dir office --key 2 --by ann --note leaked --json. "
+    epilog="Example: venuehub office keys retire --dir office --key 2 --by ann --note leaked --json\n\n"
     "Exit code 0; 1 where the key is in use, or too young and nobody says who decides it.",
 )
 def keys_retire(

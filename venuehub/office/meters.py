@@ -30,8 +30,9 @@ _LARGEST: Final = 10**9
 
 @meter_app.command(
     "set",
-    epilog="Example: venuehub office meter set --dir office --machine racer-2 --meter credits --worth 100 --digits 6 "
-    "--by ann. Exit code 2: no such meter, or no unit. Of a machine that is in no devices document it says so.",
+    epilog="Example: venuehub office meter set --dir office --machine racer-2 --meter credits --worth 100 "
+    "--digits 6 --by ann\n\n"
+    "Exit code 2: no such meter, or no unit. Of a machine that is in no devices document it says so.",
 )
 def set_meter(  # noqa: PLR0913 - one for each option
     *,
@@ -72,7 +73,8 @@ def set_meter(  # noqa: PLR0913 - one for each option
 
 @meter_app.command(
     "add",
-    epilog="Example: venuehub office meter add --dir office --machine racer-2 --meter credits --value 104233 --by ann. "
+    epilog="Example: venuehub office meter add --dir office --machine racer-2 --meter credits --value 104233 "
+    "--by ann\n\n"
     "Exit code 1: it stood higher before, and no --note says why; 2: no such meter, an odd moment, "
     "or more than it can show.",
 )
@@ -129,10 +131,10 @@ def add_reading(  # noqa: PLR0913 - one for each option
 
 @meter_app.command(
     "list",
-    epilog="Example: venuehub office meter list --dir office --json -> "
-    '{"meters": [{"machine": "racer-2", "meter": "credits", "worth": 100, "unit": "CNY", "digits": 6}], "readings": '
-    '[{"machine": "racer-2", "meter": "credits", "value": 104233, "business_date": 20261122, "by": "lin", …}]}. '
-    "Exit code 0.",
+    epilog="Example: venuehub office meter list --dir office --json\n\n"
+    'It prints {"meters": [{"machine": "racer-2", "meter": "credits", "worth": 100, "unit": "CNY", '
+    '"digits": 6}], "readings": [{"machine": "racer-2", "meter": "credits", "value": 104233, '
+    '"business_date": 20261122, "by": "lin", …}]}. Exit code 0.',
 )
 def list_meters(*, folder: Folder, venue: VenueName = "", as_json: AsJson = False) -> None:
     """List what is known of the meters of a venue, and the newest reading of each."""

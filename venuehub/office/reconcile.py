@@ -19,10 +19,11 @@ VenueName = Annotated[str, typer.Option("--venue", help="The venue, where there 
 
 @app.command(
     "reconcile",
-    epilog="Example: venuehub office reconcile --dir office --date 2026-11-22 --json -> "
-    '{"ok": false, "venue": "Hall", "business_date": 20261122, "compared": 14, "differences": [{"kind": "meter", '
-    '"machine": "racer-2", "what": "credits", "unit": "CNY", "expected": 300, "found": 400, "amount": 100, …}], '
-    '"missing": []}. Exit code 1: something differs; 0: nothing that could be compared does; 2: no ledger.',
+    epilog="Example: venuehub office reconcile --dir office --date 2026-11-22 --json\n\n"
+    'It prints {"ok": false, "venue": "Hall", "business_date": 20261122, "compared": 14, '
+    '"differences": [{"kind": "meter", "machine": "racer-2", "what": "credits", "unit": "CNY", '
+    '"expected": 300, "found": 400, "amount": 100, …}], "missing": []}. Exit code 1: something '
+    "differs; 0: nothing that could be compared does; 2: no ledger.",
 )
 def reconcile(
     *,

@@ -28,8 +28,9 @@ BRINGING_MS: Final = 90_000
 
 @app.command(
     "replace",
-    epilog="Example: venuehub office hub replace --dir office --hub hall --into hub-2 --yes --by ann --note broken. "
-    "Exit code 0; again after a kill it goes on. Without --yes: the most it can cost, and whom to wait for.",
+    epilog="Example: venuehub office hub replace --dir office --hub hall --into hub-2 --yes --by ann --note broken\n\n"
+    "Exit code 0; again after a kill it goes on. Without --yes: the most it can cost, and whom to "
+    "wait for.",
 )
 def hub_replace(  # noqa: PLR0913 - one parameter per option
     *,

@@ -17,8 +17,9 @@ LOST: Final = (
 
 @app.command(
     "restored",
-    epilog="Example: venuehub office restored --dir office --by ann --note 'disk died, backup of 04:00' --json -> "
-    '{"declared": true, "to_be_heard": ["hall"]}. Without --by: who is still to be heard. Exit code 0.',
+    epilog="Example: venuehub office restored --dir office --by ann --note 'disk died, backup of 04:00' --json\n\n"
+    'It prints {"declared": true, "to_be_heard": ["hall"]}. Without --by: who is still to be heard. '
+    "Exit code 0.",
 )
 def restored(
     *,

@@ -17,9 +17,10 @@ PUBLIC_BYTES: Final = 32
 
 @signer_app.command(
     "add",
-    epilog="Example: venuehub office signer add --dir office --name ann --key 5b… --by carol --json "
-    '-> {"name": "ann", "key": "5b…", "venue": null, "since_ms": 1795320000000}. '
-    "Exit code 1: refused, the reason is told; 2: no key.",
+    epilog="Example: venuehub office signer add --dir office --name ann --key "
+    "5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b5b --by carol --json\n\n"
+    'It prints {"name": "ann", "key": "5b…", "venue": null, "since_ms": 1795320000000}. Exit code 1: '
+    "refused, the reason is told; 2: no key.",
 )
 def add(
     *,
@@ -53,9 +54,9 @@ def add(
 
 @signer_app.command(
     "list",
-    epilog="Example: venuehub office signer list --dir office --json "
-    '-> {"signers": [{"name": "ann", "key": "5b…", "venue": null, "since_ms": 1795320000000, "until_ms": null, '
-    '"added_by": "carol", "removed_by": ""}]}. Exit code 0.',
+    epilog="Example: venuehub office signer list --dir office --json\n\n"
+    'It prints {"signers": [{"name": "ann", "key": "5b…", "venue": null, "since_ms": 1795320000000, '
+    '"until_ms": null, "added_by": "carol", "removed_by": ""}]}. Exit code 0.',
 )
 def list_signers(*, folder: Folder, as_json: AsJson = False) -> None:
     """Show everybody who was ever pinned, and whose key counts now."""
@@ -75,8 +76,8 @@ def list_signers(*, folder: Folder, as_json: AsJson = False) -> None:
 
 @signer_app.command(
     "remove",
-    epilog='Example: venuehub office signer remove --dir office --name ann --by carol --json -> {"removed": "ann"}. '
-    "Exit code 1: nobody of that name has a key that counts.",
+    epilog="Example: venuehub office signer remove --dir office --name ann --by carol --json\n\n"
+    'It prints {"removed": "ann"}. Exit code 1: nobody of that name has a key that counts.',
 )
 def remove(*, folder: Folder, name: Name, by: By, as_json: AsJson = False) -> None:
     """Let a person's key count no more; what was booked with it stays."""
