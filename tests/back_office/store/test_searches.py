@@ -10,9 +10,10 @@ from contextlib import closing
 import pytest
 import sqlalchemy as sa
 
+from back_office.ingest.hub_books import HubBooks
 from back_office.store import books, by_index, chains, grants, lots, meters, places, statements
 from payment_core.accounts import Kind
-from tests.back_office.world import DAY, GUEST, HUB, OTHER_GUEST, OTHER_HUB, TENANT
+from tests.back_office.world import DAY, GUEST, HUB, OTHER_GUEST, OTHER_HUB, TENANT, WALL_MS, tamper
 
 pytestmark = pytest.mark.sqlite
 FEW = {"tenants", "venues", "risk_rules", "set_back", "webhooks", "signers", "terms", "receive_keys"}
@@ -86,6 +87,17 @@ def test_a_voucher_between_hubs_and_a_receipt_go_by_an_index_too(hall, said):
     other.taken(office.hub, entry.header.seq, 150, voucher)
     office.take(other.batch(), other)
     assert office.alarms() == []
+    assert whole_tables(office, said) == {}
+
+
+def test_a_receipt_asks_once_how_far_all_neighbours_are(office, said):
+    for number in range(3):
+        office.enroll(bytes([number + 1] * 16), f"hall-{number}")
+    tamper(office, "UPDATE hubs SET epoch = 1")
+    said.clear()
+    books_of_hubs = HubBooks(office.store, TENANT, lambda: WALL_MS, on_hello=lambda *_: None)
+    assert len(books_of_hubs.heard_of(HUB)) == 3
+    assert sum("FROM chains" in " ".join(text.split()) for text in said) == 1
     assert whole_tables(office, said) == {}
 
 
