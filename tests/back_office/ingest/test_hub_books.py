@@ -314,6 +314,7 @@ def test_a_hub_of_which_something_is_found_in_every_batch_buries_no_alarm_of_oth
     assert tells_of_other_leases(office, 2) == ALARMS_OF_HUB + 3
 
 
+@pytest.mark.long
 def test_a_build_that_bounds_no_findings_is_caught(office, monkeypatch):
     monkeypatch.setattr(verdicts, "_room", lambda *_: 2)
     with pytest.raises(AssertionError):
