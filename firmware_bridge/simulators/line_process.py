@@ -77,10 +77,10 @@ class WithCounters:
 
 
 def run_on_lines(stand: Served, *, link: Path, script: Path | None = None, status: Path | None = None) -> int:
-    """Serve until Ctrl-C, SIGTERM or `quit` (0); 2 where script, link or status file cannot be used."""
+    """Serve until Ctrl-C, SIGTERM or `quit` (0); 2 where script or status file cannot be used; ScriptError: no link."""
     if link.suffix != ".sock":
-        sys.stderr.write(f"{link}: a device on lines listens on a socket; name it NAME.sock\n")
-        return EXIT_USAGE
+        message = f"{link}: a device on lines listens on a socket; name it NAME.sock"
+        raise ScriptError(message)
     device = WithCounters(stand, status)
     stands = {link.stem: device}
     try:

@@ -328,3 +328,8 @@ def test_of_a_damaged_ledger_the_way_on_is_said(tmp_path, capsys):
         assert (code, told["code"]) == (1, "damaged")
         assert told["message"].startswith("this is a hub's ledger, and it is damaged: database disk image is malformed")
         assert "`venuehub office hub replace` at the office, then `venuehub agent salvage` here" in told["hint"]
+
+
+def test_two_forms_at_once_are_refused(ledger, capsys):
+    code, out = run(capsys, "export", "--ledger", ledger, "--format", "csv", "--json")
+    assert (code, json.loads(out)["error"]["where"]) == (2, "--format")

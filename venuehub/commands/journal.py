@@ -8,7 +8,7 @@ import typer
 from msgspec import to_builtins
 
 from payment_core.wording import counted
-from venuehub.errors import ExitCode, told_as
+from venuehub.errors import CliError, ExitCode, told_as
 from venuehub.output import AsJson, print_json, print_line
 
 app = typer.Typer(name="journal", no_args_is_help=True)
@@ -52,12 +52,19 @@ def verify(ledger: Ledger, *, as_json: AsJson = False) -> None:
 def export(
     ledger: Ledger,
     *,
-    format_: Annotated[Format, typer.Option("--format", help="One JSON document a line, or CSV.")] = Format.JSONL,
+    format_: Annotated[
+        Format | None, typer.Option("--format", help="One JSON document a line where not given, or CSV.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document with all entries.")] = False,
 ) -> None:
     """Write every entry to stdout, oldest first; what each field means is in docs/wire/ehb1.md."""
     from venuehub.journal_tools import csv_lines, exported, json_lines, open_ledger
 
+    if as_json and format_ is not None:
+        hint = "write one of them: --json is one document, --format a line for each entry"
+        raise CliError(
+            "usage", "--json and --format are two forms", where="--format", hint=hint, exit_code=ExitCode.USAGE
+        )
     with open_ledger(ledger) as reader:
         rows = exported(reader)
         if as_json:

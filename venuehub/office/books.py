@@ -162,7 +162,7 @@ def x(
 
     with open_office(folder) as (store, keys):
         place = only_venue(store, keys.tenant_id, venue)
-        day = books.date_of(date, place, option="--date") if date else books.today_of(place, now_ms())
+        day = books.begun_date(date, place, now_ms()) if date else books.today_of(place, now_ms())
         with store.reading() as tx:
             report = x_report(tx, keys.tenant_id, place, day, now_ms=now_ms())
     assert not isinstance(report, NoSuchDate), "date_of takes dates only"
@@ -249,6 +249,7 @@ def closings(
 def _print_again(found: "Sequence[Z]", number: int, folder: Path, *, as_json: bool) -> None:
     """Print a Z that is kept, as it was made; CliError where there is none of this number."""
     from venuehub.office.books_told import print_report
+    from venuehub.office.checks import moment
 
     kept = next((one for one in found if one.z_no == number), None)
     if kept is None:
@@ -258,7 +259,7 @@ def _print_again(found: "Sequence[Z]", number: int, folder: Path, *, as_json: bo
         print_json(kept)
         return
     print_report(kept.report)
-    print_line(f"Z {kept.z_no} is kept, hash {kept.hash}")
+    print_line(f"Z {kept.z_no}, made by {kept.report.by} on {moment(kept.report.made_ms)}, is kept, hash {kept.hash}")
 
 
 @app.command(

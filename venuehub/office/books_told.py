@@ -46,6 +46,14 @@ def today_of(venue: Venue, now_ms: int, *, days_ago: int = 0) -> int:
     return business_date(at_ms, timezone=venue.timezone, day_begins_minute=venue.day_begins_minute)
 
 
+def begun_date(text: str, venue: Venue, now_ms: int) -> int:
+    """Return the business date of --date; CliError where it is none, or has not begun."""
+    date, today = date_of(text, venue, option="--date"), today_of(venue, now_ms)
+    if date > today:
+        raise usage(wrong=f"{text} has not begun", option="--date", hint=f"the date now is {date_text(today)}")
+    return date
+
+
 def dates_of(first: str, last: str, venue: Venue, now_ms: int) -> tuple[int, int]:
     """Return the first and the last business date that are asked for; CliError where there is none between them."""
     begin = date_of(first, venue, option="--from") if first else today_of(venue, now_ms)

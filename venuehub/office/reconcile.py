@@ -40,12 +40,13 @@ def reconcile(
     from back_office.ledger.hub_ledger import LedgerFileError
     from back_office.ledger.reconcile import differences, sums_of_ledger, told_sums
     from payment_core.errors import VaultError
-    from venuehub.office.books_told import date_of, today_of
+    from payment_core.price_calendar import date_text
+    from venuehub.office.books_told import begun_date, today_of
     from venuehub.office.tools import open_office
 
     with open_office(folder) as (store, keys):
         at = only_venue(store, keys.tenant_id, venue)
-        day = date_of(date, at, option="--date") if date else today_of(at, now_ms(), days_ago=1)
+        day = begun_date(date, at, now_ms()) if date else today_of(at, now_ms(), days_ago=1)
         with store.reading() as tx:
             told = told_sums(tx, keys.tenant_id, day)
             if ledger is not None:
@@ -70,7 +71,7 @@ def reconcile(
             where = " ".join(name for name in (gone.machine, gone.hub) if name)
             print_line(f"not there: {gone.what} of {where}: {gone.why}")
         count = f"{counted(len(found.differences), 'difference')} in {counted(found.compared, 'pair')}"
-        print_line(f"{count}, {len(found.missing)} not there")
+        print_line(f"{date_text(day)}: {count}, {len(found.missing)} not there")
     if not found.ok:
         raise typer.Exit(ExitCode.FAILED)
 

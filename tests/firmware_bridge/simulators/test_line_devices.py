@@ -119,8 +119,8 @@ def test_nobody_draws_tickets_by_hand_while_the_motor_runs_and_what_is_to_come_i
 
 
 def test_a_place_or_a_script_that_cannot_be_is_said(tmp_path, capsys):
-    assert run_profile(CATALOG["pulse-coin-mech"], Options(link=tmp_path / "port")) == 2
-    assert "NAME.sock" in capsys.readouterr().err
+    with pytest.raises(ScriptError, match="a device on lines"):
+        run_profile(CATALOG["pulse-coin-mech"], Options(link=tmp_path / "port"))
     script = tmp_path / "script"
     script.write_text("coin 1\nbounce often\n")
     assert run_profile(CATALOG["pulse-coin-mech"], Options(link=tmp_path / "a.sock", script=script)) == 2

@@ -135,7 +135,9 @@ def test_a_z_is_printed_again_as_it_was_made(run, told):
     made = run("z", "--by", "Mei")[1]
     assert run("closings", "--z", 1, "--venue", "Hall") == (0, made)
     again = told("closings", "--z", "1")
-    assert f"Z 1 is kept, hash {made['hash']}" in again
+    assert "\nZ 1, made by Mei on 20" in again
+    assert f", is kept, hash {made['hash']}" in again
+    assert run("x", "--date", "2999-01-01")[1]["error"]["message"] == "2999-01-01 has not begun"
     assert again.startswith("Z 1 of Hall, ")
     code, said = run("closings", "--z", 2)
     assert (code, said["error"]["message"]) == (1, "there is no Z 2")

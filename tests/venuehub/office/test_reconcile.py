@@ -10,7 +10,7 @@ from back_office.worker import Worker
 from cloud_sync.identity import load_identity
 from tests.support.posted_hub import WALL_MS, PostedHub
 from venuehub.cli import main
-from venuehub.office import meters
+from venuehub.office import meters, reconcile
 from venuehub.office.tools import open_office
 
 pytestmark = pytest.mark.long
@@ -31,7 +31,8 @@ def run(capsys):
 
 @pytest.fixture
 def folder(tmp_path, office_after, monkeypatch):
-    monkeypatch.setattr(meters, "now_ms", lambda: EVENING_MS + 1)
+    for room in (meters, reconcile):
+        monkeypatch.setattr(room, "now_ms", lambda: EVENING_MS + 1)
     return office_after(tmp_path, 'init --dir @/office --tenant "Star Arcade" --venue Hall')
 
 
@@ -39,20 +40,22 @@ def test_a_meter_that_rose_where_the_books_have_no_coin_is_a_difference(folder, 
     assert run("meter", "set", "--dir", folder, *COINS, "--worth", 100, "--digits", 5, "--by", "ann")[1]["digits"] == 5
     add = ("meter", "add", "--dir", folder, *COINS, "--by", "ann")
     assert run(*add, "--value", 700, "--at-ms", NIGHT_MS)[1]["rose"] is None  # since when, nobody knows
-    reconcile = ("reconcile", "--dir", folder, "--date", "2026-11-22")
-    code, said = run(*reconcile)
+    asked = ("reconcile", "--dir", folder, "--date", "2026-11-22")
+    code, said = run(*asked)
     assert (code, said["differences"]) == (0, [])
     assert [(gone["what"], gone["why"]) for gone in said["missing"]] == [
         ("meter coins", "it was not read on 2026-11-22")
     ]  # fmt: skip
     assert run(*add, "--value", 702, "--at-ms", EVENING_MS)[1]["rose"] == 2
-    code, said = run(*reconcile)
+    code, said = run(*asked)
     (one,) = said["differences"]
     assert (code, one["machine"], one["what"], one["amount"], one["unit"]) == (1, "racer-2", "coins", 200, "CNY")
-    assert main(["office", *map(str, reconcile)]) == 1
+    assert main(["office", *map(str, asked)]) == 1
     out = capsys.readouterr().out
     assert out.startswith("¥2.00  racer-2  coins: found ¥2.00, expected ¥0.00\n    coins 2 = the meter")
-    assert out.endswith("1 difference in 1 pair, 0 not there\n")
+    assert out.endswith("2026-11-22: 1 difference in 1 pair, 0 not there\n")
+    code, said = run("reconcile", "--dir", folder, "--date", "2026-11-23")
+    assert (code, said["error"]["message"], said["error"]["where"]) == (2, "2026-11-23 has not begun", "--date")
     listed = run("meter", "list", "--dir", folder)[1]
     assert [(row["worth"], row["digits"]) for row in listed["meters"]] == [(100, 5)]
     assert [row["value"] for row in listed["readings"]] == [702]
