@@ -11,9 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from back_office.ingest.hub_books import HubBooks
-from back_office.store import books, by_index, chains, grants, lots, meters, places, statements
+from back_office.store import books, by_index, chains, grants, lots, meters, places, statements, takings
 from payment_core.accounts import Kind
-from tests.back_office.world import DAY, GUEST, HUB, OTHER_GUEST, OTHER_HUB, TENANT, WALL_MS, tamper
+from tests.back_office.world import DAY, GUEST, HUB, OTHER_GUEST, OTHER_HUB, TENANT, VENUE, WALL_MS, tamper
 
 pytestmark = pytest.mark.sqlite
 FEW = {"tenants", "venues", "risk_rules", "set_back", "webhooks", "signers", "terms", "receive_keys"}
@@ -130,6 +130,21 @@ def test_a_date_and_what_was_counted_are_found_by_their_index(office, said):
         plans = [connection.execute(f"EXPLAIN QUERY PLAN {text}").fetchall()[0][3] for text in texts]
     assert ["entries_counted" in plan for plan in plans] == [True, False, False]
     assert ["entries_of_a_date" in plan for plan in plans] == [False, True, True]
+
+
+def test_an_export_of_some_dates_asks_for_those_alone(hall, said):
+    office, other = hall
+    play(office, office.hub, other)
+    with office.store.reading() as tx:
+        every = takings.takings(tx, TENANT)
+        assert takings.takings_between(tx, TENANT, first=0, last=DAY, venue_id=VENUE) == every != {}
+        assert takings.takings_between(tx, TENANT, first=0, last=DAY) == every
+        assert takings.takings_between(tx, TENANT, first=DAY + 1, last=DAY + 9) == {}
+        assert takings.takings_between(tx, TENANT, first=0, last=DAY, venue_id=HUB) == {}
+        said.clear()
+        some = list(statements.posted_lines(tx, TENANT, first=DAY, last=DAY))
+        assert whole_tables(office, [text for text in said if "postings" in text]) == {}
+        assert some == list(statements.posted_lines(tx, TENANT, first=0, last=99_999_999)) != []
 
 
 def test_without_the_hint_sqlite_goes_through_them_all(hall, said, monkeypatch):
