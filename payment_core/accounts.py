@@ -55,7 +55,7 @@ CHART: Final[dict[Kind, ChartRow]] = {
     Kind.DRAWER: ChartRow("debit", "venue", "cash at a counter"),
     Kind.SAFE: ChartRow("debit", "venue", "cash in the safe"),
     Kind.OVER_SHORT: ChartRow("debit", "venue", "counted less or more than booked"),
-    Kind.PSP_CLEARING: ChartRow("debit", "tenant", "owed to us by a payment channel"),
+    Kind.PSP_CLEARING: ChartRow("debit", "tenant", "came in by a channel or at the office, settled outside"),
     Kind.CARD_DEPOSIT: ChartRow("credit", "venue", "deposits on cards lent out"),
     Kind.ROOM_DEPOSIT: ChartRow("credit", "venue", "deposits on rooms"),
     Kind.GUEST_RECEIVABLE: ChartRow("debit", "tenant", "a top-up reversed after it was spent"),

@@ -248,7 +248,9 @@ def topup(
     card: cards.CardText,
     amount: Annotated[int, typer.Option(help="Minor units: 1000 is 10.00 CNY.")],
     unit: Annotated[str, typer.Option(help="The purse.")] = "CNY",
-    channel: Annotated[str, typer.Option(help="Where the money came in.")] = "counter",
+    channel: Annotated[
+        str, typer.Option(help="Where the money came in; in the books it stands in psp_clearing by this name.")
+    ] = "counter",
     payment_id: Annotated[str | None, typer.Option(help="The channel's own id; a new one where not given.")] = None,
     hub: Annotated[str, typer.Option(help="The hub the guest stands at: everything is leased to it.")] = "",
     as_json: AsJson = False,

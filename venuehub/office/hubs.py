@@ -15,8 +15,44 @@ if TYPE_CHECKING:
     from back_office.fleet.closing import HubCost
     from cloud_sync.identity import HubIdentity
 
-hub_app = typer.Typer(name="hub", no_args_is_help=True, help="The end of a dead hub, and the way back of a frozen one.")
+hub_app = typer.Typer(
+    name="hub", no_args_is_help=True, help="The hubs there are, the end of a dead one, the way back of a frozen one."
+)
 terms_app = typer.Typer(name="terms", no_args_is_help=True, help="What is given with a top-up, as data.")
+
+
+@hub_app.command("list", epilog="Example: venuehub office hub list --dir office --json")
+def hub_list(*, folder: Folder, as_json: AsJson = False) -> None:
+    """List the hubs: their venue, when each was last heard, what waited at its last hello, and whether it is closed."""
+    from back_office.store import places
+    from payment_core.identifiers import uuid_text
+    from venuehub.office.books_told import print_table
+    from venuehub.office.checks import moment
+    from venuehub.office.tools import open_office
+
+    with open_office(folder) as (store, keys), store.reading() as tx:
+        hubs = places.hubs(tx, keys.tenant_id)
+        venues = {venue.venue_id: venue.name for venue in places.venues(tx, keys.tenant_id)}
+    if as_json:
+        rows = [
+            {
+                "name": one.name, "hub_id": uuid_text(one.hub_id), "venue": venues[one.venue_id], "epoch": one.epoch,
+                "last_seen_ms": one.last_seen_ms, "told_ms": one.told_ms, "outbox_entries": one.outbox_entries,
+                "frozen": one.frozen, "closed_ms": one.closed_ms,
+            }
+            for one in hubs
+        ]  # fmt: skip
+        print_json({"hubs": rows})
+        return
+    lines = [
+        (
+            one.name, uuid_text(one.hub_id), venues[one.venue_id],
+            "never" if one.last_seen_ms is None else moment(one.last_seen_ms), one.outbox_entries,
+            "closed" if one.closed_ms is not None else f"frozen: {one.frozen}" if one.frozen else "",
+        )
+        for one in hubs
+    ]  # fmt: skip
+    print_table(("hub", "id", "venue", "last heard", ">waiting at its last hello", "state"), lines)
 
 
 @hub_app.command("close", epilog="Example: venuehub office hub close --dir office --hub hall --by ann --note stolen")

@@ -101,6 +101,17 @@ def test_a_hub_is_replaced_once(folder, run):
     assert set(hubs(folder)) == {"hall", "hall-2"}
 
 
+def test_hubs_are_listed(folder, run, capsys):
+    run(*DECIDED)
+    assert main(["office", "hub", "list", "--dir", str(folder), "--json"]) == 0
+    old, new = json.loads(capsys.readouterr().out)["hubs"]
+    assert (old["name"], old["venue"], old["last_seen_ms"], new["name"]) == ("hall", "Hall", None, "hall-2")
+    assert (old["closed_ms"] is None, new["closed_ms"], new["frozen"]) == (False, None, "")
+    assert main(["office", "hub", "list", "--dir", str(folder)]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert (out[1].split()[0], out[1].split()[-1], old["hub_id"] in out[1]) == ("hall", "closed", True)
+
+
 def test_a_build_that_does_not_look_who_took_its_place_is_caught(folder, run, monkeypatch):
     monkeypatch.setattr(replacing, "_refuse_a_second", lambda *_: None)
     with pytest.raises(AssertionError):
