@@ -57,6 +57,29 @@ def card_show(
             print_line(line)
 
 
+@guest_app.command("list", epilog="Example: venuehub office card list --dir office --json")
+def card_list(*, folder: Folder, as_json: AsJson = False) -> None:
+    """List members' cards as hubs have them, the newest change last; encoded blanks are under `venuehub card list`."""
+    from back_office.store import people
+    from venuehub.office.books_told import print_table
+    from venuehub.office.tools import open_office
+
+    with open_office(folder) as (store, keys), store.reading() as tx:
+        rows = people.list_rows(tx, keys.tenant_id)
+    if as_json:
+        cards = [
+            {
+                "credential_id": one.credential_id.hex(), "account_id": one.account_id.hex(), "class": one.class_,
+                "status": one.status, "name": one.masked_name, "version": one.version,
+            }
+            for one in rows
+        ]  # fmt: skip
+        print_json({"cards": cards})
+        return
+    lines = [(one.masked_name, one.status, one.class_, one.account_id.hex(), one.credential_id.hex()) for one in rows]
+    print_table(("name", "status", "class", "account", "credential"), lines)
+
+
 @app.command("alarms", epilog="Example: venuehub office alarms --dir office --json")
 def alarms(
     *,

@@ -47,6 +47,8 @@ def test_a_guest_is_seen_whole(folder, run):
     assert (lots["p2", "paid"]["in_purse"], lots["p2", "paid"]["at_hubs"]) == (500, {})
     assert [one["payment_id"] for one in said["payments"]] == ["p1", "p2"]
     assert [one["kind"] for one in said["alarms"]] == ["payment_conflict"]
+    (listed,) = run("card", "list", "--dir", folder)[1]["cards"]
+    assert (listed["account_id"], listed["name"], listed["status"]) == (said["account_id"], "W.", "active")
 
 
 def test_a_guest_and_alarms_for_people(folder, capsys):
