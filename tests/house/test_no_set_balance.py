@@ -72,6 +72,7 @@ def commands(group, path=()):
             yield (*path, name), [option for one in command.params for option in one.opts]
 
 
+@pytest.mark.long
 def test_only_booking_writes_what_entries_say():
     assert found_in(sources()) == []
 

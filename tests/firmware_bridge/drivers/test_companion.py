@@ -196,6 +196,7 @@ def test_a_board_that_stays_away_with_a_command_is_a_doubt(monkeypatch):
     asyncio.run(story())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(max(2, count(40))))
 def test_coins_are_credited_once_whoever_dies(seed):
     async def story():

@@ -128,6 +128,7 @@ def test_a_frame_that_cannot_be_is_refused_by_name():
         encode(Frame(2, None, 4), checksum="simple")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("checksum", KINDS)
 def test_it_stands_in_a_flood(checksum):
     sent = (REQUEST, REPLY, Frame(2, 1, 231, b"\xff\xff"))
