@@ -59,8 +59,10 @@ def _counted(runs: list[Run]) -> str:
 
 def _measured(runs: list[Run], key: str) -> str:
     values = [_number(run, key) for run in runs]
-    middle, digits = statistics.median(values), 1 if statistics.median(values) < TEN else 0
-    return f"{middle:,.{digits}f} {UNITS.get(key, '')} ({min(values):,.{digits}f}-{max(values):,.{digits}f})"
+    middle = statistics.median(values)
+    digits = 1 if middle < TEN and any(value % 1 for value in values) else 0
+    unit = f" {UNITS[key]}" if key in UNITS else ""
+    return f"{middle:,.{digits}f}{unit} ({min(values):,.{digits}f}-{max(values):,.{digits}f})"
 
 
 def _number(run: Run, key: str) -> float:
