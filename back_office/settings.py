@@ -177,7 +177,10 @@ def _is_loopback(host: str) -> bool:
 
 
 def _has_password(url: str) -> bool:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return True  # it cannot be read, so it may be one
     return bool(parts.password) or "password" in parts.query
 
 
@@ -186,14 +189,22 @@ def _driver_named(url: str, where: str) -> str:
     scheme, colon, rest = url.partition("://")
     if scheme == "sqlite":
         return url
-    known = scheme in {"postgresql", "postgres", "postgresql+psycopg"}
-    if not colon or not known or not _port(urlsplit(url), 1) or "password" in urlsplit(url).query:
+    if not colon or scheme not in {"postgresql", "postgres", "postgresql+psycopg"} or not _is_split(url):
         message = (
             f"{where}: {'is no database that books can be in' if url else 'is empty'}; "
-            "write postgresql://user@host/name, or postgresql://user:password@host/name into db.url alone"
+            "write postgresql://user@host/name, or postgresql://user:password@host/name into db.url alone, "
+            "a password's / ? # [ ] as %2F %3F %23 %5B %5D"
         )
         raise SettingsError(message)
     return f"postgresql+psycopg://{rest}"
+
+
+def _is_split(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return bool(_port(parts, 1)) and "password" not in parts.query
 
 
 def _port(parts: SplitResult, otherwise: int) -> int:

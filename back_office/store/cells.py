@@ -96,10 +96,12 @@ _MOVES_PURSE: Final = (
         ACCOUNTS.c.kind == Kind.PURSE.value, ACCOUNTS.c.key == sa.bindparam("key"),
     )
 )  # fmt: skip
+_OWN_STREAM, _OWN_EPOCH = 0, 1
 _OF_ACCOUNT: Final = (
     sa.select(ENTRIES.c.record)
     .where(
         ENTRIES.c.tenant_id == _TENANT, ENTRIES.c.hub_id == _TENANT,
+        ENTRIES.c.stream == _OWN_STREAM, ENTRIES.c.epoch == _OWN_EPOCH,
         ENTRIES.c.type.in_(sa.bindparam("types", expanding=True)), ENTRIES.c.seq.in_(_MOVES_PURSE),
     )
     .order_by(ENTRIES.c.seq)

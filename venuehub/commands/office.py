@@ -179,9 +179,17 @@ def run(
     from back_office.api.app import ROOT
     from back_office.app import run as run_office
     from back_office.settings import OfficeSettings, api_address, broker_settings, database_url, http_address
+    from cloud_sync.identity import load_office
+    from venuehub.office.tls import OFFICE_AUTHORITY, add_office_authority
     from venuehub.office.tools import office_faults
 
     with office_faults(folder):
+        tenant_id = load_office(folder).tenant_id
+        try:
+            if add_office_authority(folder, tenant_id):
+                note(f"{folder / OFFICE_AUTHORITY} is written: copy it beside the broker's ca.crt")
+        except OSError as error:
+            note(f"{folder / OFFICE_AUTHORITY} cannot be written ({error.strerror}); the broker's port 8884 needs it")
         settings = OfficeSettings(
             folder=folder,
             broker=broker_settings(broker, folder),

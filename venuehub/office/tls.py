@@ -34,7 +34,19 @@ def make_office_tls(folder: Path, *, tenant_id: bytes, tenant: str, broker_hosts
     write_credentials(authority, folder, AUTHORITY)
     write_credentials(issue_server(authority, broker_hosts, now=now), folder, BROKER)
     write_credentials(issue_hub(authority, tenant_id, now=now), folder, OFFICE)
-    write_secret(folder / OFFICE_AUTHORITY, narrow_authority(authority, tenant_id, now=now))
+    add_office_authority(folder, tenant_id)
+
+
+def add_office_authority(folder: Path, tenant_id: bytes) -> bool:
+    """Write `office-ca.crt` where it is not and the authority's key is; return whether it was written.
+
+    An office that an earlier release founded has none, and its broker's new configuration names it.
+    """
+    place = folder / OFFICE_AUTHORITY
+    if place.exists() or not all((folder / f"{AUTHORITY}.{kind}").is_file() for kind in ("crt", "pem")):
+        return False
+    write_secret(place, narrow_authority(_authority_of(folder), tenant_id, now=dt.datetime.now(dt.UTC)))
+    return True
 
 
 def refuse_no_authority(office_folder: Path) -> None:
@@ -50,7 +62,10 @@ def refuse_no_authority(office_folder: Path) -> None:
 
 def make_hub_tls(office_folder: Path, hub_folder: Path, *, hub_id: bytes) -> None:
     """Write `ca.crt`, `hub.crt` and `hub.pem` into a hub's folder."""
-    certificate = (office_folder / f"{AUTHORITY}.crt").read_bytes()
-    authority = Credentials(certificate, (office_folder / f"{AUTHORITY}.pem").read_bytes())
+    authority = _authority_of(office_folder)
     write_credentials(issue_hub(authority, hub_id, now=dt.datetime.now(dt.UTC)), hub_folder, HUB)
-    (hub_folder / f"{AUTHORITY}.crt").write_bytes(certificate)
+    (hub_folder / f"{AUTHORITY}.crt").write_bytes(authority.certificate)
+
+
+def _authority_of(folder: Path) -> Credentials:
+    return Credentials((folder / f"{AUTHORITY}.crt").read_bytes(), (folder / f"{AUTHORITY}.pem").read_bytes())

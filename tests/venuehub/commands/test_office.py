@@ -222,6 +222,20 @@ def test_a_folder_without_an_office_and_one_of_another_version(folder, tmp_path,
     assert (code, said["error"]["code"]) == (2, "settings")
 
 
+def test_an_office_that_an_earlier_release_founded_gets_what_its_brokers_second_port_trusts(folder, capsys):
+    place = folder / "office-ca.crt"
+    place.unlink()
+    for told in ("is written: copy it beside the broker's ca.crt", ""):
+        assert main(["office", "run", "--dir", str(folder), "--broker", "http://x"]) == 2
+        assert (told or "--broker") in capsys.readouterr().err
+        written = place.read_bytes()
+    place.unlink()
+    (folder / "ca.pem").unlink()
+    assert main(["office", "run", "--dir", str(folder), "--broker", "http://x"]) == 2
+    assert not place.exists()
+    assert written.startswith(b"-----BEGIN CERTIFICATE-----")
+
+
 def test_every_fault_has_a_place_and_a_remedy(folder, tmp_path, run):
     card = ("--card", CARD)
     for words, where in (
