@@ -196,12 +196,13 @@ class TelemetryStore:
             self._used = None
 
     def begin_epoch(self, epoch: int) -> None:
-        """Begin anew under a higher epoch: what has no receipt is sealed once more, in its old order."""
+        """Begin anew under a higher epoch: what has no receipt and has room is sealed once more, in its old order."""
         with self._step():
             self._run("UPDATE waiting SET batch_seq = NULL")
             self._run("DELETE FROM batches")
             self._write({**_START, "epoch": epoch})
             self._used = None
+            self._make_room()  # counts of what was dropped are rows now that were not when there was room
 
     def close(self) -> None:
         """Close the file."""

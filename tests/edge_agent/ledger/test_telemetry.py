@@ -85,7 +85,10 @@ class Bench:
         seen = [one.since_ms for one in facts if isinstance(one, DeviceWas)]
         assert len(set(seen)) == len(seen), "a fact is told twice"
         assert len(seen) + dropped == self.added, "what was dropped is counted exactly"
-        assert self.store.used_bytes == self.kind(self.path, epoch=1, budget=2**40).used_bytes
+        other = self.kind(self.path, epoch=1, budget=2**40)
+        counted = other.used_bytes
+        other.close()
+        assert self.store.used_bytes == counted
         if self.rows("SELECT 1 FROM waiting WHERE batch_seq IS NULL"):
             assert self.store.used_bytes <= self.budget
 
@@ -125,6 +128,11 @@ MIXED += [("receipt", 1), ("add", 9), ("anew", 1), ("shrink", 0), ("add", 5), ("
 
 def test_one_way_through_all_steps(tmp_path):
     walk(tmp_path / "at", 1_500, MIXED)
+
+
+def test_an_epoch_that_begins_anew_keeps_to_the_budget_too(tmp_path):
+    way = [("add", 5), ("add", 5), ("add", 3), ("add", 4), ("add", 5), ("add", 7), ("seal", 6), ("anew", 6)]
+    walk(tmp_path / "at", 106, way)
 
 
 @pytest.mark.parametrize("name", sorted(MUTANTS))

@@ -401,7 +401,7 @@ async def asked_again(driver: type[MdbCashless]) -> Machine:
         machine.say("choose 1")
         await asked(bridge)
         bridge.send(yes(bridge))
-        await happens(lambda: machine["phase"] == "dispensing")
+        await happens(lambda: machine["approvals"])
     unfinished = (make_command(YES, command_id="c1", seq=1, boot_id="b", ttl_ms=9),)
     machine.say("board 10ms")
     async with machine.served(driver=driver, unfinished=unfinished) as bridge:
