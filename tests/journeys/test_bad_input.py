@@ -117,7 +117,7 @@ def words_instead(path: Path) -> None:
     ("make", "said"),
     [
         (newer_ledger, r"ledger\.sqlite3: the ledger has version 99.*do not delete the file"),
-        (words_instead, r"ledger\.sqlite3: cannot be opened as a ledger.*Check the path"),
+        (words_instead, r"ledger\.sqlite3: cannot be opened as a ledger.*agent salvage"),
     ],
 )
 def test_a_ledger_of_another_release_or_none_at_all_is_left_as_it_is(folder, make, said):
