@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,6 +24,10 @@ for _name, _examples in (("quick", 20), ("normal", 100), ("full", 2_000), ("scal
         suppress_health_check=[HealthCheck.too_slow],
     )
 settings.load_profile(size())
+
+# A run in the background of a shell ignores Ctrl-C, and so would every program that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(name="count")
