@@ -74,8 +74,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _rank(item: pytest.Item) -> int:
-    """Return 0 for what computes long, 1 for properties (Hypothesis marks them), 2 for the others."""
-    return next((rank for rank, mark in enumerate(("long", "hypothesis")) if item.get_closest_marker(mark)), 2)
+    """Return 0 for what only the full size has, 1 for what computes long, 2 for properties, 3 for the others."""
+    return next((rank for rank, mark in enumerate(("full", "long", "hypothesis")) if item.get_closest_marker(mark)), 3)
 
 
 def refuse_skip(report: pytest.TestReport | pytest.CollectReport, config: pytest.Config) -> None:
