@@ -142,10 +142,11 @@ class Companion:
         counter = _counter(told.epoch, told.number)
         epoch, booked = _places(self._last)
         if self._kind is Channel.READER and told.what == What.LINE and (told.epoch != epoch or told.number > booked):
-            self._last = counter
+            read_at = self._clock() - age_s
+            await self._write(outbox, counter, lost=0)  # first: behind a crash a card is read anew, never twice
             uid = card_uid(told.body.decode("ascii", errors="replace"))
             if uid is not None:
-                offer(outbox, Wish(CredentialPresented("hid", uid.hex().upper(), "C"), self._clock() - age_s))
+                offer(outbox, Wish(CredentialPresented("hid", uid.hex().upper(), "C"), read_at))
         if self._kind is not Channel.COINS or told.what != What.COIN or not told.body:
             return
         if self._last is None:  # nobody here knows what of it was booked: it is told, and no money

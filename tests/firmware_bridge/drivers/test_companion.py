@@ -316,6 +316,7 @@ def test_a_card_is_relayed_once_and_an_old_one_never():
         bench = Bench(board(), Channel.READER)
         await bench.life(lambda: bool(bench.wishes), "double 3", "card 0012345678", "card READY")
         assert [wish.uid for wish in bench.wishes] == ["00BC614E"]
+        assert bench.counter is not None, "a bridge that dies at the wish itself must not say it again"
         bench.simulator.command(["card", "0000000009"], now_ms=-5_000)
         await bench.life(lambda: False, kill_after_s=0.05)
         assert len(bench.wishes) == 1
