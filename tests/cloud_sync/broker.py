@@ -7,6 +7,8 @@ import subprocess
 import threading
 from pathlib import Path
 
+from venuehub.demo.brokers import free_port
+
 BASE = """
 listener {port} 127.0.0.1
 persistence false
@@ -16,12 +18,6 @@ log_dest stderr
 max_inflight_messages 1000
 max_queued_messages 100000
 """
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ import json
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +20,7 @@ from payment_core.bus import Birth, Booked, DeviceState, decode, device_topic, e
 from payment_core.commands import Command, PulseCredit, Result, make_command
 from payment_core.events import CoinInserted, CreditDelivered, Event, event_body
 from tests.support.sizes import count
+from venuehub.demo.brokers import free_port
 from venuehub.identify import DeviceSilentError, prepare
 
 pytestmark = pytest.mark.slow
@@ -28,12 +28,6 @@ HUB = "hub-1"
 LINE = "racer-1"
 COINS = "coins"
 BROKER = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Venue:

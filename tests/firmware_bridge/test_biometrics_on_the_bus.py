@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import shutil
-import socket
 import subprocess
 import sys
 
@@ -14,6 +13,7 @@ from payment_core.bus import DeviceState, decode, device_topic, encode, parse_to
 from payment_core.commands import Enroll, Pages, Result, Verify, make_command
 from payment_core.events import CredentialPresented, CredentialRemoved, Event, event_body
 from tests.support.waiting import eventually
+from venuehub.demo.brokers import free_port
 
 pytestmark = pytest.mark.slow
 BROKER = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
@@ -25,9 +25,7 @@ FACE = (b"FM000001" + b"\x00\x03").hex().upper()
 @pytest.fixture
 def venue(tmp_path):
     """Return a folder in which a broker, both modules and a bridge run, the broker's port, and the processes."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     (tmp_path / "m.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
     (tmp_path / "bridge.toml").write_text(
         f'bridge = "hall"\nhub = "hub-1"\nstate_dir = "{tmp_path}/state"\n[broker]\nport = {port}\n'

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import shutil
-import socket
 import subprocess
 import sys
 
@@ -13,6 +12,7 @@ from cloud_sync.mqtt_link import BrokerUnavailableError, MqttLink, MqttSettings
 from payment_core.bus import DeviceState, decode, device_topic, parse_topic
 from payment_core.events import CodeScanned, Event, event_body
 from tests.support.waiting import eventually
+from venuehub.demo.brokers import free_port
 
 pytestmark = pytest.mark.slow
 BROKER = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
@@ -22,9 +22,7 @@ PAYER = "134567890123456789"
 @pytest.fixture
 def venue(tmp_path):
     """Return a folder in which broker, scanner and bridge run, and the broker's port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     (tmp_path / "m.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
     (tmp_path / "bridge.toml").write_text(
         f'bridge = "hall"\nhub = "hub-1"\nstate_dir = "{tmp_path}/state"\n[broker]\nport = {port}\n'

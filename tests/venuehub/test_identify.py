@@ -14,6 +14,7 @@ from payment_core.bus import Birth, decode, device_topic, encode
 from payment_core.commands import Command, Identify, Result, command_body
 from tests.support.waiting import eventually
 from venuehub import identify as module
+from venuehub.demo.brokers import free_port
 from venuehub.identify import DeviceSilentError, identify
 
 pytestmark = pytest.mark.slow
@@ -24,9 +25,7 @@ BIRTH = Birth(profile="pn532-uart", version=1, boot_id="boot-7", bridge="bridge-
 @pytest.fixture
 def broker(tmp_path) -> Iterator[MqttSettings]:
     """A mosquitto of its own on a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = tmp_path / "mosquitto.conf"
     settings.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n", encoding="utf-8")
     program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"

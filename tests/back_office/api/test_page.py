@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import re
-import socket
 import subprocess
 import sys
 
@@ -13,6 +12,7 @@ import pytest
 from tests.cloud_sync.broker import mosquitto
 from tests.support.tree import ROOT
 from venuehub.cli import main
+from venuehub.demo.brokers import free_port
 
 pytestmark = pytest.mark.slow
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
@@ -38,8 +38,7 @@ def running(tmp_path):
     venuehub("card", "add", "--dir", folder, "--card", card)
     venuehub("topup", "--dir", folder, "--card", card, "--amount", "1000", "--payment-id", "p1")
     key = venuehub("api-key", "add", "--dir", folder, "--name", "page", "--role", "operator", "--by", "ann")["key"]
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "venuehub", "office", "run", "--dir", folder, "--json"]
     with mosquitto(tmp_path, PLAIN) as (broker, _):
         address = ["--broker", f"mqtt://127.0.0.1:{broker}", "--api", f"127.0.0.1:{port}"]

@@ -14,6 +14,7 @@ import pytest
 from cloud_sync.mqtt_link import MqttLink, MqttSettings
 from payment_core.bus import DeviceState, View, device_topic, encode, view_topic
 from tests.support.browser import SIZES, TARGETS, axe_findings, overflow_px, visit
+from venuehub.demo.brokers import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 START_S = 20.0
@@ -27,12 +28,6 @@ STAMP = """() => { window.painted = 0; new MutationObserver(() => requestAnimati
 PAINTED = """() => new Promise((done) => { const look = () => {
   if (window.painted) { done(window.painted); window.painted = 0; } else requestAnimationFrame(look);
 }; look(); })"""
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_for_port(port):
