@@ -8,6 +8,7 @@ from back_office.fleet.leasing import Leasing
 from back_office.fleet.mail import Mail
 from back_office.fleet.telling import Telling
 from back_office.fleet.trust import keep_trust
+from back_office.ingest.day_ends import DayEnds
 from back_office.ingest.holding import AllOfIt, Holding
 from back_office.ingest.hub_books import HubBooks
 from back_office.ingest.presence import Presence
@@ -55,6 +56,7 @@ class Worker:
             is_there=lambda hub_id: self.presence.online.get(hub_id, True),
             lost=lambda hub_id: self._let_go(self._holding.lost(hub_id)),
         )  # fmt: skip
+        self._day_ends = DayEnds(keys.tenant_id, lambda hub_id: self.presence.online.get(hub_id, True))
         self._audit: int | None = None
         self._newest_ms = 0
         self._unparked: set[bytes] = set()
@@ -232,12 +234,13 @@ class Worker:
         return Handled(tuple(letters), moved, tuple(refusals))
 
     def tick(self) -> list[Publish]:
-        """Return what hubs must be told because another process changed leases, list or documents."""
+        """Return what hubs must be told because another process changed leases, list or documents, or a day ended."""
         moved = self._holding.look()
         self._let_go(moved.lost)
         with self._store.reading() as tx:
             audit = acts.audit_number(tx, self._tenant_id)
-        letters = self._ask_hellos(moved.taken)
+            quiet = self._day_ends.due(tx, self._clock(), self._holding.has)
+        letters = [*self._ask_hellos(moved.taken), *map(self._mail.ask_hello, quiet)]
         if audit != self._audit or moved.taken:
             letters += self._take_parked()
         letters += self._leasing.serve(now_ms=self._clock())

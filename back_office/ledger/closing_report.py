@@ -182,6 +182,11 @@ def hubs_of(
     return heard, silent
 
 
+def heard_ms(tx: Transaction, tenant_id: bytes, hub: Hub) -> int:
+    """Return when a hub last gave its own word, an entry or a hello, UTC ms by its clock; -1: never."""
+    return max(_words(tx, tenant_id, hub, _chain(tx, tenant_id, hub, max(hub.epoch, 1))))
+
+
 def _silence(
     tx: Transaction, tenant_id: bytes, hub: Hub, booked: Chain, words: tuple[int, int], *, ends_ms: int, due_ms: int
 ) -> Literal["not_heard", "batches_missing", "parked", "frozen"] | None:
