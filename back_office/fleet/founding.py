@@ -68,7 +68,7 @@ def find_hub(store: Store, tenant_id: bytes, name: str) -> Hub:
 
 
 def pin_hub(store: Store, tenant_id: bytes, record: HubRecord, *, venue_id: bytes, name: str, now_ms: int) -> Hub:
-    """Pin a hub's keys; FoundingError where its name is taken."""
+    """Pin a hub's keys; FoundingError where its name is taken, or it is pinned already."""
     hub = Hub(
         tenant_id=tenant_id,
         hub_id=record.hub_id,
@@ -81,6 +81,9 @@ def pin_hub(store: Store, tenant_id: bytes, record: HubRecord, *, venue_id: byte
     )
     with store.writing() as tx:
         venue_of(tx, tenant_id, venue_id)
+        if places.hub(tx, tenant_id, hub.hub_id) is not None:
+            message = "this hub is enrolled already, into another folder: use that one"
+            raise FoundingError(message)
         if any(known.name == name for known in places.hubs(tx, tenant_id)):
             message = f"there is a hub {name!r} already: choose another --name"
             raise FoundingError(message)

@@ -137,8 +137,9 @@ def enroll(
     """Give a hub an identity and a certificate, and pin its keys."""
     from back_office.settings import broker_settings
     from payment_core.identifiers import uuid_text
+    from venuehub.office.enrolling import enroll
     from venuehub.office.hubs import address_of
-    from venuehub.office.tools import enroll, open_office
+    from venuehub.office.tools import open_office
 
     called = name or hub_folder.resolve().name
     with open_office(folder) as (store, keys):

@@ -52,6 +52,7 @@ def hub_replace(  # noqa: PLR0913 - one parameter per option
     from back_office.settings import broker_settings
     from cloud_sync.identity import IDENTITY_FILE
     from venuehub.office.checks import currency_of, refuse_nobody
+    from venuehub.office.enrolling import clear_abandoned
     from venuehub.office.tls import refuse_no_authority
     from venuehub.office.tools import open_office
 
@@ -71,6 +72,7 @@ def hub_replace(  # noqa: PLR0913 - one parameter per option
             _say_what_is_missing(most, near, at, as_json=as_json)
             return
         at_broker = broker_settings(broker, folder)
+        clear_abandoned(store, keys.tenant_id, into)
         _refuse_taken_name(store, keys, name, into)
         if not (into / IDENTITY_FILE).exists():
             refuse_no_authority(folder)
@@ -205,7 +207,7 @@ def _enrolled(
     """Return the new hub, enrolled now, or by the same command that was stopped half way."""
     from back_office.store import places
     from cloud_sync.identity import IDENTITY_FILE
-    from venuehub.office.tools import enroll
+    from venuehub.office.enrolling import enroll
 
     if not (into / IDENTITY_FILE).exists():
         with store.reading() as tx:

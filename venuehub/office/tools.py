@@ -1,6 +1,5 @@
-"""What `venuehub office` does beside its rooms: faults in words, a folder opened, a hub enrolled."""
+"""What `venuehub office` does beside its rooms: faults in words, a folder opened or taken back."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,20 +9,16 @@ import msgspec
 
 from back_office.console.demo_control import DemoControlError
 from back_office.fleet.documents import DocumentError
-from back_office.fleet.founding import FoundingError, VenueUnknownError, only_venue, pin_hub, refuse_unfounded
+from back_office.fleet.founding import FoundingError, VenueUnknownError, refuse_unfounded
 from back_office.ledger.faults import UnbookableError
 from back_office.members.cards import CardKnownError, CardTextError, CardUnknownError
 from back_office.settings import SettingsError, database_file, database_url
 from back_office.store.engine import Store, is_whole, open_store
 from back_office.store.faults import RESTORE, StoreDamagedError, StoreDowngradeError, StoreError, StoreUnreachableError
-from cloud_sync.identity import HubIdentity, IdentityError, OfficeKeys, load_office
-from cloud_sync.mqtt_link import MqttLinkError, MqttSettings
+from cloud_sync.identity import IdentityError, OfficeKeys, load_office
+from cloud_sync.mqtt_link import MqttLinkError
 from payment_core.errors import MalformedRecordError, UnknownEntryError
-from provisioning.identity import enroll_hub, pinned
-from provisioning.key_store import FileKeyStore
 from venuehub.errors import CliError, ExitCode, told_as, writing_to
-from venuehub.office.tls import make_hub_tls, refuse_no_authority
-from venuehub.output import note
 
 _WAY_BACK: Final = (
     "keep this release, or put the copy of the whole folder from before the upgrade back and run `venuehub office "
@@ -120,24 +115,3 @@ def undone_on_fault(folder: Path, *, option: str) -> Iterator[None]:
             if before is None:
                 folder.rmdir()
         raise
-
-
-def enroll(  # noqa: PLR0913 - one parameter per fact of a hub
-    store: Store, keys: OfficeKeys, *, office: Path, hub_folder: Path, name: str, venue: str, at: MqttSettings,
-    hub_id: bytes, epoch: int = 1,
-) -> HubIdentity:  # fmt: skip
-    """Make a hub's identity and certificate in its folder and pin its keys; all of it or nothing.
-
-    `epoch`: in which its journal begins; above that of a hub whose devices it takes over.
-    """
-    refuse_no_authority(office)
-    place = only_venue(store, keys.tenant_id, venue)
-    identity = enroll_hub(
-        keys, hub_id=hub_id, venue_id=place.venue_id, epoch=epoch, broker_host=at.host, broker_port=at.port
-    )
-    with undone_on_fault(hub_folder, option="--hub"):
-        FileKeyStore(hub_folder, warn=note).keep_hub(identity)
-        make_hub_tls(office, hub_folder, hub_id=identity.hub_id)
-        now_ms = time.time_ns() // 1_000_000
-        pin_hub(store, keys.tenant_id, pinned(identity), venue_id=place.venue_id, name=name, now_ms=now_ms)
-    return identity

@@ -1,19 +1,23 @@
 """`venuehub office hub replace`: a dead hub closed and its machine enrolled anew; what was carried lessens the loss."""
 
 import json
+import os
+import signal
 
 import pytest
 import sqlalchemy as sa
 
 from back_office.fleet.closing import close, cost
+from back_office.fleet.founding import FoundingError, pin_hub
 from back_office.store import papers, places
 from back_office.store.tables import HUBS
 from cloud_sync.identity import load_identity
 from cloud_sync.protocol.topics import hub_topic
 from payment_core.journal import LeaseTaken
+from provisioning.identity import pinned
 from tests.back_office.world import GUEST, HUB, OTHER_HUB, TENANT, Office
 from venuehub.cli import main
-from venuehub.office import replacing
+from venuehub.office import enrolling, replacing
 from venuehub.office.tools import open_office
 
 pytestmark = pytest.mark.long
@@ -139,6 +143,103 @@ def test_stopped_half_way_the_same_command_goes_on(folder, run, monkeypatch, ste
     code, said, _ = run(*DECIDED)
     assert (code, said["replaced"]["by"]["name"], said["replaced"]["by"]["documents"]) == (0, "hall-2", ["risk"])
     assert set(hubs(folder)) == {"hall", "hall-2"}
+
+
+def killed_at(step, run):
+    """Say the command in a process of its own that kills itself before its `step`th fsync; True where it got through.
+
+    Every file of an identity is synced, and so is its folder: between any two of them is one of these places.
+    """
+    child = os.fork()
+    if child == 0:
+        left = iter(range(step))
+        sync = os.fsync
+
+        def dies(number):
+            if next(left, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            sync(number)
+
+        os.fsync = dies
+        os._exit(run(*DECIDED)[0])
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) or status == 0, os.waitstatus_to_exitcode(status)
+    return status == 0
+
+
+def pinned_is_what_lies_there(folder):
+    made = load_identity(folder.parent / "new")
+    new = hubs(folder)["hall-2"]
+    whole = {"hub.pem", "hub.crt", "ca.crt", "identity.json", "sign.key", "receive.key", "pepper.key"}
+    assert {path.name for path in (folder.parent / "new").iterdir()} == whole
+    assert (new.hub_id, new.sign_key) == (made.hub_id, pinned(made).sign_public)
+
+
+def test_killed_at_any_file_the_same_command_begins_anew_into_the_same_folder(folder, run):
+    """Once after another: what each leaves is what the next one finds."""
+    step, half_made = 0, 0
+    while not killed_at(step, run):
+        assert set(hubs(folder)) == {"hall"}
+        half_made += (folder.parent / "new").is_dir() and len(list((folder.parent / "new").iterdir())) > 1
+        step += 1
+    assert (step, half_made) >= (9, 6)
+    pinned_is_what_lies_there(folder)
+    code, said, _ = run(*DECIDED)
+    assert (code, said["replaced"]["by"]["name"], set(hubs(folder))) == (0, "hall-2", {"hall", "hall-2"})
+    pinned_is_what_lies_there(folder)
+
+
+def test_a_build_that_takes_nothing_away_is_caught(folder, run, monkeypatch):
+    monkeypatch.setattr(enrolling, "_clear", lambda *_: None)
+    with pytest.raises(AssertionError):
+        test_killed_at_any_file_the_same_command_begins_anew_into_the_same_folder(folder, run)
+
+
+@pytest.mark.parametrize("is_pinned", [False, True])
+def test_stopped_around_the_pinning_there_is_one_identity(folder, run, monkeypatch, is_pinned):
+    """A kill: nothing is tidied. Pinned, the keys that lie there are the hub's; else nobody's, and others are made."""
+    pin = enrolling.pin_hub
+
+    def killed(*words, **facts):
+        if is_pinned:
+            pin(*words, **facts)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(enrolling, "pin_hub", killed)
+        child = os.fork()
+        if child == 0:
+            os._exit(run(*DECIDED)[0])
+        assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    before = load_identity(folder.parent / "new")
+    assert run(*DECIDED)[0] == 0
+    after = load_identity(folder.parent / "new")
+    assert (before.hub_id, before.sign_seed == after.sign_seed) == (after.hub_id, is_pinned)
+    pinned_is_what_lies_there(folder)
+
+
+def test_keys_of_somebody_else_are_not_taken_away(folder, run):
+    new = folder.parent / "new"
+    new.mkdir()
+    (new / "sign.key").write_bytes(bytes(32))
+    for mark in ("", "00" * 32):
+        (new / enrolling.MARK).write_text(mark)
+        code, said, _ = run(*DECIDED)
+        assert (code, "choose an empty folder" in said["error"]["hint"]) == (4, True), said
+        assert (new / "sign.key").read_bytes() == bytes(32)
+
+
+def test_two_at_once_are_one(folder, run):
+    """Two that begin at the same moment, into one folder or into two: one hub stands in the dead one's place."""
+    new = folder.parent / "new"
+    new.mkdir()
+    with enrolling._alone_in(new):
+        code, said, _ = run(*DECIDED)
+    assert (code, said["error"]["code"]) == (75, "busy")
+    assert run(*DECIDED)[0] == 0
+    identity = load_identity(new)
+    with open_office(folder) as (store, keys), pytest.raises(FoundingError, match="enrolled already"):
+        pin_hub(store, keys.tenant_id, pinned(identity), venue_id=identity.venue_id, name="hall-3", now_ms=1)
 
 
 def test_without_the_authority_nothing_is_closed(folder, run):
