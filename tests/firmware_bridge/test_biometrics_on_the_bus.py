@@ -116,8 +116,9 @@ def test_what_a_module_knows_of_a_person_stays_in_it(venue):
             await hub.ask("finger", Enroll(page=9, consent=" "), "e1")
             assert (await hub.result("finger", "e1")).reason == "no_consent"
             await hub.ask("finger", Verify(seconds=9), "v1")
-            tell(processes["finger"], "finger li", "pause 500ms", "lift")
+            tell(processes["finger"], "finger li")
             assert await hub.event("finger") == CredentialPresented("finger", FINGER, "B", intent="v1")
+            tell(processes["finger"], "lift")
             assert await hub.event("finger") == CredentialRemoved(FINGER)
             await hub.ask("finger", Pages(), "p1")
             pages = await hub.result("finger", "p1")

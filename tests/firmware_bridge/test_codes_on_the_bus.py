@@ -70,12 +70,14 @@ async def heard(link, wanted):
 
 
 async def retained(port):
-    """Return all that a newcomer is told within a moment."""
+    """Return all that a newcomer is told, once the device's birth is among it, and within a moment."""
     link, told = await connected(port), b""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(0.5):
+        async with asyncio.timeout(20) as patience:
             async for message in link.messages():
                 told += message.payload
+                if b"gm65-serial" in told:
+                    patience.reschedule(asyncio.get_running_loop().time() + 0.5)
     await link.__aexit__(None, None, None)
     return told
 

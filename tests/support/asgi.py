@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message
 
-DEADLINE_S = 10.0
+DEADLINE_S = 20.0
 
 
 @dataclass

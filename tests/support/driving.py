@@ -11,7 +11,7 @@ from firmware_bridge.drivers.interface import Answer, Condition, Driver, Observa
 from firmware_bridge.transports.interface import TransportError
 from payment_core.commands import CommandBody, make_command
 
-DEADLINE_S = 15
+DEADLINE_S = 20
 
 
 class Driving:

@@ -14,7 +14,7 @@ from payment_core.commands import Command
 from payment_core.events import CoinInserted, EventsLost
 from tests.support.in_memory import Mangle, in_memory, now_ms, unharmed
 
-DEADLINE_S = 6
+DEADLINE_S = 20
 NOTES = Acceptor(unit="CNY", positions={1: 100, 2: 500, 3: 1_000, 4: 2_000}, poll_ms=10)
 SEALED = Acceptor(unit="CNY", positions={1: 100, 3: 1_000}, poll_ms=10, encrypted=True)
 QUICK = Making(read_ms=5, stack_ms=15)

@@ -17,7 +17,7 @@ from payment_core.accounts import Kind
 from payment_core.journal import CoinBooked
 from tests.back_office.world import HUB, OTHER_HUB, TENANT, leaves
 
-DEADLINE_S = 10
+DEADLINE_S = 20
 
 
 def coin(pen, seq, amount=100):

@@ -22,7 +22,7 @@ from payment_core.events import CoinInserted, EventsLost
 from tests.support.in_memory import in_memory
 from tests.support.on_a_pty import RunningSimulator, on_a_pty
 
-DEADLINE_S = 15
+DEADLINE_S = 20
 ACCEPTOR = Acceptor(unit="CNY", positions={1: 10, 3: 100, 5: 500}, poll_ms=20)
 CRC_ACCEPTOR = Acceptor(unit="CNY", positions={5: 500}, poll_ms=20, checksum="crc")
 

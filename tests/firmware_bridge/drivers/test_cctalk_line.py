@@ -24,7 +24,7 @@ from tests.support.on_a_pty import on_a_pty
 pytestmark = pytest.mark.long
 
 ACCEPTOR = Acceptor(unit="CNY", positions={3: 100}, poll_ms=20)
-DEADLINE_S = 15
+DEADLINE_S = 20
 
 
 def bus(*, echo: bool) -> CctalkBusSimulator:

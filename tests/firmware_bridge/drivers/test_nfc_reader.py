@@ -23,7 +23,7 @@ from payment_core.events import CredentialPresented, CredentialRemoved
 from tests.support.on_a_pty import RunningSimulator, on_a_pty
 from tests.support.waiting import eventually
 
-DEADLINE_S = 15
+DEADLINE_S = 20
 PROFILE = Reader(media=("ntag21x", "ntag424", "iso14443a"), removed_after_ms=100)
 EVERYTHING = Reader(
     media=("ntag21x", "ultralight", "mifare_classic", "felica", "ntag424", "iso14443a"), removed_after_ms=100

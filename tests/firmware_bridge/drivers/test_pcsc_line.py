@@ -17,7 +17,7 @@ from firmware_bridge.simulators.vpcd_card import Acr122uSimulator
 from payment_core.events import CredentialPresented, CredentialRemoved
 from tests.support.on_a_pty import on_a_pty
 
-DEADLINE_S = 10
+DEADLINE_S = 20
 NTAG424 = "ntag424:04DE5F1EACC040:" + "00" * 16
 
 

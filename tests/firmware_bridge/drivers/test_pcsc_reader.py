@@ -18,7 +18,7 @@ from payment_core.commands import Command, Transceive, make_command
 from payment_core.events import CredentialPresented, CredentialRemoved
 from tests.support.scard_of import READER, ScardOf
 
-DEADLINE_S = 10
+DEADLINE_S = 20
 NTAG424 = "ntag424:04DE5F1EACC040:" + "00" * 16
 SELECT_NDEF = "00A4040007D276000085010100"
 PROFILE = Reader(media=("ntag21x", "ntag424", "iso14443a"), removed_after_ms=50)

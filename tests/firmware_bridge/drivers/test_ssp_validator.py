@@ -16,7 +16,7 @@ from firmware_bridge.wire.ssp import Code, Packet, Setup, encode
 from firmware_bridge.wire.ssp_credits import unpack
 from firmware_bridge.wire.ssp_crypto import STEX
 from payment_core.commands import Accept, Identify, make_command
-from tests.support.note_bench import MUST_SEAL, NO_ACK, NOTES, QUICK, SEALED, Till
+from tests.support.note_bench import DEADLINE_S, MUST_SEAL, NO_ACK, NOTES, QUICK, SEALED, Till
 from tests.support.sizes import count
 
 KINDS = pytest.mark.parametrize(
@@ -225,7 +225,7 @@ async def died_behind_the_write(making, driver: type[SspValidator] = SspValidato
         return b"" if is_word and till.credits else heard(data, now_ms=now_ms)
 
     till.simulator.feed = feed
-    await till.life(lambda: len(till.credits) == 1, "note 3", kill_after_s=1.0, mangle=deaf)
+    await till.life(lambda: len(till.credits) == 1, "note 3", kill_after_s=DEADLINE_S, mangle=deaf)
     till.simulator.feed = heard
     await till.life(lambda: till.counter is not None and unpack(till.counter).told == 0)
     return till
@@ -288,7 +288,7 @@ def test_power_lost_with_a_note_on_its_way_credits_what_ends_in_the_box(making, 
         till = Till(making, acceptor=acceptor)
         await till.life(lambda: till.conditions[-1:] and till.conditions[-1].state == "online")
         wanted = (lambda: till.credits != []) if moment == "none" else (lambda: till.simulator._notes._place == moment)
-        await till.life(wanted, "note 3", kill_after_s=3.0)
+        await till.life(wanted, "note 3", kill_after_s=DEADLINE_S)
         till.say("power 5ms")
         await till.life(
             lambda: (
@@ -319,7 +319,10 @@ def test_a_first_contact_credits_nothing_and_tells_what_waited():
         till = Till()
         await till.life(lambda: till.conditions[-1:] and till.conditions[-1].state == "online")
         await till.life(
-            lambda: till.simulator._notes._place == "stacking", "note 3", kill_after_s=2.0, mangle=mute_at_the_credit()
+            lambda: till.simulator._notes._place == "stacking",
+            "note 3",
+            kill_after_s=DEADLINE_S,
+            mangle=mute_at_the_credit(),
         )
         till.counter = None  # the log was lost
         await till.life(lambda: till.counter is not None and till.lost + len(till.credits) == 1)
@@ -338,7 +341,10 @@ def test_who_is_there_is_told_before_any_fact(making):
         await till.life(lambda: till.conditions[-1:] and till.conditions[-1].state == "online")
         assert [condition.serial for condition in till.conditions[:1]] == ["4711003"]
         await till.life(
-            lambda: till.simulator._notes._place == "stacking", "note 3", kill_after_s=2.0, mangle=mute_at_the_credit()
+            lambda: till.simulator._notes._place == "stacking",
+            "note 3",
+            kill_after_s=DEADLINE_S,
+            mangle=mute_at_the_credit(),
         )
         till.said.clear()
         await till.life(lambda: len(till.credits) == 1)

@@ -18,7 +18,7 @@ from firmware_bridge.simulators.vpcd_card import PORT, Acr122uSimulator, VpcdCar
 from tests.support.waiting import eventually
 
 NTAG213 = "ntag213:04A1B2C3D4E580"
-DEADLINE_S = 10
+DEADLINE_S = 20
 SERVICE_S = 30
 
 
