@@ -6,7 +6,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from cloud_sync.identity import OfficeKeys
 from cloud_sync.mqtt_link import MqttSettings
 from payment_core.wording import counted
 from venuehub.errors import CliError, ExitCode
-from venuehub.load.books import booked, proof_of
+from venuehub.load.books import asked, booked, proof_of
 from venuehub.load.enrolment import enroll_many, seats_of
 from venuehub.load.fleet import DRAIN_S, Fleet, FleetSettings
 from venuehub.load.hub import Seat
@@ -138,12 +139,12 @@ async def _place(options: LoadOptions, root: Path) -> AsyncIterator[_Place]:
         with office_faults(options.office):
             at = broker_settings(options.broker, options.office)
         await _reach(at)
-        with _enrolled(options, options.office, options.office / "load", at) as (seats, store, keys):
+        async with _enrolled(options, options.office, options.office / "load", at) as (seats, store, keys):
             yield _Place(seats, store, keys, None)
         return
     async with OwnOffice(root) as own:
         at = broker_settings(f"mqtts://{LOOPBACK}:{own.port}", own.folder)
-        with _enrolled(options, own.folder, root / "hubs", at) as (seats, store, keys):
+        async with _enrolled(options, own.folder, root / "hubs", at) as (seats, store, keys):
             await own.start_office()
             yield _Place(seats, store, keys, own)
 
@@ -163,14 +164,15 @@ async def _reach(at: MqttSettings) -> None:
     writer.transport.abort()
 
 
-@contextlib.contextmanager
-def _enrolled(
+@contextlib.asynccontextmanager
+async def _enrolled(
     options: LoadOptions, office: Path, hubs: Path, at: MqttSettings
-) -> Iterator[tuple[tuple[Seat, ...], Store, OfficeKeys]]:
+) -> AsyncIterator[tuple[tuple[Seat, ...], Store, OfficeKeys]]:
     with open_office(office) as (store, keys):
-        identities = enroll_many(
-            store, keys, office=office, folder=hubs, count=options.hubs, host=at.host, port=at.port
+        enroll = partial(
+            enroll_many, store, keys, office=office, folder=hubs, count=options.hubs, host=at.host, port=at.port
         )
+        identities = await asked(enroll)
         yield seats_of(identities, hubs, host=at.host, port=at.port, tls=bool(at.ca_file)), store, keys
 
 
@@ -203,8 +205,8 @@ class _Run:
                 playing.cancel()
             await fleet.all_quiet(seconds=DRAIN_S)
             await fleet.all_up(seconds=UP_S)
-            report = fleet.report(await asyncio.to_thread(booked, place.store, place.keys.tenant_id, place.seats))
-        proof = await asyncio.to_thread(proof_of, place.store, place.keys.tenant_id)
+            report = fleet.report(await asked(partial(booked, place.store, place.keys.tenant_id, place.seats)))
+        proof = await asked(partial(proof_of, place.store, place.keys.tenant_id))
         wrong = report.wrong
         if away := report.hubs - report.up:
             wrong.append(f"{counted(away, 'hub')} had no answer at the end")
