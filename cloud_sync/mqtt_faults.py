@@ -20,6 +20,10 @@ class BrokerUnavailableError(MqttLinkError):
         self.hint = hint
 
 
+class BrokerSilentError(BrokerUnavailableError):
+    """A connect had no answer at all, not even a refusal: the broker, or the way to it, stands still."""
+
+
 class SubscriptionRefusedError(MqttLinkError):
     """The broker refused a topic filter; `topic` names it, `code` is the SUBACK's."""
 

@@ -25,6 +25,7 @@ from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, error_string
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from cloud_sync.mqtt_faults import (
+    BrokerSilentError,
     BrokerUnavailableError,
     MqttLinkError,
     PublishRefusedError,
@@ -35,8 +36,8 @@ from cloud_sync.mqtt_tls import tls_context
 from cloud_sync.protocol.retry import FLOOR_MS
 
 __all__ = [
-    "BrokerUnavailableError", "Inbound", "MqttLink", "MqttLinkError", "MqttSettings", "PublishRefusedError",
-    "SubscriptionRefusedError",
+    "BrokerSilentError", "BrokerUnavailableError", "Inbound", "MqttLink", "MqttLinkError", "MqttSettings",
+    "PublishRefusedError", "SubscriptionRefusedError",
 ]  # fmt: skip
 
 INBOX_MESSAGES: Final = 10_000
@@ -88,6 +89,8 @@ class MqttLink:
         """Take the settings; nothing is opened before `async with`."""
         self.dropped = 0
         """Messages thrown away because the inbox was full."""
+        self.acknowledged = 0
+        """PUBACKs that came; of QoS 0, what went to the system."""
         self.refused = 0
         """`publish_soon` messages that a version 5 broker refused."""
         self.version = 0
@@ -225,6 +228,8 @@ class MqttLink:
             raise self._fault(hint) from error
         except aiomqtt.MqttError as error:
             hint = f"{error}; is it running, and is this its port?"
+            if isinstance(error.__context__, TimeoutError):  # aiomqtt says it in words alone
+                raise BrokerSilentError(self._where, hint) from error
             raise self._fault(hint) from error
         finally:
             entering.cancel()
@@ -287,6 +292,7 @@ class MqttLink:
     def _on_publish(self, *arguments: Any) -> None:  # noqa: ANN401 - client, userdata, message id, reason, properties
         answer = self._flying.pop(arguments[2], None)
         code = arguments[3].value
+        self.acknowledged += 1
         if answer is not None:
             if not answer.done():
                 answer.set_result(code)

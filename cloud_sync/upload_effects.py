@@ -87,6 +87,10 @@ class Reconnect(msgspec.Struct, frozen=True):
     reason: str
 
 
+class OfficeSilent(msgspec.Struct, frozen=True):
+    """No receipt comes, though the line is alive: the office counts as away. Answer with on_hello_request."""
+
+
 class Freeze(msgspec.Struct, frozen=True):
     """Stop trading: `fork`, `rolled_back`, or the office's own word for it. Only an operator ends it."""
 
@@ -107,7 +111,7 @@ class TooBig(msgspec.Struct, frozen=True):
     size: int
 
 
-Effect = Publish | ReadOutbox | ReadKept | StoreSealed | MoveCursor | Reconnect | Freeze | Lift | TooBig
+Effect = Publish | ReadOutbox | ReadKept | StoreSealed | MoveCursor | Reconnect | OfficeSilent | Freeze | Lift | TooBig
 
 
 class HubPen(Protocol):

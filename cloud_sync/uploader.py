@@ -6,6 +6,7 @@ carries the effects out; the ones that touch the ledger are the till's, and thei
     ReadOutbox  -> on_records      StoreSealed -> on_stored      MoveCursor, Freeze: the till's, no answer
     ReadKept -> on_kept            Lift: the till's too           Publish: to the link
     Reconnect: drop the link, wait (retry.reconnect_delay_ms), connect, on_connected
+    OfficeSilent -> on_hello_request: the office is away and the line is not, so the hub waits where it is
 
 Nothing is published before its bytes are durable, and never other bytes under the same number. A hello opens each
 connection and nothing else is sent until a receipt has answered it, for only then is it known what the office has.
@@ -18,15 +19,7 @@ import msgspec
 from cloud_sync.letters import Publish
 from cloud_sync.protocol import batcher
 from cloud_sync.protocol.envelope import STREAM_LEDGER, tail_hash_of
-from cloud_sync.protocol.messages import (
-    NONCE_BYTES,
-    TAKES_COMPRESSED,
-    DocumentVersion,
-    Hello,
-    Receipt,
-    Request,
-    Trust,
-)
+from cloud_sync.protocol.messages import NONCE_BYTES, TAKES_COMPRESSED, DocumentVersion, Hello, Receipt, Request, Trust
 from cloud_sync.protocol.receipts import OWN_JOURNAL, judge_receipt
 from cloud_sync.protocol.topics import hub_topic
 from cloud_sync.upload_effects import (
@@ -36,6 +29,7 @@ from cloud_sync.upload_effects import (
     Lift,
     Moment,
     MoveCursor,
+    OfficeSilent,
     ReadKept,
     ReadOutbox,
     Reconnect,
@@ -115,6 +109,10 @@ class Uploader:
         Shorter after on_stored and on_receipt: they make room.
         """
         return min(most, self._rows.wait_ms(now.mono_ms)) if self._may_seal() else most
+
+    def on_acknowledged(self, now: Moment) -> None:
+        """Note that the broker has acknowledged something since the last tick: the line is not half open."""
+        self._patience.acknowledged(now.mono_ms)
 
     def on_tick(self, now: Moment) -> list[Effect]:
         """Resend what is due and ask for rows where the window has room."""
@@ -300,9 +298,13 @@ class Uploader:
         return self._all_waiting() + self._fill()
 
     def _overdue(self, now: Moment) -> list[Effect]:
-        if not self._patience.try_again():
+        if not self._patience.try_again(now.mono_ms):
             self._connected = False
             return [Reconnect("no receipt after two resends")]
+        if self._patience.is_long and self._greeted:
+            self._greeted = False  # as behind a connect: a silent office gets hellos and nothing else
+            self._patience.begin(now.mono_ms)
+            return [OfficeSilent()]
         if not self._greeted:  # under the same nonce: a slow office's answer to the first one counts
             return [self._hello(now, nonce=self._nonce)]
         self._patience.begin(now.mono_ms)

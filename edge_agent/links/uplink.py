@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import os
-import random
-import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -30,7 +28,6 @@ from cloud_sync.protocol.messages import (
     ResendRequest,
     Trust,
 )
-from cloud_sync.protocol.retry import reconnect_delay_ms
 from cloud_sync.protocol.topics import hub_filters, hub_topic
 from cloud_sync.upload_effects import Effect as UploadEffect
 from cloud_sync.upload_effects import (
@@ -38,6 +35,7 @@ from cloud_sync.upload_effects import (
     Lift,
     Moment,
     MoveCursor,
+    OfficeSilent,
     ReadKept,
     ReadOutbox,
     Reconnect,
@@ -46,7 +44,9 @@ from cloud_sync.upload_effects import (
 )
 from cloud_sync.uploader import Uploader
 from edge_agent.links.hub_journal import HubJournal
+from edge_agent.links.lease_asks import LeaseAsks
 from edge_agent.links.pumps import pump_together
+from edge_agent.links.redial import Redial
 from edge_agent.links.upload_start import kept_trust, sealed_of, trust_state, upload_state
 from edge_agent.log_lines import log
 from edge_agent.messages import (
@@ -72,8 +72,6 @@ from edge_agent.messages import Moment as VenueMoment
 
 TICK_MS: Final = 500
 """How often it is looked at what is overdue; rows that are old enough for a batch are not kept waiting for it."""
-ASK_AGAIN_MS: Final = 1_000
-"""What was asked for and not answered is not asked for again within this."""
 GREET_AGAIN_MS: Final = 1_000
 """How long after new caps or keys the office hears in a hello that they are on the disk: till then others count."""
 ALONE_TICK_S: Final = 1.0
@@ -115,7 +113,7 @@ class Uplink:
         self._state = state
         self._on_trust = on_trust
         self.on_receipt: Callable[[Receipt | None], None] = lambda _receipt: None
-        """Hears every receipt, of whatever stream; None: the connection is gone."""
+        """Hears every receipt, of whatever stream; None: the connection is gone, or the office is silent."""
         self.on_answer: Callable[[Receipt], None] = lambda _receipt: None
         """Hears the receipts that answer this connection's hello: only they prove that the office is there."""
         self.on_carried: Callable[[CarriedTaken], None] = lambda _taken: None
@@ -135,13 +133,12 @@ class Uplink:
             versions=reader.versions(),
         )
         self._link: MqttLink | None = None
-        self._asked_ms: dict[bytes, int] = {}
+        self._asks = LeaseAsks()
         self._greet_ms: int | None = None
         self._lost = False
         self._again = asyncio.Event()
         """That a tick is worth it: what is owed goes up without waiting for the next one."""
-        self._answered = False
-        """The office has said something on this connection. One that is silent is overwhelmed: its hubs come later."""
+        self._redial = Redial()
         self._outbound: asyncio.Queue[Publish] = asyncio.Queue(OUTBOUND_LIMIT)
 
     def on_effect(self, effect: Effect) -> None:
@@ -179,39 +176,41 @@ class Uplink:
                 self._do(self._uploader.on_alone(self._now()))
 
     async def _stay_connected(self) -> None:
-        attempt = 0
         while True:
-            started = time.monotonic()
+            self._redial.begin()
             try:
                 async with self.dial(self._settings) as link:
                     await link.subscribe(*hub_filters(self._identity.hub_id, self._identity.tenant_id))
                     log("uplink.up", where=f"{self._settings.host}:{self._settings.port}")
                     await self._pump(link)
             except (MqttLinkError, UplinkLostError) as error:
-                if attempt in (0, 5):
-                    log("uplink.down", why=str(error))
+                self._redial.failed(error)
             finally:
                 self._link = None
                 while not self._outbound.empty():  # what was not sent is sent again after the next hello
                     self._outbound.get_nowait()
                 self._uploader.on_disconnected()
-                self.on_receipt(None)
-                self._offer(OfficeLink(up=False))
-            lasted = time.monotonic() - started > reconnect_delay_ms(3, dice=1.0) / 1_000
-            attempt = 0 if lasted and self._answered else attempt + 1
-            await pause(reconnect_delay_ms(attempt, dice=random.random()) / 1000)  # noqa: S311 - jitter
+                self._lose_office()
+            await pause(self._redial.wait_s())
+
+    def _lose_office(self) -> None:
+        self.on_receipt(None)
+        self._offer(OfficeLink(up=False))
 
     async def _pump(self, link: MqttLink) -> None:
         self._link = link
         self._lost = False
-        self._answered = False
         await link.publish_soon(self._state_topic, self._state, retain=True)
         age_ms = self._reader.outbox_age_ms()
         self._do(self._uploader.on_connected(self._now(), versions=self._versions(), outbox_age_ms=age_ms))
-        await pump_together(self._tick(), self._listen(link), self._send(link))
+        await pump_together(self._tick(link), self._listen(link), self._send(link))
 
-    async def _tick(self) -> None:
+    async def _tick(self, link: MqttLink) -> None:
+        acknowledged = 0
         while not self._lost:
+            if link.acknowledged != acknowledged:
+                acknowledged = link.acknowledged
+                self._uploader.on_acknowledged(self._now())
             self._tell_of_caps()
             self._again.clear()
             self._do(self._uploader.on_tick(self._now()))
@@ -247,13 +246,13 @@ class Uplink:
                 self.on_receipt(body)
                 if self._uploader.is_answered_by(body):
                     self.on_answer(body)
-                    self._answered = True
+                    self._redial.answered()
                     self._offer(OfficeLink(up=True))
                 self._do(self._uploader.on_receipt(self._now(), body))
                 self._again.set()
             case Lease(grants=grants):
                 for grant in grants:
-                    self._asked_ms.pop(grant.account_id, None)  # answered: the next tap may ask anew
+                    self._asks.answered(grant.account_id)
                 self._offer_together(
                     [
                         LeaseArrived(grant.account_id, grant.unit, grant.lease_epoch, grant.granted_total, grant.lot)
@@ -261,7 +260,7 @@ class Uplink:
                     ]
                 )
             case Elsewhere(account_id=account_id, coming=coming):
-                self._asked_ms.pop(account_id, None)
+                self._asks.answered(account_id)
                 self._offer(FoundElsewhere(account_id, coming))
             case CredentialList() if self._offer(ListArrived(body.version, body.full, body.base_version, body.rows)):
                 self._downlink.in_effect("list", body.version)
@@ -293,12 +292,8 @@ class Uplink:
 
     def _ask_lease(self, account_id: bytes) -> None:
         now = self._now()
-        if self._link is None or now.mono_ms - self._asked_ms.get(account_id, -ASK_AGAIN_MS) < ASK_AGAIN_MS:
-            return
-        if len(self._asked_ms) > 10_000:  # noqa: PLR2004 - a bound on memory, not a rule
-            self._asked_ms.clear()
-        self._asked_ms[account_id] = now.mono_ms
-        self._do([self._uploader.request(now, LeaseRequest(account_id))])
+        if self._link is not None and self._asks.is_due(account_id, now.mono_ms):
+            self._do([self._uploader.request(now, LeaseRequest(account_id))])
 
     def _do(self, effects: Sequence[UploadEffect]) -> None:  # noqa: C901 - one case per effect
         for effect in effects:
@@ -319,6 +314,10 @@ class Uplink:
                 case Reconnect():
                     self._lost = True
                     self._again.set()
+                case OfficeSilent():
+                    log("uplink.office_silent")
+                    self._lose_office()
+                    self._do(self._uploader.on_hello_request(self._now(), versions=self._versions()))
                 case Freeze(reason=reason):
                     log("uplink.frozen", reason=reason)
                     self._offer(Frozen(reason))

@@ -11,6 +11,7 @@ import pytest
 
 from cloud_sync import mqtt_link
 from cloud_sync.mqtt_link import (
+    BrokerSilentError,
     BrokerUnavailableError,
     Inbound,
     MqttLink,
@@ -318,4 +319,43 @@ def test_tls_files_that_are_not_there_are_named():
             pass
 
     with pytest.raises(BrokerUnavailableError, match=r"/nowhere/ca\.crt"):
+        run(story)
+
+
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "tls"])
+def test_a_broker_that_takes_a_connection_and_says_nothing_is_told_from_one_that_refuses(
+    tmp_path, monkeypatch, encrypted
+):
+    monkeypatch.setattr(mqtt_link, "ANSWER_S", 0.1)
+    real = MqttLink._hook_handshake
+
+    def impatient(link, refused):
+        link._paho.connect_timeout = 0.1
+        real(link, refused)
+
+    monkeypatch.setattr(MqttLink, "_hook_handshake", impatient)
+    write_credentials(make_authority("Lucky Arcade", now=dt.datetime.now(dt.UTC)), tmp_path, "ca")
+    files = {"ca_file": str(tmp_path / "ca.crt")} if encrypted else {}
+
+    async def story():
+        async with MqttLink(settings(port, **files)):
+            pass
+
+    with socket.create_server(("127.0.0.1", 0)) as standing:
+        port = standing.getsockname()[1]
+        with pytest.raises(BrokerSilentError):
+            run(story)
+    with pytest.raises(BrokerUnavailableError) as refused:
+        run(story)
+    assert not isinstance(refused.value, BrokerSilentError)
+
+
+def test_pubacks_are_counted(tmp_path):
+    async def story():
+        async with MqttLink(settings(port)) as link:
+            for _ in range(3):
+                await link.publish("a", b"")
+            assert link.acknowledged == 3
+
+    with mosquitto(tmp_path) as (port, _):
         run(story)

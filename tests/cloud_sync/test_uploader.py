@@ -434,6 +434,8 @@ def storm(dice):
         elif step < 0.45:
             hub.uploader.on_disconnected()
             hub.connect(now_ms)
+        if step > 0.5:
+            hub.uploader.on_acknowledged(moment(now_ms))
         hub.tick(now_ms)
         note_batches(hub.outgoing, seen)
         ups += bad_network(dice, hub.outgoing)

@@ -167,6 +167,7 @@ class MemoryHub:
         self.frozen: list[str] = []
         self.lifted: list[tuple[int, str]] = []
         self.reconnects = 0
+        self.silences = 0
         self.kill_chance = 0.0
         """How likely the hub dies just before, and just after, it stores a sealed batch."""
         self.outgoing: list[Publish] = []
@@ -229,6 +230,9 @@ class MemoryHub:
                 case fx.Reconnect():
                     self.reconnects += 1
                     self.connect(now_ms)
+                case fx.OfficeSilent():
+                    self.silences += 1
+                    self.run(now_ms, self.uploader.on_hello_request(moment(now_ms)))
                 case fx.Freeze():
                     self.frozen.append(effect.reason)
                 case fx.Lift():

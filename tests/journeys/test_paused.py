@@ -11,8 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from cloud_sync import upload_waiting
 from cloud_sync.mqtt_link import MqttLink, MqttLinkError
+from cloud_sync.protocol import retry
 from cloud_sync.protocol.topics import hub_topic
+from cloud_sync.upload_waiting import LEAVE_MS
+from cloud_sync.uploader import Uploader
 from payment_core.identifiers import uuid_text
 from tests.journeys.test_flood import an_office
 from tests.support.sizes import size
@@ -27,11 +31,11 @@ pytestmark = [
 ]
 HUBS = 4
 PAUSE_S = {"quick": 0.5, "normal": 0.5, "full": 300.0}[size()]
-"""The long one is longer than any patience there is: keepalive, resends, the lease of a partition."""
+PATIENT_S = min(PAUSE_S, LEAVE_MS / 1_000 + 30)
+"""Longer than any patience there is: keepalive, resends, the lease of a partition, a hub's own with a silent office.
+What comes behind it only comes again, so five minutes are waited once."""
 STARVE_S = {"quick": 0.5, "normal": 0.5, "full": 60.0}[size()]
 AGAIN_S = 30
-HUBS_AGAIN_S = AGAIN_S if PAUSE_S < 30 else 120
-"""Hubs that found no broker or no office for long come back as MQT-6 says: each within a minute of its own dice."""
 MIB = 1024 * 1024
 LARGE_LETTERS = 24
 SEED = 1_905
@@ -46,7 +50,7 @@ async def paused(own, name, _fleet):
     """Stop a program as SIGSTOP does, then let it go on as if nothing had been."""
     os.kill(pid_of(own, name), signal.SIGSTOP)
     try:
-        yield PAUSE_S
+        yield
     finally:
         os.kill(pid_of(own, name), signal.SIGCONT)
 
@@ -58,7 +62,7 @@ async def squeezed(own, name, limit, most):
     before = resource.prlimit(pid, limit)
     resource.prlimit(pid, limit, (most, before[1]))
     try:
-        yield STARVE_S
+        yield
     finally:
         if child.running and child.pid == pid:
             resource.prlimit(pid, limit, before)
@@ -68,14 +72,14 @@ async def squeezed(own, name, limit, most):
 async def without_files(own, name, fleet):
     """Use up a program's files, then let everybody connect anew."""
     files = len(os.listdir(f"/proc/{pid_of(own, name)}/fd"))  # noqa: PTH208 - /proc answers at once
-    async with squeezed(own, name, resource.RLIMIT_NOFILE, files) as seconds:
+    async with squeezed(own, name, resource.RLIMIT_NOFILE, files):
         await fleet.switch_off()
         if name == "office":
             own.broker.kill()
             await own.broker.stop()
             await own.start_broker()
         fleet.switch_on()
-        yield seconds
+        yield
 
 
 def address_space(pid):
@@ -86,9 +90,9 @@ def address_space(pid):
 async def without_memory(own, name, fleet):
     """Let a program have hardly more memory than it has taken already, and give it large letters to hold."""
     taken = address_space(pid_of(own, name))
-    async with squeezed(own, name, resource.RLIMIT_AS, taken + MIB // 4) as seconds:
+    async with squeezed(own, name, resource.RLIMIT_AS, taken + MIB // 4):
         await send_large(fleet.hubs[0].seat)
-        yield seconds
+        yield
 
 
 async def send_large(seat):
@@ -106,19 +110,26 @@ HUNGERS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("harms", [PAUSES, HUNGERS], ids=["stopped", "starved"])
-@pytest.mark.parametrize("program", ["run", pytest.param("ingest", marks=pytest.mark.full)])
-def test_what_was_stopped_or_starved_goes_on(tmp_path, program, harms):
+@pytest.mark.parametrize(
+    ("program", "harms", "seconds"),
+    [
+        pytest.param("run", PAUSES, PAUSE_S, id="run-stopped"),
+        pytest.param("run", HUNGERS, STARVE_S, id="run-starved"),
+        pytest.param("ingest", PAUSES, PATIENT_S, marks=pytest.mark.full, id="ingest-stopped"),
+        pytest.param("ingest", HUNGERS, STARVE_S, marks=pytest.mark.full, id="ingest-starved"),
+    ],
+)
+def test_what_was_stopped_or_starved_goes_on(tmp_path, program, harms, seconds):
     async def story():
         async with an_office(tmp_path, HUBS, running=False) as (own, seats, store, tenant_id):
             await own.start_office(program=program, restart=True)
             async with Fleet(FleetSettings(seats=seats, plays_per_second=8)) as fleet:
                 assert await fleet.all_up(seconds=30)
                 for name, harm in harms:
-                    async with harm(own, name, fleet) as seconds:
+                    async with harm(own, name, fleet):
                         await fleet.play(seconds)
                     began = time.monotonic()
-                    assert await goes_on(fleet, HUBS_AGAIN_S), (name, harm.__name__)
+                    assert await goes_on(fleet, AGAIN_S), (name, harm.__name__)
                     print(name, harm.__name__, f"{time.monotonic() - began:.1f} s")  # noqa: T201 - for docs/guarantees
                 assert fleet.report(booked(store, tenant_id, seats)).is_whole
             assert proof_of(store, tenant_id).ok
@@ -133,6 +144,38 @@ async def goes_on(fleet, seconds):
     return await fleet.all_quiet(seconds=seconds)
 
 
+def connects_behind_a_silent_office(folder, monkeypatch):
+    """Stop the office for longer than hubs in a hurry are patient; return how often they connected anew."""
+    monkeypatch.setattr(retry, "RESEND_BASE_MS", 100)
+    monkeypatch.setattr(upload_waiting, "AGAIN_MS", 1_000)
+
+    async def story():
+        async with an_office(folder, HUBS) as (own, seats, store, tenant_id):
+            async with Fleet(FleetSettings(seats=seats, plays_per_second=8)) as fleet:
+                assert await fleet.all_up(seconds=30)
+                before = fleet.counts.connects
+                async with paused(own, "office", fleet):
+                    await fleet.play(1)
+                    assert await fleet.all_down(seconds=30), "a till knows that its office is silent"
+                assert await goes_on(fleet, AGAIN_S)
+                more = fleet.counts.connects - before
+                assert fleet.report(booked(store, tenant_id, seats)).is_whole
+            assert proof_of(store, tenant_id).ok
+        return more
+
+    return asyncio.run(story())
+
+
+def test_hubs_behind_a_silent_office_stay_on_their_line(tmp_path, monkeypatch):
+    assert connects_behind_a_silent_office(tmp_path, monkeypatch) == 0
+
+
+@pytest.mark.full
+def test_a_build_that_drops_a_line_that_is_alive_is_caught(tmp_path, monkeypatch):
+    monkeypatch.setattr(Uploader, "on_acknowledged", lambda _self, _now: None)
+    assert connects_behind_a_silent_office(tmp_path, monkeypatch) > 0
+
+
 @pytest.mark.full
 def test_a_hub_that_was_stopped_goes_on_within_thirty_seconds(tmp_path):
     async def story():
@@ -142,7 +185,7 @@ def test_a_hub_that_was_stopped_goes_on_within_thirty_seconds(tmp_path):
                 os.kill(child.pid, signal.SIGSTOP)
                 for place in plan.places:
                     guests.insert_coins(place, 1)
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(PATIENT_S)
                 os.kill(child.pid, signal.SIGCONT)
                 assert await books_a_coin(venue, plan.places[0])
             assert await broken_promises_of(venue) == []

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cloud_sync.mqtt_link import MqttSettings
-from edge_agent.links import uplink as uplink_room
+from edge_agent.links import redial as redial_room
 from provisioning.identity import enroll_hub, make_office
 from venuehub.cli import main
 from venuehub.demo.brokers import free_port
@@ -81,9 +81,9 @@ def test_a_hub_that_finds_no_broker_dials_twice_a_second_at_most():
 @pytest.mark.slow
 def test_a_build_that_waits_by_its_dice_alone_is_caught(monkeypatch):
     monkeypatch.setattr(
-        uplink_room, "reconnect_delay_ms", lambda attempt, *, dice: int(min(500 << attempt, 9_000) * dice / 4)
+        redial_room, "reconnect_delay_ms", lambda attempt, *, dice, **_: int(min(500 << attempt, 9_000) * dice / 4)
     )
-    monkeypatch.setattr(uplink_room, "random", random.Random(1))
+    monkeypatch.setattr(redial_room, "random", random.Random(1))
     assert connects_in_vain() > MOST_CONNECTS
 
 

@@ -28,6 +28,7 @@ from cloud_sync.upload_effects import (
     Freeze,
     Lift,
     MoveCursor,
+    OfficeSilent,
     ReadKept,
     ReadOutbox,
     Reconnect,
@@ -229,6 +230,8 @@ class Uplink:
                     self.hub.offer(messages.ReceiptTaken(batch_seq, seq, heard))
                 case Reconnect():
                     self.lose_link()
+                case OfficeSilent():  # nobody tells the uploader of PUBACKs here
+                    pass
                 case Freeze(reason=reason):
                     self.frozen = reason
                     self._world.note(f"{self.hub.name}: frozen, {reason}")

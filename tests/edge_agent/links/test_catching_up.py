@@ -28,7 +28,7 @@ class OfficeLink:
     def __init__(self, office):
         self.receiver = Receiver(office, tenant_id=TENANT, opener=KEYS.opener, signer=KEYS.signer)
         self.heard = asyncio.Queue()
-        self.most_waiting = 0
+        self.acknowledged = 0
 
     async def __aenter__(self):
         return self

@@ -28,6 +28,7 @@ from cloud_sync.signing import Ed25519Signer
 from cloud_sync.upload_window import WINDOW_BATCHES
 from edge_agent.ledger import outbox
 from edge_agent.ledger.reader import LedgerReader
+from edge_agent.links import redial as redial_room
 from edge_agent.links import uplink as uplink_room
 from edge_agent.links.uplink import GREET_AGAIN_MS, Uplink
 from edge_agent.links.upload_start import kept_trust
@@ -232,7 +233,7 @@ def test_an_office_that_is_away_is_met_twice_a_second_at_most_and_ever_more_rare
 
 def test_a_build_without_the_floor_is_caught(hall, monkeypatch):
     monkeypatch.setattr(retry, "FLOOR_MS", 0)
-    monkeypatch.setattr(uplink_room.random, "random", lambda: 0.1)
+    monkeypatch.setattr(redial_room.random, "random", lambda: 0.1)
     assert min(waits_of(hall, monkeypatch, connects=3)) < 0.5
 
 
