@@ -122,7 +122,7 @@ def _windows_of(body: bytes) -> tuple[Velocity, ...]:
 
 
 def windows_over_all(bodies: Iterable[bytes]) -> tuple[Velocity, ...]:
-    """Return the velocity windows of all hubs' risk documents, one per length, each with its highest caps.
+    """Return the velocity windows of several hubs' risk documents, one per length, each with its highest caps.
 
     The highest, because an account may use up at one hub what that hub allows, wherever else it was.
     """

@@ -21,6 +21,7 @@ from back_office.store.papers import Alarm
 from back_office.store.places import Hub
 from payment_core.journal import Declined, Entry, Held, TimeQuality
 from payment_core.money import MAX_MINOR, MINOR_DIGITS
+from payment_core.policy import Velocity
 from payment_core.wording import counted
 
 AHEAD_MS: Final = 60 * MINUTE_MS
@@ -31,6 +32,8 @@ FORGOTTEN_PER_USE: Final = 4
 """So many old uses of its hub may go for each that comes: no batch has to clear up a week, and none stays behind."""
 USES_OF_AN_ACCOUNT: Final = 1_000
 """So many uses of an account are read beside a batch's own at most; a window that allows more counts no further."""
+LOOKS: Final = 3
+"""So often uses are read: what the look before has shown of other hubs may have longer windows."""
 _DIGITS: Final = 6
 
 
@@ -76,11 +79,7 @@ def look(tx: Transaction, tenant_id: bytes, fresh: Sequence[CardUse], *, now_ms:
     card_uses.forget_uses(tx, tenant_id, old, before_ms=now_ms - LOOK_BACK_MS)
     card_uses.add_uses(tx, tenant_id, fresh)
     rule = TravelRule.newest(tx, tenant_id)
-    windows = windows_over_all(card_uses.risk_documents(tx, tenant_id))
-    reach_ms = max(rule.longest_ms, *(window.window_ms for window in windows), 0)
-    most = max((window.count + 1 for window in windows), default=0)
-    beside = card_uses.Slice(uses=fresh, reach_ms=reach_ms, of_account=min(most, USES_OF_AN_ACCOUNT))
-    around = list(card_uses.uses_around(tx, tenant_id, beside))
+    windows, around = _around(tx, tenant_id, fresh, rule)
     at = {use.hub_id for use in around}
     if len(at) == 1:
         return None
@@ -96,6 +95,31 @@ def look(tx: Transaction, tenant_id: bytes, fresh: Sequence[CardUse], *, now_ms:
         travels.hear(use)
         rushes.hear(use)
     return Seen(hubs, rule, travels.leaps, rushes.rushes)
+
+
+def _around(
+    tx: Transaction, tenant_id: bytes, fresh: Sequence[CardUse], rule: TravelRule
+) -> tuple[tuple[Velocity, ...], list[CardUse]]:
+    """Return the windows of the hubs at which these cards and accounts were used, and the uses that they reach.
+
+    The documents of those hubs alone are read. A hub that a look shows first may have longer windows: they look again.
+    """
+    around, reach_ms, of_account = list(fresh), -1, 0
+    seen = {use.hub_id for use in fresh}
+    bodies = card_uses.risk_documents(tx, tenant_id, sorted(seen))
+    for _ in range(LOOKS):
+        windows = windows_over_all(bodies)
+        longest_ms = max(rule.longest_ms, *(window.window_ms for window in windows), 0)
+        most = min(max((window.count + 1 for window in windows), default=0), USES_OF_AN_ACCOUNT)
+        if longest_ms <= reach_ms and most <= of_account:
+            break
+        reach_ms, of_account = max(longest_ms, reach_ms), max(most, of_account)
+        beside = card_uses.Slice(uses=fresh, reach_ms=reach_ms, of_account=of_account)
+        around = list(card_uses.uses_around(tx, tenant_id, beside))
+        more = {use.hub_id for use in around} - seen
+        bodies += card_uses.risk_documents(tx, tenant_id, sorted(more))
+        seen |= more
+    return windows_over_all(bodies), around
 
 
 def uses_of(hub_id: bytes, epoch: int, entries: Iterable[Entry], *, now_ms: int) -> list[CardUse]:

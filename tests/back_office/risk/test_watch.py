@@ -213,6 +213,29 @@ def test_the_sum_of_an_account_counts_over_all_hubs(office, halls, amount, foyer
     assert kinds(office) == wanted
 
 
+@pytest.mark.parametrize("order", [("hall", "foyer"), ("foyer", "hall")])
+def test_the_longer_window_of_another_hub_counts_whichever_tells_last(office, halls, order):
+    rule(office, TravelRule())
+    risk(office, HUB, (MINUTE_MS, 9, 4_000))
+    risk(office, OTHER_HUB, (60 * MINUTE_MS, 2, 10_000))
+    tap(halls["foyer"])
+    tap(halls["foyer"], at_ms=30 * MINUTE_MS)
+    tap(halls["hall"], at_ms=40 * MINUTE_MS)
+    report(office, *(halls[name] for name in order))
+    assert kinds(office) == ["velocity"]
+
+
+def test_the_caps_of_a_hub_at_which_an_account_never_was_count_nothing_for_it(office, halls):
+    office.enroll(MOON, "moon")
+    rule(office, TravelRule())
+    for hub, count in ((HUB, 1), (OTHER_HUB, 1), (MOON, 99)):
+        risk(office, hub, (10 * MINUTE_MS, count, 10_000))
+    tap(halls["hall"])
+    tap(halls["foyer"], at_ms=1_000)
+    report(office, *halls.values())
+    assert kinds(office) == ["velocity"]
+
+
 def test_one_hub_alone_is_its_own_affair(office, halls):
     risk(office, HUB, (10 * MINUTE_MS, 2, 10_000))
     for number in range(9):
