@@ -93,8 +93,9 @@ async def activated(running: RunningSimulator, times: int) -> None:
 
 def test_a_tap_is_presented_and_removed(tmp_path: Path) -> None:
     async def story(driving: Host, running: RunningSimulator) -> None:
-        running.say(f"tap {NTAG213} for 50ms")
+        running.say(f"put {NTAG213}")
         assert await driving.body() == PRESENTED_213
+        running.say("remove")
         assert await driving.body() == CredentialRemoved("04A1B2C3D4E580")
 
     play(tmp_path, story)
@@ -103,12 +104,13 @@ def test_a_tap_is_presented_and_removed(tmp_path: Path) -> None:
 def test_each_tap_of_an_ntag424_brings_a_new_message_the_hub_can_prove(tmp_path: Path) -> None:
     async def story(driving: Host, running: RunningSimulator) -> None:
         for counter in (1, 2):
-            running.say(f"tap {NTAG424} for 100ms")
+            running.say(f"put {NTAG424}")
             shown = await driving.body()
             assert isinstance(shown, CredentialPresented)
             assert (shown.media, shown.uid, shown.class_) == ("ntag424", "04DE5F1EACC040", "A")
             proof = prove_sun(url=shown.ndef, token_key=bytes(16), last_counter=counter - 1)
             assert proof == SunProof(uid="04DE5F1EACC040", counter=counter)
+            running.say("remove")
             assert await driving.body() == CredentialRemoved("04DE5F1EACC040")
 
     play(tmp_path, story)
@@ -223,10 +225,11 @@ def test_a_payment_card_is_an_identifier_and_is_asked_for_nothing_of_its_own(tmp
 )
 def test_every_identifier_is_told_by_its_kind(tmp_path: Path, card: str, media: str, uid: str) -> None:
     async def story(driving: Host, running: RunningSimulator) -> None:
-        running.say(f"tap {card} for 150ms")
+        running.say(f"put {card}")
         assert await driving.body() == CredentialPresented(media=media, uid=uid, class_="C")
         await driving.inbox.put(transceive("c-1", "00A4040007D276000085010100", uid=uid))
         assert (await answered(driving)).outcome == "refused"
+        running.say("remove")
         assert await driving.body() == CredentialRemoved(uid)
 
     play(tmp_path, story, EVERYTHING)
@@ -301,7 +304,7 @@ def test_unplugged_it_says_offline_and_comes_back_by_itself(tmp_path: Path) -> N
         while (condition := await driving.next()) != ONLINE:
             assert isinstance(condition, Condition)
             assert condition.state == "offline"
-        running.say(f"tap {NTAG213} for 50ms")
+        running.say(f"put {NTAG213}")
         assert await driving.body() == PRESENTED_213
 
     play(tmp_path, story)
@@ -316,7 +319,7 @@ def test_a_chip_that_a_killed_bridge_left_waiting_is_taken_over(tmp_path: Path) 
         os.close(port)
         async with host(running.link) as driving:
             assert await driving.next() == ONLINE
-            running.say(f"tap {NTAG213} for 50ms")
+            running.say(f"put {NTAG213}")
             assert await driving.body() == PRESENTED_213
 
     with on_a_pty(Pn532Simulator(), tmp_path / "reader") as running:
@@ -455,7 +458,7 @@ def test_a_second_program_cannot_share_the_reader(tmp_path: Path) -> None:
             assert isinstance(condition, Condition)
             assert condition.state == "offline"
             assert "busy, another program has it open" in condition.reason
-        running.say(f"tap {NTAG213} for 50ms")
+        running.say(f"put {NTAG213}")
         assert await driving.body() == PRESENTED_213
 
     play(tmp_path, story)
