@@ -2,27 +2,24 @@
 
     python -m benchmarks.versus [--only FAULT] [--arm ours|gateway] [--repeats 10] [--out FILE] [--table]
 
-A run is a line of JSON in --out; what is there already is not run again, so a long table can be made in pieces. Needs
-mosquitto and a checkout, for the gateway its package (installed into --venv at first), and root for the full disk.
+Ten repeats of all take an hour and a half in one go. A run is a line of JSON in --out; what is there already is not run
+again, so one that was interrupted is said again. Needs mosquitto and a checkout, for the gateway its package (installed
+into --venv at first), and root for the full disk.
 """
 
 import argparse
-import asyncio
-import contextlib
 import json
-import os
+import multiprocessing
 import sys
-import tempfile
-import time
+import traceback
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from benchmarks.versus.faults import FAULTS, Fault
-from benchmarks.versus.gateway import Gateway, make_venv
-from benchmarks.versus.ours import Ours
-from benchmarks.versus.rig import Rig, small_disk
+from benchmarks.versus.faults import FAULTS
+from benchmarks.versus.gateway import make_venv
+from benchmarks.versus.runs import ARMS, Run, planned, run_once
 from benchmarks.versus.table import table
-
-ARMS = ("ours", "gateway")
 
 
 def main() -> int:
@@ -39,52 +36,32 @@ def main() -> int:
     if asked.table:
         print(table(_read(asked.out)))
         return 0
-    faults = [fault for fault in FAULTS if not asked.only or fault.name in asked.only]
-    python = make_venv(asked.venv.absolute()) if asked.arm != "ours" else Path()
-    for repeat in range(asked.repeats):
-        for fault in faults:
-            for arm in ARMS if asked.arm is None else (asked.arm,):
-                if not any(
-                    (row["arm"], row["fault"], row["repeat"]) == (arm, fault.name, repeat) for row in _read(asked.out)
-                ):
-                    _run(arm, fault, repeat, python, asked.out)
-    return 0
+    faults = [fault.name for fault in FAULTS if not asked.only or fault.name in asked.only]
+    arms = ARMS if asked.arm is None else (asked.arm,)
+    python = make_venv(asked.venv.absolute()) if "gateway" in arms else Path()
+    done = {Run(str(row["arm"]), str(row["fault"]), int(str(row["repeat"]))) for row in _read(asked.out)}
+    return _run_all(planned(faults, arms, asked.repeats, done), python, asked.out)
+
+
+def _run_all(lines: Iterable[tuple[Run, ...]], python: Path, out: Path) -> int:
+    """Run each in a process of its own, whose source of events waits for no other's; 1 where one of them failed."""
+    fresh = multiprocessing.get_context("spawn")
+    failed = 0
+    for line in lines:
+        with ProcessPoolExecutor(len(line), mp_context=fresh) as pool:
+            for ended in as_completed([pool.submit(run_once, run, python) for run in line]):
+                if (error := ended.exception()) is not None:
+                    failed += 1
+                    print("".join(traceback.format_exception(error)), file=sys.stderr)
+                elif row := ended.result():
+                    print(json.dumps(row), file=sys.stderr)
+                    with out.open("a") as file:
+                        file.write(json.dumps(row) + "\n")
+    return int(failed > 0)
 
 
 def _read(out: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in out.read_text().splitlines()] if out.exists() else []
-
-
-def _run(arm: str, fault: Fault, repeat: int, python: Path, out: Path) -> None:
-    if fault.disk_mb and os.geteuid():
-        print(f"{fault.name}: needs root for a disk of its own, left out", file=sys.stderr)
-        return
-    with tempfile.TemporaryDirectory(prefix="venuehub-versus-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        state = folder / "state"
-        with small_disk(state, fault.disk_mb) if fault.disk_mb else contextlib.nullcontext():
-            rig: Rig = Ours(folder, state) if arm == "ours" else Gateway(folder, state, python)
-            begun = time.monotonic()
-            figures = asyncio.run(_story(rig, fault))
-    row = {"arm": arm, "fault": fault.name, "repeat": repeat, "took_s": round(time.monotonic() - begun, 1),
-           "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **figures}  # fmt: skip
-    print(json.dumps(row), file=sys.stderr)
-    with out.open("a") as file:
-        file.write(json.dumps(row) + "\n")
-
-
-async def _story(rig: Rig, fault: Fault) -> dict[str, float]:
-    try:
-        await rig.set_up()
-        if not fault.cold:
-            await rig.start_far()
-            await rig.start_edge()
-            await rig.edge_ready()
-        figures = await fault.act(rig)
-        settled_s = await rig.settle()
-        return {**figures, **rig.figures(), "settled_s": round(settled_s, 1)}
-    finally:
-        await rig.stop()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import msgspec
 from benchmarks.versus.rig import Rig, filled
 
 Figures = dict[str, float]
+COUNTED = 3_000
+"""Events over which written bytes are counted."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -103,11 +105,11 @@ async def _latency(rig: Rig) -> Figures:
 
 async def _bytes(rig: Rig) -> Figures:
     written, sent = rig.edge_written(), rig.line.bytes_up
-    await rig.feed(5_000, per_second=100)
+    await rig.feed(COUNTED, per_second=100)
     await asyncio.sleep(5)
     return {
-        "disk_bytes": (rig.edge_written() - written) / 5_000,
-        "wire_bytes": (rig.line.bytes_up - sent) / 5_000,
+        "disk_bytes": (rig.edge_written() - written) / COUNTED,
+        "wire_bytes": (rig.line.bytes_up - sent) / COUNTED,
     }
 
 
@@ -135,3 +137,9 @@ FAULTS = (
     Fault("bytes", "100 events/s, bytes an event", _bytes, counts=False),
     Fault("idle", "20 quiet seconds", _idle, counts=False),
 )
+
+TOGETHER = (("half-open", "full-disk"), ("cuts", "cold", "same-ms"), ("bytes",), ("idle",))
+"""Both arms of all of a line go through it at the same time: they wait for timers, and what is read there is counted.
+
+The others fill a core or are a measure of time: each arm goes through them with nothing beside it.
+"""
