@@ -1,16 +1,16 @@
 """What a hub may take in between two receipts stands in its documents; what it says beyond makes nobody any money."""
 
-from collections import defaultdict
 from typing import Final
 
 import msgspec
 
 from back_office.ledger.caps import highest_top_up_cap, may_have_forgotten
 from back_office.ledger.findings import Writer
-from back_office.store import chains, papers, places
+from back_office.ledger.lane_days import Sums, adds_up, given_on
+from back_office.store import papers, places
 from back_office.store.chains import Chain
 from back_office.store.engine import Transaction
-from payment_core.journal import BroughtIn, CardSold, Source, decode_entry
+from payment_core.journal import BroughtIn, CardSold, Source
 from payment_core.staff_policy import TopUpGift
 
 _TICKETS: Final = frozenset({Source.WON, Source.KEPT_TICKETS})
@@ -48,7 +48,7 @@ class IntakeCap:
         self._of = Chain(hub_id=writer.hub_id, stream=writer.stream, epoch=writer.epoch)
         self._read: _Known | None = None
         self._taken = 0
-        self._of_lanes: dict[int, dict[tuple[bytes, str], int]] = {}
+        self._of_lanes: dict[int, Sums] = {}
 
     def judge(self, entry: BroughtIn) -> Judged:
         """Count an intake and say what of it counts: what cannot be is not counted, in money and in gifts apart.
@@ -94,32 +94,16 @@ class IntakeCap:
         return ""
 
     def _from_lane(self, entry: BroughtIn, amount: int, cap: int) -> str:
-        if self._adds_up(self._of_date(entry.header.business_date, cap), entry, cap):
+        if adds_up(self._of_date(entry.header.business_date, cap), entry, cap):
             return ""
         return f"it made {amount} of a lane's coins an account's; its staff documents allow {cap} in a day"
 
-    def _of_date(self, date: int, cap: int) -> dict[tuple[bytes, str], int]:
+    def _of_date(self, date: int, cap: int) -> Sums:
         """Return what became accounts' on a date by (account, unit); what was refused then is no part of it."""
         if date not in self._of_lanes:
-            sums: dict[tuple[bytes, str], int] = defaultdict(int)
             tx, tenant_id, _ = self._place
-            for record in chains.records_of_date(tx, tenant_id, self._of, date=date, type_number=BroughtIn.number()):
-                entry = decode_entry(record)
-                assert isinstance(entry, BroughtIn), "the query asks for no other type"
-                if entry.source is Source.LANE_CREDIT:
-                    self._adds_up(sums, entry, cap)
-            self._of_lanes[date] = sums
+            self._of_lanes[date] = given_on(tx, tenant_id, self._of, date, cap)
         return self._of_lanes[date]
-
-    @staticmethod
-    def _adds_up(sums: dict[tuple[bytes, str], int], entry: BroughtIn, cap: int) -> bool:
-        """Count what became an account's; False: it is beyond the cap."""
-        for part in entry.parts:
-            place = (entry.account_id, part.unit)
-            if sums[place] + part.amount > cap:
-                return False
-            sums[place] += part.amount
-        return True
 
     def _known(self) -> "_Known":
         if self._read is None:

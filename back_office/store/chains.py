@@ -310,22 +310,6 @@ def records_at(tx: Transaction, tenant_id: bytes, of: Chain, seqs: Iterable[int]
     return {seq: record for page in chunks(seqs) for seq, record in tx.execute(_RECORDS_AT, {**at, "seqs": page})}
 
 
-_OF_A_DATE = by_index(
-    sa.select(ENTRIES.c.record)
-    .where(
-        *_place(ENTRIES), ENTRIES.c.business_date == sa.bindparam("date"), ENTRIES.c.type == sa.bindparam("of_type")
-    )
-    .order_by(ENTRIES.c.seq),
-    ENTRIES, "entries_of_a_date",
-)  # fmt: skip
-
-
-def records_of_date(tx: Transaction, tenant_id: bytes, of: Chain, *, date: int, type_number: int) -> list[bytes]:
-    """Return the records of a chain's entries of one type and business date, in their order."""
-    asked = {**_at(tenant_id, of.hub_id, of.stream, of.epoch), "date": date, "of_type": type_number}
-    return list(tx.execute(_OF_A_DATE, asked).scalars())
-
-
 _NEWEST_MS = sa.select(sa.func.max(ENTRIES.c.received_ms)).where(ENTRIES.c.tenant_id == sa.bindparam("tenant"))
 
 

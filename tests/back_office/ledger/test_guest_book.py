@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from back_office.fleet.documents import keep_document
-from back_office.ledger import guest_book, hub_steps, intake_cap
+from back_office.ledger import guest_book, hub_steps, lane_days
 from back_office.ledger.counter import PayOut, Refused, pay_out
 from back_office.ledger.desk import Desk
 from back_office.ledger.findings import Finding
@@ -295,7 +295,7 @@ def test_what_a_lane_may_give_in_a_day_is_counted_over_its_batches(halls):
 
 
 def test_a_build_that_counts_a_lanes_day_anew_with_every_batch_is_caught(halls, monkeypatch):
-    monkeypatch.setattr(intake_cap.chains, "records_of_date", lambda *_, **__: [])
+    monkeypatch.setattr(lane_days.dated, "records_of_date", lambda *_, **__: [])
     with pytest.raises(AssertionError):
         test_what_a_lane_may_give_in_a_day_is_counted_over_its_batches(halls)
 

@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from back_office.ingest.hub_books import HubBooks
 from back_office.store import books, by_index, chains, grants, lots, meters, places, statements, takings
 from payment_core.accounts import Kind
+from payment_core.journal import CoinBooked, Source
+from tests.back_office.ledger.test_guest_book import allow_intake, brings_in
 from tests.back_office.world import DAY, GUEST, HUB, OTHER_GUEST, OTHER_HUB, TENANT, VENUE, WALL_MS, tamper
 
 pytestmark = pytest.mark.sqlite
@@ -171,3 +173,22 @@ def test_without_the_hint_sqlite_goes_through_them_all(hall, said, monkeypatch):
 def test_the_hint_is_sqlites_alone():
     assert "INDEXED BY" not in str(books._NUMBERS.compile(dialect=sa.dialects.postgresql.dialect()))
     assert by_index.OF_A_NAME in str(by_index.SQLiteWords(sa.dialects.sqlite.dialect(), books._NUMBERS))
+
+
+def test_what_lanes_give_goes_through_no_days_of_its_hub_but_once(hall, said):
+    office, _ = hall
+    allow_intake(office, cap=300, credit=100)
+
+    def gives():
+        said.clear()
+        number = office.hub.seq
+        office.hub.write(lambda header: CoinBooked(1, header, "acceptor-1", 1, number, 1, 1, "CNY", 100))
+        brings_in(office.hub, 10, source=Source.LANE_CREDIT, number=number)
+        assert office.take(office.hub.batch()).letters
+        return list(whole_tables(office, said).values())
+
+    office.take(office.hub.batch())
+    (walk,) = gives()
+    assert "entries_of_a_date" in walk
+    assert [gives() for _ in range(2)] == [[], []]
+    assert office.alarms() == []
