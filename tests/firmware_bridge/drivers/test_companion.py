@@ -6,6 +6,7 @@ import random
 import msgspec
 import pytest
 
+from firmware_bridge.companion import channels
 from firmware_bridge.drivers import companion, companion_line
 from firmware_bridge.drivers.companion import Companion
 from firmware_bridge.drivers.errors import DriverError
@@ -28,6 +29,7 @@ def _in_a_hurry(monkeypatch):
     monkeypatch.setattr(companion, "POLL_S", 0.003)
     monkeypatch.setattr(companion, "LOOK_S", 0.01)
     monkeypatch.setattr(companion, "AWAY_S", 0.05)
+    monkeypatch.setattr(channels, "LINE_LIFE_MS", DEADLINE_S * 1_000)  # a machine under load is slow to ask
 
 
 def board(**options):
@@ -39,7 +41,7 @@ class Bench:
 
     def __init__(self, simulator, kind, *, driver=Companion, mangle=unharmed):
         self.simulator, self.kind, self.driver, self.mangle = simulator, kind, driver, mangle
-        self.counter = None
+        self.counter, self.dies_booking, self.asked, self.booked_at_wish = None, False, 0, []
         self.answers, self.events, self.lost, self.wishes, self.conditions = {}, [], 0, [], []
 
     async def life(self, is_over, *lines, commands=(), kill_after_s=None):
@@ -80,10 +82,13 @@ class Bench:
                     self.lost += lost
                     self.counter = counter
                     written.set()
+                case Counted() if self.dies_booking:
+                    self.asked += 1
                 case Counted(counter=counter, written=written):
                     self.counter = counter
                     written.set()
                 case Wish(body=body):
+                    self.booked_at_wish.append(self.counter)
                     self.wishes.append(body)
                 case Condition() as condition:
                     self.conditions.append(condition)
@@ -321,12 +326,49 @@ def test_a_card_is_relayed_once_and_an_old_one_never():
         bench = Bench(board(), Channel.READER)
         await bench.life(lambda: bool(bench.wishes), "double 3", "card 0012345678", "card READY")
         assert [wish.uid for wish in bench.wishes] == ["00BC614E"]
-        assert bench.counter is not None, "a bridge that dies at the wish itself must not say it again"
-        bench.simulator.command(["card", "0000000009"], now_ms=-5_000)
+        bench.simulator.command(["card", "0000000009"], now_ms=now_ms() - 2 * channels.LINE_LIFE_MS)
         await bench.life(lambda: False, kill_after_s=0.05)
         assert len(bench.wishes) == 1
 
     asyncio.run(story())
+
+
+async def die_at_a_card(driver):
+    """A bridge dies before the card is written down: nobody heard of it, and the next life tells it, booked."""
+    bench = Bench(board(), Channel.READER, driver=driver)
+    bench.dies_booking = True
+    await bench.life(lambda: bench.asked, "card 0012345678")
+    assert not bench.wishes, "it was told before it was booked: the next life tells it again"
+    bench.dies_booking = False
+    await bench.life(lambda: bool(bench.wishes))
+    assert [wish.uid for wish in bench.wishes] == ["00BC614E"]
+    assert None not in bench.booked_at_wish, "a bridge that dies at the wish itself would say it again"
+
+
+def test_a_bridge_that_dies_at_a_card_tells_it_once():
+    asyncio.run(die_at_a_card(Companion))
+
+
+class BooksBehindTheWish(Companion):
+    """A broken build: the card is out, and then it is written down."""
+
+    async def _write(self, outbox, counter, *, lost):
+        asyncio.get_running_loop().call_soon(outbox.put_nowait, Counted(counter, asyncio.Event()))
+        self._last = counter
+
+
+class WaitsForNoBook(Companion):
+    """A broken build: it says that the card is to be written down, and does not wait for it."""
+
+    async def _write(self, outbox, counter, *, lost):
+        await outbox.put(Counted(counter, asyncio.Event()))
+        self._last = counter
+
+
+@pytest.mark.parametrize("driver", [BooksBehindTheWish, WaitsForNoBook])
+def test_a_driver_that_tells_a_card_before_it_is_booked_is_caught(driver):
+    with pytest.raises(AssertionError, match="told before it was booked"):
+        asyncio.run(die_at_a_card(driver))
 
 
 @pytest.mark.parametrize(("versions", "agrees"), [((1, 3), True), ((0, 1), True), ((2, 3), False)])
