@@ -36,7 +36,7 @@ from provisioning.identity import enroll_hub, make_office, pinned
 
 MONEY = 20_000
 PRICE = 1
-READY_S = 30.0
+READY_S = 60.0
 TURNS_A_CHECKPOINT = 50
 DOCUMENTS = 3
 """The least a hub needs to trade: devices, prices, risk."""

@@ -36,7 +36,7 @@ async def tapped_meanwhile(hub, lanes):
     await caught_up(hub)
     tapping.cancel()
     await asyncio.wait([tapping])
-    for _ in range(100):
+    for _ in range(600):
         if not lanes.waits:
             break
         await asyncio.sleep(0.1)
