@@ -353,6 +353,7 @@ class BooksBehindTheWish(Companion):
     """A broken build: the card is out, and then it is written down."""
 
     async def _write(self, outbox, counter, *, lost):
+        assert not lost
         asyncio.get_running_loop().call_soon(outbox.put_nowait, Counted(counter, asyncio.Event()))
         self._last = counter
 
@@ -361,6 +362,7 @@ class WaitsForNoBook(Companion):
     """A broken build: it says that the card is to be written down, and does not wait for it."""
 
     async def _write(self, outbox, counter, *, lost):
+        assert not lost
         await outbox.put(Counted(counter, asyncio.Event()))
         self._last = counter
 
