@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal, NoReturn
 
@@ -239,6 +239,11 @@ def pytest_runs(plan: Plan) -> list[list[str]]:
     ]
 
 
+def sizes_of(plan: Plan) -> list[Plan]:
+    """Return what is run one after another: behind the whole full size that of scale, which is not chosen from."""
+    return [plan, replace(plan, size="scale")] if plan.size == "full" and not plan.rest else [plan]
+
+
 def memory_folder(folder: Path = MEMORY) -> str | None:
     """Return where temporary files wait for no disk, if a program may be started there and there is room; else None."""
     try:
@@ -271,7 +276,6 @@ def check_statically(tools: Path) -> bool:
 def test(plan: Plan) -> int:
     """Run all checks of the size asked for; return the exit code."""
     tools = ROOT / ".venv/bin"
-    os.environ["VENUEHUB_TEST_SIZE"] = plan.size
     # Compiling the tree anew in each process costs half a minute; where it may not be littered, this still holds.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = str(ROOT / ".venv/bytecode")
@@ -279,10 +283,11 @@ def test(plan: Plan) -> int:
     if plan.size == "quick" and "TMPDIR" not in os.environ and (folder := memory_folder()) is not None:
         os.environ["TMPDIR"] = folder
     statically_content = plan.size == "scale" or check_statically(tools)
-    codes = [
-        subprocess.run((tools / "python", "-m", "pytest", *arguments), cwd=ROOT, check=False).returncode
-        for arguments in pytest_runs(plan)
-    ]
+    codes = []
+    for sized in sizes_of(plan):
+        os.environ["VENUEHUB_TEST_SIZE"] = sized.size
+        runs = [(tools / "python", "-m", "pytest", *arguments) for arguments in pytest_runs(sized)]
+        codes += [subprocess.run(each, cwd=ROOT, check=False).returncode for each in runs]
     # Arguments may choose tests of one part only; that nothing at all was chosen is a failure.
     executed = [code for code in codes if code != PYTEST_NOTHING_COLLECTED] or [PYTEST_NOTHING_COLLECTED]
     if not statically_content:

@@ -83,6 +83,16 @@ def test_scale_is_a_run_of_its_own_and_a_demo_of_its_own():
     assert plan == bootstrap.Plan(mode="scale", rest=["--scale", "--hubs", "16"])
 
 
+def test_all_of_the_full_size_has_scale_behind_it():
+    """What is left out of it by arguments is left out of scale too."""
+    full, scale = bootstrap.sizes_of(bootstrap.parse(["test", "--full", "--no-browser"]))
+    assert (full.size, len(bootstrap.pytest_runs(full))) == ("full", 3)
+    assert bootstrap.pytest_runs(scale) == [["-m", "scale", "tests/scale"]]
+    for words in (["--full", "-x"], ["--quick"], ["--scale"], []):
+        plan = bootstrap.parse(["test", *words])
+        assert bootstrap.sizes_of(plan) == [plan]
+
+
 def test_the_packages_of_scale_serve_the_demo_and_not_the_tests(project):
     (project / "requirements/scale.txt").write_text("c==1 --hash=sha256:22\n")
     leave_stamp(project, "scale")
