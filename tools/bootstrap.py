@@ -286,7 +286,7 @@ def test(plan: Plan) -> int:
     codes = []
     for sized in sizes_of(plan):
         os.environ["VENUEHUB_TEST_SIZE"] = sized.size
-        runs = [(tools / "python", "-m", "pytest", *arguments) for arguments in pytest_runs(sized)]
+        runs = [(str(tools / "python"), "-m", "pytest", *arguments) for arguments in pytest_runs(sized)]
         codes += [subprocess.run(each, cwd=ROOT, check=False).returncode for each in runs]
     # Arguments may choose tests of one part only; that nothing at all was chosen is a failure.
     executed = [code for code in codes if code != PYTEST_NOTHING_COLLECTED] or [PYTEST_NOTHING_COLLECTED]
