@@ -32,7 +32,7 @@ LEVEL_1 = Vend(unit="CNY", complete_is_success=True)
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a minute be a second and less."""
-    for name, seconds in (("LOOK_S", 0.002), ("UPKEEP_S", 0.05), ("AWAY_S", 0.2), ("START_S", 0.3)):
+    for name, seconds in (("LOOK_S", 0.002), ("UPKEEP_S", 0.05), ("AWAY_S", 20.0), ("START_S", 1.0)):
         monkeypatch.setattr(mdb_cashless, name, seconds)
     monkeypatch.setattr(mdb_machine, "BUS_TURN_MS", 1)
     monkeypatch.setattr(mdb_machine, "OFF_BUS_MS", 60)
