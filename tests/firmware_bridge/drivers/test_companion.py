@@ -24,11 +24,11 @@ DEADLINE_S = 20
 
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch):
-    monkeypatch.setattr(companion_line, "ANSWER_S", 0.02)
+    monkeypatch.setattr(companion_line, "ANSWER_S", 0.04)
     monkeypatch.setattr(companion_line, "GAP_S", 0.01)
     monkeypatch.setattr(companion, "POLL_S", 0.003)
     monkeypatch.setattr(companion, "LOOK_S", 0.01)
-    monkeypatch.setattr(companion, "AWAY_S", 0.05)
+    monkeypatch.setattr(companion, "AWAY_S", 0.5)
     monkeypatch.setattr(channels, "LINE_LIFE_MS", DEADLINE_S * 1_000)  # a machine under load is slow to ask
 
 
