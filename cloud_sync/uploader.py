@@ -302,7 +302,7 @@ class Uploader:
             self._connected = False
             return [Reconnect("no receipt after two resends")]
         if self._patience.is_long and self._greeted:
-            self._greeted = False  # as behind a connect: a silent office gets hellos and nothing else
+            self._greeted = False  # as behind a connect: a silent office gets hellos and no batch
             self._patience.begin(now.mono_ms)
             return [OfficeSilent()]
         if not self._greeted:  # under the same nonce: a slow office's answer to the first one counts
