@@ -105,12 +105,13 @@ class BatchSealed(msgspec.Struct, frozen=True):
 class ReceiptTaken(msgspec.Struct, frozen=True):
     """A signed receipt whose hash is our own covers all batches up to `batch_seq`, that is all entries up to `seq`.
 
-    `heard`: how far the office has heard the neighbours.
+    `heard`: how far the office has heard the neighbours. `office_ms`: the office's clock (UTC ms), 0: it said none.
     """
 
     batch_seq: int
     seq: int
     heard: tuple[HeardOf, ...] = ()
+    office_ms: int = 0
 
 
 class Frozen(msgspec.Struct, frozen=True):

@@ -115,33 +115,45 @@ def take_receipt(store: Store, batch_seq: int, through_seq: int, heard: tuple[He
     return True
 
 
-def prune_old(store: Store, now_ms: int) -> int:
+def prune_old(store: Store, *, now_ms: int, office_ms: int) -> int:
     """Drop what is older than `KEEP_MS` and had its receipt that long ago, some hundred entries at once; how many.
 
-    The newest entry stays: after a restart the next one's seq and chain go on from it.
+    Two clocks are asked, this hub's own and the office's, as its signed receipt says it (0: it says none). A receipt
+    is noted by the later one, and what is old is what the earlier one calls so: a clock alone throws nothing away,
+    whichever way it jumps. The newest entry stays: after a restart the next one's seq and chain go on from it.
     """
-    most, old = min(_receipted_long_ago(store, now_ms), read_tail(store).seq - 1), 0
+    _note_receipt(store, max(now_ms, office_ms) // DAY_MS)
+    sure_ms = min(now_ms, office_ms)
+    most, old = min(_receipted_long_ago(store, sure_ms // DAY_MS), read_tail(store).seq - 1), 0
     for seq, record in store.rows("SELECT seq, record FROM entries ORDER BY seq LIMIT ?", (PRUNED_AT_ONCE,)):
-        if seq > most or decode_own(record).header.wall_ms > now_ms - KEEP_MS:
+        if seq > most or decode_own(record).header.wall_ms > sure_ms - KEEP_MS:
             break
         old = seq
     return prune(store, through_seq=old) if old else 0
 
 
-def _receipted_long_ago(store: Store, now_ms: int) -> int:
-    """Return the last entry of which it is noted that it had its receipt `KEEP_MS` ago; note how far it is today.
-
-    One note a day, of the first receipt on it: an entry may be old, and its receipt of yesterday.
-    """
+def _noted_days(store: Reads) -> list[tuple[int, int]]:
+    """Return days, rising, and up to which entry all had their receipt on each."""
     raw = marks.read_bytes(store, _ACKED_DAYS)
-    days = msgspec.msgpack.decode(raw, type=list[tuple[int, int]]) if raw else []
-    today = now_ms // DAY_MS
-    if not days or days[-1][0] < today:
-        days.append((today, read_cursor(store).seq))
-        past = [day for day in days if day[0] < today - KEPT_DAYS]
-        days = past[-1:] + days[len(past) :]
-        marks.write(store, _ACKED_DAYS, msgspec.msgpack.encode(days))
-    return max((seq for day, seq in days if day < today - KEPT_DAYS), default=0)
+    return msgspec.msgpack.decode(raw, type=list[tuple[int, int]]) if raw else []
+
+
+def _note_receipt(store: Store, today: int) -> None:
+    """Note how far receipts are, once a day, at the first: an entry may be old, and its receipt of yesterday.
+
+    A day that is not here yet was noted by a clock that was wrong: it is noted anew.
+    """
+    days = [note for note in _noted_days(store) if note[0] <= today]
+    if days and days[-1][0] == today:
+        return
+    days.append((today, read_cursor(store).seq))
+    past = [day for day in days if day[0] < today - KEPT_DAYS]
+    marks.write(store, _ACKED_DAYS, msgspec.msgpack.encode(past[-1:] + days[len(past) :]))
+
+
+def _receipted_long_ago(store: Reads, today: int) -> int:
+    """Return the last entry of which it is noted that it had its receipt more than `KEPT_DAYS` ago."""
+    return max((seq for day, seq in _noted_days(store) if day < today - KEPT_DAYS), default=0)
 
 
 def prune(store: Store, *, through_seq: int) -> int:

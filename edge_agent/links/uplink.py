@@ -309,8 +309,8 @@ class Uplink:
                     self._offer(
                         BatchSealed(batch.batch_seq, batch.first_record, batch.record_count, batch.digest, batch.data)
                     )
-                case MoveCursor(through_seq=batch_seq, through_record=seq, heard=heard):
-                    self._offer(ReceiptTaken(batch_seq, seq, heard))
+                case MoveCursor(through_seq=batch_seq, through_record=seq, server_ms=office_ms, heard=heard):
+                    self._offer(ReceiptTaken(batch_seq, seq, heard, office_ms))
                 case Reconnect():
                     self._lost = True
                     self._again.set()

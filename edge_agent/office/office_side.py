@@ -23,7 +23,7 @@ from edge_agent.step.draft import Draft, Spot
 from edge_agent.step.site import Site
 from edge_agent.takings import lease_keeper
 from payment_core.hub_epoch import EpochState
-from payment_core.journal import Actor, LeaseTaken, Tender, TimeQuality
+from payment_core.journal import Actor, LeaseTaken, Tender
 
 _FOR_GOOD: Final = OWN_JOURNAL | {EpochState.CLOSED.value, ""}
 
@@ -123,5 +123,4 @@ def take_receipt(draft: Draft, fact: ReceiptTaken) -> None:
     passing.tell_givers(draft, before, fact.seq)
     floor_debts.forget(draft.store, day=draft.day, acked_seq=fact.seq)
     draft.site.list_age.renew(draft.store, draft.now)  # the office was heard: its newer list would have come with it
-    if draft.now.quality <= TimeQuality.HELD:
-        outbox.prune_old(draft.store, draft.now.wall_ms)
+    outbox.prune_old(draft.store, now_ms=draft.now.wall_ms, office_ms=fact.office_ms)

@@ -223,11 +223,11 @@ class Uplink:
                     self._do(self.uploader.on_kept(self._now(), [_sealed(batch) for batch in kept]))
                 case StoreSealed(batch=batch):
                     self._store(batch)
-                case MoveCursor(through_seq=batch_seq, through_record=seq, heard=heard):
+                case MoveCursor(through_seq=batch_seq, through_record=seq, server_ms=office_ms, heard=heard):
                     self._world.note(f"{self.hub.name}: receipt through batch {batch_seq}, entry {seq}")
                     self.hub.receipts.append((read_tail(self.hub.store).seq, seq))
                     self.hub.heard.append((self._world.now_ms, seq))
-                    self.hub.offer(messages.ReceiptTaken(batch_seq, seq, heard))
+                    self.hub.offer(messages.ReceiptTaken(batch_seq, seq, heard, office_ms))
                 case Reconnect():
                     self.lose_link()
                 case OfficeSilent():  # nobody tells the uploader of PUBACKs here

@@ -25,6 +25,7 @@ from cloud_sync.protocol.peers import PeerKey
 from cloud_sync.protocol.topics import hub_topic
 from cloud_sync.sealing import HpkeSealer
 from cloud_sync.signing import Ed25519Signer
+from cloud_sync.upload_effects import MoveCursor
 from cloud_sync.upload_window import WINDOW_BATCHES
 from edge_agent.ledger import outbox
 from edge_agent.ledger.reader import LedgerReader
@@ -32,7 +33,15 @@ from edge_agent.links import redial as redial_room
 from edge_agent.links import uplink as uplink_room
 from edge_agent.links.uplink import GREET_AGAIN_MS, Uplink
 from edge_agent.links.upload_start import kept_trust
-from edge_agent.messages import AskLease, CloseOrdered, DocumentArrived, FoundElsewhere, ListArrived, Recalled
+from edge_agent.messages import (
+    AskLease,
+    CloseOrdered,
+    DocumentArrived,
+    FoundElsewhere,
+    ListArrived,
+    Recalled,
+    ReceiptTaken,
+)
 from provisioning.identity import enroll_hub, pinned
 from tests.support.hall import HUB_ID, START_MS, VENUE_ID, Hall, logged, prices_document
 
@@ -247,4 +256,12 @@ def test_of_a_ledger_with_many_sealed_batches_the_window_is_loaded(hall):
     state = uplink._uploader.state
     assert [batch.batch_seq for batch in state.waiting] == list(range(1, WINDOW_BATCHES + 1))
     assert (state.last_seq, state.last_record, state.last_hash) == (30, 30, bytes([30]) * 32)
+    reader.close()
+
+
+def test_the_till_hears_what_a_receipt_says_of_the_time(hall):
+    offered = []
+    uplink, reader, _hub = start(hall, offered)
+    uplink._do([MoveCursor(1, 2, 5, START_MS)])
+    assert offered == [ReceiptTaken(2, 5, (), START_MS)]
     reader.close()

@@ -273,12 +273,12 @@ def test_what_is_acknowledged_and_a_month_old_is_let_go_with_the_next_receipt(ha
     hall.enroll("card-7", 1_000)
     command = commands(hall.step(hall.tap("card-7")))[0]
     hall.step(hall.delivered(command))
-    hall.step(sealed(1, 1, 5), ReceiptTaken(1, 5))
+    hall.step(sealed(1, 1, 5), ReceiptTaken(1, 5, (), hall.wall_ms))
     assert check_chain(hall.store).entries == 5
     hall.wait(31 * 24 * 3_600_000)
     hall.step(hall.tap("card-7"))
     newest = read_tail(hall.store).seq
-    hall.step(sealed(2, 6, newest - 5), ReceiptTaken(2, newest))
+    hall.step(sealed(2, 6, newest - 5), ReceiptTaken(2, newest, (), hall.wall_ms))
     report = check_chain(hall.store)
     assert (report.ok, report.entries) == (True, newest - 5)
     assert logged(hall.step(hall.delivered(command))) == ["credit.unknown_command"]
