@@ -97,6 +97,8 @@ class Worker:
         self._holding.release()
 
     def _ask_hellos(self, partitions: frozenset[int]) -> list[Publish]:
+        if not partitions:
+            return []
         with self._store.reading() as tx:
             hubs = places.hubs(tx, self._tenant_id)
         return [self._mail.ask_hello(hub) for hub in hubs if hub.nonce and partition(hub.hub_id) in partitions]

@@ -19,7 +19,7 @@ LIST: Final = "list"
 class _Marks(msgspec.Struct, frozen=True):
     grants: int
     people: int
-    documents: int
+    documents: tuple[int, int]
     audit: int
 
 
@@ -99,6 +99,6 @@ class Telling:
         return _Marks(
             own.rec_seq if own is not None else 0,
             people.list_version(tx, self._tenant_id),
-            papers.count_documents(tx, self._tenant_id),
+            papers.newest_made(tx, self._tenant_id),
             acts.audit_number(tx, self._tenant_id),
         )

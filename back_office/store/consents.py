@@ -1,10 +1,11 @@
 """Consents to learn a finger or a face, and the templates that modules hold under them: never what is in one."""
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
 
+from back_office.store.by_index import by_index
 from back_office.store.engine import Transaction
 from back_office.store.tables import CONSENTS, CONSENTS_ENDED, TEMPLATES
 from back_office.store.transaction import insert_into
@@ -64,7 +65,9 @@ def consent(tx: Transaction, tenant_id: bytes, consent_id: bytes) -> Consent | N
 
 def consents(tx: Transaction, tenant_id: bytes, account_id: bytes | None = None) -> list[Consent]:
     """Return the consents of an account, or (None) of everybody, oldest first."""
-    return _consents(tx, tenant_id, *([] if account_id is None else [CONSENTS.c.account_id == account_id]))
+    if account_id is None:
+        return _consents(tx, tenant_id)
+    return _consents(tx, tenant_id, CONSENTS.c.account_id == account_id, index="consents_of")
 
 
 def end(tx: Transaction, tenant_id: bytes, consent_id: bytes, ended: Ended) -> None:
@@ -102,7 +105,9 @@ def add_template(tx: Transaction, tenant_id: bytes, template: Template) -> None:
 
 def templates(tx: Transaction, tenant_id: bytes, account_id: bytes | None = None) -> list[Template]:
     """Return the templates of an account, or (None) of everybody, oldest first."""
-    return _templates(tx, tenant_id, *([] if account_id is None else [TEMPLATES.c.account_id == account_id]))
+    if account_id is None:
+        return _templates(tx, tenant_id)
+    return _templates(tx, tenant_id, TEMPLATES.c.account_id == account_id, index="templates_of")
 
 
 def lives(tx: Transaction, tenant_id: bytes, credential_id: bytes) -> list[Template]:
@@ -120,15 +125,21 @@ def deleted(tx: Transaction, tenant_id: bytes, credential_id: bytes, life: int, 
     tx.execute(sa.update(TEMPLATES).where(*where).values(deleted_ms=at_ms))
 
 
-def _consents(tx: Transaction, tenant_id: bytes, *where: Any) -> list[Consent]:  # noqa: ANN401 - SQLAlchemy's conditions
+def _consents(
+    tx: Transaction, tenant_id: bytes, *where: sa.ColumnElement[bool], index: str = ""
+) -> list[Consent]:
     columns = [CONSENTS.c[name] for name in Consent.__struct_fields__]
     query = sa.select(*columns).where(CONSENTS.c.tenant_id == tenant_id, *where)
+    query = by_index(query, CONSENTS, index) if index else query
     ordered = query.order_by(CONSENTS.c.given_ms, CONSENTS.c.consent_id).limit(LIST_LIMIT)
     return [Consent(**row) for row in tx.execute(ordered).mappings()]
 
 
-def _templates(tx: Transaction, tenant_id: bytes, *where: Any) -> list[Template]:  # noqa: ANN401 - as above
+def _templates(
+    tx: Transaction, tenant_id: bytes, *where: sa.ColumnElement[bool], index: str = ""
+) -> list[Template]:
     columns = [TEMPLATES.c[name] for name in Template.__struct_fields__]
     query = sa.select(*columns).where(TEMPLATES.c.tenant_id == tenant_id, *where)
+    query = by_index(query, TEMPLATES, index) if index else query
     ordered = query.order_by(TEMPLATES.c.enrolled_ms, TEMPLATES.c.credential_id, TEMPLATES.c.life).limit(LIST_LIMIT)
     return [Template(**row) for row in tx.execute(ordered).mappings()]

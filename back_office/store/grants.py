@@ -7,6 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from back_office.store.books import chunks
+from back_office.store.by_index import by_index
 from back_office.store.engine import Transaction
 from back_office.store.tables import HUBS, LEASES, PAYMENTS
 from back_office.store.transaction import Row, insert_into
@@ -73,11 +74,14 @@ _LIVE: Final = _OF_ACCOUNTS.where((_LEFT > 0) | LEASES.c.lot.in_(sa.bindparam("l
 _OF_HUB: Final = _ROWS.where(
     LEASES.c.hub_id == sa.bindparam("hub"), LEASES.c.granted_seq > sa.bindparam("after")
 )
-_OUTSTANDING: Final = sa.select(sa.func.sum(_LEFT)).where(
-    LEASES.c.tenant_id == sa.bindparam("tenant"),
-    LEASES.c.hub_id == sa.bindparam("hub"),
-    LEASES.c.unit == sa.bindparam("unit"),
-)
+_OUTSTANDING: Final = by_index(
+    sa.select(sa.func.sum(_LEFT)).where(
+        LEASES.c.tenant_id == sa.bindparam("tenant"),
+        LEASES.c.hub_id == sa.bindparam("hub"),
+        LEASES.c.unit == sa.bindparam("unit"),
+    ),
+    LEASES, "leases_of_a_hub",
+)  # fmt: skip
 _PAYMENT: Final = sa.select(*(PAYMENTS.c[name] for name in Payment.__struct_fields__)).where(
     PAYMENTS.c.tenant_id == sa.bindparam("tenant"),
     PAYMENTS.c.channel == sa.bindparam("channel"),

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
+from back_office.store.by_index import by_index
 from back_office.store.engine import Transaction
 from back_office.store.tables import ACCOUNTS, BALANCES, ENTRIES, POSTINGS
 from payment_core.accounts import Kind
@@ -14,6 +15,7 @@ from payment_core.journal import Captured, Expired, Held, InDoubt, OpenSettled, 
 _DOUBT: Final = InDoubt.number()
 _ENDS: Final = (Captured.number(), Voided.number(), Expired.number())
 _PAGE: Final = 1_000
+_OF_AN_AUTHORIZATION: Final = "entries_of_an_authorization"
 _OPEN_SETTLED: Final = OpenSettled.number()
 
 
@@ -40,11 +42,16 @@ class LooseBalance(msgspec.Struct, frozen=True):
 
 def _not_ended(kind: int, *ends: int) -> sa.Select[Any]:
     later = ENTRIES.alias("later")
-    ended = sa.exists().where(
-        later.c.tenant_id == ENTRIES.c.tenant_id,
-        later.c.authorization_id == ENTRIES.c.authorization_id,
-        ((later.c.hub_id == ENTRIES.c.hub_id) & later.c.type.in_(ends)) | (later.c.type == _OPEN_SETTLED),
+    ends_it = (
+        sa.select(later.c.seq)
+        .where(
+            later.c.tenant_id == ENTRIES.c.tenant_id,
+            later.c.authorization_id == ENTRIES.c.authorization_id,
+            ((later.c.hub_id == ENTRIES.c.hub_id) & later.c.type.in_(ends)) | (later.c.type == _OPEN_SETTLED),
+        )
+        .with_hint(later, f"INDEXED BY {_OF_AN_AUTHORIZATION}", "sqlite")
     )
+    ended = ends_it.exists()
     columns = [ENTRIES.c[name] for name in LooseEntry.__struct_fields__]
     where = (ENTRIES.c.tenant_id == sa.bindparam("tenant"), ENTRIES.c.type == sa.literal_column(str(kind)), ~ended)
     return sa.select(*columns).where(*where).order_by(ENTRIES.c.received_ms, ENTRIES.c.seq)
@@ -127,10 +134,13 @@ def records(tx: Transaction, tenant_id: bytes, hub_id: bytes, authorization_id: 
 
 def settled_here(tx: Transaction, tenant_id: bytes, authorization_ids: Iterable[bytes]) -> set[bytes]:
     """Return which of some authorizations the office's staff have settled for a closed hub."""
-    query = sa.select(ENTRIES.c.authorization_id).where(
-        ENTRIES.c.tenant_id == tenant_id,
-        ENTRIES.c.hub_id == tenant_id,
-        ENTRIES.c.type == _OPEN_SETTLED,
-        ENTRIES.c.authorization_id.in_(list(authorization_ids)),
-    )
+    query = by_index(
+        sa.select(ENTRIES.c.authorization_id).where(
+            ENTRIES.c.tenant_id == tenant_id,
+            ENTRIES.c.hub_id == tenant_id,
+            ENTRIES.c.type == _OPEN_SETTLED,
+            ENTRIES.c.authorization_id.in_(list(authorization_ids)),
+        ),
+        ENTRIES, _OF_AN_AUTHORIZATION,
+    )  # fmt: skip
     return {number for (number,) in tx.execute(query)}

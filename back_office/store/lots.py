@@ -195,6 +195,7 @@ def expired_lots(tx: Transaction, tenant_id: bytes, *, now_ms: int) -> dict[LotK
 _HUB: Final = 16
 _EPOCH: Final = 24
 """Where a voucher's id goes on behind its giver, and behind its epoch."""
+_PASSING_OPEN: Final = by_index(_PASSING.where(sa.literal_column(OPEN)), PASSING, "passing_open")
 _OPEN_TO: Final = "passing_open_to_a_hub"
 _UNHEARD: Final = by_index(
     sa.select(PASSING.c.from_hub, sa.func.min(PASSING.c.pass_id))
@@ -218,8 +219,7 @@ _ON_ITS_WAY: Final = by_index(
 
 def passing(tx: Transaction, tenant_id: bytes, *, open_only: bool = False) -> dict[PassKey, PassRow]:
     """Return every voucher and slip, or those whose two sides do not agree yet."""
-    query = _PASSING.where(sa.literal_column(OPEN)) if open_only else _PASSING
-    return dict(map(_pass, tx.execute(query, {"tenant": tenant_id})))
+    return dict(map(_pass, tx.execute(_PASSING_OPEN if open_only else _PASSING, {"tenant": tenant_id})))
 
 
 def passing_of(

@@ -5,7 +5,9 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from back_office.store.by_index import by_index
 from back_office.store.engine import Transaction
+from back_office.store.lots import OPEN
 from back_office.store.order_tables import SLIP_REPORTS, SLIPS
 from back_office.store.tables import PASSING
 from back_office.store.transaction import insert_into
@@ -48,12 +50,16 @@ class Way(msgspec.Struct, frozen=True):
 
 
 _SLIP = sa.select(SLIPS).where(SLIPS.c.tenant_id == sa.bindparam("tenant"), SLIPS.c.slip_id == sa.bindparam("slip"))
-_OUTSTANDING = (
+_OUTSTANDING = by_index(
     sa.select(SLIPS)
     .join(PASSING, (PASSING.c.tenant_id == SLIPS.c.tenant_id) & (PASSING.c.pass_id == SLIPS.c.slip_id))
-    .where(SLIPS.c.tenant_id == sa.bindparam("tenant"), PASSING.c.given > PASSING.c.taken + PASSING.c.returned)
-    .order_by(SLIPS.c.valid_until_ms, SLIPS.c.slip_id)
-)
+    .where(
+        SLIPS.c.tenant_id == sa.bindparam("tenant"), PASSING.c.tenant_id == sa.bindparam("tenant"),
+        sa.literal_column(OPEN), PASSING.c.given > PASSING.c.taken + PASSING.c.returned,
+    )
+    .order_by(SLIPS.c.valid_until_ms, SLIPS.c.slip_id),
+    PASSING, "passing_open",
+)  # fmt: skip
 _OF_HUB = (SLIP_REPORTS.c.tenant_id == sa.bindparam("tenant"), SLIP_REPORTS.c.hub_id == sa.bindparam("hub"))
 _CLEAR = sa.select(SLIP_REPORTS.c.clear_ms).where(*_OF_HUB)
 _CLEARED = sa.update(SLIP_REPORTS).where(*_OF_HUB)

@@ -3,6 +3,7 @@
 import msgspec
 import sqlalchemy as sa
 
+from back_office.store.by_index import by_index
 from back_office.store.engine import Transaction
 from back_office.store.tables import DEVICE_STATES, HUB_DAYS, HUB_HEALTH, TELEMETRY_CHAINS
 from back_office.store.transaction import insert_into
@@ -73,7 +74,10 @@ _DEVICES = (
 )
 _ALL_DAYS = sa.select(*(HUB_DAYS.c[name] for name in Day.__struct_fields__)).where(HUB_DAYS.c.tenant_id == _TENANT)
 _DAYS = _ALL_DAYS.where(HUB_DAYS.c.business_date == sa.bindparam("date")).order_by(HUB_DAYS.c.hub_id, HUB_DAYS.c.epoch)
-_DAYS_OF = _ALL_DAYS.where(HUB_DAYS.c.hub_id == _HUB).order_by(HUB_DAYS.c.business_date, HUB_DAYS.c.epoch)
+_DAYS_OF = by_index(
+    _ALL_DAYS.where(HUB_DAYS.c.hub_id == _HUB).order_by(HUB_DAYS.c.business_date, HUB_DAYS.c.epoch),
+    HUB_DAYS, "hub_days_of_a_hub",
+)  # fmt: skip
 
 
 def chain(tx: Transaction, tenant_id: bytes, hub_id: bytes) -> TelemetryChain | None:

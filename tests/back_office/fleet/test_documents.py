@@ -1,5 +1,6 @@
 """Documents: read strictly, told with their key, kept under rising versions."""
 
+import msgspec
 import pytest
 
 from back_office.fleet.documents import (
@@ -12,9 +13,11 @@ from back_office.fleet.documents import (
 )
 from back_office.fleet.mail import Mail
 from back_office.store import papers, places
+from back_office.store.tables import DOCUMENTS
+from back_office.store.transaction import insert_into
 from cloud_sync.downlink import Downlink
 from payment_core.policy import DevicesDocument, Lane, RiskDocument
-from tests.back_office.world import HUB, KEYS, TENANT
+from tests.back_office.world import HUB, KEYS, TENANT, leaves
 
 DEVICES = """
 [[lanes]]
@@ -155,3 +158,23 @@ def test_a_hub_that_was_away_gets_what_counts_until_the_newest_does(office, writ
         got.append((event.body.version, event.body.effective_at_ms))
     assert got == [(1, 1_767_247_200_000), (3, 1_796_104_800_000), (4, 1_796_277_600_000)]
     assert letters[-1].retain
+
+
+def test_a_document_that_is_kept_by_a_clock_that_was_set_back_is_told(office):
+    office.worker.on_message(*office.hub.hello())
+    for number, now_ms in enumerate((office.now_ms, office.now_ms - 90_000, office.now_ms - 90_000), start=1):
+        with office.store.writing() as tx:
+            keep_document(tx, TENANT, HUB, "risk", RiskDocument(0, hold_ms=number), now_ms=now_ms)
+        assert leaves(office.worker.tick()) == ["document/risk"]
+        assert office.worker.tick() == []
+
+
+def test_a_build_that_believes_that_clock_is_caught(office, monkeypatch):
+    monkeypatch.setattr(papers, "add_document", add_as_it_says)
+    with pytest.raises(AssertionError):
+        test_a_document_that_is_kept_by_a_clock_that_was_set_back_is_told(office)
+
+
+def add_as_it_says(tx, tenant_id, document):
+    row = {"tenant_id": tenant_id, **msgspec.structs.asdict(document)}
+    tx.execute(insert_into(DOCUMENTS), [row])

@@ -11,7 +11,23 @@ import pytest
 import sqlalchemy as sa
 
 from back_office.ingest.hub_books import HubBooks
-from back_office.store import books, by_index, chains, grants, lots, meters, places, statements, takings
+from back_office.store import (
+    books,
+    by_index,
+    chains,
+    consents,
+    grants,
+    loose_ends,
+    lots,
+    meters,
+    papers,
+    places,
+    slips,
+    statements,
+    takings,
+    telemetry,
+)
+from cloud_sync.protocol.messages import LeaseRequest
 from payment_core.accounts import Kind
 from payment_core.journal import CoinBooked, Source
 from tests.back_office.ledger.test_guest_book import allow_intake, brings_in
@@ -29,6 +45,8 @@ HISTORY = re.compile(
 )
 LOOKED_UP = re.compile(r"(?i)^select max\(|order by \S+ desc\s+limit")
 """The first or last of an index is one look."""
+OPEN_ONLY = "USING INDEX passing_open "
+"""An index of what is on its way alone."""
 BOUNDED = re.compile(r"(?i)\blimit\b")
 SORTED = "USE TEMP B-TREE"
 """A search that ends with the rows it was asked for walks through nothing, unless all are sorted before."""
@@ -56,7 +74,7 @@ def whole_tables(office, texts):
                 name = at and (at["scanned"] or at["searched"])
                 if walk and not ends and walk["walked"] in OF_A_HUB:
                     name = walk["walked"]
-                if name and not name.startswith("anon_") and name not in FEW:
+                if name and not name.startswith("anon_") and name not in FEW and OPEN_ONLY not in step:
                     found[re.sub(r"\s+", " ", text).partition(" FROM ")[2]] = step
     return found
 
@@ -192,3 +210,34 @@ def test_what_lanes_give_goes_through_no_days_of_its_hub_but_once(hall, said):
     assert "entries_of_a_date" in walk
     assert [gives() for _ in range(2)] == [[], []]
     assert office.alarms() == []
+
+
+def test_a_wish_for_a_lease_a_quiet_tick_and_a_hello_go_by_an_index(hall, said):
+    office, other = hall
+    office.hub.passed(other, 150)
+    office.take(office.hub.batch())
+    said.clear()
+    office.worker.on_message(*office.hub.letter(LeaseRequest(GUEST), "request"))
+    assert whole_tables(office, said) == {}
+    office.worker.tick()
+    said.clear()
+    assert office.worker.tick() == []
+    assert whole_tables(office, said) == {}
+    assert office.worker.on_message(*office.hub.hello(acked_seq=1)).letters
+    own = set(whole_tables(office, said).values())  # what is told of its documents to a hub that greets
+    assert own == {"SEARCH documents USING PRIMARY KEY (tenant_id=? AND hub_id=?)"}
+
+
+def test_what_is_open_or_somebodys_is_found_by_its_index(office, said):
+    with office.store.reading() as tx:
+        said.clear()
+        grants.outstanding(tx, TENANT, HUB, unit="CNY")
+        slips.outstanding(tx, TENANT)
+        lots.passing(tx, TENANT, open_only=True)
+        telemetry.days_of(tx, TENANT, HUB)
+        consents.consents(tx, TENANT, GUEST)
+        consents.templates(tx, TENANT, GUEST)
+        loose_ends.settled_here(tx, TENANT, [GUEST])
+        papers.newest_made(tx, TENANT)
+    assert len(said) >= 8
+    assert whole_tables(office, said) == {}
