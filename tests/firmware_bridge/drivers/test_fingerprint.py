@@ -82,6 +82,7 @@ def test_a_verify_that_nobody_or_a_stranger_comes_for_fails_in_time(tmp_path, mo
         await online(host, running)
         running.say("stored li 7")
         assert await host.ask(Verify(seconds=1), "v1") == Answer("v1", "failed", reason="nobody")
+        monkeypatch.setattr(fingerprint, "LONGEST_VERIFY_S", 60)
         host.send(Verify(seconds=1), "v2")
         running.say("finger stranger")
         assert await host.answer("v2") == Answer("v2", "failed", reason="not_known")
@@ -282,7 +283,7 @@ def test_a_finger_that_is_lifted_at_the_very_end_of_its_enrollment_pays_at_its_n
 
 
 def test_a_friend_s_finger_that_could_not_be_read_to_the_end_does_not_pay_before_it_was_lifted(tmp_path, monkeypatch):
-    monkeypatch.setattr(fingerprint, "ENROLL_S", 0.5)
+    monkeypatch.setattr(fingerprint, "ENROLL_S", 1.5)
 
     async def told(host, running):
         await online(host, running)
@@ -342,7 +343,7 @@ def test_two_fingers_and_one_that_is_known_already_are_not_enrolled(tmp_path):
 
 
 def test_while_somebody_is_enrolled_other_wishes_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(fingerprint, "ENROLL_S", 0.3)
+    monkeypatch.setattr(fingerprint, "ENROLL_S", 1.0)
 
     async def told(host, running):
         await online(host, running)
