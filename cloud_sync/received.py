@@ -74,7 +74,11 @@ class Office(Protocol):
         """Apply in one transaction; where one of them cannot be booked, each in its own. In their order."""
 
     def greeted(self, hub_id: bytes, hello: Hello, *, number: int, now_ms: int) -> None:
-        """Keep the newest hello: its number and nonce come back in `hub`."""
+        """Keep a hub's hello of today: its nonce comes back in `hub`, and of all numbers the highest.
+
+        `number`: its own, which is the moment it was said by the hub's clock; after one of a clock that was ahead, it
+        may be lower than the highest.
+        """
 
     def freeze(self, hub_id: bytes, reason: str, evidence: Sequence[bytes]) -> None:
         """Freeze the hub durably: `fork` or `rolled_back`. The evidence is one side; the books have the other."""

@@ -292,7 +292,7 @@ class Receiver:
         self._waiting.begin(hub.hub_id, min(hello.epoch, hub.allowed_epoch))
         fresh = number > hub.hello_number
         if fresh or self._is_righted(now_ms, hub, hello, number):
-            self._office.greeted(hub.hub_id, hello, number=max(number, hub.hello_number), now_ms=now_ms)
+            self._office.greeted(hub.hub_id, hello, number=number, now_ms=now_ms)
             if not fresh:  # noted behind the commit: where that fails, the same hello is taken once more
                 self._righted[hub.hub_id] = number
         # An old hello, or one a later batch has overtaken, is answered but proves nothing: a hub finds out by itself.
@@ -306,8 +306,9 @@ class Receiver:
     def _is_righted(self, now_ms: int, hub: HubRecord, hello: Hello, number: int) -> bool:
         """Say whether an older number is that of a hub whose clock was far ahead once, and no longer is.
 
-        Else no receipt would carry this hub's nonce for years. A replay gains nothing: what contradicts the books is
-        not taken, the number stays the highest, and a foreign nonce makes the hub deaf only until its next hello.
+        Else no receipt would carry this hub's nonce for years. A replay, or one that waited at the broker, gains
+        nothing: what contradicts the books is not taken, the number stays the highest, it counts as said when its own
+        number says, and a foreign nonce makes the hub deaf only until its next hello.
         """
         today = number <= now_ms + receipts.AHEAD_MS < hub.hello_number
         if not today or number <= self._righted.get(hub.hub_id, 0):

@@ -47,7 +47,8 @@ class Hub(Told):
 
     sealed_batch: its newest, and outbox_entries: what it had that was not booked, as its newest hello said at told_ms
     by its own clock; that comes when it connects, so what is booked may be newer. told_ms null: it said none, or said
-    it to an older release. last_seen_ms: when something of it came last, also by a neighbour.
+    it to an older release, or by a clock that is ahead. last_seen_ms: when something of it came last, also by a
+    neighbour.
     """
 
     id: Id

@@ -3,13 +3,15 @@
 from back_office.fleet.restored import heard_whole
 from back_office.ingest.set_free import told_whole
 from back_office.ingest.verdicts import alarm, fitting
+from back_office.ledger.caps import RISK
 from back_office.ledger.desk import Desk, venue_of
 from back_office.store import chains, places, set_back
 from back_office.store.chains import Chain
 from back_office.store.engine import Transaction
+from back_office.store.places import Greeting
 from cloud_sync.protocol.envelope import STREAM_LEDGER
 from cloud_sync.protocol.messages import Hello
-from cloud_sync.protocol.receipts import Watermark
+from cloud_sync.protocol.receipts import AHEAD_MS, Watermark
 
 
 def watermark_of(tx: Transaction, tenant_id: bytes, hub_id: bytes, epoch: int) -> Watermark:
@@ -23,6 +25,49 @@ def watermark_of(tx: Transaction, tenant_id: bytes, hub_id: bytes, epoch: int) -
         batch_hash=chain.batch_hash,
         last_record=chain.rec_seq,
         tail_hash=chain.tail_hash,
+    )
+
+
+def said_ms(tx: Transaction, tenant_id: bytes, hub_id: bytes, hello: Hello, *, number: int, now_ms: int) -> int:
+    """Return when a hello was said at the earliest, by its own number: it may have waited at the broker. UTC ms, or 0.
+
+    A number ahead of the office's clock is a wrong clock's and tells no moment: then all that is known is that it was
+    said behind the receipt it names; 0 where it names none.
+    """
+    if number <= now_ms + AHEAD_MS:
+        return min(fitting(number), now_ms)
+    of = Chain(hub_id=hub_id, stream=STREAM_LEDGER, epoch=fitting(hello.epoch))
+    return min(chains.booked_ms(tx, tenant_id, of, fitting(hello.acked_seq)), now_ms)
+
+
+def greeting_of(
+    tx: Transaction, tenant_id: bytes, hub_id: bytes, hello: Hello, *, number: int, moment_ms: int, now_ms: int
+) -> Greeting:
+    """Return what is kept of a hello that was said at `moment_ms`, 0 where nobody knows.
+
+    How far its journal went is told by its newest word: an older one that was on its way for long changes nothing, and
+    one of a moment that nobody knows was said behind the one before it, if its number is higher. A moment that is not
+    yet is of the office's own clock, when that was wrong.
+    """
+    hub = places.hub(tx, tenant_id, hub_id)
+    assert hub is not None, "the receiver hears enrolled hubs only"
+    risk_version = fitting(next((had.version for had in hello.versions if had.name == RISK), 0))
+    before_ms = hub.told_ms if hub.told_ms is not None and hub.told_ms <= now_ms else 0
+    told = (fitting(hello.epoch), journal_end(tx, tenant_id, hub_id, hello), max(moment_ms, before_ms) or None)
+    if number <= hub.hello_number and moment_ms < before_ms:
+        told = (hub.told_epoch, hub.told_through, hub.told_ms)
+    told_epoch, told_through, told_ms = told
+    return Greeting(
+        hello_number=max(fitting(number), hub.hello_number),
+        nonce=hello.nonce,
+        sealed_seq=fitting(hello.last_seq),
+        outbox_entries=fitting(hello.outbox_entries),
+        outbox_age_ms=fitting(hello.outbox_age_ms),
+        risk_version=risk_version,
+        risk_from=risk_from(tx, tenant_id, hub_id, hello) if risk_version else 0,
+        told_epoch=told_epoch,
+        told_through=told_through,
+        told_ms=told_ms,
     )
 
 
@@ -68,11 +113,11 @@ def journal_end(tx: Transaction, tenant_id: bytes, hub_id: bytes, hello: Hello) 
     return fitting(begins + hello.outbox_entries)
 
 
-def hear_whole(tx: Transaction, tenant_id: bytes, hub_id: bytes, hello: Hello, said_ms: int, now_ms: int) -> None:
-    """Find out whether a hub holds nothing back. `said_ms`: when, by its clock: a hello may wait at the broker."""
+def hear_whole(tx: Transaction, tenant_id: bytes, hub_id: bytes, hello: Hello, moment_ms: int, now_ms: int) -> None:
+    """Find out whether a hub holds nothing back. `moment_ms`: when it said so, 0 where nobody knows."""
     hub = places.hub(tx, tenant_id, hub_id)
     booked = watermark_of(tx, tenant_id, hub_id, hello.epoch)
     if hub is None or hello.outbox_entries or hello.epoch < hub.epoch or hello.last_seq != booked.batch_seq:
         return
     desk = Desk(tx, tenant_id, venue_of(tx, tenant_id, hub.venue_id), now_ms=now_ms)
-    told_whole(desk, hub, said_ms=said_ms)
+    told_whole(desk, hub, said_ms=moment_ms)

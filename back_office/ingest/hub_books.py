@@ -18,12 +18,11 @@ from back_office.ingest.alike import (
     take_entries,
     writer_of,
 )
-from back_office.ingest.greetings import compare, hear_whole, journal_end, risk_from, watermark_of
+from back_office.ingest.greetings import compare, greeting_of, hear_whole, said_ms, watermark_of
 from back_office.ingest.set_free import late_beyond, settle_passed
-from back_office.ingest.verdicts import alarm, fitting, freeze, judge, keep_evidence
+from back_office.ingest.verdicts import alarm, freeze, judge, keep_evidence
 from back_office.ingest.vouchers import reader
 from back_office.ledger.booking import MAX_WHOLE, Booking
-from back_office.ledger.caps import RISK
 from back_office.ledger.clones import find_clones
 from back_office.ledger.desk import Desk, venue_of
 from back_office.ledger.faults import LedgerError
@@ -36,7 +35,7 @@ from back_office.store import chains, lots, papers, places, set_back
 from back_office.store.engine import Fence, Store, Transaction
 from back_office.store.faults import StoreFencedError, StoreRefusedError
 from back_office.store.papers import Alarm
-from back_office.store.places import Greeting, Hub
+from back_office.store.places import Hub
 from cloud_sync.protocol.envelope import STREAM_LEDGER, Envelope, batch_hash, parse_envelope
 from cloud_sync.protocol.messages import HeardOf, Hello
 from cloud_sync.protocol.receipts import OWN_JOURNAL, Watermark
@@ -235,26 +234,16 @@ class HubBooks:
         return "applied"
 
     def greeted(self, hub_id: bytes, hello: Hello, *, number: int, now_ms: int) -> None:
-        """Keep a hub's newest hello."""
-        risk_version = fitting(next((had.version for had in hello.versions if had.name == RISK), 0))
+        """Keep a hub's hello of today."""
 
         def keep(tx: Transaction) -> None:
-            greeting = Greeting(
-                hello_number=fitting(number),
-                nonce=hello.nonce,
-                sealed_seq=fitting(hello.last_seq),
-                outbox_entries=fitting(hello.outbox_entries),
-                outbox_age_ms=fitting(hello.outbox_age_ms),
-                risk_version=risk_version,
-                risk_from=risk_from(tx, self._tenant_id, hub_id, hello) if risk_version else 0,
-                told_epoch=fitting(hello.epoch),
-                told_through=journal_end(tx, self._tenant_id, hub_id, hello),
-                told_ms=fitting(min(number, now_ms)),
-            )
+            moment_ms = said_ms(tx, self._tenant_id, hub_id, hello, number=number, now_ms=now_ms)
+            at = {"number": number, "moment_ms": moment_ms, "now_ms": now_ms}
+            greeting = greeting_of(tx, self._tenant_id, hub_id, hello, **at)
             places.greeted(tx, self._tenant_id, hub_id, greeting, now_ms=now_ms)
             compare(tx, self._tenant_id, hub_id, hello, now_ms)
             note_trust(tx, self._tenant_id, hub_id, hello, now_ms=now_ms)
-            hear_whole(tx, self._tenant_id, hub_id, hello, min(number, now_ms), self._clock())
+            hear_whole(tx, self._tenant_id, hub_id, hello, moment_ms, self._clock())
 
         self._store.write(keep, *self._fences(hub_id))
         self._on_hello(hub_id, hello)

@@ -19,6 +19,8 @@ from payment_core.journal import InDoubt, Tender, decode_entry
 
 SILENT_MS: Final = 15 * 60_000
 """While a date is not over, a hub that was not heard for so long is named."""
+AT_ONCE_MS: Final = 5 * 60_000
+"""An entry that came further from the moment it names was on its way for long, or names the moment of a wrong clock."""
 _OF_MACHINES: Final = frozenset({Kind.REVENUE.value, Kind.CASH_BOX.value})
 
 
@@ -192,8 +194,8 @@ def _silence(
 ) -> Literal["not_heard", "batches_missing", "parked", "frozen"] | None:
     """Return why a hub's day may not be whole. That something of it came says nothing: a neighbour may have brought it.
 
-    What counts is its own word: its newest booked entry, for all before that is booked too; or its newest hello, once
-    the journal is booked as far as it went then.
+    What counts is its own word: its newest booked entry where that came at once, for all before that is booked too; or
+    its newest hello, once the journal is booked as far as it went then.
     """
     wrote_ms, _ = words
     closed = hub.closed_ms is not None
@@ -210,9 +212,14 @@ def _silence(
 
 
 def _words(tx: Transaction, tenant_id: bytes, hub: Hub, booked: Chain) -> tuple[int, int]:
-    """Return when a hub wrote its newest booked entry and when it said its newest hello, UTC ms; -1: never."""
+    """Return when a hub wrote its newest booked entry and when it said its newest hello, UTC ms; -1: nobody knows.
+
+    An entry says when it was written only where it came at once: what a clock that was ahead for a moment wrote may
+    come long behind, when a neighbour brings it, while all that was written since is still on the hub's disk.
+    """
     newest = chains.entry(tx, tenant_id, booked, booked.rec_seq)
-    wrote_ms = min(newest.wall_ms, newest.received_ms) if newest is not None else -1
+    came_at_once = newest is not None and abs(newest.received_ms - newest.wall_ms) <= AT_ONCE_MS
+    wrote_ms = min(newest.wall_ms, newest.received_ms) if newest is not None and came_at_once else -1
     return wrote_ms, hub.told_ms if hub.told_ms is not None and hub.told_epoch >= hub.epoch else -1
 
 

@@ -38,6 +38,7 @@ _NEWEST_BATCH = sa.select(BATCHES.c.sealed).where(*_place(BATCHES)).order_by(BAT
 _LAST_OF = sa.select(BATCHES.c.first_rec + BATCHES.c.rec_count - 1).where(
     *_place(BATCHES), BATCHES.c.batch_seq == sa.bindparam("seq")
 )
+_BOOKED_MS = sa.select(BATCHES.c.received_ms).where(*_place(BATCHES), BATCHES.c.batch_seq == sa.bindparam("seq"))
 _ADD_BATCH = insert_into(BATCHES)
 _RECORDS = by_index(
     sa.select(ENTRIES.c.hub_id, ENTRIES.c.stream, ENTRIES.c.epoch, ENTRIES.c.record)
@@ -191,6 +192,12 @@ def last_of_batch(tx: Transaction, tenant_id: bytes, of: Chain, batch_seq: int) 
     """Return the last record of an applied batch of a chain; 0: it was not applied."""
     asked = {**_at(tenant_id, of.hub_id, of.stream, of.epoch), "seq": batch_seq}
     return int(tx.execute(_LAST_OF, asked).scalar() or 0)
+
+
+def booked_ms(tx: Transaction, tenant_id: bytes, of: Chain, batch_seq: int) -> int:
+    """Return when a batch of a chain was applied, UTC ms; 0: it was not."""
+    asked = {**_at(tenant_id, of.hub_id, of.stream, of.epoch), "seq": batch_seq}
+    return int(tx.execute(_BOOKED_MS, asked).scalar() or 0)
 
 
 def newest_batch(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, stream: int, epoch: int) -> bytes | None:

@@ -48,8 +48,9 @@ class Hub(msgspec.Struct, frozen=True):
     closed it for good; closed_epoch: the newest epoch that the hub itself has closed; reopened: the freeze that an
     operator lifted last, or empty once it is frozen again. risk_version: of the risk document that its newest hello
     has, 0: none; risk_from: the first entry of its newest epoch that it surely wrote behind a risk document, 0: none.
-    told_through: with which entry of told_epoch its journal ended at told_ms, by its newest hello, and by its own clock
-    where that is not ahead of the office's; None: it said none, or an older release heard it.
+    told_through: with which entry of told_epoch its journal ended at told_ms, by its newest hello: when that
+    was said at the earliest, by its own clock, or of a clock that is ahead, behind the newest receipt that it had then;
+    None: nobody knows, it said none, or an older release heard it.
     """
 
     tenant_id: bytes
@@ -97,6 +98,12 @@ def add_tenant(tx: Transaction, tenant: Tenant) -> None:
 def add_venue(tx: Transaction, venue: Venue) -> None:
     """Write a venue down."""
     tx.execute(insert_into(VENUES), [msgspec.structs.asdict(venue)])
+
+
+def set_lease_cap(tx: Transaction, tenant_id: bytes, venue_id: bytes, *, cap: int) -> None:
+    """Set the most that one hub of a venue may hold of guests' money, in minor units of each unit."""
+    venue = sa.update(VENUES).where(VENUES.c.tenant_id == tenant_id, VENUES.c.venue_id == venue_id)
+    tx.execute(venue.values(hub_lease_cap=cap))
 
 
 def add_hub(tx: Transaction, hub: Hub) -> None:
@@ -178,7 +185,7 @@ class Greeting(msgspec.Struct, frozen=True, kw_only=True):
     risk_from: int
     told_epoch: int
     told_through: int
-    told_ms: int
+    told_ms: int | None
 
 
 def greeted(tx: Transaction, tenant_id: bytes, hub_id: bytes, greeting: Greeting, *, now_ms: int) -> None:

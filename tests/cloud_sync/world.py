@@ -136,7 +136,8 @@ class MemoryOffice:
 
     def greeted(self, hub_id: bytes, hello: Hello, *, number: int, now_ms: int) -> None:
         old = self.hubs[hub_id]
-        self.hubs[hub_id] = msgspec.structs.replace(old, hello_number=number, nonce=hello.nonce)
+        newest = max(number, old.hello_number)
+        self.hubs[hub_id] = msgspec.structs.replace(old, hello_number=newest, nonce=hello.nonce)
         assert now_ms > 0
 
     def freeze(self, hub_id: bytes, reason: str, evidence: Sequence[bytes]) -> None:

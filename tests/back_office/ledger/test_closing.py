@@ -209,6 +209,24 @@ def test_an_entry_of_the_day_after_says_that_the_day_is_whole(traded):
     assert why_silent(traded) == {}
 
 
+def test_what_a_clock_wrote_that_was_ahead_for_a_moment_does_not_make_it_heard(traded):
+    at(traded, BEGINS_MS + 2_000)
+    traded.worker.on_message(*traded.hub.hello())
+    header = msgspec.structs.replace(traded.hub.header(), business_date=NEXT, wall_ms=ENDS_MS + 3_600_000)
+    traded.hub.write(lambda _: CoinBooked(1, header, "coins", 1, 2, 1, 1, "CNY", 100))
+    ahead = traded.hub.batch()
+    offline(traded)  # put right: coins of the day, on its disk alone
+    at(traded, ENDS_MS + 60_000)
+    traded.take(ahead)
+    assert why_silent(traded) == {"hall": "not_heard"}
+
+
+def test_a_build_that_takes_any_entry_for_its_hubs_word_is_caught(traded, monkeypatch):
+    monkeypatch.setattr(closing_report, "AT_ONCE_MS", 2**53)
+    with pytest.raises(AssertionError):
+        test_what_a_clock_wrote_that_was_ahead_for_a_moment_does_not_make_it_heard(traded)
+
+
 def test_a_hub_that_was_closed_dead_is_silent_and_one_that_said_all_is_not(traded):
     with traded.store.writing() as tx:
         tx.execute(sa.text("UPDATE hubs SET told_ms = 1"))  # it was heard in the morning
