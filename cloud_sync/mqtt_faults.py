@@ -21,7 +21,7 @@ class BrokerUnavailableError(MqttLinkError):
 
 
 class BrokerSilentError(BrokerUnavailableError):
-    """A connect had no answer at all, not even a refusal: the broker, or the way to it, stands still."""
+    """A connect had no answer at all, not even a refusal: the broker stands still, or has no room for one more."""
 
 
 class SubscriptionRefusedError(MqttLinkError):

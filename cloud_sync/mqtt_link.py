@@ -46,6 +46,8 @@ IN_FLIGHT_MESSAGES: Final = 1_000
 KEEPALIVE_S: Final = 30
 ANSWER_S: Final = 10.0
 """How long a CONNACK, SUBACK or PUBACK may take before the broker counts as gone."""
+_UNANSWERED: Final = (TimeoutError, ConnectionResetError, ssl.SSLEOFError)
+"""How a connect ends to which nobody said a word. Without TLS a broker that hangs up may not speak MQTT 5."""
 _REFUSED: Final = 0x80
 _WRONG_VERSION: Final = frozenset({0x01, 0x84})
 """CONNACK codes of a broker that does not take MQTT 5: 3.1.1's own, and paho's translation of it."""
@@ -228,7 +230,7 @@ class MqttLink:
             raise self._fault(hint) from error
         except aiomqtt.MqttError as error:
             hint = f"{error}; is it running, and is this its port?"
-            if isinstance(error.__context__, TimeoutError):  # aiomqtt says it in words alone
+            if isinstance(error.__context__, _UNANSWERED):  # aiomqtt says it in words alone
                 raise BrokerSilentError(self._where, hint) from error
             raise self._fault(hint) from error
         finally:

@@ -7,7 +7,7 @@ FLOOR_MS: Final = 500
 BASE_MS: Final = 500
 CAP_MS: Final = 60_000
 SILENT_CAP_MS: Final = 10_000
-"""Where a connect had no answer at all, not even a refusal, it has itself taken seconds: so the wait is shorter."""
+"""Behind a connect that had no answer at all, not even a refusal: who took it is there, and may go on at any moment."""
 RESEND_BASE_MS: Final = 2_000
 RESEND_CAP_MS: Final = 30_000
 

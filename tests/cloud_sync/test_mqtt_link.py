@@ -350,6 +350,17 @@ def test_a_broker_that_takes_a_connection_and_says_nothing_is_told_from_one_that
     assert not isinstance(refused.value, BrokerSilentError)
 
 
+def test_a_broker_without_room_that_closes_before_the_handshake_has_said_nothing(tmp_path):
+    write_credentials(make_authority("Lucky Arcade", now=dt.datetime.now(dt.UTC)), tmp_path, "ca")
+
+    async def story():
+        async with MqttLink(settings(port, ca_file=str(tmp_path / "ca.crt"))):
+            pass
+
+    with scripted_peer(()) as port, pytest.raises(BrokerSilentError):
+        run(story)
+
+
 def test_pubacks_are_counted(tmp_path):
     async def story():
         async with MqttLink(settings(port)) as link:
