@@ -5,6 +5,7 @@ import sqlite3
 import pytest
 
 from cloud_sync.protocol.envelope import batch_hash
+from edge_agent.ledger import carried
 from edge_agent.ledger.carried import Carried, CarriedBrokenError, CarriedStore
 
 OWNER, OTHER = bytes([1]) * 16, bytes([2]) * 16
@@ -36,6 +37,23 @@ def test_what_is_kept_is_there_after_a_restart_in_order_and_once(tmp_path, store
     assert again.waiting(OWNER, most=1) == [batch(1)]
     assert set(again.owners()) == {OWNER, OTHER}
     again.close()
+
+
+def test_it_is_on_the_disk_before_its_owner_is_told(tmp_path):
+    """In SQLite's own words: a log in front, and 2 (FULL), which syncs it at each commit."""
+    store = CarriedStore(tmp_path / "synced.sqlite3")
+    asked = ("journal_mode", "synchronous")
+    found = {name: store._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in asked}
+    store.close()
+    assert found == {"journal_mode": "wal", "synchronous": 2}
+
+
+@pytest.mark.parametrize(("word", "number"), [("OFF", 0), ("NORMAL", 1)])
+def test_a_build_that_tells_its_owner_before_it_is_on_the_disk_is_caught(tmp_path, monkeypatch, word, number):
+    rest = [pragma for pragma in carried._PRAGMAS if pragma[0] != "synchronous"]
+    monkeypatch.setattr(carried, "_PRAGMAS", (*rest, ("synchronous", word, number)))
+    with pytest.raises(AssertionError, match=f"'synchronous': {number}"):
+        test_it_is_on_the_disk_before_its_owner_is_told(tmp_path)
 
 
 def test_beyond_its_budget_nothing_is_taken_and_nothing_is_thrown_away(store):
