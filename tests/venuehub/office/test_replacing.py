@@ -1,8 +1,9 @@
 """`venuehub office hub replace`: a dead hub closed and its machine enrolled anew; what was carried lessens the loss."""
 
 import json
-import os
 import signal
+import subprocess
+import sys
 
 import pytest
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from cloud_sync.protocol.topics import hub_topic
 from payment_core.journal import LeaseTaken
 from provisioning.identity import pinned
 from tests.back_office.world import GUEST, HUB, OTHER_HUB, TENANT, Office
+from tests.support.tree import ROOT
 from venuehub.cli import main
 from venuehub.office import enrolling, replacing
 from venuehub.office.tools import open_office
@@ -145,76 +147,50 @@ def test_stopped_half_way_the_same_command_goes_on(folder, run, monkeypatch, ste
     assert set(hubs(folder)) == {"hall", "hall-2"}
 
 
-def killed_at(step, run):
-    """Say the command in a process of its own that kills itself before its `step`th fsync; True where it got through.
-
-    Every file of an identity is synced, and so is its folder: between any two of them is one of these places.
-    """
-    child = os.fork()
-    if child == 0:
-        left = iter(range(step))
-        sync = os.fsync
-
-        def dies(number):
-            if next(left, None) is None:
-                os.kill(os.getpid(), signal.SIGKILL)
-            sync(number)
-
-        os.fsync = dies
-        os._exit(run(*DECIDED)[0])
-    status = os.waitpid(child, 0)[1]
-    assert os.WIFSIGNALED(status) or status == 0, os.waitstatus_to_exitcode(status)
-    return status == 0
+def killed(folder, place, mutant="whole"):
+    """Kill the command at this place in a process of its own; return what lay in the new folder, and how it ended."""
+    words = ("office", "hub", "replace", "--dir", str(folder), "--hub", "hall", *DECIDED)
+    child = [sys.executable, "-m", "tests.support.killed_command", place, mutant, str(folder.parent / "new"), *words]
+    said = json.loads(subprocess.run(child, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout)
+    return said["lay"], said["code"]
 
 
 def pinned_is_what_lies_there(folder):
     made = load_identity(folder.parent / "new")
-    new = hubs(folder)["hall-2"]
-    whole = {"hub.pem", "hub.crt", "ca.crt", "identity.json", "sign.key", "receive.key", "pepper.key"}
-    assert {path.name for path in (folder.parent / "new").iterdir()} == whole
-    assert (new.hub_id, new.sign_key) == (made.hub_id, pinned(made).sign_public)
+    known = hubs(folder)
+    assert set(known) == {"hall", "hall-2"}
+    assert {path.name for path in (folder.parent / "new").iterdir()} == set(enrolling.MADE)
+    assert (known["hall-2"].hub_id, known["hall-2"].sign_key) == (made.hub_id, pinned(made).sign_public)
+
+
+def killed_at_every_file(folder, run, mutant):
+    """Killed ten times, each time a file later: what each leaves is what the next one finds."""
+    lay, code = killed(folder, "fsync", mutant)
+    assert code == 0
+    assert len(lay) >= 9
+    assert {"identity.json", "sign.key", enrolling.MARK} < set(lay[-1])
+    pinned_is_what_lies_there(folder)
+    code, said, _ = run(*DECIDED)
+    assert (code, said["replaced"]["by"]["name"]) == (0, "hall-2")
+    pinned_is_what_lies_there(folder)
 
 
 def test_killed_at_any_file_the_same_command_begins_anew_into_the_same_folder(folder, run):
-    """Once after another: what each leaves is what the next one finds."""
-    step, half_made = 0, 0
-    while not killed_at(step, run):
-        assert set(hubs(folder)) == {"hall"}
-        half_made += (folder.parent / "new").is_dir() and len(list((folder.parent / "new").iterdir())) > 1
-        step += 1
-    assert (step, half_made) >= (9, 6)
-    pinned_is_what_lies_there(folder)
-    code, said, _ = run(*DECIDED)
-    assert (code, said["replaced"]["by"]["name"], set(hubs(folder))) == (0, "hall-2", {"hall", "hall-2"})
-    pinned_is_what_lies_there(folder)
+    killed_at_every_file(folder, run, "whole")
 
 
-def test_a_build_that_takes_nothing_away_is_caught(folder, run, monkeypatch):
-    monkeypatch.setattr(enrolling, "_clear", lambda *_: None)
+def test_a_build_that_takes_nothing_away_is_caught(folder, run):
     with pytest.raises(AssertionError):
-        test_killed_at_any_file_the_same_command_begins_anew_into_the_same_folder(folder, run)
+        killed_at_every_file(folder, run, "left")
 
 
-@pytest.mark.parametrize("is_pinned", [False, True])
-def test_stopped_around_the_pinning_there_is_one_identity(folder, run, monkeypatch, is_pinned):
-    """A kill: nothing is tidied. Pinned, the keys that lie there are the hub's; else nobody's, and others are made."""
-    pin = enrolling.pin_hub
-
-    def killed(*words, **facts):
-        if is_pinned:
-            pin(*words, **facts)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(enrolling, "pin_hub", killed)
-        child = os.fork()
-        if child == 0:
-            os._exit(run(*DECIDED)[0])
-        assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
-    before = load_identity(folder.parent / "new")
+def test_killed_around_the_pinning_there_is_one_identity(folder, run):
+    """Before it the keys that lie there are nobody's, and others are made; behind it they are the hub's."""
+    lay, code = killed(folder, "pinning")
+    assert (len(lay), code) == (2, -signal.SIGKILL)
+    pinned_keys = load_identity(folder.parent / "new").sign_seed
     assert run(*DECIDED)[0] == 0
-    after = load_identity(folder.parent / "new")
-    assert (before.hub_id, before.sign_seed == after.sign_seed) == (after.hub_id, is_pinned)
+    assert load_identity(folder.parent / "new").sign_seed == pinned_keys
     pinned_is_what_lies_there(folder)
 
 
