@@ -11,6 +11,11 @@ def business_date(now_ms: int, *, timezone: str, day_begins_minute: int) -> int:
     return day.year * 10_000 + day.month * 100 + day.day
 
 
+def time_of_day(minute: int) -> str:
+    """Return a minute of the day as people write it: 360 is 06:00."""
+    return f"{minute // 60:02d}:{minute % 60:02d}"
+
+
 def day_bounds(date: int, *, timezone: str, day_begins_minute: int) -> tuple[int, int] | None:
     """Return the first moment of a business day and the first one after it, UTC ms; None: yyyymmdd that is no date."""
     try:

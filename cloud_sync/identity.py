@@ -19,6 +19,7 @@ from payment_core.identifiers import uuid_bytes, uuid_text
 
 IDENTITY_FILE: Final = "identity.json"
 OFFICE_FILE: Final = "office.json"
+VENUE_FILE: Final = "venue.json"
 _FOLDER_MODE: Final = 0o700
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -150,6 +151,13 @@ class FolderOpener:
                 raise
 
 
+class VenueDay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A venue's zone, as IANA names it, and when its business day begins, as 06:00: what the office closes days by."""
+
+    timezone: str
+    business_day_starts: str
+
+
 class _HubFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hub_id: str
     tenant_id: str
@@ -221,6 +229,18 @@ def load_identity(folder: Path) -> HubIdentity:
         message = f"{folder / IDENTITY_FILE}: an office key is missing or proves nothing; {remedy}"
         raise IdentityError(message)
     return identity
+
+
+def save_venue_day(day: VenueDay, folder: Path) -> None:
+    """Write the venue's zone and day into a hub's folder. A file of its own: an older hub does not read it."""
+    write_secret(folder / VENUE_FILE, _as_text(day))
+
+
+def venue_day(folder: Path) -> VenueDay | None:
+    """Read the venue's zone and day from a hub's folder; None: an older office enrolled it. Else IdentityError."""
+    if not (folder / VENUE_FILE).exists():
+        return None
+    return _load(folder / VENUE_FILE, VenueDay, "enroll the hub: venuehub office enroll --hub DIR")
 
 
 def save_office(keys: OfficeKeys, folder: Path) -> None:

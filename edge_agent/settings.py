@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from cloud_sync.identity import IdentityError, VenueDay, venue_day
 from cloud_sync.mqtt_link import MqttSettings
 from device_profiles.loading import SettingsError, read_strictly
 
@@ -24,7 +25,8 @@ class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class HubSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Paths are relative to the settings file. `uplink` absent: the address in the identity folder.
 
-    `lan`: the broker that the hubs of the venue share; absent: the device bus is that broker.
+    `lan`: the broker that the hubs of the venue share; absent: the device bus is that broker. `timezone` and
+    `business_day_starts` absent: the venue's own, as the identity folder says.
     """
 
     identity: str
@@ -32,8 +34,8 @@ class HubSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device_bus: Broker
     uplink: Broker | None = None
     lan: Broker | None = None
-    timezone: str = "Asia/Shanghai"
-    business_day_starts: str = "06:00"
+    timezone: str = ""
+    business_day_starts: str = ""
 
     @property
     def cutoff_minute(self) -> int:
@@ -45,6 +47,11 @@ class HubSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read_settings(path: Path) -> HubSettings:
     """Read and check a settings file; SettingsError names file, key, value and remedy."""
     settings = read_strictly(path, HubSettings)
+    try:
+        day = venue_day(path.parent / settings.identity)
+    except IdentityError as error:
+        raise SettingsError(str(error)) from error
+    settings = _with_venue_day(settings, path.name, day)
     try:
         ZoneInfo(settings.timezone)
     except (ZoneInfoNotFoundError, ValueError) as error:
@@ -58,6 +65,18 @@ def read_settings(path: Path) -> HubSettings:
         text = settings.business_day_starts
         message = f"{path.name}: business_day_starts: {text!r} is not a time of day. Write it as 06:00."
         raise SettingsError(message)
+    return settings
+
+
+def _with_venue_day(settings: HubSettings, file: str, of_venue: VenueDay | None) -> HubSettings:
+    """Fill in the venue's zone and day; another one than the office closes days by is refused."""
+    day = of_venue or VenueDay("Asia/Shanghai", "06:00")
+    for name in VenueDay.__struct_fields__:
+        own, theirs = getattr(settings, name), getattr(day, name)
+        if of_venue is not None and own not in ("", theirs):
+            message = f"{file}: {name}: {own!r}, but the office closes this venue's days by {theirs!r}. Remove it."
+            raise SettingsError(message)
+        settings = msgspec.structs.replace(settings, **{name: own or theirs})
     return settings
 
 

@@ -2,9 +2,11 @@
 
 from typing import Final
 
+from back_office.business_day import time_of_day
 from back_office.fleet.trust import keep_trust
 from back_office.ledger.desk import Desk, venue_of
 from back_office.store import places
+from back_office.store.acts import AuditLine, audit
 from back_office.store.engine import Store
 from back_office.store.faults import RESTORE
 from back_office.store.places import Hub, Tenant, Venue
@@ -23,7 +25,9 @@ class VenueUnknownError(FoundingError):
     """No venue is named so, or none is named where there are several; the text lists them."""
 
 
-def found_office(store: Store, tenant: Tenant, *, venue_id: bytes, venue: str, timezone: str) -> None:
+def found_office(
+    store: Store, tenant: Tenant, *, venue_id: bytes, venue: str, timezone: str, day_begins: int = DAY_BEGINS_MINUTE
+) -> None:
     """Write the tenant, its first venue and the first entry of its books; FoundingError where books are there."""
     tenant_id = tenant.tenant_id
     with store.writing() as tx:
@@ -31,9 +35,28 @@ def found_office(store: Store, tenant: Tenant, *, venue_id: bytes, venue: str, t
             message = "the books have an owner already: name another folder"
             raise FoundingError(message)
         places.add_tenant(tx, tenant)
-        first = Venue(tenant_id, venue_id, venue, timezone, DAY_BEGINS_MINUTE, HUB_LEASE_CAP)
+        first = Venue(tenant_id, venue_id, venue, timezone, day_begins, HUB_LEASE_CAP)
         places.add_venue(tx, first)
         Desk(tx, tenant_id, first, now_ms=tenant.created_ms).open_books()
+
+
+def add_venue(store: Store, venue: Venue, *, by: str, now_ms: int) -> None:
+    """Write another venue down; FoundingError where its name is taken. The audit keeps who added it."""
+    with store.writing() as tx:
+        if any(known.name == venue.name for known in places.venues(tx, venue.tenant_id)):
+            message = f"there is a venue {venue.name!r} already: choose another name"
+            raise FoundingError(message)
+        places.add_venue(tx, venue)
+        note = f"{venue.timezone}, its day begins at {time_of_day(venue.day_begins_minute)}"
+        audit(tx, venue.tenant_id, AuditLine(now_ms, by, f"venue added: {venue.name}", venue.venue_id, note))
+
+
+def set_lease_cap(store: Store, venue: Venue, cap: int, *, by: str, why: str, now_ms: int) -> None:
+    """Set X_h of a venue, in minor units of each unit; leases above it stay until they come back."""
+    with store.writing() as tx:
+        places.set_lease_cap(tx, venue.tenant_id, venue.venue_id, cap=cap)
+        what = f"cap of a hub: {venue.hub_lease_cap} -> {cap}"
+        audit(tx, venue.tenant_id, AuditLine(now_ms, by, what, venue.venue_id, why))
 
 
 def refuse_unfounded(store: Store, tenant_id: bytes) -> None:

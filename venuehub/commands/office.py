@@ -21,6 +21,7 @@ from venuehub.office.meters import meter_app
 from venuehub.office.signers import signer_app
 from venuehub.office.slips import slip_app
 from venuehub.office.travel import travel_app
+from venuehub.office.venues import DAY_BEGINS, DayBegins, Timezone, checked_day, venue_app
 from venuehub.output import AsJson, note, print_json, print_line
 
 app = typer.Typer(name="office", no_args_is_help=True, help="The back office: books, hubs, members' cards.")
@@ -33,6 +34,7 @@ app.add_typer(opening.app)
 app.add_typer(guest.app)
 app.add_typer(hubs.hub_app)
 app.add_typer(hubs.terms_app)
+app.add_typer(venue_app)
 app.add_typer(slip_app)
 app.add_typer(consent_app)
 app.add_typer(signer_app)
@@ -70,7 +72,8 @@ def init(
     folder: Folder,
     tenant: Annotated[str, typer.Option(help="The operator's name.")],
     venue: Annotated[str, typer.Option(help="The first venue's name; the operator's where not given.")] = "",
-    timezone: Annotated[str, typer.Option(help="The venue's time zone, as IANA names it.")] = "Asia/Shanghai",
+    timezone: Timezone = "Asia/Shanghai",
+    day_begins: DayBegins = DAY_BEGINS,
     db: ingest.Db = "",
     broker_host: Annotated[
         list[str] | None, typer.Option(help="A name or address of the office's broker, for its certificate.")
@@ -78,8 +81,6 @@ def init(
     as_json: AsJson = False,
 ) -> None:
     """Make an office: its keys, its certificates and its empty books."""
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
     from back_office.fleet.founding import found_office
     from back_office.settings import database_url, keep_database_url
     from back_office.store.engine import open_store
@@ -93,11 +94,7 @@ def init(
     if not tenant.strip():
         message, hint = "an office needs its operator's name", 'write --tenant "Star Arcade"'
         raise CliError("settings", message, where="--tenant", hint=hint, exit_code=ExitCode.USAGE)
-    known = "write a name such as Asia/Shanghai"
-    with told_as(
-        "settings", ZoneInfoNotFoundError, ValueError, where="--timezone", hint=known, exit_code=ExitCode.USAGE
-    ):
-        ZoneInfo(timezone)
+    minute = checked_day(timezone, day_begins)
     hosts = broker_host or LOCAL_HOSTS
     warned: list[str] = []
     with office_faults(folder):
@@ -114,7 +111,9 @@ def init(
         store = open_store(database_url(folder), create=True)
         try:
             founder = Tenant(keys.tenant_id, tenant, _now_ms())
-            found_office(store, founder, venue_id=_new_id(), venue=venue or tenant, timezone=timezone)
+            found_office(
+                store, founder, venue_id=_new_id(), venue=venue or tenant, timezone=timezone, day_begins=minute
+            )
         finally:
             store.close()
     note("\n".join(warned))

@@ -12,10 +12,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from back_office.business_day import time_of_day
 from back_office.fleet.founding import only_venue, pin_hub
 from back_office.store import places
 from back_office.store.engine import Store
-from cloud_sync.identity import IDENTITY_FILE, HubIdentity, IdentityError, OfficeKeys
+from back_office.store.places import Hub
+from cloud_sync.identity import (
+    IDENTITY_FILE,
+    VENUE_FILE,
+    HubIdentity,
+    IdentityError,
+    OfficeKeys,
+    VenueDay,
+    load_identity,
+    save_venue_day,
+)
 from cloud_sync.mqtt_link import MqttSettings
 from cloud_sync.secret_files import sync_folder, write_secret
 from provisioning.identity import enroll_hub, pinned
@@ -26,7 +37,7 @@ from venuehub.output import note
 
 MARK: Final = "enrolling"
 """Tenant and hub, 32 hex digits each: whose enrolment was begun in this folder and has not been seen to end."""
-MADE: Final = (IDENTITY_FILE, "sign.key", "receive.key", "pepper.key", "hub.pem", "hub.crt", "ca.crt")
+MADE: Final = (IDENTITY_FILE, VENUE_FILE, "sign.key", "receive.key", "pepper.key", "hub.pem", "hub.crt", "ca.crt")
 """What an enrolment writes. Taken away in this order: without `identity.json` a folder is no hub's."""
 _MARK_CHARS: Final = 64
 
@@ -49,7 +60,8 @@ def enroll(  # noqa: PLR0913 - one parameter per fact of a hub
         hub_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             with _alone_in(hub_folder):
-                _make_and_pin(store, keys, identity, office=office, hub_folder=hub_folder, name=name)
+                day = VenueDay(place.timezone, time_of_day(place.day_begins_minute))
+                _make_and_pin(store, keys, identity, day, office=office, hub_folder=hub_folder, name=name)
         except BaseException:
             if not was_there and not any(hub_folder.iterdir()):
                 hub_folder.rmdir()
@@ -58,7 +70,7 @@ def enroll(  # noqa: PLR0913 - one parameter per fact of a hub
 
 
 def clear_abandoned(store: Store, tenant_id: bytes, hub_folder: Path) -> None:
-    """Take away what a killed enrolment left in this folder, unless its hub is pinned: then only the mark goes.
+    """Take away what a killed enrolment left in this folder, unless these keys are pinned: then only the mark goes.
 
     A folder without our mark, or with that of another office, stays as it is.
     """
@@ -69,13 +81,14 @@ def clear_abandoned(store: Store, tenant_id: bytes, hub_folder: Path) -> None:
 
 
 def _make_and_pin(
-    store: Store, keys: OfficeKeys, identity: HubIdentity, *, office: Path, hub_folder: Path, name: str
+    store: Store, keys: OfficeKeys, identity: HubIdentity, day: VenueDay, *, office: Path, hub_folder: Path, name: str
 ) -> None:
     _clear(store, keys.tenant_id, hub_folder)
     _refuse_taken(hub_folder)
     try:
         write_secret(hub_folder / MARK, f"{keys.tenant_id.hex()}{identity.hub_id.hex()}".encode())
         sync_folder(hub_folder)
+        save_venue_day(day, hub_folder)
         FileKeyStore(hub_folder, warn=note).keep_hub(identity)
         make_hub_tls(office, hub_folder, hub_id=identity.hub_id)
         sync_folder(hub_folder)
@@ -95,10 +108,15 @@ def _clear(store: Store, tenant_id: bytes, hub_folder: Path) -> None:
             message = f"{hub_folder}: another office was enrolling a hub here; choose an empty folder"
             raise IdentityError(message)
         with store.reading() as tx:
-            is_pinned = places.hub(tx, tenant_id, hub_id) is not None
-        for name in () if is_pinned else MADE:
+            hub = places.hub(tx, tenant_id, hub_id)
+        for name in () if hub is not None and holds_keys_of(hub_folder, hub) else MADE:
             (hub_folder / name).unlink(missing_ok=True)
     mark.unlink(missing_ok=True)
+
+
+def holds_keys_of(hub_folder: Path, hub: Hub) -> bool:
+    """Say whether the identity in this folder is the one that is pinned: a hub may have been begun in another too."""
+    return (hub_folder / IDENTITY_FILE).exists() and pinned(load_identity(hub_folder)).sign_public == hub.sign_key
 
 
 def _refuse_taken(hub_folder: Path) -> None:
