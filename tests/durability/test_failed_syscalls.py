@@ -18,6 +18,7 @@ from tests.support.straced import WRITES, Run, require_strace, run_straced
 pytestmark = pytest.mark.slow
 SALES = 20
 EXIT_S = 1.0
+SLOW_RUNS = 3
 PLACES = 1_200
 """More than a session has: every place in the full size, evenly chosen ones in the others."""
 
@@ -49,16 +50,18 @@ def places(furnished: Path) -> list[tuple[str, str, int]]:
 
 
 def fail_at(furnished: Path, place: tuple[str, str, int], mutant: str = "") -> list[str]:
-    """Let one call fail; return every broken promise."""
+    """Let one call fail; return every broken promise. What is only slow is done again: others run beside it."""
     call, error, n = place
     inject = f"{call}:error={error}:when={n}"
-    folder, run = sell(furnished, f"{call}-{error}-{n}-{mutant}", inject=inject, mutant=mutant)
-    assert run.exit_s is not None, f"{place} was not reached"
-    broken = broken_promises_after(folder, run.said, run=1)
-    is_over = run.said[-1:] == ["done"]  # the last checkpoint may fail: everything is in the WAL
-    if not is_over and run.exit_s > EXIT_S:
+    for _ in range(SLOW_RUNS):
+        folder, run = sell(furnished, f"{call}-{error}-{n}-{mutant}", inject=inject, mutant=mutant)
+        assert run.exit_s is not None, f"{place} was not reached"
+        broken = broken_promises_after(folder, run.said, run=1)
+        shutil.rmtree(folder)
+        is_over = run.said[-1:] == ["done"]  # the last checkpoint may fail: everything is in the WAL
+        if broken or is_over or run.exit_s <= EXIT_S:
+            break
         broken.append(f"the hub went on for {run.exit_s:.1f} s")
-    shutil.rmtree(folder)
     return [f"{call} {n} {error}: {promise}" for promise in broken]
 
 
