@@ -30,6 +30,14 @@ QUIET_MS: Final = 10 * 60_000
 QUIETS: Final = 6
 """After so many of them, in each of which the office answered something else, all that waits is sealed once more."""
 _LARGEST_EPOCH: Final = 2**32 - 1
+_NO_CLOCK_S: Final = 4_102_444_800
+"""A clock from here on (the year 2100) is broken: an epoch by it would leave no room for those behind it."""
+
+
+def epoch_by(now_ms: int) -> int:
+    """Return the epoch of a file that begins now (UTC ms): the clock's seconds, or 1, which the office raises."""
+    seconds = now_ms // 1000
+    return seconds if 0 < seconds < _NO_CLOCK_S else 1
 
 
 class Shelf(Protocol):
@@ -50,8 +58,8 @@ class Shelf(Protocol):
     def kept(self, after_seq: int, most: int) -> list[SealedBatch]:
         """Return up to `most` sealed batches behind one, with or without a receipt, in order."""
 
-    def take_receipt(self, through_seq: int, now_ms: int) -> None:
-        """Note that the office has all batches up to this one."""
+    def take_receipt(self, through_seq: int, *, later_ms: int, earlier_ms: int) -> None:
+        """Note that the office has all batches up to this one; UTC ms by the hub's clock and the office's."""
 
     def begin_epoch(self, epoch: int) -> None:
         """Begin anew; what has no receipt is sealed once more."""
@@ -65,6 +73,8 @@ class TelemetryPost:
         self._shelf = shelf
         self._draw = draw
         self._sealer: Sealer = pen.office_sealer
+        if not 0 < shelf.place().epoch <= _LARGEST_EPOCH:  # by a broken clock of an older release: it was never sent
+            shelf.begin_epoch(1)
         self._place = shelf.place()
         self._takes = 0
         self._sent_seq = 0
@@ -115,7 +125,8 @@ class TelemetryPost:
         if own and own[0].batch_seq == receipt.through_seq and own[0].digest != receipt.batch_hash:
             return self._begin_anew(now, receipt.epoch)
         if receipt.through_seq > self._place.acked_seq:
-            self._shelf.take_receipt(receipt.through_seq, now.wall_ms)
+            later_ms, earlier_ms = max(now.wall_ms, receipt.server_ms), min(now.wall_ms, receipt.server_ms)
+            self._shelf.take_receipt(receipt.through_seq, later_ms=later_ms, earlier_ms=earlier_ms)
             self._place = self._shelf.place()
             self._resends = self._quiets = 0
             self._rearm(now)
@@ -133,7 +144,7 @@ class TelemetryPost:
 
     def _begin_anew(self, now: Moment, seen_epoch: int) -> list[Publish]:
         """Take an epoch above all that the office or this file has seen; a clock that is right makes it today's."""
-        epoch = max(now.wall_ms // 1000, seen_epoch + 1, self._place.epoch + 1)
+        epoch = max(epoch_by(now.wall_ms), seen_epoch + 1, self._place.epoch + 1)
         if epoch <= _LARGEST_EPOCH:
             self._shelf.begin_epoch(epoch)
             self._place = self._shelf.place()

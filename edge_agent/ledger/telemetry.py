@@ -184,19 +184,22 @@ class TelemetryStore:
             for seq, first, count, digest, sealed in self._rows(f"{sql} LIMIT ?", (after_seq, most))
         ]
 
-    def take_receipt(self, through_seq: int, now_ms: int) -> None:
-        """Let go the rows of batches that have a receipt; the batches stay 30 days, or as long as there is room."""
+    def take_receipt(self, through_seq: int, *, later_ms: int, earlier_ms: int) -> None:
+        """Let go the rows of batches that have a receipt; the batches stay 30 days, or as long as there is room.
+
+        The receipt came at `later_ms`, and what is old is so at `earlier_ms`: no clock alone throws anything away.
+        """
         with self._step():
             new = "UPDATE batches SET at_ms = ? WHERE batch_seq <= ? AND batch_seq > ?"
-            self._run(new, (now_ms, through_seq, self._meta()["acked_seq"]))
+            self._run(new, (later_ms, through_seq, self._meta()["acked_seq"]))
             self._write({"acked_seq": through_seq})
             self._run("DELETE FROM waiting WHERE batch_seq <= ?", (through_seq,))
             old = "DELETE FROM batches WHERE batch_seq <= ? AND at_ms < ?"
-            self._run(old, (through_seq, now_ms - KEEP_MS))
+            self._run(old, (through_seq, earlier_ms - KEEP_MS))
             self._used = None
 
     def begin_epoch(self, epoch: int) -> None:
-        """Begin anew under a higher epoch: what has no receipt and has room is sealed once more, in its old order."""
+        """Begin anew under another epoch: what has no receipt and has room is sealed once more, in its old order."""
         with self._step():
             self._run("UPDATE waiting SET batch_seq = NULL")
             self._run("DELETE FROM batches")

@@ -13,7 +13,7 @@ from typing import Final
 from cloud_sync.identity import HubIdentity
 from cloud_sync.letters import Publish
 from cloud_sync.protocol.messages import Receipt, Trust
-from cloud_sync.telemetry_post import TelemetryPost
+from cloud_sync.telemetry_post import TelemetryPost, epoch_by
 from cloud_sync.upload_effects import Moment
 from edge_agent.ledger.carried import CARRIED_FILE
 from edge_agent.ledger.disk_order import TABLE, Act, Given, look
@@ -170,7 +170,7 @@ class TelemetryRound:
         if self._store is None or self._post is None:
             path = self._ledger.with_name(TELEMETRY_FILE)
             budget = {Given.NOTHING: BUDGET_BYTES, Given.TELEMETRY: 0}.get(self._given, SMALL_BUDGET_BYTES)
-            self._store = TelemetryStore(path, epoch=max(now_ms // 1000, 1), budget=budget)
+            self._store = TelemetryStore(path, epoch=epoch_by(now_ms), budget=budget)
             self._post = TelemetryPost(self._identity, self._store, draw=os.urandom)
             if self._trust is not None:
                 self._post.on_trust(self._trust)

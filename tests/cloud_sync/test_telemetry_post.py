@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cloud_sync import telemetry_post
 from cloud_sync.protocol.envelope import NO_BATCH, STREAM_TELEMETRY, batch_hash, parse_envelope
 from cloud_sync.protocol.messages import TAKES_TELEMETRY, Receipt
-from cloud_sync.telemetry_post import FULL_BATCH, QUIET_MS, QUIETS, SEAL_AGE_MS, WINDOW_BATCHES, TelemetryPost
+from cloud_sync.telemetry_post import FULL_BATCH, QUIET_MS, QUIETS, SEAL_AGE_MS, WINDOW_BATCHES, TelemetryPost, epoch_by
 from cloud_sync.upload_effects import UploadState
 from payment_core.telemetry import DeviceWas, encode_fact
 from tests.cloud_sync.world import WALL_MS, hub_identity, moment
@@ -50,7 +51,8 @@ class MemoryShelf:
     def kept(self, after_seq, most):
         return [batch for batch in self.batches if batch.batch_seq > after_seq][:most]
 
-    def take_receipt(self, through_seq, _now_ms):
+    def take_receipt(self, through_seq, *, later_ms, earlier_ms):
+        assert later_ms >= earlier_ms
         self.state = msgspec.structs.replace(self.state, acked_seq=through_seq)
 
     def begin_epoch(self, epoch):
@@ -178,6 +180,32 @@ def test_where_the_office_has_something_else_a_higher_epoch_begins_with_all_that
     assert len(shelf.rows) == FULL_BATCH
     (again,) = post.on_tick(moment(2))
     assert parse_envelope(again.payload).header.batch_seq == 1
+
+
+BROKEN_MS = 2**32 * 1000 + 5 - WALL_MS
+"""In 2106, as `moment` counts: to a battery clock that says anything."""
+
+
+def anew_by_a_broken_clock(shelf):
+    post = post_of(shelf)
+    post.on_receipt(moment(0), WELCOME)
+    (letter,) = post.on_tick(moment(0))
+    other = Receipt(7, 1, batch_hash(letter.payload)[::-1], WALL_MS, NONCE, stream=1, takes=TAKES_TELEMETRY)
+    post.on_receipt(moment(BROKEN_MS), other)
+    assert (shelf.state.epoch, len(shelf.rows)) == (8, FULL_BATCH)
+
+
+def test_a_broken_clock_uses_up_no_epochs(shelf):
+    assert [epoch_by(ms) for ms in (0, 999, WALL_MS, 4_102_444_799_999, 4_102_444_800_000)] == [
+        1, 1, WALL_MS // 1000, 4_102_444_799, 1,
+    ]  # fmt: skip
+    anew_by_a_broken_clock(shelf)
+
+
+def test_a_build_that_believes_any_clock_is_caught(shelf, monkeypatch):
+    monkeypatch.setattr(telemetry_post, "epoch_by", lambda now_ms: now_ms // 1000)
+    with pytest.raises(AssertionError, match=r"\(7, 0\) == \(8, "):
+        anew_by_a_broken_clock(shelf)
 
 
 def test_a_receipt_of_an_epoch_that_is_over_says_nothing(shelf):

@@ -57,7 +57,7 @@ class Bench:
         place = self.store.place()
         if place.last_seq > place.acked_seq:
             through = min(place.acked_seq + 1 + count % 3, place.last_seq)
-            self.store.take_receipt(through, NOW_MS)
+            self.store.take_receipt(through, later_ms=NOW_MS, earlier_ms=NOW_MS)
             self.told += [one for seq in range(place.acked_seq + 1, through + 1) for one in self.sealed[seq][1]]
 
     def restart(self, _count=0):
@@ -163,8 +163,13 @@ def test_a_batch_with_a_receipt_stays_thirty_days_or_until_its_room_is_needed(tm
     assert bench.store.kept(0, 9)[0].batch_seq > 1
     bench.add(2)
     bench.seal()
-    bench.store.take_receipt(4, NOW_MS + KEEP_MS + 1)
-    assert [batch.batch_seq for batch in bench.store.kept(0, 9)] == [4], "thirty days behind its receipt"
+    held = [batch.batch_seq for batch in bench.store.kept(0, 9)]
+    bench.store.take_receipt(4, later_ms=NOW_MS + 2 * KEEP_MS, earlier_ms=NOW_MS + KEEP_MS)
+    assert [batch.batch_seq for batch in bench.store.kept(0, 9)] == held, "one clock alone"
+    bench.add(2)
+    bench.seal()
+    bench.store.take_receipt(5, later_ms=NOW_MS + KEEP_MS + 1, earlier_ms=NOW_MS + KEEP_MS + 1)
+    assert [batch.batch_seq for batch in bench.store.kept(0, 9)] == [4, 5], "thirty days behind its receipt"
     bench.store.close()
 
 

@@ -1,23 +1,25 @@
 """What a hub tells of itself: each change once, its health each minute, its own sums; nothing stops the till."""
 
 import sqlite3
+import struct
 
 import pytest
 
+from cloud_sync import telemetry_post
 from cloud_sync.identity import OfficeKeys
 from cloud_sync.protocol.envelope import NO_BATCH, STREAM_TELEMETRY, batch_hash, parse_envelope
 from cloud_sync.protocol.messages import TAKES_TELEMETRY, Receipt
 from cloud_sync.telemetry_post import SEAL_AGE_MS
 from edge_agent.ledger.disk_order import LOW_BYTES, ROOM_BYTES
 from edge_agent.ledger.reader import LedgerReader
-from edge_agent.ledger.telemetry import BUDGET_BYTES, SMALL_BUDGET_BYTES
+from edge_agent.ledger.telemetry import BUDGET_BYTES, SMALL_BUDGET_BYTES, TelemetryStore
 from edge_agent.links import telemetry_round
 from edge_agent.links.telemetry_round import DAYS_MS, DISK_MS, HEALTH_MS, MOST_ASIDE, TelemetryRound
 from edge_agent.messages import DeviceIs
 from payment_core.bus import DeviceState
 from payment_core.day_sums import DaySums
 from payment_core.journal import decode_own
-from payment_core.telemetry import DeviceWas, HubDay, HubHealth, TelemetryDropped, decode_fact
+from payment_core.telemetry import DeviceWas, HubDay, HubHealth, TelemetryDropped, decode_fact, encode_fact
 from provisioning.identity import enroll_hub
 from tests.support.hall import HUB_ID, START_MS, VENUE_ID, Hall
 
@@ -112,6 +114,68 @@ def test_it_is_sent_when_the_office_takes_it_and_the_ledger_leaves_room(hall, ro
     rounds.step([answer], may_send=True)
     assert told(hall) == []
     assert rounds.step([None], may_send=True) == []
+
+
+def restored_from_yesterday(hall, rounds):
+    """Three batches on three days; then the office is restored as it was behind the first."""
+    sent = []
+    rounds.step([WELCOME], may_send=False)
+    for day in range(3):
+        rounds.step([is_("racer-1", ("online", "fault")[day % 2])], may_send=False)
+        hall.pass_ms(24 * 3_600_000)
+        (letter,) = rounds.step([], may_send=True)
+        header = parse_envelope(letter.payload).header
+        sent.append(letter.payload)
+        rounds.step([receipt_of(header, letter.payload, hall.wall_ms)], may_send=True)
+    first = receipt_of(parse_envelope(sent[0]).header, sent[0], hall.wall_ms)
+    again = [letter.payload for letter in rounds.step([None, first], may_send=True)]
+    assert again == sent[1:], "the same bytes in the same epoch"
+
+
+def receipt_of(header, payload, now_ms):
+    digest = batch_hash(payload)
+    return Receipt(header.epoch, header.batch_seq, digest, now_ms, bytes(16), stream=1, takes=TAKES_TELEMETRY)
+
+
+def test_an_office_restored_from_yesterday_has_its_telemetry_again(hall, rounds):
+    restored_from_yesterday(hall, rounds)
+
+
+def test_a_build_that_throws_a_batch_away_at_its_receipt_is_caught(hall, rounds, monkeypatch):
+    monkeypatch.setattr("edge_agent.ledger.telemetry.KEEP_MS", 0)
+    with pytest.raises(AssertionError, match="the same bytes in the same epoch"):
+        restored_from_yesterday(hall, rounds)
+
+
+def begun_by_a_broken_clock(hall, rounds):
+    """A release before this one began a file in 2106: its epoch fits no header; what is in it goes out all the same."""
+    store = TelemetryStore(hall.path.with_name("telemetry.sqlite3"), epoch=2**32)
+    store.add([(START_MS, encode_fact(DeviceWas(1, START_MS, "racer-9", "fault", 1)))])
+    store.close()
+    rounds.step([WELCOME], may_send=False)
+    hall.pass_ms(SEAL_AGE_MS)
+    (letter,) = rounds.step([], may_send=True)
+    header = parse_envelope(letter.payload).header
+    assert (header.epoch, header.batch_seq, header.record_count) == (1, 1, len(told(hall)))
+    assert told(hall)[0].device == "racer-9"
+
+
+def test_a_file_that_a_broken_clock_began_is_not_dead(hall, rounds):
+    begun_by_a_broken_clock(hall, rounds)
+
+
+def test_a_build_that_leaves_it_so_is_caught(hall, rounds, monkeypatch):
+    monkeypatch.setattr(telemetry_post, "_LARGEST_EPOCH", 2**40)
+    with pytest.raises(struct.error):
+        begun_by_a_broken_clock(hall, rounds)
+
+
+def test_a_clock_in_2106_begins_a_file_that_lives(hall, rounds):
+    right_ms, hall.wall_ms = hall.wall_ms, 2**32 * 1000
+    rounds.step([WELCOME, is_("racer-1", "online")], may_send=False)
+    hall.wall_ms = right_ms
+    (letter,) = rounds.step([], may_send=True)
+    assert parse_envelope(letter.payload).header.epoch == 1
 
 
 def test_a_restart_goes_on_where_the_file_stands(hall, rounds):
