@@ -1,9 +1,9 @@
 """`venuehub office hub replace` that kills itself, in processes forked from this one, which has no threads.
 
-`python killed_command.py fsync|pinning whole|left INTO WORDS…` prints what lay in INTO after each kill, and how
-the last process ended. fsync: before its first fsync, the next one before its second, until one gets through; every
-file of an identity is synced, and so is its folder. pinning: right before it, and then right behind it. left: a build
-that takes nothing away.
+`python killed_command.py 1|2|…|pinning|before whole|left INTO WORDS…` prints what lay in INTO after each kill, and how
+the last process ended. 1: before its first fsync, the next one before its second, until one gets through; 3: before
+each third. Every file of an identity is synced, and so is its folder. pinning: right before it, and then right behind
+it; before: that alone. left: a build that takes nothing away.
 """
 
 import contextlib
@@ -64,11 +64,9 @@ def ended(words: list[str], arm: Callable[[], None]) -> int:
 def told(place: str, mutant: str, into: str, *words: str) -> dict[str, object]:
     if mutant == "left":
         enrolling._clear = lambda *_: None
-    arms = (
-        [partial(at_fsync, step) for step in range(MOST_STEPS)]
-        if place == "fsync"
-        else [partial(at_pinning, is_pinned=is_pinned) for is_pinned in (False, True)]
-    )
+    around = [partial(at_pinning, is_pinned=is_pinned) for is_pinned in (False, True)]
+    known = {"pinning": around, "before": around[:1]}
+    arms = known.get(place) or [partial(at_fsync, step) for step in range(0, MOST_STEPS, int(place))]
     with contextlib.redirect_stdout(io.StringIO()):
         main([*words[: words.index("--yes")], "--into", into])  # asks what it costs, and has loaded all that it needs
     lay: list[list[str]] = []

@@ -143,16 +143,15 @@ def _refuse_a_second(store: "Store", at: "Hub", into: Path) -> None:
     """Raise CliError where another hub stands in its place already, other than the one this command was making."""
     from back_office.fleet.successor import successor
     from back_office.store import places
-    from cloud_sync.identity import IDENTITY_FILE, load_identity
     from venuehub.office.checks import moment
+    from venuehub.office.enrolling import holds_keys_of
 
     with store.reading() as tx:
         named = successor(tx, at.tenant_id, at.hub_id)
         new = places.hub(tx, at.tenant_id, named.content) if named is not None else None
     if named is None or new is None:
         return
-    half_way = (into / IDENTITY_FILE).exists() and load_identity(into).hub_id == new.hub_id
-    if not half_way or new.epoch or new.closed_ms is not None:
+    if not holds_keys_of(into, new) or new.epoch or new.closed_ms is not None:
         why = f"{at.name}: {new.name} was enrolled in its place on {moment(named.at_ms)}"
         raise CliError("refused", why, where="--hub", hint=f"replace {new.name}, where that is dead too")
 
@@ -223,11 +222,12 @@ def _made_before(store: "Store", keys: "OfficeKeys", into: Path, at: "Hub") -> "
     """Return what the same command enrolled before it was stopped; CliError where it is the identity of another hub."""
     from back_office.store import places
     from cloud_sync.identity import load_identity
+    from venuehub.office.enrolling import holds_keys_of
 
     identity = load_identity(into)
     with store.reading() as tx:
         known = places.hub(tx, keys.tenant_id, identity.hub_id)
-    if known is None or known.hub_id == at.hub_id or known.closed_ms is not None or known.epoch:
+    if known is None or not holds_keys_of(into, known) or at.hub_id == known.hub_id or known.closed_ms or known.epoch:
         raise _of_another(into, known.name if known else "none of this office")
     return identity
 
