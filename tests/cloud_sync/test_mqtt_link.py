@@ -4,7 +4,6 @@ import asyncio
 import datetime as dt
 import gc
 import socket
-import statistics
 import time
 
 import pytest
@@ -79,8 +78,8 @@ def test_tcp_nodelay_is_on_and_a_round_trip_does_not_stall(tmp_path):
                 start = time.perf_counter()
                 await link.publish("a", b"x" * 200)
                 trips.append(time.perf_counter() - start)
-        # Without TCP_NODELAY every trip takes 44 ms; with it a fifth of one. The median forgives a busy machine.
-        assert statistics.median(trips) < 0.020
+        # Without TCP_NODELAY every trip takes 44 ms; with it a fifth of one. The quickest forgives a busy machine.
+        assert min(trips) < 0.020
 
     with mosquitto(tmp_path) as (port, _):
         run(story)
