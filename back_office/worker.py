@@ -14,7 +14,7 @@ from back_office.ingest.hub_books import HubBooks
 from back_office.ingest.presence import Presence
 from back_office.ingest.row_counts import RowCounts
 from back_office.ingest.telemetry_books import TelemetryDesk
-from back_office.store import acts, chains, papers, places, set_back
+from back_office.store import acts, alarm_budget, chains, places, set_back
 from back_office.store.engine import Store, Transaction
 from back_office.store.faults import StoreError, StoreFencedError
 from back_office.store.papers import Alarm
@@ -176,7 +176,7 @@ class Worker:
             alarm = Alarm(trouble.kind, hub_id, trouble.text, self._clock())
             fences = self._holding.fences(hub_id)
             try:
-                self._store.write(lambda tx: papers.raise_alarm(tx, self._tenant_id, alarm), *fences)
+                self._store.write(lambda tx: alarm_budget.raise_within(tx, self._tenant_id, alarm), *fences)
             except StoreError:
                 self.presence.troubles.pop(hub_id, None)  # nobody was told: the same word is news once more
                 raise

@@ -9,6 +9,7 @@ from back_office.ingest.presence import ALARMS_MS, ALARMS_OF_HUB
 from back_office.ledger.booking import MAX_WHOLE
 from back_office.ledger.findings import Finding
 from back_office.store import chains, papers, places, webhooks
+from back_office.store.alarm_budget import raise_within
 from back_office.store.chains import Evidence
 from back_office.store.engine import Transaction
 from back_office.store.papers import Alarm
@@ -31,7 +32,8 @@ def judge(
     tx: Transaction, tenant_id: bytes, hub: Hub, findings: Sequence[Finding], now_ms: int, learning: frozenset[bytes]
 ) -> None:
     """Raise one alarm per hub, kind and batch: the first finding, and how many there are. Of what does not freeze, so
-    many about a hub in an hour, and the first of each kind: one that was stolen would bury those of all others.
+    many about a hub in an hour, and the first of each kind: one that was stolen would bury those of all others. And so
+    many about all hubs together (`alarm_budget`).
 
     What a hub says that an operator has closed is late, whatever it is: that freezes nothing any more. Nor does
     what restored books may have granted (`learning`: of which hubs).
@@ -49,7 +51,7 @@ def judge(
             freeze(tx, tenant_id, hub_id, kind, now_ms)
         elif room := _room(tx, tenant_id, hub_id, kind, now_ms):
             last = "; more like it is not told for an hour" if room == 1 else ""
-            alarm(tx, tenant_id, hub_id, kind, text + last, now_ms=now_ms)
+            raise_within(tx, tenant_id, Alarm(kind, hub_id, text + last, now_ms))
 
 
 def freeze(tx: Transaction, tenant_id: bytes, hub_id: bytes, why: str, now_ms: int) -> None:

@@ -14,7 +14,8 @@ import msgspec
 from back_office.risk.rule import LOOK_BACK_MS, MINUTE_MS, TravelRule, Ways, windows_over_all
 from back_office.risk.travel import Leap, Travels
 from back_office.risk.velocity import Rush, Rushes
-from back_office.store import card_uses, papers, places
+from back_office.store import card_uses, places
+from back_office.store.alarm_budget import raise_within
 from back_office.store.card_uses import CardUse, Mark
 from back_office.store.engine import Transaction
 from back_office.store.papers import Alarm
@@ -163,7 +164,7 @@ class _Alarms:
         for mark in told:
             more = f"; {len(fresh) - len(told)} more like this in the same batch" if mark == told[-1] else ""
             text = found[mark] + (more if len(fresh) > len(told) else "")
-            papers.raise_alarm(self._tx, self._tenant_id, Alarm(mark.kind, self._hub_id, text, self._now_ms))
+            raise_within(self._tx, self._tenant_id, Alarm(mark.kind, self._hub_id, text, self._now_ms))
 
 
 class _Words(msgspec.Struct, frozen=True):
