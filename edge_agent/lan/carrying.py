@@ -24,7 +24,9 @@ from payment_core.money import MAX_MINOR
 AT_ONCE: Final = 4
 """Batches of one neighbour under way to the office."""
 AGAIN_MS: Final = 10_000
-"""What the office did not answer is brought again after this."""
+"""What the office did not answer, or could not book yet, is brought again after this; each time after twice as long."""
+SELDOM_MS: Final = 320_000
+"""The longest of those waits: behind a hole that nobody has, it would go round and round."""
 
 
 class TellKept(msgspec.Struct, frozen=True):
@@ -41,6 +43,14 @@ class CarryFault(msgspec.Struct, frozen=True):
     hub_id: bytes = b""
 
 
+class _Brought(msgspec.Struct, frozen=True):
+    """A batch that was brought, when it is due again, and how long that wait was."""
+
+    batch: Carried
+    due_ms: int
+    wait_ms: int
+
+
 class Carrying:
     """A synchronous state machine over the store; times are ms since boot, `wall_ms` UTC.
 
@@ -54,7 +64,7 @@ class Carrying:
         self._started_ms = now_ms
         self._peers: dict[bytes, PeerKey] = {}
         self._heard_ms: dict[bytes, int] = {}
-        self._under_way: dict[bytes, dict[bytes, tuple[Carried, int]]] = {}
+        self._under_way: dict[bytes, dict[bytes, _Brought]] = {}
 
     @property
     def has_room(self) -> bool:
@@ -104,12 +114,11 @@ class Carrying:
             self._store.let_go_records(heard.hub_id, heard.epoch, through_record=heard.seq)
 
     def on_taken(self, taken: CarriedTaken) -> None:
-        """Take the office's word about what was brought to it."""
+        """Take the office's word about what was brought to it. Neither booked nor refused: a batch before it misses."""
         self._store.let_go(taken.hub_id, taken.epoch, through_seq=taken.through_seq)
-        way = self._under_way.get(taken.hub_id, {})
-        brought = way.pop(taken.digest, None)
+        brought = self._under_way.get(taken.hub_id, {}).get(taken.digest)
         if brought is not None and taken.why:
-            self._store.refused(brought[0], taken.why)
+            self._store.refused(brought.batch, taken.why)
 
     def on_office(self) -> None:
         """A new connection to the office: everything that is kept may be brought again."""
@@ -127,11 +136,15 @@ class Carrying:
         return letters
 
     def _bring(self, now_ms: int, owner: bytes) -> list[Publish]:
-        way = self._under_way.setdefault(owner, {})
+        before = self._under_way.get(owner, {})
+        way = self._under_way[owner] = {}
         letters: list[Publish] = []
         for batch in self._store.waiting(owner, most=AT_ONCE):
-            _, due_ms = way.get(batch.digest, (batch, now_ms))
-            if now_ms >= due_ms:
-                way[batch.digest] = (batch, now_ms + AGAIN_MS)
+            brought = before.get(batch.digest)
+            if brought is not None and now_ms < brought.due_ms:
+                way[batch.digest] = brought
+            else:
+                wait_ms = AGAIN_MS if brought is None else min(2 * brought.wait_ms, SELDOM_MS)
+                way[batch.digest] = _Brought(batch, now_ms + wait_ms, wait_ms)
                 letters.append(Publish(hub_topic(self._hub_id, "up", "carried"), batch.sealed))
         return letters

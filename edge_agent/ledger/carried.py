@@ -11,6 +11,8 @@ from typing import Final
 import msgspec
 
 from cloud_sync.protocol.envelope import batch_hash
+from edge_agent.ledger.disk_order import LOW_BYTES
+from edge_agent.ledger.health import free_bytes
 from edge_agent.ledger.outbox import read_cursor, read_epoch
 from edge_agent.ledger.store import Reads, fault_of
 
@@ -93,16 +95,18 @@ class CarriedStore:
 
     @property
     def has_room(self) -> bool:
-        """Whether a neighbour may count on this hub."""
-        return self.size < self._budget
+        """Whether a neighbour may count on this hub: not where the hub's own journal may soon want the disk."""
+        return self.size < self._budget and free_bytes(self._path) >= LOW_BYTES
 
     def keep(self, batch: Carried, *, now_ms: int) -> bool:
-        """Keep a batch, durably; False where there is no room. The same again is kept already.
+        """Keep a batch, durably; False where there is no room for it or on the disk. The same again is kept already.
 
         What the office does not take goes first, the oldest of it. Two different ones of one number are both kept.
         """
         if self._is_kept(batch):
             return True
+        if free_bytes(self._path) < LOW_BYTES:
+            return False
         while self.size + len(batch.sealed) > self._budget:
             if not self._write(_ROOM):
                 return False

@@ -1,7 +1,7 @@
 """In which order a hub gives things up on a disk that fills up, and takes them back: a table, and nothing else.
 
 The journal and its sealed batches are in no row: they are never given up. Nor are neighbours' batches: the office has
-none of those that are still here.
+none of those that are still here. New ones of theirs are declined below LOW_BYTES, before anything is given up.
 """
 
 from enum import Enum, IntEnum

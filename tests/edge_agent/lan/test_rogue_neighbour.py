@@ -88,7 +88,7 @@ def test_what_another_worker_fenced_is_brought_again_on_the_same_connection(venu
     venue.pass_s(12)
     assert len(venue.booked(HUB)) < len(sealed)
     books._fences = lambda _hub_id: ()
-    venue.pass_s(12)
+    venue.pass_s(25)
     assert (venue.booked(HUB), venue.b.carried()) == (sealed, [])
 
 

@@ -260,3 +260,43 @@ def test_a_build_to_which_a_batch_says_that_its_owner_is_there_is_caught(venue, 
     monkeypatch.setattr(Carrying, "on_batch", on_batch)
     with pytest.raises(AssertionError):
         test_a_dead_hubs_batch_that_is_played_again_keeps_its_carrier_from_nothing(venue)
+
+
+def letters_behind_a_hole(venue, seconds):
+    """The LAN loses A's first batch and A's box dies: count the letters with which B brings the other two."""
+    first, brought = [], 0
+
+    def loses_the_first(_sender, said):
+        if isinstance(said, HandOver):
+            first.append(parse_envelope(said.sealed).header.batch_seq)
+        return not (isinstance(said, HandOver) and first[-1] == min(first))
+
+    venue.lan = loses_the_first
+    dies_and_is_brought(venue)
+    on_tick = venue.b.round._carrying.on_tick
+
+    def counted(now_ms):
+        nonlocal brought
+        letters = on_tick(now_ms)
+        brought += len(letters)
+        return letters
+
+    venue.b.round._carrying.on_tick = counted
+    venue.pass_s(seconds)
+    assert len(venue.b.carried()) == 2
+    return brought
+
+
+def test_behind_a_hole_batches_are_brought_ever_more_seldom(venue):
+    assert letters_behind_a_hole(venue, 100) <= 2 * 3
+
+
+def test_a_build_that_brings_what_was_not_booked_at_once_is_caught(venue, monkeypatch):
+    on_taken = Carrying.on_taken
+
+    def forgets(carrying, taken):
+        on_taken(carrying, taken)
+        carrying._under_way.get(taken.hub_id, {}).pop(taken.digest, None)
+
+    monkeypatch.setattr(Carrying, "on_taken", forgets)
+    assert letters_behind_a_hole(venue, 100) > 2 * 3

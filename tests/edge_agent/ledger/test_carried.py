@@ -7,6 +7,7 @@ import pytest
 from cloud_sync.protocol.envelope import batch_hash
 from edge_agent.ledger import carried
 from edge_agent.ledger.carried import Carried, CarriedBrokenError, CarriedStore
+from edge_agent.ledger.disk_order import LOW_BYTES
 
 OWNER, OTHER = bytes([1]) * 16, bytes([2]) * 16
 KILOBYTE = 1024
@@ -128,3 +129,14 @@ def test_a_full_disk_keeps_nothing_and_says_so(store):
     store._connection.execute("PRAGMA max_page_count = 1")
     with pytest.raises(CarriedBrokenError, match="full"):
         store.keep(batch(1, size=7 * KILOBYTE), now_ms=1)
+
+
+def test_on_a_disk_that_fills_up_nothing_more_is_taken_and_nothing_let_go(store, monkeypatch):
+    assert store.keep(batch(1), now_ms=1)
+    monkeypatch.setattr(carried, "free_bytes", lambda _path: LOW_BYTES - 1)
+    assert not store.has_room
+    assert store.keep(batch(1), now_ms=2), "it is here"
+    assert not store.keep(batch(2), now_ms=3)
+    assert kept(store) == [1]
+    monkeypatch.setattr(carried, "free_bytes", lambda _path: LOW_BYTES)
+    assert (store.has_room, store.keep(batch(2), now_ms=4)) == (True, True)
