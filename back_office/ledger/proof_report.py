@@ -39,6 +39,6 @@ class Proof(msgspec.Struct, kw_only=True):
 
     def wrong(self, found: Wrong) -> None:
         """Note that a record is wrong."""
-        where = f"{found.table} {found.key}"
+        where = f"{found.table} {found.key}".rstrip()
         self.first_bad = self.first_bad or where
         self.fault(f"{where}: {found.text}")

@@ -1,6 +1,7 @@
 """The proof of the books: everything that is kept beside the entries is computed anew from them and compared.
 
-What is wrong is told by table and key, the first record first. `verify_cover.py` says what no proof can cover, and why.
+What is wrong is told by table and key, the first record first; `file` where the database can name none.
+`verify_cover.py` says what no proof can cover, and why.
 """
 
 from collections import Counter
@@ -19,6 +20,7 @@ from back_office.ledger.recomputed import Recomputed
 from back_office.ledger.recount_compare import compare
 from back_office.store import acts, chains, closings, places, takings
 from back_office.store.engine import Transaction
+from back_office.store.structure import misplaced
 from cloud_sync.protocol.envelope import STREAM_LEDGER
 from payment_core.wording import counted
 
@@ -26,12 +28,34 @@ __all__ = ["Proof", "prove_books"]
 
 
 def prove_books(tx: Transaction, tenant_id: bytes) -> Proof:
-    """Recompute postings, balances, days, takings, leases, lots, chains, closings and the audit, and compare each."""
+    """Recompute postings, balances, days, takings, leases, lots, chains, closings and the audit, and compare each.
+
+    First the database looks at its own keys and indexes: by these everything else is read. Where they are broken and
+    the rest cannot be read, that is told instead of it.
+    """
     proof = Proof()
-    for wrong in prove_accounts_named(tx, tenant_id):
+    broken = misplaced(tx)
+    for one in broken:
+        if one.key:
+            proof.wrong(Wrong(one.table, one.key, one.text))
+    try:
+        _prove_rows(tx, tenant_id, proof)
+    except Exception as error:  # rows that nobody wrote so have their faults anywhere
+        if not broken:
+            raise
+        proof.fault(f"the rest cannot be read: {error}")
+    for one in broken:
+        if not one.key:
+            proof.wrong(Wrong(one.table, one.key, one.text))
+    return proof
+
+
+def _prove_rows(tx: Transaction, tenant_id: bytes, proof: Proof) -> None:
+    unnamed = list(prove_accounts_named(tx, tenant_id))
+    for wrong in unnamed:
         proof.wrong(wrong)
-    if not proof.ok:
-        return proof
+    if unnamed:
+        return
     found = Recomputed(tenant_id, takings.late_entries(tx, tenant_id))
     _prove_journals(tx, tenant_id, proof, found)
     for wrong in prove_evidence(tx, tenant_id):
@@ -54,7 +78,6 @@ def prove_books(tx: Transaction, tenant_id: bytes) -> Proof:
         proof.fault(f"{counted(proof.duplicates, 'event')} booked more than once")
     for wrong in found.impossible:
         proof.wrong(wrong)
-    return proof
 
 
 def _prove_closings(tx: Transaction, tenant_id: bytes, proof: Proof) -> None:
