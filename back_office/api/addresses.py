@@ -3,6 +3,9 @@
 import socket
 from collections.abc import Collection
 from ipaddress import IPv6Address, IPv6Network, ip_address
+from queue import Empty, SimpleQueue
+from threading import BoundedSemaphore, Thread
+from time import monotonic
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -11,6 +14,9 @@ import msgspec
 _PORTS: Final = {"http": 80, "https": 443}
 _OUTSIDE: Final = IPv6Network("2000::/3")
 """All that was ever given out. By others, as 64:ff9b::/96, some networks reach any IPv4 address, also one inside."""
+MOST_LOOKUPS: Final = 64
+"""Names that are looked up at once, those included whose answer nobody waits for any more."""
+_room = BoundedSemaphore(MOST_LOOKUPS)
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -48,12 +54,43 @@ def parsed(url: str) -> Target | None:
     return Target(parts.scheme, parts.hostname, _PORTS[parts.scheme] if port is None else port, path)
 
 
-def located(target: Target, private: Collection[str]) -> Target | str:
-    """Return where a name leads now; a text says why nothing is sent there. OSError: nobody knows the name."""
-    found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    address = str(found[0][4][0])
+def located(target: Target, private: Collection[str], *, ends_s: float) -> Target | str:
+    """Return where a name leads now; a text says why nothing is sent there. OSError, UnicodeError: nobody knows it.
+
+    TimeoutError: nobody knew it by `ends_s` (of `monotonic`).
+    """
+    address = _address_of(target, ends_s)
     why = "" if target.host in private else _inside(address)
     return why or msgspec.structs.replace(target, address=address)
+
+
+def _address_of(target: Target, ends_s: float) -> str:
+    """Look a name up in a thread, left behind where it takes too long: the system's own wait cannot be cut short."""
+    room, said = _room, SimpleQueue[str | Exception]()
+
+    def ask() -> None:
+        try:
+            said.put(str(socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)[0][4][0]))
+        except Exception as error:  # noqa: BLE001 - raised again by who waits for it
+            said.put(error)
+        finally:
+            room.release()
+
+    late = TimeoutError(f"nobody said in time where {target.host} is")
+    if not room.acquire(timeout=max(ends_s - monotonic(), 0)):
+        raise late
+    try:
+        Thread(target=ask, name="webhooks-name", daemon=True).start()
+    except BaseException:
+        room.release()
+        raise
+    try:
+        found = said.get(timeout=max(ends_s - monotonic(), 0))
+    except Empty:
+        raise late from None
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 def _inside(address: str) -> str:

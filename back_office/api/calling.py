@@ -17,7 +17,7 @@ from back_office.store.webhooks import Delivery, Webhook
 from payment_core.identifiers import uuid_text
 
 TIMEOUT_S: Final = 8.0
-"""Of a whole call: connecting, sending, and what is read of the answer. Shorter than an office has to end."""
+"""Of a whole call, from looking its name up to what is read of the answer. Shorter than an office has to end."""
 MOST_ANSWER: Final = 200
 """Characters that are kept of what went wrong."""
 _READ_BYTES: Final = 1_024
@@ -35,11 +35,12 @@ def call(hook: Webhook, delivery: Delivery, private: Collection[str], *, now_ms:
     """Send an event to its webhook; only a status of 200 to 299 says that it was taken."""
     target = parsed(hook.url)
     assert target is not None, "it was read when it was made"
+    ends_s = monotonic() + TIMEOUT_S
     try:
-        at = located(target, private)
+        at = located(target, private, ends_s=ends_s)
         if isinstance(at, str):
             return Called(taken=False, answer=at)
-        return _sent(at, hook, delivery, now_ms)
+        return _sent(at, hook, delivery, now_ms, ends_s)
     except (OSError, http.client.HTTPException, UnicodeError) as error:
         return Called(taken=False, answer=f"{type(error).__name__}: {error}"[:MOST_ANSWER])
 
@@ -51,13 +52,12 @@ def signature(secret: bytes, body: bytes, *, now_ms: int) -> str:
     return f"t={seconds},v1={mac.hex()}"
 
 
-def _sent(at: Target, hook: Webhook, delivery: Delivery, now_ms: int) -> Called:
+def _sent(at: Target, hook: Webhook, delivery: Delivery, now_ms: int, ends_s: float) -> Called:
     headers = {
         "Content-Type": "application/json", "User-Agent": "venuehub", "Venuehub-Event": delivery.event,
         "Venuehub-Delivery": f"{uuid_text(hook.hook_id)}/{delivery.number}",
         "Venuehub-Signature": signature(hook.secret, delivery.body, now_ms=now_ms),
     }  # fmt: skip
-    ends_s = monotonic() + TIMEOUT_S
     with _joined(at, ends_s) as joined:
         connection = http.client.HTTPConnection(at.host, at.port)
         connection.sock = _Timed(joined, ends_s)
