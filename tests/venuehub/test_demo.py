@@ -16,7 +16,7 @@ from venuehub.demo.places import BOOTH_KINDS
 
 pytestmark = pytest.mark.slow
 DEADLINE_S = 120
-END_S = 10
+END_S = 30
 SECONDS = 8
 FIELDS = {
     "taps", "approved", "declined", "repeated", "captured", "voided", "expired", "refunded", "in_doubt",
