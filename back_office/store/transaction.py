@@ -6,14 +6,17 @@ keeps is put into words once per dialect, and rows come as the driver's tuples, 
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
+from operator import itemgetter
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
 Values = Mapping[str, object]
+Filling = Values | Sequence[object]
+"""What fills a statement's places: by their names, or in their order."""
 Row = tuple[Any, ...]
 _NOTHING: Final[Values] = {}
 _PAGE: Final = 500
@@ -62,17 +65,20 @@ class _Words:
         assert isinstance(made, sa.sql.compiler.SQLCompiler)
         self._defaults = {name: value for name, value in made.params.items() if name not in values}
         self._lists = sorted(made.bind_names[bind] for bind in made.post_compile_params)
-        self.adds = bool(self._defaults or self._lists)
-        """Whether anything is to be added to the values that are given."""
+        self._adds = bool(self._defaults or self._lists)
         self._texts: dict[tuple[int, ...], str] = {}
         whole = {**self._defaults, **values}
         one_each = made.construct_expanded_state({**whole, **{name: [None] for name in self._lists}})
         self.text = one_each.statement
         self._place = made.bindtemplate
 
-    def filled(self, values: Values) -> tuple[str, Values]:
+    def filled_often(self, rows: Sequence[Values]) -> Sequence[Filling]:
+        """Return what fills the places of the text for each of several values."""
+        return [self.filled(values)[1] for values in rows] if self._adds else rows
+
+    def filled(self, values: Values) -> tuple[str, Filling]:
         """Return the text and what fills its places."""
-        if not self.adds:
+        if not self._adds:
             return self.text, values
         if self._defaults:
             values = {**self._defaults, **values}
@@ -81,27 +87,81 @@ class _Words:
         flat = dict(values)
         sizes = []
         for name in self._lists:
-            wanted = list(flat.pop(name)) or [None]  # type: ignore[call-overload]  # IN (NULL) finds nothing
-            size = 1 << (len(wanted) - 1).bit_length()
-            wanted += wanted[-1:] * (size - len(wanted))
-            flat.update(zip(self._names(name, size), wanted, strict=True))
-            sizes.append(size)
+            wanted = _to_a_power_of_two(flat.pop(name))
+            flat.update(zip(_names(name, len(wanted)), wanted, strict=True))
+            sizes.append(len(wanted))
         key = tuple(sizes)
         if key not in self._texts:
             self._texts[key] = self._grown(key)
         return self._texts[key], flat
 
-    def _names(self, name: str, size: int) -> list[str]:
-        return [f"{name}_{number}" for number in range(1, size + 1)]
-
     def _grown(self, sizes: tuple[int, ...]) -> str:
         text = self.text
         for name, size in zip(self._lists, sizes, strict=True):
-            places = [self._place % {"name": each} for each in self._names(name, size)]
+            places = [self._place % {"name": each} for each in _names(name, size)]
             cast = r"(::\w+)?"  # PostgreSQL's driver is told types so
             pattern = re.compile(re.escape(places[0]) + r"(?!\w)" + cast)
             text = pattern.sub(partial(_joined, places), text)
         return text
+
+
+class _PlacedWords(_Words):
+    """A statement whose values stand in their order.
+
+    SQLite looks a name up among all that are there, twice: ten thousand of them would take it seconds.
+    """
+
+    def __init__(self, statement: sa.Executable, dialect: sa.Dialect, values: Values) -> None:
+        super().__init__(statement, dialect, values)
+        firsts = {_names(name, 1)[0]: name for name in self._lists}
+        there = "|".join(map(re.escape, (*self._defaults, *values, *firsts)))
+        self._between = re.split(rf":({there})(?!\w)" if there else "(?!)", self.text)
+        self._order = [firsts.get(name, name) for name in self._between[1::2]]
+        self._picked = _picking(self._order)
+        self.text = self._placed(())
+
+    def filled_often(self, rows: Sequence[Values]) -> Sequence[Filling]:
+        """Return what fills the places of the text for each of several values."""
+        return super().filled_often(rows) if self._adds else list(map(self._picked, rows))
+
+    def filled(self, values: Values) -> tuple[str, Filling]:
+        """Return the text and what fills its places."""
+        if self._defaults:
+            values = {**self._defaults, **values}
+        if not self._lists:
+            return self.text, self._picked(values)
+        lists = {name: _to_a_power_of_two(values[name]) for name in self._lists}
+        sizes = tuple(map(len, lists.values()))
+        if sizes not in self._texts:
+            self._texts[sizes] = self._placed(sizes)
+        filling: list[object] = []
+        for name in self._order:
+            if name in lists:
+                filling += lists[name]
+            else:
+                filling.append(values[name])
+        return self._texts[sizes], filling
+
+    def _placed(self, sizes: tuple[int, ...]) -> str:
+        of = dict(zip(self._lists, sizes, strict=bool(sizes)))
+        between = list(self._between)
+        between[1::2] = [", ".join("?" * of.get(name, 1)) for name in self._order]
+        return "".join(between)
+
+
+def _names(name: str, size: int) -> list[str]:
+    return [f"{name}_{number}" for number in range(1, size + 1)]
+
+
+def _to_a_power_of_two(values: Any) -> list[object]:  # noqa: ANN401 - whatever can be gone through
+    """Return a list that finds the same and grew to the next power of two; IN (NULL) finds nothing."""
+    wanted = list(values) or [None]
+    return wanted + wanted[-1:] * ((1 << (len(wanted) - 1).bit_length()) - len(wanted))
+
+
+def _picking(order: Sequence[str]) -> Callable[[Values], Sequence[object]]:
+    """Return what puts values in their order."""
+    return itemgetter(*order) if len(order) > 1 else lambda values: [values[name] for name in order]
 
 
 def _joined(places: list[str], found: re.Match[str]) -> str:
@@ -174,7 +234,7 @@ class Transaction:
         cursor = self._cursor
         if isinstance(values, list):
             words = self._words(statement, values[0])
-            cursor.executemany(words.text, [words.filled(each)[1] for each in values] if words.adds else values)
+            cursor.executemany(words.text, words.filled_often(values))
             return Rows((), None)
         assert isinstance(values, Mapping)
         cursor.execute(*self._words(statement, values).filled(values))
@@ -223,5 +283,5 @@ class Transaction:
         key = tuple(values)
         words = of.get(key)
         if words is None:
-            words = of[key] = _Words(statement, self._dialect, values)
+            words = of[key] = (_PlacedWords if self.is_sqlite else _Words)(statement, self._dialect, values)
         return words

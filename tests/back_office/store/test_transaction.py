@@ -61,6 +61,14 @@ def test_postgresql_is_asked_in_its_words():
     assert values == {"some_1": 1, "some_2": 2, "some_3": 3, "some_4": 3, "word_1": "none"}
 
 
+def test_a_file_is_asked_by_places_for_it_would_look_each_name_up_among_all():
+    words = transaction._PlacedWords(FOUND, sqlite.dialect(paramstyle="named"), {"some": [1, 2, 3]})
+    text, values = words.filled({"some": [1, 2, 3]})
+    assert "IN (?, ?, ?, ?)" in text
+    assert ":" not in text
+    assert values == [1, 2, 3, 3, "none"]
+
+
 def test_a_statement_for_a_single_use_is_forgotten(tx):
     known = transaction._KNOWN["sqlite"]
     tx.execute(FOUND, {"some": [1]})
