@@ -60,7 +60,7 @@ def office(folders, broker):
     ready = json.loads(process.stdout.readline())
     yield folder, load_identity(hub_folder), ready["http"], ready["api"]
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    assert process.wait(30) == 0
     process.stdout.close()
 
 
@@ -116,10 +116,10 @@ def test_a_hub_comes_plays_and_is_in_the_books(office, folders, broker):
     assert venuehub(*top_up, "--payment-id", "p1")[1]["again"] is False
     assert venuehub(*top_up, "--payment-id", "p1")[1]["again"] is True
     asyncio.run(visit(identity, as_hub(folders[1], broker.hubs), folder, bytes.fromhex(card["account_id"])))
-    with urllib.request.urlopen(page, timeout=10) as answer:  # noqa: S310 - the office's own page
+    with urllib.request.urlopen(page, timeout=20) as answer:  # noqa: S310 - the office's own page
         assert answer.status == 200
     with pytest.raises(HTTPError, match="401"):
-        urllib.request.urlopen(f"{api}/trial", timeout=10)  # noqa: S310 - the office's own API
+        urllib.request.urlopen(f"{api}/trial", timeout=20)  # noqa: S310 - the office's own API
     code, proof = venuehub("office", "verify", "--dir", folder)
     assert (code, proof["ok"], proof["balanced"], proof["gaps"]) == (0, True, True, 0)
 

@@ -70,7 +70,7 @@ class Office:
         try:
             yield lambda: json.loads(process.stdout.readline())["partitions"]
             process.send_signal(signal.SIGKILL if killed else signal.SIGTERM)
-            assert process.wait(10) == (-signal.SIGKILL if killed else 0)
+            assert process.wait(30) == (-signal.SIGKILL if killed else 0)
         finally:
             process.kill()
             process.wait()

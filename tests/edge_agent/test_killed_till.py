@@ -26,7 +26,7 @@ def work_until_killed(path, run, lines):
     child.kill()
     said += child.stdout.readlines()
     child.stdout.close()
-    assert child.wait(10) == -9
+    assert child.wait(30) == -9
     return [line.split() for line in said if line.endswith("\n")]
 
 

@@ -71,7 +71,7 @@ class Venue:
     def end(self, name: str, number: int = signal.SIGKILL) -> int:
         process = self.processes.pop(name)
         process.send_signal(number)
-        code = process.wait(10)
+        code = process.wait(30)
         if process.stdin is not None:
             process.stdin.close()
         return code
@@ -182,7 +182,7 @@ class Hub:
 
 @contextlib.asynccontextmanager
 async def open_hub(venue: Venue):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while True:
             with contextlib.suppress(BrokerUnavailableError):
                 link = await MqttLink(MqttSettings(host="127.0.0.1", port=venue.port)).__aenter__()

@@ -43,7 +43,7 @@ def venue(tmp_path):
     yield tmp_path, port, processes
     for process in reversed(processes.values()):
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=20)
 
 
 async def connected(port):

@@ -106,7 +106,7 @@ def test_two_acceptors_that_change_places_sell_nothing(tmp_path):
                 )
                 plug(tmp_path, second.link, first.link)
                 bridge.send_signal(signal.SIGTERM)
-                assert await asyncio.to_thread(bridge.wait, 10) == 0
+                assert await asyncio.to_thread(bridge.wait, 20) == 0
             assert seen.serials[LEFT] == "1"
             with running(*command) as bridge:
                 await seen.until_both("quarantined")
@@ -121,7 +121,7 @@ def test_two_acceptors_that_change_places_sell_nothing(tmp_path):
                 await until(lambda: len(seen.events) == 2)  # the next goes out when these are booked
                 assert set(seen.events) == {"left CoinInserted 1", "right CoinInserted 1"}
                 bridge.send_signal(signal.SIGTERM)
-                await asyncio.to_thread(bridge.wait, 10)
+                await asyncio.to_thread(bridge.wait, 20)
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
 

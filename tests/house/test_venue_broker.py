@@ -81,7 +81,7 @@ async def carried(venue, port):
     lan = Lan(venue, port)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(link.run()) for link in lan.links.values()]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             for _ in tasks:
                 assert await lan.ups.get() == LanLink(True)
         venue.both_offline()

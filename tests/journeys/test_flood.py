@@ -57,7 +57,7 @@ def tls(seat):
     broker = seat.brokers[0]
     context = ssl.create_default_context(cafile=broker.ca_file)
     context.load_cert_chain(broker.cert_file, broker.key_file)
-    plain = socket.create_connection((broker.host, broker.port), timeout=10)
+    plain = socket.create_connection((broker.host, broker.port), timeout=20)
     return context.wrap_socket(plain, server_hostname=broker.host)
 
 
@@ -96,7 +96,7 @@ def high_mib(pid):
 
 
 def dial_and_say_nothing(port, how_many):
-    return [socket.create_connection((LOOPBACK, port), timeout=10) for _ in range(how_many)]
+    return [socket.create_connection((LOOPBACK, port), timeout=20) for _ in range(how_many)]
 
 
 def test_honest_hubs_go_on_in_a_flood(tmp_path):

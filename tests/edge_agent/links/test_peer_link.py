@@ -67,7 +67,7 @@ class Side:
         self.heard.put_nowait(fact)
 
     async def until(self, wanted) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not wanted(await self.heard.get()):
                 pass
 

@@ -314,7 +314,7 @@ def test_unplugging_in_mid_scan_ends_the_driver(tmp_path):
         host.send(Verify(seconds=9))
         await until(running, scans=1)
         running.say("unplug 100ms")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             with pytest.raises(TransportClosedError):
                 await host.task
 

@@ -91,7 +91,7 @@ def test_unplugging_in_mid_answer_ends_the_driver(tmp_path):
     async def told(host, running):
         await online(host, running)
         running.say("drip 20ms", "pause 50ms", "unplug 100ms")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             with pytest.raises(TransportClosedError):
                 await host.task
 

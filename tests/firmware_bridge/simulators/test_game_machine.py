@@ -148,7 +148,7 @@ def test_a_process_serves_many_machines_and_keeps_counters_when_a_client_dies(tm
 
     asyncio.run(asyncio.wait_for(story(), 10))
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=20) == 0
     assert list(tmp_path.iterdir()) == []
     process.stdin.close()
     process.stdout.close()

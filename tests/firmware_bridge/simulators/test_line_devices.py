@@ -156,7 +156,7 @@ def tickets(tmp_path):
         assert json.loads(process.stdout.readline()) == {"listening": [str(place)]}
         yield place
         process.terminate()
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=20) == 0
 
 
 @pytest.mark.slow
