@@ -51,10 +51,8 @@ def _had(sheet: Sheet, giver: bytes, key: LotKey) -> int:
 
 
 def _beyond_intake(sheet: Sheet, entry: VoucherTaken, unheard: dict[str, int]) -> str:
-    room = 0
-    for hub in places.hubs(sheet.tx, sheet.tenant_id):
-        if hub.hub_id != sheet.writer.hub_id:
-            room += highest_top_up_cap(sheet.tx, sheet.tenant_id, hub)
+    neighbours = places.neighbours(sheet.tx, sheet.tenant_id, sheet.writer.hub_id)
+    room = sum(highest_top_up_cap(sheet.tx, sheet.tenant_id, hub) for hub in neighbours)
     open_ways = lots.passing(sheet.tx, sheet.tenant_id, open_only=True) | sheet.passing.now
     ahead = dict(lots.ahead_of(entry.from_hub, open_ways))
     held = lots.lots_of_accounts(sheet.tx, sheet.tenant_id, {row.account_id for row in ahead.values()}) | sheet.lots.now

@@ -11,7 +11,7 @@ from back_office.ledger.findings import Finding
 from back_office.ledger.lease_book import LeaseMove
 from back_office.ledger.passing import Judgement
 from back_office.ledger.terms import DAY_MS
-from back_office.store import grants
+from back_office.store import grants, places
 from cloud_sync.protocol.messages import DocumentVersion
 from payment_core.accounts import Kind
 from payment_core.journal import (
@@ -137,6 +137,18 @@ def test_lots_that_nobody_told_of_are_passed_on_up_to_what_hubs_may_take_in(hall
     send(halls, other)
     assert (halls.alarms(), halls.frozen()) == ([("giver_beyond", HUB)], "")
     assert halls.prove().faults == []
+
+
+def test_hubs_of_another_venue_allow_a_giver_nothing(halls):
+    with halls.store.writing() as tx:
+        hall = places.venues(tx, TENANT)[0]
+        places.add_venue(tx, msgspec.structs.replace(hall, venue_id=bytes([86]) * 16, name="Far away"))
+        far = msgspec.structs.replace(places.hub(tx, TENANT, HUB), hub_id=bytes([87]) * 16, name="far")
+        places.add_hub(tx, msgspec.structs.replace(far, venue_id=bytes([86]) * 16))
+    allow_intake(halls, cap=300)
+    signs(halls.hub, halls.other, 90, 301, bytes([41]) * 16)
+    send(halls, halls.other)
+    assert halls.alarms() == [("giver_beyond", HUB)]
 
 
 def test_money_that_went_through_a_hub_which_nobody_heard_is_no_finding(halls):
