@@ -17,6 +17,8 @@ from cloud_sync.protocol.topics import UplinkAddress
 from cloud_sync.received import Effect, HubRecord, Office, Refusal
 
 CARRIED = "carried"
+ANOTHER_VENUE: Final = "venue"
+"""Why a batch is refused whose owner does not stand in the carrier's venue, or is nobody, or the carrier."""
 _FOR_NOW: Final = frozenset({"fenced", "gap"})
 """Outcomes that say nothing about a batch: its books are another worker's now, or learn anew. It is brought again."""
 
@@ -40,8 +42,19 @@ def owner_of(office: Office, carrier: HubRecord, data: bytes) -> tuple[HubRecord
         return "frozen"
     owner = office.hub(parsed.header.hub_id)
     if owner is None or owner.hub_id == carrier.hub_id or owner.venue_id != carrier.venue_id:
-        return "venue"
+        return ANOTHER_VENUE
     return owner, parsed.header
+
+
+def word_of_refusal(data: bytes, why: str) -> CarriedTaken | None:
+    """Return what the carrier is told of a batch that is not its venue's: one word for each that it brings, no more.
+
+    Of what is no batch, and while the carrier itself is frozen, nothing is said: the one has no name, the other ends.
+    """
+    parsed = parse_envelope(data)
+    if why != ANOTHER_VENUE or not isinstance(parsed, Envelope):
+        return None
+    return CarriedTaken(parsed.header.hub_id, parsed.header.epoch, 0, batch_hash(data), why)
 
 
 def elsewhere(office: Office, topic: str, owner: HubRecord, header: Header, data: bytes) -> list[Effect]:

@@ -177,7 +177,9 @@ class Receiver:
     def _on_carried(self, now_ms: int, topic: str, carrier: HubRecord, data: bytes) -> list[Effect]:
         found = receive_carried.owner_of(self._office, carrier, data)
         if isinstance(found, str):
-            return [Refusal(topic, found)]
+            refused = receive_carried.word_of_refusal(data, found)
+            told = [] if refused is None else [self._post.to_hub(carrier, refused, "command", 0)]
+            return [Refusal(topic, found), *told]
         owner, header = found
         effects: list[Effect] = []
         if self._holds(owner.hub_id):
