@@ -77,7 +77,8 @@ def play(
 
     async def told(running: RunningSimulator) -> None:
         async with host(running.link, profile) as driving:
-            assert await driving.next() == ONLINE
+            while (said := await driving.next()) != ONLINE:  # what answers late is opened again
+                assert isinstance(said, Condition), said
             await story(driving, running)
 
     with on_a_pty(simulator or Pn532Simulator(), tmp_path / "reader") as running:
