@@ -7,6 +7,7 @@ refused for good.
 
 import contextlib
 import random
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
@@ -173,12 +174,23 @@ class Store:
                 else:
                     driver.rollback()
             except (self._faults.OperationalError, self._faults.InterfaceError, StoreUnknownError) as error:
-                connection.invalidate(error)  # the next transaction gets another: this one may be gone
+                if self._is_sqlite or isinstance(error, StoreUnknownError) or not self._is_alive(driver):
+                    connection.invalidate(error)  # the next transaction gets another: this one may be gone
+                elif not _state(error):  # the server never saw it: what the driver cannot send it never will
+                    raise _refused(error) from error
                 raise
             except BaseException:
                 with contextlib.suppress(self._faults.OperationalError, self._faults.InterfaceError):
                     driver.rollback()
                 raise
+
+    def _is_alive(self, driver: Any) -> bool:  # noqa: ANN401 - a driver's connection
+        """Roll back; say whether the server answers. A new connection would cost three times what a batch does."""
+        try:
+            driver.rollback()
+        except (self._faults.OperationalError, self._faults.InterfaceError):
+            return False
+        return not driver.closed
 
     def _commit(self, driver: Any) -> None:  # noqa: ANN401 - a driver's connection
         """Commit; a server that goes away now may have done it."""
@@ -205,7 +217,7 @@ class Store:
         driver = self._faults
         if isinstance(error, OverflowError):
             return StoreRefusedError(f"a number is too big for the database: {error}")
-        if isinstance(error, driver.IntegrityError | driver.DataError):
+        if isinstance(error, driver.IntegrityError | driver.DataError) or _is_too_much(error):
             return _refused(error)
         if isinstance(error, sa.exc.TimeoutError):
             return StoreUnavailableError(f"every connection to the database is at work: {error}; it may work later")
@@ -228,6 +240,11 @@ def _refused(error: object) -> StoreRefusedError:
 def _unavailable(error: object) -> StoreUnavailableError:
     message = f"the database cannot be used: {error}; look at its disk and at who else has it open"
     return StoreUnavailableError(message)
+
+
+def _is_too_much(error: BaseException) -> bool:
+    """Say whether SQLite will never take a statement, whatever disk it has and whoever else writes."""
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
 
 
 def _by_state(error: BaseException, *, beside: bool) -> StoreError | None:

@@ -1,6 +1,7 @@
 """Several batches in one transaction: one poisoned, one overtaken, a server that goes away: each in once."""
 
 import contextlib
+import sqlite3
 import threading
 import time
 
@@ -9,7 +10,13 @@ import pytest
 from back_office.ingest.hub_books import HubBooks
 from back_office.store import books, chains, transactions
 from back_office.store.books import AccountName
-from back_office.store.faults import StoreConflictError, StoreRefusedError, StoreUnavailableError, StoreUnknownError
+from back_office.store.faults import (
+    StoreConflictError,
+    StoreError,
+    StoreRefusedError,
+    StoreUnavailableError,
+    StoreUnknownError,
+)
 from back_office.store.transactions import Store
 from cloud_sync import receiver
 from cloud_sync.protocol.topics import hub_topic
@@ -107,6 +114,45 @@ def test_a_batch_that_is_poison_takes_no_other_with_it(two):
     together(office, (hub, coin(hub, 3)), (other, poison))
     assert (booked(office), [kind for kind, _ in office.alarms()]) == (3, ["parked"])
     assert office.prove().ok
+
+
+def too_much(tx):
+    """Ask with more values than a statement may have: a server's driver does not even send it."""
+    if tx.is_sqlite:
+        tx._connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 8)
+    names = transactions.sa.bindparam("names", expanding=True)
+    query = transactions.sa.select(transactions.sa.literal(1)).where(transactions.sa.literal(1).in_(names))
+    tx.execute(query, {"names": list(range(9 if tx.is_sqlite else 2**16))})
+
+
+@pytest.fixture
+def too_much_of_the_other(two, monkeypatch):
+    real = books.add_postings
+
+    def add_postings(tx, tenant_id, rows):
+        if any(row.hub_id == OTHER_HUB for row in rows):
+            too_much(tx)
+        real(tx, tenant_id, rows)
+
+    monkeypatch.setattr(books, "add_postings", add_postings)
+    return two
+
+
+def test_a_batch_of_which_a_statement_grows_too_long_takes_no_other_with_it(too_much_of_the_other):
+    office, hub, other = too_much_of_the_other
+    handled = together(office, (hub, coin(hub, 1)), (other, coin(other, 1)), (hub, coin(hub, 2)))
+    assert [refusal.reason for refusal in handled.refusals] == ["parked"]
+    assert (booked(office), booked(office, OTHER_HUB)) == (2, 0)
+    assert [kind for kind, _ in office.alarms()] == ["parked"]
+    assert office.prove().ok
+
+
+def test_a_build_that_takes_such_a_statement_for_an_outage_is_caught(too_much_of_the_other, monkeypatch):
+    office, hub, other = too_much_of_the_other
+    monkeypatch.setattr(transactions, "_refused", transactions._unavailable)
+    with pytest.raises(StoreUnavailableError):
+        together(office, (hub, coin(hub, 1)), (other, coin(other, 1)))
+    assert booked(office) == 0
 
 
 def test_a_hub_that_its_first_batch_freezes_has_its_second_kept_and_not_booked(two):
@@ -268,6 +314,36 @@ def test_a_build_that_parks_for_a_number_that_is_taken_is_caught(on_a_server, mo
     assert [kind for kind, _ in on_a_server.alarms()] == ["parked"]
 
 
+def backend(tx):
+    return tx.execute(transactions.sa.text("SELECT pg_backend_pid()")).scalar()
+
+
+def backends_around_a_fault(office, code):
+    """Return which backend a transaction had that ended with a fault, and which the next one has."""
+    office.store._engine.dispose()
+    with contextlib.suppress(StoreError), office.store.beside() as tx:
+        before = backend(tx)
+        tx.execute(transactions.sa.text(f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{code}'; END $$"))
+    with office.store.reading() as tx:
+        return before, backend(tx)
+
+
+@pytest.mark.parametrize("code", ["40001", "40P01", "55P03", "57014"])
+def test_a_conflict_costs_no_connection(on_a_server, code):
+    if on_a_server is None:
+        return  # a file's costs nothing
+    before, after = backends_around_a_fault(on_a_server, code)
+    assert before == after
+
+
+def test_a_build_that_throws_its_connection_away_is_caught(on_a_server, monkeypatch):
+    if on_a_server is None:
+        return
+    monkeypatch.setattr(Store, "_is_alive", lambda _store, _driver: False)
+    before, after = backends_around_a_fault(on_a_server, "40001")
+    assert before != after
+
+
 def test_a_backend_that_is_killed_in_a_batch_loses_and_doubles_nothing(on_a_server, monkeypatch):
     if on_a_server is None:
         return
@@ -279,7 +355,7 @@ def test_a_backend_that_is_killed_in_a_batch_loses_and_doubles_nothing(on_a_serv
     def move_on(self, tx, batch, now_ms):
         real(self, tx, batch, now_ms)
         if not killed:
-            killed.append(tx.execute(transactions.sa.text("SELECT pg_backend_pid()")).scalar())
+            killed.append(backend(tx))
             with office.store.reading() as other:  # the mild way: the server would end everybody's connections else
                 other.execute(transactions.sa.text(f"SELECT pg_terminate_backend({killed[0]})"))
 
