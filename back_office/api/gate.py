@@ -1,7 +1,9 @@
 """The gate that every request passes before it is read: size, number, key, role, venue, rate, content type."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import Annotated, Any, Final
 
@@ -19,9 +21,39 @@ MOST_BODY: Final = 256 * 1024
 """Bytes of a request's body."""
 MOST_AT_ONCE: Final = 8
 """Requests that are answered at the same time, fewer than the store has connections; others come again."""
+TOO_MANY: Final = "too many requests at once"
+SLOTS: Final = "venuehub.slots"
+"""Where a request's scope has the slots."""
 _SAID: Final = 64
 BODY_S: Final = 10.0
 """How long a body may take to come."""
+MOST_BODIES: Final = 16
+"""Bodies of one key that are waited for at the same time."""
+
+
+class Slots:
+    """Who is answered just now. Who waits for a body waits outside: nobody keeps others out by sending none."""
+
+    def __init__(self) -> None:
+        self.busy = 0
+        self._waiting: Counter[str] = Counter()
+
+    @contextmanager
+    def lent(self, key_id: str) -> Iterator[None]:
+        """Free the slot while a body of this key comes; HTTPException 429, 503 where it may not wait, or no slot is."""
+        if self._waiting[key_id] >= MOST_BODIES:
+            said = f"{MOST_BODIES} requests of this key wait for their bodies"
+            raise refused(429, said, headers={"Retry-After": "1"})
+        self._waiting[key_id] += 1
+        self.busy -= 1
+        try:
+            yield
+        finally:
+            self.busy += 1  # whoever answers gives it back
+            self._waiting[key_id] -= 1
+            self._waiting += Counter()  # what is at nought goes
+        if self.busy > MOST_AT_ONCE:
+            raise refused(503, TOO_MANY, headers={"Retry-After": str(RETRY_S)})
 
 
 class Bounds:
@@ -29,15 +61,15 @@ class Bounds:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._busy = 0
+        self.slots = Slots()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if self._busy >= MOST_AT_ONCE:
-            full = problem_answer(503, "too many requests at once", {"Retry-After": str(RETRY_S)})
+        if self.slots.busy >= MOST_AT_ONCE:
+            full = problem_answer(503, TOO_MANY, {"Retry-After": str(RETRY_S)})
             await full(scope, receive, send)
             return
         taken = 0
@@ -55,11 +87,11 @@ class Bounds:
                 message = {**message, "headers": [*message["headers"], *_HEADERS]}
             await send(message)
 
-        self._busy += 1
+        self.slots.busy += 1
         try:
-            await self._app(scope, receive_bounded, send_guarded)
+            await self._app({**scope, SLOTS: self.slots}, receive_bounded, send_guarded)
         finally:
-            self._busy -= 1
+            self.slots.busy -= 1
 
 
 _HEADERS: Final = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
@@ -82,7 +114,9 @@ class GuardedRoute(APIRoute):
             shown = request.headers.get("authorization", "")
             asked = await run_in_threadpool(let_in, books, rates, operation, shown, names)
             _must_know(request, known)
-            body = await _body(request)
+            slots: Slots = request.scope[SLOTS]
+            with slots.lent(asked.key.key_id):
+                body = await _body(request)
             if body and request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
                 raise refused(415, "send application/json")
             said = f"{request.method}\n{request.url.path}\n{request.url.query}\n".encode() + body

@@ -1,15 +1,19 @@
 """OPS-2: money goes back by the desk's rules, once for each Idempotency-Key, however often and however many ask."""
 
 import asyncio
+from contextlib import nullcontext
 
 import pytest
 
 from back_office.api import desk_routes, gate, once
+from back_office.api.app import ROOT
 from back_office.api.bearer import revoke_key
 from back_office.store import acts, api_keys
 from back_office.store.faults import StoreUnavailableError
+from firmware_bridge.scripted import until
 from tests.back_office.api.desk import HUB_TEXT, TOLD, Api, told
 from tests.back_office.world import TENANT
+from tests.support.asgi import ask
 
 WISH = {"channel": "counter", "payment": "p1", "amount": 100}
 
@@ -190,7 +194,7 @@ def test_only_so_many_at_once(paid):
     api.app.middleware_stack = bounds
     while type(bounds).__name__ != "Bounds":
         bounds = bounds.app
-    bounds._busy = 8
+    bounds.slots.busy = gate.MOST_AT_ONCE
     answer = api.get("/hubs", key)
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
 
@@ -203,6 +207,45 @@ def test_a_body_that_does_not_come_is_not_waited_for(paid, monkeypatch):
 
     monkeypatch.setattr(gate.Request, "body", never)
     assert paid.post("/refunds", paid.key(), WISH).status == 408
+
+
+def _holds(paid, monkeypatch, *, holders):
+    """Return how a reader of one key, and the last of so many bodies of another that do not come, are answered."""
+    came, waiting = asyncio.Event(), []
+    real = gate.Request.body
+
+    async def body(request):
+        if "x-holds" in request.headers:
+            waiting.append(request)
+            await came.wait()
+        return await real(request)
+
+    monkeypatch.setattr(gate.Request, "body", body)
+    narrow, wide = ({"authorization": f"Bearer {paid.key('reader')}"} for _ in range(2))
+
+    async def story():
+        tasks = []
+        for number in range(holders):
+            held = ask(paid.app, f"{ROOT}/hubs", headers={**narrow, "x-holds": "1"})
+            tasks.append(asyncio.create_task(held))
+            await until(lambda expected=number: len(waiting) > expected or tasks[-1].done())
+        answer = await ask(paid.app, f"{ROOT}/hubs", headers=wide)
+        came.set()
+        return answer.status, [(await task).status for task in tasks]
+
+    return asyncio.run(story())
+
+
+def test_bodies_that_do_not_come_keep_nobody_elses_requests_out(paid, monkeypatch):
+    answer, held = _holds(paid, monkeypatch, holders=gate.MOST_BODIES + 1)
+    assert (answer, held[-1]) == (200, 429)
+    assert set(held[:-1]) <= {200, 503}
+
+
+def test_a_build_that_keeps_the_slot_while_it_waits_is_caught(paid, monkeypatch):
+    monkeypatch.setattr(gate.Slots, "lent", lambda _slots, _key_id: nullcontext())
+    answer, _ = _holds(paid, monkeypatch, holders=gate.MOST_AT_ONCE)
+    assert answer == 503
 
 
 def test_takings_are_asked_for_a_year_at_most(paid):
