@@ -302,7 +302,7 @@ def test_silence_in_mid_payout_ends_the_driver_and_the_next_one_reads_back(monke
 
 
 def test_a_hopper_that_gets_stuck_without_saying_so_is_stopped(monkeypatch):
-    monkeypatch.setattr(cctalk_hopper, "STUCK_S", 0.1)
+    monkeypatch.setattr(cctalk_hopper, "STUCK_S", 0.4)
 
     async def steps():
         simulator = CctalkHopperSimulator(works=Works(coin_ms=8, timeout_ms=60_000))
@@ -327,7 +327,7 @@ async def stuck_after_two(driver: type[CctalkHopper] = CctalkHopper) -> Venue:
 
 @pytest.fixture
 def _soon_stuck(monkeypatch):
-    monkeypatch.setattr(cctalk_hopper, "STUCK_S", 0.2)
+    monkeypatch.setattr(cctalk_hopper, "STUCK_S", 0.6)
     monkeypatch.setattr(cctalk_hopper, "UPKEEP_S", 0.05)
 
 
