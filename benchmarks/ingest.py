@@ -25,6 +25,7 @@ from back_office.store.places import Tenant
 from back_office.store.tables import METADATA
 from back_office.worker import Worker
 from benchmarks.bare import Bared
+from benchmarks.grown import beside, settle
 from benchmarks.report import PAIRS, Report, Row, finished, judge
 from cloud_sync.identity import HubIdentity
 from cloud_sync.letters import post_message
@@ -60,13 +61,17 @@ ENTRY_MS: Final = 250
 MONEY: Final = 30_000
 TENANT, VENUE = bytes(range(16)), bytes(range(16, 32))
 BARE: Final = ("batches", "entries", "postings")
+_SERVER: Final = {
+    "shared_buffers": "256MB", "max_wal_size": "4GB", "checkpoint_timeout": "30min", "io_method": "sync",
+}  # fmt: skip
 POINTED_AT: Final = ("accounts", "chains")
 """What those rows point at: the bare database has it, and nobody counts that."""
 
 
 def run(*, db: str = "sqlite", grown: bool = False, entries: int = GROWN, pairs: int = PAIRS) -> Report:
     """Measure all rows on one kind of database. `entries`: how many there are when it has `grown`."""
-    with tempfile.TemporaryDirectory(prefix="venuehub-bench-") as name, _databases(db, Path(name)) as make:
+    with tempfile.TemporaryDirectory(prefix="venuehub-bench-") as name, _databases(db, Path(name)) as databases:
+        make = databases.make
         if grown and shutil.disk_usage(name).free < FREE_BYTES * entries / GROWN:
             message = f"{FREE_BYTES * entries // GROWN} bytes are needed; name another place by TMPDIR"
             raise CliError("no_room", message, where=name, exit_code=ExitCode.UNAVAILABLE)
@@ -78,29 +83,39 @@ def run(*, db: str = "sqlite", grown: bool = False, entries: int = GROWN, pairs:
             young = Arena(make("young"), make("young_bare"))
             young.warm_up()
             arena.grow(entries)
-            beside = [(young.take(TOGETHER), arena.take(TOGETHER)) for _ in range(pairs)]
-            rows.append(judge("when_grown", "/s", beside, at_least=0.8))
+            databases.settle()
+            found = beside(lambda: young.take(TOGETHER), lambda: arena.take(TOGETHER), pairs)
+            rows.append(judge("when_grown", "/s", found, at_least=0.8))
             young.close()
         arena.close()
         return finished(rows)
 
 
+class _Databases(msgspec.Struct, frozen=True):
+    """make: an empty database by its name, returned as its URL. settle: no work is left in the background of any."""
+
+    make: Callable[[str], str]
+    settle: Callable[[], None] = lambda: None
+
+
 @contextlib.contextmanager
-def _databases(db: str, folder: Path) -> Iterator[Callable[[str], str]]:
-    """Yield what makes an empty database of that kind by its name, and returns its URL."""
+def _databases(db: str, folder: Path) -> Iterator[_Databases]:
+    """Yield what makes databases of that kind."""
     if db == "sqlite":
-        yield lambda name: sqlite_url(folder / f"{name}.sqlite")
+        yield _Databases(lambda name: sqlite_url(folder / f"{name}.sqlite"))
         return
-    with postgres.passing(settings={"shared_buffers": "256MB", "max_wal_size": "4GB", "io_method": "sync"}) as server:
+    with postgres.passing(settings=_SERVER) as server:
+        urls: list[str] = []
 
         def made(name: str) -> str:
             engine = sa.create_engine(server.url, isolation_level="AUTOCOMMIT")
             with engine.connect() as connection:
                 connection.execute(sa.text(f"CREATE DATABASE {name}"))
             engine.dispose()
-            return server.database(name)
+            urls.append(server.database(name))
+            return urls[-1]
 
-        yield made
+        yield _Databases(made, lambda: settle(server.url, urls))
 
 
 class Pen:
