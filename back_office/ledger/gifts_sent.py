@@ -1,13 +1,14 @@
 """Gifts that were sent to other cells, or came back from there: neither makes them more, or less, than was given."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from back_office.ledger.booking import TYPE_NUMBERS
 from back_office.ledger.desk import Desk
 from back_office.store import cells
+from back_office.store.engine import Transaction
 from back_office.store.lots import LotKey, LotRow
 from payment_core.journal import CellSent, CellTaken, decode_entry
 
@@ -28,11 +29,8 @@ def as_given(desk: Desk, found: Mapping[LotKey, LotRow]) -> Gifts:
     if not rows or not cells.cells(desk.tx, desk.tenant_id):
         return Gifts(rows, {})
     (account_id,) = {key.account_id for key in rows}
-    types = (TYPE_NUMBERS[CellSent], TYPE_NUMBERS[CellTaken])
     there: defaultdict[tuple[str, LotKey], int] = defaultdict(int)
-    for record in cells.records_of_account(desk.tx, desk.tenant_id, account_id, types):
-        entry = decode_entry(record)
-        assert isinstance(entry, CellSent | CellTaken), "the query asks for no other type"
+    for entry in _crossings(desk.tx, desk.tenant_id, account_id):
         for one in entry.lots:
             key = LotKey(account_id, one.unit, one.lot.lot)
             if key not in rows:
@@ -47,7 +45,25 @@ def as_given(desk: Desk, found: Mapping[LotKey, LotRow]) -> Gifts:
     return Gifts(rows, _net(there))
 
 
+def in_cells(tx: Transaction, tenant_id: bytes, account_id: bytes) -> dict[tuple[str, str], int]:
+    """Return what an account's purse sent to other cells and did not get back from them, by (cell, unit)."""
+    there: defaultdict[tuple[str, str], int] = defaultdict(int)
+    for entry in _crossings(tx, tenant_id, account_id):
+        cell, sign = (entry.to_cell, 1) if isinstance(entry, CellSent) else (entry.from_cell, -1)
+        for one in entry.lots:
+            there[cell, one.unit] += sign * one.amount
+    return {place: amount for place, amount in sorted(there.items()) if amount > 0}
+
+
 # ---- inside ----
+
+
+def _crossings(tx: Transaction, tenant_id: bytes, account_id: bytes) -> Iterator[CellSent | CellTaken]:
+    types = (TYPE_NUMBERS[CellSent], TYPE_NUMBERS[CellTaken])
+    for record in cells.records_of_account(tx, tenant_id, account_id, types):
+        entry = decode_entry(record)
+        assert isinstance(entry, CellSent | CellTaken), "the query asks for no other type"
+        yield entry
 
 
 def _net(there: Mapping[tuple[str, LotKey], int]) -> dict[tuple[str, LotKey], int]:

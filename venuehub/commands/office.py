@@ -14,7 +14,7 @@ from venuehub.office import books, cards, downgrade, guest, hubs, ingest, openin
 from venuehub.office import desk as office_desk
 from venuehub.office.api_keys import api_key_app
 from venuehub.office.audit import audit_app
-from venuehub.office.cells import cell_app
+from venuehub.office.cells import cell_app, operator_of, share_keys
 from venuehub.office.consents import consent_app
 from venuehub.office.keys import keys_app
 from venuehub.office.meters import meter_app
@@ -70,10 +70,13 @@ def _new_id() -> bytes:
 def init(
     *,
     folder: Folder,
-    tenant: Annotated[str, typer.Option(help="The operator's name.")],
+    tenant: Annotated[str, typer.Option(help="The operator's name; with --cell-of that one's where not given.")] = "",
     venue: Annotated[str, typer.Option(help="The first venue's name; the operator's where not given.")] = "",
     timezone: Timezone = "Asia/Shanghai",
     day_begins: DayBegins = DAY_BEGINS,
+    cell_of: Annotated[
+        Path | None, typer.Option("--cell-of", help="Another office folder of this operator: these are a cell's books.")
+    ] = None,
     db: ingest.Db = "",
     broker_host: Annotated[
         list[str] | None, typer.Option(help="A name or address of the office's broker, for its certificate.")
@@ -91,6 +94,7 @@ def init(
     from venuehub.office.tls import make_office_tls
     from venuehub.office.tools import office_faults, undone_on_fault
 
+    tenant = tenant or (operator_of(cell_of) if cell_of else "")
     if not tenant.strip():
         message, hint = "an office needs its operator's name", 'write --tenant "Star Arcade"'
         raise CliError("settings", message, where="--tenant", hint=hint, exit_code=ExitCode.USAGE)
@@ -100,12 +104,15 @@ def init(
     with office_faults(folder):
         database_url(folder, db)  # before anything is made
     with office_faults(folder), undone_on_fault(folder, option="--dir"):
-        keys = make_office(_new_id())
-        FileKeyStore(folder, warn=warned.append).keep_office(keys)
         with told_as(
             "settings", ValueError, where="--broker-host", hint="write a name or an address", exit_code=ExitCode.USAGE
         ):
-            make_office_tls(folder, tenant_id=keys.tenant_id, tenant=tenant, broker_hosts=hosts)
+            if cell_of:
+                keys = share_keys(cell_of, folder, broker_hosts=hosts)
+            else:
+                keys = make_office(_new_id())
+                FileKeyStore(folder, warn=warned.append).keep_office(keys)
+                make_office_tls(folder, tenant_id=keys.tenant_id, tenant=tenant, broker_hosts=hosts)
         if db:
             keep_database_url(folder, db)
         store = open_store(database_url(folder), create=True)

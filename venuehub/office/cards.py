@@ -35,18 +35,22 @@ def card_add(
     card: CardText,
     name: Annotated[str, typer.Option(help="What a page may show of the name.")] = "",
     language: Annotated[str, typer.Option(help="The guest's language: zh-Hans, zh-Hant or en.")] = "",
+    of_account: Annotated[str, typer.Option("--account", help="Its account, such as one of another cell.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Add a card, with an account of its own."""
+    """Add a card, with an account of its own or of one that these books know."""
     from back_office.members.cards import add_card, parse_card
     from back_office.members.stock import Doer, StockError, take_from_stock
     from back_office.store.people import GuestAccount
     from payment_core.identifiers import uuid7
+    from venuehub.office.books_told import guest_account
     from venuehub.office.tools import open_office
 
     with open_office(folder) as (store, keys), store.writing() as tx:
         at_ms = office_desk.now_ms()
         account_id = uuid7(unix_ms=at_ms, dice=secrets.token_bytes(10))
+        if of_account:
+            account_id = guest_account(tx, keys.tenant_id, of_account)
         account = GuestAccount(account_id=account_id, masked_name=name, language=language, created_ms=at_ms)
         with told_as("refused", StockError, where="--card"):
             held = take_from_stock(tx, keys.tenant_id, parse_card(card), Doer("office", at_ms), pepper=keys.pepper)

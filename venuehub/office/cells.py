@@ -1,7 +1,8 @@
 """`venuehub office cell`: money between the cells of one operator, each a database of its own."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -10,7 +11,42 @@ from venuehub.errors import CliError, ExitCode
 from venuehub.office.desk import ActId, Amount, By, Folder, act_id, desk_of
 from venuehub.output import AsJson, print_json, print_line
 
+if TYPE_CHECKING:
+    from cloud_sync.identity import OfficeKeys
+
 cell_app = typer.Typer(name="cell", no_args_is_help=True, help="Money between cells: databases of one operator.")
+
+
+SHARED: Final = ("*.key", "ca.crt", "ca.pem", "office.crt", "office.pem", "office-ca.crt")
+"""What every cell of an operator has beside `office.json`: its keys, its authority and its own certificate."""
+
+
+def operator_of(folder: Path) -> str:
+    """Return the operator's name in the books of a folder."""
+    from back_office.store import places
+    from venuehub.office.tools import open_office
+
+    with open_office(folder) as (store, keys), store.reading() as tx:
+        return next(one.name for one in places.tenants(tx) if one.tenant_id == keys.tenant_id)
+
+
+def share_keys(of: Path, folder: Path, *, broker_hosts: Sequence[str]) -> "OfficeKeys":
+    """Copy an operator's keys and certificates into another cell's folder, which gets a broker's certificate anew."""
+    from cloud_sync.identity import OFFICE_FILE, IdentityError, load_office
+    from cloud_sync.secret_files import write_secret
+    from venuehub.office.tls import make_broker_tls, refuse_no_authority
+
+    load_office(of)
+    refuse_no_authority(of)
+    if (folder / OFFICE_FILE).exists():
+        message = f"{folder / OFFICE_FILE}: is there already; choose an empty folder, keys are never overwritten"
+        raise IdentityError(message)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for file in sorted(file for pattern in SHARED for file in of.glob(pattern)):
+        write_secret(folder / file.name, file.read_bytes())
+    make_broker_tls(folder, broker_hosts)
+    write_secret(folder / OFFICE_FILE, (of / OFFICE_FILE).read_bytes())  # last: a folder with it is whole
+    return load_office(folder)
 
 
 @cell_app.command(
@@ -63,7 +99,9 @@ def send(
     from back_office.ledger.cells import SendOut, send_out
     from back_office.ledger.counter import Refused
     from back_office.members.cards import find_card, parse_card
+    from payment_core.identifiers import uuid_text
     from venuehub.office.checks import refuse_nobody
+    from venuehub.office.told import money
     from venuehub.office.tools import open_office
 
     refuse_nobody(by)
@@ -79,7 +117,8 @@ def send(
     elif outcome.again:
         print_line(f"sent before, as entry {outcome.office_seq}: nothing moved now")
     else:
-        print_line(f"{outcome.amount} {unit} are on their way to {to} (entry {outcome.office_seq})")
+        print_line(f"{money(outcome.amount, unit)} are on their way to {to} (entry {outcome.office_seq})")
+        print_line(f"a card reaches it there by: venuehub office card add --account {uuid_text(account_id)}")
 
 
 @cell_app.command(
@@ -103,7 +142,8 @@ def relay(
     with open_office(folder) as (source, keys), open_office(to_folder) as (target, keys_there):
         if keys.tenant_id != keys_there.tenant_id:
             message = "the two folders are of different operators: money goes between cells of one"
-            raise CliError("refused", message, where="--to-dir", hint="name a cell of the same operator")
+            hint = "make a cell's folder by `venuehub office init --cell-of DIR`; another operator's takes no money"
+            raise CliError("refused", message, where="--to-dir", hint=hint)
         at = partial(desk_of, keys.tenant_id)
         done = cells.relay(source, target, at_source=at, at_target=at)
     if as_json:

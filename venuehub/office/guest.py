@@ -111,6 +111,7 @@ def alarms(
 
 def _guest(tx: "Transaction", tenant_id: bytes, card: "Credential") -> dict[str, object]:
     """Return what the books say of the account of a card; amounts in minor units."""
+    from back_office.ledger.gifts_sent import in_cells
     from back_office.store import grants, papers, people
 
     account_id = card.account_id
@@ -134,6 +135,10 @@ def _guest(tx: "Transaction", tenant_id: bytes, card: "Credential") -> dict[str,
         "class": card.class_, "life": card.life, "balances": balances, "payments": payments,
         "lots": [msgspec.to_builtins(row) for row in rows],
         "owes": _debts(tx, tenant_id, account_id, {*balances, *(one.unit for one in grants.payments(tx, tenant_id))}),
+        "elsewhere": [
+            {"cell": cell, "unit": unit, "amount": amount}
+            for (cell, unit), amount in in_cells(tx, tenant_id, account_id).items()
+        ],
         "alarms": odd,
     }  # fmt: skip
 
@@ -196,6 +201,7 @@ def _lines(told: dict[str, object]) -> list[str]:
         f"account {guest['account_id']}",
         f"balance {sums(guest['balances'])}; owes {sums(guest['owes'])}",
     ]
+    lines += [f"  {money(one['amount'], one['unit']):>12}  in cell {one['cell']}" for one in guest["elsewhere"]]
     for lot in guest["lots"]:
         if not lot["balance"]:
             continue

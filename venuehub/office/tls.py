@@ -37,6 +37,12 @@ def make_office_tls(folder: Path, *, tenant_id: bytes, tenant: str, broker_hosts
     add_office_authority(folder, tenant_id)
 
 
+def make_broker_tls(folder: Path, broker_hosts: Sequence[str]) -> None:
+    """Write `broker.crt` and `.pem` by the authority in the folder; never over a file."""
+    issued = issue_server(_authority_of(folder), broker_hosts, now=dt.datetime.now(dt.UTC))
+    write_credentials(issued, folder, BROKER)
+
+
 def add_office_authority(folder: Path, tenant_id: bytes) -> bool:
     """Write `office-ca.crt` where it is not and the authority's key is; return whether it was written.
 

@@ -63,3 +63,37 @@ def test_what_cannot_be_sent_is_refused_in_words(folders, run):
     assert run(*send, "--to", "south", "--amount", "9999")[0] == 1
     assert run("name", "--dir", south, "--own", "north")[0] == 1
     assert run("relay", "--dir", north, "--to-dir", north) == (0, {"taken": 0, "again": 0, "refused": []})
+
+
+def test_a_cell_is_made_by_commands_and_its_money_is_reached_by_a_card(tmp_path, office_after, capsys):
+    north = office_after(
+        tmp_path,
+        'init --dir @/office --tenant "Star Arcade" --venue Hall',
+        f"card add --dir @/office --card {CARD} --name W.",
+    )
+
+    def call(*words):
+        capsys.readouterr()
+        code = main(["office", *map(str, words), "--json"])
+        return code, json.loads(capsys.readouterr().out)
+
+    south = tmp_path / "south"
+    assert call("init", "--dir", south, "--cell-of", north, "--venue", "South")[0] == 0
+    assert call("init", "--dir", south, "--cell-of", north)[0] == 4
+    assert (south / "sign.key").read_bytes() == (north / "sign.key").read_bytes()
+    assert (south / "broker.pem").read_bytes() != (north / "broker.pem").read_bytes()
+    assert {path.stat().st_mode & 0o077 for path in [*south.glob("*.key"), *south.glob("*.pem")]} == {0}
+    assert call("cell", "name", "--dir", north, "--own", "north", "--other", "south")[0] == 0
+    assert call("cell", "name", "--dir", south, "--own", "south", "--other", "north")[0] == 0
+    call("topup", "--dir", north, "--card", CARD, "--amount", 1000)
+    call("cell", "send", "--dir", north, "--to", "south", "--card", CARD, "--amount", 300, "--by", "ann")
+    shown = call("card", "show", "--dir", north, "--card", CARD)[1]
+    assert shown["elsewhere"] == [{"cell": "south", "unit": "CNY", "amount": 300}]
+    account = shown["account_id"]
+    assert call("card", "add", "--dir", south, "--card", CARD, "--account", account)[0] == 2, "not known there yet"
+    assert call("cell", "relay", "--dir", north, "--to-dir", south)[1]["taken"] == 1
+    assert call("card", "add", "--dir", south, "--card", CARD, "--account", account)[0] == 0
+    assert call("cell", "send", "--dir", south, "--to", "north", "--card", CARD, "--by", "ann")[1]["amount"] == 300
+    assert call("cell", "relay", "--dir", south, "--to-dir", north)[1]["taken"] == 1
+    assert call("card", "show", "--dir", north, "--card", CARD)[1]["elsewhere"] == []
+    assert [call("verify", "--dir", folder)[0] for folder in (north, south)] == [0, 0]
