@@ -101,14 +101,19 @@ def account_of(tx: Transaction, tenant_id: bytes, text: str) -> tuple[Kind, str]
                 return chosen, written
         hint = f"{statement.nearest(tx, tenant_id, chosen, key)}; venuehub office trial lists the kinds"
         raise usage(wrong=f"nothing was ever booked on {text!r}", option="--account", hint=hint)
+    hint = "write a guest's account id, or KIND:KEY such as revenue:racer-1; --card names a card's account"
+    return Kind.PURSE, guest_account(tx, tenant_id, text, hint=hint).hex()
+
+
+def guest_account(tx: Transaction, tenant_id: bytes, text: str, *, hint: str = "write a guest's account id") -> bytes:
+    """Return a guest's account by its id; CliError where these books know none of it."""
     try:
         account_id = uuid_bytes(text) if "-" in text else bytes.fromhex(text)
     except ValueError:
         account_id = b""
     if people.account(tx, tenant_id, account_id) is None:
-        hint = "write a guest's account id, or KIND:KEY such as revenue:racer-1; --card names a card's account"
         raise usage(wrong=f"there is no account {text!r}", option="--account", hint=hint)
-    return Kind.PURSE, account_id.hex()
+    return account_id
 
 
 def cursor_text(place: LinePlace | None) -> str:
@@ -197,7 +202,8 @@ def print_report(report: Report) -> None:
             f"in doubt: {money(doubt.amount, doubt.unit)} at {doubt.machine} ({doubt.hub}), {doubt.authorization}"
         )
     if report.open_dates:
-        print_line(f"without a Z: {', '.join(map(date_text, report.open_dates))}")
+        more = f" and {report.more_open_dates} more" if report.more_open_dates else ""
+        print_line(f"without a Z: {', '.join(map(date_text, report.open_dates))}{more}")
 
 
 def own_side(kind: str) -> int:
