@@ -48,7 +48,7 @@ def test_nothing_is_lost_and_nothing_given_twice_when_the_disk_is_full_for_a_whi
                 number += 1
                 venue.stage.guests.tap(machines[number % len(machines)], members[number % len(members)])
                 await asyncio.sleep(0.3)  # one guest after the other, until the last free page is written
-                assert number < 100
+                assert number < 300
             venue.stage.guests.insert_coins(machines[0], 1)
             await venue.until(lambda: venue.said("hub", "hub.closed") > 0, "the hub closes its door")
             said = (venue.stage.folder.logs / "hub.log").read_text()

@@ -17,6 +17,7 @@ from firmware_bridge.drivers.interface import INBOX_LIMIT, OUTBOX_LIMIT, Conditi
 from firmware_bridge.simulators.kinds import Options, make_simulator
 from firmware_bridge.transports.interface import TransportError
 from payment_core.events import CodeScanned
+from tests.support.driving import happens
 from tests.support.on_a_pty import on_a_pty
 
 CATALOG = load_catalog()
@@ -228,8 +229,10 @@ def test_a_bad_line_is_never_money_nor_a_reason_to_end(tmp_path):
         dropped = 2 if name == "cctalk-coin-acceptor" else 0
         if dropped:
             running.say("lose 2")
-        await asyncio.sleep(BAD_LINE_S / 2)
         readable = line in {"echo", "doubled"}
+        if readable:
+            await happens(lambda: len(watched.money()) >= dropped)
+        await asyncio.sleep(BAD_LINE_S / 2)
         assert len(watched.money()) == dropped if readable else len(watched.money()) <= dropped, link
         serves = watched.state() == "online" and CATALOG[name].kind != "scanner"
         assert not (serves and line in {"wrong_speed", "cut"}), f"{link} serves on a line that it cannot read"
