@@ -66,12 +66,12 @@ def located(target: Target, private: Collection[str], *, ends_s: float) -> Targe
 
 def _address_of(target: Target, ends_s: float) -> str:
     """Look a name up in a thread, left behind where it takes too long: the system's own wait cannot be cut short."""
-    room, said = _room, SimpleQueue[str | Exception]()
+    room, said = _room, SimpleQueue[str | OSError | ValueError]()
 
     def ask() -> None:
         try:
             said.put(str(socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)[0][4][0]))
-        except Exception as error:  # noqa: BLE001 - raised again by who waits for it
+        except (OSError, ValueError) as error:  # raised again by who waits for it
             said.put(error)
         finally:
             room.release()
