@@ -42,7 +42,7 @@ class Wishes:
 
     def recall(self, tx: Transaction, hub: Hub, account_id: bytes, *, now_ms: int) -> list[Publish]:
         """Remember the wish and return the recalls for every other hub that holds money of the account."""
-        rows = grants.live_leases(tx, self._tenant_id, [account_id], [])
+        rows = grants.live_leases(tx, self._tenant_id, {account_id: ()})
         holders = {place.hub_id for place, row in rows.items() if row.left > 0} - {hub.hub_id}
         if hub.frozen or hub.closed_ms is not None:
             return []
@@ -73,7 +73,7 @@ class Wishes:
     def due(self, tx: Transaction, *, now_ms: int) -> dict[bytes, bytes]:
         """Return the accounts that are wished for and have something in their purses, and the hub of each."""
         self._open = {account: wish for account, wish in self._open.items() if wish.until_ms > now_ms}
-        there = lots.live_lots(tx, self._tenant_id, self._open, [])
+        there = lots.live_lots(tx, self._tenant_id, dict.fromkeys(self._open, ()))
         back = sorted({key.account_id for key, row in there.items() if row.available > 0})
         return {account_id: self._open[account_id].hub_id for account_id in back}
 

@@ -243,7 +243,7 @@ def _refused_here(desk: Desk, wish: SendOut) -> Refused | None:
 def _chosen(desk: Desk, wish: SendOut) -> tuple[CellLot, ...] | Refused:
     """Return what goes of which lots after debts: gifts first, what runs out soonest before what stays."""
     desk.settle_debt(wish.account_id, wish.unit)
-    held = lots.live_lots(desk.tx, desk.tenant_id, [wish.account_id], [])
+    held = lots.live_lots(desk.tx, desk.tenant_id, {wish.account_id: ()})
     of_unit = {key.lot: row for key, row in held.items() if key.unit == wish.unit}
     shares = spend_order([row.share(lot) for lot, row in of_unit.items()], "gift_first", now_ms=desk.now_ms)
     there = sum(share.amount for share in shares)

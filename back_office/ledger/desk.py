@@ -214,17 +214,17 @@ class Desk:
 
     def _without_debts(self, account_id: bytes) -> dict[LotKey, LotRow]:
         """Return what is in the purse after what the guest owes was settled."""
-        held = lots.live_lots(self.tx, self.tenant_id, [account_id], [])
+        held = lots.live_lots(self.tx, self.tenant_id, {account_id: ()})
         units = {key.unit for key, row in held.items() if row.available > 0}
         if sum(self.settle_debt(account_id, unit) for unit in sorted(units)):
-            return lots.live_lots(self.tx, self.tenant_id, [account_id], [])
+            return lots.live_lots(self.tx, self.tenant_id, {account_id: ()})
         return held
 
     def _pay_debt(self, account_id: bytes, unit: str) -> int:
         owed = books.balance(self.tx, self.tenant_id, Kind.GUEST_RECEIVABLE, account_id.hex(), unit)
         if owed <= 0:
             return 0
-        held = lots.live_lots(self.tx, self.tenant_id, [account_id], [])
+        held = lots.live_lots(self.tx, self.tenant_id, {account_id: ()})
         shares = [row.share(key.lot) for key, row in held.items() if key.unit == unit and row.kind == LotKind.PAID]
         parts: list[Part] = []
         for share in spend_order(shares, "paid_first", now_ms=self.now_ms):
@@ -238,7 +238,7 @@ class Desk:
     def _forfeit_due(self, account_id: bytes) -> int:
         """Take back gifts that are due and in the purse by now; return how much that was."""
         gone = 0
-        for key, row in sorted(lots.live_lots(self.tx, self.tenant_id, [account_id], []).items()):
+        for key, row in sorted(lots.live_lots(self.tx, self.tenant_id, {account_id: ()}).items()):
             due = due_of(self.tx, self.tenant_id, key) if row.kind == LotKind.GIFT else 0
             amount = min(due, row.available)
             if amount > 0:
@@ -270,7 +270,7 @@ class Desk:
         taken = grants.outstanding(self.tx, self.tenant_id, hub.hub_id, unit=unit)
         taken += lots.on_its_way(self.tx, self.tenant_id, hub.hub_id, unit=unit)
         room = risk.at_most(self.venue.hub_lease_cap).leasable(taken)
-        granted = grants.live_leases(self.tx, self.tenant_id, [account_id], [key.lot for key in held])
+        granted = grants.live_leases(self.tx, self.tenant_id, {account_id: [key.lot for key in held]})
         makes: list[Callable[[Header], Entry]] = []
         shares = [row.share(key.lot) for key, row in held.items()]
         for share in spend_order(shares, risk.lot_order, now_ms=self.now_ms):

@@ -213,15 +213,22 @@ def _of_gifts(
     return tuple(gone), missing
 
 
+def _named(rows: Iterable[LotKey]) -> dict[bytes, list[bytes]]:
+    named: dict[bytes, list[bytes]] = {}
+    for key in rows:
+        named.setdefault(key.account_id, []).append(key.lot)
+    return named
+
+
 def _of_lot(parts: Iterable[Part], lot: bytes) -> int:
     return sum(part.amount for part in parts if part.lot == lot)
 
 
 def _settled(desk: Desk, rows: Mapping[LotKey, LotRow]) -> dict[LotKey, int]:
     """Return what of lots was spent on plays, or is put aside for one."""
-    accounts, named = {key.account_id for key in rows}, [key.lot for key in rows]
+    named = _named(rows)
     sums = dict.fromkeys(rows, 0)
-    for place, row in grants.live_leases(desk.tx, desk.tenant_id, accounts, named).items():
+    for place, row in grants.live_leases(desk.tx, desk.tenant_id, named).items():
         key = LotKey(place.account_id, place.unit, place.lot)
         if key in sums:
             sums[key] += row.settled
@@ -250,13 +257,13 @@ def _not_here(desk: Desk, gifts: Gifts) -> str:
 
 def _elsewhere(desk: Desk, rows: Mapping[LotKey, LotRow]) -> dict[LotKey, int]:
     """Return what of lots is leased, or on its way."""
-    accounts, named = {key.account_id for key in rows}, [key.lot for key in rows]
+    named = _named(rows)
     sums = dict.fromkeys(rows, 0)
-    for place, lease in grants.live_leases(desk.tx, desk.tenant_id, accounts, named).items():
+    for place, lease in grants.live_leases(desk.tx, desk.tenant_id, named).items():
         key = LotKey(place.account_id, place.unit, place.lot)
         if key in sums:
             sums[key] += lease.left
-    for way, row in lots.passing_of(desk.tx, desk.tenant_id, accounts, named, ()).items():
+    for way, row in lots.passing_of(desk.tx, desk.tenant_id, named, ()).items():
         key = LotKey(row.account_id, way.unit, way.lot)
         if key in sums:
             sums[key] += max(row.waiting, 0)

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from back_office.ledger.faults import UnbookableError
 from back_office.ledger.findings import Line, Writer, full_name
 from back_office.ledger.guest_sheet import Sheet
 from back_office.ledger.hub_steps import HUB_STEPS
+from back_office.ledger.lot_bounds import beyond_bounds
 from back_office.ledger.office_steps import OFFICE_STEPS
 from back_office.ledger.passing import VoucherReader
 from back_office.store import loose_ends
@@ -24,7 +26,12 @@ class GuestBook(Sheet):
         self, tx: Transaction, tenant_id: bytes, writer: Writer, entries: Sequence[Entry], *, now_ms: int,
         read_voucher: VoucherReader | None,
     ) -> None:  # fmt: skip
-        """Read what these entries can touch."""
+        """Read what these entries can touch; UnbookableError where that is more than any hub has."""
+        for entry in entries if writer.hub_id != tenant_id else ():
+            beyond = beyond_bounds(entry)
+            if beyond:
+                message = f"record {entry.header.seq}: {type(entry).__name__}: {beyond}"
+                raise UnbookableError(message)
         super().__init__(tx, tenant_id, writer, entries, now_ms=now_ms, read_voucher=read_voucher)
         named = {entry.header.authorization_id for entry in entries} if writer.closed else set()
         self._settled: set[bytes | None] = set()

@@ -57,19 +57,17 @@ class Rows(Generic[K, V]):
 
 
 class Named:
-    """Which accounts, lots and vouchers some entries can touch."""
+    """Which lots of which accounts, and which vouchers, some entries can touch."""
 
     def __init__(self, entries: Iterable[Entry], writer: Writer) -> None:
         """Read them off the entries' fields."""
-        self.accounts: set[bytes] = set()
-        self.lots: set[bytes] = set()
+        self.lots: dict[bytes, set[bytes]] = {}
         self.passes: set[bytes] = set()
         for entry in entries:
             account_id = getattr(entry, "account_id", None)
             if account_id is None:
                 continue
-            self.accounts.add(account_id)
-            self.lots |= _lots_of(entry)
+            self.lots.setdefault(account_id, set()).update(_lots_of(entry))
             if isinstance(entry, VoucherTaken | PassingReturned):
                 self.passes.add(pass_id(entry.from_hub, entry.from_epoch, entry.from_seq))
             elif isinstance(entry, LeasePassed):
@@ -108,12 +106,12 @@ class Sheet:
         self.intake = IntakeCap(tx, tenant_id, writer)
         self.lines: dict[tuple[AccountName, str], int] = defaultdict(int)
         named = Named(entries, writer)
-        self._accounts, self._named = named.accounts, named.lots
-        self.leases = Rows(grants.live_leases(tx, tenant_id, named.accounts, named.lots), LeaseRow())
-        self.lots = Rows(lots.live_lots(tx, tenant_id, named.accounts, named.lots), LotRow())
-        way = lots.passing_of(tx, tenant_id, named.accounts, named.lots, named.passes)
+        self._named = named.lots
+        self.leases = Rows(grants.live_leases(tx, tenant_id, named.lots), LeaseRow())
+        self.lots = Rows(lots.live_lots(tx, tenant_id, named.lots), LotRow())
+        way = lots.passing_of(tx, tenant_id, named.lots, named.passes)
         self.passing = Rows(way, PassRow(b"", b""))
-        self._balances = books.guest_balances(tx, tenant_id, named.accounts)
+        self._balances = books.guest_balances(tx, tenant_id, named.lots)
 
     def write(self) -> None:
         """Write every row that changed."""
@@ -124,7 +122,7 @@ class Sheet:
     def prove(self) -> None:
         """Prove the money formula of every account that was touched; BooksBrokenError names the first."""
         standing = Standing(self.lots.now, self.leases.now, self.passing.now, self._balances)
-        prove_standing(standing, self._accounts, only_lots=self._named)
+        prove_standing(standing, self._named, only_lots=self._named)
 
     # ---- how rows move; each keeps the books beside them ----
 

@@ -120,7 +120,7 @@ def unreachable(
     A hub that has told of the same number with another content takes no other one: its giver signed two, which a disk
     that was put back makes. `gave_up`: of which givers these takers will never hear again, as {taker: giver}.
     """
-    rows = lots.passing_of(tx, tenant_id, (), (), ids)
+    rows = lots.passing_of(tx, tenant_id, {}, ids)
     told = {(way.pass_id, way.to_hub) for way, row in rows.items() if row.taken_ms is not None}
     return [
         Coming(replace(way, to_hub=b""), row, row.waiting, 0)

@@ -17,7 +17,7 @@ import msgspec
 
 from back_office.ledger.faults import BooksBrokenError
 from back_office.store import books, grants, lots
-from back_office.store.books import GuestBalances
+from back_office.store.books import GuestBalances, Named
 from back_office.store.engine import Transaction
 from back_office.store.grants import LeaseKey, LeaseRow
 from back_office.store.lots import LotKey, LotRow, PassKey, PassRow
@@ -34,10 +34,10 @@ class Standing(msgspec.Struct, frozen=True):
     balances: GuestBalances
 
 
-def prove_standing(standing: Standing, accounts: Collection[bytes], *, only_lots: Collection[bytes] | None) -> None:
+def prove_standing(standing: Standing, accounts: Collection[bytes], *, only_lots: Named | None) -> None:
     """Raise BooksBrokenError where the formula does not hold for `accounts`.
 
-    only_lots: of these alone everything is in the standing; of the others only what is not nothing.
+    only_lots: of these of an account everything is in the standing; of its others only what is not nothing.
     """
     _prove_lots(standing, accounts, only_lots)
     purses: dict[tuple[bytes, str], int] = defaultdict(int)
@@ -55,7 +55,7 @@ def prove_standing(standing: Standing, accounts: Collection[bytes], *, only_lots
     _agree("what is on its way", {p: a for p, a in moving.items() if p[0] in accounts}, booked.passing)
 
 
-def _prove_lots(standing: Standing, accounts: Collection[bytes], only_lots: Collection[bytes] | None) -> None:
+def _prove_lots(standing: Standing, accounts: Collection[bytes], only_lots: Named | None) -> None:
     terms: dict[LotKey, list[int]] = defaultdict(lambda: [0, 0])
     for way, row in standing.passing.items():
         terms[LotKey(row.account_id, way.unit, way.lot)][0] += row.waiting
@@ -65,7 +65,7 @@ def _prove_lots(standing: Standing, accounts: Collection[bytes], only_lots: Coll
             raise BooksBrokenError(message, table="leases", key=f"{_named(place)} epoch {place.epoch}")
         terms[LotKey(place.account_id, place.unit, place.lot)][1] += lease.left + lease.settled
     for key in terms.keys() | standing.lots.keys():
-        if key.account_id not in accounts or (only_lots is not None and key.lot not in only_lots):
+        if key.account_id not in accounts or (only_lots is not None and key.lot not in only_lots[key.account_id]):
             continue
         lot, (waiting, at_hubs) = standing.lots.get(key, LotRow()), terms[key]
         came = lot.deposited + lot.covered - lot.paid_out

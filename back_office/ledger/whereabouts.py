@@ -17,10 +17,10 @@ def lies_elsewhere(desk: Desk, paid: grants.Payment) -> str:
     found = lots.lots_of_payment(desk.tx, desk.tenant_id, channel=paid.channel, payment_id=paid.payment_id)
     mine = {key.lot for key, row in found.items() if key.account_id == paid.account_id and row.kind == LotKind.PAID}
     at_hubs: dict[bytes, int] = defaultdict(int)
-    for place, row in grants.live_leases(desk.tx, desk.tenant_id, [paid.account_id], mine).items():
+    for place, row in grants.live_leases(desk.tx, desk.tenant_id, {paid.account_id: mine}).items():
         if place.lot in mine and place.unit == paid.unit:
             at_hubs[place.hub_id] += row.left
-    passing = lots.passing_of(desk.tx, desk.tenant_id, [paid.account_id], mine, ()).items()
+    passing = lots.passing_of(desk.tx, desk.tenant_id, {paid.account_id: mine}, ()).items()
     between = sum(max(row.waiting, 0) for way, row in passing if way.lot in mine and way.unit == paid.unit)
     names = {hub.hub_id: hub.name for hub in places.hubs(desk.tx, desk.tenant_id)} if at_hubs else {}
     said = [f"{amount} {paid.unit} lie at hub {names[hub]}" for hub, amount in sorted(at_hubs.items()) if amount > 0]

@@ -63,7 +63,7 @@ def issue_slip(desk: Desk, signer: Signer, wish: SlipWish) -> SlipRow | SlipRefu
     desk.settle_debt(wish.account_id, wish.unit)
     held = {
         key.lot: row
-        for key, row in lots.live_lots(desk.tx, desk.tenant_id, [wish.account_id], []).items()
+        for key, row in lots.live_lots(desk.tx, desk.tenant_id, {wish.account_id: ()}).items()
         if key.unit == wish.unit and key.lot
     }
     shares = [row.share(lot) for lot, row in held.items()]

@@ -1,6 +1,6 @@
 """The double-entry books: account numbers, postings, balances and days. Amounts are minor units, debit positive."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 
@@ -15,6 +15,10 @@ from payment_core.accounts import Kind
 
 _AT_ONCE = 500
 """How many values one IN list carries."""
+_LOTS_AT_ONCE = 1_000
+"""How many lots a second list carries beside the accounts'."""
+Named = Mapping[bytes, Collection[bytes]]
+"""Accounts, and of each the lots that are asked for by name."""
 
 
 class AccountName(msgspec.Struct, frozen=True, order=True):
@@ -69,6 +73,24 @@ def chunks(values: Iterable[object]) -> Iterator[list[object]]:
     waiting = iter(values)
     while chunk := list(islice(waiting, _AT_ONCE)):
         yield chunk
+
+
+def named_chunks(named: Named) -> Iterator[tuple[list[bytes], list[bytes]]]:
+    """Cut accounts, and the lots that are named of each, into what two IN lists carry: never more than both need."""
+    accounts: list[bytes] = []
+    lots: set[bytes] = set()
+    for account_id, of in named.items():
+        if accounts and (len(accounts) == _AT_ONCE or len(lots) + len(of) > _LOTS_AT_ONCE):
+            yield accounts, list(lots)
+            accounts, lots = [], set()
+        accounts.append(account_id)
+        waiting = iter(of)
+        lots.update(islice(waiting, _LOTS_AT_ONCE))
+        while rest := set(islice(waiting, _LOTS_AT_ONCE)):
+            yield accounts, list(lots)
+            lots = rest
+    if accounts:
+        yield accounts, list(lots)
 
 
 # Statements are built once: building one takes four times as long as running it.

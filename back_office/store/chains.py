@@ -140,7 +140,11 @@ _OF_HUBS = _OF_TENANT.where(CHAINS.c.hub_id.in_(sa.bindparam("hubs", expanding=T
 
 def chains_of(tx: Transaction, tenant_id: bytes, hub_ids: Iterable[bytes]) -> list[Chain]:
     """Return every chain of some hubs."""
-    return [Chain(*row) for row in tx.execute(_OF_HUBS, {"tenant": tenant_id, "hubs": list(hub_ids)})]
+    return [
+        Chain(*row)
+        for hubs in chunks(sorted(hub_ids))
+        for row in tx.execute(_OF_HUBS, {"tenant": tenant_id, "hubs": hubs})
+    ]
 
 
 def chains(tx: Transaction, tenant_id: bytes) -> list[Chain]:

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
-from back_office.store.books import chunks
+from back_office.store.books import Named, chunks, named_chunks
 from back_office.store.by_index import by_index
 from back_office.store.engine import Transaction
 from back_office.store.tables import HUBS, LEASES, PAYMENTS
@@ -118,14 +118,11 @@ def leases_of_accounts(tx: Transaction, tenant_id: bytes, account_ids: Iterable[
     return found
 
 
-def live_leases(
-    tx: Transaction, tenant_id: bytes, account_ids: Iterable[bytes], lots: Iterable[bytes]
-) -> dict[LeaseKey, LeaseRow]:
-    """Return the leases of some accounts that have anything left, and those of some lots."""
+def live_leases(tx: Transaction, tenant_id: bytes, named: Named) -> dict[LeaseKey, LeaseRow]:
+    """Return the leases of some accounts that have anything left, and those of the lots that are named of each."""
     found: dict[LeaseKey, LeaseRow] = {}
-    named = list(lots)
-    for ids in chunks(account_ids):
-        found.update(map(_lease, tx.execute(_LIVE, {"tenant": tenant_id, "accounts": ids, "lots": named})))
+    for ids, lots in named_chunks(named):
+        found.update(map(_lease, tx.execute(_LIVE, {"tenant": tenant_id, "accounts": ids, "lots": lots})))
     return found
 
 

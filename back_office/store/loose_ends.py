@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
+from back_office.store.books import chunks
 from back_office.store.by_index import by_index
 from back_office.store.engine import Transaction
 from back_office.store.tables import ACCOUNTS, BALANCES, ENTRIES, POSTINGS
@@ -132,15 +133,21 @@ def records(tx: Transaction, tenant_id: bytes, hub_id: bytes, authorization_id: 
     return [record for (record,) in tx.execute(query.order_by(ENTRIES.c.epoch, ENTRIES.c.seq))]
 
 
+_SETTLED_HERE: Final = by_index(
+    sa.select(ENTRIES.c.authorization_id).where(
+        ENTRIES.c.tenant_id == sa.bindparam("tenant"),
+        ENTRIES.c.hub_id == sa.bindparam("tenant"),
+        ENTRIES.c.type == _OPEN_SETTLED,
+        ENTRIES.c.authorization_id.in_(sa.bindparam("ids", expanding=True)),
+    ),
+    ENTRIES, _OF_AN_AUTHORIZATION,
+)  # fmt: skip
+
+
 def settled_here(tx: Transaction, tenant_id: bytes, authorization_ids: Iterable[bytes]) -> set[bytes]:
     """Return which of some authorizations the office's staff have settled for a closed hub."""
-    query = by_index(
-        sa.select(ENTRIES.c.authorization_id).where(
-            ENTRIES.c.tenant_id == tenant_id,
-            ENTRIES.c.hub_id == tenant_id,
-            ENTRIES.c.type == _OPEN_SETTLED,
-            ENTRIES.c.authorization_id.in_(list(authorization_ids)),
-        ),
-        ENTRIES, _OF_AN_AUTHORIZATION,
-    )  # fmt: skip
-    return {number for (number,) in tx.execute(query)}
+    return {
+        number
+        for ids in chunks(authorization_ids)
+        for number in tx.execute(_SETTLED_HERE, {"tenant": tenant_id, "ids": ids}).scalars()
+    }

@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 import msgspec
 import sqlalchemy as sa
 
-from back_office.store.books import chunks
+from back_office.store.books import Named, chunks, named_chunks
 from back_office.store.by_index import by_index
 from back_office.store.engine import Transaction
 from back_office.store.tables import LOTS, PASSING
@@ -164,13 +164,10 @@ def lots_of_accounts(tx: Transaction, tenant_id: bytes, account_ids: Iterable[by
     return found
 
 
-def live_lots(
-    tx: Transaction, tenant_id: bytes, account_ids: Iterable[bytes], named: Iterable[bytes]
-) -> dict[LotKey, LotRow]:
-    """Return the lots of some accounts that the purse still has, and the named ones."""
+def live_lots(tx: Transaction, tenant_id: bytes, named: Named) -> dict[LotKey, LotRow]:
+    """Return the lots of some accounts that the purse still has, and those that are named of each."""
     found: dict[LotKey, LotRow] = {}
-    which = list(named)
-    for ids in chunks(account_ids):
+    for ids, which in named_chunks(named):
         found.update(map(_lot, tx.execute(_LIVE_LOTS, {"tenant": tenant_id, "accounts": ids, "lots": which})))
     return found
 
@@ -222,13 +219,10 @@ def passing(tx: Transaction, tenant_id: bytes, *, open_only: bool = False) -> di
     return dict(map(_pass, tx.execute(_PASSING_OPEN if open_only else _PASSING, {"tenant": tenant_id})))
 
 
-def passing_of(
-    tx: Transaction, tenant_id: bytes, account_ids: Iterable[bytes], named: Iterable[bytes], ids: Iterable[bytes]
-) -> dict[PassKey, PassRow]:
-    """Return what is on its way for some accounts, what ever was of the named lots, and the vouchers of some ids."""
+def passing_of(tx: Transaction, tenant_id: bytes, named: Named, ids: Iterable[bytes]) -> dict[PassKey, PassRow]:
+    """Return what is on its way for some accounts, what ever was of their named lots, and the vouchers of some ids."""
     found: dict[PassKey, PassRow] = {}
-    which = list(named)
-    for accounts in chunks(account_ids):
+    for accounts, which in named_chunks(named):
         found.update(map(_pass, tx.execute(_PASSING_OF, {"tenant": tenant_id, "accounts": accounts, "lots": which})))
     for some in chunks(ids):
         found.update(map(_pass, tx.execute(_PASSES, {"tenant": tenant_id, "ids": some})))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 import sqlalchemy as sa
 
+from back_office.store.books import chunks
 from back_office.store.by_index import by_index
 from back_office.store.engine import Transaction
 from back_office.store.tables import HUBS, TENANTS, VENUES
@@ -139,8 +140,11 @@ def hub(tx: Transaction, tenant_id: bytes, hub_id: bytes) -> Hub | None:
 
 def hubs_by_id(tx: Transaction, tenant_id: bytes, hub_ids: Iterable[bytes]) -> dict[bytes, Hub]:
     """Return some hubs."""
-    rows = tx.execute(_BY_IDS, {"tenant": tenant_id, "hubs": list(hub_ids)})
-    return {found.hub_id: found for found in (Hub(*row) for row in rows)}
+    return {
+        found.hub_id: found
+        for ids in chunks(hub_ids)
+        for found in (Hub(*row) for row in tx.execute(_BY_IDS, {"tenant": tenant_id, "hubs": ids}))
+    }
 
 
 def booked(tx: Transaction, tenant_id: bytes, epochs: Mapping[bytes, int], *, now_ms: int) -> None:

@@ -65,7 +65,7 @@ def lease_reclaimed_by_time() -> Iterator[None]:
     keep = Desk.lease
 
     def lease(desk: Desk, hub: Any, account_id: bytes) -> Any:  # noqa: ANN401 - as the desk's own
-        for place, row in grants.live_leases(desk.tx, desk.tenant_id, [account_id], []).items():
+        for place, row in grants.live_leases(desk.tx, desk.tenant_id, {account_id: ()}).items():
             if place.hub_id != hub.hub_id and row.left > 0:
                 desk.append(_closed(place, row.left))
         return keep(desk, hub, account_id)

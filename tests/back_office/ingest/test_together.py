@@ -21,8 +21,8 @@ from back_office.store.transactions import Store
 from cloud_sync import receiver
 from cloud_sync.protocol.topics import hub_topic
 from payment_core.accounts import Kind
-from payment_core.journal import CoinBooked
-from tests.back_office.world import HUB, OTHER_HUB, TENANT, leaves
+from payment_core.journal import Cause, CoinBooked, Held, Part, Voided
+from tests.back_office.world import GUEST, HUB, OTHER_GUEST, OTHER_HUB, TENANT, leaves
 
 DEADLINE_S = 20
 
@@ -138,6 +138,7 @@ def too_much_of_the_other(two, monkeypatch):
     return two
 
 
+@pytest.mark.long
 def test_a_batch_of_which_a_statement_grows_too_long_takes_no_other_with_it(too_much_of_the_other):
     office, hub, other = too_much_of_the_other
     handled = together(office, (hub, coin(hub, 1)), (other, coin(other, 1)), (hub, coin(hub, 2)))
@@ -147,12 +148,54 @@ def test_a_batch_of_which_a_statement_grows_too_long_takes_no_other_with_it(too_
     assert office.prove().ok
 
 
+@pytest.mark.long
 def test_a_build_that_takes_such_a_statement_for_an_outage_is_caught(too_much_of_the_other, monkeypatch):
     office, hub, other = too_much_of_the_other
     monkeypatch.setattr(transactions, "_refused", transactions._unavailable)
     with pytest.raises(StoreUnavailableError):
         together(office, (hub, coin(hub, 1)), (other, coin(other, 1)))
     assert booked(office) == 0
+
+
+def played(office, number, account, payments):
+    """Spend all of a guest's money at the hub; return what takes it back."""
+    for payment in payments:
+        office.top_up(100, account=account, payment=payment)
+    office.lease(account=account)
+    parts = tuple(Part("CNY", 100, 1, office.lot(payment)) for payment in payments)
+    tap = (account, bytes(16), "C", "reader-1", 1, number, 0)
+    office.hub.write(lambda header: Held(1, header, parts, *tap), authorization=number)
+    return lambda: office.hub.write(
+        lambda header: Voided(1, header, parts, account, Cause.DEVICE), authorization=number
+    )
+
+
+@pytest.mark.long
+def test_what_is_asked_for_in_several_statements_is_all_there(two, monkeypatch):
+    monkeypatch.setattr(books, "_AT_ONCE", 1)
+    monkeypatch.setattr(books, "_LOTS_AT_ONCE", 1)
+    office, hub, other = two
+    voids = [played(office, 1, GUEST, ["first", "second"]), played(office, 2, OTHER_GUEST, ["third"])]
+    office.take(hub.batch())
+    assert (office.left(), office.left(account=OTHER_GUEST)) == (0, 0)
+    for void in voids:  # who names these lots sees them, nobody else
+        void()
+    together(office, (hub, hub.batch()), (other, coin(other, 1)))
+    assert (office.alarms(), booked(office), booked(office, OTHER_HUB)) == ([], 2, 1)
+    assert (office.left(), office.left(account=OTHER_GUEST)) == (200, 100)
+    assert office.prove().ok
+
+
+@pytest.mark.parametrize(("lots", "statements"), [(1, 3), (400, 13), (1_500, 43)])
+def test_lots_are_asked_for_with_their_account_and_no_statement_grows_with_them(lots, statements):
+    named = {bytes([number]): {number * 10_000 + lot for lot in range(lots)} for number in range(20)}
+    named |= {number.to_bytes(4, "big"): () for number in range(1_000)}
+    asked = [(set(accounts), set(of)) for accounts, of in books.named_chunks(named)]
+    assert all(len(accounts) <= 500 and len(of) <= 1_000 for accounts, of in asked)
+    assert len(asked) <= statements
+    for account, of in named.items():
+        assert set(of) <= set().union(*(lots for accounts, lots in asked if account in accounts))
+        assert any(account in accounts for accounts, _ in asked)
 
 
 def test_a_hub_that_its_first_batch_freezes_has_its_second_kept_and_not_booked(two):
