@@ -25,6 +25,7 @@ from back_office.api.cursors import cursor_of, place_of
 from back_office.api.gate import AskedFor, GuardedRoute
 from back_office.api.models import Page
 from back_office.api.problems import refused
+from back_office.business_day import business_date as day_of
 from back_office.ledger import statement as statements
 from back_office.ledger.reconcile import differences
 from back_office.ledger.statement import TYPE_NAMES, Statement
@@ -159,8 +160,12 @@ def read_closing(asked: AskedFor, z_no: Number, venue: VenueAsked = None) -> mod
 @router.get("/reconciliation", operation_id="read_reconciliation")
 def read_reconciliation(asked: AskedFor, business_date: DateAsked, venue: VenueAsked = None) -> models.Reconciliation:
     """Return what differs between hubs, machines and books on a date; what is missing is no difference."""
+    at = asked.one_venue
+    now_ms = asked.books.clock()
+    if day_number(business_date) > day_of(now_ms, timezone=at.timezone, day_begins_minute=at.day_begins_minute):
+        raise refused(422, f"query.business_date: {business_date} has not begun")
     with asked.reading() as tx:
-        found = differences(tx, asked.tenant_id, asked.one_venue, day_number(business_date))
+        found = differences(tx, asked.tenant_id, at, day_number(business_date))
     return models.Reconciliation(
         ok=found.ok, venue=found.venue, business_date=business_date, compared=found.compared,
         differences=[models.Difference(**msgspec.to_builtins(one)) for one in found.differences],

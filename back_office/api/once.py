@@ -1,4 +1,7 @@
-"""A request that acts is named by an `Idempotency-Key`, and acts once: its answer is kept with what it did."""
+"""A request that acts is named by an `Idempotency-Key`, and acts once: its answer is kept with what it did.
+
+A refusal is not: nothing was done, and what time mends is done when the same request comes again.
+"""
 
 from collections.abc import Callable
 from typing import Annotated, Final
@@ -33,7 +36,7 @@ def must_count(tx: Transaction, asked: Asked) -> None:
 
 
 def once(asked: Asked, name: str, work: Callable[[Transaction], tuple[int, BaseModel]]) -> Response:
-    """Do `work` in one transaction with its answer, or answer as before. 409: the name was another request's."""
+    """Do `work` in one transaction with its answer, or answer as before. 409: the name was another act's."""
     books, tenant_id, key = asked.books, asked.tenant_id, asked.key
 
     def act(tx: Transaction) -> tuple[int, bytes, bool]:
@@ -45,8 +48,9 @@ def once(asked: Asked, name: str, work: Callable[[Transaction], tuple[int, BaseM
             return kept.status, kept.body, True
         status, answer = work(tx)
         body = answer.model_dump_json().encode()
-        given = KeptAnswer(key.key_id, name, asked.request_hash, status, body, books.clock())
-        api_keys.keep_answer(tx, tenant_id, given)
+        if status < _FIRST_PROBLEM:  # what was refused did nothing, and time may mend it: it is asked anew
+            given = KeptAnswer(key.key_id, name, asked.request_hash, status, body, books.clock())
+            api_keys.keep_answer(tx, tenant_id, given)
         return status, body, False
 
     status, body, again = books.store.write(act)

@@ -151,6 +151,24 @@ def test_what_cannot_be_meant_is_told(paid, wish, status):
     assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
 
 
+def test_a_refusal_that_time_mends_is_not_kept(paid, office):
+    key = paid.key()
+    office.worker.on_message(*office.hub.hello())
+    office.lease()
+    refused = paid.post("/refunds", key, WISH)
+    assert (refused.status, "at hub" in told(refused)["detail"]) == (409, True)
+    office.hub.returned(1_000)
+    office.take(office.hub.batch())
+    assert (paid.post("/refunds", key, WISH).status, office.purse()) == (201, 900)
+    assert (paid.post("/refunds", key, WISH).headers["idempotency-replayed"], office.purse()) == ("true", 900)
+
+
+def test_what_has_not_begun_is_not_reconciled(paid):
+    key = paid.key("reader")
+    answer = paid.get("/reconciliation?business_date=2099-01-01", key)
+    assert (answer.status, "has not begun" in told(answer)["detail"]) == (422, True)
+
+
 def test_an_act_without_a_name_is_refused(paid):
     assert paid.post("/refunds", paid.key(), WISH, once="").status == 422
 
