@@ -13,6 +13,8 @@ from benchmarks.versus.ours import Ours
 from benchmarks.versus.rig import READY_S
 from cloud_sync.letters import Publish
 from cloud_sync.mqtt_link import MqttLink, MqttLinkError, MqttSettings
+from cloud_sync.protocol.envelope import STREAM_LEDGER, parse_envelope
+from cloud_sync.upload_window import WINDOW_BATCHES
 from edge_agent.ledger.reader import LedgerReader
 from tests.support.mqtt_tap import MqttTap, Step
 from tests.support.sizes import count, size
@@ -136,11 +138,46 @@ def test_a_cut_or_a_kill_at_any_step_leaves_equal_books(tmp_path):
 
 
 class Late(NamedTuple):
-    """A letter under way: it comes behind so many letters in all, or at a time, whichever is first."""
+    """A letter under way: it comes behind so many letters in all, or at a time, whichever is first.
+
+    batch_seq: of a batch of the ledger; 0: it is none.
+    """
 
     place: int
     due: float
     letter: Publish
+    batch_seq: int
+
+
+class Overtaken:
+    """Counts by how many later batches a first copy was overtaken; the next new one is held back until `wanted` were.
+
+    A hub has `WINDOW_BATCHES` under way at most, so one fewer is the most that there can be.
+    """
+
+    def __init__(self):
+        self.most = 0
+        self.wanted = 0
+        self._held = 0
+        self._seen, self._there = set(), set()
+
+    @property
+    def holds(self):
+        """Whether a batch is held back: nothing is lost meanwhile, so that the others come."""
+        return self._held not in {0, *self._there}
+
+    def came(self, seq):
+        if self.wanted and not self._held and seq not in {0, *self._seen}:
+            self._held = seq
+        self._seen.add(seq)
+
+    def may_go(self, seq):
+        return not self.holds or seq != self._held or sum(other > seq for other in self._there) >= self.wanted
+
+    def goes(self, seq):
+        if seq not in {0, *self._there}:
+            self.most = max(self.most, sum(other > seq for other in self._there))
+        self._there.add(seq)
 
 
 class Shuffler:
@@ -152,6 +189,7 @@ class Shuffler:
     def __init__(self, hub_port, office_port, dice):
         self.gone = ""
         """A leaf of which nothing comes through for now."""
+        self.overtaken = Overtaken()
         self._ports = hub_port, office_port
         self._dice = dice
 
@@ -171,9 +209,11 @@ class Shuffler:
             while True:
                 await asyncio.sleep(0.02)
                 now = time.monotonic()
-                ready = [one for one in waiting if one.place <= came or one.due <= now]
+                due = [one for one in waiting if one.place <= came or one.due <= now]
+                ready = [one for one in due if self.overtaken.may_go(one.batch_seq)]
                 waiting[:] = [one for one in waiting if one not in ready]
                 for one in sorted(ready, key=lambda one: min(one.place, came)):
+                    self.overtaken.goes(one.batch_seq)
                     await target.publish_soon(one.letter.topic, one.letter.payload, retain=one.letter.retain)
 
         async def listen():
@@ -182,26 +222,40 @@ class Shuffler:
                 leaf = message.topic.rpartition("/")[2]
                 letter = Publish(message.topic, message.payload, retain=leaf == "state" or "document" in message.topic)
                 came += 1
-                if leaf not in FAULTY:
-                    waiting.append(Late(came, 0.0, letter))
-                elif leaf != self.gone and self._dice.random() >= LOST:
-                    waiting.append(self._late(came, letter, HELD_S))
-                    if self._dice.random() < DOUBLED:
-                        waiting.append(self._late(came, letter, math.inf))
+                waiting.extend(self._copies(came, leaf, letter))
 
         with contextlib.suppress(MqttLinkError):
             async with asyncio.TaskGroup() as group:
                 group.create_task(deliver())
                 group.create_task(listen())
 
-    def _late(self, came, letter, held_s):
+    def _copies(self, came, leaf, letter):
+        """Return how often a letter goes on, and when."""
+        seq = _batch_seq(leaf, letter)
+        self.overtaken.came(seq)
+        if leaf not in FAULTY:
+            yield Late(came, 0.0, letter, seq)
+        elif leaf != self.gone and (self._dice.random() >= LOST or self.overtaken.holds):
+            yield self._late(came, letter, HELD_S, seq)
+            if self._dice.random() < DOUBLED:
+                yield self._late(came, letter, math.inf, seq)
+
+    def _late(self, came, letter, held_s, seq):
         due = time.monotonic() + held_s * (1 - self._dice.random())
-        return Late(came + self._dice.randint(0, SHUFFLED), due, letter)
+        return Late(came + self._dice.randint(0, SHUFFLED), due, letter, seq)
 
 
-async def in_bad_weather(folder, coins, *, hub_program=("edge_agent.app",), gone="", seconds=EQUAL_S):
+def _batch_seq(leaf, letter):
+    if leaf != "batch":
+        return 0
+    header = parse_envelope(letter.payload).header
+    return header.batch_seq if header.stream == STREAM_LEDGER else 0
+
+
+async def in_bad_weather(folder, coins, *, hub_program=("edge_agent.app",), gone="", seconds=EQUAL_S, behind=0):
     """Feed coins to a hub behind a shuffler; return whether the books were equal in the end.
 
+    behind: how many later batches have to overtake the first copy of one.
     gone: a leaf of which nothing comes through while the coins fall and for `GONE_S` behind them.
     """
     journey = Ours(folder, folder / "venue" / "hub" / "state")
@@ -218,7 +272,7 @@ async def in_bad_weather(folder, coins, *, hub_program=("edge_agent.app",), gone
         post = asyncio.create_task(shuffler.run())
         await journey.start_edge()
         await journey.edge_ready()
-        shuffler.gone = gone
+        shuffler.gone, shuffler.overtaken.wanted = gone, behind
         await journey.feed(coins, per_second=40)
         if gone:
             await asyncio.sleep(GONE_S)
@@ -226,13 +280,16 @@ async def in_bad_weather(folder, coins, *, hub_program=("edge_agent.app",), gone
         equal = await journey.equal(seconds)
         post.cancel()
         await asyncio.gather(post, return_exceptions=True)
+        assert shuffler.overtaken.most >= behind
         return equal
     finally:
         await journey.stop()
 
 
 def test_letters_lost_doubled_and_shuffled_leave_equal_books(tmp_path):
-    assert asyncio.run(in_bad_weather(tmp_path, count(2_000), seconds=180))
+    small = ("tests.support.broken_hub", "small-batches")  # so that a window of them is under way
+    story = in_bad_weather(tmp_path, count(2_000), hub_program=small, seconds=180, behind=WINDOW_BATCHES - 1)
+    assert asyncio.run(story)
 
 
 @pytest.mark.parametrize(("mutant", "gone"), [("seals-again", "receipt"), ("prunes-on-puback", "batch")])

@@ -1,9 +1,10 @@
-"""A hub with one promise broken on purpose: `python broken_hub.py MUTANT --config FILE`."""
+"""A hub with one promise broken on purpose, or one way of its own: `python broken_hub.py MUTANT --config FILE`."""
 
 import sys
 
 import msgspec
 
+from cloud_sync import upload_sealing
 from cloud_sync.letters import Publish
 from cloud_sync.protocol.batcher import build_body
 from cloud_sync.protocol.envelope import batch_hash, parse_envelope
@@ -75,11 +76,17 @@ def take_the_brokers_word() -> None:
     Uplink._publish = publish
 
 
+def seal_small() -> None:
+    """A hub that seals two rows at once: nothing is broken, many batches are under way."""
+    upload_sealing.SEAL_ENTRIES, upload_sealing.PAUSE_MS = 2, 20
+
+
 really_publish = Uplink._publish
 
 MUTANTS = {
     "seals-again": seal_again,
     "prunes-on-puback": take_the_brokers_word,
+    "small-batches": seal_small,
     "ballast-kept": keep_the_ballast,
     "ends-when-shut": end_at_a_shut_ledger,
     "ignores-the-freeze": ignore_the_office,
