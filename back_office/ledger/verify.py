@@ -15,6 +15,7 @@ from back_office.ledger.proof import prove_accounts
 from back_office.ledger.proof_report import Proof, Wrong
 from back_office.ledger.prove_batches import prove_batches, prove_evidence
 from back_office.ledger.prove_entries import ChainProof
+from back_office.ledger.prove_meters import prove_readings
 from back_office.ledger.prove_sums import prove_accounts_named, prove_sums
 from back_office.ledger.recomputed import Recomputed
 from back_office.ledger.recount_compare import compare
@@ -68,7 +69,7 @@ def _prove_rows(tx: Transaction, tenant_id: bytes, proof: Proof) -> None:
     except BooksBrokenError as error:
         proof.wrong(Wrong(error.table, error.key, str(error)))
     _prove_closings(tx, tenant_id, proof)
-    for wrong in cell_faults(tx, tenant_id):
+    for wrong in (*cell_faults(tx, tenant_id), *prove_readings(tx, tenant_id)):
         proof.wrong(wrong)
     audit = prove_audit(tx, tenant_id)
     if not audit.ok:

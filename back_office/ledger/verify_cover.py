@@ -11,7 +11,7 @@ _PEOPLE: Final = "is about people and cards, not money; hubs get it signed, and 
 _ORDERS: Final = "what a payment channel says of its orders; the money of it is a top-up, which is proven"
 _TOLD: Final = "is told and decides nothing; what it is about is proven where it stands"
 _TELEMETRY: Final = "is what hubs tell beside their journals: it may be dropped, and no money is in it"
-_METERS: Final = "is what a person read and said: reconciliation lays it beside the books, no book is made of it"
+_METERS: Final = "is what a person said of a counter: reconciliation lays it beside the books, no book is made of it"
 
 NOT_PROVEN: Final[dict[str, str]] = {
     "tenants": _IDENTITY,
@@ -42,7 +42,6 @@ NOT_PROVEN: Final[dict[str, str]] = {
     "slip_reports": _ORDERS,
     "alarms": _TOLD,
     "meters": _METERS,
-    "meter_readings": _METERS,
     "risk_rules": _IDENTITY,
     "risk_marks": _TOLD,
     "telemetry_chains": _TELEMETRY,

@@ -9,10 +9,15 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
+from back_office.store import acts
+from back_office.store.acts import AuditLine
 from back_office.store.by_index import by_index
 from back_office.store.engine import Transaction
 from back_office.store.tables import ACCOUNTS, ENTRIES, METER_READINGS, METERS, POSTINGS
 from back_office.store.transaction import insert_into
+
+READ: Final = "meter read"
+"""What the audit calls a reading that was brought to the office."""
 
 
 class Meter(msgspec.Struct, frozen=True):
@@ -172,14 +177,23 @@ def readings(tx: Transaction, tenant_id: bytes, venue_id: bytes, *, through: int
     return [OfficeReading(*row) for row in tx.execute(_READINGS, asked)]
 
 
-def add_reading(tx: Transaction, tenant_id: bytes, reading: OfficeReading) -> None:
-    """Keep a reading as the meter's next; `reading_no` of it is not looked at."""
+def add_reading(tx: Transaction, tenant_id: bytes, reading: OfficeReading, *, now_ms: int) -> None:
+    """Keep a reading as the meter's next, and a line of the audit about it; `reading_no` of it is not looked at."""
     asked = {
         "tenant": tenant_id, "venue": reading.venue_id, "of_machine": reading.machine, "of_meter": reading.meter
     }  # fmt: skip
     number = (tx.execute(_LAST_READING, asked).scalar() or 0) + 1
-    row = {"tenant_id": tenant_id, **msgspec.structs.asdict(reading), "reading_no": number}
-    tx.execute(insert_into(METER_READINGS), [row])
+    kept = msgspec.structs.replace(reading, reading_no=number)
+    tx.execute(insert_into(METER_READINGS), [{"tenant_id": tenant_id, **msgspec.structs.asdict(kept)}])
+    acts.audit(tx, tenant_id, AuditLine(now_ms, kept.by, READ, kept.venue_id, told_of(kept)))
+
+
+def told_of(reading: OfficeReading) -> str:
+    """Return the note of a reading's line in the audit: `racer-2 credits 3: 104233 on 20261122 at 1795…: why`."""
+    shown = f"{reading.value} reset" if reading.reset else f"{reading.value}"
+    why = f": {reading.note}" if reading.note else ""
+    named = f"{reading.machine} {reading.meter} {reading.reading_no}"
+    return f"{named}: {shown} on {reading.business_date} at {reading.at_ms}{why}"
 
 
 def happened(

@@ -21,6 +21,7 @@ _MOST: Final = 20
 """So many faults of a file are looked for."""
 _MISSING: Final = re.compile(r"row (\d+) missing from index (\w+)")
 _OUT_OF_ORDER: Final = re.compile(r"row not in PRIMARY KEY order for (\w+)")
+_RANKS: Final[dict[type, int]] = {type(None): 0, int: 1, float: 1, str: 2, bytes: 3}
 _BY_ROWS: Final = {"enable_seqscan": True, "enable_indexscan": False, "enable_indexonlyscan": False}
 _BY_KEYS: Final = {"enable_seqscan": False, "enable_indexscan": False, "enable_indexonlyscan": True}
 _AS_EVER: Final = {"enable_seqscan": False, "enable_indexscan": True, "enable_indexonlyscan": True}
@@ -83,10 +84,15 @@ def _disordered(tx: Transaction, table: str) -> str:
     before: tuple[Any, ...] | None = None
     last: tuple[Any, ...] | None = None
     for key in _as_they_stand(tx, table):
-        if last is not None and not last < key:
-            return _said(last if before is None or before < key else key)
+        if last is not None and not _place(last) < _place(key):
+            return _said(last if before is None or _place(before) < _place(key) else key)
         before, last = last, key
     return ""
+
+
+def _place(key: tuple[Any, ...]) -> list[tuple[int, Any]]:
+    """Return what puts keys in SQLite's order, also where a column holds what its table does not allow."""
+    return [(_RANKS[type(part)], 0 if part is None else part) for part in key]
 
 
 def _as_they_stand(tx: Transaction, table: str, of: str = "") -> Iterator[tuple[Any, ...]]:

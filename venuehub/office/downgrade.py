@@ -15,7 +15,7 @@ app = typer.Typer(no_args_is_help=True)
 @app.command(
     "downgrade",
     epilog="Example: venuehub office downgrade --dir office --to 0015 --by ann --json\n\n"
-    'It prints {"from": "0023", "to": "0015", "copy": "office/office-0023-1795320000000.sqlite"}. '
+    'It prints {"from": "0024", "to": "0015", "copy": "office/office-0024-1795320000000.sqlite"}. '
     "Exit code 0; 1: the release before cannot hold what stands in the books, and nothing was "
     "changed.",
 )

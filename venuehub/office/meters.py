@@ -120,7 +120,7 @@ def add_reading(  # noqa: PLR0913 - one for each option
             reading = meters.OfficeReading(
                 at.venue_id, machine, meter, 0, value, int(reset), date, moment, by, note
             )  # fmt: skip
-            meters.add_reading(tx, keys.tenant_id, reading)
+            meters.add_reading(tx, keys.tenant_id, reading, now_ms=now_ms())
             is_known_machine(tx, keys.tenant_id, at.venue_id, machine)
     rose = _rose(last, value, digits) if rows and not reset else None
     if as_json:

@@ -18,21 +18,23 @@ from back_office.ledger.terms import GiftStep, TopUpTerms, keep_terms
 from back_office.ledger.verify import prove_books
 from back_office.ledger.verify_cover import NOT_PROVEN
 from back_office.payments.slips import SlipWish, issue_slip
-from back_office.store import acts, places
+from back_office.store import acts, meters, places
 from back_office.store import cells as cell_rows
 from back_office.store.acts import AuditLine
+from back_office.store.meters import OfficeReading
 from back_office.store.tables import METADATA
 from back_office.store.transaction import Transaction
 from cloud_sync.protocol.slips import read_slip
 from payment_core.journal import BoxCounted, CashSold, CoinBooked, Part, SlipTaken, decode_entry, encode_entry
-from tests.back_office.world import DAY, GUEST, HUB, KEYS, OTHER_HUB, TENANT, WALL_MS, Office
+from tests.back_office.world import DAY, GUEST, HUB, KEYS, OTHER_HUB, TENANT, VENUE, WALL_MS, Office
 from tests.support.sizes import size
 
 pytestmark = pytest.mark.long
 DAY_MS = 86_400_000
 PROVEN = (
     "accounts", "audit", "balances", "batches", "cell_inbox", "cell_outbox", "chains", "closings", "days",
-    "entries", "evidence", "late_entries", "leases", "lots", "passing", "payments", "postings", "takings",
+    "entries", "evidence", "late_entries", "leases", "lots", "meter_readings", "passing", "payments", "postings",
+    "takings",
 )  # fmt: skip
 COLUMNS = [
     (table, column.name)
@@ -73,6 +75,9 @@ def evening(office):
     with office.store.writing() as tx:
         assert isinstance(make_z(tx, TENANT, places.venues(tx, TENANT)[0], DAY, by="ann", now_ms=office.now_ms), Z)
         acts.audit(tx, TENANT, AuditLine(WALL_MS, "ann", "loss given up", HUB, "stolen"))
+        for value, note in ((1_234, "new"), (34, "set back")):
+            reading = OfficeReading(VENUE, "racer-2", "coins", 0, value, 0, DAY, WALL_MS, "ann", note)
+            meters.add_reading(tx, TENANT, reading, now_ms=office.now_ms)
     hall.write(lambda header: BoxCounted(1, header, "racer-2", "cash_box", "CNY", 290, 300, "safe", "ada"))
     office.take(hall.batch())
     parked = hall.seal(raw=[msgspec.msgpack.encode([99, 1, []])])
@@ -219,4 +224,12 @@ def test_a_proof_that_skips_batches_is_caught(books, monkeypatch):
         connection.execute("UPDATE batches SET sealed = zeroblob(length(sealed)) WHERE batch_seq = 2")
         assert proven(connection).first_bad == f"batches {HUB.hex()}/0/1/2"
         monkeypatch.setattr(verify, "prove_batches", lambda *_: ())
+        assert proven(connection).ok
+
+
+def test_a_proof_that_does_not_ask_the_audit_for_readings_is_caught(books, monkeypatch):
+    with closing(sqlite3.connect(books)) as connection:
+        connection.execute("UPDATE meter_readings SET value = 34 WHERE value = 1234")
+        assert proven(connection).first_bad == "meter_readings racer-2 coins 1"
+        monkeypatch.setattr(verify, "prove_readings", lambda *_: ())
         assert proven(connection).ok

@@ -326,7 +326,8 @@ def test_a_reading_that_was_brought_to_the_office_counts_by_its_moment(evening):
     evening.send()
     with evening.office.store.writing() as tx:
         meters.add_reading(
-            tx, TENANT, OfficeReading(VENUE, MACHINE, "coins", 0, 703, 0, DAY, WALL_MS + 60_000, "ann", "")
+            tx, TENANT, OfficeReading(VENUE, MACHINE, "coins", 0, 703, 0, DAY, WALL_MS + 60_000, "ann", ""),
+            now_ms=WALL_MS + 60_000,
         )
     (one,) = evening.found().differences
     until = f"703 on {date_text(DAY)} by ann (brought to the office)"

@@ -59,7 +59,10 @@ def test_a_meter_that_rose_where_the_books_have_no_coin_is_a_difference(folder, 
     listed = run("meter", "list", "--dir", folder)[1]
     assert [(row["worth"], row["digits"]) for row in listed["meters"]] == [(100, 5)]
     assert [row["value"] for row in listed["readings"]] == [702]
-    assert run("audit", "list", "--dir", folder)[1][0]["note"] == "racer-2 coins: 100 CNY, 5 digits"
+    read, first, declared = (row["note"] for row in run("audit", "list", "--dir", folder)[1][:3])
+    assert read == f"racer-2 coins 2: 702 on 20261122 at {EVENING_MS}"
+    assert first.startswith("racer-2 coins 1: 700 on ")
+    assert declared == "racer-2 coins: 100 CNY, 5 digits"
     assert run("verify", "--dir", folder)[0] == 0
 
 
