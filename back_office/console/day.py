@@ -57,6 +57,7 @@ def day_page(tx: Transaction, tenant_id: bytes, venue: Venue, business_date: str
         behind=_late(found.after_z),
         doubts=_doubts(found.doubts),
         open_dates=[date_text(number) for number in found.open_dates],
+        more_open_dates=found.more_open_dates,
         closings=[
             DayZ(z_no=row.z_no, business_date=date_text(row.business_date), by=row.by, made_ms=row.made_ms)
             for row in closings.newest(tx, tenant_id, venue.venue_id, most=CLOSINGS)

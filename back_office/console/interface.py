@@ -186,6 +186,7 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
     behind: list[DayLate]
     doubts: list[DaySum]
     open_dates: list[str]
+    more_open_dates: int
     closings: list[DayZ]
 
 

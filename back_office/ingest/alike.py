@@ -11,13 +11,14 @@ from typing import Final
 
 from back_office.ledger.booking import Arrived, Booking, Writer
 from back_office.ledger.clones import find_clones
+from back_office.ledger.dates import days_of
 from back_office.ledger.faults import LedgerError
 from back_office.ledger.floor import beyond_floor
 from back_office.risk.watch import look, uses_of
 from back_office.store import chains, places, set_back
 from back_office.store.chains import Batch, Chain
 from back_office.store.engine import Transaction
-from back_office.store.places import Hub
+from back_office.store.places import Hub, Venue
 from cloud_sync.protocol.envelope import STREAM_LEDGER
 from cloud_sync.protocol.receipts import Watermark
 from cloud_sync.receiver import AcceptedBatch
@@ -115,11 +116,12 @@ def chain_at(hub_id: bytes, mark: Watermark) -> Chain:
     )
 
 
-def writer_of(hub: Hub, epoch: int) -> Writer:
+def writer_of(hub: Hub, epoch: int, venue: Venue) -> Writer:
     """Return whose journal a hub's batch is of."""
     return Writer(
-        hub_id=hub.hub_id, venue_id=hub.venue_id, stream=STREAM_LEDGER, epoch=epoch, closed=hub.closed_ms is not None
-    )
+        hub_id=hub.hub_id, venue_id=hub.venue_id, stream=STREAM_LEDGER, epoch=epoch,
+        closed=hub.closed_ms is not None, days=days_of(hub, venue),
+    )  # fmt: skip
 
 
 def take_entries(booking: Booking, batch: AcceptedBatch) -> None:
@@ -159,10 +161,12 @@ def _book(
     tx: Transaction, tenant_id: bytes, batches: Sequence[AcceptedBatch], hubs: dict[bytes, Hub], now_ms: int
 ) -> int:
     """Book all entries; return how many findings there are."""
-    first = batches[0]
-    booking = Booking(tx, tenant_id, writer_of(hubs[first.hub_id], first.header.epoch), now_ms=now_ms)
-    for batch in batches:
-        booking.turn_to(writer_of(hubs[batch.hub_id], batch.header.epoch))
+    venues = {venue.venue_id: venue for venue in places.venues(tx, tenant_id)}
+    of = [(hubs[batch.hub_id], batch.header.epoch) for batch in batches]
+    writers = [writer_of(hub, epoch, venues[hub.venue_id]) for hub, epoch in of]
+    booking = Booking(tx, tenant_id, writers[0], now_ms=now_ms)
+    for batch, writer in zip(batches, writers, strict=True):
+        booking.turn_to(writer)
         take_entries(booking, batch)
     booking.finish()
     return len(booking.findings)

@@ -218,7 +218,7 @@ class HubBooks:
         if batch.hub_id in learning:
             relearn(desk, hub, batch.entries)
         self._begin_chain(tx, batch)
-        booking = self._book(tx, hub, batch, now_ms)
+        booking = self._book(desk, hub, batch)
         settle_passed(desk, hub, header.epoch, batch.entries)
         self._move_on(tx, batch, now_ms)
         floor = beyond_floor(tx, self._tenant_id, batch.hub_id, batch.entries)
@@ -300,10 +300,11 @@ class HubBooks:
         if batch.before.batch_seq == 0:
             chains.add_chain(tx, self._tenant_id, beginning_of(batch))
 
-    def _book(self, tx: Transaction, hub: Hub, batch: AcceptedBatch, now_ms: int) -> Booking:
+    def _book(self, desk: Desk, hub: Hub, batch: AcceptedBatch) -> Booking:
+        tx, now_ms = desk.tx, desk.now_ms
         chains.add_batch(tx, self._tenant_id, dedupe_of(batch, now_ms))
         vouchers = reader(tx, self._tenant_id)
-        writer = writer_of(hub, batch.header.epoch)
+        writer = writer_of(hub, batch.header.epoch, desk.venue)
         booking = Booking(tx, self._tenant_id, writer, now_ms=now_ms, read_voucher=vouchers)
         take_entries(booking, batch)
         booking.finish()

@@ -8,6 +8,7 @@ import msgspec
 import msgspec.inspect
 
 from back_office.ledger.authorizations import Authorizations
+from back_office.ledger.dates import CountedDates
 from back_office.ledger.faults import BooksBrokenError, UnbookableError
 from back_office.ledger.findings import Finding, Line, Writer
 from back_office.ledger.guest_book import GuestBook
@@ -86,6 +87,7 @@ class Booking:
         self._arrived: list[Arrived] = []
         self._writers: list[Writer] = []
         self._posted: list[tuple[Posting, ...]] = []
+        self._dates: list[int] = []
 
     def turn_to(self, writer: Writer) -> None:
         """Take the next entries as another writer's."""
@@ -124,6 +126,7 @@ class Booking:
 
         BooksBrokenError: the books would not balance; the caller's transaction must not commit.
         """
+        self._judge_dates()
         guests = GuestBook(
             self._tx, self._tenant_id, self._writer, [arrived.entry for arrived in self._arrived],
             now_ms=self._now_ms, read_voucher=self._read_voucher,
@@ -138,6 +141,16 @@ class Booking:
         guests.write()
 
     # ---- inside ----
+
+    def _judge_dates(self) -> None:
+        """Find the date that each entry counts to: nothing is dropped for its date, and nothing stands in no Z."""
+        dates = CountedDates(self._tx, self._tenant_id, received_ms=self._now_ms)
+        for arrived, writer in zip(self._arrived, self._writers, strict=True):
+            header, counts_to = arrived.entry.header, dates.of(arrived.entry, writer)
+            self._dates.append(counts_to)
+            if counts_to != header.business_date:
+                text = f"entry {header.seq} names {header.business_date} at {header.wall_ms} ms: counted to {counts_to}"
+                self.findings.append(Finding("odd_date", text))
 
     def _judge_authorizations(self) -> None:
         named = (arrived.entry.header.authorization_id for arrived in self._arrived)
@@ -155,14 +168,14 @@ class Booking:
 
     def _write(self, lines: list[list[Line]]) -> None:
         tx, tenant_id = self._tx, self._tenant_id
-        taken = list(zip(self._arrived, self._writers, lines, strict=True))
+        taken = list(zip(self._arrived, self._writers, lines, self._dates, strict=True))
         chains.add_entries(tx, tenant_id, [self._entry_row(*each) for each in taken])
         numbers = books.account_numbers(tx, tenant_id, (line[0] for group in lines for line in group))
         kinds = {number: name.kind for name, number in numbers.items()}
         rows: list[PostingRow] = []
         moves: dict[tuple[int, str], int] = defaultdict(int)
         days: dict[books.DayPlace, tuple[int, int]] = defaultdict(lambda: (0, 0))
-        for arrived, writer, group in taken:
+        for arrived, writer, group, date in taken:
             header, kind = arrived.entry.header, TYPE_NUMBERS[type(arrived.entry)]
             for line, (name, unit, amount) in enumerate(group):
                 number = numbers[name]
@@ -170,7 +183,7 @@ class Booking:
                     PostingRow(writer.hub_id, writer.stream, writer.epoch, header.seq, line, number, unit, amount)
                 )
                 moves[number, unit] += amount
-                place = books.DayPlace(header.business_date, kind, header.tender.value, number, unit)
+                place = books.DayPlace(date, kind, header.tender.value, number, unit)
                 total, count = days[place]
                 days[place] = (total + amount, count + 1)
         books.add_postings(tx, tenant_id, rows)
@@ -186,18 +199,18 @@ class Booking:
         books.move_days(tx, tenant_id, days)
         self._count_takings(taken)
 
-    def _count_takings(self, taken: list[tuple[Arrived, Writer, list[Line]]]) -> None:
+    def _count_takings(self, taken: list[tuple[Arrived, Writer, list[Line], int]]) -> None:
         tx, tenant_id = self._tx, self._tenant_id
-        dates = {arrived.entry.header.business_date for arrived, _, _ in taken}
-        venues = {writer.venue_id for _, writer, _ in taken}
+        dates = set(self._dates)
+        venues = {writer.venue_id for writer in self._writers}
         judges = {venue_id: LateJudge(tx, tenant_id, venue_id, dates) for venue_id in venues}
         count = TakingsCount(tenant_id)
-        for arrived, writer, group in taken:
-            told_in = judges[writer.venue_id].told_in(arrived.entry.header.business_date)
-            count.take(arrived.entry, writer, group, told_in=told_in)
+        for arrived, writer, group, date in taken:
+            told_in = judges[writer.venue_id].told_in(date)
+            count.take(arrived.entry, writer, group, business_date=date, told_in=told_in)
         count.write(tx)
 
-    def _entry_row(self, arrived: Arrived, writer: Writer, lines: list[Line]) -> EntryRow:
+    def _entry_row(self, arrived: Arrived, writer: Writer, lines: list[Line], business_date: int) -> EntryRow:
         entry, header = arrived.entry, arrived.entry.header
         return EntryRow(
             hub_id=writer.hub_id,
@@ -208,7 +221,7 @@ class Booking:
             version=entry.version,
             record=arrived.record,
             hash=arrived.hash,
-            business_date=header.business_date,
+            business_date=business_date,
             wall_ms=header.wall_ms,
             authorization_id=header.authorization_id,
             machine=header.machine,

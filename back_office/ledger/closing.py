@@ -171,6 +171,8 @@ def _report(
     late = takings.takings_told_in(tx, tenant_id, venue_id, told_in)
     z_of = closings.numbers(tx, tenant_id, venue_id)
     begins_ms, ends_ms = bounds
+    today = _date_at(now_ms, venue)
+    dates, more_dates = parts.open_dates(tx, tenant_id, venue_id, before=business_date, today=today)
     heard, silent = parts.hubs_of(tx, tenant_id, venue, begins_ms=begins_ms, ends_ms=ends_ms, now_ms=now_ms)
     return Report(
         venue=uuid_text(venue_id),
@@ -188,7 +190,8 @@ def _report(
         heard=heard,
         silent=silent,
         doubts=parts.doubts_of(tx, tenant_id, venue, business_date, names),
-        open_dates=parts.open_dates(tx, tenant_id, venue_id, before=business_date, today=_date_at(now_ms, venue)),
+        open_dates=dates,
+        more_open_dates=more_dates,
     )
 
 

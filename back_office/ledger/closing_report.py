@@ -19,6 +19,8 @@ from payment_core.journal import InDoubt, Tender, decode_entry
 
 SILENT_MS: Final = 15 * 60_000
 """While a date is not over, a hub that was not heard for so long is named."""
+OPEN_DATES: Final = 50
+"""So many dates without a Z a report names."""
 AT_ONCE_MS: Final = 5 * 60_000
 """An entry that came further from the moment it names was on its way for long, or names the moment of a wrong clock."""
 _OF_MACHINES: Final = frozenset({Kind.REVENUE.value, Kind.CASH_BOX.value})
@@ -105,8 +107,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One business date of a venue at one moment. z_no: of its Z; 0: this is an X of a date that has none.
 
     late: of earlier dates, told here; after_z: of this date, behind its Z. open_dates: earlier dates on which something
-    moved and that have no Z, and dates to come, which only a wrong clock can say. Amounts are minor units, debit
-    positive; times UTC ms.
+    moved and that have no Z, and dates to come, which only a wrong clock can say: the first of them, and
+    more_open_dates: how many there are beside. Amounts are minor units, debit positive; times UTC ms.
     """
 
     venue: str
@@ -125,6 +127,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     silent: list[SilentHub]
     doubts: list[Doubt]
     open_dates: list[int]
+    more_open_dates: int = 0
 
 
 def sums_of(found: Takings) -> list[SumLine]:
@@ -260,8 +263,12 @@ def doubts_of(
     return found
 
 
-def open_dates(tx: Transaction, tenant_id: bytes, venue_id: bytes, *, before: int, today: int) -> list[int]:
-    """Return dates on which something moved and that have no Z: before a date, or that no clock should say yet."""
+def open_dates(tx: Transaction, tenant_id: bytes, venue_id: bytes, *, before: int, today: int) -> tuple[list[int], int]:
+    """Return dates on which something moved and that have no Z: before a date, or that no clock should say yet.
+
+    The first OPEN_DATES of them, and how many there are beside: a Z is kept for ever, whatever hubs say.
+    """
     dates = [date for date in takings.dates(tx, tenant_id, venue_id) if date < before or date > today]
     closed = takings.closed_dates(tx, tenant_id, venue_id, dates)
-    return [date for date in dates if date not in closed]
+    found = [date for date in dates if date not in closed]
+    return found[:OPEN_DATES], len(found[OPEN_DATES:])

@@ -10,10 +10,18 @@ Line = tuple[AccountName, str, int]
 """One signed amount on one account whose name is complete."""
 
 
+class Days(msgspec.Struct, frozen=True):
+    """What a hub's business dates are held against: its venue's days (IANA name, minute), and when it was enrolled."""
+
+    timezone: str
+    day_begins_minute: int
+    enrolled_ms: int
+
+
 class Writer(msgspec.Struct, frozen=True, kw_only=True):
     """Whose journal the entries are of: a hub at its venue, or the tenant itself for the office's own stream.
 
-    closed: an operator has closed the hub, and all it says now is late.
+    closed: an operator has closed the hub, and all it says now is late. days: None: its dates are the office's own.
     """
 
     hub_id: bytes
@@ -21,13 +29,15 @@ class Writer(msgspec.Struct, frozen=True, kw_only=True):
     stream: int
     epoch: int
     closed: bool = False
+    days: Days | None = None
 
 
 class Finding(msgspec.Struct, frozen=True):
     """Something an entry says that cannot be right: it is booked all the same.
 
     kind: `overclaim` and `foreign_grant` are about leases; `impossible`: money that was never put aside, or twice, or
-    below nothing; `slip_twice`: a slip that another hub took before. hub_id: the hub it is about, empty: the writer.
+    below nothing; `slip_twice`: a slip that another hub took before; `odd_date`: a business date that is none, or not
+    of its own moment. hub_id: the hub it is about, empty: the writer.
     """
 
     kind: str

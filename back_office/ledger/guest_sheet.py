@@ -103,7 +103,7 @@ class Sheet:
         self.writer = writer
         self.now_ms = now_ms
         self.read_voucher = read_voucher
-        self.intake = IntakeCap(tx, tenant_id, writer)
+        self.intake = IntakeCap(tx, tenant_id, writer, now_ms=now_ms)
         self.lines: dict[tuple[AccountName, str], int] = defaultdict(int)
         named = Named(entries, writer)
         self._named = named.lots

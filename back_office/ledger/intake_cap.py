@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from back_office.ledger.caps import highest_top_up_cap, may_have_forgotten
+from back_office.ledger.dates import CountedDates
 from back_office.ledger.findings import Writer
 from back_office.ledger.lane_days import Sums, adds_up, given_on
 from back_office.store import papers, places
@@ -42,9 +43,11 @@ class IntakeCap:
     wants, and make nobody's money but at their lane.
     """
 
-    def __init__(self, tx: Transaction, tenant_id: bytes, writer: Writer) -> None:
+    def __init__(self, tx: Transaction, tenant_id: bytes, writer: Writer, *, now_ms: int) -> None:
         """Begin; documents are read at the first intake."""
         self._place = (tx, tenant_id, writer.hub_id)
+        self._writer = writer
+        self._dates = CountedDates(tx, tenant_id, received_ms=now_ms)
         self._of = Chain(hub_id=writer.hub_id, stream=writer.stream, epoch=writer.epoch)
         self._read: _Known | None = None
         self._taken = 0
@@ -94,7 +97,7 @@ class IntakeCap:
         return ""
 
     def _from_lane(self, entry: BroughtIn, amount: int, cap: int) -> str:
-        if adds_up(self._of_date(entry.header.business_date, cap), entry, cap):
+        if adds_up(self._of_date(self._dates.of(entry, self._writer), cap), entry, cap):
             return ""
         return f"it made {amount} of a lane's coins an account's; its staff documents allow {cap} in a day"
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from back_office.ledger.authorizations import Authorizations
+from back_office.ledger.dates import came_on
 from back_office.ledger.findings import Line, Writer, full_name
 from back_office.ledger.posted import posted_seal
 from back_office.ledger.proof_report import Proof, Wrong
@@ -72,7 +73,7 @@ class ChainProof:
         except VaultError as error:
             proof.wrong(Wrong("entries", key, str(error)))
             return
-        for what in _differing(row, entry):
+        for what in _differing(row, entry, writer):
             proof.wrong(Wrong("entries", key, f"its {what} is not what its record says"))
         lines: list[Line] = [(posting.account, posting.unit, posting.amount) for posting in stored]
         self._prove_lines(row, [line for line, _ in numbered], lines)
@@ -115,16 +116,21 @@ def _pages(rows: Iterator[EntryRow]) -> Iterator[list[EntryRow]]:
         yield page
 
 
-def _differing(row: EntryRow, entry: Entry) -> Iterator[str]:
-    """Yield which columns say otherwise than the record."""
+def _differing(row: EntryRow, entry: Entry, writer: Writer) -> Iterator[str]:
+    """Yield which columns say otherwise than the record; the date may be the one on which the entry came."""
     header = entry.header
     said = {
         "seq": header.seq, "type": entry.number(), "version": entry.version, "business_date": header.business_date,
         "wall_ms": header.wall_ms, "authorization_id": header.authorization_id, "machine": header.machine,
     }  # fmt: skip
     for name, value in said.items():
-        if getattr(row, name) != value:
+        if getattr(row, name) != value and not (name == "business_date" and _is_of_its_coming(row, writer)):
             yield name
+
+
+def _is_of_its_coming(row: EntryRow, writer: Writer) -> bool:
+    """Say whether a row has the date of when it came, which the postings' seal covers, and not its record's."""
+    return writer.days is not None and row.business_date == came_on(row.received_ms, writer.days)
 
 
 def _sums(stored: list[Balance]) -> dict[str, int]:

@@ -50,7 +50,8 @@ class Recomputed:
     def take(self, entry: Entry, writer: Writer, row: EntryRow, stored: list[Balance], lines: list[Line]) -> None:
         """Count one entry with its stored postings."""
         late = self.late.get((row.hub_id, row.stream, row.epoch, row.seq))
-        self.takings.take(entry, writer, lines, told_in=late.told_in if late else 0)
+        told_in = late.told_in if late else 0
+        self.takings.take(entry, writer, lines, business_date=row.business_date, told_in=told_in)
         self._note_event(entry, writer)
         self.facts.take(entry, writer)
         self.guests.take(entry, writer, stored)

@@ -61,16 +61,18 @@ class TakingsCount:
         self._sums: dict[_Spot, dict[tuple[Kind, str], list[int]]] = {}
         self.late: list[LateRow] = []
 
-    def take(self, entry: Entry, writer: Writer, lines: Iterable[Line], *, told_in: int = 0) -> None:
+    def take(
+        self, entry: Entry, writer: Writer, lines: Iterable[Line], *, business_date: int, told_in: int = 0
+    ) -> None:
         """Count one entry with its stored lines. told_in: the Z that lists it, where its date had one already."""
         header, venue_id = entry.header, venue_of_entry(entry, writer, self._tenant_id)
         if told_in:
             late = LateRow(
-                writer.hub_id, writer.stream, writer.epoch, header.seq, venue_id, header.business_date, told_in
+                writer.hub_id, writer.stream, writer.epoch, header.seq, venue_id, business_date, told_in
             )
             self.late.append(late)
         spot: _Spot = (
-            venue_id, header.business_date, writer.hub_id, header.machine or "", header.lane or "", header.shift or "",
+            venue_id, business_date, writer.hub_id, header.machine or "", header.lane or "", header.shift or "",
             type(entry), header.tender, told_in,
         )  # fmt: skip
         sums = self._sums.get(spot)

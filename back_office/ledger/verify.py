@@ -9,6 +9,7 @@ from collections import Counter
 from back_office.ledger import closing
 from back_office.ledger.audit_proof import prove_audit
 from back_office.ledger.cell_proof import cell_faults
+from back_office.ledger.dates import days_of
 from back_office.ledger.faults import BooksBrokenError
 from back_office.ledger.findings import Writer
 from back_office.ledger.proof import prove_accounts
@@ -98,11 +99,15 @@ def _prove_closings(tx: Transaction, tenant_id: bytes, proof: Proof) -> None:
 def _prove_journals(tx: Transaction, tenant_id: bytes, proof: Proof, found: Recomputed) -> None:
     hubs = places.hubs(tx, tenant_id)
     venue_of, signers = {hub.hub_id: hub.venue_id for hub in hubs}, {hub.hub_id: hub.sign_key for hub in hubs}
-    first_venue = places.venues(tx, tenant_id)[0].venue_id
+    venues = places.venues(tx, tenant_id)
+    days = {hub.hub_id: days_of(hub, venue) for hub in hubs for venue in venues if venue.venue_id == hub.venue_id}
     for chain in chains.chains(tx, tenant_id):
         if chain.stream == STREAM_LEDGER:  # telemetry is no money: its records are kept as long as they are of use
-            venue_id = venue_of.get(chain.hub_id, first_venue)
-            writer = Writer(hub_id=chain.hub_id, venue_id=venue_id, stream=chain.stream, epoch=chain.epoch)
+            venue_id = venue_of.get(chain.hub_id, venues[0].venue_id)
+            writer = Writer(
+                hub_id=chain.hub_id, venue_id=venue_id, stream=chain.stream, epoch=chain.epoch,
+                days=days.get(chain.hub_id),
+            )  # fmt: skip
             ChainProof(tx, tenant_id, writer, proof, found).prove(chain)
             signer = None if chain.hub_id == tenant_id else signers.get(chain.hub_id, b"")
             for wrong in prove_batches(tx, tenant_id, chain, signer):

@@ -23,6 +23,15 @@ _OF_TYPE: Final = (
     .order_by(ENTRIES.c.seq)
 )
 _OF_A_DATE: Final = by_index(_OF_TYPE, ENTRIES, "entries_of_a_date")
+_NEWEST: Final = by_index(
+    sa.select(sa.func.max(ENTRIES.c.business_date)).where(
+        ENTRIES.c.tenant_id == sa.bindparam("tenant"),
+        ENTRIES.c.hub_id == sa.bindparam("hub"),
+        ENTRIES.c.business_date <= sa.bindparam("through"),
+    ),
+    ENTRIES,
+    "entries_of_a_date",
+)
 _BEHIND: Final = _OF_TYPE.where(ENTRIES.c.seq > sa.bindparam("after"))
 
 
@@ -40,3 +49,8 @@ def records_of_date(
     if after:
         return list(tx.execute(_BEHIND, {**asked, "after": after}).scalars())
     return list(tx.execute(_OF_A_DATE, asked).scalars())
+
+
+def newest_date(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, through: int) -> int:
+    """Return the newest date up to `through` that a hub's entries count to, of all its epochs; 0: there is none."""
+    return int(tx.execute(_NEWEST, {"tenant": tenant_id, "hub": hub_id, "through": through}).scalar() or 0)

@@ -18,7 +18,7 @@ SQLITE, POSTGRESQL = "sqlite", "postgresql"
 ON_BOTH = {
     "store/test_transaction.py", "store/test_orders.py", "ingest/test_hub_books.py", "ingest/test_heard_of.py",
     "ingest/test_partitions.py", "ingest/test_together.py", "ingest/test_bad_network.py",
-    "ledger/test_verify.py", "ledger/test_closing.py", "test_worker.py",
+    "ledger/test_dates.py", "ledger/test_verify.py", "ledger/test_closing.py", "test_worker.py",
     "api/test_together.py",
 }  # fmt: skip
 """What runs on both in every size."""

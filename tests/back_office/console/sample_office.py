@@ -99,7 +99,7 @@ class SampleOffice:
         usual = {
             "at_ms": AT_MS, "business_date": shown, "before": "2026-11-21", "after": "2026-11-23", "z_no": 0,
             "sums": [], "machines": [], "hubs": [], "late": [], "behind": [], "doubts": [], "open_dates": [],
-            "closings": [],
+            "more_open_dates": 0, "closings": [],
         }  # fmt: skip
         return Day(**{**usual, **self.day_changes})
 
@@ -174,7 +174,7 @@ def busy_office() -> SampleOffice:
             DayLate(business_date="2026-11-22", z_no=326, entries=12, sums=[day_sum("revenue", 1_800, 9)]),
         ],
         "doubts": [day_sum("suspense", 600, 3)],
-        "open_dates": ["2026-11-18", "2026-11-19"],
+        "open_dates": ["2026-11-18", "2026-11-19"], "more_open_dates": 0,
         "closings": [
             DayZ(z_no=326 - n, business_date=f"2026-11-{22 - n:02}", by="Mei Ling", made_ms=AT_MS) for n in range(12)
         ],

@@ -299,10 +299,10 @@ def test_a_date_without_a_z_is_named_by_the_next_and_so_is_one_that_is_not_yet(t
     assert x(traded).open_dates == []
     z(traded)
     assert x(traded, NEXT).open_dates == []
-    wrong = msgspec.structs.replace(traded.hub.header(), business_date=20991231)
+    wrong = msgspec.structs.replace(traded.hub.header(), business_date=20261124, wall_ms=ENDS_MS + 30_000)
     traded.hub.write(lambda _: CoinBooked(1, wrong, "coins", 1, 9, 1, 1, "CNY", 100))
     traded.take(traded.hub.batch())
-    assert x(traded).open_dates == [20991231]
+    assert x(traded).open_dates == [20261124]
 
 
 @pytest.mark.parametrize(
@@ -383,7 +383,8 @@ def test_a_batch_and_the_z_of_its_date_at_once_leave_every_entry_in_one_z(traded
     traded.now_ms += 9 * 86_400_000
     with ThreadPoolExecutor(2) as both:
         for number, date in enumerate(dates, start=1):
-            header = msgspec.structs.replace(traded.hub.header(), business_date=date)
+            begins_ms, _ = day_bounds(date, timezone="Asia/Shanghai", day_begins_minute=360)
+            header = msgspec.structs.replace(traded.hub.header(), business_date=date, wall_ms=begins_ms + 1)
             traded.hub.write(lambda _, at=header, n=number: CoinBooked(1, at, "coins", 2, n, n, 1, "CNY", 7))
             data = traded.hub.batch()
             closing_it, _ = both.submit(z, traded, date), both.submit(traded.take, data)

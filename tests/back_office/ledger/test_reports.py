@@ -266,5 +266,5 @@ def test_an_entry_that_names_an_empty_machine_counts_with_those_that_name_none()
     count, writer = TakingsCount(TENANT), Writer(hub_id=HUB, venue_id=VENUE, stream=0, epoch=1)
     for machine in ("", None):
         entry = CoinBooked(1, msgspec.structs.replace(header, machine=machine), "coins", 1, 1, 1, 1, "CNY", 5)
-        count.take(entry, writer, [(AccountName(Kind.CASH_BOX, "", HUB), "CNY", 5)])
+        count.take(entry, writer, [(AccountName(Kind.CASH_BOX, "", HUB), "CNY", 5)], business_date=DAY)
     assert [(place.machine, sums) for place, sums in count.sums.items()] == [("", [10, 2])]
