@@ -88,9 +88,14 @@ class Fleet:
         """Switch all hubs off; their journals stay, and guests go on playing there."""
         await asyncio.gather(*(hub.stop() for hub in self.hubs))
 
+    @property
+    def away(self) -> int:
+        """Count the hubs that the office has not answered on their present connection."""
+        return sum(not hub.up for hub in self.hubs)
+
     async def all_up(self, *, seconds: float) -> bool:
         """Wait until the office has answered every hub on its present connection."""
-        return await _until(lambda: all(hub.up for hub in self.hubs), seconds)
+        return await _until(lambda: not self.away, seconds)
 
     async def any_up(self, *, seconds: float) -> bool:
         """Wait until the office has answered one hub at least."""

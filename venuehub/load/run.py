@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -103,6 +103,16 @@ class _Log:
 REFUSALS: Final = frozenset({"uplink.rejected", "uplink.dropped", "uplink.frozen", "uplink.record_too_big"})
 
 
+def thrown_away(refusals: Mapping[str, int]) -> list[str]:
+    """Return in words what the hubs refused; frozen ones are in the fleet's own report."""
+    words = {
+        "uplink.rejected": ("message was refused by its hub", "messages were refused by their hubs"),
+        "uplink.dropped": ("letter was dropped by its hub", "letters were dropped by their hubs"),
+        "uplink.record_too_big": ("entry fits into no batch", "entries fit into no batch"),
+    }
+    return [counted(refusals[event], *said) for event, said in words.items() if refusals.get(event)]
+
+
 async def run_load(options: LoadOptions, *, say: Say) -> LoadReport:
     """Run the fleet and report."""
     files = make_room(options.hubs)
@@ -187,6 +197,7 @@ class _Run:
         self._up_s: float | None = None
         self._outage_back_s: float | None = None
         self._storm_back_s: float | None = None
+        self._not_back: list[str] = []
 
     async def run(self, files: tuple[int, int]) -> LoadReport:
         """Let everything happen, then ask the books."""
@@ -196,7 +207,7 @@ class _Run:
             began = time.monotonic()
             if not await fleet.any_up(seconds=FIRST_S):
                 raise self._silent()
-            self._up_s = await self._back(fleet, "all hubs are there", began)
+            self._up_s = await self._back(fleet, "the start", began)
             playing = asyncio.create_task(fleet.play(options.seconds))
             try:
                 await self._happen(fleet)
@@ -207,12 +218,12 @@ class _Run:
             await fleet.all_up(seconds=UP_S)
             report = fleet.report(await asked(partial(booked, place.store, place.keys.tenant_id, place.seats)))
         proof = await asked(partial(proof_of, place.store, place.keys.tenant_id))
-        wrong = report.wrong
+        refusals = {event: count for event, count in self._log.counts.items() if event in REFUSALS}
+        wrong = [*report.wrong, *self._not_back, *thrown_away(refusals)]
         if away := report.hubs - report.up:
             wrong.append(f"{counted(away, 'hub')} had no answer at the end")
         if not proof.ok:
             wrong.append("the books cannot be proven from their entries")
-        refusals = {event: count for event, count in self._log.counts.items() if event in REFUSALS}
         return LoadReport(
             hubs=options.hubs, seconds=options.seconds, seed=options.seed, up_s=self._up_s,
             outage_back_s=self._outage_back_s, storm_back_s=self._storm_back_s, fleet=report, refusals=refusals,
@@ -229,7 +240,7 @@ class _Run:
             await fleet.switch_off()
             await asyncio.sleep(CUT_S)
             fleet.switch_on()
-            self._storm_back_s = await self._back(fleet, "all hubs are back after the storm", time.monotonic())
+            self._storm_back_s = await self._back(fleet, "the storm", time.monotonic())
 
     async def _outage(self, fleet: Fleet) -> float | None:
         """Stop the broker and start it again; where it is not ours, the hubs' own links are off as long."""
@@ -246,7 +257,7 @@ class _Run:
             await own.broker.stop()
             await asyncio.sleep(seconds)
             await own.start_broker()
-        return await self._back(fleet, "all hubs are back after the outage", time.monotonic())
+        return await self._back(fleet, "the outage", time.monotonic())
 
     def _silent(self) -> CliError:
         options, at = self._options, self._place.seats[0].brokers[0]
@@ -259,10 +270,11 @@ class _Run:
             where=f"{at.host}:{at.port}", hint=hint, exit_code=ExitCode.UNAVAILABLE,
         )  # fmt: skip
 
-    async def _back(self, fleet: Fleet, words: str, began: float) -> float | None:
+    async def _back(self, fleet: Fleet, after: str, began: float) -> float | None:
         if not await fleet.all_up(seconds=UP_S):
-            self._say(f"not all hubs came within {UP_S:g} s")
+            self._not_back.append(f"{counted(fleet.away, 'hub')} had no answer {UP_S:g} s after {after}")
+            self._say(self._not_back[-1])
             return None
         took = round(time.monotonic() - began, 1)
-        self._say(f"{words}: {took} s")
+        self._say(f"all hubs are there {took} s after {after}")
         return took

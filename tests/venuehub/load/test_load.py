@@ -1,5 +1,6 @@
 """`venuehub load`: what is refused before anything is done, and where nobody answers."""
 
+import asyncio
 import json
 import socket
 
@@ -8,7 +9,9 @@ import pytest
 from venuehub.cli import main
 from venuehub.demo.brokers import free_port
 from venuehub.load import run as run_room
-from venuehub.load.enrolment import found
+from venuehub.load.enrolment import enroll_many, found, seats_of
+from venuehub.load.fleet import Fleet, FleetSettings
+from venuehub.office.tools import open_office
 
 
 @pytest.mark.parametrize(
@@ -59,3 +62,22 @@ def test_an_office_that_answers_no_hub_is_told_and_no_guest_plays(office, capsys
         code, error = loaded(office, port, capsys)
     assert (code, error["code"], error["where"]) == (69, "office_silent", f"127.0.0.1:{port}")
     assert "venuehub office run" in error["hint"]
+
+
+@pytest.mark.long
+def test_hubs_that_are_not_back_in_time_are_wrong(office, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_room, "UP_S", 0.1)
+    said = []
+    with open_office(office) as (store, keys):
+        hubs = enroll_many(store, keys, office=office, folder=tmp_path / "hubs", count=1, host="127.0.0.1", port=1)
+    fleet = Fleet(FleetSettings(seats=seats_of(hubs, tmp_path / "hubs", host="127.0.0.1", port=1)))
+    story = run_room._Run(None, None, None, said.append)
+    assert asyncio.run(story._back(fleet, "the storm", 0.0)) is None
+    assert story._not_back == said == ["1 hub had no answer 0.1 s after the storm"]
+
+
+def test_what_hubs_threw_away_is_wrong():
+    assert run_room.thrown_away({"uplink.rejected": 2, "uplink.frozen": 1, "uplink.dropped": 1}) == [
+        "2 messages were refused by their hubs", "1 letter was dropped by its hub"
+    ]  # fmt: skip
+    assert not run_room.thrown_away({})
