@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from back_office.ledger.booking import Arrived, Booking, Writer
-from back_office.ledger.clones import find_clones
+from back_office.ledger.clones import Blocks, find_clones
 from back_office.ledger.dates import days_of
 from back_office.ledger.faults import LedgerError
 from back_office.ledger.floor import beyond_floor
@@ -73,7 +73,9 @@ def book_alike(tx: Transaction, tenant_id: bytes, batches: Sequence[AcceptedBatc
     uses = []
     for batch in batches:
         findings += len(beyond_floor(tx, tenant_id, batch.hub_id, batch.entries))
-        findings += len(find_clones(tx, tenant_id, batch.hub_id, batch.header.epoch, batch.entries))
+        findings += len(
+            find_clones(tx, tenant_id, batch.hub_id, batch.header.epoch, batch.entries, Blocks(lambda: now_ms))
+        )
         uses += uses_of(batch.hub_id, batch.header.epoch, batch.entries, now_ms=now_ms)
     seen = look(tx, tenant_id, uses, now_ms=now_ms)
     if findings or (seen is not None and seen.anything):

@@ -23,7 +23,7 @@ from back_office.ingest.set_free import late_beyond, settle_passed
 from back_office.ingest.verdicts import alarm, freeze, judge, keep_evidence
 from back_office.ingest.vouchers import reader
 from back_office.ledger.booking import MAX_WHOLE, Booking
-from back_office.ledger.clones import find_clones
+from back_office.ledger.clones import Blocks, find_clones
 from back_office.ledger.desk import Desk, venue_of
 from back_office.ledger.faults import LedgerError
 from back_office.ledger.floor import beyond_floor
@@ -81,6 +81,7 @@ class HubBooks:
         self._tenant_id = tenant_id
         self._clock = clock
         self._on_hello = on_hello
+        self._blocks = Blocks(clock)
         self._suspects: set[bytes] = set()  # hubs whose last batch was parked: what they send is applied by itself
         self._noted: set[bytes] = set()  # hubs of whose last batch something was found: they are judged by themselves
 
@@ -225,7 +226,7 @@ class HubBooks:
         piles = beyond_taker(tx, self._tenant_id, batch.entries)
         people = change_list(tx, self._tenant_id, hub, batch.entries, now_ms=now_ms)
         people += keep_consents(tx, self._tenant_id, hub.hub_id, batch.entries, now_ms=now_ms)
-        clones = find_clones(tx, self._tenant_id, batch.hub_id, header.epoch, batch.entries)
+        clones = find_clones(tx, self._tenant_id, batch.hub_id, header.epoch, batch.entries, self._blocks)
         late = late_beyond(tx, self._tenant_id, hub, batch.entries)
         found = [*booking.findings, *floor, *piles, *people, *clones, *late]
         judge(tx, self._tenant_id, hub, found, now_ms, frozenset(learning))

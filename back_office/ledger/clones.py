@@ -5,9 +5,12 @@ again at another, shows only where all hubs' entries meet: the same count twice,
 decided several times at its hub (before and after a second factor, at each choice of a vending session), and that hub
 takes no count twice: the same count there is the same tap. A phone's code can be shown at two hubs within its half
 minute by the guest himself: that is said, and blocks nobody.
+
+A hub's word alone shows a clone, and a stolen hub writes what it likes: behind a few cards within the hour it blocks no
+more, and is itself what a person is told to look at.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from back_office.ledger.findings import Finding
@@ -19,12 +22,32 @@ from payment_core.facts import read_packed
 from payment_core.journal import Declined, Entry, Held, TimeQuality
 from payment_core.member_code import MEDIA
 
+CLONES_OF_HUB: Final = 5
+"""Cards that a hub's word blocks within CLONES_MS."""
+CLONES_MS: Final = 3_600_000
 CLOCKS_DIFFER_MS: Final = 10 * 60_000
 """Two hubs' clocks may be so far apart; nearer than that, which tap came first is not known."""
 
 
+class Blocks:
+    """Which cards each hub's word has blocked within the hour, as the worker of its books remembers."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._blocked_ms: dict[bytes, dict[bytes, int]] = {}
+
+    def block(self, hub_id: bytes, card: bytes) -> bool:
+        """Say whether a hub's word may block a card, and count it: once, however often its transaction is tried."""
+        now_ms = self._clock()
+        before = self._blocked_ms.get(hub_id, {})
+        lately = {one: at_ms for one, at_ms in before.items() if abs(now_ms - at_ms) < CLONES_MS}
+        may = card in lately or len(lately) < CLONES_OF_HUB
+        self._blocked_ms[hub_id] = {card: now_ms, **lately} if may else lately
+        return may
+
+
 def find_clones(
-    tx: Transaction, tenant_id: bytes, hub_id: bytes, epoch: int, entries: Iterable[Entry]
+    tx: Transaction, tenant_id: bytes, hub_id: bytes, epoch: int, entries: Iterable[Entry], may: "Blocks"
 ) -> list[Finding]:
     """Keep what tokens counted, and return a finding (`clone`) for each count that cannot be one token's.
 
@@ -43,9 +66,12 @@ def find_clones(
         why = _wrong(reading, same, below, above)
         if why:
             shown_twice = same is not None and _is_phone(tx, tenant_id, reading.credential_id)
-            if not shown_twice:
+            what = "a phone's code was shown twice"
+            if not shown_twice and may.block(hub_id, reading.credential_id):
+                what = "it is blocked"
                 _block(tx, tenant_id, reading.credential_id)
-            what = "a phone's code was shown twice" if shown_twice else "it is blocked"
+            elif not shown_twice:
+                what = f"it is not blocked: this hub said so of {CLONES_OF_HUB} cards within the hour; look at the hub"
             text = f"entry {reading.seq}: card {reading.credential_id.hex()} {why}; {what}"
             findings.append(Finding("code_twice" if shown_twice else "clone", text))
     return findings

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from back_office.ledger.clones import CLONES_OF_HUB
 from back_office.store import people, readings
 from back_office.store.people import Credential, GuestAccount
 from payment_core.credential import ListRow
@@ -154,3 +155,23 @@ def test_a_phones_code_shown_at_two_hubs_is_said_and_blocks_nobody_but_a_lower_o
     assert ([kind for kind, _subject in office.alarms()], status(office)) == (["code_twice"], "active")
     tap(office, halls["foyer"], 6, at_ms=2 * HOUR)
     assert (len(clones(office)), status(office)) == (1, "blocked")
+
+
+def test_a_stolen_hub_that_calls_every_card_a_clone_blocks_a_few(office, halls):
+    cards = [bytes([100 + number]) * 16 for number in range(CLONES_OF_HUB + 3)]
+    with office.store.writing() as tx:
+        for card in cards:
+            credential = Credential(credential_id=card, account_id=GUEST, media="ntag424", class_="A", version=1)
+            people.add_credential(tx, TENANT, credential)
+    for hub in (halls["hall"], halls["foyer"]):
+        for card in cards:
+            header = hub.header(authorization=hub.seq + 1)
+            play = Held(1, header, (), GUEST, card, "A", "reader-1", 1, hub.seq, WALL_MS, facts(1))
+            hub.write(lambda _header, play=play: play)
+        office.take(hub.batch(), hub)
+    with office.store.reading() as tx:
+        states = [people.credential(tx, TENANT, card).status for card in cards]
+    assert states.count("blocked") == CLONES_OF_HUB
+    tap(office, halls["hall"], 1)
+    tap(office, halls["foyer"], 1)
+    assert status(office) == "active", "nor in a later batch of the hour"
