@@ -261,8 +261,11 @@ class Worker:
         for hub in closed:
             with self._store.reading() as tx:
                 parked = chains.parked(tx, self._tenant_id, hub.hub_id, stream=STREAM_LEDGER) if hub.frozen else []
-            for sealed in parked:
-                letters += self._receive([(hub_topic(hub.hub_id, "up", "batch"), sealed)]).letters
+            for digest in parked:
+                with self._store.reading() as tx:
+                    kept = chains.kept_batch(tx, self._tenant_id, hub.hub_id, digest)
+                if kept is not None:
+                    letters += self._receive([(hub_topic(hub.hub_id, "up", "batch"), kept.sealed)]).letters
             if self._holding.has(hub.hub_id):  # only now: where the database went away, the rest is taken later
                 self._unparked.add(hub.hub_id)
         return letters

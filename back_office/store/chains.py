@@ -210,6 +210,13 @@ def newest_batch(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, stream: in
     return found
 
 
+_KEPT = sa.select(*(EVIDENCE.c[name] for name in Evidence.__struct_fields__)).where(
+    EVIDENCE.c.tenant_id == sa.bindparam("tenant"), EVIDENCE.c.hub_id == sa.bindparam("hub"),
+    EVIDENCE.c.hash == sa.bindparam("of_hash"),
+)  # fmt: skip
+_IS_KEPT = _KEPT.with_only_columns(EVIDENCE.c.hash)
+
+
 def keep_evidence(tx: Transaction, tenant_id: bytes, evidence: Evidence) -> bool:
     """Keep a batch that was not applied; False: the same bytes are kept already."""
     if is_kept(tx, tenant_id, evidence.hub_id, evidence.hash):
@@ -220,10 +227,7 @@ def keep_evidence(tx: Transaction, tenant_id: bytes, evidence: Evidence) -> bool
 
 def is_kept(tx: Transaction, tenant_id: bytes, hub_id: bytes, digest: bytes) -> bool:
     """Say whether a batch is kept as evidence, by its hash."""
-    query = sa.select(EVIDENCE.c.hash).where(
-        EVIDENCE.c.tenant_id == tenant_id, EVIDENCE.c.hub_id == hub_id, EVIDENCE.c.hash == digest
-    )
-    return tx.execute(query).first() is not None
+    return tx.execute(_IS_KEPT, {"tenant": tenant_id, "hub": hub_id, "of_hash": digest}).first() is not None
 
 
 _APPLIED_SINCE = sa.exists().where(
@@ -243,11 +247,18 @@ def unbooked(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, stream: int, k
     return int(tx.execute(_NOT_APPLIED, asked).scalar() or 0)
 
 
-def evidence(tx: Transaction, tenant_id: bytes) -> list[Evidence]:
-    """Return everything that was kept and not applied, oldest first."""
-    query = sa.select(EVIDENCE).where(EVIDENCE.c.tenant_id == tenant_id).order_by(EVIDENCE.c.received_ms)
-    names = Evidence.__struct_fields__
-    return [Evidence(**{name: row[name] for name in names}) for row in tx.execute(query).mappings()]
+def evidence(tx: Transaction, tenant_id: bytes) -> Iterator[Evidence]:
+    """Yield everything that was kept and not applied, oldest first; one batch at a time is in memory."""
+    query = sa.select(EVIDENCE.c.hub_id, EVIDENCE.c.hash).where(EVIDENCE.c.tenant_id == tenant_id)
+    for hub_id, digest in tx.execute(query.order_by(EVIDENCE.c.received_ms)):
+        if (kept := kept_batch(tx, tenant_id, hub_id, digest)) is not None:
+            yield kept
+
+
+def kept_batch(tx: Transaction, tenant_id: bytes, hub_id: bytes, digest: bytes) -> Evidence | None:
+    """Return what was kept of a hub under a hash."""
+    row = tx.execute(_KEPT, {"tenant": tenant_id, "hub": hub_id, "of_hash": digest}).first()
+    return None if row is None else Evidence(**dict(zip(Evidence.__struct_fields__, row, strict=True)))
 
 
 def records_since(
@@ -262,7 +273,7 @@ def records_since(
 
 
 _PARKED = (
-    sa.select(EVIDENCE.c.sealed)
+    sa.select(EVIDENCE.c.hash)
     .where(
         EVIDENCE.c.tenant_id == sa.bindparam("tenant"), EVIDENCE.c.hub_id == sa.bindparam("hub"),
         EVIDENCE.c.kind == "parked", ~_APPLIED_SINCE,
@@ -272,7 +283,7 @@ _PARKED = (
 
 
 def parked(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, stream: int) -> list[bytes]:
-    """Return a hub's batches that are kept and were not booked since, in their order."""
+    """Return the hashes of a hub's batches that are kept and were not booked since, in the batches' order."""
     return list(tx.execute(_PARKED, {"tenant": tenant_id, "hub": hub_id, "of_stream": stream}).scalars())
 
 

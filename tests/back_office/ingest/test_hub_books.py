@@ -253,7 +253,7 @@ def test_batches_of_a_frozen_hub_are_kept_once_each_and_not_without_end(office, 
         for _again in range(2):
             assert leaves(office.take(data).letters) == ["receipt"]
     with office.store.reading() as tx:
-        kept = chains.evidence(tx, TENANT)
+        kept = list(chains.evidence(tx, TENANT))
         assert [(one.kind, one.why) for one in kept] == [("parked", "the hub is frozen: overclaim")] * 2
         assert len({one.hash for one in kept}) == 2
         assert chains.chain(tx, TENANT, HUB, stream=0, epoch=1) is None
@@ -287,7 +287,7 @@ def test_what_was_booked_since_takes_no_place_and_what_finds_none_is_told(office
 
 @pytest.mark.long
 def test_a_build_that_counts_what_was_booked_is_caught(office, monkeypatch):
-    monkeypatch.setattr(chains, "unbooked", lambda tx, *_at, **_of: len(chains.evidence(tx, TENANT)))
+    monkeypatch.setattr(chains, "unbooked", lambda tx, *_at, **_of: len(list(chains.evidence(tx, TENANT))))
     (alone,) = poisoned_behind_a_booked_one(office, monkeypatch)
     assert "the hub alone has" in alone, "the test above wants two"
 
