@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.versus.faults import FAULTS
 from benchmarks.versus.gateway import make_venv
 from benchmarks.versus.runs import ARMS, Run, planned, run_once
-from benchmarks.versus.table import table
+from benchmarks.versus.table import OtherMachineError, table
 
 
 def main() -> int:
@@ -34,7 +34,10 @@ def main() -> int:
     asked = parser.parse_args()
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     if asked.table:
-        print(table(_read(asked.out)))
+        try:
+            print(table(_read(asked.out)))
+        except OtherMachineError as error:
+            parser.error(f"{asked.out}: {error}")
         return 0
     faults = [fault.name for fault in FAULTS if not asked.only or fault.name in asked.only]
     arms = ARMS if asked.arm is None else (asked.arm,)

@@ -16,7 +16,8 @@ COUNTED = 3_000
 class Fault(msgspec.Struct, frozen=True):
     """One row of the table. `act` gets a rig whose edge takes events already, but for `cold`: then nothing is started.
 
-    counts: lost and doubled events are the row; else it is a measure of a quiet system. needs_root: a disk of its own.
+    counts: lost and doubled events are the row; else it is a measure of a quiet system. disk_mb: the size of
+    a disk of its own, for which one has to be root; 0: none.
     """
 
     name: str

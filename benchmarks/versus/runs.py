@@ -14,6 +14,7 @@ from benchmarks.versus.faults import FAULTS, TOGETHER, Fault
 from benchmarks.versus.gateway import Gateway
 from benchmarks.versus.ours import Ours
 from benchmarks.versus.rig import Rig, small_disk
+from benchmarks.versus.table import machine
 
 ARMS = ("ours", "gateway")
 
@@ -55,7 +56,7 @@ def run_once(run: Run, python: Path) -> dict[str, object]:
             begun = time.monotonic()
             figures = asyncio.run(_story(rig, fault))
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return {**run._asdict(), "took_s": round(time.monotonic() - begun, 1), "at": at, **figures}
+    return {**run._asdict(), "took_s": round(time.monotonic() - begun, 1), "at": at, **machine(), **figures}
 
 
 async def _story(rig: Rig, fault: Fault) -> dict[str, float]:

@@ -3,6 +3,8 @@
 import os
 import platform
 import statistics
+from importlib.metadata import version
+from pathlib import Path
 
 from benchmarks.versus.faults import FAULTS
 from benchmarks.versus.gateway import VERSION
@@ -23,8 +25,42 @@ MEASURES = {
 UNITS = {"p50_ms": "ms", "p99_ms": "ms", "disk_bytes": "B", "wire_bytes": "B", "memory_mib": "MiB", "cpu_percent": "%"}
 
 
+NOT_NOTED = "machine not noted"
+"""Of the rows of files from before a row had one."""
+
+
+class OtherMachineError(ValueError):
+    """Rows of two machines, or of two versions, make no table."""
+
+
+def machine() -> dict[str, str]:
+    """Return the machine and the versions that a row is of."""
+    versions = {"venuehub": version("venuehub"), "thingsboard-gateway": VERSION, "Python": platform.python_version()}
+    words = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    model = next((line.partition(": ")[2] for line in words if line.startswith("model name")), "")
+    return {
+        "machine": ", ".join(filter(None, (f"{os.cpu_count()} cores", platform.machine(), model))),
+        "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
+    }
+
+
+def _of_one_machine(runs: list[Run]) -> str:
+    noted = sorted({f"{run['machine']}; {run['versions']}" for run in runs if "machine" in run})
+    if noted[1:]:
+        message = f"rows of more than one machine or version: {' | '.join(noted)}"
+        raise OtherMachineError(message)
+    without = sum("machine" not in run for run in runs)
+    if not noted:
+        return NOT_NOTED
+    return noted[0] + (f" ({NOT_NOTED} in {without} of {len(runs)} runs)" if without else "")
+
+
 def table(runs: list[Run]) -> str:
-    """Return the table in Markdown, with the day, the machine and the number of runs."""
+    """Return the table in Markdown, with the day, the machine and the number of runs.
+
+    OtherMachineError: the rows were measured on two.
+    """
+    where = _of_one_machine(runs)
     lines = [
         f"| | venuehub | thingsboard-gateway {VERSION} |",
         "|---|---|---|",
@@ -40,11 +76,10 @@ def table(runs: list[Run]) -> str:
             lines += [f"| {MEASURES[key]} | " + " | ".join(_measured(arm, key) for arm in arms) + " |" for key in keys]
     repeats = [len({run["repeat"] for run in runs if run["fault"] == fault.name}) for fault in FAULTS]
     days = sorted({str(run["at"])[:10] for run in runs})
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     lines.append(
         f"\nMissing: not there {SETTLE_S:.0f} s after the fault was over. {min(repeats)} runs of each, {days[0]}"
         + (f" to {days[-1]}" if days[1:] else "")
-        + f"; {machine}."
+        + f"; {where}."
     )
     return "\n".join(lines)
 

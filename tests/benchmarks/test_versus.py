@@ -1,7 +1,10 @@
 """The side by side: what is run at the same time, what alone, and what is not run again."""
 
+import pytest
+
 from benchmarks.versus.faults import FAULTS, TOGETHER
 from benchmarks.versus.runs import ARMS, Run, planned
+from benchmarks.versus.table import NOT_NOTED, OtherMachineError, machine, table
 
 NAMES = [fault.name for fault in FAULTS]
 
@@ -26,3 +29,25 @@ def test_what_is_there_is_not_run_again_and_what_is_not_asked_for_not_at_all():
     lines = list(planned(["half-open", "latency"], ARMS, 1, done))
     assert lines == [(Run("gateway", "half-open", 0),), (Run("ours", "latency", 0),)]
     assert not list(planned(["latency"], ("gateway",), 1, done))
+
+
+def rows(**more):
+    """A row of each arm and fault."""
+    counts = {"lost": 0, "doubled": 0, "sent": 1, "settled_s": 1.0}
+    runs = [Run(arm, name, 0)._asdict() for name in NAMES for arm in ARMS]
+    return [{**run, **counts, "p50_ms": 1.0, "at": "2026-11-22T18:00:00Z", **more} for run in runs]
+
+
+def test_a_table_is_of_the_machine_that_its_rows_name():
+    here = rows(**machine())
+    assert table(here).endswith(f"; {machine()['machine']}; {machine()['versions']}.")
+    earlier = rows()
+    assert table(earlier).endswith(f"; {NOT_NOTED}.")
+    assert f"({NOT_NOTED} in {len(earlier)} of {len(earlier) * 2} runs)" in table(here + earlier)
+
+
+@pytest.mark.parametrize("other", [{"machine": "64 cores, aarch64"}, {"versions": "venuehub 7"}])
+def test_a_table_over_two_machines_is_refused(other):
+    here = rows(**machine())
+    with pytest.raises(OtherMachineError, match="more than one machine"):
+        table([*here, *rows(**machine() | other)])
