@@ -22,7 +22,7 @@ from back_office.ledger.recomputed import Recomputed
 from back_office.ledger.recount_compare import compare
 from back_office.store import acts, chains, closings, places, takings
 from back_office.store.engine import Transaction
-from back_office.store.structure import misplaced
+from back_office.store.structure import UNREADABLE, misplaced
 from cloud_sync.protocol.envelope import STREAM_LEDGER
 from payment_core.wording import counted
 
@@ -42,7 +42,7 @@ def prove_books(tx: Transaction, tenant_id: bytes) -> Proof:
             proof.wrong(Wrong(one.table, one.key, one.text))
     try:
         _prove_rows(tx, tenant_id, proof)
-    except Exception as error:  # rows that nobody wrote so have their faults anywhere
+    except UNREADABLE as error:
         if not broken:
             raise
         proof.fault(f"the rest cannot be read: {error}")

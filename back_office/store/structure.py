@@ -16,11 +16,17 @@ import sqlalchemy as sa
 
 from back_office.store.tables import METADATA
 from back_office.store.transaction import Transaction
+from payment_core.errors import VaultError
 
 _MOST: Final = 20
 """So many faults of a file are looked for."""
 _MISSING: Final = re.compile(r"row (\d+) missing from index (\w+)")
 _OUT_OF_ORDER: Final = re.compile(r"row not in PRIMARY KEY order for (\w+)")
+UNREADABLE: Final = (
+    sqlite3.DatabaseError, VaultError, msgspec.MsgspecError, ArithmeticError, AssertionError, LookupError, TypeError,
+    ValueError,
+)  # fmt: skip
+"""What is met where rows are not as they were written."""
 _RANKS: Final[dict[type, int]] = {type(None): 0, int: 1, float: 1, str: 2, bytes: 3}
 _BY_ROWS: Final = {"enable_seqscan": True, "enable_indexscan": False, "enable_indexonlyscan": False}
 _BY_KEYS: Final = {"enable_seqscan": False, "enable_indexscan": False, "enable_indexonlyscan": True}
