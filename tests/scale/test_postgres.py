@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.support.nobody import needs_root, run_as_nobody
 from tests.support.postgres import driver_url
 from venuehub.errors import CliError
 from venuehub.scale import postgres
@@ -20,8 +21,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 ASK = """
-import os, sys
-sys.path[:0] = sys.argv[1:]
+import os
 from venuehub.scale import postgres
 with postgres.passing(settings=postgres.NOT_DURABLE) as server:
     print(os.geteuid(), os.stat(f"/proc/{server.pid}").st_uid, server.url)
@@ -47,12 +47,22 @@ def _ask(url, statement):
             time.sleep(0.02)
 
 
+def _soon(ask, seconds=20.0):
+    until = time.monotonic() + seconds
+    while not (said := ask()) and time.monotonic() < until:
+        time.sleep(0.02)
+    return said
+
+
 def test_what_was_committed_is_there_after_a_killed_backend_and_a_killed_server(folder):
     server = postgres.start(folder)
-    with psycopg.connect(driver_url(server.url)) as connection:
+    with psycopg.connect(driver_url(server.url), application_name="a-worker") as connection:
         connection.execute("CREATE TABLE kept AS SELECT 7 AS number")
         connection.commit()
+        connection.execute("SELECT FROM kept")
+        assert not _soon(lambda: server.writers_of("kept"), seconds=0.1)
         connection.execute("INSERT INTO kept VALUES (8)")
+        assert _soon(lambda: server.writers_of("kept")) == {"a-worker": connection.info.backend_pid}
         server.kill_backend(connection.info.backend_pid)
         with pytest.raises(psycopg.OperationalError):
             connection.execute("SELECT 1")
@@ -108,25 +118,26 @@ def _lives(pid):
         return False
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="program: only root can become another user")
-def test_an_ordinary_user_starts_one_too(tmp_path):
-    python = shutil.which("python3", path="/usr/bin")
-    setpriv = shutil.which("setpriv")
-    if python is None or setpriv is None:
-        pytest.skip("program: no setpriv, or no python that every user can reach")
-    nobody = [setpriv, "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-    packages = str(Path(psycopg.__file__).parents[1])
-    with tempfile.TemporaryDirectory(prefix="vh-pg-") as place:
-        shutil.chown(place, "nobody")
-        ended = subprocess.run(
-            [*nobody, "env", "-i", f"TMPDIR={place}", python, "-c", ASK, str(ROOT), packages],
-            capture_output=True, text=True, cwd="/", check=False,
-        )  # fmt: skip
-    if "Permission denied" in ended.stderr or "No module named" in ended.stderr:
-        pytest.skip("program: this checkout or its packages cannot be read by every user")
+@needs_root
+def test_an_ordinary_user_starts_one_too(folder):
+    ended = run_as_nobody(folder, ["-c", ASK])
     assert ended.returncode == 0, ended.stderr
     runs_as, server_runs_as, _ = ended.stdout.split(maxsplit=2)
     assert runs_as == server_runs_as != "0"
+
+
+@needs_root
+def test_an_ordinary_user_runs_a_checkout_that_he_cannot_walk_to(folder):
+    place, closed = folder / "place", folder / "closed"
+    checkout, packages = closed / "checkout", closed / "venv/lib/python3/site-packages"
+    for made in (place, checkout, packages, closed / "venv/bin"):
+        made.mkdir(parents=True)
+    (checkout / "ours.py").write_text("import theirs; print(theirs.__file__)")
+    (packages / "theirs.py").touch(mode=0o600)
+    folder.chmod(0o711)
+    closed.chmod(0o700)
+    ended = run_as_nobody(place, ["-m", "ours"], checkout=checkout, packages=packages)
+    assert ended.stdout == f"{place}/site-packages/theirs.py\n", ended.stderr
 
 
 def test_programs_that_nobody_can_walk_to_are_copied(folder, monkeypatch):
@@ -154,7 +165,7 @@ def test_a_folder_that_does_not_suit_is_refused_with_words(place, said):
     assert refused.value.hint
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="program: only root can become another user")
+@needs_root
 def test_as_root_a_folder_that_nobody_can_walk_to_is_refused(folder):
     (folder / "closed").mkdir(mode=0o700)
     with pytest.raises(CliError, match="cannot come to this folder"):

@@ -39,6 +39,13 @@ NOT_DURABLE: Final[Mapping[str, str]] = {**SMALL, "fsync": "off", "full_page_wri
 _ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 _CLIENT: Final = re.compile(r"postgres: postgres \S+ \[local\] (.*)")
 """What a client's backend calls itself: user, database, from where, and what it does."""
+_WRITERS: Final = """
+SELECT application_name, pid FROM pg_stat_activity JOIN pg_locks USING (pid)
+WHERE state = 'idle in transaction' AND wait_event = 'ClientRead'
+AND state_change < clock_timestamp() - interval '20 ms'
+AND mode = 'RowExclusiveLock' AND relation = to_regclass(:'name')
+"""
+"""A stopped client's last statement has then ended, and no COMMIT of it is on its way."""
 _READY_LINE: Final = 7
 """Where postmaster.pid says how far the server is; pg_ctl reads it there too."""
 
@@ -49,9 +56,10 @@ class Server:
     url: of its database `postgres`, as SQLAlchemy takes it; anybody who can open the folder is let in as its owner.
     """
 
-    def __init__(self, folder: Path, process: Process) -> None:
+    def __init__(self, folder: Path, process: Process, programs: Path) -> None:
         """Take a server that is ready; `start` makes them."""
         self._folder = folder
+        self._programs = programs
         self._process = process
 
     @property
@@ -83,6 +91,20 @@ class Server:
                     if (client := _CLIENT.fullmatch(words)) is not None:
                         found[pid] = client[1]
         return found
+
+    def writers_of(self, table: str) -> dict[str, int]:
+        """Return the backends that have written to a table of the first database and have not committed.
+
+        Only those that have waited for their client a while, as for one that is stopped: by the name that it gives
+        itself. While the server recovers there are none.
+        """
+        ended = subprocess.run(
+            [self._programs / "psql", "-X", "-A", "-t", "-h", self._folder, "-U", "postgres", "-v", f"name={table}"],
+            input=_WRITERS + ";", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_ENVIRONMENT, cwd="/",
+            check=False, text=True,
+        )  # fmt: skip
+        rows = (line.rpartition("|") for line in ended.stdout.split())
+        return {name: int(pid) for name, _, pid in rows}
 
     def kill_backend(self, pid: int) -> None:
         """Kill -9 one connection's backend: the server then ends all of them, and recovers within a second."""
@@ -119,7 +141,7 @@ def start(folder: Path, *, settings: Mapping[str, str] = SMALL) -> Server:
     for _ in range(START_TRIES):
         process = spawn(command, folder / "server.log", at_our_end=signal.SIGQUIT, environment=_ENVIRONMENT, who=who)
         if _is_ready(process, data, until):
-            return Server(folder, process)
+            return Server(folder, process, programs)
         if process.poll() is None:  # it takes too long
             kill(process)
             break

@@ -29,6 +29,7 @@ from venuehub.load.enrolment import enroll_many, seats_of
 from venuehub.load.hub import Seat
 from venuehub.office.tls import make_office_tls
 from venuehub.scale import nats, postgres
+from venuehub.scale.caught import named
 
 OPERATOR: Final = "Star Arcades"
 TIMEZONE: Final = "Asia/Shanghai"
@@ -83,6 +84,11 @@ class Stage(msgspec.Struct):
     def cell_of(self, hub_id: bytes) -> Cell:
         """Return the cell that takes a hub's messages."""
         return self.cells[NORTH if partition(hub_id) <= _LAST_OF_NORTH else SOUTH]
+
+    def workers_of(self, cell: Cell) -> dict[str, Child]:
+        """Return a cell's workers by name, without those that nobody starts again."""
+        mine = {plan.name: self.workers[plan.name] for plan in WORKERS if plan.cell == cell.name}
+        return {name: worker for name, worker in mine.items() if worker.running}
 
     def broker_of(self, worker: WorkerPlan) -> str:
         """Return the node that a worker goes to: they are spread over all."""
@@ -191,7 +197,7 @@ async def _start_worker(stage: Stage, plan: WorkerPlan) -> None:
     log = stage.root / f"{plan.name}.log"
     words = ["office", "ingest", "--dir", str(stage.cells[plan.cell].folder), "--partitions", plan.partitions]
     command = python_module("venuehub", *words, "--worker", plan.name, "--broker", stage.broker_of(plan), "--json")
-    child = stage.workers[plan.name] = Child(plan.name, command, log=log, restart=plan.restart)
+    child = stage.workers[plan.name] = Child(plan.name, named(plan.name, command), log=log, restart=plan.restart)
     await child.start()
     until = time.monotonic() + READY_S
     while b'"ready"' not in log.read_bytes():

@@ -29,6 +29,7 @@ from venuehub.load.books import booked, proof_of
 from venuehub.load.fleet import Fleet, FleetSettings
 from venuehub.load.report import Booked
 from venuehub.scale import nats
+from venuehub.scale.caught import BETWEEN, MID_BATCH, Caught, caught
 from venuehub.scale.stage import NORTH, SOUTH, Cell, Stage, now_ms, staged
 
 HUBS: Final = 16
@@ -42,10 +43,6 @@ PURSE: Final = 1_000_000
 SENDS: Final = 40
 RELAY_KILLS: Final = 3
 RELAY_S: Final = 60.0
-BUSY: Final = ("INSERT", "UPDATE", "COMMIT", "idle in transaction", "SELECT", "BIND", "PARSE")
-LOOKS: Final = 2_000
-"""How often a backend is looked for that works at this moment; then any is taken."""
-LOOK_S: Final = 0.002
 AWAY_S: Final = 30.0
 """How long a database may take to recover when the story itself wants to ask it."""
 Say = Callable[[str], None]
@@ -107,7 +104,8 @@ class _Story:
                 self._say("not every hub has come up; the story goes on without them")
             await self._pay_in()
             self._say("every hub is up; guests play")
-            await asyncio.gather(fleet.play(seconds), self._kill(seconds), self._send_and_relay(seconds))
+            killed = asyncio.create_task(self._kill(seconds))
+            await asyncio.gather(_play(fleet, seconds, killed), killed, self._send_and_relay(seconds))
             self._say("guests have gone; waiting for the last receipts")
             await fleet.all_quiet(seconds=DRAIN_S)
             await self._relay(SOUTH, NORTH)
@@ -118,37 +116,41 @@ class _Story:
 
     async def _kill(self, seconds: float) -> None:
         part = seconds / 8
+        await asyncio.gather(self._kill_node(part), self._kill_programs(part))
+
+    async def _kill_node(self, part: float) -> None:
         await asyncio.sleep(part)
         led = self._stage.cluster.leader("$MQTT_msgs") or 0
         self._stage.cluster.kill(led)
         self._note(f"NATS node n{led}, which led the messages")
-        await asyncio.sleep(part)
-        self._kill_worker("north-a", "which a supervisor starts again")
-        await asyncio.sleep(part)
-        await self._kill_backend(self._stage.cells[NORTH])
-        await asyncio.sleep(part)
-        self._kill_worker("south-a", "whose partitions another takes when its leases run out")
+        await asyncio.sleep(3 * part)
         self._stage.cluster.start(led)
         self._say(f"node n{led} is back")
-        await asyncio.sleep(part)
-        await self._kill_backend(self._stage.cells[SOUTH])
 
-    def _kill_worker(self, name: str, what: str) -> None:
-        self._stage.workers[name].kill()
-        self._note(f"worker {name}, {what}")
+    async def _kill_programs(self, part: float) -> None:
+        north, south = (self._stage.cells[name] for name in (NORTH, SOUTH))
+        await asyncio.sleep(2 * part)
+        await self._kill_worker(north, "which a supervisor starts again")
+        await asyncio.sleep(part)
+        await self._kill_backend(north)
+        await asyncio.sleep(part)
+        await self._kill_worker(south, "whose partitions another takes when its leases run out")
+        await asyncio.sleep(part)
+        await self._kill_backend(south)
+
+    async def _kill_worker(self, cell: Cell, what: str) -> None:
+        workers = self._stage.workers_of(cell)
+        async with caught(cell.server, workers) as held:
+            name = next(iter(workers)) if held is None else held.worker
+            workers[name].kill()
+        self._note(f"worker {name} {_when(held)}, {what}")
 
     async def _kill_backend(self, cell: Cell) -> None:
         """Kill a connection's backend while it works; PostgreSQL then ends every other one of that database too."""
-        for _ in range(LOOKS):
-            at_work = [(pid, doing) for pid, doing in cell.server.backends().items() if doing in BUSY]
-            if at_work:
-                break
-            await asyncio.sleep(LOOK_S)
-        else:
-            at_work = list(cell.server.backends().items())
-        pid, doing = self._dice.choice(at_work)
-        cell.server.kill_backend(pid)
-        self._note(f"a backend of the {cell.name}'s database in {doing}")
+        async with caught(cell.server, self._stage.workers_of(cell)) as held:
+            pid = self._dice.choice(list(cell.server.backends())) if held is None else held.backend
+            cell.server.kill_backend(pid)
+        self._note(f"a backend of the {cell.name}'s database {_when(held)}")
 
     def _note(self, what: str) -> None:
         self._killed.append(what)
@@ -271,6 +273,17 @@ class _Story:
             with cell.store.reading() as tx:
                 total -= books.guest_balances(tx, self._tenant_id, [self._guest]).purses.get((self._guest, UNIT), 0)
         return total
+
+
+async def _play(fleet: Fleet, seconds: float, killed: asyncio.Task[None]) -> None:
+    """Let guests play, and until the last is killed: only so has a worker a batch to be caught in."""
+    await fleet.play(seconds)
+    while not killed.done():
+        await fleet.play(1.0)
+
+
+def _when(held: Caught | None) -> str:
+    return BETWEEN if held is None else MID_BATCH
 
 
 def _sums(cell: Cell, tenant_id: bytes) -> dict[str, int]:
