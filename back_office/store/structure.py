@@ -23,8 +23,8 @@ _MOST: Final = 20
 _MISSING: Final = re.compile(r"row (\d+) missing from index (\w+)")
 _OUT_OF_ORDER: Final = re.compile(r"row not in PRIMARY KEY order for (\w+)")
 UNREADABLE: Final = (
-    sqlite3.DatabaseError, VaultError, msgspec.MsgspecError, ArithmeticError, AssertionError, LookupError, TypeError,
-    ValueError,
+    sqlite3.DatabaseError, VaultError, msgspec.MsgspecError, ArithmeticError, AssertionError, AttributeError,
+    LookupError, TypeError, ValueError,
 )  # fmt: skip
 """What is met where rows are not as they were written."""
 _RANKS: Final[dict[type, int]] = {type(None): 0, int: 1, float: 1, str: 2, bytes: 3}
