@@ -266,18 +266,19 @@ def test_of_several_begun_commands_the_one_that_was_written_is_read_back_and_the
 @pytest.mark.slow
 def test_a_hopper_that_loses_power_in_mid_payout_tells_what_it_paid():
     async def steps():
-        simulator = CctalkHopperSimulator(works=Works(coin_ms=40))
+        simulator = CctalkHopperSimulator(works=Works(coin_ms=120))
         venue = Venue(simulator)
 
         def cut(question: bytes, answer: bytes) -> bytes:
-            if simulator.status()["coins_dispensed"] == 2 and simulator.status()["resets"] == 0:
+            if simulator.status()["coins_dispensed"] >= 2 and simulator.status()["resets"] == 0:
                 simulator.command(["power", "1ms"], now_ms=round(asyncio.get_running_loop().time() * 1_000))
                 return b""
             return answer
 
         await venue.life(dispense(5), mangle=cut)
-        assert venue.answers[dispense(5).id] == Answer(dispense(5).id, "failed", amount=2, reason="stopped_short")
-        assert venue.dispensed == 2
+        fell = venue.dispensed
+        assert venue.answers[dispense(5).id] == Answer(dispense(5).id, "failed", amount=fell, reason="stopped_short")
+        assert 2 <= fell < 5
 
     story(steps)
 
