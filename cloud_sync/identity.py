@@ -238,8 +238,12 @@ def save_venue_day(day: VenueDay, folder: Path) -> None:
 
 def venue_day(folder: Path) -> VenueDay | None:
     """Read the venue's zone and day from a hub's folder; None: an older office enrolled it. Else IdentityError."""
-    if not (folder / VENUE_FILE).exists():
+    try:
+        (folder / VENUE_FILE).stat()
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError:
+        pass  # it is told as what cannot be read
     return _load(folder / VENUE_FILE, VenueDay, "enroll the hub: venuehub office enroll --hub DIR")
 
 

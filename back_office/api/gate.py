@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from hashlib import sha256
 from typing import Annotated, Any, Final
 
@@ -115,7 +115,8 @@ class GuardedRoute(APIRoute):
             asked = await run_in_threadpool(let_in, books, rates, operation, shown, names)
             _must_know(request, known)
             slots: Slots = request.scope[SLOTS]
-            with slots.lent(asked.key.key_id):
+            announced = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+            with slots.lent(asked.key.key_id) if announced else nullcontext():
                 body = await _body(request)
             if body and request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
                 raise refused(415, "send application/json")

@@ -24,7 +24,7 @@ from payment_core.money import MAX_MINOR
 AT_ONCE: Final = 4
 """Batches of one neighbour under way to the office."""
 AGAIN_MS: Final = 10_000
-"""What the office did not answer, or could not book yet, is brought again after this; each time after twice as long."""
+"""What the office did not answer is brought again after this; what it could not book yet, after ever twice as long."""
 SELDOM_MS: Final = 320_000
 """The longest of those waits: behind a hole that nobody has, it would go round and round."""
 
@@ -44,11 +44,12 @@ class CarryFault(msgspec.Struct, frozen=True):
 
 
 class _Brought(msgspec.Struct, frozen=True):
-    """A batch that was brought, when it is due again, and how long that wait was."""
+    """A batch that was brought, when it is due again, how long that wait was, and whether the office answered."""
 
     batch: Carried
     due_ms: int
     wait_ms: int
+    is_heard: bool = False
 
 
 class Carrying:
@@ -116,9 +117,12 @@ class Carrying:
     def on_taken(self, taken: CarriedTaken) -> None:
         """Take the office's word about what was brought to it. Neither booked nor refused: a batch before it misses."""
         self._store.let_go(taken.hub_id, taken.epoch, through_seq=taken.through_seq)
-        brought = self._under_way.get(taken.hub_id, {}).get(taken.digest)
-        if brought is not None and taken.why:
-            self._store.refused(brought.batch, taken.why)
+        way = self._under_way.get(taken.hub_id, {})
+        brought = way.get(taken.digest)
+        if brought is not None:
+            way[taken.digest] = msgspec.structs.replace(brought, is_heard=True)
+            if taken.why:
+                self._store.refused(brought.batch, taken.why)
 
     def on_office(self) -> None:
         """A new connection to the office: everything that is kept may be brought again."""
@@ -144,7 +148,7 @@ class Carrying:
             if brought is not None and now_ms < brought.due_ms:
                 way[batch.digest] = brought
             else:
-                wait_ms = AGAIN_MS if brought is None else min(2 * brought.wait_ms, SELDOM_MS)
+                wait_ms = min(2 * brought.wait_ms, SELDOM_MS) if brought and brought.is_heard else AGAIN_MS
                 way[batch.digest] = _Brought(batch, now_ms + wait_ms, wait_ms)
                 letters.append(Publish(hub_topic(self._hub_id, "up", "carried"), batch.sealed))
         return letters

@@ -244,7 +244,7 @@ def _holds(paid, monkeypatch, *, holders):
     async def story():
         tasks = []
         for number in range(holders):
-            held = ask(paid.app, f"{ROOT}/hubs", headers={**narrow, "x-holds": "1"})
+            held = ask(paid.app, f"{ROOT}/hubs", headers={**narrow, "x-holds": "1", "content-length": "10"})
             tasks.append(asyncio.create_task(held))
             await until(lambda expected=number: len(waiting) > expected or tasks[-1].done())
         answer = await ask(paid.app, f"{ROOT}/hubs", headers=wide)

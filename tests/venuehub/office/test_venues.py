@@ -1,11 +1,14 @@
 """Venues: another one is added, its hubs take its day from the office, and the cap of its hubs is set and audited."""
 
 import json
+import os
 
 import pytest
 
+from cloud_sync.identity import IdentityError, venue_day
 from device_profiles.loading import SettingsError
 from edge_agent.settings import read_settings
+from tests.support.nobody import needs_root
 from venuehub.cli import main
 
 pytestmark = pytest.mark.long
@@ -74,3 +77,15 @@ def test_the_cap_of_a_hub_is_set_by_somebody(folder, run):
 def test_what_is_no_time_of_day_is_refused(folder, run, time):
     code, said = run("venue", "add", "--dir", folder, "--name", "X", "--by", "ann", "--day-begins", time)
     assert (code, said["error"]["where"]) == (2, "--day-begins")
+
+
+@needs_root
+def test_a_folder_that_another_user_may_not_look_into_is_told(tmp_path):
+    (tmp_path / "hub-1").mkdir(mode=0o700)
+    tmp_path.chmod(0o755)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(IdentityError, match=r"venue\.json: cannot be read"):
+            venue_day(tmp_path / "hub-1")
+    finally:
+        os.seteuid(0)
