@@ -28,11 +28,13 @@ class CountedDates:
         """Nothing is asked of the books before the first entry that needs it."""
         self._tx, self._tenant_id, self._received_ms = tx, tenant_id, received_ms
         self._oldest: dict[bytes, int] = {}
+        self._days: dict[tuple[bytes, int], int] = {}
 
     def of(self, entry: Entry, writer: Writer) -> int:
         """Return yyyymmdd of the date that an entry counts to; that of a writer without `days` is its own word.
 
         What lanes give is capped by the day: where the books have a later date of that hub, older days are over.
+        What counts to another date than it names is capped there by `days_on`.
         """
         named, days = entry.header.business_date, writer.days
         if days is None:
@@ -41,6 +43,19 @@ class CountedDates:
         if fits and isinstance(entry, BroughtIn) and entry.source is Source.LANE_CREDIT:
             fits = named >= self._oldest_open(writer.hub_id, days)
         return named if fits else self._came_on(days)
+
+    def days_on(self, date: int, writer: Writer) -> int:
+        """Return how many days of a hub's own may count to a date on which they came, where its clock is wrong.
+
+        Those since the date it had booked before, or its enrolment, and one more: its days may begin at any hour.
+        """
+        assert writer.days is not None, "what the office writes itself counts to the dates it names"
+        key = (writer.hub_id, date)
+        if key not in self._days:
+            booked = dated.newest_date(self._tx, self._tenant_id, writer.hub_id, through=_moved(date, -1))
+            before = max(booked, came_on(writer.days.enrolled_ms, writer.days))
+            self._days[key] = max(_days_between(before, date), 1) + 1
+        return self._days[key]
 
     def _oldest_open(self, hub_id: bytes, days: Days) -> int:
         """Return the day before the newest that is booked of a hub; 0: nothing is."""
@@ -78,9 +93,20 @@ def _span(named: int, timezone: str, day_begins_minute: int) -> tuple[int, int] 
     return day_bounds(named, timezone=timezone, day_begins_minute=day_begins_minute)
 
 
+def _days_between(first: int, last: int) -> int:
+    try:
+        return (_date(last) - _date(first)).days
+    except ValueError:  # a release before took what is no date
+        return 0
+
+
+def _date(named: int) -> date:
+    return date(named // 10_000, named // 100 % 100, named % 100)
+
+
 def _moved(named: int, by_days: int) -> int:
     try:
-        moved = date(named // 10_000, named // 100 % 100, named % 100) + timedelta(days=by_days)
+        moved = _date(named) + timedelta(days=by_days)
     except (ValueError, OverflowError):  # a release before took what is no date
         return 0
     return moved.year * 10_000 + moved.month * 100 + moved.day

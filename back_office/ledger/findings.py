@@ -37,7 +37,8 @@ class Finding(msgspec.Struct, frozen=True):
 
     kind: `overclaim` and `foreign_grant` are about leases; `impossible`: money that was never put aside, or twice, or
     below nothing; `slip_twice`: a slip that another hub took before; `odd_date`: a business date that is none, or not
-    of its own moment. hub_id: the hub it is about, empty: the writer.
+    of its own moment; `odd_credit`: more of lanes' coins than the days can give that such dates may be of. hub_id: the
+    hub it is about, empty: the writer.
     """
 
     kind: str

@@ -1,5 +1,6 @@
 """What a hub may take in between two receipts stands in its documents; what it says beyond makes nobody any money."""
 
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -7,7 +8,7 @@ import msgspec
 from back_office.ledger.caps import highest_top_up_cap, may_have_forgotten
 from back_office.ledger.dates import CountedDates
 from back_office.ledger.findings import Writer
-from back_office.ledger.lane_days import Sums, adds_up, given_on
+from back_office.ledger.lane_days import Most, Sums, adds_up, given_on
 from back_office.store import papers, places
 from back_office.store.chains import Chain
 from back_office.store.engine import Transaction
@@ -39,6 +40,7 @@ class IntakeCap:
     """Counts one batch of one hub. A hub counts since its last receipt, and no batch holds more than that.
 
     What became an account's of a lane's coins is so much a day: what the epoch has booked of that date counts too.
+    Where the office has put dates right it is so much for each day that they may be of; what is beyond freezes nobody.
     Of all versions of a document the highest cap counts (`caps.py`). Coins are not counted: they fall whatever anybody
     wants, and make nobody's money but at their lane.
     """
@@ -63,7 +65,7 @@ class IntakeCap:
         units = {part.unit for part in entry.gifts}
         gifts = (gift for rules in known.staff for gift in rules.gifts)
         most = max((gift.amount for gift in gifts if gift.from_amount <= amount and units <= {gift.unit}), default=0)
-        money = self._money(entry, amount, known)
+        kind, money = self._money(entry, amount, known)
         gift = ""
         if sum(part.amount for part in entry.gifts) > most:
             gift = f"it gave more with {amount} than its staff documents ever said"
@@ -71,7 +73,8 @@ class IntakeCap:
             return Judged()
         if known.forgotten:
             return Judged(kind="forgotten", why=money or gift)
-        return Judged(money=not money, gifts=not (money or gift), kind="overclaim", why=money or gift)
+        kind = "overclaim" if gift else kind
+        return Judged(money=not money, gifts=not (money or gift), kind=kind, why=money or gift)
 
     def judge_deposit(self, entry: CardSold) -> Judged:
         """Count the deposit of a card."""
@@ -81,13 +84,14 @@ class IntakeCap:
 
     # ---- inside ----
 
-    def _money(self, entry: BroughtIn, amount: int, known: "_Known") -> str:
+    def _money(self, entry: BroughtIn, amount: int, known: "_Known") -> tuple[str, str]:
+        """Return the kind of what is found about an intake's money, and its words; nothing: it counts."""
         if entry.source is Source.LANE_CREDIT:
             return self._from_lane(entry, amount, max((rules.credit_to_account for rules in known.staff), default=0))
         won = {TICKET}.union(*(rules.won_units for rules in known.staff))
         if entry.source in _TICKETS and all(part.unit in won for part in entry.parts):
-            return ""
-        return self._cash(amount, entry, known)
+            return "", ""
+        return "overclaim", self._cash(amount, entry, known)
 
     def _cash(self, amount: int, entry: BroughtIn | CardSold, known: "_Known") -> str:
         cap = known.behind if 0 < known.hub.risk_from <= entry.header.seq else known.before
@@ -96,16 +100,19 @@ class IntakeCap:
         self._taken += amount
         return ""
 
-    def _from_lane(self, entry: BroughtIn, amount: int, cap: int) -> str:
-        if adds_up(self._of_date(self._dates.of(entry, self._writer), cap), entry, cap):
-            return ""
-        return f"it made {amount} of a lane's coins an account's; its staff documents allow {cap} in a day"
+    def _from_lane(self, entry: BroughtIn, amount: int, cap: int) -> tuple[str, str]:
+        date = self._dates.of(entry, self._writer)
+        most = Most(cap, partial(self._dates.days_on, date, self._writer))
+        kind = adds_up(self._of_date(date, most), entry, date, most)
+        days = f"{most.days()} days that came in one" if kind == "odd_credit" else "a day"
+        text = f"it made {amount} of a lane's coins an account's; its staff documents allow {cap} in {days}"
+        return kind, text if kind else ""
 
-    def _of_date(self, date: int, cap: int) -> Sums:
-        """Return what became accounts' on a date by (account, unit); what was refused then is no part of it."""
+    def _of_date(self, date: int, most: Most) -> Sums:
+        """Return what became accounts' on a date; what was refused then is no part of it."""
         if date not in self._of_lanes:
             tx, tenant_id, _ = self._place
-            self._of_lanes[date] = given_on(tx, tenant_id, self._of, date, cap)
+            self._of_lanes[date] = given_on(tx, tenant_id, self._of, date, most)
         return self._of_lanes[date]
 
     def _known(self) -> "_Known":

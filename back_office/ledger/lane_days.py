@@ -5,8 +5,8 @@ hash of the journal's end at that place, which commits to every record before it
 something else there, do not have that hash, and the day is read anew.
 """
 
-from collections.abc import Mapping, MutableMapping
-from typing import Final
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Final, Literal
 
 import msgspec
 
@@ -15,12 +15,20 @@ from back_office.store.chains import NOTHING, Chain
 from back_office.store.engine import Transaction
 from payment_core.journal import BroughtIn, Source, decode_entry
 
-Sums = MutableMapping[tuple[bytes, str], int]
-"""Minor units by (account, unit)."""
+_Place = tuple[bytes, str, bool]
+Sums = MutableMapping[_Place, int]
+"""Minor units by (account, unit, whether the entry itself names the date that it counts to)."""
 KEPT_DAYS: Final = 1_024
 """Days of hubs that are kept in memory, those that were asked for last."""
 KEPT_ACCOUNTS: Final = 1_000
 """A day on which coins became more accounts' than that is read anew each time."""
+
+
+class Most(msgspec.Struct, frozen=True):
+    """What may become an account's on a date: the cap of a day, and how many days may count to that date."""
+
+    cap: int
+    days: Callable[[], int]
 
 
 class _Day(msgspec.Struct, frozen=True):
@@ -28,19 +36,19 @@ class _Day(msgspec.Struct, frozen=True):
 
     seq: int
     tail: bytes
-    sums: Mapping[tuple[bytes, str], int]
+    sums: Mapping[_Place, int]
 
 
 _Key = tuple[bytes, bytes, int, int, int, int]
 _kept: dict[_Key, _Day] = {}
 
 
-def given_on(tx: Transaction, tenant_id: bytes, of: Chain, date: int, cap: int) -> Sums:
+def given_on(tx: Transaction, tenant_id: bytes, of: Chain, date: int, most: Most) -> Sums:
     """Return what counts of a date in the books; what was beyond the cap then is no part of it. The caller's to change.
 
     of: the chain's name alone; what it holds is read.
     """
-    key = (tenant_id, of.hub_id, of.stream, of.epoch, date, cap)
+    key = (tenant_id, of.hub_id, of.stream, of.epoch, date, most.cap)
     at = chains.chain(tx, tenant_id, of.hub_id, stream=of.stream, epoch=of.epoch) or of
     day = _kept.pop(key, None)
     if day is None or not _goes_on_from(tx, tenant_id, at, day):
@@ -51,7 +59,7 @@ def given_on(tx: Transaction, tenant_id: bytes, of: Chain, date: int, cap: int) 
         entry = decode_entry(record)
         assert isinstance(entry, BroughtIn), "the query asks for no other type"
         if entry.source is Source.LANE_CREDIT:
-            adds_up(sums, entry, cap)
+            adds_up(sums, entry, date, most)
     if len(sums) <= KEPT_ACCOUNTS:
         _kept[key] = _Day(at.rec_seq, at.tail_hash, dict(sums))
     while len(_kept) > KEPT_DAYS:
@@ -59,14 +67,22 @@ def given_on(tx: Transaction, tenant_id: bytes, of: Chain, date: int, cap: int) 
     return sums
 
 
-def adds_up(sums: Sums, entry: BroughtIn, cap: int) -> bool:
-    """Count what became an account's; False: it is beyond the cap."""
+def adds_up(sums: Sums, entry: BroughtIn, date: int, most: Most) -> Literal["", "overclaim", "odd_credit"]:
+    """Count what became an account's; what is beyond the cap is not counted, and is a finding.
+
+    `overclaim`: of a day that the hub itself names. `odd_credit`: with the days whose dates the office has put right;
+    where one of them ended it cannot know, and the hub may be as honest as its clock is wrong.
+    """
+    own = entry.header.business_date == date
     for part in entry.parts:
-        place = (entry.account_id, part.unit)
-        if sums.get(place, 0) + part.amount > cap:
-            return False
-        sums[place] = sums.get(place, 0) + part.amount
-    return True
+        account = (entry.account_id, part.unit)
+        named, odd = sums.get((*account, True), 0), sums.get((*account, False), 0)
+        if own and named + part.amount > most.cap:
+            return "overclaim"
+        if (odd or not own) and named + odd + part.amount > most.cap * most.days():
+            return "odd_credit"
+        sums[*account, own] = (named if own else odd) + part.amount
+    return ""
 
 
 def _goes_on_from(tx: Transaction, tenant_id: bytes, at: Chain, day: _Day) -> bool:
