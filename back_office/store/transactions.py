@@ -44,6 +44,11 @@ _RAISED: Final = "P0001"
 """PostgreSQL's: a trigger of ours refuses it."""
 _GONE: Final = ("08", "25", "53", "55", "57", "58")
 """PostgreSQL's: no connection, not in this state, no room, locked, shut down by somebody, the system's fault."""
+_TOO_MUCH: Final = (
+    "too many SQL variables", "too many terms in", "Expression tree is too large", "string or blob too big",
+    "number of parameters must be between",
+)  # fmt: skip
+"""How SQLite's, and last psycopg's, say that a statement is too large."""
 _SQLITE_WRITES: Final = "BEGIN IMMEDIATE"
 _SQLITE_READS: Final = "BEGIN"
 # The lock comes before the snapshot is taken: who waited for it sees what the others did. Nobody ever changes tenants.
@@ -176,8 +181,6 @@ class Store:
             except (self._faults.OperationalError, self._faults.InterfaceError, StoreUnknownError) as error:
                 if self._is_sqlite or isinstance(error, StoreUnknownError) or not self._is_alive(driver):
                     connection.invalidate(error)  # the next transaction gets another: this one may be gone
-                elif not _state(error):  # the server never saw it: what the driver cannot send it never will
-                    raise _refused(error) from error
                 raise
             except BaseException:
                 with contextlib.suppress(self._faults.OperationalError, self._faults.InterfaceError):
@@ -243,8 +246,13 @@ def _unavailable(error: object) -> StoreUnavailableError:
 
 
 def _is_too_much(error: BaseException) -> bool:
-    """Say whether SQLite will never take a statement, whatever disk it has and whoever else writes."""
-    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+    """Say whether a statement is too large for any database, whatever disk it has and whoever else writes.
+
+    By its text, for the code says nothing: SQLite has the same one for a table that is missing and a transaction that
+    was lost, and psycopg none for what it could not send. Those are ours to mend, and what waits for it is honest.
+    """
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code == sqlite3.SQLITE_ERROR and not _state(error) and any(text in str(error) for text in _TOO_MUCH)
 
 
 def _by_state(error: BaseException, *, beside: bool) -> StoreError | None:

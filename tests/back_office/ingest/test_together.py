@@ -157,6 +157,43 @@ def test_a_build_that_takes_such_a_statement_for_an_outage_is_caught(too_much_of
     assert booked(office) == 0
 
 
+OURS = {
+    "an index that is gone": "SELECT 1 FROM hubs INDEXED BY nowhere",
+    "a table that is gone": "SELECT 1 FROM nowhere",
+    "what the driver gives no code": None,
+}
+
+
+@pytest.fixture(params=OURS)
+def broken(two, request, monkeypatch):
+    """An office that finds its database wrong in the middle of each batch."""
+    office, statement = two[0], OURS[request.param]
+
+    def move_on(_books, tx, _batch, _now_ms):
+        if statement is None or not office.store._is_sqlite:  # a server names each of the others
+            raise office.store._faults.OperationalError(request.param)
+        tx.execute(transactions.sa.text(statement))
+
+    monkeypatch.setattr(HubBooks, "_move_on", move_on)
+    return two
+
+
+def test_what_is_wrong_with_the_database_itself_parks_nobodys_batch(broken, monkeypatch):
+    office, hub, other = broken
+    data, others = coin(hub, 1), coin(other, 1)
+    with pytest.raises(StoreUnavailableError):
+        office.take(data)
+    assert (office.alarms(), booked(office)) == ([], 0)
+    monkeypatch.undo()
+    together(office, (hub, data), (other, others))
+    assert (office.alarms(), booked(office), booked(office, OTHER_HUB)) == ([], 1, 1)
+
+
+def test_a_build_that_refuses_for_its_own_fault_is_caught(broken, monkeypatch):
+    monkeypatch.setattr(transactions, "_TOO_MUCH", ("",))
+    assert [refusal.reason for refusal in broken[0].take(coin(broken[1], 1)).refusals] == ["parked"]
+
+
 def played(office, number, account, payments):
     """Spend all of a guest's money at the hub; return what takes it back."""
     for payment in payments:
