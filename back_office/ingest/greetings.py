@@ -5,6 +5,7 @@ from back_office.ingest.set_free import told_whole
 from back_office.ingest.verdicts import alarm, fitting
 from back_office.ledger.caps import RISK
 from back_office.ledger.desk import Desk, venue_of
+from back_office.ledger.slips_back import CLOCK_MARGIN_MS
 from back_office.store import chains, places, set_back
 from back_office.store.chains import Chain
 from back_office.store.engine import Transaction
@@ -31,11 +32,14 @@ def watermark_of(tx: Transaction, tenant_id: bytes, hub_id: bytes, epoch: int) -
 def said_ms(tx: Transaction, tenant_id: bytes, hub_id: bytes, hello: Hello, *, number: int, now_ms: int) -> int:
     """Return when a hello was said at the earliest, by its own number: it may have waited at the broker. UTC ms, or 0.
 
-    A number ahead of the office's clock is a wrong clock's and tells no moment: then all that is known is that it was
-    said behind the receipt it names; 0 where it names none.
+    A number ahead of the office's clock is a wrong clock's. One that is ahead by no more than a clock may be wrong was
+    made at most so long before. One further ahead tells no moment: then all that is known is that it was said behind the
+    receipt it names; 0 where it names none.
     """
     if number <= now_ms + AHEAD_MS:
         return min(fitting(number), now_ms)
+    if number <= now_ms + CLOCK_MARGIN_MS:
+        return max(number - CLOCK_MARGIN_MS, 0)
     of = Chain(hub_id=hub_id, stream=STREAM_LEDGER, epoch=fitting(hello.epoch))
     return min(chains.booked_ms(tx, tenant_id, of, fitting(hello.acked_seq)), now_ms)
 

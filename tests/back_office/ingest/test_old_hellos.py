@@ -3,7 +3,7 @@
 import pytest
 
 from back_office.business_day import day_bounds
-from back_office.ingest import hub_books
+from back_office.ingest import greetings, hub_books
 from back_office.ledger.closing import x_report
 from back_office.store import places, slips
 from payment_core.journal import CoinBooked
@@ -94,6 +94,29 @@ def test_a_hello_of_a_clock_ahead_was_said_behind_the_receipt_that_it_names(offi
     assert told(office) == (1, WALL_MS + 5_000, WALL_MS + 5_000)
     greet(office, clock_ms=office.now_ms, acked_seq=1)
     assert told(office) == (1, WALL_MS + 90_000, WALL_MS + 90_000)
+
+
+@pytest.mark.parametrize("off_ms", [120_000, 3_000_000, -1_800_000])
+def test_a_quiet_hub_whose_clock_is_a_little_wrong_gets_its_slips_back(office, off_ms):
+    greet(office, clock_ms=WALL_MS + off_ms)
+    office.take(office.hub.batch())
+    office.top_up(1_000)
+    issue(office)
+    for purse, after_ms in ((400, 0), (1_000, 7_200_000)):  # the end and the clocks' margin, and both clocks' once more
+        office.now_ms = OVER_MS + after_ms
+        greet(office, clock_ms=office.now_ms + off_ms, acked_seq=1)
+        assert office.purse() == purse
+
+
+def by_the_receipt_alone(tx, tenant_id, hub_id, hello, *, number, now_ms):
+    """Take, as a broken build does, any number ahead for one that tells nothing."""
+    return greetings.said_ms(tx, tenant_id, hub_id, hello, number=max(number, now_ms + 2**42), now_ms=now_ms)
+
+
+def test_a_build_that_believes_no_clock_ahead_is_caught(office, monkeypatch):
+    monkeypatch.setattr(hub_books, "said_ms", by_the_receipt_alone)
+    with pytest.raises(AssertionError):
+        test_a_quiet_hub_whose_clock_is_a_little_wrong_gets_its_slips_back(office, 120_000)
 
 
 def test_an_old_hello_does_not_set_back_what_a_newer_one_told(office):
