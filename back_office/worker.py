@@ -61,7 +61,10 @@ class Worker:
         self._newest_ms = 0
         self._unparked: set[bytes] = set()
         self._row_counts = RowCounts(store)
-        books = HubBooks(store, keys.tenant_id, clock, on_hello=self._on_hello, fences=self._holding.fences)
+        books = HubBooks(
+            store, keys.tenant_id, clock, on_hello=self._on_hello, fences=self._holding.fences,
+            asked_ms=self._day_ends.asked_ms,
+        )  # fmt: skip
         facts = TelemetryDesk(store, keys.tenant_id, clock, self._holding.fences)
         telemetry = TelemetryReceiver(facts, opener=keys.opener)
         self._receiver = Receiver(
@@ -86,7 +89,8 @@ class Worker:
         return moved
 
     def start(self) -> list[Publish]:
-        """Ask every hub that was ever heard for a new hello: where it stands is known to it alone."""
+        """Begin a connection: every hub that was ever heard is asked for a hello; it alone knows where it stands."""
+        self._day_ends.connected(self._clock())
         with self._store.writing() as tx:
             for venue in places.venues(tx, self._tenant_id):
                 keep_trust(tx, self._tenant_id, venue.venue_id, now_ms=self._clock())

@@ -2,7 +2,8 @@
 
 Such a hub writes nothing until its next sale, and says hello only when it connects: without being asked it would stand
 as silent in the Z of the day. Asked are those of which no word from behind the day's end is known, a few at a time; one
-whose clock is behind, or that was away for a moment, is asked again later, and after the last round no more.
+that was away, or did not answer, is asked again later, and after the last round no more. A hello that comes soon behind
+the question was said behind it, whatever the hub's clock says.
 """
 
 from collections.abc import Callable
@@ -14,8 +15,11 @@ from back_office.store import places
 from back_office.store.engine import Transaction
 from back_office.store.places import Hub, Venue
 
-ROUNDS_MS: Final = (5_000, 120_000, 1_200_000)
+ROUNDS_MS: Final = (5_000, 120_000, 1_200_000, 3_600_000, 14_400_000, 43_200_000)
 """How long behind a day's end hubs are asked, and asked again."""
+ANSWER_MS: Final = 60_000
+"""A hello that comes so long behind the question is its answer. What comes so soon behind a worker's connection may
+have waited at the broker, and answers nothing."""
 LOOK_MS: Final = 5_000
 """How often a worker looks whether a day has ended."""
 AT_ONCE: Final = 16
@@ -35,6 +39,18 @@ class DayEnds:
         self._looked_ms: int | None = None
         self._rounds: dict[bytes, tuple[int, int]] = {}  # by venue: the day's end, and how many rounds it has had
         self._waiting: dict[bytes, int] = {}  # by hub: the day's end; as many as there are hubs, at most
+        self._asked: dict[bytes, int] = {}  # by hub: when it was asked last; as many as there are hubs, at most
+        self._connected_ms = 0
+
+    def connected(self, now_ms: int) -> None:
+        """Begin a connection: what comes first may have waited, and nobody has answered anything."""
+        self._asked.clear()
+        self._connected_ms = now_ms
+
+    def asked_ms(self, hub_id: bytes, now_ms: int) -> int:
+        """Return when a hub was asked whose hello comes now, UTC ms; 0: the hello answers no question."""
+        asked_ms = self._asked.get(hub_id, 0)
+        return asked_ms if 0 <= now_ms - asked_ms <= ANSWER_MS else 0
 
     def due(self, tx: Transaction, now_ms: int, is_ours: Callable[[bytes], bool]) -> list[Hub]:
         """Return which hubs are to be asked for a hello now."""
@@ -48,10 +64,13 @@ class DayEnds:
         turn = [hub_id for hub_id, _ in zip(self._waiting, range(AT_ONCE), strict=False)]
         hubs = places.hubs_by_id(tx, self._tenant_id, turn) if turn else {}
         ends_ms = {hub_id: self._waiting.pop(hub_id) for hub_id in turn}
-        return [
+        asked = [
             hub for hub_id, hub in hubs.items()
             if is_ours(hub_id) and self._is_there(hub_id) and self._is_quiet(tx, hub, ends_ms[hub_id])
         ]  # fmt: skip
+        if abs(now_ms - self._connected_ms) > ANSWER_MS:
+            self._asked |= {hub.hub_id: now_ms for hub in asked}
+        return asked
 
     # ---- inside ----
 

@@ -33,8 +33,8 @@ def said_ms(tx: Transaction, tenant_id: bytes, hub_id: bytes, hello: Hello, *, n
     """Return when a hello was said at the earliest, by its own number: it may have waited at the broker. UTC ms, or 0.
 
     A number ahead of the office's clock is a wrong clock's. One that is ahead by no more than a clock may be wrong was
-    made at most so long before. One further ahead tells no moment: then all that is known is that it was said behind the
-    receipt it names; 0 where it names none.
+    made at most so long before. One further ahead tells no moment: all that is known then is that it was said behind
+    the receipt it names; 0 where it names none.
     """
     if number <= now_ms + AHEAD_MS:
         return min(fitting(number), now_ms)

@@ -74,9 +74,13 @@ class HubBooks:
     def __init__(
         self, store: Store, tenant_id: bytes, clock: Callable[[], int], *, on_hello: Callable[[bytes, Hello], None],
         fences: Callable[[bytes], tuple[Fence, ...]] = lambda _hub_id: (),
+        asked_ms: Callable[[bytes, int], int] = lambda _hub_id, _now_ms: 0,
     ) -> None:  # fmt: skip
-        """Take the store; nothing is read before the first question. `fences`: what a write for a hub names."""
-        self._fences = fences
+        """Take the store; nothing is read before the first question. `fences`: what a write for a hub names.
+
+        asked_ms: when a hub was asked for the hello that comes now; 0: it was not.
+        """
+        self._fences, self._asked_ms = fences, asked_ms
         self._store = store
         self._tenant_id = tenant_id
         self._clock = clock
@@ -239,7 +243,8 @@ class HubBooks:
 
         def keep(tx: Transaction) -> None:
             moment_ms = said_ms(tx, self._tenant_id, hub_id, hello, number=number, now_ms=now_ms)
-            at = {"number": number, "moment_ms": moment_ms, "now_ms": now_ms}
+            told_ms = max(moment_ms, self._asked_ms(hub_id, now_ms))
+            at = {"number": number, "moment_ms": told_ms, "now_ms": now_ms}
             greeting = greeting_of(tx, self._tenant_id, hub_id, hello, **at)
             places.greeted(tx, self._tenant_id, hub_id, greeting, now_ms=now_ms)
             compare(tx, self._tenant_id, hub_id, hello, now_ms)
