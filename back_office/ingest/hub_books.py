@@ -32,6 +32,7 @@ from back_office.ledger.taker_bound import beyond_taker
 from back_office.members.consents import keep_consents
 from back_office.risk.watch import watch
 from back_office.store import chains, lots, papers, places, set_back
+from back_office.store.alarm_budget import raise_of_hub
 from back_office.store.engine import Fence, Store, Transaction
 from back_office.store.faults import StoreFencedError, StoreRefusedError
 from back_office.store.papers import Alarm
@@ -268,7 +269,7 @@ class HubBooks:
         self._store.write(contain, *self._fences(hub_id))
 
     def park(self, hub_id: bytes, why: str, data: bytes) -> None:
-        """Keep a batch that is not booked, alarm once for each.
+        """Keep a batch that is not booked, and alarm, of one hub so often in an hour.
 
         Where `PARKED_AT_MOST` are kept that were not booked since, its hub alone has it, and the alarm says that.
         """
@@ -282,7 +283,7 @@ class HubBooks:
                 papers.raise_new(tx, tenant_id, Alarm("parked", hub_id, text, now_ms))
                 return
             keep_evidence(tx, tenant_id, hub_id, "parked", why, data, now_ms=now_ms)
-            alarm(tx, tenant_id, hub_id, "parked", f"a batch is kept and not booked: {why}", now_ms=now_ms)
+            raise_of_hub(tx, tenant_id, Alarm("parked", hub_id, f"a batch is kept and not booked: {why}", now_ms))
 
         self._store.write(keep, *self._fences(hub_id))
 

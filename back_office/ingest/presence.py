@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from back_office.store import chains
+from back_office.store.alarm_budget import ALARMS_OF_HUB, BUDGET_MS
 from back_office.store.engine import Transaction
 from cloud_sync.protocol.envelope import STREAM_LEDGER, Envelope, parse_envelope
 from payment_core.errors import DECODE_FAULTS
@@ -22,9 +23,6 @@ class Gap(msgspec.Struct, frozen=True):
 TROUBLES: Final = frozenset({"safe_mode", "closed", "no_new_money"})
 """States in which a hub is there and does not sell; it says why."""
 MOST_WORDS: Final = 500
-ALARMS_OF_HUB: Final = 12
-ALARMS_MS: Final = 3_600_000
-"""A hub's words about itself are so many alarms in this time: one that was stolen would bury those of all others."""
 
 
 class Trouble(msgspec.Struct, frozen=True):
@@ -52,12 +50,12 @@ class Presence:
     def may_alarm(self, hub_id: bytes, now_ms: int) -> bool:
         """Say whether what an enrolled hub says of itself may be one more alarm."""
         since_ms, count = self._alarmed.get(hub_id, (now_ms, 0))
-        return count < ALARMS_OF_HUB or now_ms - since_ms >= ALARMS_MS
+        return count < ALARMS_OF_HUB or now_ms - since_ms >= BUDGET_MS
 
     def alarmed(self, hub_id: bytes, now_ms: int) -> None:
         """Count an alarm that was written down."""
         since_ms, count = self._alarmed.get(hub_id, (now_ms, 0))
-        self._alarmed[hub_id] = (since_ms, count + 1) if now_ms - since_ms < ALARMS_MS else (now_ms, 1)
+        self._alarmed[hub_id] = (since_ms, count + 1) if now_ms - since_ms < BUDGET_MS else (now_ms, 1)
 
     def take_state(self, hub_id: bytes, payload: bytes) -> bool:
         """Note a hub's own word or its will; say whether it was one. Anything that is not `online` is not."""

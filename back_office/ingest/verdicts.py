@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from back_office.fleet.trust import keep_trust
-from back_office.ingest.presence import ALARMS_MS, ALARMS_OF_HUB
 from back_office.ledger.booking import MAX_WHOLE
 from back_office.ledger.findings import Finding
 from back_office.store import chains, papers, places, webhooks
-from back_office.store.alarm_budget import raise_within
+from back_office.store.alarm_budget import raise_of_hub
 from back_office.store.chains import Evidence
 from back_office.store.engine import Transaction
 from back_office.store.papers import Alarm
@@ -49,9 +48,8 @@ def judge(
         if kind in FREEZING:
             alarm(tx, tenant_id, hub_id, kind, text, now_ms=now_ms)
             freeze(tx, tenant_id, hub_id, kind, now_ms)
-        elif room := _room(tx, tenant_id, hub_id, kind, now_ms):
-            last = "; more like it is not told for an hour" if room == 1 else ""
-            raise_within(tx, tenant_id, Alarm(kind, hub_id, text + last, now_ms))
+        else:
+            raise_of_hub(tx, tenant_id, Alarm(kind, hub_id, text, now_ms))
 
 
 def freeze(tx: Transaction, tenant_id: bytes, hub_id: bytes, why: str, now_ms: int) -> None:
@@ -86,12 +84,6 @@ def keep_evidence(
         what = {"hub": uuid_text(hub_id), "epoch": epoch, "batch": evidence.batch_seq, "why": why}
         webhooks.tell(tx, tenant_id, "batch.parked", what, subject_id=hub_id, at_ms=now_ms)
     return kept
-
-
-def _room(tx: Transaction, tenant_id: bytes, hub_id: bytes, kind: str, now_ms: int) -> int:
-    """Return how many alarms about a hub may still be raised; counted in the books, for there are many workers."""
-    raised = papers.raised(tx, tenant_id, hub_id, since_ms=now_ms - ALARMS_MS + 1)
-    return max(ALARMS_OF_HUB - sum(raised.values()), 0 if kind in raised else 1)
 
 
 def alarm(tx: Transaction, tenant_id: bytes, hub_id: bytes, kind: str, text: str, *, now_ms: int) -> None:

@@ -15,7 +15,7 @@ from back_office.risk.rule import LOOK_BACK_MS, MINUTE_MS, TravelRule, Ways, win
 from back_office.risk.travel import Leap, Travels
 from back_office.risk.velocity import Rush, Rushes
 from back_office.store import card_uses, places
-from back_office.store.alarm_budget import raise_within
+from back_office.store.alarm_budget import raise_of_hub, room_of
 from back_office.store.card_uses import CardUse, Mark
 from back_office.store.engine import Transaction
 from back_office.store.papers import Alarm
@@ -27,8 +27,6 @@ from payment_core.wording import counted
 
 AHEAD_MS: Final = 60 * MINUTE_MS
 """A hub that is further ahead of the office than this does not know the time, whatever it says."""
-ALARMS_AT_ONCE: Final = 20
-"""So many alarms one batch may raise of each kind; the last says how many more there would be."""
 FORGOTTEN_PER_USE: Final = 4
 """So many old uses of its hub may go for each that comes: no batch has to clear up a week, and none stays behind."""
 USES_OF_AN_ACCOUNT: Final = 1_000
@@ -156,15 +154,21 @@ class _Alarms:
         self._quiet_ms = rule.again_after_minutes * MINUTE_MS
 
     def raise_for(self, found: dict[Mark, str]) -> None:
-        """Raise an alarm for each that was not alarmed lately, up to a bound."""
+        """Raise an alarm for each that was not alarmed lately, as many as the hub has left in the hour.
+
+        The last says how many more there would be.
+        """
         known = card_uses.marked(self._tx, self._tenant_id, found)
         fresh = [mark for mark in found if mark not in known or self._now_ms - known[mark] >= self._quiet_ms]
-        told = fresh[:ALARMS_AT_ONCE]
+        if not fresh:
+            return
+        room = room_of(self._tx, self._tenant_id, self._hub_id, fresh[0].kind, self._now_ms)
+        told = fresh[:room]
         card_uses.set_marks(self._tx, self._tenant_id, told, at_ms=self._now_ms)
         for mark in told:
             more = f"; {len(fresh) - len(told)} more like this in the same batch" if mark == told[-1] else ""
             text = found[mark] + (more if len(fresh) > len(told) else "")
-            raise_within(self._tx, self._tenant_id, Alarm(mark.kind, self._hub_id, text, self._now_ms))
+            raise_of_hub(self._tx, self._tenant_id, Alarm(mark.kind, self._hub_id, text, self._now_ms))
 
 
 class _Words(msgspec.Struct, frozen=True):

@@ -8,9 +8,9 @@ import pytest
 from back_office.fleet.closing import reopen
 from back_office.fleet.documents import keep_document
 from back_office.ingest import hub_books, verdicts
-from back_office.ingest.presence import ALARMS_MS, ALARMS_OF_HUB
 from back_office.ledger.findings import Finding
-from back_office.store import books, chains, engine, grants, papers, places
+from back_office.store import alarm_budget, books, chains, engine, grants, papers, places
+from back_office.store.alarm_budget import ALARMS_OF_HUB, BUDGET_MS
 from back_office.store.faults import StoreUnavailableError
 from cloud_sync.downlink import Accepted, Downlink
 from payment_core.accounts import Kind
@@ -310,13 +310,13 @@ def test_a_hub_of_which_something_is_found_in_every_batch_buries_no_alarm_of_oth
         verdicts.judge(tx, TENANT, hub, [Finding("late", "of another kind")] * 2, office.now_ms, frozenset())
         verdicts.judge(tx, TENANT, hub, [Finding("late", "once more")], office.now_ms, frozenset())
     assert len(alarms(office)) == ALARMS_OF_HUB + 1
-    office.now_ms += ALARMS_MS
+    office.now_ms += BUDGET_MS
     assert tells_of_other_leases(office, 2) == ALARMS_OF_HUB + 3
 
 
 @pytest.mark.long
 def test_a_build_that_bounds_no_findings_is_caught(office, monkeypatch):
-    monkeypatch.setattr(verdicts, "_room", lambda *_: 2)
+    monkeypatch.setattr(alarm_budget, "room_of", lambda *_: 2)
     with pytest.raises(AssertionError):
         test_a_hub_of_which_something_is_found_in_every_batch_buries_no_alarm_of_others(office)
 

@@ -5,9 +5,10 @@ import pytest
 
 from back_office.fleet.documents import keep_document
 from back_office.fleet.founding import pin_hub
+from back_office.risk import watch
 from back_office.risk.rule import DAY_MS, MINUTE_MS, TravelRule, Way, keep_rule
-from back_office.risk.watch import ALARMS_AT_ONCE
-from back_office.store import papers, places
+from back_office.store import alarm_budget, papers, places
+from back_office.store.alarm_budget import ALARMS_OF_HUB
 from payment_core.journal import Declined, Held, Part, TimeQuality
 from payment_core.policy import RiskDocument, Velocity
 from provisioning.identity import enroll_hub, pinned
@@ -161,14 +162,22 @@ def test_a_hub_that_is_hours_ahead_is_not_believed(office, halls):
 
 
 def test_a_flood_of_copies_is_bounded_and_counted(office, halls):
-    for number in range(ALARMS_AT_ONCE + 5):
-        for hub in halls.values():
-            tap(hub, card=number.to_bytes(16, "big"))
-    report(office, *halls.values())
+    for batch in range(2):
+        for number in range(ALARMS_OF_HUB + 5):
+            for hub in halls.values():
+                tap(hub, card=(100 * batch + number).to_bytes(16, "big"))
+        report(office, *halls.values())
     raised = alarms(office)
-    assert len(raised) == ALARMS_AT_ONCE
-    assert raised[0].text.endswith("; 5 more like this in the same batch")
-    assert sum("more like this" in alarm.text for alarm in raised) == 1
+    assert len(raised) == ALARMS_OF_HUB
+    assert raised[0].text.endswith("; 5 more like this in the same batch; more like it is not told for an hour")
+    assert sum("more like" in alarm.text for alarm in raised) == 1
+
+
+def test_a_build_that_bounds_a_batch_alone_is_caught(office, halls, monkeypatch):
+    for where in (watch, alarm_budget):
+        monkeypatch.setattr(where, "room_of", lambda *_: ALARMS_OF_HUB)
+    with pytest.raises(AssertionError):
+        test_a_flood_of_copies_is_bounded_and_counted(office, halls)
 
 
 def risk(office, hub, *windows):
