@@ -16,7 +16,7 @@ BYTES_PER_MS: Final = 5.76
 GAP_MS: Final = 200
 LONGEST_NAME: Final = 32
 LONGEST_SERIAL: Final = 8
-MOST_MESSY: Final = 100
+MOST_MESSY: Final = 10_000
 
 
 class ZfmSimulator:

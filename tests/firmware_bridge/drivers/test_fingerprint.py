@@ -291,7 +291,7 @@ def test_a_friend_s_finger_that_could_not_be_read_to_the_end_does_not_pay_before
         host.send(Enroll(page=7, consent="c"))
         await relay(running, "finger li")
         await looks(running, 2)
-        await relay(running, "messy 100", "finger an")
+        await relay(running, "messy 10000", "finger an")
         assert await host.answer() == Answer("c1", "failed", reason="timeout")
         running.say("messy 0")
         await looks(running, 4)
