@@ -250,7 +250,7 @@ def doubts_of(
         entry = decode_entry(row.record)
         assert isinstance(entry, InDoubt), "the query asks for no other type"
         header = entry.header
-        if row.hub_id not in here or header.business_date != business_date:
+        if row.hub_id not in here or row.business_date != business_date:
             continue
         sums: dict[str, int] = defaultdict(int)
         for part in entry.parts:

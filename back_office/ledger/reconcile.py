@@ -14,7 +14,7 @@ from back_office.ledger.hub_ledger import journal_of
 from back_office.ledger.reconcile_boxes import compare_boxes, compare_devices
 from back_office.ledger.reconcile_hubs import HubSums, Place, compare_hubs, compare_takings
 from back_office.ledger.reconcile_meters import compare_meters
-from back_office.store import places, telemetry
+from back_office.store import dated, places, telemetry
 from back_office.store.engine import Transaction
 from back_office.store.places import Venue
 from payment_core.errors import VaultError
@@ -80,12 +80,16 @@ def told_sums(tx: Transaction, tenant_id: bytes, business_date: int) -> list[Hub
 
 
 def sums_of_ledger(tx: Transaction, tenant_id: bytes, file: Path, business_date: int) -> HubSums:
-    """Return what a hub's ledger file adds up to for a date, machine by machine. LedgerFileError: it is none."""
+    """Return what a hub's ledger file adds up to for a date, machine by machine. LedgerFileError: it is none.
+
+    An entry that is booked is of the date to which the books count it, for its own may be none.
+    """
     chain, records = journal_of(tx, tenant_id, file)
+    dates = dated.dates_of(tx, tenant_id, chain)
     sums: dict[Place, int] = {}
     for record, _ in records.values():
         entry = decode_entry(record)
-        if entry.header.business_date == business_date:
+        if dates.get(entry.header.seq, entry.header.business_date) == business_date:
             for row in postings(entry):
                 place = (entry.header.machine or "", entry.number(), row.account.kind.value, row.unit)
                 sums[place] = sums.get(place, 0) + row.amount

@@ -1,4 +1,4 @@
-"""A journal's entries of one business date and type: the whole date, or what came behind an entry."""
+"""A journal's entries by the business dates that they count to."""
 
 from typing import Final
 
@@ -54,3 +54,17 @@ def records_of_date(
 def newest_date(tx: Transaction, tenant_id: bytes, hub_id: bytes, *, through: int) -> int:
     """Return the newest date up to `through` that a hub's entries count to, of all its epochs; 0: there is none."""
     return int(tx.execute(_NEWEST, {"tenant": tenant_id, "hub": hub_id, "through": through}).scalar() or 0)
+
+
+_DATES: Final = sa.select(ENTRIES.c.seq, ENTRIES.c.business_date).where(
+    ENTRIES.c.tenant_id == sa.bindparam("tenant"),
+    ENTRIES.c.hub_id == sa.bindparam("hub"),
+    ENTRIES.c.stream == sa.bindparam("of_stream"),
+    ENTRIES.c.epoch == sa.bindparam("of_epoch"),
+)
+
+
+def dates_of(tx: Transaction, tenant_id: bytes, of: Chain) -> dict[int, int]:
+    """Return the date that each entry of a chain counts to, by its number."""
+    asked = {"tenant": tenant_id, "hub": of.hub_id, "of_stream": of.stream, "of_epoch": of.epoch}
+    return {int(seq): int(date) for seq, date in tx.execute(_DATES, asked)}

@@ -21,13 +21,14 @@ _OPEN_SETTLED: Final = OpenSettled.number()
 
 
 class LooseEntry(msgspec.Struct, frozen=True):
-    """The record of an entry that nothing has ended yet."""
+    """The record of an entry that nothing has ended yet. business_date: the one it counts to."""
 
     hub_id: bytes
     epoch: int
     seq: int
     record: bytes
     received_ms: int
+    business_date: int
 
 
 class LooseBalance(msgspec.Struct, frozen=True):

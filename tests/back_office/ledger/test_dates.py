@@ -10,9 +10,9 @@ from back_office.ledger.closing import x_report
 from back_office.ledger.closing_report import OPEN_DATES
 from back_office.ledger.dates import MARGIN_MS, CountedDates
 from back_office.store import places
-from payment_core.journal import CoinBooked, Source
+from payment_core.journal import Cause, CoinBooked, InDoubt, Part, Source
 from tests.back_office.ledger.test_guest_book import allow_intake, brings_in
-from tests.back_office.world import DAY, HUB, TENANT, WALL_MS
+from tests.back_office.world import DAY, GUEST, HUB, TENANT, WALL_MS
 
 DAY_MS = 86_400_000
 BEGINS_MS, ENDS_MS = day_bounds(DAY, timezone="Asia/Shanghai", day_begins_minute=360)
@@ -62,6 +62,23 @@ def test_what_names_no_date_of_its_moment_counts_to_the_one_it_came_on_and_is_to
     assert x(office, day(1)).open_dates == [DAY]
     assert (office.alarms(), office.frozen()) == ([("odd_date", HUB)], "")
     assert office.prove().ok
+
+
+def test_a_doubt_whose_date_is_none_stands_in_the_day_that_it_counts_to(office):
+    office.worker.on_message(*office.hub.hello())
+    office.top_up(1_000)
+    office.lease()
+    office.hub.held(70, authorization=7)
+    parts = (Part("CNY", 70, 1),)
+    office.hub.write(
+        lambda header: InDoubt(
+            1, msgspec.structs.replace(header, business_date=20261332), parts, GUEST, Cause.SILENCE
+        ),
+        authorization=7,
+    )  # fmt: skip
+    office.take(office.hub.batch())
+    assert [doubt.amount for doubt in x(office, DAY).doubts] == [70]
+    assert x(office, day(1)).doubts == []
 
 
 def test_a_hub_that_was_away_for_weeks_counts_to_the_dates_it_names(office):

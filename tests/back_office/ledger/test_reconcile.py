@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 
-from back_office.ledger import machine_day, reconcile_meters
+from back_office.ledger import machine_day, reconcile, reconcile_meters
 from back_office.ledger.reconcile import differences, sums_of_ledger
 from back_office.store import meters, places, telemetry
 from back_office.store.meters import Meter, OfficeReading
@@ -390,6 +390,23 @@ def test_a_hubs_own_file_tells_machines_apart(evening, tmp_path):
     hubs = {(one.machine, one.what): one.amount for one in found if one.kind == "hub_journal"}
     assert hubs == {(MACHINE, "CoinBooked cash_box"): 30 * 3}
     assert own.by_machine
+
+
+def test_what_the_books_count_to_another_date_is_of_that_date_in_the_hubs_own_file(evening, tmp_path):
+    evening.live()
+    evening.write(lambda header: CoinBooked(1, header, "coins", 1, 99, 1, 1, "CNY", 100), date=20261332)
+    evening.send()
+    file = ledger_of(evening, tmp_path / "hub.sqlite3")
+    with evening.office.store.reading() as tx:
+        own = sums_of_ledger(tx, TENANT, file, DAY)
+        found = differences(tx, TENANT, places.venues(tx, TENANT)[0], DAY, [own]).differences
+    assert [one for one in found if one.kind == "hub_journal"] == []
+
+
+def test_a_build_that_goes_by_the_hubs_dates_is_caught(evening, tmp_path, monkeypatch):
+    monkeypatch.setattr(reconcile.dated, "dates_of", lambda *_: {})
+    with pytest.raises(AssertionError):
+        test_what_the_books_count_to_another_date_is_of_that_date_in_the_hubs_own_file(evening, tmp_path)
 
 
 def test_a_hub_that_counted_further_than_the_books_says_so(evening):
