@@ -1,6 +1,7 @@
 """An entry counts to the date it names where that agrees with its moment; else to the date it came on, and is told."""
 
 from datetime import date, timedelta
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -10,6 +11,7 @@ from back_office.ledger.closing import x_report
 from back_office.ledger.closing_report import OPEN_DATES
 from back_office.ledger.dates import MARGIN_MS, CountedDates
 from back_office.store import places
+from edge_agent.clock import venue_time
 from payment_core.journal import Cause, CoinBooked, InDoubt, Part, Source
 from tests.back_office.ledger.test_guest_book import allow_intake, brings_in
 from tests.back_office.world import DAY, GUEST, HUB, TENANT, WALL_MS
@@ -112,6 +114,11 @@ def credit(office, number, *, business_date, wall_ms):
     del pen.header
 
 
+def by_its_clock(wall_ms):
+    """Return the date that an honest hub's own clock names at what it takes for the moment."""
+    return venue_time(wall_ms, zone=ZoneInfo("Asia/Shanghai"), cutoff_minute=360).date
+
+
 def greeted(office):
     """Let a hub be heard whose documents allow 100 of a lane's coins in a day."""
     office.worker.on_message(*office.hub.hello())
@@ -162,7 +169,8 @@ def test_a_hub_that_was_away_with_a_wrong_clock_is_not_frozen_and_its_guests_los
     greeted(office)
     office.now_ms = WALL_MS + 3 * DAY_MS
     for number in range(4):
-        credit(office, number, business_date=day(off + number), wall_ms=BEGINS_MS + (off + number) * DAY_MS + 1)
+        wall_ms = BEGINS_MS + (off + number) * DAY_MS + 1
+        credit(office, number, business_date=by_its_clock(wall_ms), wall_ms=wall_ms)
         if not together or number == 3:
             office.take(office.hub.batch())
     assert (office.left(), office.frozen()) == (400, "")
@@ -176,7 +184,7 @@ def test_a_connected_hub_whose_days_begin_at_another_hour_is_not_frozen(office):
     for number, hours in enumerate((4, 14, 38, 62)):  # its own day begins 12 hours behind the venue's
         office.now_ms = BEGINS_MS + hours * 3_600_000
         wall_ms = office.now_ms + ahead_ms
-        credit(office, number, business_date=day((wall_ms - BEGINS_MS) // DAY_MS), wall_ms=wall_ms)
+        credit(office, number, business_date=by_its_clock(wall_ms), wall_ms=wall_ms)
         office.take(office.hub.batch())
     assert (office.left(), office.frozen()) == (400, "")
     assert office.prove().ok
