@@ -27,6 +27,8 @@ from payment_core.wording import counted
 
 AHEAD_MS: Final = 60 * MINUTE_MS
 """A hub that is further ahead of the office than this does not know the time, whatever it says."""
+FLAGGED_AT_ONCE: Final = 20
+"""So many cards and accounts one batch may flag; the office's `card show` tells it also where no alarm has room."""
 FORGOTTEN_PER_USE: Final = 4
 """So many old uses of its hub may go for each that comes: no batch has to clear up a week, and none stays behind."""
 USES_OF_AN_ACCOUNT: Final = 1_000
@@ -154,7 +156,7 @@ class _Alarms:
         self._quiet_ms = rule.again_after_minutes * MINUTE_MS
 
     def raise_for(self, found: dict[Mark, str]) -> None:
-        """Raise an alarm for each that was not alarmed lately, as many as the hub has left in the hour.
+        """Flag each that was not flagged lately, and raise as many alarms as the hub has left in the hour.
 
         The last says how many more there would be.
         """
@@ -163,8 +165,8 @@ class _Alarms:
         if not fresh:
             return
         room = room_of(self._tx, self._tenant_id, self._hub_id, fresh[0].kind, self._now_ms)
-        told = fresh[:room]
-        card_uses.set_marks(self._tx, self._tenant_id, told, at_ms=self._now_ms)
+        told = fresh[: min(room, FLAGGED_AT_ONCE)]
+        card_uses.set_marks(self._tx, self._tenant_id, fresh[:FLAGGED_AT_ONCE], at_ms=self._now_ms)
         for mark in told:
             more = f"; {len(fresh) - len(told)} more like this in the same batch" if mark == told[-1] else ""
             text = found[mark] + (more if len(fresh) > len(told) else "")

@@ -34,6 +34,8 @@ USES_OF_A_CARD: Final = 32
 """So many uses of a card that other batches brought are read beside a batch's own: the newest. No hub that tells of
 thousands slows the books of the others down.
 """
+KINDS: Final = ("travel", "velocity")
+"""As what a card or an account can be flagged."""
 SUBJECTS_AT_ONCE: Final = 64
 """Cards or accounts of one statement."""
 
@@ -72,7 +74,7 @@ Bounds = tuple[bytes, int, int, int]
 
 
 class Mark(msgspec.Struct, frozen=True, order=True):
-    """What an alarm was about: `subject_id` the card or account, `places` the hubs."""
+    """What was flagged: `subject_id` the card or account, `places` the hubs."""
 
     kind: str
     subject_id: bytes
@@ -138,6 +140,16 @@ _MARKS: Final = sa.select(RISK_MARKS).where(
     RISK_MARKS.c.tenant_id == sa.bindparam("tenant"),
     RISK_MARKS.c.kind.in_(sa.bindparam("kinds", expanding=True)),
     RISK_MARKS.c.subject_id.in_(sa.bindparam("subjects", expanding=True)),
+)
+_FLAGGED: Final = (
+    sa.select(RISK_MARKS.c.kind, sa.func.max(RISK_MARKS.c.at_ms))
+    .where(
+        RISK_MARKS.c.tenant_id == sa.bindparam("tenant"),
+        RISK_MARKS.c.kind.in_(sa.bindparam("kinds", expanding=True)),
+        RISK_MARKS.c.subject_id.in_(sa.bindparam("subjects", expanding=True)),
+    )
+    .group_by(RISK_MARKS.c.kind)
+    .order_by(RISK_MARKS.c.kind)
 )
 _MARK: Final = sa.text(
     "INSERT INTO risk_marks (tenant_id, kind, subject_id, places, at_ms) "
@@ -242,7 +254,7 @@ def _asked_of(places: int) -> tuple[str, ...]:
 
 
 def marked(tx: Transaction, tenant_id: bytes, marks: Iterable[Mark]) -> dict[Mark, int]:
-    """Return when (UTC ms) there was last an alarm about each of these; those never alarmed are left out."""
+    """Return when (UTC ms) each of these was last flagged; those that never were are left out."""
     wanted = set(marks)
     found: dict[Mark, int] = {}
     kinds = sorted({mark.kind for mark in wanted})
@@ -252,8 +264,14 @@ def marked(tx: Transaction, tenant_id: bytes, marks: Iterable[Mark]) -> dict[Mar
     return {mark: at_ms for mark, at_ms in found.items() if mark in wanted}
 
 
+def flagged(tx: Transaction, tenant_id: bytes, subjects: Iterable[bytes]) -> dict[str, int]:
+    """Return as what a card or its account was flagged, and when (UTC ms) last."""
+    asked = {"tenant": tenant_id, "kinds": list(KINDS), "subjects": list(subjects)}
+    return {str(kind): int(at_ms) for kind, at_ms in tx.execute(_FLAGGED, asked)}
+
+
 def set_marks(tx: Transaction, tenant_id: bytes, marks: Iterable[Mark], *, at_ms: int) -> None:
-    """Note that there was an alarm about each of these."""
+    """Flag each of these."""
     rows = [{"tenant_id": tenant_id, **msgspec.structs.asdict(mark), "at_ms": at_ms} for mark in marks]
     if rows:
         tx.execute(_MARK, rows)

@@ -112,7 +112,7 @@ def alarms(
 def _guest(tx: "Transaction", tenant_id: bytes, card: "Credential") -> dict[str, object]:
     """Return what the books say of the account of a card; amounts in minor units."""
     from back_office.ledger.gifts_sent import in_cells
-    from back_office.store import grants, papers, people
+    from back_office.store import card_uses, grants, papers, people
 
     account_id = card.account_id
     account = people.account(tx, tenant_id, account_id)
@@ -139,6 +139,7 @@ def _guest(tx: "Transaction", tenant_id: bytes, card: "Credential") -> dict[str,
             {"cell": cell, "unit": unit, "amount": amount}
             for (cell, unit), amount in in_cells(tx, tenant_id, account_id).items()
         ],
+        "flagged": card_uses.flagged(tx, tenant_id, (card.credential_id, account_id)),
         "alarms": odd,
     }  # fmt: skip
 
@@ -215,6 +216,7 @@ def _lines(told: dict[str, object]) -> list[str]:
     for one in guest["payments"]:
         back = f", {money(one['refunded'], one['unit'])} of it went back" if one["refunded"] else ""
         lines.append(f"  payment {one['payment_id']} of {one['channel']}: {money(one['amount'], one['unit'])}{back}")
+    lines += [f"  flagged for {kind}, last {moment(at_ms)}" for kind, at_ms in guest["flagged"].items()]
     return lines + [_alarm_line(one) for one in guest["alarms"]]
 
 
