@@ -1,7 +1,13 @@
 """Rows of benchmarks: the median of the pairs' ratios against its goal, and no verdict on a restless machine."""
 
+import json
+
+import structlog
+
+from benchmarks import wire
 from benchmarks.hall import Hall
 from benchmarks.report import PAIRS, finished, interleaved, judge
+from venuehub.cli import main
 
 
 def test_the_ratio_is_the_median_of_the_pairs():
@@ -28,6 +34,18 @@ def test_limit_and_ours_are_measured_in_turn():
 
 def test_a_report_names_its_machine():
     assert "SQLite" in finished([]).machine
+
+
+def test_what_is_logged_while_it_measures_is_no_part_of_the_answer(monkeypatch, capsys):
+    def run(**_):
+        structlog.get_logger().info("books.rows_counted")
+        return finished([])
+
+    monkeypatch.setattr(wire, "run", run)
+    assert main(["bench", "wire", "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["rows"] == []
+    assert "books.rows_counted" in said.err
 
 
 def test_every_tap_of_the_hall_is_approved(tmp_path):

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from contextlib import redirect_stdout
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -71,7 +72,8 @@ def bench(
         )  # fmt: skip
     sys.path.insert(0, str(ROOT))
     chosen = {"db": db.value, "grown": grown} if name is Bench.INGEST else {}
-    report = importlib.import_module(f"benchmarks.{name.value}").run(**chosen)
+    with redirect_stdout(sys.stderr):  # what is measured may log; stdout is the command's answer
+        report = importlib.import_module(f"benchmarks.{name.value}").run(**chosen)
     if as_json:
         print_json(report)
     else:
