@@ -25,6 +25,7 @@ from venuehub.load.fleet import Fleet, FleetSettings
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.long,  # at the full size each takes minutes: they begin first
     # paho leaves the socket of a TLS handshake that nobody answers to the garbage collector
     pytest.mark.filterwarnings("ignore:.*SSLSocket:pytest.PytestUnraisableExceptionWarning"),
 ]
