@@ -19,7 +19,7 @@ ENTRIES: Final = "entries"
 """What a worker writes for every batch, and for nothing else."""
 AT_WORK: Final = frozenset({"INSERT", "UPDATE", "idle in transaction", "SELECT", "BIND", "PARSE"})
 """What a backend may do in a batch: while all are idle, nobody has to be held still for a look."""
-CATCH_S: Final = 60.0
+CATCH_S: Final = 25.0
 """How long one is waited for; leases that have to run out first, and hubs that reconnect, are less than that."""
 LOOK_S: Final = 0.002
 
